@@ -1,0 +1,72 @@
+# `make` alone prints the targets.
+
+STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+BENCHSTAT    := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
+WITHPOSTGRES := go run ./internal/store/storetest/withpostgres
+
+# What `make cover` holds to COVER_MIN percent of its statements.
+COVERED   := guard token session account
+COVER_MIN := 85
+
+BENCH    ?= .
+PKG      ?= ./...
+FUZZTIME ?= 3s
+
+.PHONY: help run generate test test-long lint cover bench bench-login fuzz
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: ## start the server; flags go in ARGS
+	go run . $(ARGS)
+
+generate: ## write the code that follows from the schema
+	go generate ./...
+
+test: ## all tests, on SQLite and on a throwaway Postgres
+	$(WITHPOSTGRES) go test -race -shuffle=on -timeout 9m $(PKG)
+
+test-long: ## the same, and those that take minutes
+	$(WITHPOSTGRES) go test -race -tags long -timeout 30m $(PKG)
+
+lint: ## gofmt, go vet, staticcheck
+	@files=$$(gofmt -s -l $$(git ls-files -co --exclude-standard '*.go' ':!*/generated/*')) && \
+		{ test -z "$$files" || { echo "run gofmt -s -w on:"; echo "$$files"; exit 1; }; }
+	go vet ./...
+	go vet -tags long ./...
+	go run $(STATICCHECK) ./...
+
+# A statement counts as covered if any package's tests ran it.
+cover: ## how much of the security packages all tests together run
+	$(WITHPOSTGRES) go test -coverprofile=coverage.out \
+		-coverpkg=$$(printf './internal/%s,' $(COVERED) | sed 's/,$$//') ./...
+	@awk -F'[: ]' -v least=$(COVER_MIN) -v wanted="$(COVERED)" ' \
+		NR > 1 { block = $$1 ":" $$2; size[block] = $$3; if ($$4 > 0) ran[block] = 1 } \
+		END { \
+			for (block in size) { \
+				n = split(block, part, "/"); package = part[n-1]; \
+				all[package] += size[block]; if (block in ran) covered[package] += size[block] \
+			} \
+			count = split(wanted, name, " "); \
+			for (i = 1; i <= count; i++) { \
+				package = name[i]; percent = all[package] ? 100 * covered[package] / all[package] : 0; \
+				printf "%-10s %5.1f %%%s\n", package, percent, percent < least ? "  under " least " %" : ""; \
+				if (percent < least) failed = 1 \
+			} \
+			exit failed \
+		}' coverage.out
+
+bench: ## benchmarks; BENCH=regexp and PKG=package narrow them
+	@mkdir -p bench
+	$(WITHPOSTGRES) go test -run=NONE -bench='$(BENCH)' -benchmem -count=6 $(PKG) > bench/latest.txt || { cat bench/latest.txt; exit 1; }
+	go run $(BENCHSTAT) bench/latest.txt
+
+bench-login: ## logins a second, and what they leave for everyone else
+	go test -run=NONE -bench=BenchmarkLogin ./internal/app
+
+fuzz: ## every fuzz target for FUZZTIME
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*_test.go:func | |' | sort -u | \
+		while read -r package target; do \
+			echo "$$package $$target"; \
+			go test -run=NONE -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$package" || exit 1; \
+		done

@@ -1,0 +1,291 @@
+package main_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/graphwarden/graphwarden"
+
+// layers is the import table: a package may import those of later rows. The root, server.go, is "".
+var layers = [][]string{
+	{""},
+	{"internal/cli"},
+	{"internal/app"},
+	{"graph"},
+	{"internal/web"},
+	{"internal/guard"},
+	{"internal/account", "internal/social"},
+	{"internal/session", "internal/mfa"},
+	{"internal/token", "internal/audit", "internal/mail", "internal/throttle"},
+	{"internal/store"},
+	{"internal/fault", "internal/secret"},
+}
+
+// narrower lists what a package may import where the table allows it more.
+var narrower = map[string][]string{"internal/web": {"internal/fault"}}
+
+// leaves import the last row only, and are imported by their users only.
+var leaves = map[string][]string{
+	"internal/config":  {"internal/cli", "internal/app"},
+	"internal/observe": {"internal/cli", "internal/app"},
+}
+
+// ambient is what a package must be given instead of reaching for it, so that a test can give another.
+var ambient = map[string]bool{
+	"os.Getenv": true, "os.LookupEnv": true, "os.Environ": true,
+	"time.Now":           true,
+	"context.Background": true, "context.TODO": true,
+}
+
+// outermost lists where ambient values come from.
+var outermost = []string{"", "internal/cli", "internal/app"}
+
+// ambientAllowed lists the exceptions, each with its reason.
+var ambientAllowed = map[string]string{
+	"internal/store/sqlite.go time.Now": "it is the clock of the database: the SQL function now_us",
+	"internal/web/answer.go time.Now":   "the deadline of a socket is an instant of the machine's own clock",
+}
+
+type source struct {
+	path string // slash-separated, from the root of the module
+	file *ast.File
+	set  *token.FileSet
+}
+
+// unit is the row entry that a file belongs to, sub-packages included.
+func (s source) unit() string { return unitOf(path.Dir(s.path)) }
+
+// forTests reports whether the file is no part of the program: a test, or a package that only tests import.
+func (s source) forTests() bool { return strings.HasSuffix(s.path, "_test.go") || isForTests(s.path) }
+
+func isForTests(path string) bool {
+	return strings.HasPrefix(path, "internal/store/storetest") || strings.HasPrefix(path, "internal/guard/zoo")
+}
+
+func unitOf(folder string) string {
+	parts := strings.Split(folder, "/")
+	switch parts[0] {
+	case ".":
+		return ""
+	case "internal":
+		return strings.Join(parts[:min(2, len(parts))], "/")
+	}
+	return parts[0]
+}
+
+func rank(unit string) int {
+	return slices.IndexFunc(layers, func(row []string) bool { return slices.Contains(row, unit) })
+}
+
+// files visits every file of the repository that people write.
+func files(t *testing.T, visit func(path string)) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := entry.Name()
+		if entry.IsDir() {
+			if path != "." && strings.HasPrefix(name, ".") || slices.Contains([]string{"node_modules", "generated", "data", "testdata"}, name) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		visit(filepath.ToSlash(path))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	files(t, func(path string) {
+		if !strings.HasSuffix(path, ".go") {
+			return
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, path, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ast.IsGenerated(file) {
+			all = append(all, source{path, file, set})
+		}
+	})
+	if len(all) < 10 {
+		t.Fatalf("found only %d Go files: the search is broken", len(all))
+	}
+	return all
+}
+
+func TestImportsPointDown(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		if s.forTests() {
+			continue
+		}
+		for _, spec := range s.file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			folder, inside := strings.CutPrefix(imported, module+"/")
+			if !inside {
+				continue
+			}
+			if problem := importProblem(s.unit(), folder); problem != "" {
+				t.Errorf("%s imports %s: %s", s.set.Position(spec.Pos()), folder, problem)
+			}
+		}
+	}
+}
+
+func importProblem(from, folder string) string {
+	to := unitOf(folder)
+	switch {
+	case isForTests(folder):
+		return "that is for tests"
+	case from == to:
+		return ""
+	case leaves[to] != nil && slices.Contains(leaves[to], from):
+		return ""
+	case leaves[to] != nil:
+		return fmt.Sprintf("only %s may", strings.Join(leaves[to], " and "))
+	case leaves[from] != nil:
+		if rank(to) < len(layers)-1 {
+			return "a leaf imports " + strings.Join(layers[len(layers)-1], " and ") + " only"
+		}
+	case rank(from) < 0:
+		return from + " has no place in the import table"
+	case rank(to) < 0:
+		return to + " has no place in the import table"
+	case rank(from) >= rank(to):
+		return "imports point down only, see the import table"
+	case narrower[from] != nil && !slices.Contains(narrower[from], to):
+		return "it may import " + strings.Join(narrower[from], ", ") + " only"
+	}
+	return ""
+}
+
+func TestTheImportTableRefuses(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		from, folder string
+		allowed      bool
+	}{
+		{"", "internal/cli", true},
+		{"internal/store", "internal/fault", true},
+		{"graph", "internal/web", true},
+		{"graph", "graph/model", true},
+		{"internal/app", "internal/config", true},
+		{"internal/fault", "internal/store", false},
+		{"internal/token", "internal/audit", false},
+		{"internal/web", "graph", false},
+		{"internal/web", "internal/guard", false},
+		{"internal/session", "internal/config", false},
+		{"internal/config", "internal/secret", true},
+		{"internal/config", "internal/store", false},
+		{"internal/config", "internal/unheard", false},
+		{"internal/app", "internal/store/storetest", false},
+		{"internal/app", "internal/unheard", false},
+		{"internal/unheard", "internal/fault", false},
+	} {
+		if problem := importProblem(test.from, test.folder); (problem == "") != test.allowed {
+			t.Errorf("%q imports %q: %q, want allowed: %t", test.from, test.folder, problem, test.allowed)
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItOwns(t *testing.T) {
+	t.Parallel()
+	documented := map[string]bool{}
+	for _, s := range sources(t) {
+		if !strings.HasSuffix(s.path, "_test.go") {
+			folder := path.Dir(s.path)
+			documented[folder] = documented[folder] || s.file.Doc != nil
+		}
+	}
+	for folder, ok := range documented {
+		if !ok {
+			t.Errorf("package %s has no comment", folder)
+		}
+	}
+}
+
+func TestAmbientValuesEnterAtTheOutside(t *testing.T) {
+	t.Parallel()
+	used := map[string]bool{}
+	for _, s := range sources(t) {
+		if s.forTests() || slices.Contains(outermost, s.unit()) {
+			continue
+		}
+		ast.Inspect(s.file, func(node ast.Node) bool {
+			selector, ok := node.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			base, ok := selector.X.(*ast.Ident)
+			if !ok || !ambient[base.Name+"."+selector.Sel.Name] {
+				return true
+			}
+			name := base.Name + "." + selector.Sel.Name
+			exception := s.path + " " + name
+			if used[exception] = true; ambientAllowed[exception] == "" {
+				t.Errorf("%s: %s only enters in server.go, internal/cli and internal/app: take it as a parameter", s.set.Position(node.Pos()), name)
+			}
+			return true
+		})
+	}
+	for exception := range ambientAllowed {
+		if !used[exception] {
+			t.Errorf("the exception %q is not needed any more", exception)
+		}
+	}
+}
+
+func TestNothingRunsBeforeMain(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		for _, declaration := range s.file.Decls {
+			if f, ok := declaration.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
+				t.Errorf("%s: func init; call it from where it is needed", s.set.Position(f.Pos()))
+			}
+		}
+	}
+}
+
+// What is put off is an issue in the tracker, where someone sees it.
+func TestNothingIsPutOffInAComment(t *testing.T) {
+	t.Parallel()
+	mark := regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X)\b`)
+	written := []string{".go", ".graphqls", ".sql", ".md", ".yml", ".yaml", ".sh", ".ts", ".tsx", ".mjs", ".js"}
+	files(t, func(path string) {
+		if !slices.Contains(written, filepath.Ext(path)) {
+			return
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			if path != "conventions_test.go" && mark.MatchString(line) {
+				t.Errorf("%s:%d: %s", path, i+1, strings.TrimSpace(line))
+			}
+		}
+	})
+}

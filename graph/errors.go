@@ -1,0 +1,120 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/web"
+)
+
+// presenter turns every error of a request into what the client reads. What was not made for the
+// caller becomes INTERNAL_SERVER_ERROR and says nothing but the request's id; the cause is logged.
+func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
+	return func(ctx context.Context, err error) *gqlerror.Error {
+		shown := &gqlerror.Error{Path: graphql.GetPath(ctx)}
+		if given, ok := errors.AsType[*gqlerror.Error](err); ok {
+			shown.Locations = given.Locations
+			if given.Path != nil {
+				shown.Path = given.Path
+			}
+		}
+		f := classify(ctx, err)
+		shown.Message = f.Message
+		shown.Extensions = extensions(f)
+		if id := web.RequestFrom(ctx).ID; id != "" {
+			shown.Extensions["requestId"] = id
+		}
+		record(ctx, log, f, shown)
+		return shown
+	}
+}
+
+// classify finds the fault in err, or the one that err amounts to.
+func classify(ctx context.Context, err error) *fault.Error {
+	if f := fault.As(err); f != nil && f.Code != fault.Internal {
+		return f
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return fault.Busy(fault.TimedOut, "this took too long", time.Second).Because(err)
+	}
+	if given, ok := errors.AsType[*gqlerror.Error](err); ok {
+		switch code := given.Extensions["code"]; code {
+		case errcode.ParseFailed:
+			return fault.New(fault.ParseFailed, "", withoutValues(given.Message))
+		case errcode.ValidationFailed:
+			return fault.New(fault.ValidationFailed, "", withoutValues(given.Message))
+		}
+	}
+	if path, ok := refusedArgument(ctx); ok {
+		return fault.As(fault.Invalid([]fault.Field{{Path: path, Reason: fault.Malformed, Message: "an argument has a value that its type does not allow"}}).(*fault.Error).Because(err))
+	}
+	return fault.New(fault.Internal, "", "internal error").Because(err)
+}
+
+// refusedArgument tells whether gqlgen could not read an argument: it then has no arguments although
+// the field takes some, and the resolver never ran.
+func refusedArgument(ctx context.Context) (path string, ok bool) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil || fc.Args != nil || fc.Field.Field == nil || fc.Field.Definition == nil || len(fc.Field.Definition.Arguments) == 0 {
+		return "", false
+	}
+	return fc.Field.Definition.Arguments[0].Name, true
+}
+
+// withoutValues cuts from a parser's or validator's message the piece of the document that it quotes:
+// it can be a password that was written into a query.
+func withoutValues(message string) string {
+	for _, before := range []string{", found ", "Unexpected Name ", "Unexpected String ", "Unexpected BlockString ", "Unexpected Int ", "Unexpected Float "} {
+		if i := strings.Index(message, before); i >= 0 {
+			cut := strings.TrimRight(message[:i+len(before)], " ")
+			return strings.TrimSuffix(cut, ", found")
+		}
+	}
+	return message
+}
+
+func extensions(f *fault.Error) map[string]any {
+	e := map[string]any{"code": f.Code}
+	if f.Reason != "" {
+		e["reason"] = f.Reason
+	}
+	if f.RetryAfter > 0 {
+		e["retryAfter"] = int(math.Ceil(f.RetryAfter.Seconds()))
+	}
+	if f.Requires != nil {
+		e["requires"] = f.Requires
+	}
+	if len(f.Fields) > 0 {
+		e["fields"] = f.Fields
+	}
+	return e
+}
+
+// record logs a fault once, where it is handled.
+func record(ctx context.Context, log *slog.Logger, f *fault.Error, shown *gqlerror.Error) {
+	level := slog.LevelDebug
+	switch f.Code {
+	case fault.Internal:
+		level = slog.LevelError
+	case fault.Unavailable:
+		level = slog.LevelWarn
+	}
+	log.LogAttrs(ctx, level, "request refused", slog.String("code", string(f.Code)), slog.String("reason", string(f.Reason)),
+		slog.String("path", shown.Path.String()), slog.Any("error", f.Err), slog.String("request", web.RequestFrom(ctx).ID))
+}
+
+// recovered turns a panic of a resolver into an error for the log. The panic's value is not sent.
+func recovered(_ context.Context, value any) error {
+	return fmt.Errorf("panic: %v\n%s", value, debug.Stack())
+}

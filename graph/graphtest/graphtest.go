@@ -1,0 +1,269 @@
+// Package graphtest lets tests call the API as a client would, over HTTP and as somebody with given
+// roles. It runs the whole server, on a database of its own and with cheap password hashes.
+//
+//	srv := graphtest.Start(t)
+//	admin := srv.As(t, "ADMIN")
+//	answer := admin.Do(t, `query { me { email } }`, nil)
+package graphtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web"
+)
+
+// Password is the password of everybody whom As signs in.
+const Password = "an unlikely passphrase"
+
+// Options are what a test may want to change before the server starts.
+type Options struct {
+	// Config is complete but for what the test sets.
+	Config *config.Config
+	// Log takes the server's log; it is dropped otherwise.
+	Log *slog.Logger
+	// Extensions come inside the guard.
+	Extensions []graphql.HandlerExtension
+	// Handler wraps or replaces what is served.
+	Handler func(http.Handler) http.Handler
+}
+
+// Server is a running API.
+type Server struct {
+	App *app.App
+	URL string
+	offset atomic.Int64
+	users  atomic.Int64
+}
+
+// Start runs a server until the test ends.
+func Start(tb testing.TB, change ...func(*Options)) *Server {
+	tb.Helper()
+	o := &Options{Config: Config(tb), Log: slog.New(slog.DiscardHandler)}
+	for _, f := range change {
+		f(o)
+	}
+	if problems := o.Config.Complete(func(string) bool { return true }); len(problems) > 0 {
+		tb.Fatalf("settings: %v", problems)
+	}
+	s := &Server{}
+	a, err := app.Open(tb.Context(), o.Config, s.Now, o.Log)
+	if err != nil {
+		tb.Fatalf("open: %v", err)
+	}
+	s.App = a
+	ctx, stop := context.WithCancel(context.WithoutCancel(tb.Context()))
+	wait, err := a.Follow(ctx)
+	if err != nil {
+		tb.Fatalf("follow: %v", err)
+	}
+	handler := a.Handler(web.NewHealth(a.Ready), o.Extensions...)
+	if o.Handler != nil {
+		handler = o.Handler(handler)
+	}
+	listener := httptest.NewServer(handler)
+	s.URL = listener.URL
+	tb.Cleanup(func() {
+		listener.Close()
+		stop()
+		wait()
+		if err := a.Close(); err != nil {
+			tb.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// Config is the configuration that Start begins with: SQLite in a folder of the test, cheap hashes.
+func Config(tb testing.TB) *config.Config {
+	return &config.Config{
+		Storage: config.Storage{Database: "sqlite:" + filepath.Join(tb.TempDir(), "test.db"), DatabaseConns: 16,
+			Secret: "a secret for tests, of more than 32 bytes"},
+		Tokens: config.Tokens{Algorithm: "ES256", AccessLife: 15 * time.Minute, KeyLife: 2160 * time.Hour, KeyOverlap: time.Hour,
+			SessionIdle: 720 * time.Hour, SessionLife: 2160 * time.Hour, RefreshGrace: 10 * time.Second, BcryptCost: 4, PasswordMin: 8},
+		Server: config.Server{Listen: "127.0.0.1:0", MaxBody: 1 << 20, OperationTimeout: 30 * time.Second, DrainTimeout: 5 * time.Second, LogLevel: "info"},
+	}
+}
+
+// Database has Start use another database.
+func Database(url string) func(*Options) { return func(o *Options) { o.Config.Database = url } }
+
+// Now is the server's clock, which tokens are judged by. It carries a monotonic reading.
+func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.offset.Load())) }
+
+// Advance moves the server's clock. The database's own clock goes on as it is.
+func (s *Server) Advance(d time.Duration) { s.offset.Add(int64(d)) }
+
+// Client calls a Server as somebody.
+type Client struct {
+	Server       *Server
+	UserID       token.UserID
+	SessionID    token.SessionID
+	Email        string
+	AccessToken  string
+	RefreshToken string
+	// Header is sent with every call, besides the access token.
+	Header http.Header
+}
+
+// Anonymous is a client without a token.
+func (s *Server) Anonymous() *Client { return &Client{Server: s, Header: http.Header{}} }
+
+// As registers somebody new, gives them roles besides USER, and signs them in.
+func (s *Server) As(tb testing.TB, roles ...token.Role) *Client {
+	tb.Helper()
+	c := s.Anonymous()
+	c.Email = fmt.Sprintf("user%d@example.com", s.users.Add(1))
+	var registered struct{ Register struct{ Auth Auth } }
+	c.Do(tb, `mutation($email: String!, $password: String!) { register(input: {email: $email, password: $password}) { auth `+AuthFields+` } }`,
+		map[string]any{"email": c.Email, "password": Password}).Into(tb, &registered)
+	c.Take(registered.Register.Auth)
+	if len(roles) == 0 {
+		return c
+	}
+	if _, err := s.App.Accounts.ChangeRoles(tb.Context(), c.UserID, roles, nil); err != nil {
+		tb.Fatalf("give roles: %v", err)
+	}
+	c.Refresh(tb)
+	return c
+}
+
+// AuthFields selects what Auth holds.
+const AuthFields = `{ accessToken refreshToken expiresIn user { id } session { id } }`
+
+// Auth is an AuthPayload.
+type Auth struct {
+	AccessToken, RefreshToken string
+	ExpiresIn                 int
+	User                      struct{ ID token.UserID }
+	Session                   struct{ ID token.SessionID }
+}
+
+// Take has the client go on with the tokens of a.
+func (c *Client) Take(a Auth) {
+	c.AccessToken, c.RefreshToken, c.UserID, c.SessionID = a.AccessToken, a.RefreshToken, a.User.ID, a.Session.ID
+}
+
+// Login signs the client's user in once more, as another device, and returns that device.
+func (c *Client) Login(tb testing.TB) *Client {
+	tb.Helper()
+	other := c.Server.Anonymous()
+	other.Email = c.Email
+	var in struct{ Login Auth }
+	other.Do(tb, `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password}) `+AuthFields+` }`,
+		map[string]any{"email": c.Email, "password": Password}).Into(tb, &in)
+	other.Take(in.Login)
+	return other
+}
+
+// Refresh exchanges the client's refresh token and goes on with the new pair.
+func (c *Client) Refresh(tb testing.TB) {
+	tb.Helper()
+	var out struct{ RefreshToken Auth }
+	c.Redeem(tb, c.RefreshToken).Into(tb, &out)
+	c.Take(out.RefreshToken)
+}
+
+// Redeem calls refreshToken with any token and leaves the client as it is.
+func (c *Client) Redeem(tb testing.TB, refreshToken string) *Answer {
+	tb.Helper()
+	return c.Do(tb, `mutation($token: String!) { refreshToken(input: {refreshToken: $token}) `+AuthFields+` }`, map[string]any{"token": refreshToken})
+}
+
+// Answer is what came back.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+	Data   json.RawMessage
+	Errors []Error
+}
+
+// Error is one error of an answer.
+type Error struct {
+	Message    string
+	Path       []any
+	Extensions struct {
+		Code, Reason, RequestID string
+		RetryAfter              int
+		Requires                struct {
+			Roles  []string
+			MaxAge int
+		}
+		Fields []struct{ Path, Reason, Message string }
+	}
+}
+
+// Do posts an operation, accepting application/graphql-response+json, so that a refusal shows in the status.
+func (c *Client) Do(tb testing.TB, query string, variables map[string]any) *Answer {
+	tb.Helper()
+	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
+	if err != nil {
+		tb.Fatalf("encode request: %v", err)
+	}
+	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, c.Server.URL+"/graphql", bytes.NewReader(body))
+	if err != nil {
+		tb.Fatalf("make request: %v", err)
+	}
+	for name, values := range c.Header {
+		request.Header[name] = values
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "application/graphql-response+json")
+	if c.AccessToken != "" {
+		request.Header.Set("Authorization", "Bearer "+c.AccessToken)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		tb.Fatalf("call: %v", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		tb.Fatalf("read answer: %v", err)
+	}
+	answer := &Answer{Status: response.StatusCode, Header: response.Header, Body: raw}
+	var decoded struct {
+		Data   json.RawMessage
+		Errors []Error
+	}
+	if err := json.Unmarshal(raw, &decoded); err != nil {
+		tb.Fatalf("decode answer %q: %v", raw, err)
+	}
+	answer.Data, answer.Errors = decoded.Data, decoded.Errors
+	return answer
+}
+
+// Into decodes the data of an answer that must have no errors.
+func (a *Answer) Into(tb testing.TB, data any) {
+	tb.Helper()
+	if len(a.Errors) > 0 {
+		tb.Fatalf("unexpected errors: %s", a.Body)
+	}
+	if err := json.Unmarshal(a.Data, data); err != nil {
+		tb.Fatalf("decode data %s: %v", a.Data, err)
+	}
+}
+
+// Refused checks that the answer has exactly one error, with this code and reason.
+func (a *Answer) Refused(tb testing.TB, code, reason string) {
+	tb.Helper()
+	if len(a.Errors) != 1 || a.Errors[0].Extensions.Code != code || a.Errors[0].Extensions.Reason != reason {
+		tb.Fatalf("want one error %s %s, got %d %s", code, reason, a.Status, a.Body)
+	}
+}

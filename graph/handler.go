@@ -1,0 +1,72 @@
+package graph
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/handler"
+	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/99designs/gqlgen/graphql/handler/lru"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/graphwarden/graphwarden/graph/generated"
+	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/web"
+)
+
+// maxTokens bounds the work of parsing and, since validation is quadratic in repeated fields, of
+// validating; the introspection query of GraphiQL has fewer than 500.
+const maxTokens = 2000
+
+// HandlerOptions bound what one operation may cost.
+type HandlerOptions struct {
+	// MaxBody is the greatest size of a request's body, in bytes.
+	MaxBody int64
+	// Timeout ends a query or mutation.
+	Timeout time.Duration
+	// Suggestions lets error messages guess at what was meant, which tells names of the schema.
+	Suggestions bool
+}
+
+// NewHandler makes the GraphQL server: schema is the SDL that policy was compiled from. more are
+// further extensions, inside the guard.
+func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o HandlerOptions, now func() time.Time, log *slog.Logger, more ...graphql.HandlerExtension) *handler.Server {
+	srv := handler.New(generated.NewExecutableSchema(generated.Config{Schema: schema, Resolvers: r}))
+	srv.AddTransport(web.GraphQL{MaxBody: o.MaxBody})
+	srv.SetQueryCache(lru.New[*ast.QueryDocument](1000))
+	srv.SetParserTokenLimit(maxTokens)
+	srv.SetDisableSuggestion(!o.Suggestions)
+	present := presenter(log)
+	srv.SetErrorPresenter(present)
+	srv.SetRecoverFunc(recovered)
+	srv.Use(extension.Introspection{}) // who may use it is for the guard to say
+	srv.AroundOperations(deadline(o.Timeout))
+	srv.Use(guard.NewExtension(policy, present, now, log))
+	for _, extension := range more {
+		srv.Use(extension)
+	}
+	return srv
+}
+
+// deadline ends queries and mutations that take too long; subscriptions go on.
+func deadline(timeout time.Duration) graphql.OperationMiddleware {
+	return func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+		if graphql.GetOperationContext(ctx).Operation.Operation == ast.Subscription {
+			return next(ctx)
+		}
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		respond := next(ctx)
+		return func(context.Context) *graphql.Response {
+			defer cancel()
+			return respond(ctx)
+		}
+	}
+}
+
+// selects reports whether the field under way asks for a field of its object.
+func selects(ctx context.Context, name string) bool {
+	return slices.Contains(graphql.CollectAllFields(ctx), name)
+}

@@ -1,0 +1,69 @@
+// Package model owns the Go side of the schema that is no domain type: inputs and payloads, generated,
+// and how scalars and enums of the domain are written. It holds no logic.
+package model
+
+import (
+	"errors"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// MarshalTime writes a time as RFC 3339 in UTC.
+func MarshalTime(t store.Time) graphql.Marshaler {
+	return graphql.MarshalString(t.Std().Format(time.RFC3339Nano))
+}
+
+// UnmarshalTime reads RFC 3339; digits beyond microseconds are cut.
+func UnmarshalTime(v any) (store.Time, error) {
+	s, ok := v.(string)
+	if !ok {
+		return 0, errors.New("a Time is a string in RFC 3339")
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return 0, errors.New("a Time is a string in RFC 3339")
+	}
+	return store.TimeOf(t), nil
+}
+
+// MarshalRole writes a role. The SDL's enum Role is the only list of them: validation has checked what
+// comes in against it, so that a team extends the enum and nothing else.
+func MarshalRole(r token.Role) graphql.Marshaler { return graphql.MarshalString(string(r)) }
+
+// UnmarshalRole reads a role.
+func UnmarshalRole(v any) (token.Role, error) {
+	s, err := graphql.UnmarshalString(v)
+	return token.Role(s), err
+}
+
+// MarshalLogoutScope writes a scope.
+func MarshalLogoutScope(s session.Scope) graphql.Marshaler { return graphql.MarshalString(string(s)) }
+
+// UnmarshalLogoutScope reads a scope, which validation has checked against the enum.
+func UnmarshalLogoutScope(v any) (session.Scope, error) {
+	s, err := graphql.UnmarshalString(v)
+	return session.Scope(s), err
+}
+
+// MarshalUserID writes the id of a user.
+func MarshalUserID(id token.UserID) graphql.Marshaler { return graphql.MarshalID(string(id)) }
+
+// UnmarshalUserID reads the id of a user; any string may come, and most are nobody's.
+func UnmarshalUserID(v any) (token.UserID, error) {
+	s, err := graphql.UnmarshalID(v)
+	return token.UserID(s), err
+}
+
+// MarshalSessionID writes the id of a session.
+func MarshalSessionID(id token.SessionID) graphql.Marshaler { return graphql.MarshalID(string(id)) }
+
+// UnmarshalSessionID reads the id of a session; any string may come, and most are nobody's.
+func UnmarshalSessionID(v any) (token.SessionID, error) {
+	s, err := graphql.UnmarshalID(v)
+	return token.SessionID(s), err
+}

@@ -1,0 +1,17 @@
+// Package graph owns the GraphQL edge: resolvers, one file per schema file, each of which asks the
+// guard who calls, makes one call of the domain and returns; the gqlgen server around them; and the
+// one place where an error becomes what a client reads.
+package graph
+
+import (
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/session"
+)
+
+// Resolver holds the services that resolvers call, and nothing else.
+type Resolver struct {
+	Accounts      *account.Service
+	Sessions      *session.Service
+	Authenticator *guard.Authenticator
+}

@@ -1,0 +1,448 @@
+// Package account owns users: who they are, how they prove it, and what changes about them. It
+// promises that passwords are kept only as bcrypt of a keyed hash, that an unknown address, a wrong
+// password and a disabled account look and cost the same, and that a change which takes rights away
+// is in force with its commit. It does not know GraphQL or HTTP.
+package account
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// ID names a user; it is the sub of their tokens.
+type ID = token.UserID
+
+// The roles this package itself knows. The SDL's enum Role is the whole list.
+const (
+	RoleUser  token.Role = "USER"
+	RoleAdmin token.Role = "ADMIN"
+)
+
+// passwordMethod is the amr of a password (RFC 8176).
+const passwordMethod = "pwd"
+
+// User is an account.
+type User struct {
+	ID            ID          `db:"id"`
+	Email         string      `db:"email"`
+	EmailVerified bool        `db:"email_verified"`
+	Username      *string     `db:"username"`
+	Name          string      `db:"name"`
+	RoleList      string      `db:"roles"`
+	CreatedAt     store.Time  `db:"created_at"`
+	DisabledAt    *store.Time `db:"disabled_at"`
+	Version       int64       `db:"version"`
+}
+
+const userColumns = "id, email, email_verified, username, name, roles, created_at, disabled_at, version"
+
+// OwnerID says that a user owns themself, for @auth(owner: true).
+func (u *User) OwnerID() ID { return u.ID }
+
+// Roles lists the user's roles, sorted.
+func (u *User) Roles() []token.Role { return session.ParseRoles(u.RoleList) }
+
+// Disabled reports whether the account was disabled.
+func (u *User) Disabled() bool { return u.DisabledAt != nil }
+
+func (u *User) subject() session.Subject {
+	return session.Subject{ID: u.ID, Roles: u.Roles(), Version: u.Version}
+}
+
+// credentials is a user with what only this package may see.
+type credentials struct {
+	User
+	PasswordHash string `db:"password_hash"` // empty: none set, or no such user
+}
+
+const credentialColumns = userColumns + ", COALESCE(password_hash, '') AS password_hash"
+
+// Service registers, signs in and changes accounts.
+type Service struct {
+	db       *store.DB
+	sessions *session.Service
+	hasher   *Hasher
+	policy   PasswordPolicy
+	log      *slog.Logger
+}
+
+// NewService wires a Service.
+func NewService(db *store.DB, sessions *session.Service, hasher *Hasher, policy PasswordPolicy, log *slog.Logger) *Service {
+	return &Service{db: db, sessions: sessions, hasher: hasher, policy: policy, log: log}
+}
+
+var (
+	errInvalidCredentials = fault.New(fault.Unauthenticated, fault.InvalidCredentials, "the e-mail address, username or password is wrong")
+	errWrongPassword      = fault.New(fault.Unauthenticated, fault.InvalidCredentials, "the password is wrong")
+	errUserUnknown        = fault.New(fault.NotFound, fault.UserUnknown, "there is no such user")
+)
+
+// Registration is what register asks for.
+type Registration struct {
+	Email    string
+	Password string
+	Username *string
+	Name     *string
+}
+
+// Register creates an account with the role USER and signs it in. It answers BAD_USER_INPUT with every
+// problem at once, or CONFLICT with EMAIL_TAKEN or USERNAME_TAKEN.
+func (s *Service) Register(ctx context.Context, in Registration, from audit.Origin) (*session.Grant, error) {
+	u, err := s.validate(in)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := s.hasher.Hash(ctx, in.Password)
+	if err != nil {
+		return nil, err
+	}
+	var grant *session.Grant
+	err = s.db.Tx(ctx, func(tx *store.Tx) (err error) {
+		if err := create(tx, u, hash, from); err != nil {
+			return err
+		}
+		grant, err = s.sessions.Start(tx, u.subject(), []string{passwordMethod}, from)
+		return err
+	})
+	return grant, err
+}
+
+func (s *Service) validate(in Registration) (*User, error) {
+	u, problems := identity(in)
+	problems = append(problems, s.policy.Check("input.password", in.Password, in.Email, value(in.Username))...)
+	return u, fault.Invalid(problems)
+}
+
+// identity checks all of a registration but its password.
+func identity(in Registration) (*User, []fault.Field) {
+	u := &User{RoleList: string(RoleUser), Version: 1}
+	email, problems := ParseEmail("input.email", in.Email)
+	u.Email = email.Address
+	if in.Username != nil {
+		username, more := ParseUsername("input.username", *in.Username)
+		u.Username, problems = &username, append(problems, more...)
+	}
+	name, more := ParseName("input.name", value(in.Name))
+	u.Name, problems = name, append(problems, more...)
+	return u, problems
+}
+
+func value(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// create inserts u and fills what the database decides.
+func create(tx *store.Tx, u *User, hash string, from audit.Origin) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("user id: %w", err)
+	}
+	key, _ := EmailKey(u.Email)
+	err = tx.Get(u, `INSERT INTO users (id, email, email_key, email_verified, username, name, roles, password_hash, version, created_at, updated_at)
+		VALUES ($1, $2, $3, FALSE, $4, $5, $6, NULLIF($7, ''), 1, now_us(), now_us()) RETURNING `+userColumns,
+		id.String(), u.Email, key, u.Username, u.Name, u.RoleList, hash)
+	if err != nil {
+		return taken(err, "create user")
+	}
+	return audit.Record(tx, audit.Event{Action: audit.UserCreated, Outcome: audit.Done, User: string(u.ID), From: from})
+}
+
+func taken(err error, doing string) error {
+	switch {
+	case store.Conflict(err, "email_key"):
+		return fault.New(fault.Conflict, fault.EmailTaken, "there is already an account with this e-mail address").Because(err)
+	case store.Conflict(err, "username"):
+		return fault.New(fault.Conflict, fault.UsernameTaken, "this username is taken").Because(err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// Login is what login asks for: exactly one of Email and Username.
+type Login struct {
+	Email    *string
+	Username *string
+	Password string
+}
+
+// Login proves a password and opens a session. Whatever is wrong with the credentials is the same
+// INVALID_CREDENTIALS after the same work.
+func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*session.Grant, error) {
+	if (in.Email == nil) == (in.Username == nil) {
+		return nil, fault.Invalid([]fault.Field{{Path: "input", Reason: fault.ExactlyOne, Message: "give either email or username"}})
+	}
+	found, err := s.find(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	stored := found.PasswordHash
+	if found.Disabled() {
+		stored = ""
+	}
+	ok, upgrade, err := s.hasher.Compare(ctx, stored, in.Password)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, errInvalidCredentials
+	}
+	if upgrade {
+		s.upgrade(ctx, &found, in.Password)
+	}
+	var grant *session.Grant
+	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		u, err := holdUser(tx, found.ID, found.PasswordHash)
+		if err != nil {
+			return err
+		}
+		if grant, err = s.sessions.Start(tx, u.subject(), []string{passwordMethod}, from); err != nil {
+			return err
+		}
+		return audit.Record(tx, audit.Event{Action: audit.LoginSucceeded, Outcome: audit.Done, Actor: string(u.ID), User: string(u.ID),
+			Session: string(grant.Session.ID), From: from})
+	})
+	return grant, err
+}
+
+// find looks the user up; nobody is an empty user, not an error, so that the caller goes on alike.
+func (s *Service) find(ctx context.Context, in Login) (credentials, error) {
+	key, possible, column := "", false, "email_key"
+	if in.Email != nil {
+		key, possible = EmailKey(*in.Email)
+	} else {
+		column = "username"
+		key, possible = UsernameKey(*in.Username)
+	}
+	var found credentials
+	if !possible {
+		return found, nil
+	}
+	err := s.db.Get(ctx, &found, "SELECT "+credentialColumns+" FROM users WHERE "+column+" = $1", key)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return found, fmt.Errorf("find user: %w", err)
+	}
+	return found, nil
+}
+
+// holdUser locks the user's row against other writers and checks that the password proved a moment ago
+// is still the one, and the account not disabled: bcrypt ran outside the transaction.
+func holdUser(tx *store.Tx, id ID, hash string) (*User, error) {
+	var u User
+	err := tx.Get(&u, `UPDATE users SET updated_at = updated_at WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL
+		RETURNING `+userColumns, id, hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errInvalidCredentials
+	}
+	if err != nil {
+		return nil, fmt.Errorf("hold user: %w", err)
+	}
+	return &u, nil
+}
+
+// upgrade replaces an imported or weaker hash now that the password is at hand. If it cannot, the
+// login still succeeds and the next one tries again.
+func (s *Service) upgrade(ctx context.Context, found *credentials, password string) {
+	hash, err := s.hasher.Hash(ctx, password)
+	if err == nil {
+		err = s.db.Tx(ctx, func(tx *store.Tx) error {
+			n, err := tx.Exec("UPDATE users SET password_hash = $3, updated_at = now_us() WHERE id = $1 AND password_hash = $2", found.ID, found.PasswordHash, hash)
+			if err == nil && n == 0 {
+				err = errors.New("the password changed meanwhile")
+			}
+			return err
+		})
+	}
+	if err != nil {
+		s.log.Warn("password hash not upgraded", "user", found.ID, "error", err)
+		return
+	}
+	found.PasswordHash = hash
+}
+
+// prove checks the caller's password anew.
+func (s *Service) prove(ctx context.Context, id ID, password string) (credentials, error) {
+	var found credentials
+	err := s.db.Get(ctx, &found, "SELECT "+credentialColumns+" FROM users WHERE id = $1", id)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return found, fmt.Errorf("read user: %w", err)
+	}
+	ok, _, err := s.hasher.Compare(ctx, found.PasswordHash, password)
+	if err != nil {
+		return found, err
+	}
+	if !ok {
+		return found, errWrongPassword
+	}
+	return found, nil
+}
+
+// Reauthenticate proves the caller's password again: same session, new auth_time, next generation.
+func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, password string, from audit.Origin) (*session.Grant, error) {
+	found, err := s.prove(ctx, caller.UserID, password)
+	if err != nil {
+		return nil, err
+	}
+	var grant *session.Grant
+	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		u, err := holdUser(tx, found.ID, found.PasswordHash)
+		if err != nil {
+			return err
+		}
+		if grant, err = s.sessions.Reauthenticate(tx, caller.SessionID, u.subject(), []string{passwordMethod}, from); err != nil {
+			return err
+		}
+		return audit.Record(tx, audit.Event{Action: audit.Reauthenticated, Outcome: audit.Done, Actor: string(u.ID), User: string(u.ID),
+			Session: string(caller.SessionID), From: from})
+	})
+	return grant, err
+}
+
+// ChangePassword needs the current password. It ends every other session and refuses every access
+// token issued so far; the caller goes on with the pair it answers.
+func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, currentPassword, newPassword string, from audit.Origin) (*session.Grant, error) {
+	u, err := s.ByID(ctx, caller.UserID)
+	if err != nil {
+		return nil, err
+	}
+	if err := fault.Invalid(s.policy.Check("input.newPassword", newPassword, u.Email, value(u.Username))); err != nil {
+		return nil, err
+	}
+	found, err := s.prove(ctx, caller.UserID, currentPassword)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := s.hasher.Hash(ctx, newPassword)
+	if err != nil {
+		return nil, err
+	}
+	var grant *session.Grant
+	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		if _, err := holdUser(tx, found.ID, found.PasswordHash); err != nil {
+			return err
+		}
+		if _, err := tx.Exec("UPDATE users SET password_hash = $2, updated_at = now_us() WHERE id = $1", found.ID, hash); err != nil {
+			return fmt.Errorf("change password: %w", err)
+		}
+		if _, err := s.sessions.EndAll(tx, found.ID, caller.SessionID); err != nil {
+			return err
+		}
+		u, err := read(tx, found.ID) // after EndAll: the new version
+		if err != nil {
+			return err
+		}
+		if grant, err = s.sessions.Reauthenticate(tx, caller.SessionID, u.subject(), []string{passwordMethod}, from); err != nil {
+			return err
+		}
+		return audit.Record(tx, audit.Event{Action: audit.PasswordChanged, Outcome: audit.Done, Actor: string(u.ID), User: string(u.ID),
+			Session: string(caller.SessionID), From: from})
+	})
+	return grant, err
+}
+
+// ByID reads a user; NOT_FOUND if there is none.
+func (s *Service) ByID(ctx context.Context, id ID) (*User, error) {
+	var u User
+	err := s.db.Get(ctx, &u, "SELECT "+userColumns+" FROM users WHERE id = $1", id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errUserUnknown
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read user: %w", err)
+	}
+	return &u, nil
+}
+
+func read(tx *store.Tx, id ID) (*User, error) {
+	var u User
+	if err := tx.Get(&u, "SELECT "+userColumns+" FROM users WHERE id = $1", id); err != nil {
+		return nil, fmt.Errorf("read user: %w", err)
+	}
+	return &u, nil
+}
+
+// Profile is a change of a user's own data; nil leaves a field as it is. An empty username removes it.
+type Profile struct {
+	Username *string
+	Name     *string
+}
+
+// UpdateProfile changes the caller's profile.
+func (s *Service) UpdateProfile(ctx context.Context, caller token.Claims, in Profile, from audit.Origin) (*User, error) {
+	var problems []fault.Field
+	if in.Username != nil && *in.Username != "" {
+		_, problems = ParseUsername("input.username", *in.Username)
+	}
+	if in.Name != nil {
+		name, more := ParseName("input.name", *in.Name)
+		in.Name, problems = &name, append(problems, more...)
+	}
+	if err := fault.Invalid(problems); err != nil {
+		return nil, err
+	}
+	var u User
+	err := s.db.Tx(ctx, func(tx *store.Tx) error {
+		err := tx.Get(&u, `UPDATE users SET username = NULLIF(COALESCE($2, username), ''), name = COALESCE($3, name), updated_at = now_us()
+			WHERE id = $1 RETURNING `+userColumns, caller.UserID, in.Username, in.Name)
+		if errors.Is(err, sql.ErrNoRows) {
+			return errUserUnknown
+		}
+		if err != nil {
+			return taken(err, "update profile")
+		}
+		return audit.Record(tx, audit.Event{Action: audit.UserUpdated, Outcome: audit.Done, Actor: string(u.ID), User: string(u.ID),
+			Session: string(caller.SessionID), From: from})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &u, nil
+}
+
+// Delete removes the caller's account for good, with its sessions. Tokens still alive are revoked.
+// confirmEmail must be the account's address, in any case.
+func (s *Service) Delete(ctx context.Context, caller token.Claims, confirmEmail string, from audit.Origin) error {
+	key, _ := EmailKey(confirmEmail)
+	return s.db.Tx(ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec("UPDATE users SET updated_at = now_us() WHERE id = $1 AND email_key = $2", caller.UserID, key)
+		if err != nil {
+			return fmt.Errorf("hold user: %w", err)
+		}
+		if n == 0 {
+			return fault.Invalid([]fault.Field{{Path: "input.confirmEmail", Reason: fault.Malformed, Message: "this is not the e-mail address of your account"}})
+		}
+		if _, err := s.sessions.EndAll(tx, caller.UserID, ""); err != nil {
+			return err
+		}
+		if _, err := tx.Exec("DELETE FROM users WHERE id = $1", caller.UserID); err != nil {
+			return fmt.Errorf("delete user: %w", err)
+		}
+		return audit.Record(tx, audit.Event{Action: audit.UserDeleted, Outcome: audit.Done, Actor: string(caller.UserID), User: string(caller.UserID),
+			Session: string(caller.SessionID), From: from})
+	})
+}
+
+// joinRoles is the column for a set of roles.
+func joinRoles(roles []token.Role) string {
+	sorted := slices.SortedFunc(slices.Values(roles), cmp.Compare)
+	var names []string
+	for _, role := range slices.Compact(sorted) {
+		names = append(names, string(role))
+	}
+	return strings.Join(names, " ")
+}

@@ -1,0 +1,512 @@
+package account_test
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha512"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/fault"
+)
+
+// secretHash is bcrypt's published example for the password "secret", of cost 12.
+const secretHash = "$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW"
+
+func mustHasher(tb testing.TB, o account.HasherOptions) *account.Hasher {
+	tb.Helper()
+	h, err := account.NewHasher(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return h
+}
+
+func mustHash(tb testing.TB, h *account.Hasher, password string) string {
+	tb.Helper()
+	stored, err := h.Hash(tb.Context(), password)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return stored
+}
+
+func mustPlain(tb testing.TB, password string, cost int) string {
+	tb.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), cost)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(hash)
+}
+
+func wantCompare(tb testing.TB, h *account.Hasher, stored, password string, wantOK, wantUpgrade bool) {
+	tb.Helper()
+	ok, upgrade, err := h.Compare(tb.Context(), stored, password)
+	if ok != wantOK || upgrade != wantUpgrade || err != nil {
+		tb.Errorf("Compare = %v, %v, %v; want %v, %v", ok, upgrade, err, wantOK, wantUpgrade)
+	}
+}
+
+func TestHashIsSaltedAndMarked(t *testing.T) {
+	t.Parallel()
+	for prefix, o := range map[string]account.HasherOptions{
+		"gw1$$$2a$05$":      {Cost: 5},
+		"gw1$2026-a$$2a$04": {Cost: 4, Pepper: "a pepper", PepperID: "2026-a"},
+	} {
+		h := mustHasher(t, o)
+		one, two := mustHash(t, h, "same password"), mustHash(t, h, "same password")
+		if one == two {
+			t.Errorf("the same hash twice: %s", one)
+		}
+		if !strings.HasPrefix(one, prefix) {
+			t.Errorf("%s does not start with %s", one, prefix)
+		}
+		wantCompare(t, h, one, "same password", true, false)
+		wantCompare(t, h, one, "Same password", false, false)
+		// The raw digest, or the password itself, given to bcrypt would make hashes that other systems share.
+		if bcrypt.CompareHashAndPassword([]byte(one[strings.Index(one, "$2a"):]), []byte("same password")) == nil {
+			t.Error("the password went to bcrypt as it is")
+		}
+	}
+}
+
+// The construction is in every database: whoever changes it locks everybody out.
+func TestStoredFormat(t *testing.T) {
+	t.Parallel()
+	made := func(key []byte) string {
+		mac := hmac.New(sha512.New384, key)
+		mac.Write([]byte("the password"))
+		return mustPlain(t, base64.StdEncoding.EncodeToString(mac.Sum(nil)), 4)
+	}
+	h := mustHasher(t, account.HasherOptions{Cost: 4, Pepper: "pepper", PepperID: "p1"})
+	wantCompare(t, h, "gw1$p1$"+made([]byte("graphwarden password v1:pepper")), "the password", true, false)
+	wantCompare(t, h, "gw1$$"+made([]byte("graphwarden password v1:")), "the password", true, true)
+	wantCompare(t, h, "gw1$p9$"+made(nil), "the password", false, false) // an unknown pepper is no empty key
+}
+
+func TestEveryByteCounts(t *testing.T) {
+	t.Parallel()
+	h := mustHasher(t, account.HasherOptions{Cost: 4})
+	for _, length := range []int{72, 73, 1024} {
+		password := strings.Repeat("p", length)
+		stored := mustHash(t, h, password)
+		wantCompare(t, h, stored, password, true, false)
+		for i := range length {
+			wantCompare(t, h, stored, password[:i]+"q"+password[i+1:], false, false)
+		}
+		for _, other := range []string{password[:length-1], password + "p", password[:71], password[:72] + "x"} {
+			wantCompare(t, h, stored, other, false, false)
+		}
+	}
+}
+
+func TestNULIsSignificant(t *testing.T) {
+	t.Parallel()
+	h := mustHasher(t, account.HasherOptions{Cost: 4})
+	passwords := []string{"P4ssw0rd", "P4ssw0rd\x00", "P4ssw0rd\x00P4ssw0rd", "\x00P4ssw0rd"}
+	for i, one := range passwords {
+		stored := mustHash(t, h, one)
+		for j, other := range passwords {
+			wantCompare(t, h, stored, other, i == j, false)
+		}
+	}
+}
+
+func TestComposedAndDecomposedSpellingsAreOnePassword(t *testing.T) {
+	t.Parallel()
+	h := mustHasher(t, account.HasherOptions{Cost: 4})
+	for _, pair := range [][2]string{
+		{"pass-\u00E9-word", "pass-e\u0301-word"},
+		{"\uAC00\uAC01 korean", "\u1100\u1161\u1100\u1161\u11A8 korean"},
+		{strings.Repeat("é", 512), strings.Repeat("e\u0301", 512)}, // 1,024 bytes and 1,536
+	} {
+		wantCompare(t, h, mustHash(t, h, pair[0]), pair[1], true, false)
+		wantCompare(t, h, mustHash(t, h, pair[1]), pair[0], true, false)
+	}
+	// Not NFKC: it would take the difference between passwords that differ.
+	wantCompare(t, h, mustHash(t, h, "pass ﬁ word"), "pass fi word", false, false)
+}
+
+func TestHashRefusesWhatNoPolicyAccepts(t *testing.T) {
+	t.Parallel()
+	h := mustHasher(t, account.HasherOptions{Cost: 4})
+	for _, password := range []string{strings.Repeat("x", 1025), "invalid \xff"} {
+		if stored, err := h.Hash(t.Context(), password); err == nil || stored != "" || strings.Contains(err.Error(), password) {
+			t.Errorf("Hash(%d bytes) = %q, %v", len(password), stored, err)
+		}
+	}
+	if h.Rounds() != 0 {
+		t.Errorf("%d rounds spent on them", h.Rounds())
+	}
+}
+
+func TestPlainHashes(t *testing.T) {
+	t.Parallel()
+	h := mustHasher(t, account.HasherOptions{Cost: 4})
+	seventyTwo := strings.Repeat("x", 72)
+	plain := func(password string) string { return mustPlain(t, password, 4) }
+	for name, c := range map[string]struct {
+		stored, password string
+		want             bool
+	}{
+		"2a":                        {plain("imported"), "imported", true},
+		"2b":                        {strings.Replace(plain("imported"), "$2a$", "$2b$", 1), "imported", true},
+		"2y":                        {strings.Replace(plain("imported"), "$2a$", "$2y$", 1), "imported", true},
+		"2x":                        {strings.Replace(plain("imported"), "$2a$", "$2x$", 1), "imported", false},
+		"wrong":                     {plain("imported"), "Imported", false},
+		"published":                 {secretHash, "secret", true},
+		"published, wrong":          {secretHash, "secret ", false},
+		"72 bytes":                  {plain(seventyTwo), seventyTwo, true},
+		"73 bytes over 72":          {plain(seventyTwo), seventyTwo + "y", false},
+		"1,025 bytes over 72":       {plain(seventyTwo), seventyTwo + strings.Repeat("y", 953), false},
+		"P, NUL, P":                 {plain("imported"), "imported\x00imported", false},
+		"P, NUL":                    {plain("imported"), "imported\x00", false},
+		"hash of a NUL":             {plain("imp\x00orted"), "imp\x00orted", false},
+		"hash of invalid UTF-8":     {plain("imp\xff"), "imp\xff", false},
+		"decomposed as it was sent": {plain("e\u0301"), "e\u0301", true},
+		"composed for decomposed":   {plain("e\u0301"), "\u00E9", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// Also the published one, of a higher cost than ours, is due for the keyed digest.
+			wantCompare(t, h, c.stored, c.password, c.want, c.want)
+		})
+	}
+}
+
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	low, high := mustHasher(t, account.HasherOptions{Cost: 4}), mustHasher(t, account.HasherOptions{Cost: 5})
+	stored := mustHash(t, low, "the password")
+	wantCompare(t, high, stored, "the password", true, true)
+	wantCompare(t, high, stored, "another", false, false)
+	wantCompare(t, high, mustHash(t, high, "the password"), "the password", true, false)
+	wantCompare(t, low, mustHash(t, high, "the password"), "the password", true, false)
+}
+
+func TestPepperRotation(t *testing.T) {
+	t.Parallel()
+	none := mustHasher(t, account.HasherOptions{Cost: 4})
+	first := mustHasher(t, account.HasherOptions{Cost: 4, Pepper: "first pepper", PepperID: "p1"})
+	second := mustHasher(t, account.HasherOptions{Cost: 4, Pepper: "second pepper", PepperID: "p2",
+		OldPeppers: map[string]string{"p1": "first pepper"}})
+	forgot := mustHasher(t, account.HasherOptions{Cost: 4, Pepper: "second pepper", PepperID: "p2"})
+	removed := mustHasher(t, account.HasherOptions{Cost: 4, OldPeppers: map[string]string{"p2": "second pepper"}})
+	swapped := mustHasher(t, account.HasherOptions{Cost: 4, Pepper: "not the first", PepperID: "p1"})
+
+	of := map[*account.Hasher]string{}
+	for _, h := range []*account.Hasher{none, first, second} {
+		of[h] = mustHash(t, h, "the password")
+	}
+	for _, c := range []struct {
+		name         string
+		made, by     *account.Hasher
+		ok, upgrades bool
+	}{
+		{"same", first, first, true, false},
+		{"pepper added", none, first, true, true},
+		{"pepper replaced", first, second, true, true},
+		{"pepper added and replaced", none, second, true, true},
+		{"new pepper", second, second, true, false},
+		{"old pepper not accepted", first, forgot, false, false},
+		{"pepper unknown", first, none, false, false},
+		{"pepper removed but accepted", second, removed, true, true},
+		{"other pepper under the id", first, swapped, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			wantCompare(t, c.by, of[c.made], "the password", c.ok, c.upgrades)
+			wantCompare(t, c.by, of[c.made], "a wrong password", false, false)
+		})
+	}
+	// The id in the stored hash decides the key: it must not be exchangeable.
+	wantCompare(t, second, strings.Replace(of[first], "$p1$", "$p2$", 1), "the password", false, false)
+	wantCompare(t, second, strings.Replace(of[first], "$p1$", "$$", 1), "the password", false, false)
+}
+
+func TestCompareSpendsTheSameRounds(t *testing.T) {
+	t.Parallel()
+	const cost = 6
+	o := account.HasherOptions{Cost: cost, Pepper: "pepper", PepperID: "p1"}
+	ours := mustHash(t, mustHasher(t, o), "the password")
+	plain := mustPlain(t, "the password", cost)
+	type try struct{ stored, password string }
+	tries := map[string]try{
+		"unknown user":                  {"", "the password"},
+		"right":                         {ours, "the password"},
+		"wrong":                         {ours, "a wrong one"},
+		"blank":                         {ours, ""},
+		"1,024 bytes":                   {ours, strings.Repeat("x", 1024)},
+		"over-long":                     {ours, strings.Repeat("x", 1025)},
+		"a megabyte":                    {ours, strings.Repeat("x", 1<<20)},
+		"invalid UTF-8":                 {ours, "\xff\xfe"},
+		"unknown user, over-long":       {"", strings.Repeat("x", 1025)},
+		"unknown user, invalid UTF-8":   {"", "\xff"},
+		"plain, right":                  {plain, "the password"},
+		"plain, wrong":                  {plain, "a wrong one"},
+		"plain, over 72 bytes":          {plain, strings.Repeat("x", 73)},
+		"plain, over-long":              {plain, strings.Repeat("x", 1025)},
+		"plain, NUL":                    {plain, "the password\x00"},
+		"plain, invalid UTF-8":          {plain, "\xff"},
+		"unknown pepper":                {strings.Replace(ours, "$p1$", "$p9$", 1), "the password"},
+		"malformed: text":               {"no hash at all", "the password"},
+		"malformed: mark only":          {"gw1$", "the password"},
+		"malformed: no bcrypt":          {"gw1$p1$", "the password"},
+		"malformed: cut":                {ours[:len(ours)-1], "the password"},
+		"malformed: longer":             {ours + "x", "the password"},
+		"malformed: other alphabet":     {ours[:len(ours)-20] + "!" + ours[len(ours)-19:], "the password"},
+		"malformed: salt":               {plain[:8] + "!" + plain[9:], "the password"},
+		"malformed: cost 99":            {strings.Replace(plain, "$06$", "$99$", 1), "the password"},
+		"malformed: cost 17":            {strings.Replace(plain, "$06$", "$17$", 1), "the password"},
+		"malformed: cost 3":             {strings.Replace(plain, "$06$", "$03$", 1), "the password"},
+		"malformed: cost +6":            {strings.Replace(plain, "$06$", "$+6$", 1), "the password"},
+		"malformed: 2x":                 {"$2x" + plain[3:], "the password"},
+		"malformed: plain behind marks": {"gw1$p1$" + ours, "the password"},
+	}
+	for c := 4; c < cost; c++ {
+		low := mustHash(t, mustHasher(t, account.HasherOptions{Cost: c, Pepper: "pepper", PepperID: "p1"}), "the password")
+		tries[fmt.Sprintf("cost %d, right", c)] = try{low, "the password"}
+		tries[fmt.Sprintf("cost %d, wrong", c)] = try{low, "a wrong one"}
+		tries[fmt.Sprintf("cost %d, over-long", c)] = try{low, strings.Repeat("x", 1025)}
+		tries[fmt.Sprintf("cost %d, plain", c)] = try{mustPlain(t, "the password", c), "the password"}
+		tries[fmt.Sprintf("cost %d, plain, NUL", c)] = try{mustPlain(t, "the password", c), "the\x00password"}
+	}
+	for name, c := range tries {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := mustHasher(t, o)
+			ok, _, err := h.Compare(t.Context(), c.stored, c.password)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.Rounds() != 1<<cost {
+				t.Errorf("%d rounds, want %d", h.Rounds(), 1<<cost)
+			}
+			if want := c.password == "the password" && c.stored != "" && !strings.Contains(name, "malformed") && !strings.Contains(name, "unknown"); ok != want {
+				t.Errorf("ok = %v, want %v", ok, want)
+			}
+		})
+	}
+}
+
+func TestHigherStoredCostSpendsItself(t *testing.T) {
+	t.Parallel()
+	stored := mustHash(t, mustHasher(t, account.HasherOptions{Cost: 6}), "the password")
+	for _, password := range []string{"the password", "a wrong one", strings.Repeat("x", 1025)} {
+		h := mustHasher(t, account.HasherOptions{Cost: 4})
+		wantCompare(t, h, stored, password, password == "the password", false)
+		if h.Rounds() != 1<<6 {
+			t.Errorf("%d rounds", h.Rounds())
+		}
+	}
+}
+
+func TestCheckImported(t *testing.T) {
+	t.Parallel()
+	for _, hash := range []string{
+		secretHash,
+		strings.Replace(secretHash, "$2b$", "$2a$", 1),
+		strings.Replace(secretHash, "$2b$", "$2y$", 1),
+		strings.Replace(secretHash, "$12$", "$04$", 1),
+		strings.Replace(secretHash, "$12$", "$16$", 1),
+		secretHash[:28] + "/" + secretHash[29:], // a salt with unused bits set
+	} {
+		if err := account.CheckImported(hash); err != nil {
+			t.Errorf("%s: %v", hash, err)
+		}
+	}
+	for _, hash := range []string{
+		"",
+		"secret",
+		"$2b$",
+		secretHash[:59],
+		secretHash + "W",
+		secretHash + "\n",
+		" " + secretHash[:59],
+		strings.Replace(secretHash, "$2b$", "$2x$", 1),
+		strings.Replace(secretHash, "$2b$", "$2c$", 1),
+		strings.Replace(secretHash, "$2b$", "$2$", 1),
+		strings.Replace(secretHash, "$2b$", "$1b$", 1),
+		strings.Replace(secretHash, "$12$", "$03$", 1),
+		strings.Replace(secretHash, "$12$", "$17$", 1),
+		strings.Replace(secretHash, "$12$", "$31$", 1),
+		strings.Replace(secretHash, "$12$", "$-4$", 1),
+		strings.Replace(secretHash, "$12$", "$+4$", 1),
+		strings.Replace(secretHash, "$12$", "$4$$", 1),
+		strings.Replace(secretHash, "$Eix", "$Ei+", 1),
+		strings.Replace(secretHash, "$Eix", "$Ei=", 1),
+		secretHash[:7] + "\n\n\n\n" + secretHash[11:],
+		secretHash[:29] + "\n\n\n\n" + secretHash[33:],
+		secretHash[:59] + "X", // bits that no hash has
+		"gw1$$" + secretHash,
+		"$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub",
+		"{bcrypt}" + secretHash,
+	} {
+		if err := account.CheckImported(hash); err == nil {
+			t.Errorf("%q is accepted", hash)
+		} else if len(hash) > 10 && strings.Contains(err.Error(), hash) {
+			t.Errorf("the error repeats the hash: %v", err)
+		}
+	}
+}
+
+func TestNewHasherRefuses(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]account.HasherOptions{
+		"cost 3":                {Cost: 3},
+		"cost 17":               {Cost: 17},
+		"negative workers":      {Cost: 4, Workers: -1},
+		"negative queue":        {Cost: 4, Queue: -1},
+		"pepper without id":     {Cost: 4, Pepper: "tell nobody"},
+		"id without pepper":     {Cost: 4, PepperID: "p1"},
+		"id with a dollar":      {Cost: 4, Pepper: "tell nobody", PepperID: "p$1"},
+		"id of 33":              {Cost: 4, Pepper: "tell nobody", PepperID: strings.Repeat("p", 33)},
+		"old pepper without id": {Cost: 4, OldPeppers: map[string]string{"": "tell nobody"}},
+		"empty old pepper":      {Cost: 4, OldPeppers: map[string]string{"p1": ""}},
+		"one id, two peppers":   {Cost: 4, Pepper: "tell nobody", PepperID: "p1", OldPeppers: map[string]string{"p1": "another"}},
+	} {
+		if h, err := account.NewHasher(o); err == nil || h != nil {
+			t.Errorf("%s: accepted", name)
+		} else if strings.Contains(err.Error(), "tell nobody") {
+			t.Errorf("%s: the error holds the pepper: %v", name, err)
+		}
+	}
+	for _, cost := range []int{4, 16} {
+		mustHasher(t, account.HasherOptions{Cost: cost})
+	}
+	mustHasher(t, account.HasherOptions{Cost: 4, Pepper: "p", PepperID: "p1", OldPeppers: map[string]string{"p1": "p"}})
+}
+
+func TestEndedContextStartsNoWork(t *testing.T) {
+	t.Parallel()
+	h := mustHasher(t, account.HasherOptions{Cost: 4})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 { // a free slot and an ended context are both ready: chance must not decide
+		_, _, err := h.Compare(ctx, "", "the password")
+		if !fault.Is(err, fault.TimedOut) || fault.As(err).Code != fault.Unavailable || !errors.Is(err, context.Canceled) {
+			t.Fatalf("Compare: %v", err)
+		}
+		if stored, err := h.Hash(ctx, "the password"); !fault.Is(err, fault.TimedOut) || stored != "" {
+			t.Fatalf("Hash: %q, %v", stored, err)
+		}
+	}
+	if h.Rounds() != 0 {
+		t.Errorf("%d rounds after the end", h.Rounds())
+	}
+	wantCompare(t, h, mustHash(t, h, "the password"), "the password", true, false)
+}
+
+// A worker reads the clock before and after its work, so a clock that blocks holds it where it is. In a
+// bubble, Wait returns when each goroutine is where it can only wait.
+func TestQueue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const workers, queue = 2, 3
+		var started atomic.Int64
+		gate := make(chan struct{})
+		open := sync.OnceFunc(func() { close(gate) })
+		defer open()
+		h := mustHasher(t, account.HasherOptions{Cost: 4, Workers: workers, Queue: queue, Now: func() time.Time {
+			started.Add(1)
+			<-gate // the worker is busy for as long as the test likes
+			return time.Time{}
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		results := make(chan error, workers+queue)
+		compare := func(ctx context.Context) {
+			_, _, err := h.Compare(ctx, "", "the password")
+			results <- err
+		}
+		for range workers + queue - 1 {
+			go compare(t.Context())
+		}
+		synctest.Wait()
+		go compare(ctx) // the last that may wait
+		synctest.Wait()
+		if started.Load() != workers {
+			t.Errorf("%d run at once, want %d", started.Load(), workers)
+		}
+
+		for range 3 { // a refusal takes no place in the queue, nor gives one away
+			_, _, err := h.Compare(t.Context(), "", "the password")
+			if !fault.Is(err, fault.Overloaded) || fault.As(err).Code != fault.Unavailable {
+				t.Fatalf("beyond the queue: %v", err)
+			}
+			if got := fault.As(err).RetryAfter; got != time.Second {
+				t.Errorf("nothing measured yet, retryAfter = %v", got)
+			}
+		}
+
+		cancel()
+		if err := <-results; !fault.Is(err, fault.TimedOut) || !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled while waiting: %v", err)
+		}
+		if h.Rounds() != 0 {
+			t.Errorf("%d rounds while both workers stood still", h.Rounds())
+		}
+		go compare(t.Context()) // its place is free again
+		synctest.Wait()
+		if len(results) != 0 {
+			t.Errorf("the place of the cancelled one is not free: %v", <-results)
+		}
+
+		open()
+		for range workers + queue {
+			if err := <-results; err != nil {
+				t.Errorf("waited and got %v", err)
+			}
+		}
+		if want := uint64(workers+queue) << 4; h.Rounds() != want {
+			t.Errorf("%d rounds, want %d: one a comparison, none for the cancelled and the refused", h.Rounds(), want)
+		}
+	})
+}
+
+func TestRetryAfterFollowsTheMeasuredTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const workers, queue, took = 2, 4, 3 * time.Second
+		var mu sync.Mutex
+		now := time.Unix(0, 0)
+		var gate chan struct{} // nil: open
+		h := mustHasher(t, account.HasherOptions{Cost: 4, Workers: workers, Queue: queue, Now: func() time.Time {
+			mu.Lock()
+			now = now.Add(took)
+			at, wait := now, gate
+			mu.Unlock()
+			if wait != nil {
+				<-wait
+			}
+			return at
+		}})
+		wantCompare(t, h, "", "the password", false, false) // is measured: one step of the clock
+
+		mu.Lock()
+		gate = make(chan struct{})
+		mu.Unlock()
+		var group sync.WaitGroup
+		for range workers + queue {
+			group.Go(func() { wantCompare(t, h, "", "the password", false, false) })
+		}
+		synctest.Wait()
+		_, err := h.Hash(t.Context(), "the password")
+		if want := (workers + queue) / workers * took; !fault.Is(err, fault.Overloaded) || fault.As(err).RetryAfter != want {
+			t.Errorf("%v, retryAfter %v; want %v", err, fault.As(err).RetryAfter, want)
+		}
+		close(gate)
+		group.Wait()
+	})
+}

@@ -1,0 +1,307 @@
+package account_test
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/fault"
+)
+
+func TestParseEmail(t *testing.T) {
+	t.Parallel()
+	local64 := strings.Repeat("l", 64)
+	labels := strings.Repeat(strings.Repeat("d", 61)+".", 3) // 186 bytes
+	for name, c := range map[string]struct {
+		in   string
+		want account.Email
+	}{
+		"plain":                  {"joe@example.com", account.Email{Address: "joe@example.com", Key: "joe@example.com"}},
+		"capitals":               {"Joe.Doe@Example.COM", account.Email{Address: "Joe.Doe@Example.COM", Key: "joe.doe@example.com"}},
+		"blanks around":          {" \t\r\n\v\fjoe@example.com \n", account.Email{Address: "joe@example.com", Key: "joe@example.com"}},
+		"plus and symbols":       {"j+!#$%&'*-/=?^_`{|}~@example.com", account.Email{Address: "j+!#$%&'*-/=?^_`{|}~@example.com", Key: "j+!#$%&'*-/=?^_`{|}~@example.com"}},
+		"a single label":         {"root@localhost", account.Email{Address: "root@localhost", Key: "root@localhost"}},
+		"an international local": {"Żółw@example.com", account.Email{Address: "Żółw@example.com", Key: "żółw@example.com"}},
+		"an international domain": {"info@Bücher.example", account.Email{Address: "info@Bücher.example",
+			Key: "info@bücher.example"}},
+		"Hebrew": {"משה@example.com", account.Email{Address: "משה@example.com", Key: "משה@example.com"}},
+		"lower case composes": {"J\u030Coe@example.com", account.Email{Address: "J\u030Coe@example.com",
+			Key: "\u01F0oe@example.com"}},
+		"longest": {local64 + "@" + labels + "exa", account.Email{Address: local64 + "@" + labels + "exa", Key: local64 + "@" + labels + "exa"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, problems := account.ParseEmail("input.email", c.in)
+			if problems != nil {
+				t.Fatalf("refused: %v", problems)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if key, ok := account.EmailKey(c.in); !ok || key != c.want.Key {
+				t.Errorf("EmailKey = %q, %v", key, ok)
+			}
+		})
+	}
+}
+
+func TestParseEmailRefuses(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		in     string
+		reason fault.Reason
+	}{
+		"nothing":                {"", fault.Required},
+		"blanks":                 {" \t\n", fault.Required},
+		"no at sign":             {"joe.example.com", fault.EmailInvalid},
+		"no local part":          {"@example.com", fault.EmailInvalid},
+		"no domain":              {"joe@", fault.EmailInvalid},
+		"two at signs":           {"joe@doe@example.com", fault.EmailInvalid},
+		"a display name":         {"Joe <joe@example.com>", fault.EmailInvalid},
+		"angle brackets":         {"<joe@example.com>", fault.EmailInvalid},
+		"a quoted local part":    {`"joe"@example.com`, fault.EmailInvalid},
+		"a quoted blank":         {`"joe doe"@example.com`, fault.EmailInvalid},
+		"a comment":              {"joe@example.com (Joe)", fault.EmailInvalid},
+		"a comment inside":       {"joe(x)@example.com", fault.EmailInvalid},
+		"a list":                 {"joe@example.com,eve@example.com", fault.EmailInvalid},
+		"a group":                {"team:joe@example.com;", fault.EmailInvalid},
+		"a header":               {"joe@example.com\r\nBcc: eve@example.com", fault.EmailInvalid},
+		"a blank inside":         {"joe @example.com", fault.EmailInvalid},
+		"an address literal":     {"joe@[127.0.0.1]", fault.EmailInvalid},
+		"a leading dot":          {".joe@example.com", fault.EmailInvalid},
+		"a double dot":           {"joe..doe@example.com", fault.EmailInvalid},
+		"a trailing dot":         {"joe@example.com.", fault.EmailInvalid},
+		"an empty label":         {"joe@example..com", fault.EmailInvalid},
+		"a leading hyphen":       {"joe@-example.com", fault.EmailInvalid},
+		"a trailing hyphen":      {"joe@example-.com", fault.EmailInvalid},
+		"an underscore":          {"joe@exa_mple.com", fault.EmailInvalid},
+		"an ideographic dot":     {"joe@example。com", fault.EmailInvalid},
+		"a label of 64":          {"joe@" + strings.Repeat("d", 64) + ".com", fault.EmailInvalid},
+		"a local part of 65":     {strings.Repeat("l", 65) + "@example.com", fault.TooLong},
+		"255 bytes":              {"joe@" + strings.Repeat("dd.", 83) + "dd", fault.TooLong},
+		"a megabyte":             {strings.Repeat("(", 1<<20) + "@example.com", fault.TooLong},
+		"a key of 65 bytes":      {strings.Repeat("Ⱥ", 22) + "@example.com", fault.EmailInvalid},
+		"a key's label of 93":    {"joe@" + strings.Repeat("Ⱥ", 31) + ".com", fault.EmailInvalid},
+		"invalid UTF-8":          {"joe\xff@example.com", fault.EmailInvalid},
+		"an escaped like in SQL": {"joe'; --@example.com", fault.EmailInvalid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, problems := account.ParseEmail("input.email", c.in)
+			want := []fault.Reason{c.reason}
+			if diff := cmp.Diff(want, reasons(problems)); diff != "" || got != (account.Email{}) {
+				t.Fatalf("got %+v; reasons (-want +got):\n%s", got, diff)
+			}
+			if problems[0].Path != "input.email" || problems[0].Message == "" {
+				t.Errorf("%+v", problems[0])
+			}
+			if key, ok := account.EmailKey(c.in); ok || key != "" {
+				t.Errorf("EmailKey = %q, %v", key, ok)
+			}
+		})
+	}
+}
+
+// Each looks like kim.fisher@example.com, or is it in another spelling. None may reach its account.
+// The kept ones
+// can be told apart by eye or belong to another alphabet; the others could stand beside it unseen.
+func TestEmailLookAlikes(t *testing.T) {
+	t.Parallel()
+	const victim = "kim.fisher@example.com"
+	for name, c := range map[string]struct {
+		in       string
+		distinct bool
+	}{
+		"Kelvin sign":               {in: "\u212Aim.fisher@example.com"},
+		"long s":                    {in: "kim.fi\u017Fher@example.com"},
+		"full-width letter":         {in: "\uFF4Bim.fisher@example.com"},
+		"full-width at sign":        {in: "kim.fisher\uFF20example.com"},
+		"full-width dot":            {in: "kim\uFF0Efisher@example.com"},
+		"small at sign":             {in: "kim.fisher\uFE6Bexample.com"},
+		"fi ligature":               {in: "kim.\uFB01sher@example.com"},
+		"mathematical letter":       {in: "\U0001D424im.fisher@example.com"},
+		"superscript letter":        {in: "k\u2071m.fisher@example.com"},
+		"capital I with dot":        {in: "k\u0130m.fisher@example.com"},
+		"capital I and dot":         {in: "kI\u0307m.fisher@example.com"},
+		"zero-width space":          {in: "kim\u200B.fisher@example.com"},
+		"zero-width non-joiner":     {in: "kim\u200C.fisher@example.com"},
+		"zero-width joiner":         {in: "kim\u200D.fisher@example.com"},
+		"word joiner":               {in: "kim\u2060.fisher@example.com"},
+		"byte order mark":           {in: "\uFEFFkim.fisher@example.com"},
+		"soft hyphen":               {in: "kim\u00AD.fisher@example.com"},
+		"right-to-left override":    {in: "kim.fisher@example.com\u202E"},
+		"right-to-left mark":        {in: "kim\u200F.fisher@example.com"},
+		"isolate":                   {in: "\u2068kim.fisher@example.com\u2069"},
+		"variation selector 16":     {in: "kim\uFE0F.fisher@example.com"},
+		"variation selector 17":     {in: "kim\U000E0100.fisher@example.com"},
+		"Mongolian separator":       {in: "kim\u180E.fisher@example.com"},
+		"Mongolian selector":        {in: "kim\u180B.fisher@example.com"},
+		"Hangul filler":             {in: "kim\u3164.fisher@example.com"},
+		"Hangul choseong filler":    {in: "kim\u115F.fisher@example.com"},
+		"half-width Hangul filler":  {in: "kim\uFFA0.fisher@example.com"},
+		"combining grapheme joiner": {in: "kim\u034F.fisher@example.com"},
+		"tag letter":                {in: "kim\U000E0061.fisher@example.com"},
+		"Khmer inherent vowel":      {in: "kim\u17B4.fisher@example.com"},
+		"braille blank":             {in: "kim\u2800.fisher@example.com"},
+		"no-break space":            {in: "kim.fisher@example.com\u00A0"},
+		"Ogham space":               {in: "kim\u1680.fisher@example.com"},
+		"line separator":            {in: "kim.fisher@example.com\u2028"},
+		"interlinear anchor":        {in: "kim\uFFF9.fisher@example.com"},
+		"object replacement":        {in: "kim\uFFFC.fisher@example.com"},
+		"replacement character":     {in: "kim\uFFFD.fisher@example.com"},
+		"private use":               {in: "kim\uE000.fisher@example.com"},
+		"unassigned":                {in: "kim\U000E0FFF.fisher@example.com"},
+		"NUL":                       {in: "kim.fisher@example.com\x00"},
+		"DEL":                       {in: "kim\x7F.fisher@example.com"},
+		"decomposed letter":         {in: "kim.fi\u0301sher@example.com"},
+		"soft hyphen in the domain": {in: "kim.fisher@exam\u00ADple.com"},
+		"Cyrillic letter":           {in: "kim.fish\u0435r@example.com", distinct: true},
+		"Cyrillic letter in domain": {in: "kim.fisher@\u0435xample.com", distinct: true},
+		"dotless i":                 {in: "k\u0131m.fisher@example.com", distinct: true},
+		"overlaid letter":           {in: "kim\u0338.fisher@example.com", distinct: true},
+		"Greek letter":              {in: "\u03BAim.fisher@example.com", distinct: true},
+		"accented letter, composed": {in: "k\u00EDm.fisher@example.com", distinct: true},
+		"plus tag":                  {in: "kim.fisher+x@example.com", distinct: true},
+		"the dot left out":          {in: "kimfisher@example.com", distinct: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key, ok := account.EmailKey(c.in)
+			if key == victim || ok != c.distinct {
+				t.Errorf("%+q has the key %+q; accepted = %v, want %v", c.in, key, ok, c.distinct)
+			}
+		})
+	}
+}
+
+// Every code point there is, in either part: a key is its own key, and two addresses share a key only
+// where they are one letter in its two cases.
+func TestEmailKeysOfAllRunes(t *testing.T) {
+	t.Parallel()
+	for _, shape := range []string{"a?b@example.com", "joe@a?b.example"} {
+		owners := map[string][]rune{}
+		for r := rune(0); r <= unicode.MaxRune; r++ {
+			key, ok := account.EmailKey(strings.Replace(shape, "?", string(r), 1))
+			if !ok {
+				continue
+			}
+			owners[key] = append(owners[key], r)
+			if again, ok := account.EmailKey(key); !ok || again != key {
+				t.Errorf("%U: the key of %+q is %+q, %v", r, key, again, ok)
+			}
+		}
+		if len(owners) < 1000 {
+			t.Errorf("%s: only %d keys", shape, len(owners))
+		}
+		for key, rs := range owners {
+			if len(rs) > 2 || len(rs) == 2 && unicode.ToLower(rs[0]) != rs[1] && unicode.ToLower(rs[1]) != rs[0] {
+				t.Errorf("%+q is shared by %U", key, rs)
+			}
+		}
+	}
+}
+
+func FuzzEmail(f *testing.F) {
+	for _, s := range []string{"Joe.Doe@Example.COM", " a@b ", "J\u030C@x", "\u212A@x", `"a"@b`, "a@b.\xff", "Ⱥ@Ⱥ", "İ@x", "\u0345Σ@ΑΣ.gr"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		e, problems := account.ParseEmail("p", s)
+		if (problems == nil) != (e.Key != "") || (problems == nil) != (e.Address != "") {
+			t.Fatalf("%+v with %v", e, problems)
+		}
+		if problems != nil {
+			return
+		}
+		if !strings.Contains(s, e.Address) {
+			t.Errorf("the address %+q was changed to %+q", s, e.Address)
+		}
+		for _, same := range []string{e.Key, e.Address, " " + e.Address + "\n"} {
+			if key, ok := account.EmailKey(same); !ok || key != e.Key {
+				t.Errorf("the key of %+q is %+q, %v, not %+q", same, key, ok, e.Key)
+			}
+		}
+	})
+}
+
+func TestUsername(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		in, key string
+		legal   bool
+	}{
+		{"joe", "joe", true},
+		{"joe.doe_9-x", "joe.doe_9-x", true},
+		{strings.Repeat("j", 32), strings.Repeat("j", 32), true},
+		{"Joe", "joe", false},
+		{"JOE.Z", "joe.z", false},
+		{"", "", false},
+		{"jo", "", false},
+		{strings.Repeat("j", 33), "", false},
+		{"joe doe", "", false},
+		{" joe", "", false},
+		{"joe\n", "", false},
+		{"joe@x", "", false},
+		{"jo\xff", "", false},
+		{"jo\x00e", "", false},
+		{"jöe", "", false},
+		{"j\u043Ee", "", false}, // Cyrillic o
+		{"\u212Aim", "", false}, // Kelvin sign: strings.ToLower makes a k of it
+		{"k\u0130m", "", false}, // strings.ToLower makes an i of it
+		{"jo\u200De", "", false},
+		{"joe' OR 1=1", "", false},
+	} {
+		t.Run(c.in, func(t *testing.T) {
+			t.Parallel()
+			key, ok := account.UsernameKey(c.in)
+			if ok != (c.key != "") || ok && key != c.key {
+				t.Errorf("UsernameKey = %q, %v; want %q", key, ok, c.key)
+			}
+			got, problems := account.ParseUsername("input.username", c.in)
+			want := []fault.Reason{fault.UsernameInvalid}
+			if c.legal {
+				want = nil
+			}
+			if diff := cmp.Diff(want, reasons(problems)); diff != "" {
+				t.Errorf("reasons (-want +got):\n%s", diff)
+			}
+			if c.legal != (got == c.in && got != "") {
+				t.Errorf("ParseUsername = %q", got)
+			}
+		})
+	}
+}
+
+func TestParseName(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		in, want string
+		reasons  []fault.Reason
+	}{
+		"none":                   {"", "", nil},
+		"blanks around":          {"\u00A0 Joe Doe\n", "Joe Doe", nil},
+		"any script":             {"نوال 👩‍👩‍👧 ਪੰਜਾਬੀ ❤️", "نوال 👩‍👩‍👧 ਪੰਜਾਬੀ ❤️", nil},
+		"100 code points":        {strings.Repeat("é", 100), strings.Repeat("é", 100), nil},
+		"101 code points":        {strings.Repeat("é", 101), "", []fault.Reason{fault.TooLong}},
+		"a line break":           {"Joe\nDoe", "", []fault.Reason{fault.NameInvalid}},
+		"a paragraph separator":  {"Joe\u2029Doe", "", []fault.Reason{fault.NameInvalid}},
+		"an escape sequence":     {"\x1b[31mJoe", "", []fault.Reason{fault.NameInvalid}},
+		"NUL":                    {"Joe\x00", "", []fault.Reason{fault.NameInvalid}},
+		"right-to-left override": {"Joe\u202Eeod", "", []fault.Reason{fault.NameInvalid}},
+		"an open isolate":        {"Joe\u2067", "", []fault.Reason{fault.NameInvalid}},
+		"invalid UTF-8":          {"Joe\xc3", "", []fault.Reason{fault.NameInvalid}},
+		"replacement character":  {"Jo\uFFFD", "", []fault.Reason{fault.NameInvalid}},
+		"both":                   {strings.Repeat("x\x00", 60), "", []fault.Reason{fault.TooLong, fault.NameInvalid}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, problems := account.ParseName("input.name", c.in)
+			if diff := cmp.Diff(c.reasons, reasons(problems)); diff != "" || got != c.want {
+				t.Errorf("got %q, want %q; reasons (-want +got):\n%s", got, c.want, diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,166 @@
+// Package app owns the wiring: it makes every service once, in the order of their needs, and runs what
+// goes on beside the requests. There is no other place where parts meet.
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/graphwarden/graphwarden/graph"
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/secret"
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/schema"
+)
+
+const (
+	// keysEvery is how soon a replica follows a change of the signing keys: as soon as a revocation.
+	keysEvery = session.PollEvery
+	// upkeepEvery is how often keys are aged and dead rows deleted.
+	upkeepEvery = time.Minute
+	// lastFlush bounds the last write of a stopping server.
+	lastFlush = 3 * time.Second
+)
+
+// App is a Graphwarden with its services, over one open database.
+type App struct {
+	Config   *config.Config
+	Schema   *ast.Schema
+	DB       *store.DB
+	Keys     *token.Ring
+	Issuer   *token.Issuer
+	Verifier *token.Verifier
+	View     *session.View
+	Activity *session.Activity
+	Sessions *session.Service
+	Hasher   *account.Hasher
+	Accounts *account.Service
+
+	policy *guard.Policy
+	now    func() time.Time
+	log    *slog.Logger
+}
+
+// Open opens and migrates the database and makes the services: all that the command line needs, and
+// all that a server needs before Run. c must be complete. The caller closes the App.
+func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog.Logger) (*App, error) {
+	sdl, err := schema.Load()
+	if err != nil {
+		return nil, err
+	}
+	policy, err := guard.NewPolicy(sdl, c.Introspection)
+	if err != nil {
+		return nil, err
+	}
+	key, err := c.LoadSecret()
+	if err != nil {
+		return nil, err
+	}
+	db, err := store.Open(ctx, store.Options{URL: c.Database, Pooler: c.DatabasePooler, MaxConns: c.DatabaseConns})
+	if err != nil {
+		return nil, err
+	}
+	a := &App{Config: c, Schema: sdl, DB: db, policy: policy, now: now, log: log}
+	if err := a.wire(ctx, key); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
+	c := a.Config
+	if err = a.DB.Migrate(ctx); err != nil {
+		return err
+	}
+	if a.Keys, err = token.OpenRing(ctx, a.DB, key, token.RingOptions{
+		Algorithm: token.Algorithm(c.Algorithm), RotateEvery: c.KeyLife, Overlap: c.KeyOverlap, TokenLife: c.AccessLife}); err != nil {
+		return err
+	}
+	a.Issuer = token.NewIssuer(a.Keys, c.Issuer, c.Audience, c.AccessLife, a.now)
+	a.Verifier = token.NewVerifier(a.Keys, c.Issuer, c.Audience, a.now)
+	a.View = session.NewView(a.DB, a.now)
+	if a.Activity, err = session.NewActivity(a.DB, a.now); err != nil {
+		return err
+	}
+	a.Sessions = session.NewService(a.DB, a.Issuer, key, a.View,
+		session.Options{IdleLife: c.SessionIdle, MaxLife: c.SessionLife, Grace: c.RefreshGrace}, a.now)
+	pepperID, pepper, err := c.Pepper()
+	if err != nil {
+		return err
+	}
+	old, err := c.OldPeppers()
+	if err != nil {
+		return err
+	}
+	if a.Hasher, err = account.NewHasher(account.HasherOptions{
+		Cost: c.BcryptCost, Pepper: pepper, PepperID: pepperID, OldPeppers: old, Now: a.now}); err != nil {
+		return err
+	}
+	a.Accounts = account.NewService(a.DB, a.Sessions, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.log)
+	return nil
+}
+
+// Close closes the database.
+func (a *App) Close() error { return a.DB.Close() }
+
+// graphQL makes the handler of /graphql; more are further extensions, inside the guard.
+func (a *App) graphQL(more []graphql.HandlerExtension) http.Handler {
+	authenticator := guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.log)
+	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Authenticator: authenticator}
+	srv := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
+		MaxBody: a.Config.MaxBody, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production}, a.now, a.log, more...)
+	return authenticator.Middleware(srv)
+}
+
+// Ready tells whether guarded fields can be answered.
+func (a *App) Ready(ctx context.Context) error {
+	if age := a.View.Age(); age > session.MaxViewAge {
+		return fmt.Errorf("revocations were last read %s ago", age)
+	}
+	return a.DB.Ping(ctx)
+}
+
+// Follow does what goes on beside the requests until ctx ends: reading revocations and keys, writing
+// marks, upkeep. It returns once all of it has stopped. Before it starts, revocations have been read.
+func (a *App) Follow(ctx context.Context) (wait func(), err error) {
+	if err := a.View.Poll(ctx); err != nil {
+		return nil, err
+	}
+	var group sync.WaitGroup
+	group.Go(func() { a.View.Follow(ctx, a.log) })
+	group.Go(func() { a.Activity.Follow(ctx, lastFlush, a.log) })
+	group.Go(func() { a.every(ctx, keysEvery, "follow signing keys", a.Keys.Reload) })
+	group.Go(func() { a.every(ctx, upkeepEvery, "maintain signing keys", a.Keys.Maintain) })
+	group.Go(func() { a.every(ctx, upkeepEvery, "delete dead rows", a.Sessions.Prune) })
+	return group.Wait, nil
+}
+
+// every calls f at intervals until ctx ends. Of failures in a row it logs the first.
+func (a *App) every(ctx context.Context, interval time.Duration, doing string, f func(context.Context) error) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for failing := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := f(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			a.log.Error(doing, "error", err)
+		}
+		failing = err != nil
+	}
+}

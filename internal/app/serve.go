@@ -1,0 +1,53 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"github.com/graphwarden/graphwarden/internal/web"
+	"github.com/graphwarden/graphwarden/schema"
+)
+
+// Run serves l until ctx ends, then stops in order: not ready, drain, flush.
+func (a *App) Run(ctx context.Context, l net.Listener) error {
+	release, err := a.DB.Lock()
+	if err != nil {
+		return err
+	}
+	defer release()
+	// What goes on beside the requests outlives the last of them.
+	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
+	wait, err := a.Follow(beside)
+	if err != nil {
+		stop()
+		return err
+	}
+	defer wait()
+	defer stop()
+	health := web.NewHealth(a.Ready)
+	return web.Serve(ctx, l, a.Handler(health), a.Config.DrainTimeout, health.Stop, a.log)
+}
+
+// Handler routes everything that is served; more are further extensions of the GraphQL server.
+func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/graphql", a.graphQL(more))
+	if !a.Config.Production {
+		for _, path := range []string{"/{$}", "/explorer.css", "/explorer.js"} {
+			mux.Handle(path, web.Explorer())
+		}
+	}
+	mux.Handle("/.well-known/jwks.json", web.Static("application/jwk-set+json",
+		fmt.Sprintf("public, max-age=%d", int(a.Keys.JWKSMaxAge().Seconds())), a.Keys.JWKS))
+	if a.Config.Introspection == "public" {
+		sdl := []byte(schema.Text())
+		mux.Handle("/schema.graphql", web.Static("application/graphql; charset=utf-8", "no-cache", func() []byte { return sdl }))
+	}
+	mux.HandleFunc("GET /healthz", health.Live)
+	mux.HandleFunc("GET /readyz", health.Ready)
+	return web.SecureHeaders(web.Identify(mux, web.SocketIP))
+}

@@ -1,0 +1,122 @@
+// Package cli owns the command line: its verbs, what they print, and their exit codes. It is where the
+// clock and the signals of the process come in.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/schema"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+type commands struct {
+	config.Config `embed:""`
+
+	Serve   serveCmd   `cmd:"" default:"withargs" help:"Serve the API (what happens without a command)."`
+	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up to date, as serve does at its start."`
+	User    struct {
+		Add     userAddCmd     `cmd:"" help:"Create an account; the password is read from standard input."`
+		Import  userImportCmd  `cmd:"" help:"Create accounts from JSON lines with bcrypt hashes of another system."`
+		List    userListCmd    `cmd:"" help:"List all accounts."`
+		Disable userDisableCmd `cmd:"" help:"Disable an account and end its sessions at once."`
+		Enable  userEnableCmd  `cmd:"" help:"Enable an account again."`
+		Role    userRoleCmd    `cmd:"" help:"Give and take roles."`
+	} `cmd:"" help:"Accounts."`
+	Key struct {
+		List   keyListCmd   `cmd:"" help:"List the signing keys."`
+		Rotate keyRotateCmd `cmd:"" help:"Sign with the next key from now on; tokens of the old one stay valid."`
+		Revoke keyRevokeCmd `cmd:"" help:"Refuse all tokens of a key from now on, such as after a leak."`
+	} `cmd:"" help:"Signing keys."`
+	Schema struct {
+		Policy schemaPolicyCmd `cmd:"" help:"Print who may read each field of each type."`
+		Check  schemaCheckCmd  `cmd:"" help:"Do the start-up check of the schema, for CI."`
+		Print  schemaPrintCmd  `cmd:"" help:"Print the SDL, for code generators."`
+	} `cmd:"" help:"The schema and what guards it."`
+}
+
+// env is what verbs run in.
+type env struct {
+	ctx    context.Context
+	config *config.Config
+	schema *ast.Schema
+	in     io.Reader
+	out    io.Writer
+	log    *slog.Logger
+}
+
+// Main runs one command line and returns the exit code. Everything that went wrong is one message on
+// stderr.
+func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	fail := func(code int, err error) int {
+		fmt.Fprintf(stderr, "graphwarden: %v\n", err)
+		return code
+	}
+	var c commands
+	done := false
+	parser, err := kong.New(&c, kong.Name("graphwarden"), kong.Writers(out, stderr), kong.DefaultEnvars("GRAPHWARDEN"),
+		kong.Description("A GraphQL API server in which every resolver is guarded by the schema itself."),
+		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Exit(func(int) { done = true })) // after --help; the parser goes on
+	if err != nil {
+		return fail(exitFailed, err)
+	}
+	parsed, err := parser.Parse(args)
+	if done {
+		return exitOK
+	}
+	if err != nil {
+		return fail(exitUsage, fmt.Errorf("%w (see graphwarden --help)", err))
+	}
+	sdl, err := schema.Load()
+	if err != nil {
+		return fail(exitFailed, err)
+	}
+	hasRole := func(role string) bool { return sdl.Types["Role"].EnumValues.ForName(role) != nil }
+	if problems := c.Complete(hasRole); len(problems) > 0 {
+		return fail(exitUsage, errors.New("the settings do not work:\n  "+strings.Join(problems, "\n  ")))
+	}
+	e := &env{ctx: ctx, config: &c.Config, schema: sdl, in: in, out: out, log: logger(c.LogLevel, stderr)}
+	if err := parsed.Run(e); err != nil {
+		return fail(exitFailed, err)
+	}
+	return exitOK
+}
+
+func logger(level string, w io.Writer) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo // the parser allows only levels
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
+}
+
+// with opens the app for a verb and closes it after.
+func (e *env) with(f func(*app.App) error) (err error) {
+	a, err := app.Open(e.ctx, e.config, time.Now, e.log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	return f(a)
+}

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/store"
+)
+
+type keyListCmd struct{}
+
+func (keyListCmd) Run(e *env) error {
+	return e.with(func(a *app.App) error {
+		keys, err := a.Keys.Keys(e.ctx)
+		if err != nil {
+			return err
+		}
+		table := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "KID\tALGORITHM\tSTATE\tCREATED\tSIGNING SINCE\tENDED")
+		for _, k := range keys {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", k.KeyID, k.Algorithm, k.State, when(k.CreatedAt), when(k.ActivatedAt), when(k.RetiredAt))
+		}
+		return table.Flush()
+	})
+}
+
+func when(t store.Time) string {
+	if t == 0 {
+		return "-"
+	}
+	return t.Std().Format(time.DateTime)
+}
+
+type keyRotateCmd struct{}
+
+func (keyRotateCmd) Run(e *env) error {
+	return e.with(func(a *app.App) error {
+		if err := a.Keys.Rotate(e.ctx); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(e.out, "The next key signs now. Running servers follow within a second.")
+		return err
+	})
+}
+
+type keyRevokeCmd struct {
+	KID string `arg:"" name:"kid" help:"The key's id, as key list prints it."`
+}
+
+func (c keyRevokeCmd) Run(e *env) error {
+	return e.with(func(a *app.App) error {
+		if err := a.Keys.Revoke(e.ctx, c.KID); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(e.out, "Tokens of this key are refused. Running servers follow within a second.")
+		return err
+	})
+}

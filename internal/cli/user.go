@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+type userAddCmd struct {
+	Email    string       `arg:"" help:"The e-mail address."`
+	Username *string      `help:"A username."`
+	Name     *string      `help:"How to be called."`
+	Role     []token.Role `help:"A role besides USER; may be repeated."`
+}
+
+func (c userAddCmd) Run(e *env) error {
+	if err := e.knowRoles(c.Role); err != nil {
+		return err
+	}
+	password, err := readPassword(e.in, e.out)
+	if err != nil {
+		return err
+	}
+	return e.with(func(a *app.App) error {
+		u, err := a.Accounts.Add(e.ctx, account.Registration{Email: c.Email, Username: c.Username, Name: c.Name, Password: password}, c.Role)
+		if err != nil {
+			return spelledOut(err)
+		}
+		_, err = fmt.Fprintf(e.out, "Created %s with the roles %s.\n", u.Email, u.RoleList)
+		return err
+	})
+}
+
+// readPassword takes one line, without echo from a terminal. An argument would show in the list of
+// processes and in the shell's history.
+func readPassword(in io.Reader, out io.Writer) (string, error) {
+	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		fmt.Fprint(out, "Password: ")
+		b, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(out)
+		return string(b), err
+	}
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	return strings.TrimRight(line, "\r\n"), nil
+}
+
+type userImportCmd struct {
+	File string `arg:"" default:"-" help:"The file, or - for standard input. One JSON object an account: email, passwordHash, and optionally username, name, roles, emailVerified, disabled."`
+}
+
+func (c userImportCmd) Run(e *env) error {
+	in := e.in
+	if c.File != "-" {
+		f, err := os.Open(c.File)
+		if err != nil {
+			return fmt.Errorf("cannot read the accounts: %w", err)
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	return e.with(func(a *app.App) error {
+		created, problems, err := a.Accounts.Import(e.ctx, in, e.hasRole)
+		fmt.Fprintf(e.out, "Imported %s.\n", plural(created, "account"))
+		for i, problem := range problems {
+			problems[i] = spelledOut(problem)
+		}
+		if err := errors.Join(append(problems, err)...); err != nil {
+			return fmt.Errorf("not everything was imported:\n%w", err)
+		}
+		return nil
+	})
+}
+
+type userListCmd struct{}
+
+func (userListCmd) Run(e *env) error {
+	return e.with(func(a *app.App) error {
+		table := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "ID\tEMAIL\tUSERNAME\tROLES\tCREATED\tSTATE")
+		err := a.Accounts.All(e.ctx, func(u *account.User) error {
+			username, state := "-", "enabled"
+			if u.Username != nil {
+				username = *u.Username
+			}
+			if u.Disabled() {
+				state = "disabled"
+			}
+			_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", u.ID, u.Email, username, u.RoleList, u.CreatedAt.Std().Format(time.DateOnly), state)
+			return err
+		})
+		return errors.Join(err, table.Flush())
+	})
+}
+
+type userName struct {
+	User string `arg:"" help:"E-mail address, username or id."`
+}
+
+// do finds the user that the command line names.
+func (n userName) do(e *env, f func(*app.App, *account.User) error) error {
+	return e.with(func(a *app.App) error {
+		u, err := a.Accounts.Find(e.ctx, n.User)
+		if err != nil {
+			return spelledOut(err)
+		}
+		return f(a, u)
+	})
+}
+
+type userDisableCmd struct{ userName }
+
+func (c userDisableCmd) Run(e *env) error {
+	return c.do(e, func(a *app.App, u *account.User) error {
+		if err := a.Accounts.SetDisabled(e.ctx, u.ID, true); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(e.out, "Disabled %s.\n", u.Email)
+		return err
+	})
+}
+
+type userEnableCmd struct{ userName }
+
+func (c userEnableCmd) Run(e *env) error {
+	return c.do(e, func(a *app.App, u *account.User) error {
+		if err := a.Accounts.SetDisabled(e.ctx, u.ID, false); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(e.out, "Enabled %s.\n", u.Email)
+		return err
+	})
+}
+
+type userRoleCmd struct {
+	userName
+	Add    []token.Role `help:"A role to give; may be repeated."`
+	Remove []token.Role `help:"A role to take; may be repeated."`
+}
+
+func (c userRoleCmd) Run(e *env) error {
+	if err := e.knowRoles(c.Add); err != nil {
+		return err
+	}
+	return c.do(e, func(a *app.App, u *account.User) error {
+		u, err := a.Accounts.ChangeRoles(e.ctx, u.ID, c.Add, c.Remove)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(e.out, "%s has the roles %s.\n", u.Email, u.RoleList)
+		return err
+	})
+}
+
+func (e *env) hasRole(role token.Role) bool {
+	return e.schema.Types["Role"].EnumValues.ForName(string(role)) != nil
+}
+
+func (e *env) knowRoles(roles []token.Role) error {
+	for _, role := range roles {
+		if !e.hasRole(role) {
+			return fmt.Errorf("there is no role %q in the schema's enum Role", role)
+		}
+	}
+	return nil
+}
+
+// spelledOut puts all problems of an input into the text of the error; in the API they are extensions.
+func spelledOut(err error) error {
+	f := fault.As(err)
+	if f == nil || len(f.Fields) < 2 {
+		return err
+	}
+	var texts []string
+	for _, field := range f.Fields {
+		texts = append(texts, strings.TrimPrefix(field.Path, "input.")+": "+field.Message)
+	}
+	return errors.New(strings.Join(texts, "; "))
+}

@@ -1,0 +1,213 @@
+// Package config owns the settings: one struct, every field a flag and an environment variable
+// GRAPHWARDEN_…, with its default and its help. It checks them all at once and prints no secret.
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/graphwarden/graphwarden/internal/secret"
+)
+
+// Storage says where the data is; every verb of the command line takes it.
+type Storage struct {
+	Database       string   `default:"sqlite:data/graphwarden.db" placeholder:"URL" help:"sqlite:PATH, or postgres://USER:PASSWORD@HOST/NAME for several replicas."`
+	DatabasePooler bool     `help:"The database is behind a transaction pooler: no prepared statements, no settings of the connection."`
+	DatabaseConns  int      `default:"16" help:"The most connections to the database."`
+	Secret         string   `placeholder:"TEXT" help:"The one secret that all keys are derived from, at least 32 bytes, the same on every replica (try: openssl rand -base64 33). With SQLite it is made once, in a file beside the database."`
+	AcceptSecret   []string `placeholder:"TEXT" help:"A secret that is accepted besides. To change the secret, first accept the new one everywhere, then make it --secret and accept the old one."`
+}
+
+// Tokens says how tokens are made and how long things live.
+type Tokens struct {
+	Algorithm      string        `default:"ES256" enum:"ES256,EdDSA,RS256,HS256" help:"How access tokens are signed: ${enum}."`
+	Issuer         string        `placeholder:"URL" help:"The iss of access tokens; the public URL if not given."`
+	Audience       string        `placeholder:"URL" help:"The aud of access tokens; the public URL if not given."`
+	AccessLife     time.Duration `default:"15m" help:"Life of an access token, at most 1h."`
+	KeyLife        time.Duration `default:"2160h" help:"Age at which the signing key is replaced."`
+	KeyOverlap     time.Duration `default:"1h" help:"How long a signing key is published before it signs; caches of the key set are told to keep it for less."`
+	SessionIdle    time.Duration `default:"720h" help:"A session ends when it was not refreshed for so long."`
+	SessionLife    time.Duration `default:"2160h" help:"Every session ends so long after its sign-in."`
+	RefreshGrace   time.Duration `default:"10s" help:"How long a refresh token that was just used gets the same successor again."`
+	BcryptCost     int           `default:"12" help:"Cost of password hashes, 4 to 16; below 12 for tests only."`
+	PasswordMin    int           `default:"8" help:"The fewest characters of a new password."`
+	PasswordPepper string        `placeholder:"ID:TEXT" help:"A key for password hashes that the database does not hold, after an id of its own. Lost, it takes all passwords along."`
+	OldPepper      []string      `placeholder:"ID:TEXT" help:"A pepper used before; its hashes are renewed at login."`
+}
+
+// Server says how the server listens and what it allows.
+type Server struct {
+	Listen           string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen."`
+	PublicURL        string        `name:"public-url" placeholder:"URL" help:"Where clients find the server; http:// and the listening address if not given."`
+	Production       bool          `help:"Refuse settings that are unsafe in production."`
+	Introspection    string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
+	MaxBody          int64         `default:"1048576" help:"The greatest size of a request's body, in bytes."`
+	OperationTimeout time.Duration `default:"10s" help:"The most time that a query or mutation may take."`
+	DrainTimeout     time.Duration `default:"10s" help:"How long requests under way may still take once the server is told to stop."`
+	LogLevel         string        `default:"info" enum:"debug,info,warn,error" help:"The least level of log lines: ${enum}."`
+}
+
+// Config is everything that a server needs.
+type Config struct {
+	Storage `embed:""`
+	Tokens  `embed:""`
+	Server  `embed:""`
+}
+
+// Complete fills what follows from other settings and returns every problem at once. hasRole tells
+// which roles the schema has.
+func (c *Config) Complete(hasRole func(string) bool) []string {
+	if c.PublicURL == "" {
+		c.PublicURL = "http://" + c.Listen
+	}
+	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
+	if c.Issuer == "" {
+		c.Issuer = c.PublicURL
+	}
+	if c.Audience == "" {
+		c.Audience = c.PublicURL
+	}
+	if c.Introspection == "" {
+		c.Introspection = "public"
+		if c.Production {
+			c.Introspection = "off"
+		}
+	}
+	problems := slices.Concat(c.Storage.problems(), c.Tokens.problems(), c.Server.problems(hasRole))
+	if c.Production {
+		problems = append(problems, c.unsafe()...)
+	}
+	return problems
+}
+
+// check collects a problem where a condition does not hold.
+type check []string
+
+func (p *check) need(ok bool, format string, args ...any) {
+	if !ok {
+		*p = append(*p, fmt.Sprintf(format, args...))
+	}
+}
+
+func (s *Storage) problems() []string {
+	var p check
+	p.need(strings.HasPrefix(s.Database, "sqlite:") || strings.HasPrefix(s.Database, "postgres://") || strings.HasPrefix(s.Database, "postgresql://"),
+		"--database must start with sqlite: or postgres://")
+	p.need(s.DatabaseConns >= 3, "--database-conns must be at least 3")
+	p.need(s.Secret == "" || len(s.Secret) >= secret.MinLength, "--secret must have at least %d bytes", secret.MinLength)
+	for _, one := range s.AcceptSecret {
+		p.need(len(one) >= secret.MinLength, "--accept-secret must have at least %d bytes", secret.MinLength)
+	}
+	p.need(s.Secret != "" || strings.HasPrefix(s.Database, "sqlite:"),
+		"--secret is needed with Postgres, the same on every replica: make one with `openssl rand -base64 33`")
+	return p
+}
+
+func (t *Tokens) problems() []string {
+	var p check
+	p.need(t.AccessLife >= time.Second && t.AccessLife <= time.Hour, "--access-life must be from 1s to 1h")
+	p.need(t.KeyOverlap >= time.Minute, "--key-overlap must be at least 1m")
+	p.need(t.KeyLife >= 2*t.KeyOverlap, "--key-life must be at least twice --key-overlap")
+	p.need(t.RefreshGrace >= 2*time.Second && t.RefreshGrace <= time.Minute,
+		"--refresh-grace must be from 2s to 1m: the sight of a new token is written within 1s, and must be before the grace ends")
+	p.need(t.SessionIdle >= time.Minute, "--session-idle must be at least 1m")
+	p.need(t.SessionLife >= t.SessionIdle, "--session-life must not be below --session-idle")
+	p.need(t.BcryptCost >= 4 && t.BcryptCost <= 16, "--bcrypt-cost must be from 4 to 16")
+	p.need(t.PasswordMin >= 1 && t.PasswordMin <= 128, "--password-min must be from 1 to 128")
+	_, _, err := t.Pepper()
+	p.need(err == nil, "--password-pepper must be ID:TEXT with an id of letters and digits and a text of at least %d bytes", secret.MinLength)
+	_, err = t.OldPeppers()
+	p.need(err == nil, "--old-pepper must be ID:TEXT, as --password-pepper")
+	return p
+}
+
+func (s *Server) problems(hasRole func(string) bool) []string {
+	var p check
+	_, _, err := net.SplitHostPort(s.Listen)
+	p.need(err == nil, "--listen must be HOST:PORT")
+	u, err := url.Parse(s.PublicURL)
+	p.need(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.RawQuery == "" && u.Fragment == "",
+		"--public-url must be an http:// or https:// URL")
+	p.need(slices.Contains([]string{"public", "authenticated", "off"}, s.Introspection) || hasRole(s.Introspection),
+		"--introspection must be public, authenticated, off, or a role of the schema")
+	p.need(s.MaxBody >= 1024 && s.MaxBody <= 64<<20, "--max-body must be from 1024 to 67108864")
+	p.need(s.OperationTimeout >= 100*time.Millisecond, "--operation-timeout must be at least 100ms")
+	p.need(s.DrainTimeout > 0, "--drain-timeout must be above 0")
+	return p
+}
+
+// unsafe lists what production does not allow.
+func (c *Config) unsafe() []string {
+	var p check
+	p.need(c.Secret != "", "--production needs --secret: a file beside the database is too easily lost or shared")
+	p.need(strings.HasPrefix(c.PublicURL, "https://"), "--production needs a --public-url with https://: tokens must not travel in the clear")
+	p.need(c.BcryptCost >= 12, "--production needs a --bcrypt-cost of at least 12")
+	p.need(c.Introspection != "public", "--production does not show the schema to everybody: set --introspection to authenticated, a role or off")
+	return p
+}
+
+// Pepper returns the id and key of the current pepper; both are empty if there is none.
+func (t *Tokens) Pepper() (id, key string, err error) {
+	if t.PasswordPepper == "" {
+		return "", "", nil
+	}
+	return splitPepper(t.PasswordPepper)
+}
+
+// OldPeppers returns the keys of earlier peppers by their ids.
+func (t *Tokens) OldPeppers() (map[string]string, error) {
+	keys := make(map[string]string, len(t.OldPepper))
+	for _, one := range t.OldPepper {
+		id, key, err := splitPepper(one)
+		if err != nil {
+			return nil, err
+		}
+		keys[id] = key
+	}
+	return keys, nil
+}
+
+func splitPepper(s string) (id, key string, err error) {
+	id, key, _ = strings.Cut(s, ":")
+	odd := strings.ContainsFunc(id, func(r rune) bool { return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') })
+	if id == "" || odd || len(key) < secret.MinLength {
+		return "", "", fmt.Errorf("not ID:TEXT")
+	}
+	return id, key, nil
+}
+
+// LoadSecret returns the deployment's secret. Where none was given, on SQLite only, it is made once, in
+// a file beside the database that its owner alone may read.
+func (s *Storage) LoadSecret() (*secret.Secret, error) {
+	current := s.Secret
+	if current == "" {
+		var err error
+		if current, err = secretFile(strings.TrimPrefix(s.Database, "sqlite:") + ".secret"); err != nil {
+			return nil, err
+		}
+	}
+	return secret.New(current, s.AcceptSecret...)
+}
+
+func secretFile(path string) (string, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", fmt.Errorf("cannot make the folder of the secret: %w; make it, or give --secret", err)
+	}
+	b, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		if err := secret.WriteFile(path); err != nil {
+			return "", fmt.Errorf("cannot write the secret: %w; make its folder writable, or give --secret", err)
+		}
+		b, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot read the secret: %w; make it readable for this user, or give --secret", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}

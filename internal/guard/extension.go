@@ -1,0 +1,190 @@
+package guard
+
+import (
+	"context"
+	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+)
+
+// Extension enforces a Policy in a gqlgen server. It must be the outermost of the field interceptors.
+type Extension struct {
+	policy  *Policy
+	present graphql.ErrorPresenterFunc
+	now     func() time.Time
+	log     *slog.Logger
+}
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.OperationInterceptor
+	graphql.FieldInterceptor
+} = (*Extension)(nil)
+
+// NewExtension wires an Extension; present is the server's error presenter, which refusals of a whole
+// operation go through like all others.
+func NewExtension(policy *Policy, present graphql.ErrorPresenterFunc, now func() time.Time, log *slog.Logger) *Extension {
+	return &Extension{policy: policy, present: present, now: now, log: log}
+}
+
+// ExtensionName implements graphql.HandlerExtension.
+func (*Extension) ExtensionName() string { return "Guard" }
+
+// Validate implements graphql.HandlerExtension.
+func (*Extension) Validate(graphql.ExecutableSchema) error { return nil }
+
+// InterceptOperation judges the root fields before any resolver runs: a mutation is refused whole if
+// one of its fields is, so that it has no half-effects; a query if all of them are.
+func (g *Extension) InterceptOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	op := graphql.GetOperationContext(ctx)
+	root := map[ast.Operation]string{ast.Query: "Query", ast.Mutation: "Mutation", ast.Subscription: "Subscription"}[op.Operation.Operation]
+	s := stateAt(ctx, nil)
+	fields := graphql.CollectFields(op, op.Operation.SelectionSet, []string{root})
+	var refused gqlerror.List
+	for _, field := range fields {
+		if field.Name == "__typename" {
+			continue
+		}
+		if refusal := g.judge(root, field.Name, s, nil); refusal != nil {
+			refused = append(refused, &gqlerror.Error{
+				Err: refusal, Message: refusal.Message, Path: ast.Path{ast.PathName(field.Alias)},
+				Locations: []gqlerror.Location{{Line: field.Position.Line, Column: field.Position.Column}},
+			})
+		}
+	}
+	if len(refused) == 0 || op.Operation.Operation == ast.Query && len(refused) < len(fields) {
+		return next(ctx)
+	}
+	ctx = graphql.WithResponseContext(ctx, g.present, op.RecoverFunc)
+	for _, refusal := range refused {
+		graphql.AddError(ctx, refusal)
+	}
+	return graphql.OneShot(&graphql.Response{Errors: graphql.GetErrors(ctx)})
+}
+
+// InterceptField judges one field, whichever way its object was reached.
+func (g *Extension) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if strings.HasPrefix(fc.Object, "__") {
+		return next(ctx) // below __schema or __type, which were judged
+	}
+	var object any
+	if fc.Parent != nil {
+		object = fc.Parent.Result
+	}
+	s := stateAt(ctx, fc.Parent)
+	if refusal := g.judge(fc.Object, fc.Field.Name, s, object); refusal != nil {
+		return nil, refusal
+	}
+	value, err := next(ctx)
+	if err != nil || value == nil {
+		return value, err
+	}
+	if e := g.policy.entry(fc.Object, fc.Field.Name); e != nil && len(e.yields) > 0 {
+		if refusal := g.judgeYield(e, s, value); refusal != nil {
+			return nil, refusal
+		}
+	}
+	return value, nil
+}
+
+// judge applies the rule of a field; what has none is refused.
+func (g *Extension) judge(typeName, fieldName string, s state, object any) *fault.Error {
+	if fieldName == "__schema" || fieldName == "__type" {
+		if g.policy.introspection == nil {
+			return fault.New(fault.Forbidden, fault.IntrospectionDisabled, "introspection is off")
+		}
+		return g.policy.introspection.judge(s, nil, g.now())
+	}
+	e := g.policy.entry(typeName, fieldName)
+	if e == nil {
+		g.log.Error("a field without a rule was refused", "type", typeName, "field", fieldName)
+		return fault.New(fault.Forbidden, fault.RoleRequired, "nobody may read this")
+	}
+	return g.apply(&e.rule, s, object)
+}
+
+func (g *Extension) apply(r *rule, s state, object any) *fault.Error {
+	refusal := r.judge(s, object, g.now())
+	if refusal != nil && refusal.Reason == fault.NotOwner && object != nil {
+		if _, ok := asOwned(object); !ok {
+			g.log.Error("@auth(owner: true) on a Go type without OwnerID; refused", "type", reflect.TypeOf(object).String())
+		}
+	}
+	return refusal
+}
+
+// judgeYield refuses an object of which the caller may read nothing: its __typename, and that it
+// exists, would tell something that no field does.
+func (g *Extension) judgeYield(e *entry, s state, value any) *fault.Error {
+	if g.allOpen(e.yields, s) {
+		return nil
+	}
+	if signed, ok := value.(signer); ok {
+		s = state{principal: signed.Principal()}
+	}
+	v := reflect.ValueOf(value)
+	if v.Kind() == reflect.Chan {
+		return nil // a subscription: its events are judged field by field
+	}
+	if v.Kind() != reflect.Slice {
+		return g.judgeObject(e.yields, s, v)
+	}
+	for i := range v.Len() {
+		if refusal := g.judgeYield(e, s, v.Index(i).Interface()); refusal != nil {
+			return refusal
+		}
+	}
+	return nil
+}
+
+// allOpen reports whether every one of the types has a field that s may read whatever the object.
+func (g *Extension) allOpen(types []string, s state) bool {
+	return !slices.ContainsFunc(types, func(name string) bool {
+		return !slices.ContainsFunc(g.policy.types[name].rules, func(r *rule) bool {
+			return r.public || s.principal != nil && !r.restricted() && r.maxAge == 0
+		})
+	})
+}
+
+func (g *Extension) judgeObject(types []string, s state, v reflect.Value) *fault.Error {
+	if isNil(v) || !v.IsValid() {
+		return nil
+	}
+	name := types[0]
+	if len(types) > 1 {
+		if name = typeName(v); !slices.Contains(types, name) {
+			g.log.Error("cannot tell the schema type of a Go value behind an interface or union; refused: give it a method GraphQLType() string", "type", v.Type().String())
+			return fault.New(fault.Forbidden, fault.RoleRequired, "nobody may read this")
+		}
+	}
+	var refusal *fault.Error
+	for _, r := range g.policy.types[name].rules {
+		if refusal = g.apply(r, s, v.Interface()); refusal == nil {
+			return nil
+		}
+	}
+	return refusal
+}
+
+// typeName tells which type of the schema a Go value stands for, where gqlgen knows only an interface:
+// by its method GraphQLType, else by the name of its Go type, which generated models share.
+func typeName(v reflect.Value) string {
+	for {
+		if named, ok := v.Interface().(interface{ GraphQLType() string }); ok {
+			return named.GraphQLType()
+		}
+		if v.Kind() != reflect.Pointer && v.Kind() != reflect.Interface || v.IsNil() {
+			return v.Type().Name()
+		}
+		v = v.Elem()
+	}
+}

@@ -1,0 +1,251 @@
+package guard
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// The marks. Their definitions stand in the SDL.
+const (
+	authMark   = "auth"
+	publicMark = "public"
+)
+
+// entry is the rule of one field of one concrete type, and where it comes from.
+type entry struct {
+	rule
+	source string // "field", "type", or "unmarked"
+	weaker bool   // than the mark of its type
+	// yields names the concrete types of which the field can give an object; empty for scalars.
+	yields []string
+}
+
+// object is one concrete type: the rule of each field, and the different rules among them.
+type object struct {
+	fields map[string]*entry
+	rules  []*rule
+}
+
+// Policy is the effective rule of every field of every object type of a schema.
+type Policy struct {
+	types map[string]*object
+	// introspection is the rule of __schema and __type; nil keeps them shut.
+	introspection *rule
+}
+
+// NewPolicy compiles the marks of a schema. Its error names everything that a schema must not leave
+// open: a root field without exactly one mark, a mark where it would have no effect or no meaning, an
+// interface's mark that an implementation does not repeat at least as strictly. introspection is
+// public, authenticated, off, or the name of a role.
+func NewPolicy(schema *ast.Schema, introspection string) (*Policy, error) {
+	c := compiler{schema: schema, policy: &Policy{types: make(map[string]*object)}}
+	for _, name := range slices.Sorted(maps.Keys(schema.Types)) {
+		c.compile(schema.Types[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(schema.Types)) {
+		c.checkInterfaces(schema.Types[name])
+	}
+	switch introspection {
+	case "public":
+		c.policy.introspection = &rule{public: true}
+	case "authenticated":
+		c.policy.introspection = &rule{}
+	case "off":
+	default:
+		role := token.Role(introspection)
+		c.checkRoles("the setting introspection", []token.Role{role})
+		c.policy.introspection = &rule{roles: []token.Role{role}}
+	}
+	if len(c.offenders) > 0 {
+		slices.Sort(c.offenders)
+		return nil, fmt.Errorf("the schema leaves doors open:\n  %s", strings.Join(c.offenders, "\n  "))
+	}
+	return c.policy, nil
+}
+
+type compiler struct {
+	schema    *ast.Schema
+	policy    *Policy
+	offenders []string
+}
+
+func (c *compiler) refuse(where, problem string) {
+	c.offenders = append(c.offenders, where+": "+problem)
+}
+
+func (c *compiler) isRoot(def *ast.Definition) bool {
+	return def == c.schema.Query || def == c.schema.Mutation || def == c.schema.Subscription
+}
+
+func (c *compiler) compile(def *ast.Definition) {
+	onType, marked := c.mark(def.Name, def.Directives)
+	if marked && (def.Kind != ast.Object || c.isRoot(def)) {
+		c.refuse(def.Name, "a mark here would guard nothing; mark the fields")
+	}
+	if def.Kind != ast.Object || strings.HasPrefix(def.Name, "__") {
+		return
+	}
+	entries := make(map[string]*entry, len(def.Fields))
+	for _, field := range def.Fields {
+		if strings.HasPrefix(field.Name, "__") {
+			continue // __schema and __type follow the introspection setting
+		}
+		where := def.Name + "." + field.Name
+		e := &entry{source: "unmarked", yields: c.concrete(field.Type.Name())}
+		onField, fieldMarked := c.mark(where, field.Directives)
+		switch {
+		case fieldMarked:
+			e.rule, e.source = onField, "field"
+			e.weaker = marked && !onField.atLeastAsStrict(&onType)
+		case c.isRoot(def):
+			c.refuse(where, "needs @auth or @public")
+		case marked:
+			e.rule, e.source = onType, "type"
+		}
+		if e.owner && c.isRoot(def) {
+			c.refuse(where, "owner has no meaning on a root field, which no object has")
+		}
+		entries[field.Name] = e
+	}
+	c.policy.types[def.Name] = &object{fields: entries, rules: distinct(entries)}
+}
+
+// distinct lists the different rules of entries, in an order that does not change from run to run.
+func distinct(entries map[string]*entry) []*rule {
+	rules := make(map[string]*rule)
+	for _, e := range entries {
+		rules[e.String()] = &e.rule
+	}
+	var list []*rule
+	for _, text := range slices.Sorted(maps.Keys(rules)) {
+		list = append(list, rules[text])
+	}
+	return list
+}
+
+// mark reads the mark of a type or field.
+func (c *compiler) mark(where string, directives ast.DirectiveList) (rule, bool) {
+	auth, public := directives.ForNames(authMark), directives.ForNames(publicMark)
+	switch {
+	case len(auth)+len(public) == 0:
+		return rule{}, false
+	case len(auth)+len(public) > 1:
+		c.refuse(where, "has more than one mark; one must be enough")
+		return rule{}, true
+	case len(public) == 1:
+		return rule{public: true}, true
+	}
+	var r rule
+	for _, arg := range auth[0].Arguments {
+		value, err := arg.Value.Value(nil)
+		if err != nil || value == nil {
+			c.refuse(where, fmt.Sprintf("@auth has an unusable %s", arg.Name))
+			continue
+		}
+		switch arg.Name {
+		case "roles":
+			for _, child := range arg.Value.Children {
+				r.roles = append(r.roles, token.Role(child.Value.Raw))
+			}
+			if len(r.roles) == 0 {
+				c.refuse(where, "@auth(roles: []) names nobody; leave roles out to admit everybody signed in")
+			}
+			c.checkRoles(where, r.roles)
+		case "owner":
+			r.owner, _ = value.(bool)
+		case "maxAge":
+			seconds, _ := value.(int64)
+			if seconds <= 0 {
+				c.refuse(where, "@auth(maxAge:) must be a positive number of seconds")
+			}
+			r.maxAge = time.Duration(seconds) * time.Second
+		}
+	}
+	return r, true
+}
+
+func (c *compiler) checkRoles(where string, roles []token.Role) {
+	enum := c.schema.Types["Role"]
+	for _, role := range roles {
+		if enum == nil || enum.EnumValues.ForName(string(role)) == nil {
+			c.refuse(where, fmt.Sprintf("there is no role %s in enum Role", role))
+		}
+	}
+}
+
+// checkInterfaces holds the fields of an object to the marks of the interfaces it implements: the
+// mark of an interface guards nothing by itself, and a reader must not believe that it does.
+func (c *compiler) checkInterfaces(def *ast.Definition) {
+	if def.Kind != ast.Object {
+		return
+	}
+	for _, name := range def.Interfaces {
+		for _, field := range c.schema.Types[name].Fields {
+			where := name + "." + field.Name
+			wanted, marked := (&compiler{schema: c.schema}).mark(where, field.Directives) // its own faults were noted at the interface
+			e := c.policy.types[def.Name].fields[field.Name]
+			if marked && e != nil && !e.atLeastAsStrict(&wanted) {
+				c.refuse(def.Name+"."+field.Name, fmt.Sprintf("is weaker than %s, which has %s", where, &wanted))
+			}
+		}
+	}
+	if c.isRoot(def) && len(def.Interfaces) > 0 {
+		c.refuse(def.Name, "a root type must not implement an interface")
+	}
+}
+
+// entry finds the rule of a field; nil if there is none.
+func (p *Policy) entry(typeName, fieldName string) *entry {
+	if o := p.types[typeName]; o != nil {
+		return o.fields[fieldName]
+	}
+	return nil
+}
+
+// concrete lists the object types that a value of the named type can be of.
+func (c *compiler) concrete(name string) []string {
+	def := c.schema.Types[name]
+	var names []string
+	if def == nil || strings.HasPrefix(name, "__") {
+		return nil
+	}
+	for _, possible := range c.schema.GetPossibleTypes(def) {
+		if possible.Kind == ast.Object {
+			names = append(names, possible.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Print writes the effective rule of every field as a sorted table. Marked with ! are fields weaker
+// than their type.
+func (p *Policy) Print(w io.Writer) error {
+	type line struct{ field, rule, source string }
+	var lines []line
+	for typeName, o := range p.types {
+		for fieldName, e := range o.fields {
+			source := e.source
+			if e.weaker {
+				source += ", ! weaker than its type"
+			}
+			lines = append(lines, line{typeName + "." + fieldName, e.String(), source})
+		}
+	}
+	slices.SortFunc(lines, func(a, b line) int { return cmp.Compare(a.field, b.field) })
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range lines {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", l.field, l.rule, l.source)
+	}
+	return table.Flush()
+}

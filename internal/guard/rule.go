@@ -1,0 +1,129 @@
+package guard
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// rule is what a field asks of its caller. The zero rule asks for a signed-in caller.
+type rule struct {
+	public bool
+	roles  []token.Role
+	owner  bool
+	maxAge time.Duration
+}
+
+// restricted reports whether being signed in is not enough.
+func (r *rule) restricted() bool { return len(r.roles) > 0 || r.owner }
+
+// judge says what is wrong with s reading a field of object: nil if nothing. The mark of a type and
+// that of a field mean the same object by owner: the one that has the field.
+func (r *rule) judge(s state, object any, now time.Time) *fault.Error {
+	switch {
+	case r.public:
+		return nil
+	case s.refusal != nil:
+		return s.refusal
+	case s.principal == nil:
+		return errTokenMissing
+	}
+	if r.restricted() && !slices.ContainsFunc(r.roles, s.principal.HasRole) && !(r.owner && owns(s.principal, object)) {
+		return r.forbidden()
+	}
+	if r.maxAge > 0 && now.Sub(s.principal.AuthTime) > r.maxAge {
+		e := fault.New(fault.Forbidden, fault.StepUpRequired, "prove your password again first: this needs a recent proof")
+		e.Requires = &fault.Requirement{MaxAge: int(r.maxAge / time.Second)}
+		return e
+	}
+	return nil
+}
+
+func (r *rule) forbidden() *fault.Error {
+	e := fault.New(fault.Forbidden, fault.RoleRequired, "your roles do not allow this")
+	if r.owner {
+		e = fault.New(fault.Forbidden, fault.NotOwner, "this belongs to somebody else")
+	}
+	e.Requires = &fault.Requirement{MaxAge: int(r.maxAge / time.Second)}
+	for _, role := range r.roles {
+		e.Requires.Roles = append(e.Requires.Roles, string(role))
+	}
+	return e
+}
+
+// Owned is a value that belongs to a user. A Go type bound to a schema type with @auth(owner: true)
+// implements it; a value that does not belongs to nobody.
+type Owned interface{ OwnerID() account.ID }
+
+func owns(p *Principal, object any) bool {
+	owned, ok := object.(Owned)
+	if !ok || isNil(reflect.ValueOf(object)) {
+		owned, ok = asOwned(object)
+	}
+	return ok && owned.OwnerID() == p.UserID && p.UserID != ""
+}
+
+// asOwned looks through the pointers that gqlgen puts around the elements of a list, and finds the
+// method of a pointer for a value that is held without one.
+func asOwned(object any) (Owned, bool) {
+	v := reflect.ValueOf(object)
+	for v.IsValid() && !isNil(v) {
+		if owned, ok := v.Interface().(Owned); ok {
+			return owned, true
+		}
+		if v.Kind() != reflect.Pointer && v.Kind() != reflect.Interface {
+			pointer := reflect.New(v.Type())
+			pointer.Elem().Set(v)
+			owned, ok := pointer.Interface().(Owned)
+			return owned, ok
+		}
+		v = v.Elem()
+	}
+	return nil, false
+}
+
+func isNil(v reflect.Value) bool {
+	return (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) && v.IsNil()
+}
+
+// atLeastAsStrict reports whether whoever r admits is admitted by other too.
+func (r *rule) atLeastAsStrict(other *rule) bool {
+	if other.public {
+		return true
+	}
+	if r.public || other.maxAge > 0 && (r.maxAge == 0 || r.maxAge > other.maxAge) {
+		return false
+	}
+	if !other.restricted() {
+		return true
+	}
+	return r.restricted() && (other.owner || !r.owner) &&
+		!slices.ContainsFunc(r.roles, func(role token.Role) bool { return !slices.Contains(other.roles, role) })
+}
+
+// String writes the rule as its mark.
+func (r *rule) String() string {
+	if r.public {
+		return "@public"
+	}
+	var args []string
+	if len(r.roles) > 0 {
+		args = append(args, fmt.Sprintf("roles: %v", r.roles))
+	}
+	if r.owner {
+		args = append(args, "owner: true")
+	}
+	if r.maxAge > 0 {
+		args = append(args, fmt.Sprintf("maxAge: %d", r.maxAge/time.Second))
+	}
+	if len(args) == 0 {
+		return "@auth"
+	}
+	return "@auth(" + strings.Join(args, ", ") + ")"
+}

@@ -1,0 +1,197 @@
+package session
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// Scope says which sessions a logout ends.
+type Scope string
+
+// The scopes; the SDL's enum LogoutScope repeats them.
+const (
+	ScopeCurrent Scope = "CURRENT"
+	ScopeOthers  Scope = "OTHERS"
+	ScopeAll     Scope = "ALL"
+)
+
+// end revokes the live sessions that condition selects, with a revocation each, and returns them.
+func (s *Service) end(tx *store.Tx, condition string, args ...any) ([]Session, error) {
+	var ended []Session
+	err := tx.Select(&ended, "UPDATE sessions SET revoked_at = now_us() WHERE ("+condition+
+		") AND revoked_at IS NULL AND expires_at > now_us() RETURNING "+columns, args...)
+	if err != nil {
+		return nil, fmt.Errorf("end sessions: %w", err)
+	}
+	for _, one := range ended {
+		if err := s.view.revoke(tx, revocation{SessionID: one.ID}); err != nil {
+			return nil, err
+		}
+	}
+	return ended, nil
+}
+
+// Revoke ends one session of owner. A foreign id is NOT_FOUND exactly as an unknown one is, and so is
+// one that has ended already.
+func (s *Service) Revoke(ctx context.Context, owner token.UserID, id ID, from audit.Origin) (*Session, error) {
+	unknown := fault.New(fault.NotFound, fault.SessionUnknown, "you have no such session")
+	if _, err := uuid.Parse(string(id)); err != nil {
+		return nil, unknown // text that is no id need not reach the database, which would choke on some
+	}
+	var one *Session
+	err := s.db.Tx(ctx, func(tx *store.Tx) error {
+		ended, err := s.end(tx, "id = $1 AND user_id = $2", id, owner)
+		if err != nil {
+			return err
+		}
+		if len(ended) == 0 {
+			return unknown
+		}
+		one = &ended[0]
+		return s.recordEnd(tx, owner, owner, ended, "revoked", from)
+	})
+	return one, err
+}
+
+// Logout ends sessions of the user that c, a verified access token, speaks for; it returns how many.
+func (s *Service) Logout(ctx context.Context, c token.Claims, scope Scope, from audit.Origin) (int, error) {
+	return s.logout(ctx, c.UserID, c.SessionID, scope, from)
+}
+
+// LogoutByRefreshToken is Logout for a client whose access token has expired. The refresh token alone
+// says whose session it is. A spent one ends its own session only, as using it would.
+func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Scope, from audit.Origin) (int, error) {
+	p, err := s.authentic(ctx, raw)
+	if err != nil {
+		return 0, err
+	}
+	var user token.UserID
+	var refusal error
+	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		refusal = nil
+		var r row
+		err := tx.Get(&r, "SELECT "+rowColumns+" FROM sessions WHERE id = $1", p.id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return errSessionRevoked
+		}
+		if err != nil {
+			return fmt.Errorf("read session: %w", err)
+		}
+		user = r.UserID
+		switch r.judge(p.generation, s.options.Grace) {
+		case revoked:
+			refusal = errSessionRevoked
+		case expired:
+			refusal = errSessionExpired
+		case reused:
+			refusal = errRefreshReused
+			return s.endReused(tx, &r, p, from)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	if refusal != nil {
+		return 0, refusal
+	}
+	return s.logout(ctx, user, p.id, scope, from)
+}
+
+func (s *Service) logout(ctx context.Context, user token.UserID, id ID, scope Scope, from audit.Origin) (n int, err error) {
+	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		var ended []Session
+		var err error
+		switch scope {
+		case ScopeAll:
+			ended, err = s.EndAll(tx, user, "")
+		case ScopeOthers:
+			ended, err = s.end(tx, "user_id = $1 AND id <> $2", user, id)
+		default:
+			ended, err = s.end(tx, "user_id = $1 AND id = $2", user, id)
+		}
+		if err != nil {
+			return err
+		}
+		n = len(ended)
+		return s.recordEnd(tx, user, user, ended, "logout", from)
+	})
+	return n, err
+}
+
+// EndAll ends all live sessions of user but kept (if not empty), and refuses every access token issued
+// so far by raising the user's authorization version; the kept session's are stale only, so a refresh
+// mends them. It is one revocation, however many sessions there are.
+func (s *Service) EndAll(tx *store.Tx, user token.UserID, kept ID) ([]Session, error) {
+	version, err := raiseVersion(tx, user)
+	if err != nil {
+		return nil, err
+	}
+	var ended []Session
+	err = tx.Select(&ended, `UPDATE sessions SET revoked_at = now_us()
+		WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL AND expires_at > now_us() RETURNING `+columns, user, kept)
+	if err != nil {
+		return nil, fmt.Errorf("end sessions: %w", err)
+	}
+	return ended, s.view.revoke(tx, revocation{UserID: user, BelowVersion: version, KeptSession: kept})
+}
+
+// MarkStale makes every access token issued to user so far stale: what it says of the user is no
+// longer true, and a refresh brings the new. Its sessions go on.
+func (s *Service) MarkStale(tx *store.Tx, user token.UserID) error {
+	version, err := raiseVersion(tx, user)
+	if err != nil {
+		return err
+	}
+	return s.view.revoke(tx, revocation{UserID: user, BelowVersion: version, Stale: true})
+}
+
+func raiseVersion(tx *store.Tx, user token.UserID) (version int64, err error) {
+	err = tx.Get(&version, "UPDATE users SET version = version + 1 WHERE id = $1 RETURNING version", user)
+	if err != nil {
+		return 0, fmt.Errorf("raise authorization version: %w", err)
+	}
+	return version, nil
+}
+
+func (s *Service) recordEnd(tx *store.Tx, actor, user token.UserID, ended []Session, detail string, from audit.Origin) error {
+	for _, one := range ended {
+		if err := audit.Record(tx, audit.Event{Action: audit.SessionRevoked, Outcome: audit.Done, Actor: string(actor),
+			User: string(user), Session: string(one.ID), From: from, Detail: detail}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pruneBatch bounds how long a clean-up holds SQLite's only writer.
+const pruneBatch = 500
+
+// Prune deletes what can decide nothing any more: sessions past their absolute end, whose tokens are
+// all refused as unknown, and expired revocations.
+func (s *Service) Prune(ctx context.Context) error {
+	for _, query := range []string{
+		"DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ends_at < now_us() LIMIT $1)",
+		"DELETE FROM revocations WHERE id IN (SELECT id FROM revocations WHERE expires_at < now_us() LIMIT $1)",
+	} {
+		for n := int64(pruneBatch); n == pruneBatch; {
+			err := s.db.Tx(ctx, func(tx *store.Tx) (err error) {
+				n, err = tx.Exec(query, pruneBatch)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("prune: %w", err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,291 @@
+package session
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/secret"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// A refresh token is refreshPrefix and base64url(session id | generation | MAC). None is stored: the
+// MAC covers the session's salt, which only the database has, under a key that only the deployment
+// has, so neither a dump nor the secret alone makes one.
+const (
+	refreshPrefix = "gwr_" // lets a secret scanner know what it has found
+	macOffset     = 16 + 8
+	refreshBytes  = macOffset + sha256.Size
+	refreshLength = len(refreshPrefix) + (refreshBytes*8+5)/6
+)
+
+var errMalformed = errors.New("malformed refresh token")
+
+type presented struct {
+	id         ID
+	generation int64
+	mac        []byte
+}
+
+// parseRefresh accepts the one spelling of a token: Go's decoder skips line breaks, and would ignore
+// unused bits if not told to be strict, so what it decoded must encode to the same text again.
+func parseRefresh(raw string) (presented, error) {
+	if len(raw) != refreshLength || !strings.HasPrefix(raw, refreshPrefix) {
+		return presented{}, errMalformed
+	}
+	text := raw[len(refreshPrefix):]
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(b) != refreshBytes || base64.RawURLEncoding.EncodeToString(b) != text {
+		return presented{}, errMalformed
+	}
+	generation := binary.BigEndian.Uint64(b[16:macOffset])
+	if generation == 0 || generation > 1<<62 {
+		return presented{}, errMalformed
+	}
+	return presented{
+		id:         ID(uuid.UUID(b[:16]).String()),
+		generation: int64(generation),
+		mac:        b[macOffset:],
+	}, nil
+}
+
+func (s *Service) refreshToken(id ID, generation int64, salt string) (string, error) {
+	u, err := uuid.Parse(string(id))
+	if err != nil {
+		return "", fmt.Errorf("session id: %w", err)
+	}
+	b := binary.BigEndian.AppendUint64(u[:], uint64(generation))
+	b = append(b, mac(s.macKeys[0], id, generation, salt)...)
+	return refreshPrefix + base64.RawURLEncoding.EncodeToString(b), nil
+}
+
+func mac(key []byte, id ID, generation int64, salt string) []byte {
+	h := hmac.New(sha256.New, key)
+	fmt.Fprintf(h, "%s|%d|%s", id, generation, salt) // ids and salts hold no bar, so no two inputs read alike
+	return h.Sum(nil)
+}
+
+func (s *Service) macHolds(p presented, salt string) bool {
+	for _, key := range s.macKeys {
+		if hmac.Equal(p.mac, mac(key, p.id, p.generation, salt)) {
+			return true
+		}
+	}
+	return false
+}
+
+func newSalt() string { return base64.RawURLEncoding.EncodeToString(secret.Random(16)) }
+
+var (
+	errRefreshInvalid = fault.New(fault.Unauthenticated, fault.RefreshInvalid, "this refresh token is not valid: sign in again")
+	errSessionExpired = fault.New(fault.Unauthenticated, fault.SessionExpired, "this session has expired: sign in again")
+	errSessionRevoked = fault.New(fault.Unauthenticated, fault.SessionRevoked, "this session was ended: sign in again")
+	errRefreshReused  = fault.New(fault.Unauthenticated, fault.RefreshReused, "this refresh token was used before, so its session was ended: sign in again")
+)
+
+// verdict is what a refresh token with a right MAC amounts to.
+type verdict int
+
+const (
+	current verdict = iota // rotate
+	ahead                  // the database went back in time: catch up, then rotate
+	replay                 // the same successor once more
+	reused                 // somebody else has the successor
+	expired
+	revoked
+)
+
+// judge decides over generation g as of r.Now.
+func (r *row) judge(g int64, grace time.Duration) verdict {
+	switch {
+	case r.RevokedAt != nil:
+		return revoked
+	case r.ExpiresAt <= r.Now:
+		return expired
+	case g > r.Generation:
+		return ahead
+	case g == r.Generation:
+		return current
+	case g < r.Generation-1:
+		return reused
+	case r.Now.Sub(r.RotatedAt) <= grace:
+		return replay
+	case r.SeenGeneration < r.Generation:
+		return replay // the successor never came back, so its answer was lost
+	}
+	return reused
+}
+
+// authentic reads the session that raw names and checks the MAC, outside any transaction: what it
+// needs of the row never changes.
+func (s *Service) authentic(ctx context.Context, raw string) (presented, error) {
+	p, err := parseRefresh(raw)
+	if err != nil {
+		return p, errRefreshInvalid.Because(err)
+	}
+	var salt string
+	err = s.db.Get(ctx, &salt, "SELECT salt FROM sessions WHERE id = $1", p.id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return p, errRefreshInvalid.Because(errors.New("unknown session"))
+	}
+	if err != nil {
+		return p, fmt.Errorf("read session: %w", err)
+	}
+	if !s.macHolds(p, salt) {
+		return p, errRefreshInvalid.Because(errors.New("wrong MAC"))
+	}
+	return p, nil
+}
+
+// Refresh redeems a refresh token. Whoever presents the predecessor of the current generation within
+// the grace, or at any time while the current one was never seen, gets the same successor; a token
+// older than that ends the session. Refusals are UNAUTHENTICATED with REFRESH_INVALID,
+// REFRESH_REUSED, SESSION_EXPIRED or SESSION_REVOKED.
+func (s *Service) Refresh(ctx context.Context, raw string, from audit.Origin) (*Grant, error) {
+	p, err := s.authentic(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	var grant *Grant
+	var refusal error // as a value: the transaction that ends a session must commit although the caller is refused
+	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		grant, refusal = nil, nil
+		r, v, err := s.rotate(tx, p, from)
+		if err != nil {
+			return err
+		}
+		switch v {
+		case expired:
+			refusal = errSessionExpired
+			return nil
+		case revoked:
+			refusal = errSessionRevoked
+			return nil
+		case reused:
+			refusal = errRefreshReused
+			return nil
+		}
+		subject, err := s.subject(tx, r.UserID)
+		if err != nil {
+			return err // a user disabled meanwhile: the rotation rolls back with it
+		}
+		grant, err = s.grant(r, subject)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if refusal != nil {
+		return nil, refusal
+	}
+	return grant, nil
+}
+
+// rotate moves the session past the presented generation, or says why not. The compare-and-swap comes
+// first and decides alone; the row is judged only after it has lost.
+func (s *Service) rotate(tx *store.Tx, p presented, from audit.Origin) (*row, verdict, error) {
+	for expected := p.generation; ; {
+		r, err := s.swap(tx, p, expected, from)
+		if err == nil || !errors.Is(err, sql.ErrNoRows) {
+			return r, current, err
+		}
+		r = new(row)
+		err = tx.Get(r, "SELECT "+rowColumns+" FROM sessions WHERE id = $1", p.id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, revoked, nil // deleted since the MAC was checked
+		}
+		if err != nil {
+			return nil, 0, fmt.Errorf("read session: %w", err)
+		}
+		switch v := r.judge(p.generation, s.options.Grace); v {
+		case current, ahead: // somebody moved it between the two statements, or it went back in time
+			expected = r.Generation
+		case replay:
+			return r, v, s.replay(tx, r, from)
+		case reused:
+			return r, v, s.endReused(tx, r, p, from)
+		default:
+			return r, v, nil
+		}
+	}
+}
+
+// swap is the one statement that decides a rotation. expected is the presented generation, or a lower
+// one where the database went back in time.
+func (s *Service) swap(tx *store.Tx, p presented, expected int64, from audit.Origin) (*row, error) {
+	r := new(row)
+	err := tx.Get(r, `UPDATE sessions SET generation = CAST($3 AS BIGINT) + 1, seen_generation = $3, rotated_at = now_us(), last_seen_at = now_us(),
+			ip = $4, user_agent = $5, expires_at = `+idleLimit("$6")+`
+		WHERE id = $1 AND generation = $2 AND revoked_at IS NULL AND expires_at > now_us() RETURNING `+rowColumns,
+		p.id, expected, p.generation, from.IP, from.UserAgent, s.options.IdleLife.Microseconds())
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rotate session: %w", err)
+	}
+	if expected == p.generation {
+		return r, nil
+	}
+	return r, audit.Record(tx, audit.Event{Action: audit.GenerationAhead, Outcome: audit.Done, User: string(r.UserID),
+		Session: string(r.ID), From: from, Detail: fmt.Sprintf("database had %d, the client %d", expected, p.generation)})
+}
+
+// replay answers the current generation again. It extends nothing; it is told apart only when it
+// comes from elsewhere than the rotation did.
+func (s *Service) replay(tx *store.Tx, r *row, from audit.Origin) error {
+	tx.OnCommit(func() { s.replayed.Add(1) })
+	if r.IP == from.IP && r.UserAgent == from.UserAgent {
+		return nil
+	}
+	return audit.Record(tx, audit.Event{Action: audit.RefreshElsewhere, Outcome: audit.Done, User: string(r.UserID), Session: string(r.ID), From: from})
+}
+
+// endReused ends the session if the row still says that generation g is spent: a reader's row may be
+// older than what another transaction has done since.
+func (s *Service) endReused(tx *store.Tx, r *row, p presented, from audit.Origin) error {
+	ended, err := s.end(tx, "id = $1 AND (generation - 1 > $2 OR (generation - 1 = $2 AND seen_generation >= generation))", r.ID, p.generation)
+	if err != nil || len(ended) == 0 {
+		return err
+	}
+	return audit.Record(tx, audit.Event{Action: audit.RefreshReused, Outcome: audit.Refused, User: string(r.UserID), Session: string(r.ID), From: from,
+		Detail: fmt.Sprintf("generation %d of %d", p.generation, r.Generation)})
+}
+
+// subject reads what a new access token says about its user, in the transaction that issues it.
+func (s *Service) subject(tx *store.Tx, user token.UserID) (Subject, error) {
+	var u struct {
+		Roles    string `db:"roles"`
+		Version  int64  `db:"version"`
+		Disabled bool   `db:"disabled"`
+	}
+	err := tx.Get(&u, "SELECT roles, version, disabled_at IS NOT NULL AS disabled FROM users WHERE id = $1", user)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && u.Disabled {
+		return Subject{}, errSessionRevoked
+	}
+	if err != nil {
+		return Subject{}, fmt.Errorf("read user: %w", err)
+	}
+	return Subject{ID: user, Roles: ParseRoles(u.Roles), Version: u.Version}, nil
+}
+
+// ParseRoles splits the column roles of the table users.
+func ParseRoles(column string) []token.Role {
+	var roles []token.Role
+	for _, role := range strings.Fields(column) {
+		roles = append(roles, token.Role(role))
+	}
+	return roles
+}

@@ -1,0 +1,259 @@
+// Package session owns sign-ins: one row each, their refresh tokens, their end, and the view of
+// revocations that every replica keeps in memory.
+//
+// It promises that a rotation is decided by one statement, that a lost answer loses nobody their
+// login, that a stolen refresh token ends the session it was stolen from, and that a revocation is in
+// force here before the call that made it returns. It does not know passwords or GraphQL. Of the
+// table users it reads what a token repeats: roles, version, disabled_at.
+package session
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/secret"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// ID names a session; it is the sid of its tokens.
+type ID = token.SessionID
+
+// MaxPerUser is how many live sessions one user can have; one more ends the oldest.
+const MaxPerUser = 100
+
+// Session is one sign-in of one user on one device.
+type Session struct {
+	ID         ID           `db:"id"`
+	UserID     token.UserID `db:"user_id"`
+	CreatedAt  store.Time   `db:"created_at"`
+	LastSeenAt store.Time   `db:"last_seen_at"` // up to a minute behind
+	ExpiresAt  store.Time   `db:"expires_at"`   // moves with each refresh
+	IP         string       `db:"ip"`           // of the last sign-in or refresh
+	UserAgent  string       `db:"user_agent"`   // likewise
+}
+
+// OwnerID says whose session it is, for @auth(owner: true).
+func (s *Session) OwnerID() token.UserID { return s.UserID }
+
+const columns = "id, user_id, created_at, last_seen_at, expires_at, ip, user_agent"
+
+// Subject is the user that tokens are issued to, as read in the transaction that issues them.
+type Subject struct {
+	ID      token.UserID
+	Roles   []token.Role
+	Version int64
+}
+
+// Grant is a pair of tokens just issued, and the session they belong to.
+type Grant struct {
+	AccessToken  string
+	RefreshToken string
+	Session      *Session
+	claims       token.Claims
+	issued       time.Time
+}
+
+// Principal is who the grant signs in; the guard judges by it below the payload that carries the grant.
+func (g *Grant) Principal() *token.Claims { return &g.claims }
+
+// TokenType is the scheme of the Authorization header (RFC 6750).
+func (g *Grant) TokenType() string { return "Bearer" }
+
+// ExpiresAt is when the access token ends.
+func (g *Grant) ExpiresAt() store.Time { return store.TimeOf(g.claims.ExpiresAt) }
+
+// ExpiresIn is the access token's life in seconds from now, for clients whose clock is off.
+func (g *Grant) ExpiresIn() int32 { return int32(g.claims.ExpiresAt.Sub(g.issued) / time.Second) }
+
+// RefreshExpiresAt is when the refresh token ends if it is not used before.
+func (g *Grant) RefreshExpiresAt() store.Time { return g.Session.ExpiresAt }
+
+// Options are the life times of sessions.
+type Options struct {
+	// IdleLife ends a session that was not refreshed for so long.
+	IdleLife time.Duration
+	// MaxLife ends every session so long after its sign-in.
+	MaxLife time.Duration
+	// Grace is how long the predecessor of the current refresh token still gets the same successor,
+	// by the database's clock.
+	Grace time.Duration
+}
+
+// Service starts, refreshes and ends sessions.
+type Service struct {
+	db       *store.DB
+	issuer   *token.Issuer
+	macKeys  [][]byte // the current one first
+	view     *View
+	options  Options
+	now      func() time.Time
+	replayed atomic.Int64
+}
+
+// NewService wires a Service; now is the clock of the access tokens it issues.
+func NewService(db *store.DB, issuer *token.Issuer, s *secret.Secret, view *View, o Options, now func() time.Time) *Service {
+	return &Service{db: db, issuer: issuer, macKeys: s.Keys("refresh token mac"), view: view, options: o, now: now}
+}
+
+// Replayed counts the refresh tokens that were answered again inside the grace.
+func (s *Service) Replayed() int64 { return s.replayed.Load() }
+
+// row is a session as the rotation needs it.
+type row struct {
+	Session
+	Salt           string     `db:"salt"`
+	Generation     int64      `db:"generation"`
+	SeenGeneration int64      `db:"seen_generation"`
+	AuthTime       store.Time `db:"auth_time"`
+	Methods        string     `db:"amr"`
+	RotatedAt      store.Time `db:"rotated_at"`
+	EndsAt         store.Time `db:"ends_at"`
+	RevokedAt      *int64     `db:"revoked_at"`
+	Now            store.Time `db:"now"`
+}
+
+const rowColumns = columns + ", salt, generation, seen_generation, auth_time, amr, rotated_at, ends_at, revoked_at, now_us() AS now"
+
+// Start opens a session for subject in tx, which must hold the user's row against others (a statement
+// that writes it does), so that the cap is exact. methods is the amr claim (RFC 8176).
+func (s *Service) Start(tx *store.Tx, subject Subject, methods []string, from audit.Origin) (*Grant, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, fmt.Errorf("session id: %w", err)
+	}
+	var r row
+	err = tx.Get(&r, `INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr,
+			created_at, rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent)
+		VALUES ($1, $2, $3, 1, 0, now_us(), $4, now_us(), now_us(), now_us(), now_us() + $5, now_us() + $6, $7, $8)
+		RETURNING `+rowColumns,
+		id.String(), subject.ID, newSalt(), strings.Join(methods, " "),
+		min(s.options.IdleLife, s.options.MaxLife).Microseconds(), s.options.MaxLife.Microseconds(), from.IP, from.UserAgent)
+	if err != nil {
+		return nil, fmt.Errorf("start session: %w", err)
+	}
+	if err := s.endOldest(tx, subject.ID, from); err != nil {
+		return nil, err
+	}
+	return s.grant(&r, subject)
+}
+
+// endOldest holds the user to MaxPerUser live sessions.
+func (s *Service) endOldest(tx *store.Tx, user token.UserID, from audit.Origin) error {
+	ended, err := s.end(tx, `user_id = $1 AND id NOT IN (SELECT id FROM sessions
+		WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now_us() ORDER BY created_at DESC, id DESC LIMIT $2)`, user, MaxPerUser)
+	if err != nil {
+		return err
+	}
+	for _, one := range ended {
+		if err := audit.Record(tx, audit.Event{Action: audit.SessionCapReached, Outcome: audit.Done,
+			User: string(user), Session: string(one.ID), From: from}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grant issues both tokens for the row's current generation.
+func (s *Service) grant(r *row, subject Subject) (*Grant, error) {
+	refresh, err := s.refreshToken(r.ID, r.Generation, r.Salt)
+	if err != nil {
+		return nil, err
+	}
+	access, claims, err := s.issuer.Issue(token.Claims{
+		UserID: subject.ID, SessionID: r.ID, Generation: r.Generation, Roles: subject.Roles, Version: subject.Version,
+		AuthTime: r.AuthTime.Std(), Methods: strings.Fields(r.Methods),
+	}, r.EndsAt.Std())
+	if err != nil {
+		return nil, fmt.Errorf("issue access token: %w", err)
+	}
+	return &Grant{AccessToken: access, RefreshToken: refresh, Session: &r.Session, claims: claims, issued: s.now()}, nil
+}
+
+// Reauthenticate notes in tx that the caller has just proved a credential again: same session, new
+// auth_time, next generation. A session that ended meanwhile is refused.
+func (s *Service) Reauthenticate(tx *store.Tx, id ID, subject Subject, methods []string, from audit.Origin) (*Grant, error) {
+	var r row
+	err := tx.Get(&r, `UPDATE sessions SET generation = generation + 1, seen_generation = generation, rotated_at = now_us(), auth_time = now_us(),
+			amr = $3, ip = $4, user_agent = $5, expires_at = `+idleLimit("$6")+`
+		WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > now_us() RETURNING `+rowColumns,
+		id, subject.ID, strings.Join(methods, " "), from.IP, from.UserAgent, s.options.IdleLife.Microseconds())
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fault.New(fault.Unauthenticated, fault.SessionRevoked, "this session has ended: sign in again")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rotate session: %w", err)
+	}
+	return s.grant(&r, subject)
+}
+
+// idleLimit is the SQL for the next idle limit: so many microseconds from now, never past the
+// absolute one. Neither database has the other's name for the lesser of two values.
+func idleLimit(life string) string {
+	return "CASE WHEN now_us() + " + life + " < ends_at THEN now_us() + " + life + " ELSE ends_at END"
+}
+
+// ByID reads one session, live or not; sql.ErrNoRows if there is none.
+func (s *Service) ByID(ctx context.Context, id ID) (*Session, error) {
+	var one Session
+	if err := s.db.Get(ctx, &one, "SELECT "+columns+" FROM sessions WHERE id = $1", id); err != nil {
+		return nil, fmt.Errorf("read session: %w", err)
+	}
+	return &one, nil
+}
+
+// Window is a slice of a list in Relay's sense: the first or the last so many items after and before
+// an item.
+type Window struct {
+	After, Before ID
+	Limit         int
+	FromEnd       bool
+}
+
+// List returns a user's live sessions, the newest first, and whether there are more beyond the window
+// in the direction read. It is empty for anybody else's window.
+func (s *Service) List(ctx context.Context, user token.UserID, w Window) (list []*Session, more bool, err error) {
+	// Ids are UUIDv7 and so in order of creation; an absent bound is one that no id passes.
+	order, after, before := "DESC", "~", ""
+	if w.FromEnd {
+		order = "ASC"
+	}
+	if w.After != "" {
+		after = string(w.After)
+	}
+	if w.Before != "" {
+		before = string(w.Before)
+	}
+	err = s.db.Select(ctx, &list, "SELECT "+columns+` FROM sessions WHERE user_id = $1 AND id < $2 AND id > $3
+		AND revoked_at IS NULL AND expires_at > now_us() ORDER BY id `+order+" LIMIT $4", user, after, before, w.Limit+1)
+	if err != nil {
+		return nil, false, fmt.Errorf("list sessions: %w", err)
+	}
+	if more = len(list) > w.Limit; more {
+		list = list[:w.Limit]
+	}
+	if w.FromEnd {
+		for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
+			list[i], list[j] = list[j], list[i]
+		}
+	}
+	return list, more, nil
+}
+
+// Count returns how many live sessions a user has.
+func (s *Service) Count(ctx context.Context, user token.UserID) (n int, err error) {
+	err = s.db.Get(ctx, &n, "SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now_us()", user)
+	if err != nil {
+		return 0, fmt.Errorf("count sessions: %w", err)
+	}
+	return n, nil
+}

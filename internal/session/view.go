@@ -1,0 +1,296 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+const (
+	// PollEvery is how often a replica re-reads recent revocations.
+	PollEvery = 400 * time.Millisecond
+	// MaxViewAge is how old the view may get before guarded fields are refused rather than judged by it.
+	MaxViewAge = 5 * time.Second
+	// pollWindow is how far back each poll reads: far more than a transaction may take from its insert
+	// to its commit, so that one which commits late is still read.
+	pollWindow = 60 * time.Second
+	// revocationLife outlives every access token, whatever their life is set to: 1 h is its bound.
+	revocationLife = time.Hour + time.Minute
+	// sweepEvery is how often expired entries are looked for.
+	sweepEvery = time.Minute
+	// maxEntries bounds the view's memory. Beyond it every check asks the database; nothing is evicted.
+	maxEntries = 500_000
+)
+
+// revocation is a row of the table: one session, or all tokens of a user below a version.
+type revocation struct {
+	SessionID    ID           `db:"session_id"`
+	UserID       token.UserID `db:"user_id"`
+	BelowVersion int64        `db:"below_version"`
+	KeptSession  ID           `db:"kept_session"`
+	Stale        bool         `db:"stale"`
+	ExpiresAt    store.Time   `db:"expires_at"`
+}
+
+const revocationColumns = `COALESCE(session_id, '') AS session_id, COALESCE(user_id, '') AS user_id,
+	COALESCE(below_version, 0) AS below_version, COALESCE(kept_session, '') AS kept_session, stale, expires_at`
+
+// reason says what r means for the token c: empty if nothing.
+func (r *revocation) reason(c *token.Claims) fault.Reason {
+	switch {
+	case r.SessionID != "":
+		if r.SessionID != c.SessionID {
+			return ""
+		}
+	case r.UserID != c.UserID || c.Version >= r.BelowVersion:
+		return ""
+	case r.Stale || r.KeptSession != "" && r.KeptSession == c.SessionID:
+		return fault.TokenStale
+	}
+	return fault.TokenRevoked
+}
+
+// View is this replica's picture of all live revocations. A revocation made here is in it before the
+// call that made it returns; others arrive by polling. Once the picture is MaxViewAge old, Check
+// refuses everybody: in doubt, nobody gets in.
+type View struct {
+	db   *store.DB
+	now  func() time.Time
+	base time.Time
+	max  int
+
+	mu       sync.RWMutex
+	sessions map[ID]store.Time // session → when the entry may go
+	users    map[token.UserID][]revocation
+
+	size     atomic.Int64
+	overflow atomic.Bool
+	// fresh is the start of the last good poll, on the monotonic clock since base.
+	fresh atomic.Int64
+	// The poll's own connection, and when it looks for expired entries next; only Poll touches them.
+	conn  *sqlx.Conn
+	sweep store.Time
+}
+
+// NewView makes an empty view, which refuses everybody until its first Poll. now must carry a
+// monotonic reading, as time.Now does.
+func NewView(db *store.DB, now func() time.Time) *View {
+	v := &View{db: db, now: now, base: now(), max: maxEntries,
+		sessions: make(map[ID]store.Time), users: make(map[token.UserID][]revocation)}
+	v.fresh.Store(int64(-MaxViewAge) - 1)
+	return v
+}
+
+// Age is how old the view is: the time since the last good poll began.
+func (v *View) Age() time.Duration { return v.now().Sub(v.base) - time.Duration(v.fresh.Load()) }
+
+// Size is how many subjects the view holds.
+func (v *View) Size() int { return int(v.size.Load()) }
+
+// Check says what has been revoked of the token c: TOKEN_REVOKED, TOKEN_STALE or nothing. Its error is
+// UNAVAILABLE, where the view is too old to say nothing.
+func (v *View) Check(ctx context.Context, c *token.Claims) (fault.Reason, error) {
+	if reason := v.look(c); reason != "" {
+		return reason, nil
+	}
+	if v.Age() > MaxViewAge {
+		return "", fault.Busy(fault.RevocationViewStale, "cannot tell just now which tokens have been revoked", 2*time.Second)
+	}
+	if v.overflow.Load() {
+		return v.ask(ctx, c)
+	}
+	return "", nil
+}
+
+func (v *View) look(c *token.Claims) fault.Reason {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if _, ok := v.sessions[c.SessionID]; ok {
+		return fault.TokenRevoked
+	}
+	return worst(v.users[c.UserID], c)
+}
+
+// worst prefers TOKEN_REVOKED: a stale token promises that a refresh helps.
+func worst(rows []revocation, c *token.Claims) fault.Reason {
+	var found fault.Reason
+	for i := range rows {
+		if reason := rows[i].reason(c); reason == fault.TokenRevoked {
+			return reason
+		} else if reason != "" {
+			found = reason
+		}
+	}
+	return found
+}
+
+func (v *View) ask(ctx context.Context, c *token.Claims) (fault.Reason, error) {
+	var rows []revocation
+	err := v.db.Select(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE (session_id = $1 OR user_id = $2) AND expires_at > now_us()",
+		c.SessionID, c.UserID)
+	if err != nil {
+		return "", fmt.Errorf("look up revocations: %w", err)
+	}
+	return worst(rows, c), nil
+}
+
+// revoke writes r in tx and has it in force here as soon as tx is durable.
+func (v *View) revoke(tx *store.Tx, r revocation) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("revocation id: %w", err)
+	}
+	err = tx.Get(&r.ExpiresAt, `INSERT INTO revocations (id, session_id, user_id, below_version, kept_session, stale, created_at, expires_at)
+		VALUES ($1, NULLIF($2, ''), NULLIF($3, ''), NULLIF(CAST($4 AS BIGINT), 0), NULLIF($5, ''), $6, now_us(), now_us() + $7) RETURNING expires_at`,
+		id.String(), r.SessionID, r.UserID, r.BelowVersion, r.KeptSession, r.Stale, revocationLife.Microseconds())
+	if err != nil {
+		return fmt.Errorf("revoke: %w", err)
+	}
+	tx.OnCommit(func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.add(r)
+	})
+	return nil
+}
+
+// add notes r; v.mu is held. Adding it again changes nothing.
+func (v *View) add(r revocation) {
+	if len(v.sessions)+len(v.users) >= v.max {
+		v.overflow.Store(true)
+		return
+	}
+	if r.SessionID != "" {
+		v.sessions[r.SessionID] = r.ExpiresAt
+	} else {
+		v.users[r.UserID] = merge(v.users[r.UserID], r)
+	}
+	v.size.Store(int64(len(v.sessions) + len(v.users)))
+}
+
+// merge keeps, of rows that differ in the version only, the one with the highest: it covers the others.
+// It never changes rows itself.
+func merge(rows []revocation, r revocation) []revocation {
+	merged := []revocation{r}
+	for _, old := range rows {
+		if old.Stale != r.Stale || old.KeptSession != r.KeptSession {
+			merged = append(merged, old)
+		} else if old.BelowVersion > merged[0].BelowVersion {
+			merged[0] = old
+		}
+	}
+	return merged
+}
+
+// Poll reads what was revoked lately, or everything where it cannot know what it missed. A failed poll
+// leaves the view as it is, to age.
+func (v *View) Poll(ctx context.Context) error {
+	began := v.now().Sub(v.base)
+	all := v.Age() > pollWindow/2 || v.overflow.Load()
+	if err := v.poll(ctx, all); err != nil {
+		if v.conn != nil {
+			_ = v.conn.Close() // it may be broken; the next poll takes another
+			v.conn = nil
+		}
+		return fmt.Errorf("poll revocations: %w", err)
+	}
+	v.fresh.Store(int64(began))
+	return nil
+}
+
+func (v *View) poll(ctx context.Context, all bool) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if v.conn == nil {
+		conn, err := v.db.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		v.conn = conn
+	}
+	var now store.Time
+	if err := v.conn.GetContext(ctx, &now, "SELECT now_us()"); err != nil {
+		return err
+	}
+	since := now.Add(-pollWindow)
+	if all {
+		since = 0
+	}
+	var rows []revocation
+	err := v.conn.SelectContext(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE created_at > $1 AND expires_at > $2", since, now)
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if now >= v.sweep {
+		v.forget(now)
+		v.sweep = now.Add(sweepEvery)
+	}
+	if all && len(rows) < v.max {
+		v.overflow.Store(false)
+	}
+	for _, r := range rows {
+		v.add(r)
+	}
+	return nil
+}
+
+// forget drops the entries that no living token can match; v.mu is held.
+func (v *View) forget(now store.Time) {
+	for id, expires := range v.sessions {
+		if expires <= now {
+			delete(v.sessions, id)
+		}
+	}
+	for id, rows := range v.users {
+		live := rows[:0:0]
+		for _, r := range rows {
+			if r.ExpiresAt > now {
+				live = append(live, r)
+			}
+		}
+		if len(live) == 0 {
+			delete(v.users, id)
+		} else {
+			v.users[id] = live
+		}
+	}
+	v.size.Store(int64(len(v.sessions) + len(v.users)))
+}
+
+// Follow polls until ctx ends.
+func (v *View) Follow(ctx context.Context, log *slog.Logger) {
+	defer func() {
+		if v.conn != nil {
+			_ = v.conn.Close()
+		}
+	}()
+	tick := time.NewTicker(PollEvery)
+	defer tick.Stop()
+	for failing := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := v.Poll(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			log.Error("revocations cannot be read; guarded fields are refused once the view is too old", "error", err, "age", v.Age())
+		}
+		if err == nil && failing {
+			log.Info("revocations are read again")
+		}
+		failing = err != nil
+	}
+}

@@ -1,0 +1,15 @@
+package store
+
+import "github.com/jmoiron/sqlx"
+
+// PostgresDSN is what the driver gets for a URL.
+func PostgresDSN(o Options) (string, error) {
+	dsn, _, err := postgresDSN(o)
+	return dsn, err
+}
+
+// Writer is the pool of the transactions.
+func (db *DB) Writer() *sqlx.DB { return db.write.db }
+
+// Reader is the pool of what runs outside them.
+func (db *DB) Reader() *sqlx.DB { return db.read.db }

@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+// lockPoll is how often a process asks whether another's migration is done.
+const lockPoll = 100 * time.Millisecond
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrate brings the schema up to date, forward only. Several processes may call it at once: one
+// works, the others wait and find nothing to do.
+func (db *DB) Migrate(ctx context.Context) error {
+	options := []goose.ProviderOption{goose.WithVerbose(false)}
+	dialect := goose.DialectSQLite3
+	if db.dialect == Postgres {
+		dialect = goose.DialectPostgres
+		options = append(options, goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{RunTx: createClock}, nil)))
+		locking, err := db.migrationLock()
+		if err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+		options = append(options, locking)
+	} else {
+		file := flock.New(db.path + ".migrate.lock")
+		if _, err := file.TryLockContext(ctx, lockPoll); err != nil {
+			return fmt.Errorf("lock the migrations: %w", err)
+		}
+		defer func() { _ = file.Unlock() }()
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	provider, err := goose.NewProvider(dialect, db.write.db.DB, files, options...)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// migrationLock is an advisory lock of the session, or a row where a pooler may change the session
+// between two statements.
+func (db *DB) migrationLock() (goose.ProviderOption, error) {
+	if db.pooler {
+		locker, err := lock.NewPostgresTableLocker(lock.WithTableLockTimeout(lockPoll, uint64(time.Hour/lockPoll)))
+		return goose.WithLocker(locker), err
+	}
+	return goose.WithSessionLocker(schemaLock{}), nil
+}
+
+// schemaLock is the advisory lock of one schema. Goose's own is one for the whole database, asks every
+// five seconds only, and leaves statement_timeout on, which no long migration would ever survive.
+type schemaLock struct{}
+
+const schemaLockID = "hashtextextended('graphwarden migrations ' || current_schema(), 0)"
+
+// SessionLock asks again and again instead of waiting inside one statement: that statement's snapshot
+// and CREATE INDEX CONCURRENTLY in the migration that holds the lock would wait for each other.
+func (schemaLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	if _, err := conn.ExecContext(ctx, "SET statement_timeout = 0"); err != nil {
+		return err
+	}
+	poll := time.NewTicker(lockPoll)
+	defer poll.Stop()
+	for {
+		var held bool
+		err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock("+schemaLockID+")").Scan(&held)
+		if err != nil || held {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-poll.C:
+		}
+	}
+}
+
+// SessionUnlock gives the connection back as it was.
+func (schemaLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock("+schemaLockID+"); RESET statement_timeout")
+	return err
+}
+
+// createClock is the one statement that differs between the databases. clock_timestamp, not now():
+// a transaction that waited for a lock must judge by the time at which it got it.
+func createClock(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, `CREATE FUNCTION now_us() RETURNS BIGINT LANGUAGE sql VOLATILE AS
+		$$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT $$`)
+	return err
+}

@@ -1,0 +1,104 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+)
+
+// migrateVariable makes this test binary a process that only migrates the database at its value.
+const migrateVariable = "STORE_TEST_MIGRATE"
+
+const applied = `SELECT count(*) FROM goose_db_version WHERE version_id > 0 AND is_applied`
+
+func migrateOnly(url string) (code int) {
+	ctx := context.Background()
+	db, err := store.Open(ctx, store.Options{URL: url})
+	if err == nil {
+		err = errors.Join(db.Migrate(ctx), db.Close())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func TestMigrateTwiceDoesNothingTheSecondTime(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		before := count(t, db, applied)
+		if err := db.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if after := count(t, db, applied); before == 0 || after != before {
+			t.Errorf("%d migrations, then %d", before, after)
+		}
+	})
+}
+
+func TestEightProcessesMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		var group errgroup.Group
+		for range 8 {
+			group.Go(func() error {
+				cmd := exec.CommandContext(t.Context(), os.Args[0])
+				cmd.Env = append(os.Environ(), migrateVariable+"="+url)
+				if out, err := cmd.CombinedOutput(); err != nil {
+					return fmt.Errorf("%w: %s", err, out)
+				}
+				return nil
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		db := storetest.Open(t, url)
+		distinct := `SELECT count(DISTINCT version_id) FROM goose_db_version WHERE version_id > 0 AND is_applied`
+		if all, once := count(t, db, applied), count(t, db, distinct); all == 0 || all != once {
+			t.Errorf("%d migrations applied, %d of them distinct", all, once)
+		}
+	})
+}
+
+func TestMigrateLeavesTheConnectionsWithTheirTimeLimits(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		if db.Dialect() != store.Postgres {
+			return // SQLite has no such limits
+		}
+		db.Writer().SetMaxOpenConns(1) // so that it is the connection that migrated
+		var limit string
+		if err := db.Get(t.Context(), &limit, "SELECT current_setting('statement_timeout')"); err != nil {
+			t.Fatal(err)
+		}
+		if limit != "8s" {
+			t.Errorf("statement_timeout is %s", limit)
+		}
+	})
+}
+
+func TestMigrateGivesUpWithItsContext(t *testing.T) {
+	t.Parallel()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		db, err := store.Open(t.Context(), store.Options{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := db.Migrate(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want context.Canceled", err)
+		}
+	})
+}

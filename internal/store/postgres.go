@@ -1,0 +1,82 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+)
+
+func openPostgres(ctx context.Context, o Options) (*DB, error) {
+	dsn, host, err := postgresDSN(o)
+	if err != nil {
+		return nil, err
+	}
+	connector, err := pq.NewConnector(dsn)
+	if err != nil {
+		return nil, errors.New("--database is not a usable postgres:// URL: check its host, port and options")
+	}
+	db := sqlx.NewDb(sql.OpenDB(connector), "postgres")
+	db.SetMaxOpenConns(o.MaxConns)
+	db.SetMaxIdleConns(o.MaxConns)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := db.PingContext(ctx); err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("cannot reach Postgres at %s: %w; check that it runs, and the user, password and database name in --database", host, err)
+	}
+	p := &pool{db: db, prepares: !o.Pooler}
+	return &DB{dialect: Postgres, pooler: o.Pooler, read: p, write: p}, nil
+}
+
+// timeLimit is txTimeout as Postgres spells it.
+const timeLimit = "8s"
+
+// poolerLimits does for a transaction what the URL does for a session, see postgresDSN.
+const poolerLimits = "SET LOCAL statement_timeout = '" + timeLimit + "'; SET LOCAL lock_timeout = '" + timeLimit +
+	"'; SET LOCAL idle_in_transaction_session_timeout = '" + timeLimit + "'"
+
+// postgresDSN completes the URL with what must not be left to the server's or the driver's default.
+func postgresDSN(o Options) (dsn, host string, err error) {
+	u, err := url.Parse(o.URL)
+	if err != nil {
+		return "", "", errors.New("--database is not a URL; percent-encode special characters in its password") // err would repeat the URL
+	}
+	q := u.Query()
+	setDefault := func(name, value string) {
+		if !q.Has(name) {
+			q.Set(name, value)
+		}
+	}
+	if isLocal(u.Hostname()) || strings.HasPrefix(q.Get("host"), "/") {
+		setDefault("sslmode", "disable")
+	} else {
+		setDefault("sslmode", "require")
+	}
+	setDefault("connect_timeout", "5")
+	if o.Pooler {
+		// A statement goes out in one piece: between the two that the driver sends else, the pooler could
+		// change the session and lose the first.
+		setDefault("binary_parameters", "yes")
+	} else { // poolers refuse session settings at the start of a connection
+		setDefault("application_name", "graphwarden")
+		setDefault("statement_timeout", timeLimit)
+		setDefault("lock_timeout", timeLimit)
+		setDefault("idle_in_transaction_session_timeout", timeLimit)
+	}
+	u.RawQuery = q.Encode()
+	return u.String(), u.Host, nil
+}
+
+func isLocal(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/jmoiron/sqlx"
+	"modernc.org/sqlite"
+)
+
+// registerClock gives SQLite the function now_us() that a migration gives Postgres. The driver keeps
+// its functions for the whole process and refuses a second registration, hence once.
+var registerClock = sync.OnceValue(func() error {
+	return sqlite.RegisterScalarFunction("now_us", 0, func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
+		return time.Now().UnixMicro(), nil
+	})
+})
+
+func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
+	if path == "" || path == ":memory:" {
+		return nil, errors.New("--database sqlite: needs the path of a file, such as sqlite:data/graphwarden.db")
+	}
+	if err := registerClock(); err != nil {
+		return nil, fmt.Errorf("register now_us: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make the folder of the database: %w; make it, or name another file with --database", err)
+	}
+	// Immediate transactions, because a read transaction that turns into a write fails at once with
+	// SQLITE_BUSY whatever the time-out. FULL, because an acknowledged commit must survive a power cut.
+	const shared = "_journal_mode=WAL&_busy_timeout=5000&_foreign_keys=on&_synchronous=FULL"
+	file := "file:" + (&url.URL{Path: path}).EscapedPath()
+	write, err := sqlx.Open("sqlite", file+"?"+shared+"&_txlock=immediate")
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	write.SetMaxOpenConns(1)
+	if err := writable(ctx, write, path); err != nil {
+		_ = write.Close()
+		return nil, err
+	}
+	read, err := sqlx.Open("sqlite", file+"?"+shared+"&_query_only=1")
+	if err != nil {
+		_ = write.Close()
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	read.SetMaxOpenConns(o.MaxConns)
+	read.SetMaxIdleConns(o.MaxConns)
+	return &DB{
+		dialect: SQLite, path: path,
+		read:  &pool{db: read, prepares: true},
+		write: &pool{db: write, prepares: true},
+	}, nil
+}
+
+// writable takes the write lock once: a read-only folder or file shows now and not at the first register.
+func writable(ctx context.Context, db *sqlx.DB, path string) error {
+	tx, err := db.BeginTxx(ctx, nil)
+	if err == nil {
+		_, err = tx.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS writable (ok BIGINT)")
+		err = errors.Join(err, tx.Rollback())
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write the database %s: %w; make the file and its folder writable for this user, or name another with --database", path, err)
+	}
+	return nil
+}
+
+// Lock makes this process the only server on an SQLite file, since two could not follow each other's
+// revocations in time; command-line verbs do not take it. On Postgres it does nothing. The lock ends
+// with release, or with the process.
+func (db *DB) Lock() (release func(), err error) {
+	if db.dialect != SQLite {
+		return func() {}, nil
+	}
+	lock := flock.New(db.path + ".lock")
+	held, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock the database: %w", err)
+	}
+	if !held {
+		return nil, fmt.Errorf("another server is running on %s: stop it, or give this one its own file with --database (many servers on one database need Postgres)", db.path)
+	}
+	return func() { _ = lock.Unlock() }, nil
+}

@@ -1,0 +1,247 @@
+// Package store owns the two databases: opening them, migrating them, transactions, and telling a
+// storage fault from a mistake. Feature packages bring their own SQL, one text for both: $N
+// placeholders, TEXT, BIGINT and BOOLEAN columns, times as Time, and now_us() for the database's
+// clock. It knows no table.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// Dialect names the kind of database behind a DB.
+type Dialect string
+
+// The databases that the tests run on.
+const (
+	SQLite   Dialect = "sqlite"
+	Postgres Dialect = "postgres"
+)
+
+// txTimeout bounds every transaction, and with it how late a commit can become visible. The
+// revocation view reads back 60 s and depends on it being far less. Postgres enforces the same from
+// its side (postgres.go), for the case that this process cannot.
+const txTimeout = 8 * time.Second
+
+// Options say how to open a database.
+type Options struct {
+	// URL is sqlite:PATH or postgres://…
+	URL string
+	// Pooler turns prepared statements and session settings off, for a transaction pooler in between.
+	Pooler bool
+	// MaxConns bounds the connections to Postgres, or the readers of SQLite; 0 means 16.
+	MaxConns int
+}
+
+// DB is one open database. Reads go to read, transactions to write; on Postgres both are one pool.
+type DB struct {
+	dialect Dialect
+	pooler  bool
+	path    string // of the SQLite file
+	read    *pool
+	write   *pool
+}
+
+// pool is a connection pool with every statement that it has seen prepared. Query texts are constants
+// of this program, so their number is bounded.
+type pool struct {
+	db       *sqlx.DB
+	prepares bool
+	stmts    sync.Map // query text → *sqlx.Stmt
+}
+
+// Open opens the database and checks that it answers. It does not migrate. Its errors are plain
+// sentences that say what to do, and never hold the URL, which may hold a password.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	if o.MaxConns == 0 {
+		o.MaxConns = 16
+	}
+	switch scheme, rest, _ := strings.Cut(o.URL, ":"); scheme {
+	case "sqlite":
+		return openSQLite(ctx, rest, o)
+	case "postgres", "postgresql":
+		return openPostgres(ctx, o)
+	}
+	return nil, errors.New("--database must start with sqlite: or postgres://")
+}
+
+// Dialect tells which database it is.
+func (db *DB) Dialect() Dialect { return db.dialect }
+
+// Path is the file of an SQLite database, else empty.
+func (db *DB) Path() string { return db.path }
+
+// Close closes all connections.
+func (db *DB) Close() error {
+	err := db.write.db.Close()
+	if db.read != db.write {
+		err = errors.Join(err, db.read.db.Close())
+	}
+	return err
+}
+
+// Ping reports whether the database answers.
+func (db *DB) Ping(ctx context.Context) error { return classify(db.read.db.PingContext(ctx)) }
+
+// Get reads one row outside a transaction; sql.ErrNoRows if there is none.
+func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) error {
+	stmt, err := db.read.stmt(ctx, query)
+	if err != nil {
+		return classify(err)
+	}
+	if stmt == nil {
+		return classify(db.read.db.GetContext(ctx, dest, query, args...))
+	}
+	return classify(stmt.GetContext(ctx, dest, args...))
+}
+
+// Select reads all rows outside a transaction.
+func (db *DB) Select(ctx context.Context, dest any, query string, args ...any) error {
+	stmt, err := db.read.stmt(ctx, query)
+	if err != nil {
+		return classify(err)
+	}
+	if stmt == nil {
+		return classify(db.read.db.SelectContext(ctx, dest, query, args...))
+	}
+	return classify(stmt.SelectContext(ctx, dest, args...))
+}
+
+// Conn takes one connection of the read pool for its own, for a reader that must never wait behind
+// the others. The caller closes it.
+func (db *DB) Conn(ctx context.Context) (*sqlx.Conn, error) {
+	c, err := db.read.db.Connx(ctx)
+	return c, classify(err)
+}
+
+// Tx runs f in a transaction that sees and blocks other writers (SQLite: immediate; Postgres: read
+// committed). It commits if f returns nil, then runs the OnCommit functions before it returns. After a
+// serialization failure or a deadlock f runs again, so it must not change what outlives it.
+func (db *DB) Tx(ctx context.Context, f func(*Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, txTimeout)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		err := db.tx(ctx, f)
+		if attempt < 4 && isSerialization(err) && ctx.Err() == nil {
+			continue
+		}
+		return classify(err)
+	}
+}
+
+func (db *DB) tx(ctx context.Context, f func(*Tx) error) error {
+	raw, err := db.write.db.BeginTxx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	tx := &Tx{ctx: ctx, tx: raw, pool: db.write}
+	defer tx.prepareMissed()
+	defer func() { _ = raw.Rollback() }() // after a commit it has nothing to do and says so
+	if db.pooler {
+		if _, err := raw.ExecContext(ctx, poolerLimits); err != nil {
+			return fmt.Errorf("begin: %w", err)
+		}
+	}
+	if err := f(tx); err != nil {
+		return err
+	}
+	if err := raw.Commit(); err != nil {
+		// Past the deadline the driver only says that the transaction is over, not why.
+		return fmt.Errorf("commit: %w", errors.Join(err, ctx.Err()))
+	}
+	for _, done := range tx.onCommit {
+		done()
+	}
+	return nil
+}
+
+// Tx is a transaction under way. It belongs to the goroutine that runs the function given to DB.Tx.
+type Tx struct {
+	ctx      context.Context
+	tx       *sqlx.Tx
+	pool     *pool
+	missed   []string
+	onCommit []func()
+}
+
+// OnCommit has f called once the transaction is durable, before DB.Tx returns.
+func (tx *Tx) OnCommit(f func()) { tx.onCommit = append(tx.onCommit, f) }
+
+// Get reads one row; sql.ErrNoRows if there is none.
+func (tx *Tx) Get(dest any, query string, args ...any) error {
+	if stmt := tx.stmt(query); stmt != nil {
+		return stmt.GetContext(tx.ctx, dest, args...)
+	}
+	return tx.tx.GetContext(tx.ctx, dest, query, args...)
+}
+
+// Select reads all rows.
+func (tx *Tx) Select(dest any, query string, args ...any) error {
+	if stmt := tx.stmt(query); stmt != nil {
+		return stmt.SelectContext(tx.ctx, dest, args...)
+	}
+	return tx.tx.SelectContext(tx.ctx, dest, query, args...)
+}
+
+// Exec runs a statement and returns how many rows it changed.
+func (tx *Tx) Exec(query string, args ...any) (int64, error) {
+	var result sql.Result
+	var err error
+	if stmt := tx.stmt(query); stmt != nil {
+		result, err = stmt.ExecContext(tx.ctx, args...)
+	} else {
+		result, err = tx.tx.ExecContext(tx.ctx, query, args...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// stmt returns the prepared form of query bound to the transaction, or nil if there is none yet.
+// Preparing here could wait for ever: it needs a connection of the pool while this transaction holds
+// one, on SQLite the only one. So what is missing is prepared after the end.
+func (tx *Tx) stmt(query string) *sqlx.Stmt {
+	if !tx.pool.prepares {
+		return nil
+	}
+	if stmt, ok := tx.pool.stmts.Load(query); ok {
+		return tx.tx.StmtxContext(tx.ctx, stmt)
+	}
+	tx.missed = append(tx.missed, query)
+	return nil
+}
+
+func (tx *Tx) prepareMissed() {
+	for _, query := range tx.missed {
+		if _, err := tx.pool.stmt(tx.ctx, query); err != nil {
+			return // only a speed-up was lost; the next transaction tries again
+		}
+	}
+}
+
+// stmt returns query prepared, or nil where the pool does not prepare.
+func (p *pool) stmt(ctx context.Context, query string) (*sqlx.Stmt, error) {
+	if !p.prepares {
+		return nil, nil
+	}
+	if stmt, ok := p.stmts.Load(query); ok {
+		return stmt.(*sqlx.Stmt), nil
+	}
+	stmt, err := p.db.PreparexContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if other, loaded := p.stmts.LoadOrStore(query, stmt); loaded {
+		_ = stmt.Close() // another goroutine was first
+		return other.(*sqlx.Stmt), nil
+	}
+	return stmt, nil
+}

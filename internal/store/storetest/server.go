@@ -1,0 +1,173 @@
+package storetest
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ErrNotInstalled means that no Postgres server can be started here.
+var ErrNotInstalled = errors.New("no Postgres server is installed here and " + URLVariable + " is not set; install one (Debian: apt-get install postgresql; macOS: brew install postgresql), or set the variable to a postgres:// URL")
+
+// startTimeout bounds how long a new server may take to answer.
+const startTimeout = time.Minute
+
+// Start runs a throwaway Postgres server on a free port of the loopback interface until stop is
+// called or this process dies. What it holds would not survive a crash: it trades that for speed.
+func Start() (url string, stop func() error, err error) {
+	bin, err := serverBinaries()
+	if err != nil {
+		return "", nil, err
+	}
+	dir, err := os.MkdirTemp("", "graphwarden-postgres-")
+	if err != nil {
+		return "", nil, err
+	}
+	url, kill, err := startIn(dir, bin)
+	if err != nil {
+		return "", nil, errors.Join(fmt.Errorf("start Postgres: %w", err), os.RemoveAll(dir))
+	}
+	return url, func() error { return errors.Join(kill(), os.RemoveAll(dir)) }, nil
+}
+
+func startIn(dir, bin string) (url string, kill func() error, err error) {
+	attributes, err := serverProcess(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	data := filepath.Join(dir, "data")
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "--pgdata="+data, "--username=postgres",
+		"--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+	initdb.Dir, initdb.SysProcAttr = dir, attributes
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return "", nil, fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	port, err := freePort()
+	if err != nil {
+		return "", nil, err
+	}
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return "", nil, err
+	}
+	defer log.Close()
+	server := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-p", port, "-h", "127.0.0.1", "-k", "",
+		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=200")
+	server.Dir, server.SysProcAttr, server.Stdout, server.Stderr = dir, attributes, log, log
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread() // a child's parent is the thread: with it the server would end, see processAttributes
+		started <- server.Start()
+		_ = server.Wait() // it ends by kill only, and then with status 2
+	}()
+	if err := <-started; err != nil {
+		return "", nil, err
+	}
+	kill = func() error {
+		err := server.Process.Signal(syscall.SIGQUIT) // its immediate shutdown: there is nothing to save
+		<-ended
+		return err
+	}
+	url = "postgres://postgres@127.0.0.1:" + port + "/postgres?sslmode=disable"
+	if err := await(url); err != nil {
+		said, _ := os.ReadFile(log.Name())
+		return "", nil, errors.Join(fmt.Errorf("it does not answer: %w\n%s", err, said), kill())
+	}
+	return url, kill, nil
+}
+
+// serverProcess gives the server's folder to a user that is not root, as whom Postgres refuses to run.
+func serverProcess(dir string) (*syscall.SysProcAttr, error) {
+	if os.Getuid() != 0 {
+		return processAttributes(nil), nil
+	}
+	account, err := user.Lookup("postgres")
+	if err != nil {
+		account, err = user.Lookup("nobody")
+	}
+	if err != nil {
+		return nil, err
+	}
+	uid, err := strconv.Atoi(account.Uid)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.Atoi(account.Gid)
+	if err != nil {
+		return nil, err
+	}
+	return processAttributes(&syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}), os.Chown(dir, uid, gid)
+}
+
+// serverBinaries finds the folder with initdb and postgres. Debian keeps them out of PATH.
+func serverBinaries() (string, error) {
+	var folders []string
+	if initdb, err := exec.LookPath("initdb"); err == nil {
+		folders = append(folders, filepath.Dir(initdb))
+	}
+	versions, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // its only error is a bad pattern
+	slices.SortFunc(versions, func(a, b string) int { return majorVersion(b) - majorVersion(a) })
+	folders = append(folders, versions...)
+	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
+		folders = append(folders, strings.TrimSpace(string(out)))
+	}
+	for _, folder := range folders {
+		_, noInit := exec.LookPath(filepath.Join(folder, "initdb"))
+		_, noServer := exec.LookPath(filepath.Join(folder, "postgres"))
+		if noInit == nil && noServer == nil {
+			return folder, nil
+		}
+	}
+	return "", ErrNotInstalled
+}
+
+// majorVersion reads 15 from /usr/lib/postgresql/15/bin.
+func majorVersion(bin string) int {
+	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(bin))) // what is not a number is sorted last
+	return n
+}
+
+func freePort() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer listener.Close()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	return port, err
+}
+
+func await(url string) error {
+	db, err := sql.Open("postgres", url)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		if err = db.PingContext(ctx); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-poll.C:
+		}
+	}
+}

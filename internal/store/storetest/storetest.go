@@ -1,0 +1,83 @@
+// Package storetest owns the databases that tests run on: real ones, both kinds, fresh for each test.
+//
+// Postgres is the server named by TEST_POSTGRES_URL, else a throwaway one started from the binaries
+// installed here at a package's first need of it. It promises that a test never sees another's rows,
+// and that nothing is left running when the tests end or are killed.
+package storetest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/graphwarden/graphwarden/internal/store"
+)
+
+// Main runs a package's tests and stops what they started. Every package that uses this one calls it
+// from its TestMain.
+func Main(m *testing.M) {
+	shared = &postgres{url: os.Getenv(URLVariable)}
+	code := m.Run()
+	if err := shared.close(); err != nil {
+		fmt.Fprintln(os.Stderr, "stop Postgres:", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// Run runs f on a fresh, migrated database of each kind, as the parallel subtests "sqlite" and "postgres".
+func Run(t *testing.T, f func(t *testing.T, db *store.DB)) {
+	t.Helper()
+	URLs(t, func(t *testing.T, url string) { f(t, Open(t, url)) })
+}
+
+// URLs is Run for tests that open the database themselves: f gets what --database takes, of a fresh
+// and empty database.
+func URLs(t *testing.T, f func(t *testing.T, url string)) {
+	t.Helper()
+	for _, kind := range kinds {
+		t.Run(string(kind.dialect), func(t *testing.T) {
+			t.Parallel()
+			f(t, kind.url(t))
+		})
+	}
+}
+
+// RunB is Run for benchmarks, one after the other.
+func RunB(b *testing.B, f func(b *testing.B, db *store.DB)) {
+	b.Helper()
+	for _, kind := range kinds {
+		b.Run(string(kind.dialect), func(b *testing.B) { f(b, Open(b, kind.url(b))) })
+	}
+}
+
+// Open opens and migrates the database at url, and closes it when the test ends.
+func Open(tb testing.TB, url string) *store.DB {
+	tb.Helper()
+	db, err := store.Open(tb.Context(), store.Options{URL: url})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	if err := db.Migrate(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	return db
+}
+
+var kinds = []struct {
+	dialect store.Dialect
+	url     func(testing.TB) string
+}{
+	{store.SQLite, sqliteURL},
+	{store.Postgres, postgresURL},
+}
+
+func sqliteURL(tb testing.TB) string {
+	return "sqlite:" + filepath.Join(tb.TempDir(), "graphwarden.db")
+}

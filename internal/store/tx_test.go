@@ -1,0 +1,204 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+)
+
+const createNumbers = `CREATE TABLE numbers (n BIGINT PRIMARY KEY)`
+
+const countNumbers = `SELECT count(*) FROM numbers`
+
+func insert(tx *store.Tx, n int) error {
+	_, err := tx.Exec(`INSERT INTO numbers VALUES ($1)`, n)
+	return err
+}
+
+func TestTxCommitsThenRunsOnCommit(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		run(t, db, createNumbers)
+		var seen []int
+		err := db.Tx(t.Context(), func(tx *store.Tx) error {
+			for i := range 2 {
+				tx.OnCommit(func() { seen = append(seen, i, count(t, db, countNumbers)) })
+			}
+			return insert(tx, 1)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(seen); got != "[0 1 1 1]" {
+			t.Errorf("got %s: want both functions, in order, each seeing the committed row from outside", got)
+		}
+	})
+}
+
+func TestTxRollsBackWithoutOnCommit(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		run(t, db, createNumbers)
+		refused := fault.New(fault.Conflict, fault.EmailTaken, "taken")
+		committed := false
+		err := db.Tx(t.Context(), func(tx *store.Tx) error {
+			tx.OnCommit(func() { committed = true })
+			if err := insert(tx, 1); err != nil {
+				return err
+			}
+			return refused
+		})
+		if !errors.Is(err, refused) {
+			t.Errorf("got %v, want the function's own error", err)
+		}
+		if n := count(t, db, countNumbers); n != 0 || committed {
+			t.Errorf("%d rows, OnCommit ran: %t", n, committed)
+		}
+	})
+}
+
+func TestTxRollsBackOnPanic(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		run(t, db, createNumbers)
+		func() {
+			defer func() {
+				if got := recover(); got != "boom" {
+					t.Errorf("recovered %v, want the panic passed on", got)
+				}
+			}()
+			_ = db.Tx(t.Context(), func(tx *store.Tx) error {
+				tx.OnCommit(func() { t.Error("OnCommit ran") })
+				if err := insert(tx, 1); err != nil {
+					t.Error(err)
+				}
+				panic("boom")
+			})
+		}()
+		run(t, db, `INSERT INTO numbers VALUES (2)`) // the writer is free again
+		if n := count(t, db, countNumbers); n != 1 {
+			t.Errorf("%d rows, want only the later one", n)
+		}
+	})
+}
+
+func TestACommitPastTheDeadlineIsUnavailableAndUndone(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		run(t, db, createNumbers)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		err := db.Tx(ctx, func(tx *store.Tx) error {
+			tx.OnCommit(func() { t.Error("OnCommit ran") })
+			if err := insert(tx, 1); err != nil {
+				return err
+			}
+			for n := 0; tx.Get(&n, "SELECT 1") == nil; { // until the deadline
+			}
+			return nil
+		})
+		wantUnavailable(t, err)
+		if n := count(t, db, countNumbers); n != 0 {
+			t.Errorf("%d rows", n)
+		}
+	})
+}
+
+func TestACallerWhoLeftIsNoOutage(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := db.Tx(ctx, func(*store.Tx) error { return nil })
+		if !errors.Is(err, context.Canceled) || fault.As(err) != nil {
+			t.Errorf("got %v, want context.Canceled", err)
+		}
+	})
+}
+
+// Each query is seen for the first time inside a transaction that holds a connection. Preparing it on
+// another one would wait for the pool, on SQLite for itself.
+func TestFirstSeenQueriesInManyTransactionsDoNotDeadlock(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		run(t, db, createNumbers)
+		var group errgroup.Group
+		for i := range 64 {
+			group.Go(func() error {
+				return db.Tx(t.Context(), func(tx *store.Tx) error {
+					if err := insert(tx, i); err != nil {
+						return err
+					}
+					var got int
+					if err := tx.Get(&got, fmt.Sprintf("SELECT n + %d FROM numbers WHERE n = $1", i), i); err != nil {
+						return err
+					}
+					if got != 2*i {
+						return fmt.Errorf("got %d, want %d", got, 2*i)
+					}
+					return nil
+				})
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if n := count(t, db, countNumbers); n != 64 {
+			t.Errorf("%d rows, want 64", n)
+		}
+	})
+}
+
+// One compare-and-swap decides, which is what session rotation rests on.
+func TestOneOfManyConcurrentUpdatesWins(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		run(t, db, createNumbers, `INSERT INTO numbers VALUES (0)`)
+		var group errgroup.Group
+		won := make(chan int64, 16)
+		for range 16 {
+			group.Go(func() error {
+				return db.Tx(t.Context(), func(tx *store.Tx) error {
+					changed, err := tx.Exec(`UPDATE numbers SET n = n + 1 WHERE n = $1`, 0)
+					tx.OnCommit(func() { won <- changed })
+					return err
+				})
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		close(won)
+		var winners int64
+		for changed := range won {
+			winners += changed
+		}
+		if winners != 1 {
+			t.Errorf("%d winners, want 1", winners)
+		}
+	})
+}
+
+func TestConnReads(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		run(t, db, createNumbers, `INSERT INTO numbers VALUES (7)`)
+		conn, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		var n int
+		if err := conn.GetContext(t.Context(), &n, `SELECT n FROM numbers WHERE n = $1`, 7); err != nil || n != 7 {
+			t.Errorf("got %d, %v", n, err)
+		}
+	})
+}

@@ -1,0 +1,53 @@
+package token
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Issuer makes access tokens with the active key of a ring.
+type Issuer struct {
+	ring             *Ring
+	issuer, audience string
+	life             time.Duration
+	now              func() time.Time
+}
+
+// NewIssuer makes an Issuer whose tokens live for life.
+func NewIssuer(r *Ring, issuer, audience string, life time.Duration, now func() time.Time) *Issuer {
+	return &Issuer{ring: r, issuer: issuer, audience: audience, life: life, now: now}
+}
+
+// Issue signs c into an access token (RFC 9068) and returns it with the claims completed: ID,
+// IssuedAt, KeyID, and ExpiresAt, which is never past notAfter, the end of the session.
+func (i *Issuer) Issue(c Claims, notAfter time.Time) (raw string, issued Claims, err error) {
+	k := i.ring.current.Load().active
+	if k == nil {
+		return "", Claims{}, errors.New("issue a token: there is no active signing key")
+	}
+	seconds := func(t time.Time) time.Time { return time.Unix(t.Unix(), 0).UTC() }
+	c.ID, c.KeyID = rand.Text(), k.id
+	c.IssuedAt = seconds(i.now())
+	c.ExpiresAt = c.IssuedAt.Add(i.life)
+	if end := seconds(notAfter); end.Before(c.ExpiresAt) {
+		c.ExpiresAt = end
+	}
+	c.AuthTime = seconds(c.AuthTime)
+	c.Roles, c.Methods = append([]Role{}, c.Roles...), append([]string{}, c.Methods...) // never null
+	if c.UserID == "" || c.SessionID == "" || !c.ExpiresAt.After(c.IssuedAt) {
+		return "", Claims{}, fmt.Errorf("issue a token: user %q, session %q until %s is no live session", c.UserID, c.SessionID, notAfter)
+	}
+	raw, err = k.unsigned(jwt.MapClaims{
+		"iss": i.issuer, "aud": i.audience, "sub": c.UserID, "jti": c.ID,
+		"iat": c.IssuedAt.Unix(), "exp": c.ExpiresAt.Unix(), "auth_time": c.AuthTime.Unix(),
+		"sid": c.SessionID, "gen": c.Generation, "ver": c.Version, "roles": c.Roles, "amr": c.Methods,
+	}).SignedString(k.private)
+	if err != nil {
+		return "", Claims{}, fmt.Errorf("issue a token: %w", err)
+	}
+	return raw, c, nil
+}

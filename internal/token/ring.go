@@ -1,0 +1,149 @@
+package token
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/graphwarden/graphwarden/internal/secret"
+	"github.com/graphwarden/graphwarden/internal/store"
+)
+
+// leeway bridges the clocks of two replicas, and the moments in which one of them still signs with a
+// key that another has just retired.
+const leeway = 5 * time.Second
+
+// RingOptions say what a ring signs with and how long keys live.
+type RingOptions struct {
+	Algorithm Algorithm
+	// RotateEvery is the age at which Maintain replaces the active key.
+	RotateEvery time.Duration
+	// Overlap is how long a key is published before it may sign.
+	Overlap time.Duration
+	// TokenLife is the life of the access tokens; a retired key verifies for as long, plus the leeway.
+	TokenLife time.Duration
+}
+
+// Ring is the set of signing keys in the database as one process sees it. A key goes from next
+// (published, not yet signing) over active to retired (verifying until its last token has expired);
+// revoked keys verify nothing. Its methods may be called from many goroutines.
+type Ring struct {
+	db      *store.DB
+	secret  *secret.Secret
+	options RingOptions
+
+	reloading sync.Mutex // or a slow reader could put back a key that a fast one saw revoked
+	current   atomic.Pointer[keySet]
+}
+
+// keySet is one state of the ring. It never changes.
+type keySet struct {
+	rows     []keyRow // what it was made of; nil if something in them failed
+	byID     map[string]*key
+	byHeader map[string]*key
+	active   *key
+	jwks     []byte
+}
+
+type keyRow struct {
+	KeyID     string `db:"kid"`
+	Algorithm string `db:"algorithm"`
+	PublicJWK string `db:"public_jwk"`
+	Sealed    string `db:"sealed"`
+	State     State  `db:"state"`
+}
+
+// OpenRing loads the keys, makes the first ones if there are none, and seals again under the current
+// secret what only an accepted one opened. Its error says in a sentence what to do about a secret
+// that opens nothing.
+func OpenRing(ctx context.Context, db *store.DB, s *secret.Secret, o RingOptions) (*Ring, error) {
+	if _, err := ParseAlgorithm(string(o.Algorithm)); err != nil {
+		return nil, err
+	}
+	r := &Ring{db: db, secret: s, options: o}
+	r.current.Store(&keySet{})
+	// First, so that with a wrong secret nothing is written.
+	if err := r.Reload(ctx); err != nil {
+		return nil, err
+	}
+	if r.current.Load().active == nil {
+		if err := r.replenish(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.reseal(ctx); err != nil {
+		return nil, err
+	}
+	return r, r.Reload(ctx)
+}
+
+// Reload follows what other processes did to the keys. Without a change it costs one small query. A
+// key that cannot be read is left out and reported; the others are followed all the same.
+func (r *Ring) Reload(ctx context.Context) error {
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	var rows []keyRow
+	err := r.db.Select(ctx, &rows, `SELECT kid, algorithm, public_jwk, sealed, state FROM signing_keys
+		WHERE state IN ('next', 'active') OR state = 'retired' AND retired_at + $1 > now_us()
+		ORDER BY created_at, kid`, r.afterlife())
+	if err != nil {
+		return fmt.Errorf("read the signing keys: %w", err)
+	}
+	old := r.current.Load()
+	if slices.Equal(rows, old.rows) {
+		return nil
+	}
+	set, err := newKeySet(rows, old, r.secret)
+	r.current.Store(set)
+	return err
+}
+
+// afterlife is how long a retired key verifies, in microseconds.
+func (r *Ring) afterlife() int64 { return (r.options.TokenLife + leeway).Microseconds() }
+
+func newKeySet(rows []keyRow, old *keySet, s *secret.Secret) (*keySet, error) {
+	set := &keySet{rows: rows, byID: map[string]*key{}, byHeader: map[string]*key{}}
+	published := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
+	var failed error
+	for _, row := range rows {
+		// A kid is the hash of its key, so what is in memory under it stays right; and during a change
+		// of the secret, rows sealed under one that this process does not know yet lose it nothing.
+		k := old.byID[row.KeyID]
+		if k == nil {
+			var err error
+			if k, err = openKey(row, s); err != nil {
+				failed = fmt.Errorf("signing key %s in the database: %w", row.KeyID, err)
+				continue
+			}
+		}
+		set.byID[k.id], set.byHeader[k.header] = k, k
+		if row.State == Active {
+			set.active = k
+		}
+		if k.algorithm != HS256 {
+			published.Keys = append(published.Keys, k.jwk())
+		}
+	}
+	if failed != nil {
+		set.rows = nil // the next Reload tries again
+	}
+	var err error
+	if set.jwks, err = json.Marshal(published); err != nil {
+		return old, fmt.Errorf("encode the JWKS: %w", err)
+	}
+	return set, failed
+}
+
+// JWKS is the JSON of the keys that others verify with (RFC 7517 section 5): next, active and those
+// retired ones that still have tokens out. It is empty for HS256. The caller must not change it.
+func (r *Ring) JWKS() []byte { return r.current.Load().jwks }
+
+// JWKSMaxAge is how long the JWKS may be cached: half the overlap, so that a key is everywhere before
+// it signs.
+func (r *Ring) JWKSMaxAge() time.Duration { return min(r.options.Overlap/2, time.Hour) }

@@ -1,0 +1,280 @@
+package token
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/graphwarden/graphwarden/internal/store"
+)
+
+// State is where a key is in its life.
+type State string
+
+// The states of a key. At most one is next and at most one active, by unique indexes.
+const (
+	Next    State = "next"
+	Active  State = "active"
+	Retired State = "retired"
+	Revoked State = "revoked"
+)
+
+// KeyInfo is what an operator may know of a key. A time that has not come is zero.
+type KeyInfo struct {
+	KeyID       string     `db:"kid"`
+	Algorithm   Algorithm  `db:"algorithm"`
+	State       State      `db:"state"`
+	CreatedAt   store.Time `db:"created_at"`
+	ActivatedAt store.Time `db:"activated_at"`
+	// RetiredAt is when it stopped signing, or was revoked.
+	RetiredAt store.Time `db:"retired_at"`
+}
+
+// errRaced means that the keys changed between looking and acting.
+var errRaced = errors.New("another rotation came first")
+
+// Keys lists the keys that are still in the database, the oldest first.
+func (r *Ring) Keys(ctx context.Context) ([]KeyInfo, error) {
+	var keys []KeyInfo
+	err := r.db.Select(ctx, &keys, `SELECT kid, algorithm, state, created_at,
+		COALESCE(activated_at, 0) AS activated_at, COALESCE(retired_at, 0) AS retired_at
+		FROM signing_keys ORDER BY created_at, kid`)
+	if err != nil {
+		return nil, fmt.Errorf("list the signing keys: %w", err)
+	}
+	return keys, nil
+}
+
+// Maintain rotates when the active key is old or of another algorithm than configured, keeps a next
+// key published, and forgets keys that verify nothing any more. Any number of replicas may call it at
+// any time.
+func (r *Ring) Maintain(ctx context.Context) error {
+	if err := r.replenish(ctx); err != nil {
+		return err
+	}
+	turn, err := r.turn(ctx)
+	if err != nil {
+		return err
+	}
+	old := turn.activeFor >= r.options.RotateEvery || turn.active.Algorithm != r.options.Algorithm
+	if old && turn.publishedFor >= r.options.Overlap {
+		if err := r.promote(ctx, turn); err != nil && !errors.Is(err, errRaced) {
+			return err
+		}
+	}
+	err = r.db.Tx(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`DELETE FROM signing_keys
+			WHERE state IN ('retired', 'revoked') AND retired_at + $1 <= now_us()`, r.afterlife())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("delete old signing keys: %w", err)
+	}
+	if err := r.reseal(ctx); err != nil {
+		return err
+	}
+	return r.Reload(ctx)
+}
+
+// Rotate makes the next key sign, now. It refuses while caches of the JWKS may not hold that key yet;
+// after a leak, Revoke does not wait.
+func (r *Ring) Rotate(ctx context.Context) error {
+	if err := r.replenish(ctx); err != nil {
+		return err
+	}
+	turn, err := r.turn(ctx)
+	if err != nil {
+		return err
+	}
+	if wait := r.options.Overlap - turn.publishedFor; wait > 0 {
+		return fmt.Errorf("the next key has not been published for long enough: rotate again in %s, or revoke the active key if it leaked", wait.Round(time.Second))
+	}
+	if err := r.promote(ctx, turn); err != nil {
+		return err
+	}
+	return r.Reload(ctx)
+}
+
+// Revoke makes a key verify nothing from now on, here when it returns and elsewhere at the next
+// Reload. If it was active, next takes over at once: verifiers with a cached JWKS may refuse its
+// tokens for a while, which is the lesser evil.
+func (r *Ring) Revoke(ctx context.Context, kid string) error {
+	spare, err := r.newRow()
+	if err != nil {
+		return err
+	}
+	err = r.db.Tx(ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(`UPDATE signing_keys SET state = 'revoked', retired_at = now_us()
+			WHERE kid = $1 AND state <> 'revoked'`, kid)
+		if err != nil {
+			return err
+		}
+		if n == 0 { // revoked before, or unknown
+			return tx.Get(&kid, `SELECT kid FROM signing_keys WHERE kid = $1`, kid)
+		}
+		return fill(tx, spare)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("there is no signing key %q", kid)
+	}
+	if err != nil {
+		return fmt.Errorf("revoke a signing key: %w", err)
+	}
+	return r.Reload(ctx)
+}
+
+// turn is the pair of keys that a rotation is about.
+type turn struct {
+	active, next            KeyInfo
+	activeFor, publishedFor time.Duration
+}
+
+func (r *Ring) turn(ctx context.Context) (turn, error) {
+	var t turn
+	keys, err := r.Keys(ctx)
+	if err != nil {
+		return t, err
+	}
+	var now store.Time // after the keys: an age can only come out too high by the time in between
+	if err := r.db.Get(ctx, &now, `SELECT now_us()`); err != nil {
+		return t, fmt.Errorf("read the database's clock: %w", err)
+	}
+	for _, k := range keys {
+		switch k.State {
+		case Active:
+			t.active, t.activeFor = k, now.Sub(k.ActivatedAt)
+		case Next:
+			t.next, t.publishedFor = k, now.Sub(k.CreatedAt)
+		}
+	}
+	return t, nil
+}
+
+// promote retires the active key for the next one, and publishes a new next.
+func (r *Ring) promote(ctx context.Context, t turn) error {
+	spare, err := r.newRow()
+	if err != nil {
+		return err
+	}
+	err = r.db.Tx(ctx, func(tx *store.Tx) error {
+		// In this order: the unique index allows one active key at any moment.
+		retired, err := tx.Exec(`UPDATE signing_keys SET state = 'retired', retired_at = now_us()
+			WHERE kid = $1 AND state = 'active'`, t.active.KeyID)
+		if err != nil {
+			return err
+		}
+		activated, err := tx.Exec(`UPDATE signing_keys SET state = 'active', activated_at = now_us()
+			WHERE kid = $1 AND state = 'next'`, t.next.KeyID)
+		if err != nil {
+			return err
+		}
+		if retired == 0 || activated == 0 {
+			return errRaced
+		}
+		return fill(tx, spare)
+	})
+	if err != nil {
+		return fmt.Errorf("rotate the signing keys: %w", err)
+	}
+	return nil
+}
+
+// replenish sees to it that there is an active key, and a next one of the configured algorithm.
+func (r *Ring) replenish(ctx context.Context) error {
+	t, err := r.turn(ctx)
+	if err != nil {
+		return err
+	}
+	var spares []keyRow
+	if t.active.KeyID == "" && t.next.KeyID == "" {
+		spares = make([]keyRow, 2)
+	} else if t.active.KeyID == "" || t.next.Algorithm != r.options.Algorithm {
+		spares = make([]keyRow, 1)
+	}
+	for i := range spares { // before the transaction: an RSA key takes its time
+		if spares[i], err = r.newRow(); err != nil {
+			return err
+		}
+	}
+	if len(spares) == 0 {
+		return nil
+	}
+	err = r.db.Tx(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`DELETE FROM signing_keys WHERE state = 'next' AND algorithm <> $1
+			AND EXISTS (SELECT 1 FROM signing_keys WHERE state = 'active')`, string(r.options.Algorithm))
+		if err != nil {
+			return err
+		}
+		return fill(tx, spares...)
+	})
+	if err != nil {
+		return fmt.Errorf("add a signing key: %w", err)
+	}
+	return nil
+}
+
+// fill puts spares where a next or an active key is missing. Keys only ever become active out of
+// next, so the unique index on next makes two replicas wait for each other.
+func fill(tx *store.Tx, spares ...keyRow) error {
+	const activate = `UPDATE signing_keys SET state = 'active', activated_at = now_us()
+		WHERE state = 'next' AND NOT EXISTS (SELECT 1 FROM signing_keys WHERE state = 'active')`
+	if _, err := tx.Exec(activate); err != nil {
+		return err
+	}
+	for _, s := range spares {
+		_, err := tx.Exec(`INSERT INTO signing_keys (kid, algorithm, public_jwk, sealed, state, created_at)
+			VALUES ($1, $2, $3, $4, 'next', now_us()) ON CONFLICT DO NOTHING`, s.KeyID, s.Algorithm, s.PublicJWK, s.Sealed)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(activate); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newRow generates a key of the configured algorithm and seals it.
+func (r *Ring) newRow() (keyRow, error) {
+	k, err := generate(r.options.Algorithm)
+	if err != nil {
+		return keyRow{}, err
+	}
+	plain, err := k.encode()
+	if err != nil {
+		return keyRow{}, fmt.Errorf("encode a signing key: %w", err)
+	}
+	public, err := k.publicJWK()
+	if err != nil {
+		return keyRow{}, fmt.Errorf("encode a public key: %w", err)
+	}
+	return keyRow{
+		KeyID: k.id, Algorithm: string(k.algorithm), PublicJWK: public, Sealed: seal(k.id, plain, r.secret), State: Next,
+	}, nil
+}
+
+// reseal brings every row under the current secret, so that an older one can be given up.
+func (r *Ring) reseal(ctx context.Context) error {
+	var rows []keyRow
+	err := r.db.Select(ctx, &rows, `SELECT kid, algorithm, public_jwk, sealed, state FROM signing_keys`)
+	if err != nil {
+		return fmt.Errorf("read the signing keys: %w", err)
+	}
+	for _, row := range rows {
+		plain, current, err := unseal(row.KeyID, row.Sealed, r.secret)
+		if err != nil || current {
+			continue // Reload reports the unreadable ones that are in use
+		}
+		err = r.db.Tx(ctx, func(tx *store.Tx) error {
+			_, err := tx.Exec(`UPDATE signing_keys SET sealed = $1 WHERE kid = $2 AND sealed = $3`,
+				seal(row.KeyID, plain, r.secret), row.KeyID, row.Sealed)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("seal a signing key again: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,230 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+)
+
+// writeTimeout bounds how long a client that stops reading can hold an answer. It is set per answer
+// because the server as a whole has none: streams live longer.
+const writeTimeout = 30 * time.Second
+
+// answer writes the one response to a request.
+type answer struct {
+	w         http.ResponseWriter
+	exec      graphql.GraphExecutor
+	media     string
+	maxErrors int
+}
+
+// prepare sets what every answer carries, the one after a panic included.
+func (a *answer) prepare() {
+	h := a.w.Header()
+	h.Set("Content-Type", a.media+"; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	// Answers hold tokens (RFC 6749 section 5.1) and depend on who asks.
+	h.Set("Cache-Control", "no-store")
+	h.Add("Vary", "Authorization, Cookie, Origin, Accept")
+}
+
+func (a *answer) refuse(ctx context.Context, r *refusal) {
+	if r.allow != "" {
+		a.w.Header().Set("Allow", r.allow)
+	}
+	a.send(a.exec.DispatchError(ctx, gqlerror.List{presentable(r.fault)}), r.status)
+}
+
+// requestError answers an operation that was not executed.
+func (a *answer) requestError(ctx context.Context, errs gqlerror.List) {
+	a.send(a.exec.DispatchError(ctx, errs[:min(len(errs), a.maxErrors)]), 0)
+}
+
+// send writes resp with the given status, or with the one its errors' codes stand for if that is 0.
+// Only the protocol's own refusals have a status in application/json: clients of that media type
+// read any other status than 200 as a fault of the network (GraphQL over HTTP section 6.4.1).
+func (a *answer) send(resp *graphql.Response, status int) {
+	if refusedWhole(resp) {
+		resp.Data = nil
+	}
+	if status == 0 {
+		status = http.StatusOK
+		if resp.Data == nil && len(resp.Errors) > 0 {
+			status = a.challenge(resp.Errors)
+		}
+	}
+	resp.Errors = resp.Errors[:min(len(resp.Errors), a.maxErrors)]
+	head, tail := encode(resp)
+
+	a.w.Header().Set("Content-Length", strconv.Itoa(len(head)+len(resp.Data)+len(tail)))
+	// A writer that knows no deadline, such as a test's recorder, has no slow reader either.
+	_ = http.NewResponseController(a.w).SetWriteDeadline(time.Now().Add(writeTimeout))
+	a.w.WriteHeader(status)
+	for _, part := range [][]byte{head, resp.Data, tail} {
+		_, _ = a.w.Write(part) // the client has gone: nobody is left to tell
+	}
+}
+
+// challenge returns the status for an answer without data and sets the headers that go with it.
+func (a *answer) challenge(errs gqlerror.List) int {
+	status, agreed := statusOf(errs)
+	if !agreed && status < http.StatusInternalServerError {
+		status = http.StatusBadRequest
+	}
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		a.w.Header().Set("Retry-After", strconv.Itoa(retryAfter(errs)))
+	}
+	if a.media == mediaJSON {
+		return http.StatusOK
+	}
+	if auth := authenticate(status, errs); auth != "" {
+		a.w.Header().Set("WWW-Authenticate", auth)
+	}
+	return status
+}
+
+// refusedWhole reports whether an operation came to nothing because the caller was refused or
+// turned away: every error says so alike, and the data is null or holds only root fields that
+// failed themselves. Such an answer is a request error, as if it had been judged before execution.
+func refusedWhole(resp *graphql.Response) bool {
+	switch status, agreed := statusOf(resp.Errors); {
+	case !agreed:
+		return false
+	case status != http.StatusUnauthorized && status != http.StatusForbidden &&
+		status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable:
+		return false
+	}
+	if resp.Data == nil || string(resp.Data) == "null" {
+		return true
+	}
+	failed := make(map[string]bool, len(resp.Errors))
+	for _, e := range resp.Errors {
+		if len(e.Path) != 1 {
+			return false // a field below the roots: something was executed
+		}
+		failed[e.Path.String()] = true
+	}
+	var roots map[string]json.RawMessage
+	if json.Unmarshal(resp.Data, &roots) != nil {
+		return false
+	}
+	for name, value := range roots {
+		if !failed[name] || string(value) != "null" {
+			return false
+		}
+	}
+	return true
+}
+
+// statusOf returns the greatest status among the errors' codes, 0 for no errors, and whether all
+// have the same.
+func statusOf(errs gqlerror.List) (status int, agreed bool) {
+	for i, e := range errs {
+		s := statusOfCode(extension[fault.Code](e, "code"))
+		agreed = i == 0 || agreed && s == status
+		status = max(s, status)
+	}
+	return status, agreed
+}
+
+func statusOfCode(code fault.Code) int {
+	switch code {
+	case fault.Unauthenticated:
+		return http.StatusUnauthorized
+	case fault.Forbidden:
+		return http.StatusForbidden
+	case fault.RateLimited:
+		return http.StatusTooManyRequests
+	case fault.Unavailable:
+		return http.StatusServiceUnavailable
+	case fault.BadUserInput, fault.ParseFailed, fault.ValidationFailed,
+		fault.PersistedQueryNotFound, fault.PersistedQueryNotAllowed,
+		fault.NotFound, fault.Conflict: // 404 would say that the endpoint is missing
+		return http.StatusBadRequest
+	}
+	return http.StatusInternalServerError
+}
+
+// authenticate returns the challenge of RFC 6750 section 3: an error attribute only when a token
+// came and is what failed.
+func authenticate(status int, errs gqlerror.List) string {
+	attribute := ""
+	for _, e := range errs {
+		switch extension[fault.Reason](e, "reason") {
+		case fault.TokenInvalid, fault.TokenExpired, fault.TokenRevoked, fault.TokenStale:
+			attribute = ` error="invalid_token"`
+		case fault.RoleRequired, fault.NotOwner, fault.StepUpRequired:
+			attribute = ` error="insufficient_scope"`
+		}
+	}
+	if status == http.StatusUnauthorized || status == http.StatusForbidden && attribute != "" {
+		return "Bearer" + attribute
+	}
+	return ""
+}
+
+// retryAfter returns the longest wait that the errors ask for, in seconds, and at least one.
+func retryAfter(errs gqlerror.List) int {
+	wait := 1.0
+	for _, e := range errs {
+		switch s := e.Extensions["retryAfter"].(type) {
+		case int:
+			wait = max(wait, float64(s))
+		case int64:
+			wait = max(wait, float64(s))
+		case float64:
+			wait = max(wait, s)
+		}
+	}
+	return int(math.Ceil(wait))
+}
+
+// extension reads a textual extension, whether the presenter kept its type or not.
+func extension[T ~string](e *gqlerror.Error, name string) T {
+	switch v := e.Extensions[name].(type) {
+	case T:
+		return v
+	case string:
+		return T(v)
+	}
+	return ""
+}
+
+// encode returns what goes before and after the data, which is JSON already and not copied. Errors
+// stand first (GraphQL specification section 7.1.1). A value that JSON cannot hold is a mistake in
+// an extension of the server; nothing is written yet, so the panic becomes an internal error.
+func encode(resp *graphql.Response) (head, tail []byte) {
+	head, tail = []byte("{"), []byte("}")
+	if len(resp.Errors) > 0 {
+		head = append(append(head, `"errors":`...), marshal(resp.Errors)...)
+		if resp.Data != nil {
+			head = append(head, ',')
+		}
+	} else if resp.Data == nil {
+		resp.Data = []byte("null") // an interceptor's empty response: one of the two must be there
+	}
+	if resp.Data != nil {
+		head = append(head, `"data":`...)
+	}
+	if len(resp.Extensions) > 0 {
+		tail = append(append([]byte(`,"extensions":`), marshal(resp.Extensions)...), '}')
+	}
+	return head, tail
+}
+
+func marshal(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Errorf("encode answer: %w", err))
+	}
+	return b
+}

@@ -1,0 +1,90 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+// maxUserAgent is the greatest length of Request.UserAgent in bytes.
+const maxUserAgent = 256
+
+const headerRequestID = "X-Request-Id"
+
+// requestID is what a client may choose itself: nothing that could forge a line of a log.
+var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// Request is what the layers below know of the HTTP request they serve.
+type Request struct {
+	// ID names the request in logs, errors and the answer's X-Request-Id.
+	ID string
+	// IP is the client's address in canonical form, "" when it is unknown.
+	IP string
+	// UserAgent is valid UTF-8 without control or invisible characters, at most 256 bytes.
+	UserAgent string
+	// Method is the HTTP method; fields that spend a secret refuse GET, whose URL ends up in logs.
+	Method string
+}
+
+type requestKey struct{}
+
+// RequestFrom returns the request that Identify put into ctx, else the zero value.
+func RequestFrom(ctx context.Context) Request {
+	r, _ := ctx.Value(requestKey{}).(Request)
+	return r
+}
+
+// Identify names each request for next and in the answer's X-Request-Id. A client's own id is kept
+// if it is one short plain word; clientIP says where the request came from.
+func Identify(next http.Handler, clientIP func(*http.Request) string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		req := Request{
+			ID:        identify(r.Header.Values(headerRequestID)),
+			IP:        clientIP(r),
+			UserAgent: printable(r.UserAgent(), maxUserAgent),
+			Method:    r.Method,
+		}
+		w.Header().Set(headerRequestID, req.ID)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, req)))
+	})
+}
+
+// identify keeps the one sent id; of two, a proxy in front may have logged either.
+func identify(sent []string) string {
+	if len(sent) == 1 && requestID.MatchString(sent[0]) {
+		return sent[0]
+	}
+	return uuid.Must(uuid.NewV7()).String() // fails only where crypto/rand does, which ends the program
+}
+
+// printable drops from s what is not UTF-8 and what does not show, line separators and
+// bidirectional controls included, and cuts it at the last rune that ends within limit bytes.
+func printable(s string, limit int) string {
+	var b strings.Builder
+	for _, r := range strings.ToValidUTF8(s, "") {
+		if !unicode.IsGraphic(r) {
+			continue
+		}
+		if b.Len()+utf8.RuneLen(r) > limit {
+			break
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// SocketIP is the address of the connection's other end: IPv4 is never written as IPv6, and a zone,
+// which names an interface of this host, is dropped. It is "" for a socket without one.
+func SocketIP(r *http.Request) string {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return from.Addr().Unmap().WithZone("").String()
+}

@@ -1,0 +1,286 @@
+package web_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/graphwarden/graphwarden/internal/web"
+)
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// TestStopAnswersWhatIsUnderWay stops two servers with one context, as the API's and the metrics'
+// listener are.
+func TestStopAnswersWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	for _, name := range []string{"api", "metrics"} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		endpoint := "http://" + listener.Addr().String()
+		health := web.NewHealth(func(context.Context) error { return nil })
+		started, release := make(chan struct{}), make(chan struct{})
+		mux := http.NewServeMux()
+		mux.HandleFunc("/readyz", health.Ready)
+		mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
+			close(started)
+			<-release
+			if r.Context().Err() != nil {
+				t.Errorf("%s: a request under way was cancelled", name)
+			}
+			_, _ = io.WriteString(w, "done")
+		})
+		readiness := func() int {
+			resp, err := http.Get(endpoint + "/readyz")
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				return 0
+			}
+			_ = resp.Body.Close()
+			return resp.StatusCode
+		}
+		red := func() {
+			health.Stop()
+			// The listener must still answer here, or no load balancer would ever see it.
+			if status := readiness(); status != 503 {
+				t.Errorf("%s: ready %d while stopping", name, status)
+			}
+			close(release)
+		}
+		stopped := make(chan error, 1)
+		go func() { stopped <- web.Serve(ctx, listener, mux, time.Minute, red, quiet()) }()
+		if status := readiness(); status != 200 {
+			t.Errorf("%s: ready %d before", name, status)
+		}
+		answered := make(chan string, 1)
+		go func() {
+			resp, err := http.Get(endpoint + "/slow")
+			if err != nil {
+				answered <- err.Error()
+				return
+			}
+			defer func() { _ = resp.Body.Close() }()
+			text, _ := io.ReadAll(resp.Body)
+			answered <- string(text)
+		}()
+		<-started
+		t.Cleanup(func() {
+			stop()
+			if got := <-answered; got != "done" {
+				t.Errorf("%s: the request under way got %q", name, got)
+			}
+			if err := <-stopped; err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if c, err := net.Dial("tcp", listener.Addr().String()); err == nil {
+				_ = c.Close()
+				t.Errorf("%s: still accepts connections", name)
+			}
+		})
+	}
+}
+
+func TestServeReportsALostListener(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = listener.Close()
+	err = web.Serve(t.Context(), listener, http.NotFoundHandler(), time.Second, func() { t.Error("called") }, quiet())
+	if !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestHeaderSizeIsBounded(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() {
+		stopped <- web.Serve(ctx, listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNoContent)
+		}), time.Second, func() {}, quiet())
+	}()
+	for size, want := range map[int]int{16 << 10: 204, 64 << 10: 431} {
+		r := request(t, "GET", "http://"+listener.Addr().String(), "", "X-Long", strings.Repeat("a", size))
+		r.Close = true
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%d bytes: %d, want %d", size, resp.StatusCode, want)
+		}
+	}
+	stop()
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// pipes is a listener in memory, whose connections keep the time of a synctest bubble.
+type pipes struct {
+	accepted chan net.Conn
+	closed   chan struct{}
+	once     sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.accepted:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
+
+func (p *pipes) dial() net.Conn {
+	client, server := net.Pipe()
+	p.accepted <- server
+	return client
+}
+
+// inBubble serves h until the synctest bubble that calls it ends, and returns what connects to it.
+func inBubble(t *testing.T, h http.Handler) (dial func() net.Conn) {
+	l := &pipes{accepted: make(chan net.Conn), closed: make(chan struct{})}
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- web.Serve(ctx, l, h, time.Minute, func() {}, quiet()) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+	})
+	return l.dial
+}
+
+func TestStalledConnectionsAreClosed(t *testing.T) {
+	t.Parallel()
+	api := over(web.GraphQL{}, newAPI().executor())
+	const head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+	const query = head + "Content-Length: 20\r\n\r\n" + `{"query":"{health}"}`
+	for name, c := range map[string]struct {
+		sent     string
+		answered string
+		within   time.Duration
+	}{
+		"nothing sent":       {"", "", 5 * time.Second},
+		"header unfinished":  {head, "", 5 * time.Second},
+		"body unfinished":    {head + "Content-Length: 20\r\n\r\n{", "HTTP/1.1 400", 20 * time.Second},
+		"idle after a query": {query, "HTTP/1.1 200", 30 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				conn, begin := inBubble(t, api)(), time.Now()
+				defer func() { _ = conn.Close() }()
+				if _, err := io.WriteString(conn, c.sent); err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(conn) // ends when the server closes
+				if err != nil || !strings.HasPrefix(string(got), c.answered) || c.answered == "" && len(got) > 0 {
+					t.Errorf("%q %v", got, err)
+				}
+				// A second more: net/http lets a refused client read before it closes.
+				if took := time.Since(begin); took < c.within || took > c.within+time.Second {
+					t.Errorf("closed after %v, want %v", took, c.within)
+				}
+			})
+		})
+	}
+}
+
+func TestAClientThatDoesNotReadIsLetGo(t *testing.T) {
+	t.Parallel()
+	api := over(web.GraphQL{}, newAPI().executor())
+	synctest.Test(t, func(t *testing.T) {
+		held := make(chan time.Duration, 1)
+		conn := inBubble(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			begin := time.Now()
+			api.ServeHTTP(w, r)
+			held <- time.Since(begin)
+		}))()
+		defer func() { _ = conn.Close() }()
+		body := operation(`{echo(text:"` + strings.Repeat("a", 100_000) + `")}`)
+		if err := request(t, "POST", "http://x/", body, "Content-Type", plain).Write(conn); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-held; got != 30*time.Second {
+			t.Errorf("held for %v", got)
+		}
+	})
+}
+
+func TestAStreamOutlivesTheReadTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		conn := inBubble(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			select {
+			case <-r.Context().Done():
+			case <-time.After(time.Hour):
+				_, _ = io.WriteString(w, "last event")
+			}
+		}))()
+		defer func() { _ = conn.Close() }()
+		if err := request(t, "POST", "http://x/", "{}", "Connection", "close").Write(conn); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(got), "last event") {
+			t.Errorf("%q %v", got, err)
+		}
+	})
+}
+
+func TestARequestThatOutlastsTheDrainIsCutOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &pipes{accepted: make(chan net.Conn), closed: make(chan struct{})}
+		ctx, stop := context.WithCancel(t.Context())
+		stopped := make(chan error, 1)
+		endless := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		go func() { stopped <- web.Serve(ctx, l, endless, 10*time.Second, func() {}, quiet()) }()
+		conn := l.dial()
+		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		begin := time.Now()
+		stop()
+		if err := <-stopped; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		if took := time.Since(begin); took != 10*time.Second {
+			t.Errorf("after %v", took)
+		}
+		if _, err := io.ReadAll(conn); err != nil {
+			t.Error(err)
+		}
+	})
+}

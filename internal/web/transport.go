@@ -1,0 +1,146 @@
+// Package web owns HTTP around GraphQL: the GraphQL-over-HTTP transport, request ids, the client's
+// address, security headers, health, and a server with time-outs that stops without cutting anyone
+// off. It promises that a request is either executed as it was meant or refused with a code, and
+// that no answer repeats a request's body. It knows nothing of accounts, tokens or resolvers: it
+// reads the codes of package fault from an answer's errors and turns them into a status.
+package web
+
+import (
+	"net/http"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+)
+
+const (
+	defaultMaxBody   = 1 << 20
+	defaultMaxErrors = 10
+)
+
+// GraphQL is the GraphQL-over-HTTP transport: POST, and GET for queries. gqlgen's own answers some
+// failures with other statuses than the specification's, keeps data:null in request errors, echoes
+// undecodable bodies and has no limit. Forms and multipart bodies are refused on purpose: any site
+// can make a browser send those without a CORS preflight.
+type GraphQL struct {
+	// MaxBody is the greatest size of a body in bytes; 0 means 1 MiB.
+	MaxBody int64
+	// MaxErrors is the greatest number of errors in one answer; 0 means 10. Without a cap a small
+	// document full of unknown fields is answered at twenty times its size.
+	MaxErrors int
+}
+
+var _ graphql.Transport = GraphQL{}
+
+// Supports takes everything but upgrades: what is not GraphQL over HTTP is refused here too, with
+// the status that says why.
+func (GraphQL) Supports(r *http.Request) bool { return r.Header.Get("Upgrade") == "" }
+
+// Do answers one request.
+func (t GraphQL) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+	media, acceptable := negotiate(r.Header.Values("Accept"))
+	a := answer{w: w, exec: exec, media: media, maxErrors: t.MaxErrors}
+	if a.maxErrors <= 0 {
+		a.maxErrors = defaultMaxErrors
+	}
+	a.prepare()
+
+	params, refused := t.read(w, r, acceptable)
+	if refused != nil {
+		a.refuse(r.Context(), refused)
+		return
+	}
+	op, errs := exec.CreateOperationContext(r.Context(), params)
+	opCtx := graphql.WithOperationContext(r.Context(), op)
+	// Before errs: whether this method may run this kind of operation does not depend on who asks.
+	if refused := runnable(r.Method, op.Operation); refused != nil {
+		a.refuse(opCtx, refused)
+		return
+	}
+	if len(errs) > 0 {
+		a.requestError(opCtx, errs)
+		return
+	}
+	next, ctx := exec.DispatchOperation(r.Context(), op)
+	resp := next(ctx)
+	if resp == nil {
+		// The executor's answer to a context that ended before a response was made.
+		a.requestError(opCtx, gqlerror.List{presentable(fault.Busy(fault.TimedOut, "the operation was cancelled or took too long", 0))})
+		return
+	}
+	a.send(resp, 0)
+}
+
+// read takes the operation's parameters from a request, cheapest checks first.
+func (t GraphQL) read(w http.ResponseWriter, r *http.Request, acceptable bool) (*graphql.RawParams, *refusal) {
+	timing := graphql.TraceTiming{Start: graphql.Now()}
+	if r.Method != http.MethodPost && r.Method != http.MethodGet {
+		return nil, refuseMethod("GET, POST", fault.MethodNotAllowed, "GraphQL is served over POST, and over GET for queries")
+	}
+	if !acceptable {
+		return nil, refuse(http.StatusNotAcceptable, fault.NotAcceptable, "the answer is "+mediaResponse+" or "+mediaJSON+", in UTF-8")
+	}
+	params := &graphql.RawParams{Headers: r.Header}
+	var refused *refusal
+	if r.Method == http.MethodGet {
+		refused = parseURL(r.URL.RawQuery, params)
+	} else {
+		refused = t.readBody(w, r, params)
+	}
+	if refused != nil {
+		return nil, refused
+	}
+	if params.Query == "" && params.Extensions["persistedQuery"] == nil {
+		return nil, malformed("query is missing")
+	}
+	timing.End = graphql.Now()
+	params.ReadTime = timing
+	return params, nil
+}
+
+// runnable says whether the method may run the operation; op is nil when there is none to run.
+func runnable(method string, op *ast.OperationDefinition) *refusal {
+	switch {
+	case op == nil || op.Operation == ast.Query:
+		return nil
+	case op.Operation == ast.Subscription:
+		return refuse(http.StatusBadRequest, fault.NotAcceptable, "a subscription needs a WebSocket or text/event-stream")
+	case method == http.MethodGet:
+		// A link or an image on any site makes a browser send a GET.
+		return refuseMethod("POST", fault.PostRequired, "a mutation needs POST")
+	}
+	return nil
+}
+
+// refusal is a request that HTTP itself turns down: its status is the same in both media types.
+type refusal struct {
+	status int
+	allow  string // the header Allow, with status 405
+	fault  *fault.Error
+}
+
+func refuse(status int, reason fault.Reason, message string) *refusal {
+	return &refusal{status: status, fault: fault.New(fault.BadUserInput, reason, message)}
+}
+
+func refuseMethod(allow string, reason fault.Reason, message string) *refusal {
+	r := refuse(http.StatusMethodNotAllowed, reason, message)
+	r.allow = allow
+	return r
+}
+
+func malformed(message string) *refusal {
+	return refuse(http.StatusBadRequest, fault.BodyMalformed, message)
+}
+
+// presentable wraps f the way resolvers' errors reach the error presenter. The code is set here as
+// well, so that a server without a presenter of its own keeps the statuses.
+func presentable(f *fault.Error) *gqlerror.Error {
+	return &gqlerror.Error{
+		Err:        f,
+		Message:    f.Message,
+		Extensions: map[string]any{"code": string(f.Code), "reason": string(f.Reason)},
+	}
+}

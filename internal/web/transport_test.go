@@ -1,0 +1,271 @@
+package web_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/web"
+)
+
+const (
+	modern = "application/graphql-response+json"
+	plain  = "application/json"
+)
+
+func TestStatusFollowsTheErrorTable(t *testing.T) {
+	t.Parallel()
+	endpoint := newAPI().serve(t, web.GraphQL{})
+	const invalid, scope = `Bearer error="invalid_token"`, `Bearer error="insufficient_scope"`
+	for _, c := range []struct {
+		name, query string
+		status      int    // in graphql-response+json
+		data        string // in both
+		challenge   string
+		retryAfter  string // in both
+	}{
+		{"executed", `{health}`, 200, `{"health":"ok"}`, "", ""},
+		{"partly refused", `{health fails(code:"UNAUTHENTICATED")}`, 200, `{"health":"ok","fails":null}`, "", ""},
+		{"refused beside a field that is null by itself", `{nothing fails(code:"UNAUTHENTICATED")}`, 200, `{"nothing":null,"fails":null}`, "", ""},
+		{"refused below a root field", `{deep(code:"UNAUTHENTICATED")}`, 200, `{"deep":null}`, "", ""},
+		{"refused for two causes", `{a:fails(code:"UNAUTHENTICATED") b:fails(code:"RATE_LIMITED")}`, 200, `{"a":null,"b":null}`, "", ""},
+		{"only root field refused", `{fails(code:"UNAUTHENTICATED",reason:"TOKEN_MISSING")}`, 401, "", "Bearer", ""},
+		{"both root fields refused", `{a:fails(code:"UNAUTHENTICATED") b:fails(code:"UNAUTHENTICATED")}`, 401, "", "Bearer", ""},
+		{"non-null root field refused", `{must(code:"UNAUTHENTICATED",reason:"INVALID_CREDENTIALS")}`, 401, "", "Bearer", ""},
+		{"refused before execution", `{locked(code:"UNAUTHENTICATED",reason:"TOKEN_MISSING")}`, 401, "", "Bearer", ""},
+		{"mutation refused before execution", `mutation{count locked(code:"UNAUTHENTICATED")}`, 401, "", "Bearer", ""},
+		{"token invalid", `{must(code:"UNAUTHENTICATED",reason:"TOKEN_INVALID")}`, 401, "", invalid, ""},
+		{"token expired", `{locked(code:"UNAUTHENTICATED",reason:"TOKEN_EXPIRED")}`, 401, "", invalid, ""},
+		{"token revoked", `{must(code:"UNAUTHENTICATED",reason:"TOKEN_REVOKED")}`, 401, "", invalid, ""},
+		{"token stale", `{must(code:"UNAUTHENTICATED",reason:"TOKEN_STALE")}`, 401, "", invalid, ""},
+		{"role missing", `{must(code:"FORBIDDEN",reason:"ROLE_REQUIRED")}`, 403, "", scope, ""},
+		{"not the owner", `{fails(code:"FORBIDDEN",reason:"NOT_OWNER")}`, 403, "", scope, ""},
+		{"step-up missing", `{locked(code:"FORBIDDEN",reason:"STEP_UP_REQUIRED")}`, 403, "", scope, ""},
+		{"introspection off", `{locked(code:"FORBIDDEN",reason:"INTROSPECTION_DISABLED")}`, 403, "", "", ""},
+		{"throttled", `{must(code:"RATE_LIMITED",retryAfter:7)}`, 429, "", "", "7"},
+		{"longest wait counts", `{a:fails(code:"RATE_LIMITED",retryAfter:7) b:fails(code:"RATE_LIMITED",retryAfter:9)}`, 429, "", "", "9"},
+		{"throttled in part", `{health fails(code:"RATE_LIMITED",retryAfter:7)}`, 200, `{"health":"ok","fails":null}`, "", ""},
+		{"unavailable", `{locked(code:"UNAVAILABLE",retryAfter:3)}`, 503, "", "", "3"},
+		{"unavailable for an unknown time", `{must(code:"UNAVAILABLE")}`, 503, "", "", "1"},
+		{"parse failure", `{`, 400, "", "", ""},
+		{"validation failure", `{missing}`, 400, "", "", ""},
+		{"coercion failure", `query($t:String!){echo(text:$t)}`, 400, "", "", ""},
+		{"no operation", `fragment f on Query{health}`, 400, "", "", ""},
+		{"bad input before execution", `{locked(code:"BAD_USER_INPUT")}`, 400, "", "", ""},
+		{"bad input in a resolver", `{must(code:"BAD_USER_INPUT")}`, 200, `null`, "", ""},
+		{"persisted query unknown", `{locked(code:"PERSISTED_QUERY_NOT_FOUND")}`, 400, "", "", ""},
+		{"internal error before execution", `{locked(code:"INTERNAL_SERVER_ERROR")}`, 500, "", "", ""},
+		{"internal error in a resolver", `{boom}`, 200, `null`, "", ""},
+		{"code of nobody", `{locked(code:"SURPRISE")}`, 500, "", "", ""},
+	} {
+		for _, media := range []string{modern, plain} {
+			t.Run(c.name+" as "+media, func(t *testing.T) {
+				t.Parallel()
+				got := post(t, endpoint, media, operation(c.query))
+				status, challenge := c.status, c.challenge
+				if media == plain {
+					status, challenge = 200, ""
+				}
+				type seen struct {
+					Status                                int
+					Data, ContentType, Challenge, RetryIn string
+				}
+				want := seen{status, c.data, media + "; charset=utf-8", challenge, c.retryAfter}
+				have := seen{got.Status, string(got.Data), got.Header.Get("Content-Type"), got.Header.Get("WWW-Authenticate"), got.Header.Get("Retry-After")}
+				if diff := cmp.Diff(want, have); diff != "" {
+					t.Errorf("%s\n(-want +got) %s", got.Text, diff)
+				}
+				if c.data == "" && strings.Contains(got.Text, `"data"`) {
+					t.Errorf("a request error holds data: %s", got.Text)
+				}
+			})
+		}
+	}
+}
+
+func TestEveryAnswerCarriesItsHeaders(t *testing.T) {
+	t.Parallel()
+	endpoint := newAPI().serve(t, web.GraphQL{})
+	for name, r := range map[string]*http.Request{
+		"executed":     request(t, "POST", endpoint, operation(`{health}`), "Content-Type", plain),
+		"not executed": request(t, "POST", endpoint, operation(`{`), "Content-Type", plain),
+		"refused":      request(t, "POST", endpoint, "{", "Content-Type", plain),
+		"wrong method": request(t, "PUT", endpoint, ""),
+		"query by GET": request(t, "GET", endpoint+"?query={health}", ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := send(t, r)
+			for header, want := range map[string]string{
+				"Cache-Control":          "no-store",
+				"Vary":                   "Authorization, Cookie, Origin, Accept",
+				"X-Content-Type-Options": "nosniff",
+				"Content-Type":           "application/json; charset=utf-8",
+			} {
+				if have := got.Header.Get(header); have != want {
+					t.Errorf("%s: %q, want %q", header, have, want)
+				}
+			}
+		})
+	}
+}
+
+func TestGETRunsQueriesOnly(t *testing.T) {
+	t.Parallel()
+	a := newAPI()
+	endpoint := a.serve(t, web.GraphQL{})
+	get := func(t *testing.T, accept string, params ...string) answer {
+		values := url.Values{}
+		for i := 0; i < len(params); i += 2 {
+			values.Add(params[i], params[i+1])
+		}
+		return send(t, request(t, "GET", endpoint+"?"+values.Encode(), "", "Accept", accept))
+	}
+	for _, media := range []string{modern, plain} {
+		if got := get(t, media, "query", `query A($t:String!){echo(text:$t)} query B{health}`, "operationName", "A", "variables", `{"t":"x"}`); got.Status != 200 || string(got.Data) != `{"echo":"x"}` {
+			t.Errorf("query: %d %s", got.Status, got.Text)
+		}
+		for _, mutation := range []string{`mutation{count}`, `mutation{locked(code:"UNAUTHENTICATED")}`} {
+			got := get(t, media, "query", mutation)
+			if got.Status != 405 || got.Header.Get("Allow") != "POST" || got.Errors[0].Extensions.Reason != fault.PostRequired {
+				t.Errorf("%s: %d %v %s", mutation, got.Status, got.Header, got.Text)
+			}
+		}
+		for name, params := range map[string][]string{
+			"no query":                {"operationName", "A"},
+			"empty query":             {"query", ""},
+			"query twice":             {"query", "{health}", "query", "{health}"},
+			"variables twice":         {"query", "{health}", "variables", "{}", "variables", "{}"},
+			"variables not an object": {"query", "{health}", "variables", "[]"},
+			"variables not JSON":      {"query", "{health}", "variables", "{"},
+			"data after variables":    {"query", "{health}", "variables", "{}{}"},
+			"extensions not JSON":     {"query", "{health}", "extensions", "x"},
+			"not UTF-8":               {"query", "{health}\xff"},
+		} {
+			if got := get(t, media, params...); got.Status != 400 || got.Errors[0].Extensions.Reason != fault.BodyMalformed {
+				t.Errorf("%s: %d %s", name, got.Status, got.Text)
+			}
+		}
+		if got := send(t, request(t, "GET", endpoint+"?query={health}&x=%zz", "", "Accept", media)); got.Status != 400 {
+			t.Errorf("broken escape: %d %s", got.Status, got.Text)
+		}
+	}
+	if n := a.count.Load(); n != 0 {
+		t.Errorf("%d mutations ran", n)
+	}
+}
+
+func TestASubscriptionIsNotServedOverPlainHTTP(t *testing.T) {
+	t.Parallel()
+	endpoint := newAPI().serve(t, web.GraphQL{})
+	for _, media := range []string{modern, plain} {
+		for _, r := range []*http.Request{
+			request(t, "POST", endpoint, operation(`subscription{ticks}`), "Content-Type", plain, "Accept", media),
+			request(t, "GET", endpoint+"?query=subscription{ticks}", "", "Accept", media),
+		} {
+			if got := send(t, r); got.Status != 400 || got.Errors[0].Extensions.Code != fault.BadUserInput {
+				t.Errorf("%s as %s: %d %s", r.Method, media, got.Status, got.Text)
+			}
+		}
+	}
+}
+
+func TestUpgradesAreLeftToOthers(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest("GET", "/", nil)
+	if !(web.GraphQL{}).Supports(r) {
+		t.Error("a GET is not supported")
+	}
+	r.Header.Set("Upgrade", "websocket")
+	if (web.GraphQL{}).Supports(r) {
+		t.Error("an upgrade is supported")
+	}
+}
+
+func TestErrorsAreCapped(t *testing.T) {
+	t.Parallel()
+	var unknown, failing strings.Builder
+	for i := range 50 {
+		fmt.Fprintf(&unknown, "x%d ", i)
+		fmt.Fprintf(&failing, `f%d:fails(code:"CONFLICT") `, i)
+	}
+	for limit, want := range map[int]int{0: 10, 3: 3} {
+		endpoint := newAPI().serve(t, web.GraphQL{MaxErrors: limit})
+		for _, fields := range []string{unknown.String(), failing.String()} {
+			if got := post(t, endpoint, plain, operation("{"+fields+"}")); len(got.Errors) != want {
+				t.Errorf("MaxErrors %d: %d errors for %.20s…", limit, len(got.Errors), fields)
+			}
+		}
+	}
+}
+
+func TestTheCapHidesNoOtherCause(t *testing.T) {
+	t.Parallel()
+	endpoint := newAPI().serve(t, web.GraphQL{MaxErrors: 1})
+	got := post(t, endpoint, modern, operation(`{a:fails(code:"UNAUTHENTICATED") b:fails(code:"CONFLICT")}`))
+	if got.Status != 200 || len(got.Errors) != 1 {
+		t.Errorf("%d %s", got.Status, got.Text)
+	}
+}
+
+func TestAnOperationThatEndsWithoutResponseIsUnavailable(t *testing.T) {
+	t.Parallel()
+	e := newAPI().executor()
+	e.AroundOperations(func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+		ctx, cancel := context.WithCancel(ctx)
+		cancel()
+		return next(ctx)
+	})
+	endpoint := listen(t, over(web.GraphQL{}, e))
+	got := post(t, endpoint, modern, operation(`{health}`))
+	if got.Status != 503 || got.Errors[0].Extensions.Reason != fault.TimedOut || got.Header.Get("Retry-After") == "" || got.Data != nil {
+		t.Errorf("%d %v %s", got.Status, got.Header, got.Text)
+	}
+}
+
+func TestResponseExtensionsAreSent(t *testing.T) {
+	t.Parallel()
+	e := newAPI().executor()
+	e.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+		graphql.RegisterExtension(ctx, "cost", 3)
+		return next(ctx)
+	})
+	endpoint := listen(t, over(web.GraphQL{}, e))
+	for _, query := range []string{`{health}`, `{`} {
+		got := post(t, endpoint, plain, operation(query))
+		if diff := cmp.Diff(map[string]any{"cost": 3.0}, got.Extensions); diff != "" {
+			t.Errorf("%s: %s", query, diff)
+		}
+	}
+}
+
+func TestAnEmptyResponseStaysWellFormed(t *testing.T) {
+	t.Parallel()
+	e := newAPI().executor()
+	e.AroundOperations(func(context.Context, graphql.OperationHandler) graphql.ResponseHandler {
+		return graphql.OneShot(&graphql.Response{})
+	})
+	endpoint := listen(t, over(web.GraphQL{}, e))
+	if got := post(t, endpoint, modern, operation(`{health}`)); got.Status != 200 || got.Text != `{"data":null}` {
+		t.Errorf("%d %s", got.Status, got.Text)
+	}
+}
+
+func TestRefusalsKeepTheirCodeWithoutAPresenter(t *testing.T) {
+	t.Parallel()
+	e := executor.New(newAPI())
+	endpoint := listen(t, over(web.GraphQL{}, e))
+	got := post(t, endpoint, modern, "{")
+	if got.Status != 400 || got.Errors[0].Extensions.Code != fault.BadUserInput || got.Errors[0].Extensions.Reason != fault.BodyMalformed {
+		t.Errorf("%d %s", got.Status, got.Text)
+	}
+}

@@ -1,0 +1,53 @@
+// Package schema owns the SDL: the *.graphqls files beside it, one per subject. They are the contract
+// with every client, the manual in GraphiQL, and the policy that the guard enforces.
+package schema
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+//go:embed *.graphqls
+var files embed.FS
+
+// Text returns all of the SDL, the files in order of their names.
+func Text() string {
+	var b strings.Builder
+	for _, source := range sources() {
+		b.WriteString(source.Input)
+		b.WriteByte('\n')
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// Load parses the SDL anew, without @defer: an answer in several parts would need a transport that
+// this server does not offer, and what is not offered must not validate.
+func Load() (*ast.Schema, error) {
+	schema, err := gqlparser.LoadSchema(sources()...)
+	if err != nil {
+		return nil, fmt.Errorf("load schema: %w", err)
+	}
+	delete(schema.Directives, "defer")
+	return schema, nil
+}
+
+func sources() []*ast.Source {
+	names, err := fs.Glob(files, "*.graphqls")
+	if err != nil {
+		panic(err) // only for a malformed pattern
+	}
+	var list []*ast.Source
+	for _, name := range names {
+		text, err := files.ReadFile(name)
+		if err != nil {
+			panic(err) // it is embedded
+		}
+		list = append(list, &ast.Source{Name: "schema/" + name, Input: string(text)})
+	}
+	return list
+}
