@@ -30,7 +30,7 @@ var layers = [][]string{
 	{"internal/session", "internal/mfa"},
 	{"internal/token", "internal/audit", "internal/mail", "internal/throttle"},
 	{"internal/store"},
-	{"internal/fault", "internal/secret"},
+	{"internal/fault", "internal/secret", "schema"},
 }
 
 // narrower lists what a package may import where the table allows it more.
@@ -70,8 +70,11 @@ func (s source) unit() string { return unitOf(path.Dir(s.path)) }
 // forTests reports whether the file is no part of the program: a test, or a package that only tests import.
 func (s source) forTests() bool { return strings.HasSuffix(s.path, "_test.go") || isForTests(s.path) }
 
+// isForTests goes by the name, as in net/http/httptest.
 func isForTests(path string) bool {
-	return strings.HasPrefix(path, "internal/store/storetest") || strings.HasPrefix(path, "internal/guard/zoo")
+	return slices.ContainsFunc(strings.Split(path, "/"), func(folder string) bool {
+		return strings.HasSuffix(folder, "test") || folder == "zoo"
+	})
 }
 
 func unitOf(folder string) string {

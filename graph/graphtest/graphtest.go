@@ -45,8 +45,8 @@ type Options struct {
 
 // Server is a running API.
 type Server struct {
-	App *app.App
-	URL string
+	App    *app.App
+	URL    string
 	offset atomic.Int64
 	users  atomic.Int64
 }
@@ -106,8 +106,15 @@ func Database(url string) func(*Options) { return func(o *Options) { o.Config.Da
 // Now is the server's clock, which tokens are judged by. It carries a monotonic reading.
 func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.offset.Load())) }
 
-// Advance moves the server's clock. The database's own clock goes on as it is.
-func (s *Server) Advance(d time.Duration) { s.offset.Add(int64(d)) }
+// Advance moves the server's clock; the database's own goes on as it is. It reads revocations at once,
+// or they would look old by d.
+func (s *Server) Advance(tb testing.TB, d time.Duration) {
+	tb.Helper()
+	s.offset.Add(int64(d))
+	if err := s.App.View.Poll(tb.Context()); err != nil {
+		tb.Fatalf("poll: %v", err)
+	}
+}
 
 // Client calls a Server as somebody.
 type Client struct {

@@ -95,7 +95,7 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 		return err
 	}
 	a.Sessions = session.NewService(a.DB, a.Issuer, key, a.View,
-		session.Options{IdleLife: c.SessionIdle, MaxLife: c.SessionLife, Grace: c.RefreshGrace}, a.now)
+		session.Options{IdleLife: c.SessionIdle, MaxLife: c.SessionLife, Grace: c.RefreshGrace})
 	pepperID, pepper, err := c.Pepper()
 	if err != nil {
 		return err

@@ -60,7 +60,6 @@ type Grant struct {
 	RefreshToken string
 	Session      *Session
 	claims       token.Claims
-	issued       time.Time
 }
 
 // Principal is who the grant signs in; the guard judges by it below the payload that carries the grant.
@@ -72,8 +71,10 @@ func (g *Grant) TokenType() string { return "Bearer" }
 // ExpiresAt is when the access token ends.
 func (g *Grant) ExpiresAt() store.Time { return store.TimeOf(g.claims.ExpiresAt) }
 
-// ExpiresIn is the access token's life in seconds from now, for clients whose clock is off.
-func (g *Grant) ExpiresIn() int32 { return int32(g.claims.ExpiresAt.Sub(g.issued) / time.Second) }
+// ExpiresIn is the access token's life in seconds from its issue, for clients whose clock is off (RFC 6749 section 5.1).
+func (g *Grant) ExpiresIn() int32 {
+	return int32(g.claims.ExpiresAt.Sub(g.claims.IssuedAt) / time.Second)
+}
 
 // RefreshExpiresAt is when the refresh token ends if it is not used before.
 func (g *Grant) RefreshExpiresAt() store.Time { return g.Session.ExpiresAt }
@@ -96,13 +97,12 @@ type Service struct {
 	macKeys  [][]byte // the current one first
 	view     *View
 	options  Options
-	now      func() time.Time
 	replayed atomic.Int64
 }
 
-// NewService wires a Service; now is the clock of the access tokens it issues.
-func NewService(db *store.DB, issuer *token.Issuer, s *secret.Secret, view *View, o Options, now func() time.Time) *Service {
-	return &Service{db: db, issuer: issuer, macKeys: s.Keys("refresh token mac"), view: view, options: o, now: now}
+// NewService wires a Service.
+func NewService(db *store.DB, issuer *token.Issuer, s *secret.Secret, view *View, o Options) *Service {
+	return &Service{db: db, issuer: issuer, macKeys: s.Keys("refresh token mac"), view: view, options: o}
 }
 
 // Replayed counts the refresh tokens that were answered again inside the grace.
@@ -176,7 +176,7 @@ func (s *Service) grant(r *row, subject Subject) (*Grant, error) {
 	if err != nil {
 		return nil, fmt.Errorf("issue access token: %w", err)
 	}
-	return &Grant{AccessToken: access, RefreshToken: refresh, Session: &r.Session, claims: claims, issued: s.now()}, nil
+	return &Grant{AccessToken: access, RefreshToken: refresh, Session: &r.Session, claims: claims}, nil
 }
 
 // Reauthenticate notes in tx that the caller has just proved a credential again: same session, new

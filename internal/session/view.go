@@ -76,10 +76,10 @@ type View struct {
 	size     atomic.Int64
 	overflow atomic.Bool
 	// fresh is the start of the last good poll, on the monotonic clock since base.
-	fresh atomic.Int64
-	// The poll's own connection, and when it looks for expired entries next; only Poll touches them.
-	conn  *sqlx.Conn
-	sweep store.Time
+	fresh   atomic.Int64
+	polling sync.Mutex
+	conn    *sqlx.Conn // the poll's own
+	sweep   store.Time // when it looks for expired entries next
 }
 
 // NewView makes an empty view, which refuses everybody until its first Poll. now must carry a
@@ -195,6 +195,8 @@ func merge(rows []revocation, r revocation) []revocation {
 // Poll reads what was revoked lately, or everything where it cannot know what it missed. A failed poll
 // leaves the view as it is, to age.
 func (v *View) Poll(ctx context.Context) error {
+	v.polling.Lock()
+	defer v.polling.Unlock()
 	began := v.now().Sub(v.base)
 	all := v.Age() > pollWindow/2 || v.overflow.Load()
 	if err := v.poll(ctx, all); err != nil {

@@ -96,11 +96,13 @@ func (a *answer) challenge(errs gqlerror.List) int {
 // turned away: every error says so alike, and the data is null or holds only root fields that
 // failed themselves. Such an answer is a request error, as if it had been judged before execution.
 func refusedWhole(resp *graphql.Response) bool {
-	switch status, agreed := statusOf(resp.Errors); {
-	case !agreed:
+	status, agreed := statusOf(resp.Errors)
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+	default:
 		return false
-	case status != http.StatusUnauthorized && status != http.StatusForbidden &&
-		status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable:
+	}
+	if !agreed {
 		return false
 	}
 	if resp.Data == nil || string(resp.Data) == "null" {
@@ -114,15 +116,13 @@ func refusedWhole(resp *graphql.Response) bool {
 		failed[e.Path.String()] = true
 	}
 	var roots map[string]json.RawMessage
-	if json.Unmarshal(resp.Data, &roots) != nil {
-		return false
-	}
+	_ = json.Unmarshal(resp.Data, &roots)
 	for name, value := range roots {
 		if !failed[name] || string(value) != "null" {
 			return false
 		}
 	}
-	return true
+	return len(roots) > 0
 }
 
 // statusOf returns the greatest status among the errors' codes, 0 for no errors, and whether all
@@ -176,14 +176,9 @@ func authenticate(status int, errs gqlerror.List) string {
 func retryAfter(errs gqlerror.List) int {
 	wait := 1.0
 	for _, e := range errs {
-		switch s := e.Extensions["retryAfter"].(type) {
-		case int:
-			wait = max(wait, float64(s))
-		case int64:
-			wait = max(wait, float64(s))
-		case float64:
-			wait = max(wait, s)
-		}
+		// Whatever kind of number the presenter chose; none at all parses as 0.
+		seconds, _ := strconv.ParseFloat(fmt.Sprint(e.Extensions["retryAfter"]), 64)
+		wait = max(wait, seconds)
 	}
 	return int(math.Ceil(wait))
 }

@@ -53,63 +53,91 @@ func isJSON(contentType []string) bool {
 // isUTF8 reports whether a charset parameter, "" when it is missing, is UTF-8 (RFC 8259 section 8.1).
 func isUTF8(charset string) bool { return charset == "" || strings.EqualFold(charset, "utf-8") }
 
-// parseBody wants exactly one JSON object with each parameter at most once and spelled exactly:
-// where encoding/json would take "QUERY" for "query", or the last of two, a proxy or a log that
-// judged the request may have read another operation than the one executed.
+// parameters are the members of a request that mean something; the specification reserves all others,
+// which are skipped.
+var parameters = [...]string{"query", "operationName", "variables", "extensions"}
+
+// parseBody wants exactly one JSON object.
 func parseBody(body []byte, params *graphql.RawParams) *refusal {
 	if !utf8.Valid(body) {
 		return malformed("the body must be UTF-8")
 	}
-	broken := malformed("the body must be one JSON object")
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber() // a float64 cannot hold every 64-bit integer
-	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return broken
+	err := decode(bytes.NewReader(body), params)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+		return malformed(wrong.Field + " has the wrong type")
 	}
-	seen := make(map[string]bool, 4)
-	for dec.More() {
-		token, err := dec.Token()
-		if err != nil {
-			return broken
-		}
-		name, _ := token.(string) // a key: the decoder takes nothing else here
-		into, want := target(params, name)
-		if want != "" {
-			if seen[name] {
-				return malformed(name + " is given twice")
-			}
-			seen[name] = true
-		}
-		if err := dec.Decode(into); err != nil {
-			if _, wrongType := errors.AsType[*json.UnmarshalTypeError](err); wrongType {
-				return malformed(name + " must be " + want)
-			}
-			return broken
-		}
+	if err != nil {
+		return malformed("the body must be one JSON object")
 	}
-	if _, err := dec.Token(); err != nil { // the closing brace
-		return broken
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return broken
+	if name := ambiguous(body); name != "" {
+		return malformed(name + " must be given once, in this spelling")
 	}
 	return nil
 }
 
-// target returns where a parameter is decoded to and what it must be. Other names are reserved by
-// the specification: they are skipped, and for them want is "".
-func target(params *graphql.RawParams, name string) (into any, want string) {
-	switch name {
-	case "query":
-		return &params.Query, "a string"
-	case "operationName":
-		return &params.OperationName, "a string or null"
-	case "variables":
-		return &params.Variables, "an object or null"
-	case "extensions":
-		return &params.Extensions, "an object or null"
+var errTrailing = errors.New("more than one JSON value")
+
+// decode reads the one JSON value in r.
+func decode(r io.Reader, into any) error {
+	dec := json.NewDecoder(r)
+	dec.UseNumber() // a float64 cannot hold every 64-bit integer
+	if err := dec.Decode(into); err != nil {
+		return err
 	}
-	return new(json.RawMessage), ""
+	if _, err := dec.Token(); err != io.EOF {
+		return errTrailing
+	}
+	return nil
+}
+
+// ambiguous returns a parameter that a valid JSON object names twice or in another spelling, else
+// "". encoding/json takes "QUERY" for "query", and the last of two: a proxy or a log that judged the
+// request may have read another operation than the one executed.
+func ambiguous(object []byte) string {
+	var seen [len(parameters)]bool
+	depth, atName := 0, false
+	for i := 0; i < len(object); i++ {
+		switch object[i] {
+		case '{', '[':
+			depth++
+			atName = depth == 1
+		case '}', ']':
+			depth--
+		case ',':
+			atName = depth == 1
+		case '"':
+			begin := i
+			for i++; object[i] != '"'; i++ {
+				if object[i] == '\\' {
+					i++
+				}
+			}
+			if !atName {
+				continue
+			}
+			atName = false
+			name := unquote(object[begin : i+1])
+			for p, parameter := range parameters {
+				if !strings.EqualFold(name, parameter) {
+					continue
+				}
+				if seen[p] || name != parameter {
+					return parameter
+				}
+				seen[p] = true
+			}
+		}
+	}
+	return ""
+}
+
+func unquote(quoted []byte) string {
+	if !bytes.ContainsRune(quoted, '\\') {
+		return string(quoted[1 : len(quoted)-1])
+	}
+	var s string
+	_ = json.Unmarshal(quoted, &s) // it was valid before
+	return s
 }
 
 // parseURL fills params from the query string of a GET, as strictly as parseBody.
@@ -118,29 +146,18 @@ func parseURL(rawQuery string, params *graphql.RawParams) *refusal {
 	if err != nil {
 		return malformed("the query string is malformed")
 	}
-	for _, name := range []string{"query", "operationName", "variables", "extensions"} {
-		given := values[name]
-		if len(given) > 1 {
-			return malformed(name + " is given twice")
+	for _, name := range parameters {
+		if len(values[name]) > 1 {
+			return malformed(name + " must be given once")
 		}
-		if len(given) == 0 || given[0] == "" {
-			continue
-		}
-		if !utf8.ValidString(given[0]) {
+		if !utf8.ValidString(values.Get(name)) {
 			return malformed("the query string must be UTF-8")
 		}
-		into, want := target(params, name)
-		if text, ok := into.(*string); ok {
-			*text = given[0]
-			continue
-		}
-		dec := json.NewDecoder(strings.NewReader(given[0]))
-		dec.UseNumber()
-		if err := dec.Decode(into); err != nil {
-			return malformed(name + " must be " + want)
-		}
-		if _, err := dec.Token(); err != io.EOF {
-			return malformed(name + " must be " + want)
+	}
+	params.Query, params.OperationName = values.Get("query"), values.Get("operationName")
+	for name, into := range map[string]*map[string]any{"variables": &params.Variables, "extensions": &params.Extensions} {
+		if text := values.Get(name); text != "" && decode(strings.NewReader(text), into) != nil {
+			return malformed(name + " must be a JSON object")
 		}
 	}
 	return nil

@@ -38,6 +38,7 @@ func malformedBodies() []string {
 		`{"qeury":` + m + `}`, `{"QUERY":"{health}"}`, `{"Query":"{health}"}`, `{"":` + m + `}`,
 		"{" + q + "," + q + "}", "{" + q + `,"operationName":null,"operationName":` + m + "}", "{" + q + `,"variables":{},"variables":{"p":` + m + "}}", "{" + q + `,"extensions":{},"extensions":null}`,
 		`{"quer\u0079":"{health}",` + q + "}",
+		"{" + q + `,"QUERY":"{nothing}"}`, `{"Query":"{nothing}",` + q + "}", "{" + q + `,"operationname":` + m + "}", "{" + q + `,"exten\u017fions":{"p":` + m + "}}",
 		"{" + q + `,"operationName":1}`, "{" + q + `,"operationName":{"p":` + m + "}}", "{" + q + `,"operationName":[` + m + "]}",
 		"{" + q + `,"variables":` + m + "}", "{" + q + `,"variables":[` + m + "]}", "{" + q + `,"variables":1}`, "{" + q + `,"variables":false}`,
 		"{" + q + `,"extensions":` + m + "}", "{" + q + `,"extensions":[` + m + "]}", "{" + q + `,"extensions":0}`,
@@ -88,7 +89,7 @@ func TestOddButWellFormedBodiesAreExecuted(t *testing.T) {
 		`{"id":"7","query":"{health}","batch":[1,2],"id":"8"}`,
 		`{"quer\u0079":"\u007bhealth\u007d"}`,
 		`{"query":"query A{health} query B{nothing}","operationName":"A"}`,
-		`{"query":"{health}","QUERY":"{nothing}"}`,
+		`{"query":"{health}","a":{"query":"{nothing}","QUERY":[{"query":1},2]},"b":"\\\",\"query\":"}`,
 	} {
 		if got := post(t, endpoint, modern, body); got.Status != 200 || string(got.Data) != `{"health":"ok"}` {
 			t.Errorf("%s: %d %s", body, got.Status, got.Text)
@@ -237,14 +238,21 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-type parameters struct{ query, operation string }
+type operationRead struct{ query, operation string }
 
 // reference reads a body by other means than the transport: one pass over the whole into exact
 // names, another for what a map cannot show.
-func reference(body []byte) (p parameters, ok bool) {
+func reference(body []byte) (p operationRead, ok bool) {
 	var members map[string]json.RawMessage
 	if !utf8.Valid(body) || json.Unmarshal(body, &members) != nil || members == nil {
 		return p, false
+	}
+	for name := range members {
+		for _, parameter := range []string{"query", "operationName", "variables", "extensions"} {
+			if strings.EqualFold(name, parameter) && name != parameter {
+				return p, false
+			}
+		}
 	}
 	for name, into := range map[string]*string{"query": &p.query, "operationName": &p.operation} {
 		if raw, given := members[name]; given && string(raw) != "null" && json.Unmarshal(raw, into) != nil {

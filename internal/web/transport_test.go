@@ -12,6 +12,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/google/go-cmp/cmp"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/web"
@@ -246,6 +247,50 @@ func TestResponseExtensionsAreSent(t *testing.T) {
 			t.Errorf("%s: %s", query, diff)
 		}
 	}
+}
+
+func TestErrorsThatDisagreeAreOneStatus(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		codes  []fault.Code
+		status int
+	}{
+		{[]fault.Code{fault.Unauthenticated, fault.Conflict}, 400},
+		{[]fault.Code{fault.Conflict, fault.Unauthenticated}, 400},
+		{[]fault.Code{fault.Unauthenticated, fault.Forbidden, fault.RateLimited}, 400},
+		{[]fault.Code{fault.Unavailable, fault.Unauthenticated}, 503},
+		{[]fault.Code{fault.Unauthenticated, fault.Internal, fault.Unauthenticated}, 500},
+	} {
+		e := newAPI().executor()
+		e.AroundOperations(func(context.Context, graphql.OperationHandler) graphql.ResponseHandler {
+			var resp graphql.Response
+			for _, code := range c.codes {
+				resp.Errors = append(resp.Errors, &gqlerror.Error{Message: "x", Extensions: map[string]any{"code": code}})
+			}
+			return graphql.OneShot(&resp)
+		})
+		got := post(t, listen(t, over(web.GraphQL{}, e)), modern, operation(`{health}`))
+		if got.Status != c.status || got.Header.Get("WWW-Authenticate") != "" || (got.Header.Get("Retry-After") != "") != (c.status == 503) {
+			t.Errorf("%v: %d %v", c.codes, got.Status, got.Header)
+		}
+	}
+}
+
+func TestAnAnswerThatCannotBeEncodedIsNotBegun(t *testing.T) {
+	t.Parallel()
+	e := newAPI().executor()
+	e.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+		graphql.RegisterExtension(ctx, "bad", make(chan int))
+		return next(ctx)
+	})
+	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/?query={health}", nil)
+	defer func() {
+		// gqlgen's server answers 500 from here, which a begun answer would spoil.
+		if recover() == nil || w.Body.Len() > 0 || w.Header().Get("Content-Length") != "" {
+			t.Errorf("%v %s", w.Header(), w.Body)
+		}
+	}()
+	over(web.GraphQL{}, e).ServeHTTP(w, r)
 }
 
 func TestAnEmptyResponseStaysWellFormed(t *testing.T) {
