@@ -110,10 +110,7 @@ func refusedWhole(resp *graphql.Response) bool {
 	}
 	failed := make(map[string]bool, len(resp.Errors))
 	for _, e := range resp.Errors {
-		if len(e.Path) != 1 {
-			return false // a field below the roots: something was executed
-		}
-		failed[e.Path.String()] = true
+		failed[e.Path.String()] = true // of a field below the roots, no root's name
 	}
 	var roots map[string]json.RawMessage
 	_ = json.Unmarshal(resp.Data, &roots)

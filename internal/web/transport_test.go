@@ -258,6 +258,7 @@ func TestErrorsThatDisagreeAreOneStatus(t *testing.T) {
 		{[]fault.Code{fault.Unauthenticated, fault.Conflict}, 400},
 		{[]fault.Code{fault.Conflict, fault.Unauthenticated}, 400},
 		{[]fault.Code{fault.Unauthenticated, fault.Forbidden, fault.RateLimited}, 400},
+		{[]fault.Code{fault.Unauthenticated, fault.Forbidden, fault.Forbidden}, 400},
 		{[]fault.Code{fault.Unavailable, fault.Unauthenticated}, 503},
 		{[]fault.Code{fault.Unauthenticated, fault.Internal, fault.Unauthenticated}, 500},
 	} {
