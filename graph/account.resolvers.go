@@ -16,7 +16,7 @@ import (
 )
 
 func (r *mutationResolver) Register(ctx context.Context, input model.RegisterInput) (*model.RegisterPayload, error) {
-	grant, err := r.Accounts.Register(ctx, account.Registration(input), origin(ctx))
+	grant, err := register(ctx, r.Accounts, input)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,10 @@ func (r *mutationResolver) UpdateProfile(ctx context.Context, input model.Update
 }
 
 func (r *mutationResolver) ChangePassword(ctx context.Context, input model.ChangePasswordInput) (*session.Grant, error) {
-	return r.Accounts.ChangePassword(ctx, guard.Caller(ctx), input.CurrentPassword, input.NewPassword, origin(ctx))
+	caller := guard.Caller(ctx)
+	return delivering(ctx, deliveryOf(ctx, caller.SessionID), func() (*session.Grant, error) {
+		return r.Accounts.ChangePassword(ctx, caller, input.CurrentPassword, input.NewPassword, origin(ctx))
+	})
 }
 
 func (r *mutationResolver) DeleteAccount(ctx context.Context, input model.DeleteAccountInput) (*model.DeletedPayload, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -72,14 +73,18 @@ func refusedArgument(ctx context.Context) (path string, ok bool) {
 	return fc.Field.Definition.Arguments[0].Name, true
 }
 
-// withoutValues cuts from a parser's or validator's message the piece of the document that it quotes:
-// it can be a password that was written into a query.
+// quotation is where a message of the parser or the validator repeats a piece of the document or of a variable.
+var quotation = regexp.MustCompile(`(?s)(, found \w+ |^Expected value of type .*?, found |value: |sequence: |^Unexpected \w+ ).*|^.*( is not a valid )|^(Value ").*(" does not exist)`)
+
+// maxMessage bounds a message that repeats names of the document, in bytes.
+const maxMessage = 300
+
+// withoutValues cuts from a message what it quotes, which can be a password that was written into a
+// query, and shortens the rest: a name can be as long as the document.
 func withoutValues(message string) string {
-	for _, before := range []string{", found ", "Unexpected Name ", "Unexpected String ", "Unexpected BlockString ", "Unexpected Int ", "Unexpected Float "} {
-		if i := strings.Index(message, before); i >= 0 {
-			cut := strings.TrimRight(message[:i+len(before)], " ")
-			return strings.TrimSuffix(cut, ", found")
-		}
+	message = quotation.ReplaceAllString(message, "${1}${3}…${2}${4}")
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
 	}
 	return message
 }

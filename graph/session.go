@@ -34,20 +34,6 @@ func required(path string) error {
 	return fault.Invalid([]fault.Field{{Path: path, Reason: fault.Required, Message: "this is required"}})
 }
 
-// logout prefers the refresh token: whoever gives one says which session is meant, whatever bearer came along.
-func logout(ctx context.Context, sessions *session.Service, in *model.LogoutInput) (int, error) {
-	if in == nil {
-		in = &model.LogoutInput{Scope: session.ScopeCurrent}
-	}
-	if in.RefreshToken != nil {
-		return sessions.LogoutByRefreshToken(ctx, *in.RefreshToken, in.Scope, origin(ctx))
-	}
-	if err := guard.Refusal(ctx); err != nil {
-		return 0, err
-	}
-	return sessions.Logout(ctx, guard.Caller(ctx), in.Scope, origin(ctx))
-}
-
 func tokenInfo(ctx context.Context, a *guard.Authenticator, raw string) (*model.TokenInfo, error) {
 	if web.RequestFrom(ctx).Method == http.MethodGet {
 		return nil, fault.New(fault.BadUserInput, fault.PostRequired, "verifyToken is answered to POST only: a URL with a token ends up in logs")

@@ -20,14 +20,13 @@ func (r *authPayloadResolver) User(ctx context.Context, obj *session.Grant) (*ac
 }
 
 func (r *mutationResolver) Login(ctx context.Context, input model.LoginInput) (*session.Grant, error) {
-	return r.Accounts.Login(ctx, account.Login(input), origin(ctx))
+	return delivering(ctx, input.Delivery, func() (*session.Grant, error) {
+		return r.Accounts.Login(ctx, account.Login{Email: input.Email, Username: input.Username, Password: input.Password}, origin(ctx))
+	})
 }
 
 func (r *mutationResolver) RefreshToken(ctx context.Context, input *model.RefreshTokenInput) (*session.Grant, error) {
-	if input == nil {
-		return nil, required("input.refreshToken")
-	}
-	return r.Sessions.Refresh(ctx, input.RefreshToken, origin(ctx))
+	return refresh(ctx, r.Sessions, input)
 }
 
 func (r *mutationResolver) Logout(ctx context.Context, input *model.LogoutInput) (*model.LogoutPayload, error) {
@@ -39,7 +38,10 @@ func (r *mutationResolver) Logout(ctx context.Context, input *model.LogoutInput)
 }
 
 func (r *mutationResolver) Reauthenticate(ctx context.Context, input model.ReauthenticateInput) (*session.Grant, error) {
-	return r.Accounts.Reauthenticate(ctx, guard.Caller(ctx), input.Password, origin(ctx))
+	caller := guard.Caller(ctx)
+	return delivering(ctx, deliveryOf(ctx, caller.SessionID), func() (*session.Grant, error) {
+		return r.Accounts.Reauthenticate(ctx, caller, input.Password, origin(ctx))
+	})
 }
 
 func (r *mutationResolver) RevokeSession(ctx context.Context, input model.RevokeSessionInput) (*session.Session, error) {

@@ -666,6 +666,8 @@ input RegisterInput {
   username: String
   "How to be called: at most 100 characters."
   name: String
+  "How the refresh token is handed over."
+  delivery: TokenDelivery! = BODY
 }
 
 "What a registration leads to."
@@ -787,6 +789,8 @@ enum ErrorReason {
   STEP_UP_REQUIRED
   "This server does not show its schema to this caller."
   INTROSPECTION_DISABLED
+  "A page of another origin must not use cookies here."
+  ORIGIN_NOT_ALLOWED
   "A required input is empty."
   REQUIRED
   "An input has the wrong form."
@@ -893,7 +897,7 @@ type AuthPayload @public {
   expiresAt: Time!
   "In how many seconds the access token expires: better than ` + "`" + `expiresAt` + "`" + ` where the client's clock may be off."
   expiresIn: Int!
-  "For ` + "`" + `refreshToken` + "`" + `; to be kept as safely as a password."
+  "For ` + "`" + `refreshToken` + "`" + `; to be kept as safely as a password. Null if it went into a cookie."
   refreshToken: String
   "When the refresh token expires unless it is used before."
   refreshExpiresAt: Time!
@@ -961,8 +965,23 @@ input LoginInput {
   username: String
   "The password."
   password: String!
+  "How the refresh token is handed over."
+  delivery: TokenDelivery! = BODY
 }
 
+"How a refresh token travels between server and client."
+enum TokenDelivery {
+  "In the body: for clients that can keep a secret."
+  BODY
+  """
+  In a cookie that scripts cannot read: for pages in a browser. ` + "`" + `refreshToken` + "`" + ` in the payload is null, and
+  the mutations ` + "`" + `refreshToken` + "`" + ` and ` + "`" + `logout` + "`" + ` take the token from the cookie. Only for pages of the
+  server's own origin and of those that it lists.
+  """
+  COOKIE
+}
+
+"Not to be given where the token is in a cookie."
 input RefreshTokenInput {
   "The refresh token of the last answer."
   refreshToken: String!

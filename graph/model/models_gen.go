@@ -38,6 +38,8 @@ type LoginInput struct {
 	Username *string `json:"username,omitempty"`
 	// The password.
 	Password string `json:"password"`
+	// How the refresh token is handed over.
+	Delivery TokenDelivery `json:"delivery"`
 }
 
 type LogoutInput struct {
@@ -70,6 +72,7 @@ type ReauthenticateInput struct {
 	Password string `json:"password"`
 }
 
+// Not to be given where the token is in a cookie.
 type RefreshTokenInput struct {
 	// The refresh token of the last answer.
 	RefreshToken string `json:"refreshToken"`
@@ -84,6 +87,8 @@ type RegisterInput struct {
 	Username *string `json:"username,omitempty"`
 	// How to be called: at most 100 characters.
 	Name *string `json:"name,omitempty"`
+	// How the refresh token is handed over.
+	Delivery TokenDelivery `json:"delivery"`
 }
 
 // What a registration leads to.
@@ -256,6 +261,8 @@ const (
 	ErrorReasonStepUpRequired ErrorReason = "STEP_UP_REQUIRED"
 	// This server does not show its schema to this caller.
 	ErrorReasonIntrospectionDisabled ErrorReason = "INTROSPECTION_DISABLED"
+	// A page of another origin must not use cookies here.
+	ErrorReasonOriginNotAllowed ErrorReason = "ORIGIN_NOT_ALLOWED"
 	// A required input is empty.
 	ErrorReasonRequired ErrorReason = "REQUIRED"
 	// An input has the wrong form.
@@ -323,6 +330,7 @@ var AllErrorReason = []ErrorReason{
 	ErrorReasonNotOwner,
 	ErrorReasonStepUpRequired,
 	ErrorReasonIntrospectionDisabled,
+	ErrorReasonOriginNotAllowed,
 	ErrorReasonRequired,
 	ErrorReasonMalformed,
 	ErrorReasonTooLong,
@@ -352,7 +360,7 @@ var AllErrorReason = []ErrorReason{
 
 func (e ErrorReason) IsValid() bool {
 	switch e {
-	case ErrorReasonTokenMissing, ErrorReasonTokenInvalid, ErrorReasonTokenExpired, ErrorReasonTokenRevoked, ErrorReasonTokenStale, ErrorReasonInvalidCredentials, ErrorReasonRefreshInvalid, ErrorReasonRefreshReused, ErrorReasonSessionExpired, ErrorReasonSessionRevoked, ErrorReasonRoleRequired, ErrorReasonNotOwner, ErrorReasonStepUpRequired, ErrorReasonIntrospectionDisabled, ErrorReasonRequired, ErrorReasonMalformed, ErrorReasonTooLong, ErrorReasonExactlyOneRequired, ErrorReasonEmailInvalid, ErrorReasonUsernameInvalid, ErrorReasonNameInvalid, ErrorReasonPasswordTooShort, ErrorReasonPasswordTooLong, ErrorReasonPasswordTooCommon, ErrorReasonPasswordInvalid, ErrorReasonPostRequired, ErrorReasonBodyMalformed, ErrorReasonBodyTooLarge, ErrorReasonUnsupportedMediaType, ErrorReasonNotAcceptable, ErrorReasonMethodNotAllowed, ErrorReasonSessionNotFound, ErrorReasonUserNotFound, ErrorReasonEmailTaken, ErrorReasonUsernameTaken, ErrorReasonOverloaded, ErrorReasonStorageUnavailable, ErrorReasonRevocationViewStale, ErrorReasonTimedOut:
+	case ErrorReasonTokenMissing, ErrorReasonTokenInvalid, ErrorReasonTokenExpired, ErrorReasonTokenRevoked, ErrorReasonTokenStale, ErrorReasonInvalidCredentials, ErrorReasonRefreshInvalid, ErrorReasonRefreshReused, ErrorReasonSessionExpired, ErrorReasonSessionRevoked, ErrorReasonRoleRequired, ErrorReasonNotOwner, ErrorReasonStepUpRequired, ErrorReasonIntrospectionDisabled, ErrorReasonOriginNotAllowed, ErrorReasonRequired, ErrorReasonMalformed, ErrorReasonTooLong, ErrorReasonExactlyOneRequired, ErrorReasonEmailInvalid, ErrorReasonUsernameInvalid, ErrorReasonNameInvalid, ErrorReasonPasswordTooShort, ErrorReasonPasswordTooLong, ErrorReasonPasswordTooCommon, ErrorReasonPasswordInvalid, ErrorReasonPostRequired, ErrorReasonBodyMalformed, ErrorReasonBodyTooLarge, ErrorReasonUnsupportedMediaType, ErrorReasonNotAcceptable, ErrorReasonMethodNotAllowed, ErrorReasonSessionNotFound, ErrorReasonUserNotFound, ErrorReasonEmailTaken, ErrorReasonUsernameTaken, ErrorReasonOverloaded, ErrorReasonStorageUnavailable, ErrorReasonRevocationViewStale, ErrorReasonTimedOut:
 		return true
 	}
 	return false
@@ -388,6 +396,66 @@ func (e *ErrorReason) UnmarshalJSON(b []byte) error {
 }
 
 func (e ErrorReason) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// How a refresh token travels between server and client.
+type TokenDelivery string
+
+const (
+	// In the body: for clients that can keep a secret.
+	TokenDeliveryBody TokenDelivery = "BODY"
+	// In a cookie that scripts cannot read: for pages in a browser. `refreshToken` in the payload is null, and
+	// the mutations `refreshToken` and `logout` take the token from the cookie. Only for pages of the
+	// server's own origin and of those that it lists.
+	TokenDeliveryCookie TokenDelivery = "COOKIE"
+)
+
+var AllTokenDelivery = []TokenDelivery{
+	TokenDeliveryBody,
+	TokenDeliveryCookie,
+}
+
+func (e TokenDelivery) IsValid() bool {
+	switch e {
+	case TokenDeliveryBody, TokenDeliveryCookie:
+		return true
+	}
+	return false
+}
+
+func (e TokenDelivery) String() string {
+	return string(e)
+}
+
+func (e *TokenDelivery) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = TokenDelivery(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid TokenDelivery", str)
+	}
+	return nil
+}
+
+func (e TokenDelivery) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *TokenDelivery) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e TokenDelivery) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -21,6 +21,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web"
 	"github.com/graphwarden/graphwarden/schema"
 )
 
@@ -47,9 +48,10 @@ type App struct {
 	Hasher   *account.Hasher
 	Accounts *account.Service
 
-	policy *guard.Policy
-	now    func() time.Time
-	log    *slog.Logger
+	policy  *guard.Policy
+	origins *web.Origins
+	now     func() time.Time
+	log     *slog.Logger
 }
 
 // Open opens and migrates the database and makes the services: all that the command line needs, and
@@ -63,6 +65,10 @@ func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog
 	if err != nil {
 		return nil, err
 	}
+	origins, err := web.NewOrigins(c.PublicURL, c.AllowedOrigins)
+	if err != nil {
+		return nil, fmt.Errorf("--allowed-origins: %w", err)
+	}
 	key, err := c.LoadSecret()
 	if err != nil {
 		return nil, err
@@ -71,7 +77,7 @@ func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog
 	if err != nil {
 		return nil, err
 	}
-	a := &App{Config: c, Schema: sdl, DB: db, policy: policy, now: now, log: log}
+	a := &App{Config: c, Schema: sdl, DB: db, policy: policy, origins: origins, now: now, log: log}
 	if err := a.wire(ctx, key); err != nil {
 		_ = db.Close()
 		return nil, err

@@ -35,7 +35,7 @@ func (a *App) Run(ctx context.Context, l net.Listener) error {
 // Handler routes everything that is served; more are further extensions of the GraphQL server.
 func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", a.graphQL(more))
+	mux.Handle("/graphql", a.origins.CORS(web.Cookies(a.origins, a.graphQL(more))))
 	if !a.Config.Production {
 		for _, path := range []string{"/{$}", "/explorer.css", "/explorer.js"} {
 			mux.Handle(path, web.Explorer())

@@ -52,6 +52,7 @@ const (
 	NotOwner              Reason = "NOT_OWNER"
 	StepUpRequired        Reason = "STEP_UP_REQUIRED"
 	IntrospectionDisabled Reason = "INTROSPECTION_DISABLED"
+	OriginNotAllowed      Reason = "ORIGIN_NOT_ALLOWED"
 
 	// BAD_USER_INPUT
 	Required         Reason = "REQUIRED"

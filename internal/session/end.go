@@ -2,8 +2,6 @@ package session
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -78,13 +76,9 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Sc
 	var refusal error
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
 		refusal = nil
-		var r row
-		err := tx.Get(&r, "SELECT "+rowColumns+" FROM sessions WHERE id = $1", p.id)
-		if errors.Is(err, sql.ErrNoRows) {
-			return errSessionRevoked
-		}
+		r, err := reread(tx, p)
 		if err != nil {
-			return fmt.Errorf("read session: %w", err)
+			return err
 		}
 		user = r.UserID
 		switch r.judge(p.generation, s.options.Grace) {
@@ -94,7 +88,7 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Sc
 			refusal = errSessionExpired
 		case reused:
 			refusal = errRefreshReused
-			return s.endReused(tx, &r, p, from)
+			return s.endReused(tx, r, p, from)
 		}
 		return nil
 	})
@@ -129,12 +123,16 @@ func (s *Service) logout(ctx context.Context, user token.UserID, id ID, scope Sc
 }
 
 // EndAll ends all live sessions of user but kept (if not empty), and refuses every access token issued
-// so far by raising the user's authorization version; the kept session's are stale only, so a refresh
-// mends them. It is one revocation, however many sessions there are.
+// so far by raising the user's authorization version. It is one revocation, however many sessions
+// there are. Of the kept session the refresh tokens are void too, for one may be what was stolen: the
+// caller answers a new pair, which Reauthenticate makes.
 func (s *Service) EndAll(tx *store.Tx, user token.UserID, kept ID) ([]Session, error) {
 	version, err := raiseVersion(tx, user)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := tx.Exec("UPDATE sessions SET salt = $3 WHERE user_id = $1 AND id = $2", user, kept, newSalt()); err != nil {
+		return nil, fmt.Errorf("void refresh tokens: %w", err)
 	}
 	var ended []Session
 	err = tx.Select(&ended, `UPDATE sessions SET revoked_at = now_us()

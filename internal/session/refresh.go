@@ -37,6 +37,7 @@ type presented struct {
 	id         ID
 	generation int64
 	mac        []byte
+	salt       string // the session's, under which the MAC was found right
 }
 
 // parseRefresh accepts the one spelling of a token: Go's decoder skips line breaks, and would ignore
@@ -61,6 +62,12 @@ func parseRefresh(raw string) (presented, error) {
 	}, nil
 }
 
+// Named returns the session that a refresh token names, without asking whether the token is genuine.
+func Named(raw string) (ID, bool) {
+	p, err := parseRefresh(raw)
+	return p.id, err == nil
+}
+
 func (s *Service) refreshToken(id ID, generation int64, salt string) (string, error) {
 	u, err := uuid.Parse(string(id))
 	if err != nil {
@@ -77,9 +84,9 @@ func mac(key []byte, id ID, generation int64, salt string) []byte {
 	return h.Sum(nil)
 }
 
-func (s *Service) macHolds(p presented, salt string) bool {
+func (s *Service) macHolds(p presented) bool {
 	for _, key := range s.macKeys {
-		if hmac.Equal(p.mac, mac(key, p.id, p.generation, salt)) {
+		if hmac.Equal(p.mac, mac(key, p.id, p.generation, p.salt)) {
 			return true
 		}
 	}
@@ -128,25 +135,40 @@ func (r *row) judge(g int64, grace time.Duration) verdict {
 	return reused
 }
 
-// authentic reads the session that raw names and checks the MAC, outside any transaction: what it
-// needs of the row never changes.
+// authentic reads the salt of the session that raw names and checks the MAC, outside any transaction.
+// Whoever goes on from there with reread learns of a salt renewed meanwhile.
 func (s *Service) authentic(ctx context.Context, raw string) (presented, error) {
 	p, err := parseRefresh(raw)
 	if err != nil {
 		return p, errRefreshInvalid.Because(err)
 	}
-	var salt string
-	err = s.db.Get(ctx, &salt, "SELECT salt FROM sessions WHERE id = $1", p.id)
+	err = s.db.Get(ctx, &p.salt, "SELECT salt FROM sessions WHERE id = $1", p.id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, errRefreshInvalid.Because(errors.New("unknown session"))
 	}
 	if err != nil {
 		return p, fmt.Errorf("read session: %w", err)
 	}
-	if !s.macHolds(p, salt) {
+	if !s.macHolds(p) {
 		return p, errRefreshInvalid.Because(errors.New("wrong MAC"))
 	}
 	return p, nil
+}
+
+// reread reads the session of p as it is in tx. It is refused where it was deleted since the MAC was
+// checked, or where a change of the password has made the token void.
+func reread(tx *store.Tx, p presented) (*row, error) {
+	r := new(row)
+	err := tx.Get(r, "SELECT "+rowColumns+" FROM sessions WHERE id = $1", p.id)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, errSessionRevoked
+	case err != nil:
+		return nil, fmt.Errorf("read session: %w", err)
+	case r.Salt != p.salt:
+		return nil, errRefreshInvalid.Because(errors.New("the salt was renewed"))
+	}
+	return r, nil
 }
 
 // Refresh redeems a refresh token. Whoever presents the predecessor of the current generation within
@@ -201,13 +223,8 @@ func (s *Service) rotate(tx *store.Tx, p presented, from audit.Origin) (*row, ve
 		if err == nil || !errors.Is(err, sql.ErrNoRows) {
 			return r, current, err
 		}
-		r = new(row)
-		err = tx.Get(r, "SELECT "+rowColumns+" FROM sessions WHERE id = $1", p.id)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil, revoked, nil // deleted since the MAC was checked
-		}
-		if err != nil {
-			return nil, 0, fmt.Errorf("read session: %w", err)
+		if r, err = reread(tx, p); err != nil {
+			return nil, 0, err
 		}
 		switch v := r.judge(p.generation, s.options.Grace); v {
 		case current, ahead: // somebody moved it between the two statements, or it went back in time

@@ -57,7 +57,7 @@ type Subject struct {
 // Grant is a pair of tokens just issued, and the session they belong to.
 type Grant struct {
 	AccessToken  string
-	RefreshToken string
+	RefreshToken *string // nil once it was handed over in another way
 	Session      *Session
 	claims       token.Claims
 }
@@ -165,6 +165,9 @@ func (s *Service) endOldest(tx *store.Tx, user token.UserID, from audit.Origin) 
 
 // grant issues both tokens for the row's current generation.
 func (s *Service) grant(r *row, subject Subject) (*Grant, error) {
+	if r.EndsAt.Sub(r.Now) < time.Second {
+		return nil, errSessionExpired // a token tells whole seconds, so there would be none in which it lives
+	}
 	refresh, err := s.refreshToken(r.ID, r.Generation, r.Salt)
 	if err != nil {
 		return nil, err
@@ -176,7 +179,7 @@ func (s *Service) grant(r *row, subject Subject) (*Grant, error) {
 	if err != nil {
 		return nil, fmt.Errorf("issue access token: %w", err)
 	}
-	return &Grant{AccessToken: access, RefreshToken: refresh, Session: &r.Session, claims: claims}, nil
+	return &Grant{AccessToken: access, RefreshToken: &refresh, Session: &r.Session, claims: claims}, nil
 }
 
 // Reauthenticate notes in tx that the caller has just proved a credential again: same session, new
@@ -222,8 +225,9 @@ type Window struct {
 // List returns a user's live sessions, the newest first, and whether there are more beyond the window
 // in the direction read. It is empty for anybody else's window.
 func (s *Service) List(ctx context.Context, user token.UserID, w Window) (list []*Session, more bool, err error) {
-	// Ids are UUIDv7 and so in order of creation; an absent bound is one that no id passes.
-	order, after, before := "DESC", "~", ""
+	// Ids are UUIDv7 and so in order of creation. An absent bound is a UUID that none passes; any other
+	// text would stand elsewhere under another collation.
+	order, after, before := "DESC", uuid.Max.String(), uuid.Nil.String()
 	if w.FromEnd {
 		order = "ASC"
 	}

@@ -72,14 +72,14 @@ type View struct {
 	mu       sync.RWMutex
 	sessions map[ID]store.Time // session → when the entry may go
 	users    map[token.UserID][]revocation
+	dropped  int // revocations that found no room: if there are any, the database is asked
 
-	size     atomic.Int64
-	overflow atomic.Bool
 	// fresh is the start of the last good poll, on the monotonic clock since base.
 	fresh   atomic.Int64
 	polling sync.Mutex
 	conn    *sqlx.Conn // the poll's own
-	sweep   store.Time // when it looks for expired entries next
+	polled  store.Time // when the last good poll was, by the database's clock
+	sweep   store.Time // when to look for expired entries, and for room again, next
 }
 
 // NewView makes an empty view, which refuses everybody until its first Poll. now must carry a
@@ -95,30 +95,36 @@ func NewView(db *store.DB, now func() time.Time) *View {
 func (v *View) Age() time.Duration { return v.now().Sub(v.base) - time.Duration(v.fresh.Load()) }
 
 // Size is how many subjects the view holds.
-func (v *View) Size() int { return int(v.size.Load()) }
+func (v *View) Size() int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return len(v.sessions) + len(v.users)
+}
 
 // Check says what has been revoked of the token c: TOKEN_REVOKED, TOKEN_STALE or nothing. Its error is
 // UNAVAILABLE, where the view is too old to say nothing.
 func (v *View) Check(ctx context.Context, c *token.Claims) (fault.Reason, error) {
-	if reason := v.look(c); reason != "" {
+	age := v.Age() // before looking: a poll that ends in between must not vouch for what was there before it
+	reason, complete := v.look(c)
+	if reason != "" {
 		return reason, nil
 	}
-	if v.Age() > MaxViewAge {
+	if age > MaxViewAge {
 		return "", fault.Busy(fault.RevocationViewStale, "cannot tell just now which tokens have been revoked", 2*time.Second)
 	}
-	if v.overflow.Load() {
+	if !complete {
 		return v.ask(ctx, c)
 	}
 	return "", nil
 }
 
-func (v *View) look(c *token.Claims) fault.Reason {
+func (v *View) look(c *token.Claims) (reason fault.Reason, complete bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if _, ok := v.sessions[c.SessionID]; ok {
-		return fault.TokenRevoked
+		return fault.TokenRevoked, true
 	}
-	return worst(v.users[c.UserID], c)
+	return worst(v.users[c.UserID], c), v.dropped == 0
 }
 
 // worst prefers TOKEN_REVOKED: a stale token promises that a refresh helps.
@@ -166,16 +172,16 @@ func (v *View) revoke(tx *store.Tx, r revocation) error {
 
 // add notes r; v.mu is held. Adding it again changes nothing.
 func (v *View) add(r revocation) {
-	if len(v.sessions)+len(v.users) >= v.max {
-		v.overflow.Store(true)
-		return
-	}
-	if r.SessionID != "" {
+	_, knowsSession := v.sessions[r.SessionID]
+	_, knowsUser := v.users[r.UserID]
+	switch {
+	case !knowsSession && !knowsUser && len(v.sessions)+len(v.users) >= v.max:
+		v.dropped++
+	case r.SessionID != "":
 		v.sessions[r.SessionID] = r.ExpiresAt
-	} else {
+	default:
 		v.users[r.UserID] = merge(v.users[r.UserID], r)
 	}
-	v.size.Store(int64(len(v.sessions) + len(v.users)))
 }
 
 // merge keeps, of rows that differ in the version only, the one with the highest: it covers the others.
@@ -192,25 +198,22 @@ func merge(rows []revocation, r revocation) []revocation {
 	return merged
 }
 
-// Poll reads what was revoked lately, or everything where it cannot know what it missed. A failed poll
+// Poll reads what was revoked lately, or everything where it cannot know what it missed, at its start
+// above all. A failed poll
 // leaves the view as it is, to age.
 func (v *View) Poll(ctx context.Context) error {
 	v.polling.Lock()
 	defer v.polling.Unlock()
 	began := v.now().Sub(v.base)
-	all := v.Age() > pollWindow/2 || v.overflow.Load()
-	if err := v.poll(ctx, all); err != nil {
-		if v.conn != nil {
-			_ = v.conn.Close() // it may be broken; the next poll takes another
-			v.conn = nil
-		}
+	if err := v.poll(ctx); err != nil {
+		v.release() // it may be broken; the next poll takes another
 		return fmt.Errorf("poll revocations: %w", err)
 	}
 	v.fresh.Store(int64(began))
 	return nil
 }
 
-func (v *View) poll(ctx context.Context, all bool) error {
+func (v *View) poll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if v.conn == nil {
@@ -224,27 +227,37 @@ func (v *View) poll(ctx context.Context, all bool) error {
 	if err := v.conn.GetContext(ctx, &now, "SELECT now_us()"); err != nil {
 		return err
 	}
+	v.mu.RLock()
+	dropped := v.dropped
+	v.mu.RUnlock()
+	due := now >= v.sweep
+	// The gap is measured on the clock that created_at is of: ours stands still while a machine sleeps.
+	all := now.Sub(v.polled) > pollWindow/2 || dropped > 0 && due
 	since := now.Add(-pollWindow)
 	if all {
 		since = 0
 	}
 	var rows []revocation
-	err := v.conn.SelectContext(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE created_at > $1 AND expires_at > $2", since, now)
+	err := v.conn.SelectContext(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE created_at > $1 AND expires_at > $2 LIMIT $3", since, now, v.max+1)
 	if err != nil {
 		return err
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if now >= v.sweep {
+	if due {
 		v.forget(now)
 		v.sweep = now.Add(sweepEvery)
 	}
-	if all && len(rows) < v.max {
-		v.overflow.Store(false)
+	if all && v.dropped == dropped { // else one was made and dropped since the rows were read
+		v.dropped = 0
 	}
 	for _, r := range rows {
 		v.add(r)
 	}
+	if len(rows) > v.max {
+		v.dropped++ // the limit cut some off
+	}
+	v.polled = now
 	return nil
 }
 
@@ -268,15 +281,22 @@ func (v *View) forget(now store.Time) {
 			v.users[id] = live
 		}
 	}
-	v.size.Store(int64(len(v.sessions) + len(v.users)))
+}
+
+// release gives the poll's connection back.
+func (v *View) release() {
+	if v.conn != nil {
+		_ = v.conn.Close()
+		v.conn = nil
+	}
 }
 
 // Follow polls until ctx ends.
 func (v *View) Follow(ctx context.Context, log *slog.Logger) {
 	defer func() {
-		if v.conn != nil {
-			_ = v.conn.Close()
-		}
+		v.polling.Lock()
+		defer v.polling.Unlock()
+		v.release()
 	}()
 	tick := time.NewTicker(PollEvery)
 	defer tick.Stop()

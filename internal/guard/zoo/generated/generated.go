@@ -30,7 +30,6 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
 	Keep() KeepResolver
-	Locker() LockerResolver
 	Person() PersonResolver
 	Visit() VisitResolver
 	Watch() WatchResolver
@@ -173,9 +172,6 @@ type KeepResolver interface {
 	Open(ctx context.Context) (int32, error)
 	Feed(ctx context.Context) (int32, error)
 	Enter(ctx context.Context, as string) (*model.Ticket, error)
-}
-type LockerResolver interface {
-	Number(ctx context.Context, obj *model.Locker) (int32, error)
 }
 type PersonResolver interface {
 	Caller(ctx context.Context, obj *model.Person) (string, error)
@@ -882,7 +878,7 @@ type Vault implements Named & Secretive @auth(roles: [ADMIN]) {
 type Poster implements Named @public {
   name: String!
   text: String!
-  # Weaker than nothing, stricter than its type.
+  # Stricter than its type.
   price: Int! @auth
   cat: Cat!
   vault: Vault
@@ -947,7 +943,7 @@ type Ticket {
   diary: Diary!
   cage: Cage!
   friend: Ticket
-  # A union that holds a payload which signs in somebody else.
+  # A payload behind a union, which signs in somebody else.
   other: Pass
 }
 
@@ -965,7 +961,7 @@ type Lobby @public {
 }
 
 type Visit {
-  cat: Cat @public
+  cat: Cat! @public
   vault: Vault @public
   poster: Poster! @public
   diary(owner: ID): Diary @public
@@ -2060,7 +2056,7 @@ func (ec *executionContext) _Locker_number(ctx context.Context, field graphql.Co
 			return ec.fieldContext_Locker_number(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.Locker().Number(ctx, obj)
+			return obj.Number, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
@@ -2071,7 +2067,7 @@ func (ec *executionContext) _Locker_number(ctx context.Context, field graphql.Co
 	)
 }
 func (ec *executionContext) fieldContext_Locker_number(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Locker", field, true, true, errors.New("field of type Int does not have child fields"))
+	return graphql.NewScalarFieldContext("Locker", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _Locker_content(ctx context.Context, field graphql.CollectedField, obj *model.Locker) (ret graphql.Marshaler) {
@@ -2729,10 +2725,10 @@ func (ec *executionContext) _Visit_cat(ctx context.Context, field graphql.Collec
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Cat) graphql.Marshaler {
-			return ec.marshalOCat2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋzooᚋmodelᚐCat(ctx, selections, v)
+			return ec.marshalNCat2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋzooᚋmodelᚐCat(ctx, selections, v)
 		},
 		true,
-		false,
+		true,
 	)
 }
 func (ec *executionContext) fieldContext_Visit_cat(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -5264,62 +5260,29 @@ func (ec *executionContext) _Locker(ctx context.Context, sel ast.SelectionSet, o
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Locker")
 		case "number":
-			field := field
-
-			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
-				defer func() {
-					if r := recover(); r != nil {
-						ec.Error(ctx, ec.Recover(ctx, r))
-					}
-				}()
-				res = ec._Locker_number(ctx, field, obj)
-				if res == graphql.Null {
-					atomic.AddUint32(&fs.Invalids, 1)
-				}
-				return res
+			out.Values[i] = ec._Locker_number(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
 			}
-
-			if field.IsDeferred() {
-				deferredFieldSet.AddField(field)
-				fieldIndex := len(deferredFieldSet.Values) - 1
-				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
-					return innerFunc(ctx, deferredFieldSet)
-				})
-
-				for _, deferrable := range field.Deferrables {
-					view, ok := deferLabelToView[deferrable.Label]
-					if !ok {
-						view = deferredFieldSet.NewView()
-						deferLabelToView[deferrable.Label] = view
-					}
-					view.AddIndices(fieldIndex)
-				}
-
-				// don't run the out.Concurrently() call below
-				out.Values[i] = graphql.Null
-				continue
-			}
-
-			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "content":
 			out.Values[i] = ec._Locker_content(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
 		case "stray":
 			out.Values[i] = ec._Locker_stray(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
 		case "entry":
 			out.Values[i] = ec._Locker_entry(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
 		case "maybe":
 			out.Values[i] = ec._Locker_maybe(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -5736,7 +5699,7 @@ func (ec *executionContext) _Visit(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Visit_cat(ctx, field)
-				if res == graphql.RequiredNull {
+				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res

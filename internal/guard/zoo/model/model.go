@@ -44,7 +44,7 @@ type Stray struct{ Name string }
 // Locker holds its entries as a value and as a pointer, and has its owner by a method of the pointer.
 type Locker struct {
 	Owner   token.UserID
-	Number  int
+	Number  int32
 	Content string
 	Stray   Stray
 	Entry   Entry

@@ -1,0 +1,110 @@
+package graph
+
+import (
+	"context"
+	"time"
+
+	"github.com/graphwarden/graphwarden/graph/model"
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/web"
+)
+
+// A refresh token travels in the body, or in a cookie that scripts cannot read. What authenticates by
+// cookie, or sets one, must come from a page of a trusted origin; header clients need no origin.
+
+var errOrigin = fault.New(fault.Forbidden, fault.OriginNotAllowed, "cookies are for pages of this server's own origin and of --allowed-origins only")
+
+// delivering issues a grant and hands out its refresh token. What it would refuse, it refuses before
+// the work.
+func delivering(ctx context.Context, delivery model.TokenDelivery, issue func() (*session.Grant, error)) (*session.Grant, error) {
+	if delivery == model.TokenDeliveryCookie && !web.CookieAllowed(ctx) {
+		return nil, errOrigin
+	}
+	grant, err := issue()
+	if err != nil || delivery != model.TokenDeliveryCookie {
+		return grant, err
+	}
+	web.SetRefreshCookie(ctx, *grant.RefreshToken, grant.RefreshExpiresAt().Std())
+	grant.RefreshToken = nil
+	return grant, nil
+}
+
+func register(ctx context.Context, accounts *account.Service, in model.RegisterInput) (*session.Grant, error) {
+	return delivering(ctx, in.Delivery, func() (*session.Grant, error) {
+		return accounts.Register(ctx, account.Registration{Email: in.Email, Password: in.Password, Username: in.Username, Name: in.Name}, origin(ctx))
+	})
+}
+
+// refresh never takes a cookie away: where several tabs race, the one that failed must not undo what
+// the winner was given.
+func refresh(ctx context.Context, sessions *session.Service, in *model.RefreshTokenInput) (*session.Grant, error) {
+	var input *string
+	if in != nil {
+		input = &in.RefreshToken
+	}
+	raw, delivery, err := presented(ctx, input)
+	if err != nil {
+		return nil, err
+	}
+	return delivering(ctx, delivery, func() (*session.Grant, error) { return sessions.Refresh(ctx, raw, origin(ctx)) })
+}
+
+// logout ends sessions by refresh token if there is one: whoever gives one says which session is
+// meant, whatever bearer came along. A cookie, which comes along by itself, counts only without a bearer.
+func logout(ctx context.Context, sessions *session.Service, in *model.LogoutInput) (ended int, err error) {
+	if in == nil {
+		in = &model.LogoutInput{Scope: session.ScopeCurrent}
+	}
+	refusal := guard.Refusal(ctx)
+	_, came := web.RefreshCookie(ctx)
+	var delivery model.TokenDelivery
+	switch {
+	case in.RefreshToken != nil || refusal != nil && came:
+		var raw string
+		if raw, delivery, err = presented(ctx, in.RefreshToken); err == nil {
+			ended, err = sessions.LogoutByRefreshToken(ctx, raw, in.Scope, origin(ctx))
+		}
+	case refusal != nil:
+		err = refusal
+	default:
+		caller := guard.Caller(ctx)
+		delivery = deliveryOf(ctx, caller.SessionID)
+		ended, err = sessions.Logout(ctx, caller, in.Scope, origin(ctx))
+	}
+	// The cookie of a session that has ended is of no use; a page that may not touch it need not.
+	if err == nil && delivery == model.TokenDeliveryCookie && in.Scope != session.ScopeOthers && web.CookieAllowed(ctx) {
+		web.SetRefreshCookie(ctx, "", time.Unix(0, 0))
+	}
+	return ended, err
+}
+
+// presented returns the refresh token of an operation and how it came. Both ways at once are refused:
+// which of two sessions is meant would be a guess.
+func presented(ctx context.Context, input *string) (raw string, delivery model.TokenDelivery, err error) {
+	cookie, came := web.RefreshCookie(ctx)
+	switch {
+	case input != nil && came:
+		return "", "", fault.Invalid([]fault.Field{{Path: "input.refreshToken", Reason: fault.ExactlyOne,
+			Message: "the refresh token came in a cookie too; send it in one way only"}})
+	case input != nil:
+		return *input, model.TokenDeliveryBody, nil
+	case !came:
+		return "", "", required("input.refreshToken")
+	case !web.CookieAllowed(ctx):
+		return "", "", errOrigin
+	}
+	return cookie, model.TokenDeliveryCookie, nil
+}
+
+// deliveryOf tells how the caller's own session gets its refresh tokens: by cookie if the request
+// carries one of that session.
+func deliveryOf(ctx context.Context, id session.ID) model.TokenDelivery {
+	cookie, _ := web.RefreshCookie(ctx)
+	if named, ok := session.Named(cookie); ok && named == id {
+		return model.TokenDeliveryCookie
+	}
+	return model.TokenDeliveryBody
+}

@@ -1,0 +1,201 @@
+package matrix
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// signInAlias begins the alias of a field that signs somebody in; which value does is the number after it.
+const signInAlias = "signIn"
+
+// signer and owned are the two things that a Go type can tell the guard.
+type (
+	signer interface{ Principal() *token.Claims }
+	owned  interface{ OwnerID() token.UserID }
+)
+
+var (
+	signerType = reflect.TypeFor[signer]()
+	ownedType  = reflect.TypeFor[owned]()
+	userIDType = reflect.TypeFor[token.UserID]()
+)
+
+// goTypes tells what the types of the schema are in Go.
+type goTypes struct {
+	resolvers reflect.Type
+	of        map[string]reflect.Type // object type → struct
+}
+
+// findTypes follows the resolvers' signatures from the root types, as gqlgen binds fields: a resolver,
+// else a method or member of the struct with the field's name.
+func findTypes(schema *ast.Schema, resolvers any, candidates []any) goTypes {
+	g := goTypes{resolvers: reflect.TypeOf(resolvers), of: make(map[string]reflect.Type)}
+	seen := make(map[reflect.Type]bool)
+	for _, candidate := range candidates {
+		g.note(schema, reflect.TypeOf(candidate), seen)
+	}
+	for changed := true; changed; {
+		changed = false
+		for _, def := range schema.Types {
+			for _, field := range def.Fields {
+				to := schema.Types[field.Type.Name()]
+				found := g.fieldType(def.Name, field.Name)
+				if def.Kind != ast.Object || found == nil || to.IsLeafType() {
+					continue
+				}
+				found = base(found)
+				g.note(schema, found, seen)
+				if to.Kind == ast.Object && g.of[to.Name] == nil && found.Kind() == reflect.Struct {
+					g.of[to.Name], changed = found, true
+				}
+			}
+		}
+	}
+	for t := range seen { // what is only behind interfaces goes by its name
+		if name := nameOf(t); schema.Types[name] != nil && schema.Types[name].Kind == ast.Object && g.of[name] == nil {
+			g.of[name] = t
+		}
+	}
+	return g
+}
+
+// note collects the structs that can be reached from t.
+func (g goTypes) note(schema *ast.Schema, t reflect.Type, seen map[reflect.Type]bool) {
+	if t = base(t); t.Kind() != reflect.Struct || seen[t] {
+		return
+	}
+	seen[t] = true
+	for _, member := range reflect.VisibleFields(t) {
+		if member.IsExported() {
+			g.note(schema, member.Type, seen)
+		}
+	}
+}
+
+// nameOf is the object type that a Go type behind an interface or union stands for.
+func nameOf(t reflect.Type) string {
+	if named, ok := reflect.New(t).Interface().(interface{ GraphQLType() string }); ok {
+		return named.GraphQLType()
+	}
+	return t.Name()
+}
+
+// base is the type of the elements, without pointers.
+func base(t reflect.Type) reflect.Type {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Chan {
+		t = t.Elem()
+	}
+	return t
+}
+
+// fieldType is the Go type of what a field gives; nil if that cannot be told.
+func (g goTypes) fieldType(object, field string) reflect.Type {
+	if t := g.resolverType(object, field); t != nil {
+		return t
+	}
+	t := g.of[object]
+	if t == nil {
+		return nil
+	}
+	if f, ok := method(reflect.PointerTo(t), field); ok && f.NumOut() > 0 {
+		return f.Out(0)
+	}
+	for _, member := range reflect.VisibleFields(t) {
+		if sameName(member.Name, field) {
+			return member.Type
+		}
+	}
+	return nil
+}
+
+// resolverType is the type that the resolver of a field returns; nil if it has none.
+func (g goTypes) resolverType(object, field string) reflect.Type {
+	if of, ok := method(g.resolvers, object); ok && of.NumOut() == 1 && of.Out(0).Kind() == reflect.Interface {
+		if f, ok := method(of.Out(0), field); ok {
+			return f.Out(0)
+		}
+	}
+	return nil
+}
+
+func method(t reflect.Type, name string) (reflect.Type, bool) {
+	for i := range t.NumMethod() {
+		if m := t.Method(i); sameName(m.Name, name) {
+			return m.Type, true
+		}
+	}
+	return nil, false
+}
+
+func sameName(inGo, inSchema string) bool {
+	return strings.EqualFold(inGo, strings.ReplaceAll(inSchema, "_", ""))
+}
+
+func (g goTypes) has(object string, iface reflect.Type) bool {
+	t := g.of[object]
+	return t != nil && reflect.PointerTo(t).Implements(iface)
+}
+
+func (g goTypes) signsIn(object string) bool { return g.has(object, signerType) }
+func (g goTypes) isOwned(object string) bool { return g.has(object, ownedType) }
+
+// signIn is the nth value of an object type that signs somebody in, counted round; nil if there is none.
+func (m *Matrix) signIn(object string, n int) any {
+	var fitting []any
+	for _, value := range m.signIns {
+		if base(reflect.TypeOf(value)) == m.types.of[object] {
+			fitting = append(fitting, value)
+		}
+	}
+	if len(fitting) == 0 {
+		return nil
+	}
+	return fitting[n%len(fitting)]
+}
+
+// ExtensionName implements graphql.HandlerExtension.
+func (*Matrix) ExtensionName() string { return "Matrix" }
+
+// Validate implements graphql.HandlerExtension.
+func (*Matrix) Validate(graphql.ExecutableSchema) error { return nil }
+
+// InterceptField answers in place of resolvers, and gives objects below them to their owner.
+func (m *Matrix) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if strings.HasPrefix(fc.Object, "__") || strings.HasPrefix(fc.Field.Name, "__") {
+		return next(ctx)
+	}
+	given, err := m.givenType(ctx, fc, next)
+	if given == nil || err != nil {
+		return nil, err
+	}
+	if given.Kind() != reflect.Invalid && m.schema.Types[fc.Field.Definition.Type.Name()].IsLeafType() && !fc.IsResolver {
+		return next(ctx)
+	}
+	var wanted []reflect.Value
+	object := fc.Field.Definition.Type.Name()
+	if len(fc.Field.Selections) > 0 {
+		if fragment, ok := fc.Field.Selections[0].(*ast.InlineFragment); ok {
+			object = fragment.TypeCondition
+			concrete := m.fill(m.types.of[object], nil)
+			wanted = append(wanted, concrete.Addr(), concrete)
+		}
+	}
+	if n, ok := strings.CutPrefix(fc.Field.Alias, signInAlias); ok {
+		i, err := strconv.Atoi(n)
+		if err != nil {
+			return nil, fmt.Errorf("alias %s: %w", fc.Field.Alias, err)
+		}
+		wanted = []reflect.Value{reflect.ValueOf(m.signIn(object, i))}
+	}
+	return m.fill(given, wanted).Interface(), nil
+}

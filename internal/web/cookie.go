@@ -1,0 +1,69 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// refreshCookie carries a refresh token. The prefix has the browser insist on Secure, on the path / and
+// on this very host, so that no sibling domain can plant one (RFC 6265bis section 4.1.3.2).
+const refreshCookie = "__Host-graphwarden_refresh"
+
+// jar holds the cookies of one request and collects those of its answer: resolvers cannot reach the
+// answer's headers, and the transport writes them only after all resolvers have run.
+type jar struct {
+	sent    []*http.Cookie
+	trusted bool
+
+	mu     sync.Mutex // resolvers of one operation may run at once
+	header http.Header
+}
+
+type jarKey struct{}
+
+// Cookies gives the resolvers behind next the refresh cookie of the request, and a way to set it.
+func Cookies(o *Origins, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		j := &jar{sent: r.CookiesNamed(refreshCookie), trusted: o.trusts(r), header: w.Header()}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), jarKey{}, j)))
+	})
+}
+
+// RefreshCookie returns the refresh token that came in a cookie, and whether one came. Of several,
+// which only a planted one explains, none counts: the token is empty.
+func RefreshCookie(ctx context.Context) (token string, came bool) {
+	j, _ := ctx.Value(jarKey{}).(*jar)
+	if j == nil || len(j.sent) == 0 {
+		return "", false
+	}
+	if len(j.sent) > 1 {
+		return "", true
+	}
+	return j.sent[0].Value, true
+}
+
+// CookieAllowed tells whether the request may use the refresh cookie: whether it comes from a page of
+// a trusted origin.
+func CookieAllowed(ctx context.Context) bool {
+	j, _ := ctx.Value(jarKey{}).(*jar)
+	return j != nil && j.trusted
+}
+
+// SetRefreshCookie has the answer set the refresh cookie, to go when the session does. An empty token
+// removes it. The caller has asked CookieAllowed.
+func SetRefreshCookie(ctx context.Context, token string, expires time.Time) {
+	j, _ := ctx.Value(jarKey{}).(*jar)
+	if j == nil {
+		return
+	}
+	c := &http.Cookie{Name: refreshCookie, Value: token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode, Expires: expires}
+	if token == "" {
+		c.MaxAge = -1
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.header.Del("Set-Cookie") // the last word counts; this server sets no other cookie
+	j.header.Add("Set-Cookie", c.String())
+}
