@@ -9,7 +9,6 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
-	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/graphwarden/graphwarden/graph/generated"
@@ -29,26 +28,37 @@ type HandlerOptions struct {
 	Timeout time.Duration
 	// Suggestions lets error messages guess at what was meant, which tells names of the schema.
 	Suggestions bool
+	// Trusted, if not nil, are the only documents that run.
+	Trusted *TrustedDocuments
 }
 
 // NewHandler makes the GraphQL server: schema is the SDL that policy was compiled from. more are
 // further extensions, inside the guard.
-func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o HandlerOptions, now func() time.Time, log *slog.Logger, more ...graphql.HandlerExtension) *handler.Server {
+func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o HandlerOptions, now func() time.Time, log *slog.Logger, more ...graphql.HandlerExtension) (*handler.Server, error) {
+	documents, err := newCache(func(text string, _ *ast.QueryDocument) string { return text })
+	if err != nil {
+		return nil, err
+	}
+	persisted, err := newPersisted(o.Trusted)
+	if err != nil {
+		return nil, err
+	}
 	srv := handler.New(generated.NewExecutableSchema(generated.Config{Schema: schema, Resolvers: r}))
 	srv.AddTransport(web.GraphQL{MaxBody: o.MaxBody})
-	srv.SetQueryCache(lru.New[*ast.QueryDocument](1000))
+	srv.SetQueryCache(documents)
 	srv.SetParserTokenLimit(maxTokens)
 	srv.SetDisableSuggestion(!o.Suggestions)
 	present := presenter(log)
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
+	srv.Use(persisted)
 	srv.Use(extension.Introspection{}) // who may use it is for the guard to say
 	srv.AroundOperations(deadline(o.Timeout))
 	srv.Use(guard.NewExtension(policy, present, now, log))
 	for _, extension := range more {
 		srv.Use(extension)
 	}
-	return srv
+	return srv, nil
 }
 
 // deadline ends queries and mutations that take too long; subscriptions go on.

@@ -72,7 +72,10 @@ func Start(tb testing.TB, change ...func(*Options)) *Server {
 	if err != nil {
 		tb.Fatalf("follow: %v", err)
 	}
-	handler := a.Handler(web.NewHealth(a.Ready), o.Extensions...)
+	handler, err := a.Handler(web.NewHealth(a.Ready), o.Extensions...)
+	if err != nil {
+		tb.Fatalf("handler: %v", err)
+	}
 	if o.Handler != nil {
 		handler = o.Handler(handler)
 	}
@@ -106,11 +109,14 @@ func Database(url string) func(*Options) { return func(o *Options) { o.Config.Da
 // Now is the server's clock, which tokens are judged by. It carries a monotonic reading.
 func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.offset.Load())) }
 
-// Advance moves the server's clock; the database's own goes on as it is. It reads revocations at once,
-// or they would look old by d.
+// Shift moves the server's clock and leaves it to the server to find out; the database's own clock goes
+// on as it is.
+func (s *Server) Shift(d time.Duration) { s.offset.Add(int64(d)) }
+
+// Advance is Shift, and reads revocations at once, or they would look old by d.
 func (s *Server) Advance(tb testing.TB, d time.Duration) {
 	tb.Helper()
-	s.offset.Add(int64(d))
+	s.Shift(d)
 	if err := s.App.View.Poll(tb.Context()); err != nil {
 		tb.Fatalf("poll: %v", err)
 	}
@@ -219,13 +225,22 @@ type Error struct {
 // Do posts an operation, accepting application/graphql-response+json, so that a refusal shows in the status.
 func (c *Client) Do(tb testing.TB, query string, variables map[string]any) *Answer {
 	tb.Helper()
+	answer, err := c.Call(tb.Context(), query, variables)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return answer
+}
+
+// Call is Do for goroutines, which must not end a test, and for servers that may not answer.
+func (c *Client) Call(ctx context.Context, query string, variables map[string]any) (*Answer, error) {
 	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
 	if err != nil {
-		tb.Fatalf("encode request: %v", err)
+		return nil, fmt.Errorf("encode request: %w", err)
 	}
-	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, c.Server.URL+"/graphql", bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Server.URL+"/graphql", bytes.NewReader(body))
 	if err != nil {
-		tb.Fatalf("make request: %v", err)
+		return nil, fmt.Errorf("make request: %w", err)
 	}
 	for name, values := range c.Header {
 		request.Header[name] = values
@@ -237,12 +252,12 @@ func (c *Client) Do(tb testing.TB, query string, variables map[string]any) *Answ
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		tb.Fatalf("call: %v", err)
+		return nil, fmt.Errorf("call: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	raw, err := io.ReadAll(response.Body)
 	if err != nil {
-		tb.Fatalf("read answer: %v", err)
+		return nil, fmt.Errorf("read answer: %w", err)
 	}
 	answer := &Answer{Status: response.StatusCode, Header: response.Header, Body: raw}
 	var decoded struct {
@@ -250,10 +265,10 @@ func (c *Client) Do(tb testing.TB, query string, variables map[string]any) *Answ
 		Errors []Error
 	}
 	if err := json.Unmarshal(raw, &decoded); err != nil {
-		tb.Fatalf("decode answer %q: %v", raw, err)
+		return nil, fmt.Errorf("decode answer %q: %w", raw, err)
 	}
 	answer.Data, answer.Errors = decoded.Data, decoded.Errors
-	return answer
+	return answer, nil
 }
 
 // Into decodes the data of an answer that must have no errors.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -49,6 +50,7 @@ type App struct {
 	Accounts *account.Service
 
 	policy  *guard.Policy
+	trusted *graph.TrustedDocuments
 	origins *web.Origins
 	now     func() time.Time
 	log     *slog.Logger
@@ -69,6 +71,10 @@ func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog
 	if err != nil {
 		return nil, fmt.Errorf("--allowed-origins: %w", err)
 	}
+	trusted, err := trustedDocuments(c.TrustedDocuments, sdl)
+	if err != nil {
+		return nil, err
+	}
 	key, err := c.LoadSecret()
 	if err != nil {
 		return nil, err
@@ -77,7 +83,7 @@ func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog
 	if err != nil {
 		return nil, err
 	}
-	a := &App{Config: c, Schema: sdl, DB: db, policy: policy, origins: origins, now: now, log: log}
+	a := &App{Config: c, Schema: sdl, DB: db, policy: policy, trusted: trusted, origins: origins, now: now, log: log}
 	if err := a.wire(ctx, key); err != nil {
 		_ = db.Close()
 		return nil, err
@@ -122,12 +128,31 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 func (a *App) Close() error { return a.DB.Close() }
 
 // graphQL makes the handler of /graphql; more are further extensions, inside the guard.
-func (a *App) graphQL(more []graphql.HandlerExtension) http.Handler {
+func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 	authenticator := guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.log)
 	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Authenticator: authenticator}
-	srv := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
-		MaxBody: a.Config.MaxBody, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production}, a.now, a.log, more...)
-	return authenticator.Middleware(srv)
+	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
+		MaxBody: a.Config.MaxBody, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production, Trusted: a.trusted}, a.now, a.log, more...)
+	if err != nil {
+		return nil, err
+	}
+	return authenticator.Middleware(srv), nil
+}
+
+// trustedDocuments reads the file of that setting; without one everything runs.
+func trustedDocuments(path string, schema *ast.Schema) (*graph.TrustedDocuments, error) {
+	if path == "" {
+		return nil, nil
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("--trusted-documents: %w", err)
+	}
+	trusted, err := graph.ParseTrustedDocuments(raw, schema)
+	if err != nil {
+		return nil, fmt.Errorf("--trusted-documents %s: %w", path, err)
+	}
+	return trusted, nil
 }
 
 // Ready tells whether guarded fields can be answered.

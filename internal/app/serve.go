@@ -29,13 +29,21 @@ func (a *App) Run(ctx context.Context, l net.Listener) error {
 	defer wait()
 	defer stop()
 	health := web.NewHealth(a.Ready)
-	return web.Serve(ctx, l, a.Handler(health), a.Config.DrainTimeout, health.Stop, a.log)
+	handler, err := a.Handler(health)
+	if err != nil {
+		return err
+	}
+	return web.Serve(ctx, l, handler, a.Config.DrainTimeout, health.Stop, a.log)
 }
 
 // Handler routes everything that is served; more are further extensions of the GraphQL server.
-func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) http.Handler {
+func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (http.Handler, error) {
+	api, err := a.graphQL(more)
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", a.origins.CORS(web.Cookies(a.origins, a.graphQL(more))))
+	mux.Handle("/graphql", a.origins.CORS(web.Cookies(a.origins, api)))
 	if !a.Config.Production {
 		for _, path := range []string{"/{$}", "/explorer.css", "/explorer.js"} {
 			mux.Handle(path, web.Explorer())
@@ -49,5 +57,5 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) http
 	}
 	mux.HandleFunc("GET /healthz", health.Live)
 	mux.HandleFunc("GET /readyz", health.Ready)
-	return web.SecureHeaders(web.Identify(mux, web.SocketIP))
+	return web.SecureHeaders(web.Identify(mux, web.SocketIP)), nil
 }

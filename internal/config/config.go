@@ -46,6 +46,7 @@ type Server struct {
 	Listen           string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen."`
 	PublicURL        string        `name:"public-url" placeholder:"URL" help:"Where clients find the server; http:// and the listening address if not given."`
 	Production       bool          `help:"Refuse settings that are unsafe in production."`
+	TrustedDocuments string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as graphql-codegen's client preset writes it."`
 	AllowedOrigins   []string      `placeholder:"ORIGIN" help:"Web origins besides the public URL's own whose pages may call the server and use cookies, such as https://app.example.com."`
 	Introspection    string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
 	MaxBody          int64         `default:"1048576" help:"The greatest size of a request's body, in bytes."`

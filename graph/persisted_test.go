@@ -1,0 +1,156 @@
+package graph_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app"
+)
+
+// post sends any members of a request and returns the first error's code, or the data.
+func post(t *testing.T, srv *graphtest.Server, request map[string]any) string {
+	t.Helper()
+	body, err := json.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.Post(srv.URL+"/graphql", "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer struct {
+		Data   json.RawMessage
+		Errors []graphtest.Error
+	}
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		t.Fatalf("%s: %v", raw, err)
+	}
+	if len(answer.Errors) > 0 {
+		return answer.Errors[0].Extensions.Code
+	}
+	return string(answer.Data)
+}
+
+func hashed(hash string, version any) map[string]any {
+	return map[string]any{"persistedQuery": map[string]any{"version": version, "sha256Hash": hash}}
+}
+
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+func TestAutomaticPersistedQueries(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t)
+	const query, data = `{ __typename }`, `{"__typename":"Query"}`
+	if got := post(t, srv, map[string]any{"extensions": hashed(hashOf(query), 1)}); got != "PERSISTED_QUERY_NOT_FOUND" {
+		t.Errorf("an unknown hash: %s", got)
+	}
+	if got := post(t, srv, map[string]any{"query": `{ __typename } `, "extensions": hashed(hashOf(query), 1)}); got != "BAD_USER_INPUT" {
+		t.Errorf("another query's hash: %s", got)
+	}
+	if got := post(t, srv, map[string]any{"extensions": hashed(hashOf(query), 1)}); got != "PERSISTED_QUERY_NOT_FOUND" {
+		t.Errorf("a wrong pair was kept: %s", got)
+	}
+	if got := post(t, srv, map[string]any{"query": query, "extensions": hashed(hashOf(query), 1)}); got != data {
+		t.Errorf("query and hash: %s", got)
+	}
+	if got := post(t, srv, map[string]any{"extensions": hashed(strings.ToUpper(hashOf(query)), 1)}); got != data {
+		t.Errorf("the hash alone: %s", got)
+	}
+	if got := post(t, srv, map[string]any{"query": query}); got != data {
+		t.Errorf("the query alone: %s", got)
+	}
+	for name, extensions := range map[string]any{
+		"another version":  hashed(hashOf(query), 2),
+		"a textual number": hashed(hashOf(query), "one"),
+		"no hash":          hashed("", 1),
+		"a long hash":      hashed(strings.Repeat("a", 200), 1),
+		"a text":           map[string]any{"persistedQuery": "x"},
+		"a list":           map[string]any{"persistedQuery": []int{1}},
+	} {
+		if got := post(t, srv, map[string]any{"query": query, "extensions": extensions}); got != "BAD_USER_INPUT" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestTrustedDocuments(t *testing.T) {
+	t.Parallel()
+	const trusted, data = `query Trusted { __typename }`, `{"__typename":"Query"}`
+	file := filepath.Join(t.TempDir(), "documents.json")
+	if err := os.WriteFile(file, []byte(`{"doc-1": "query Trusted { __typename }"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Config.TrustedDocuments = file })
+	for name, request := range map[string]map[string]any{
+		"by id":          {"extensions": hashed("doc-1", 1)},
+		"by text":        {"query": trusted},
+		"by both":        {"query": trusted, "extensions": hashed("doc-1", 1)},
+		"with variables": {"query": trusted, "variables": map[string]any{}},
+	} {
+		if got := post(t, srv, request); got != data {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	for name, request := range map[string]map[string]any{
+		"an unknown id":            {"extensions": hashed("doc-2", 1)},
+		"another text":             {"query": `{ __typename }`},
+		"another text under an id": {"query": `{ __typename }`, "extensions": hashed("doc-1", 1)},
+		"its text under no id":     {"query": trusted, "extensions": hashed("doc-2", 1)},
+		"an automatic one":         {"query": `{ __typename }`, "extensions": hashed(hashOf(`{ __typename }`), 1)},
+		"introspection":            {"query": `{ __schema { types { name } } }`},
+	} {
+		if got := post(t, srv, request); got != "PERSISTED_QUERY_NOT_ALLOWED" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestTrustedDocumentsAreChecked(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string]string{
+		"not JSON":            `doc`,
+		"empty":               `{}`,
+		"a list":              `["{ __typename }"]`,
+		"no GraphQL":          `{"a": "query {"}`,
+		"against the schema":  `{"a": "{ __typename }", "b": "{ nothing }"}`,
+		"the file is missing": ``,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := graphtest.Config(t)
+			c.TrustedDocuments = filepath.Join(t.TempDir(), "documents.json")
+			if content != "" {
+				if err := os.WriteFile(c.TrustedDocuments, []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if problems := c.Complete(func(string) bool { return true }); len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			a, err := app.Open(t.Context(), c, nil, nil)
+			if err == nil {
+				_ = a.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), "--trusted-documents") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
