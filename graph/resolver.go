@@ -14,4 +14,5 @@ type Resolver struct {
 	Accounts      *account.Service
 	Sessions      *session.Service
 	Authenticator *guard.Authenticator
+	Team
 }

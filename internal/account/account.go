@@ -368,6 +368,28 @@ func (s *Service) ByID(ctx context.Context, id ID) (*User, error) {
 	return &u, nil
 }
 
+// ByIDs reads users in one query, in the order of ids; nil stands for those that do not exist. It is
+// for batched resolvers.
+func (s *Service) ByIDs(ctx context.Context, ids []ID) ([]*User, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	list, args := store.List(ids)
+	var found []*User
+	if err := s.db.Select(ctx, &found, "SELECT "+userColumns+" FROM users WHERE id IN "+list, args...); err != nil {
+		return nil, fmt.Errorf("read users: %w", err)
+	}
+	byID := make(map[ID]*User, len(found))
+	for _, u := range found {
+		byID[u.ID] = u
+	}
+	users := make([]*User, len(ids))
+	for i, id := range ids {
+		users[i] = byID[id]
+	}
+	return users, nil
+}
+
 func read(tx *store.Tx, id ID) (*User, error) {
 	var u User
 	if err := tx.Get(&u, "SELECT "+userColumns+" FROM users WHERE id = $1", id); err != nil {

@@ -4,7 +4,9 @@ package app
 
 import (
 	"context"
+	"embed"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -34,6 +36,9 @@ const (
 	// lastFlush bounds the last write of a stopping server.
 	lastFlush = 3 * time.Second
 )
+
+//go:embed migrations
+var teamMigrations embed.FS
 
 // App is a Graphwarden with its services, over one open database.
 type App struct {
@@ -93,7 +98,7 @@ func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog
 
 func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 	c := a.Config
-	if err = a.DB.Migrate(ctx); err != nil {
+	if err = a.migrate(ctx); err != nil {
 		return err
 	}
 	if a.Keys, err = token.OpenRing(ctx, a.DB, key, token.RingOptions{
@@ -124,13 +129,22 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 	return nil
 }
 
+// migrate brings Graphwarden's tables up to date, then the team's.
+func (a *App) migrate(ctx context.Context) error {
+	files, err := fs.Sub(teamMigrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return a.DB.Migrate(ctx, store.Migrations{Table: "team_migrations", Files: files})
+}
+
 // Close closes the database.
 func (a *App) Close() error { return a.DB.Close() }
 
 // graphQL makes the handler of /graphql; more are further extensions, inside the guard.
 func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 	authenticator := guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.log)
-	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Authenticator: authenticator}
+	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Authenticator: authenticator, Team: newTeam(a.DB)}
 	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
 		MaxBody: a.Config.MaxBody, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production, Trusted: a.trusted}, a.now, a.log, more...)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"time"
@@ -19,38 +20,59 @@ const lockPoll = 100 * time.Millisecond
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrate brings the schema up to date, forward only. Several processes may call it at once: one
-// works, the others wait and find nothing to do.
-func (db *DB) Migrate(ctx context.Context) error {
-	options := []goose.ProviderOption{goose.WithVerbose(false)}
-	dialect := goose.DialectSQLite3
-	if db.dialect == Postgres {
-		dialect = goose.DialectPostgres
-		options = append(options, goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{RunTx: createClock}, nil)))
-		locking, err := db.migrationLock()
-		if err != nil {
-			return fmt.Errorf("migrate: %w", err)
-		}
-		options = append(options, locking)
-	} else {
+// Migrations are SQL files of one owner, named NNNNN_subject.sql, with a table of their own that says
+// which have run: two owners' numbers never clash.
+type Migrations struct {
+	// Table is where it is noted which have run; a plain SQL name.
+	Table string
+	Files fs.FS
+}
+
+// Migrate brings the schema up to date, forward only, then runs further migrations, such as a team's.
+// Several processes may call it at once: one works, the others wait and find nothing to do.
+func (db *DB) Migrate(ctx context.Context, further ...Migrations) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if db.dialect == SQLite {
 		file := flock.New(db.path + ".migrate.lock")
 		if _, err := file.TryLockContext(ctx, lockPoll); err != nil {
 			return fmt.Errorf("lock the migrations: %w", err)
 		}
 		defer func() { _ = file.Unlock() }()
 	}
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
+	var clock []goose.ProviderOption
+	if db.dialect == Postgres {
+		clock = append(clock, goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{RunTx: createClock}, nil)))
+	}
+	if err := db.up(ctx, Migrations{goose.DefaultTablename, files}, clock...); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	provider, err := goose.NewProvider(dialect, db.write.db.DB, files, options...)
-	if err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
+	for _, m := range further {
+		if err := db.up(ctx, m); err != nil && !errors.Is(err, goose.ErrNoMigrations) {
+			return fmt.Errorf("migrate %s: %w", m.Table, err)
+		}
 	}
 	return nil
+}
+
+func (db *DB) up(ctx context.Context, m Migrations, options ...goose.ProviderOption) error {
+	dialect := goose.DialectSQLite3
+	if db.dialect == Postgres {
+		dialect = goose.DialectPostgres
+		locking, err := db.migrationLock()
+		if err != nil {
+			return err
+		}
+		options = append(options, locking)
+	}
+	provider, err := goose.NewProvider(dialect, db.write.db.DB, m.Files, append(options, goose.WithTableName(m.Table))...)
+	if err != nil {
+		return err
+	}
+	_, err = provider.Up(ctx)
+	return err
 }
 
 // migrationLock is an advisory lock of the session, or a row where a pooler may change the session

@@ -114,6 +114,20 @@ func (db *DB) Select(ctx context.Context, dest any, query string, args ...any) e
 	return classify(stmt.SelectContext(ctx, dest, args...))
 }
 
+// List writes values as the list of an IN: ($1, $2, …) with its arguments. Its length is rounded up to a
+// power of two by repeating the last value, so that few different texts are ever prepared; values must
+// not be empty.
+func List[T any](values []T) (list string, args []any) {
+	var b strings.Builder
+	for n := 1; n < 2*len(values); n *= 2 {
+		for len(args) < n {
+			args = append(args, values[min(len(args), len(values)-1)])
+			fmt.Fprintf(&b, ", $%d", len(args))
+		}
+	}
+	return "(" + strings.TrimPrefix(b.String(), ", ") + ")", args
+}
+
 // Conn takes one connection of the read pool for its own, for a reader that must never wait behind
 // the others. The caller closes it.
 func (db *DB) Conn(ctx context.Context) (*sqlx.Conn, error) {
