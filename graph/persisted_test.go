@@ -16,8 +16,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app"
 )
 
-// post sends any members of a request and returns the first error's code, or the data.
-func post(t *testing.T, srv *graphtest.Server, request map[string]any) string {
+// outcome sends any members of a request and returns the first error's code, or the data.
+func outcome(t *testing.T, srv *graphtest.Server, request map[string]any) string {
 	t.Helper()
 	body, err := json.Marshal(request)
 	if err != nil {
@@ -58,22 +58,22 @@ func TestAutomaticPersistedQueries(t *testing.T) {
 	t.Parallel()
 	srv := graphtest.Start(t)
 	const query, data = `{ __typename }`, `{"__typename":"Query"}`
-	if got := post(t, srv, map[string]any{"extensions": hashed(hashOf(query), 1)}); got != "PERSISTED_QUERY_NOT_FOUND" {
+	if got := outcome(t, srv, map[string]any{"extensions": hashed(hashOf(query), 1)}); got != "PERSISTED_QUERY_NOT_FOUND" {
 		t.Errorf("an unknown hash: %s", got)
 	}
-	if got := post(t, srv, map[string]any{"query": `{ __typename } `, "extensions": hashed(hashOf(query), 1)}); got != "BAD_USER_INPUT" {
+	if got := outcome(t, srv, map[string]any{"query": `{ __typename } `, "extensions": hashed(hashOf(query), 1)}); got != "BAD_USER_INPUT" {
 		t.Errorf("another query's hash: %s", got)
 	}
-	if got := post(t, srv, map[string]any{"extensions": hashed(hashOf(query), 1)}); got != "PERSISTED_QUERY_NOT_FOUND" {
+	if got := outcome(t, srv, map[string]any{"extensions": hashed(hashOf(query), 1)}); got != "PERSISTED_QUERY_NOT_FOUND" {
 		t.Errorf("a wrong pair was kept: %s", got)
 	}
-	if got := post(t, srv, map[string]any{"query": query, "extensions": hashed(hashOf(query), 1)}); got != data {
+	if got := outcome(t, srv, map[string]any{"query": query, "extensions": hashed(hashOf(query), 1)}); got != data {
 		t.Errorf("query and hash: %s", got)
 	}
-	if got := post(t, srv, map[string]any{"extensions": hashed(strings.ToUpper(hashOf(query)), 1)}); got != data {
+	if got := outcome(t, srv, map[string]any{"extensions": hashed(strings.ToUpper(hashOf(query)), 1)}); got != data {
 		t.Errorf("the hash alone: %s", got)
 	}
-	if got := post(t, srv, map[string]any{"query": query}); got != data {
+	if got := outcome(t, srv, map[string]any{"query": query}); got != data {
 		t.Errorf("the query alone: %s", got)
 	}
 	for name, extensions := range map[string]any{
@@ -84,7 +84,7 @@ func TestAutomaticPersistedQueries(t *testing.T) {
 		"a text":           map[string]any{"persistedQuery": "x"},
 		"a list":           map[string]any{"persistedQuery": []int{1}},
 	} {
-		if got := post(t, srv, map[string]any{"query": query, "extensions": extensions}); got != "BAD_USER_INPUT" {
+		if got := outcome(t, srv, map[string]any{"query": query, "extensions": extensions}); got != "BAD_USER_INPUT" {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
@@ -104,7 +104,7 @@ func TestTrustedDocuments(t *testing.T) {
 		"by both":        {"query": trusted, "extensions": hashed("doc-1", 1)},
 		"with variables": {"query": trusted, "variables": map[string]any{}},
 	} {
-		if got := post(t, srv, request); got != data {
+		if got := outcome(t, srv, request); got != data {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
@@ -116,7 +116,7 @@ func TestTrustedDocuments(t *testing.T) {
 		"an automatic one":         {"query": `{ __typename }`, "extensions": hashed(hashOf(`{ __typename }`), 1)},
 		"introspection":            {"query": `{ __schema { types { name } } }`},
 	} {
-		if got := post(t, srv, request); got != "PERSISTED_QUERY_NOT_ALLOWED" {
+		if got := outcome(t, srv, request); got != "PERSISTED_QUERY_NOT_ALLOWED" {
 			t.Errorf("%s: %s", name, got)
 		}
 	}

@@ -1,0 +1,40 @@
+package genqlient_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/graphwarden/graphwarden/clients/genqlient"
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/fault"
+)
+
+func TestGeneratedClient(t *testing.T) {
+	t.Parallel()
+	url := graphtest.Start(t).URL + "/graphql"
+	stranger := genqlient.New(url, "")
+	registered, err := genqlient.Register(t.Context(), stranger, genqlient.RegisterInput{Email: "ada@example.com", Password: graphtest.Password, Delivery: genqlient.TokenDeliveryBody})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refreshed, err := genqlient.Refresh(t.Context(), stranger, genqlient.RefreshTokenInput{RefreshToken: *registered.Register.Auth.RefreshToken})
+	if err != nil {
+		t.Fatal(err)
+	}
+	me, err := genqlient.Me(t.Context(), genqlient.New(url, refreshed.RefreshToken.AccessToken))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if me.Me.Email != "ada@example.com" || len(me.Me.Roles) != 1 || me.Me.Roles[0] != genqlient.RoleUser ||
+		len(me.Me.Sessions.Nodes) != 1 || !me.Me.Sessions.Nodes[0].Current || me.Me.CreatedAt.IsZero() {
+		t.Errorf("me: %+v", me.Me)
+	}
+
+	_, err = genqlient.Me(t.Context(), stranger)
+	refused, ok := errors.AsType[*gqlerror.Error](err)
+	if !ok || refused.Extensions["code"] != string(fault.Unauthenticated) {
+		t.Errorf("a stranger's error: %v", err)
+	}
+}

@@ -1,0 +1,116 @@
+package main_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestYourTypes does what docs/YOUR-TYPES.md says in a copy of the repository, and runs the tests there.
+func TestYourTypes(t *testing.T) {
+	t.Parallel()
+	dir := copyRepository(t)
+	doc, err := os.ReadFile("docs/YOUR-TYPES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := regexp.MustCompile("(?m)^`([^`]+)`\n\n```\\w+\n((?s:.*?))^```$").FindAllStringSubmatch(string(doc), -1)
+	if len(files) != 7 {
+		t.Fatalf("the tutorial names %d files", len(files))
+	}
+	for _, file := range files {
+		write(t, filepath.Join(dir, file[1]), file[2])
+	}
+	config := filepath.Join(dir, "gqlgen.yml")
+	write(t, config, read(t, config)+block(t, string(doc), "yaml\n"))
+	inside(t, dir, "go", "generate", ".")
+
+	resolvers := filepath.Join(dir, "graph/note.resolvers.go")
+	write(t, resolvers, replaceBodies(t, read(t, resolvers), block(t, string(doc), "go\nfunc ")))
+	inside(t, dir, "go", "test", "-count=1", "./graph", "-run", "TestPolicy", "-update")
+	policy := read(t, filepath.Join(dir, "graph/testdata/policy.txt"))
+	for _, rule := range []string{`Note\.secret +@auth\(owner: true\)`, `Note\.text +@auth\(roles: \[ADMIN\], owner: true\)`, `Query\.allNotes +@auth\(roles: \[ADMIN\]\)`} {
+		if !regexp.MustCompile(rule).MatchString(policy) {
+			t.Errorf("the policy lacks %s", rule)
+		}
+	}
+	out := inside(t, dir, "go", "test", "-count=1", "-v", "./graph", "-run", "TestNotes|TestPolicy|TestMatrix")
+	for _, passed := range []string{"--- PASS: TestNotes", "--- PASS: TestPolicy", "Note.secret"} {
+		if !strings.Contains(out, passed) {
+			t.Errorf("the tests of the copy lack %q:\n%s", passed, out)
+		}
+	}
+}
+
+// copyRepository copies every file that git knows or would add.
+func copyRepository(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range strings.Fields(inside(t, ".", "git", "ls-files", "-co", "--exclude-standard")) {
+		if _, err := os.Stat(name); err == nil { // not one deleted and not yet committed
+			write(t, filepath.Join(dir, name), read(t, name))
+		}
+	}
+	return dir
+}
+
+// block returns the first fenced block of doc that starts with start, without its language.
+func block(t *testing.T, doc, start string) string {
+	t.Helper()
+	_, after, ok := strings.Cut(doc, "```"+start)
+	if !ok {
+		t.Fatalf("the tutorial has no block %q", start)
+	}
+	body, _, _ := strings.Cut(after, "```")
+	_, keyword, _ := strings.Cut(start, "\n")
+	return keyword + body
+}
+
+// replaceBodies puts the functions of source in the place of those that the generator stubbed, and lets
+// gofmt's sibling find the imports.
+func replaceBodies(t *testing.T, stubs, source string) string {
+	t.Helper()
+	function := regexp.MustCompile(`(?ms)^func \(r \*\w+\) (\w+)\(.*?^}\n`)
+	for _, f := range function.FindAllStringSubmatch(source, -1) {
+		stub := regexp.MustCompile(`(?ms)^func \(r \*\w+\) ` + f[1] + `\(.*?^}\n`)
+		if !stub.MatchString(stubs) {
+			t.Fatalf("the generator made no %s:\n%s", f[1], stubs)
+		}
+		stubs = stub.ReplaceAllLiteralString(stubs, f[0])
+	}
+	stubs = strings.Replace(stubs, "\t\"fmt\"\n", "", 1)
+	return strings.Replace(stubs, "internal/note\"\n", "internal/note\"\n\t\"github.com/graphwarden/graphwarden/internal/guard\"\n", 1)
+}
+
+func inside(t *testing.T, dir string, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func write(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
