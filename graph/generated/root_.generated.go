@@ -833,6 +833,8 @@ enum ErrorReason {
   EMAIL_TAKEN
   "The username is taken."
   USERNAME_TAKEN
+  "Too many attempts: wait as long as ` + "`" + `extensions.retryAfter` + "`" + ` says."
+  TOO_MANY_ATTEMPTS
   "Too much work is queued."
   OVERLOADED
   "The database does not answer."

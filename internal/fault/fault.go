@@ -79,6 +79,9 @@ const (
 	EmailTaken     Reason = "EMAIL_TAKEN"
 	UsernameTaken  Reason = "USERNAME_TAKEN"
 
+	// RATE_LIMITED
+	TooManyAttempts Reason = "TOO_MANY_ATTEMPTS"
+
 	// UNAVAILABLE
 	Overloaded          Reason = "OVERLOADED"
 	StorageUnavailable  Reason = "STORAGE_UNAVAILABLE"

@@ -1,0 +1,207 @@
+// Package throttle owns how often somebody may try: buckets in the shared database, so that replicas
+// agree, filled before the work that they limit is done.
+//
+// It promises that of any number of attempts at once no more than a bucket holds are let through, that
+// a refused attempt takes nothing, and that no stranger can keep an account's owner out of an address
+// from which they have signed in. What is counted is kept only as an HMAC. It does not know passwords.
+package throttle
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/secret"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// knownFor is how long an address counts as known after a sign-in from it.
+const knownFor = 90 * 24 * time.Hour
+
+// Rate is a bucket's size and the time in which a full one becomes empty again. One attempt comes back
+// every Per/Burst, which is also the longest that anybody has to wait.
+type Rate struct {
+	Burst int
+	Per   time.Duration
+}
+
+func (r Rate) interval() time.Duration { return r.Per / time.Duration(r.Burst) }
+
+// Rates are the limits.
+type Rates struct {
+	// Pair is for one account from one address.
+	Pair Rate
+	// Account is for one account from all addresses that it has not signed in from, together.
+	Account Rate
+	// Address is for one address, whatever the account (spraying).
+	Address Rate
+	// Register is for new accounts from one address; RegisterAll for all addresses together.
+	Register, RegisterAll Rate
+	// RefreshInvalid is for forged refresh tokens from one address, Refresh for one session's genuine ones.
+	RefreshInvalid, Refresh Rate
+}
+
+// Throttle counts attempts.
+type Throttle struct {
+	db    *store.DB
+	key   []byte
+	rates Rates
+}
+
+// New wires a Throttle.
+func New(db *store.DB, s *secret.Secret, rates Rates) *Throttle {
+	return &Throttle{db: db, key: s.Key("throttle"), rates: rates}
+}
+
+// bucket is one thing counted.
+type bucket struct {
+	key  string
+	rate Rate
+}
+
+// name is the key of a bucket: what is counted, unreadable to whoever reads the table. Parts are
+// separated by a byte that none of them holds, so that no two buckets read alike.
+func (t *Throttle) name(parts ...string) string {
+	h := hmac.New(sha256.New, t.key)
+	for _, part := range parts {
+		h.Write([]byte(part))
+		h.Write([]byte{0})
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
+}
+
+// network is what counts as one address: of IPv6 the /64, which one customer has to themself.
+func network(ip string) string {
+	address, err := netip.ParseAddr(ip)
+	if err != nil {
+		return ip
+	}
+	address = address.Unmap().WithZone("")
+	if address.Is6() {
+		if prefix, err := address.Prefix(64); err == nil {
+			return prefix.String()
+		}
+	}
+	return address.String()
+}
+
+// Attempt is a try to prove a password. Account is the user's id, or the name that was given where
+// there is no such user, so that both are throttled alike.
+type Attempt struct {
+	Account string
+	IP      string
+}
+
+// Login reserves an attempt, before any work. It answers RATE_LIMITED whether or not the password
+// would have been right.
+func (t *Throttle) Login(ctx context.Context, a Attempt) error {
+	address := network(a.IP)
+	pair := t.name("pair", a.Account, address)
+	return t.db.Tx(ctx, func(tx *store.Tx) error {
+		buckets := []bucket{{pair, t.rates.Pair}, {t.name("address", address), t.rates.Address}}
+		var known bool
+		err := tx.Get(&known, "SELECT EXISTS (SELECT 1 FROM known_addresses WHERE key = $1 AND seen_at > now_us() - $2)", pair, knownFor.Microseconds())
+		if err != nil {
+			return fmt.Errorf("look for a known address: %w", err)
+		}
+		if !known {
+			buckets = append(buckets, bucket{t.name("account", a.Account), t.rates.Account})
+		}
+		return reserve(tx, buckets)
+	})
+}
+
+// Succeeded empties what a proved password shows to have been its owner's own doing, and remembers the
+// address, in tx. What was counted for the address alone stays: one account of one's own must not pay
+// for spraying others.
+func (t *Throttle) Succeeded(tx *store.Tx, user token.UserID, ip string) error {
+	pair := t.name("pair", string(user), network(ip))
+	if _, err := tx.Exec("DELETE FROM throttle WHERE key = $1 OR key = $2", pair, t.name("account", string(user))); err != nil {
+		return fmt.Errorf("clear attempts: %w", err)
+	}
+	_, err := tx.Exec(`INSERT INTO known_addresses (key, user_id, seen_at) VALUES ($1, $2, now_us())
+		ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at`, pair, user)
+	if err != nil {
+		return fmt.Errorf("remember address: %w", err)
+	}
+	return nil
+}
+
+// Register reserves a new account from an address.
+func (t *Throttle) Register(ctx context.Context, ip string) error {
+	return t.take(ctx, bucket{t.name("register", network(ip)), t.rates.Register}, bucket{t.name("register all"), t.rates.RegisterAll})
+}
+
+// RefreshInvalid counts a refresh token that is none of this server's.
+func (t *Throttle) RefreshInvalid(ctx context.Context, ip string) error {
+	return t.take(ctx, bucket{t.name("refresh invalid", network(ip)), t.rates.RefreshInvalid})
+}
+
+// Refresh reserves a refresh of a session, in the transaction that does it.
+func (t *Throttle) Refresh(tx *store.Tx, id token.SessionID) error {
+	return reserve(tx, []bucket{{t.name("refresh", string(id)), t.rates.Refresh}})
+}
+
+func (t *Throttle) take(ctx context.Context, buckets ...bucket) error {
+	return t.db.Tx(ctx, func(tx *store.Tx) error { return reserve(tx, buckets) })
+}
+
+// reserve takes one attempt from each bucket, or from none: its error undoes the transaction. The
+// statement that takes is the one that decides, so of two at once for the last attempt one is refused.
+func reserve(tx *store.Tx, buckets []bucket) error {
+	for _, b := range buckets {
+		var empty store.Time
+		interval, tolerance := b.rate.interval(), b.rate.Per-b.rate.interval()
+		err := tx.Get(&empty, `INSERT INTO throttle (key, empty) VALUES ($1, now_us() + $2)
+			ON CONFLICT (key) DO UPDATE SET empty = CASE WHEN throttle.empty < now_us() THEN now_us() ELSE throttle.empty END + $2
+			WHERE throttle.empty <= now_us() + $3 RETURNING empty`, b.key, interval.Microseconds(), tolerance.Microseconds())
+		if errors.Is(err, sql.ErrNoRows) {
+			return limited(tx, b.key, tolerance)
+		}
+		if err != nil {
+			return fmt.Errorf("count attempt: %w", err)
+		}
+	}
+	return nil
+}
+
+func limited(tx *store.Tx, key string, tolerance time.Duration) error {
+	var wait int64
+	err := tx.Get(&wait, "SELECT empty - $2 - now_us() FROM throttle WHERE key = $1", key, tolerance.Microseconds())
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("read bucket: %w", err)
+	}
+	e := fault.New(fault.RateLimited, fault.TooManyAttempts, "too many attempts: wait a while")
+	e.RetryAfter = max(time.Duration(wait)*time.Microsecond, time.Second)
+	return e
+}
+
+// pruneBatch bounds how long a clean-up holds SQLite's only writer.
+const pruneBatch = 500
+
+// Prune deletes buckets that are empty and addresses that are known no more.
+func (t *Throttle) Prune(ctx context.Context) error {
+	for query, age := range map[string]time.Duration{
+		"DELETE FROM throttle WHERE key IN (SELECT key FROM throttle WHERE empty < now_us() - $1 LIMIT $2)":                 time.Minute,
+		"DELETE FROM known_addresses WHERE key IN (SELECT key FROM known_addresses WHERE seen_at < now_us() - $1 LIMIT $2)": knownFor,
+	} {
+		for n := int64(pruneBatch); n == pruneBatch; {
+			err := t.db.Tx(ctx, func(tx *store.Tx) (err error) {
+				n, err = tx.Exec(query, age.Microseconds(), pruneBatch)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("prune throttle: %w", err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,273 @@
+package throttle_test
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/secret"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/throttle"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+var rates = throttle.Rates{
+	Pair: throttle.Rate{Burst: 3, Per: 15 * time.Minute}, Account: throttle.Rate{Burst: 5, Per: 15 * time.Minute},
+	Address: throttle.Rate{Burst: 8, Per: 15 * time.Minute}, Register: throttle.Rate{Burst: 2, Per: time.Hour},
+	RegisterAll: throttle.Rate{Burst: 4, Per: time.Hour}, RefreshInvalid: throttle.Rate{Burst: 2, Per: time.Minute}, Refresh: throttle.Rate{Burst: 2, Per: time.Minute},
+}
+
+func start(t *testing.T, db *store.DB, rates throttle.Rates) *throttle.Throttle {
+	t.Helper()
+	s, err := secret.New("a secret for tests, of more than 32 bytes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return throttle.New(db, s, rates)
+}
+
+// allowed counts how many of n attempts are let through, and checks that the others are RATE_LIMITED
+// with a wait of at most longest.
+func allowed(t *testing.T, n int, longest time.Duration, attempt func(i int) error) (passed int) {
+	t.Helper()
+	for i := range n {
+		err := attempt(i)
+		f := fault.As(err)
+		switch {
+		case err == nil:
+			passed++
+		case f == nil || f.Code != fault.RateLimited:
+			t.Fatalf("attempt %d: %v", i, err)
+		case f.RetryAfter <= 0 || f.RetryAfter > longest:
+			t.Fatalf("attempt %d must wait %s", i, f.RetryAfter)
+		}
+	}
+	return passed
+}
+
+// pass moves every bucket into the past, as if so much time had passed.
+func pass(t *testing.T, db *store.DB, d time.Duration) {
+	t.Helper()
+	err := db.Tx(t.Context(), func(tx *store.Tx) error {
+		if _, err := tx.Exec("UPDATE known_addresses SET seen_at = seen_at - $1", d.Microseconds()); err != nil {
+			return err
+		}
+		_, err := tx.Exec("UPDATE throttle SET empty = empty - $1", d.Microseconds())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newUser(t *testing.T, db *store.DB) token.UserID {
+	t.Helper()
+	id := fmt.Sprintf("user-%d", time.Now().UnixNano())
+	err := db.Tx(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec(`INSERT INTO users (id, email, email_key, email_verified, name, roles, version, created_at, updated_at)
+			VALUES ($1, $1, $1, FALSE, '', '', 1, 0, 0)`, id)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token.UserID(id)
+}
+
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	t.Run("bounds one account from one address", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, func(t *testing.T, db *store.DB) {
+			th := start(t, db, rates)
+			login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: "192.0.2.1"}) }
+			if n := allowed(t, 10, 5*time.Minute, login); n != 3 {
+				t.Errorf("%d attempts passed, want 3", n)
+			}
+			pass(t, db, 5*time.Minute+time.Second)
+			if n := allowed(t, 3, 5*time.Minute, login); n != 1 {
+				t.Errorf("after one interval %d passed, want 1", n)
+			}
+			pass(t, db, time.Hour)
+			if n := allowed(t, 10, 5*time.Minute, login); n != 3 {
+				t.Errorf("after an hour %d passed, want 3", n)
+			}
+		})
+	})
+	t.Run("bounds one account from all unknown addresses together", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, func(t *testing.T, db *store.DB) {
+			th := start(t, db, rates)
+			n := allowed(t, 20, 15*time.Minute, func(i int) error {
+				return th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: fmt.Sprintf("192.0.2.%d", i)})
+			})
+			if n != 5 {
+				t.Errorf("%d attempts passed, want 5", n)
+			}
+		})
+	})
+	t.Run("bounds one address over all accounts", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, func(t *testing.T, db *store.DB) {
+			th := start(t, db, rates)
+			n := allowed(t, 20, 15*time.Minute, func(i int) error {
+				// One customer has a whole /64, and an IPv4 address is the same in IPv6's clothes.
+				ip := []string{fmt.Sprintf("2001:db8::%x", i), fmt.Sprintf("2001:db8::1:%x", i)}[i%2]
+				return th.Login(t.Context(), throttle.Attempt{Account: fmt.Sprint("user", i), IP: ip})
+			})
+			if n != 8 {
+				t.Errorf("%d attempts passed, want 8", n)
+			}
+			n = allowed(t, 20, 15*time.Minute, func(i int) error {
+				ip := []string{"192.0.2.7", "::ffff:192.0.2.7"}[i%2]
+				return th.Login(t.Context(), throttle.Attempt{Account: fmt.Sprint("user", i), IP: ip})
+			})
+			if n != 8 {
+				t.Errorf("%d attempts from one IPv4 address passed, want 8", n)
+			}
+		})
+	})
+	t.Run("does not let strangers keep the owner out of a known address", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, func(t *testing.T, db *store.DB) {
+			th := start(t, db, rates)
+			user := newUser(t, db)
+			succeed(t, db, th, user, "198.51.100.1")
+			allowed(t, 20, 15*time.Minute, func(i int) error {
+				return th.Login(t.Context(), throttle.Attempt{Account: string(user), IP: fmt.Sprintf("192.0.2.%d", i)})
+			})
+			home := throttle.Attempt{Account: string(user), IP: "198.51.100.1"}
+			if err := th.Login(t.Context(), home); err != nil {
+				t.Errorf("the owner's own address: %v", err)
+			}
+			if err := th.Login(t.Context(), throttle.Attempt{Account: string(user), IP: "203.0.113.9"}); !fault.Is(err, fault.TooManyAttempts) {
+				t.Errorf("an unknown address: %v", err)
+			}
+			pass(t, db, 91*24*time.Hour)
+			allowed(t, 20, 15*time.Minute, func(i int) error {
+				return th.Login(t.Context(), throttle.Attempt{Account: string(user), IP: fmt.Sprintf("192.0.2.%d", i)})
+			})
+			if err := th.Login(t.Context(), home); !fault.Is(err, fault.TooManyAttempts) {
+				t.Errorf("an address not used for 91 days: %v", err)
+			}
+		})
+	})
+	t.Run("forgets the owner's failures at success but not the address's", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, func(t *testing.T, db *store.DB) {
+			th := start(t, db, rates)
+			user := newUser(t, db)
+			attempt := func(int) error {
+				return th.Login(t.Context(), throttle.Attempt{Account: string(user), IP: "192.0.2.1"})
+			}
+			total := 0
+			for range 5 {
+				total += allowed(t, 3, 15*time.Minute, attempt)
+				succeed(t, db, th, user, "192.0.2.1")
+			}
+			if total != 8 {
+				t.Errorf("%d attempts passed, want the address's 8", total)
+			}
+		})
+	})
+	t.Run("lets no more through at once than a bucket holds", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, func(t *testing.T, db *store.DB) {
+			th := start(t, db, rates)
+			var passed atomic.Int64
+			var group sync.WaitGroup
+			for range 60 {
+				group.Go(func() {
+					err := th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: "192.0.2.1"})
+					if err == nil {
+						passed.Add(1)
+					} else if !fault.Is(err, fault.TooManyAttempts) {
+						t.Errorf("unexpected: %v", err)
+					}
+				})
+			}
+			group.Wait()
+			if passed.Load() != 3 {
+				t.Errorf("%d passed, want 3", passed.Load())
+			}
+		})
+	})
+	t.Run("takes nothing for a refused attempt", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, func(t *testing.T, db *store.DB) {
+			th := start(t, db, rates)
+			allowed(t, 50, 15*time.Minute, func(int) error {
+				return th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: "192.0.2.1"})
+			})
+			n := allowed(t, 50, 15*time.Minute, func(i int) error {
+				return th.Login(t.Context(), throttle.Attempt{Account: fmt.Sprint("other", i), IP: "192.0.2.1"})
+			})
+			if n != 5 { // 8 of the address less the 3 that the pair let through
+				t.Errorf("%d attempts on others passed, want 5", n)
+			}
+		})
+	})
+}
+
+func succeed(t *testing.T, db *store.DB, th *throttle.Throttle, user token.UserID, ip string) {
+	t.Helper()
+	if err := db.Tx(t.Context(), func(tx *store.Tx) error { return th.Succeeded(tx, user, ip) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOtherBuckets(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		th := start(t, db, rates)
+		if n := allowed(t, 9, time.Hour, func(int) error { return th.Register(t.Context(), "192.0.2.1") }); n != 2 {
+			t.Errorf("%d registrations from one address, want 2", n)
+		}
+		if n := allowed(t, 9, time.Hour, func(i int) error { return th.Register(t.Context(), fmt.Sprintf("192.0.2.%d", 10+i)) }); n != 2 {
+			t.Errorf("%d more registrations from all addresses, want 2", n)
+		}
+		if n := allowed(t, 9, time.Minute, func(int) error { return th.RefreshInvalid(t.Context(), "192.0.2.1") }); n != 2 {
+			t.Errorf("%d forged refresh tokens, want 2", n)
+		}
+		refresh := func(int) error {
+			return db.Tx(t.Context(), func(tx *store.Tx) error { return th.Refresh(tx, "session") })
+		}
+		if n := allowed(t, 9, time.Minute, refresh); n != 2 {
+			t.Errorf("%d refreshes of one session, want 2", n)
+		}
+	})
+}
+
+func TestPruneKeepsWhatStillCounts(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		th := start(t, db, rates)
+		login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: "192.0.2.1"}) }
+		allowed(t, 5, 15*time.Minute, login)
+		count := func() (n int) {
+			if err := db.Get(t.Context(), &n, "SELECT count(*) FROM throttle"); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		if err := th.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := count(); n != 3 {
+			t.Errorf("%d buckets after a prune, want all 3", n)
+		}
+		pass(t, db, time.Hour)
+		if err := th.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := count(); n != 0 {
+			t.Errorf("%d empty buckets left", n)
+		}
+	})
+}
