@@ -176,6 +176,7 @@ type RefreshTokenInput struct {
 // GetRefreshToken returns RefreshTokenInput.RefreshToken, and is useful for accessing the field via an interface.
 func (v *RefreshTokenInput) GetRefreshToken() string { return v.RefreshToken }
 
+// A new account.
 type RegisterInput struct {
 	// The address to sign in with. Its spelling is kept; upper and lower case are the same account.
 	Email string `json:"email"`

@@ -607,32 +607,46 @@ func newExecutionContext(
 }
 
 var sources = []*ast.Source{
-	{Name: "../../schema/account.graphqls", Input: `type Query {
+	{Name: "../../schema/account.graphqls", Input: `"What can be read."
+type Query {
   "The account of the caller."
   me: User! @auth
 }
 
+"What can be changed."
 type Mutation {
   """
   Creates an account with the role USER and signs it in.
   Errors: BAD_USER_INPUT naming every problem, CONFLICT with EMAIL_TAKEN or USERNAME_TAKEN.
   """
-  register(input: RegisterInput!): RegisterPayload! @public
+  register(
+    "Who registers."
+    input: RegisterInput!
+  ): RegisterPayload! @public
 
   "Changes the caller's profile; what is not given stays as it is."
-  updateProfile(input: UpdateProfileInput!): User! @auth
+  updateProfile(
+    "What changes."
+    input: UpdateProfileInput!
+  ): User! @auth
 
   """
   Changes the caller's password, ends all other sessions, and answers a new pair of tokens: every
   access token issued before is refused.
   """
-  changePassword(input: ChangePasswordInput!): AuthPayload! @auth
+  changePassword(
+    "The old password and the new."
+    input: ChangePasswordInput!
+  ): AuthPayload! @auth
 
   """
   Deletes the caller's account for good, with all its sessions. Needs a credential proved in the last
   five minutes; ` + "`" + `reauthenticate` + "`" + ` proves one.
   """
-  deleteAccount(input: DeleteAccountInput!): DeletedPayload! @auth(maxAge: 300)
+  deleteAccount(
+    "The sign that this is meant."
+    input: DeleteAccountInput!
+  ): DeletedPayload! @auth(maxAge: 300)
 }
 
 "An account. Everybody signed in may see its id, username and name; the rest its owner and administrators."
@@ -654,9 +668,19 @@ type User @auth {
   "Whether an administrator has disabled the account."
   disabled: Boolean! @auth(roles: [ADMIN], owner: true)
   "The live sessions, the newest first. Give ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `, 1 to 100; without either the first 20 come."
-  sessions(first: Int, after: String, last: Int, before: String): SessionConnection! @auth(roles: [ADMIN], owner: true)
+  sessions(
+    "The greatest number of sessions from the start."
+    first: Int
+    "The cursor after which the page starts."
+    after: String
+    "The greatest number of sessions from the end."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+  ): SessionConnection! @auth(roles: [ADMIN], owner: true)
 }
 
+"A new account."
 input RegisterInput {
   "The address to sign in with. Its spelling is kept; upper and lower case are the same account."
   email: String!
@@ -676,6 +700,7 @@ type RegisterPayload @public {
   auth: AuthPayload
 }
 
+"What is given replaces what is there."
 input UpdateProfileInput {
   "A new username; an empty one removes it."
   username: String
@@ -683,6 +708,7 @@ input UpdateProfileInput {
   name: String
 }
 
+"The current password proves that it is the owner who changes it."
 input ChangePasswordInput {
   "The password as it is now."
   currentPassword: String!
@@ -690,6 +716,7 @@ input ChangePasswordInput {
   newPassword: String!
 }
 
+"Deleting cannot be undone."
 input DeleteAccountInput {
   "The caller's own e-mail address, as a sign that this is meant."
   confirmEmail: String!
@@ -862,7 +889,10 @@ type PageInfo {
   Whether a token would be accepted just now. Whatever is unusable (expired, revoked, tampered with, not
   a token at all) is only ` + "`" + `active: false` + "`" + `. Answered to POST only, since a URL ends up in logs.
   """
-  verifyToken(token: String!): TokenInfo! @public
+  verifyToken(
+    "An access token."
+    token: String!
+  ): TokenInfo! @public
 }
 
 extend type Mutation {
@@ -870,23 +900,38 @@ extend type Mutation {
   Signs in with a password. Errors: UNAUTHENTICATED with INVALID_CREDENTIALS, the same for an unknown
   address, a wrong password and a disabled account.
   """
-  login(input: LoginInput!): AuthPayload! @public
+  login(
+    "Who signs in, and the password."
+    input: LoginInput!
+  ): AuthPayload! @public
 
   """
   Exchanges a refresh token for a new pair. Each works once; inside a few seconds its predecessor gets
   the same successor again, so that several tabs or a lost answer do no harm. A token that was used
   long ago ends the session: REFRESH_REUSED.
   """
-  refreshToken(input: RefreshTokenInput): AuthPayload! @public
+  refreshToken(
+    "The refresh token, unless it comes in a cookie."
+    input: RefreshTokenInput
+  ): AuthPayload! @public
 
   "Ends sessions. Works with a valid access token, or with the refresh token alone."
-  logout(input: LogoutInput): LogoutPayload! @public
+  logout(
+    "Which sessions; without it the one of the token."
+    input: LogoutInput
+  ): LogoutPayload! @public
 
   "Proves the caller's password again, for fields that ask for a recent proof (STEP_UP_REQUIRED). The session stays; its tokens are new."
-  reauthenticate(input: ReauthenticateInput!): AuthPayload! @auth
+  reauthenticate(
+    "The proof."
+    input: ReauthenticateInput!
+  ): AuthPayload! @auth
 
   "Ends one of the caller's sessions. Its access tokens are refused from now on, on every replica."
-  revokeSession(input: RevokeSessionInput!): Session! @auth
+  revokeSession(
+    "Which session."
+    input: RevokeSessionInput!
+  ): Session! @auth
 }
 
 "Whom a new pair of tokens signs in. Below it, ` + "`" + `user` + "`" + ` and ` + "`" + `session` + "`" + ` are read as that user, whatever token came with the request."
@@ -989,6 +1034,7 @@ input RefreshTokenInput {
   refreshToken: String!
 }
 
+"What ends, and by what right."
 input LogoutInput {
   "Which sessions end."
   scope: LogoutScope! = CURRENT
@@ -1012,11 +1058,13 @@ type LogoutPayload @public {
   endedSessions: Int!
 }
 
+"A proof of who is calling."
 input ReauthenticateInput {
   "The caller's password."
   password: String!
 }
 
+"A session of the caller."
 input RevokeSessionInput {
   "The session's id."
   id: ID!

@@ -12,6 +12,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
+// The current password proves that it is the owner who changes it.
 type ChangePasswordInput struct {
 	// The password as it is now.
 	CurrentPassword string `json:"currentPassword"`
@@ -19,6 +20,7 @@ type ChangePasswordInput struct {
 	NewPassword string `json:"newPassword"`
 }
 
+// Deleting cannot be undone.
 type DeleteAccountInput struct {
 	// The caller's own e-mail address, as a sign that this is meant.
 	ConfirmEmail string `json:"confirmEmail"`
@@ -42,6 +44,7 @@ type LoginInput struct {
 	Delivery TokenDelivery `json:"delivery"`
 }
 
+// What ends, and by what right.
 type LogoutInput struct {
 	// Which sessions end.
 	Scope session.Scope `json:"scope"`
@@ -67,6 +70,7 @@ type PageInfo struct {
 	EndCursor *string `json:"endCursor,omitempty"`
 }
 
+// A proof of who is calling.
 type ReauthenticateInput struct {
 	// The caller's password.
 	Password string `json:"password"`
@@ -78,6 +82,7 @@ type RefreshTokenInput struct {
 	RefreshToken string `json:"refreshToken"`
 }
 
+// A new account.
 type RegisterInput struct {
 	// The address to sign in with. Its spelling is kept; upper and lower case are the same account.
 	Email string `json:"email"`
@@ -97,6 +102,7 @@ type RegisterPayload struct {
 	Auth *session.Grant `json:"auth,omitempty"`
 }
 
+// A session of the caller.
 type RevokeSessionInput struct {
 	// The session's id.
 	ID string `json:"id"`
@@ -134,6 +140,7 @@ type TokenInfo struct {
 	SessionID *string `json:"sessionId,omitempty"`
 }
 
+// What is given replaces what is there.
 type UpdateProfileInput struct {
 	// A new username; an empty one removes it.
 	Username *string `json:"username,omitempty"`

@@ -62,7 +62,7 @@ func (s *Service) Import(ctx context.Context, r io.Reader, known func(token.Role
 		case fault.As(err) != nil && fault.As(err).Code == fault.Unavailable:
 			return created, problems, err
 		default:
-			problems = append(problems, fmt.Errorf("entry %d (%s): %w", n, in.Email, err))
+			problems = append(problems, fmt.Errorf("entry %d (%q): %w", n, in.Email, err))
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/app"
 	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/schema"
 )
 
@@ -69,7 +70,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	fail := func(code int, err error) int {
-		fmt.Fprintf(stderr, "graphwarden: %v\n", err)
+		fmt.Fprintf(stderr, "graphwarden: %v\n", spelledOut(err))
 		return code
 	}
 	var c commands
@@ -114,6 +115,9 @@ func logger(level string, w io.Writer) *slog.Logger {
 // with opens the app for a verb and closes it after.
 func (e *env) with(f func(*app.App) error) (err error) {
 	a, err := app.Open(e.ctx, e.config, time.Now, e.log)
+	if errors.Is(err, secret.ErrUnseal) {
+		return fmt.Errorf("%w: give the --secret that this database was made with, or name it with --accept-secret too", err)
+	}
 	if err != nil {
 		return err
 	}

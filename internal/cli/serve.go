@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 
 	"github.com/graphwarden/graphwarden/internal/app"
 )
@@ -17,9 +18,21 @@ func (serveCmd) Run(e *env) error {
 		if err != nil {
 			return fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", e.config.Listen, err)
 		}
-		banner(e.out, a, l.Addr().String())
-		return a.Run(e.ctx, l)
+		return a.Run(e.ctx, &announced{Listener: l, say: func() { banner(e.out, a, l.Addr().String()) }})
 	})
+}
+
+// announced calls say once it is listened to: what can still go wrong at the start, such as another
+// server on the same file, goes wrong before.
+type announced struct {
+	net.Listener
+	once sync.Once
+	say  func()
+}
+
+func (l *announced) Accept() (net.Conn, error) {
+	l.once.Do(l.say)
+	return l.Listener.Accept()
 }
 
 // banner says where things are and what to do next.

@@ -36,7 +36,7 @@ func (c userAddCmd) Run(e *env) error {
 	return e.with(func(a *app.App) error {
 		u, err := a.Accounts.Add(e.ctx, account.Registration{Email: c.Email, Username: c.Username, Name: c.Name, Password: password}, c.Role)
 		if err != nil {
-			return spelledOut(err)
+			return err
 		}
 		_, err = fmt.Fprintf(e.out, "Created %s with the roles %s.\n", u.Email, u.RoleList)
 		return err
@@ -116,7 +116,7 @@ func (n userName) do(e *env, f func(*app.App, *account.User) error) error {
 	return e.with(func(a *app.App) error {
 		u, err := a.Accounts.Find(e.ctx, n.User)
 		if err != nil {
-			return spelledOut(err)
+			return err
 		}
 		return f(a, u)
 	})
@@ -152,6 +152,14 @@ type userRoleCmd struct {
 	Remove []token.Role `help:"A role to take; may be repeated."`
 }
 
+// Validate is called by the parser.
+func (c userRoleCmd) Validate() error {
+	if len(c.Add)+len(c.Remove) == 0 {
+		return errors.New("give --add or --remove")
+	}
+	return nil
+}
+
 func (c userRoleCmd) Run(e *env) error {
 	if err := e.knowRoles(c.Add); err != nil {
 		return err
@@ -179,15 +187,20 @@ func (e *env) knowRoles(roles []token.Role) error {
 	return nil
 }
 
-// spelledOut puts all problems of an input into the text of the error; in the API they are extensions.
+// spelledOut has an error say what its fault says to a caller, all problems of an input included, and
+// not what the database said below. Where nobody can mend it without the cause, the cause stays.
 func spelledOut(err error) error {
 	f := fault.As(err)
-	if f == nil || len(f.Fields) < 2 {
+	if f == nil || f.Code == fault.Internal || f.Code == fault.Unavailable {
 		return err
 	}
-	var texts []string
-	for _, field := range f.Fields {
-		texts = append(texts, strings.TrimPrefix(field.Path, "input.")+": "+field.Message)
+	text := f.Message
+	if len(f.Fields) > 1 {
+		var texts []string
+		for _, field := range f.Fields {
+			texts = append(texts, strings.TrimPrefix(field.Path, "input.")+": "+field.Message)
+		}
+		text = strings.Join(texts, "; ")
 	}
-	return errors.New(strings.Join(texts, "; "))
+	return errors.New(strings.Replace(err.Error(), f.Error(), text, 1))
 }

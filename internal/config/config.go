@@ -21,7 +21,7 @@ type Storage struct {
 	DatabasePooler bool     `help:"The database is behind a transaction pooler: no prepared statements, no settings of the connection."`
 	DatabaseConns  int      `default:"16" help:"The most connections to the database."`
 	Secret         string   `placeholder:"TEXT" help:"The one secret that all keys are derived from, at least 32 bytes, the same on every replica (try: openssl rand -base64 33). With SQLite it is made once, in a file beside the database."`
-	AcceptSecret   []string `placeholder:"TEXT" help:"A secret that is accepted besides. To change the secret, first accept the new one everywhere, then make it --secret and accept the old one."`
+	AcceptSecret   []string `sep:"\n" placeholder:"TEXT" help:"A secret that is accepted besides; may be repeated, in the variable one a line. To change the secret, first accept the new one everywhere, then make it --secret and accept the old one."`
 }
 
 // Tokens says how tokens are made and how long things live.
@@ -38,7 +38,7 @@ type Tokens struct {
 	BcryptCost     int           `default:"12" help:"Cost of password hashes, 4 to 16; below 12 for tests only."`
 	PasswordMin    int           `default:"8" help:"The fewest characters of a new password."`
 	PasswordPepper string        `placeholder:"ID:TEXT" help:"A key for password hashes that the database does not hold, after an id of its own. Lost, it takes all passwords along."`
-	OldPepper      []string      `placeholder:"ID:TEXT" help:"A pepper used before; its hashes are renewed at login."`
+	OldPepper      []string      `sep:"\n" placeholder:"ID:TEXT" help:"A pepper used before, whose hashes are renewed at login; may be repeated, in the variable one a line."`
 }
 
 // Server says how the server listens and what it allows.
@@ -49,6 +49,7 @@ type Server struct {
 	TrustedDocuments string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as graphql-codegen's client preset writes it."`
 	AllowedOrigins   []string      `placeholder:"ORIGIN" help:"Web origins besides the public URL's own whose pages may call the server and use cookies, such as https://app.example.com."`
 	Introspection    string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
+	Explorer         bool          `help:"Serve GraphiQL at / in production too; everywhere else it always is."`
 	MaxBody          int64         `default:"1048576" help:"The greatest size of a request's body, in bytes."`
 	OperationTimeout time.Duration `default:"10s" help:"The most time that a query or mutation may take."`
 	DrainTimeout     time.Duration `default:"10s" help:"How long requests under way may still take once the server is told to stop."`
@@ -106,7 +107,7 @@ func (s *Storage) problems() []string {
 	for _, one := range s.AcceptSecret {
 		p.need(len(one) >= secret.MinLength, "--accept-secret must have at least %d bytes", secret.MinLength)
 	}
-	p.need(s.Secret != "" || strings.HasPrefix(s.Database, "sqlite:"),
+	p.need(s.Secret != "" || !strings.HasPrefix(s.Database, "postgres"),
 		"--secret is needed with Postgres, the same on every replica: make one with `openssl rand -base64 33`")
 	return p
 }

@@ -45,7 +45,7 @@ func (*Extension) Validate(graphql.ExecutableSchema) error { return nil }
 // one of its fields is, so that it has no half-effects; a query if all of them are.
 func (g *Extension) InterceptOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	op := graphql.GetOperationContext(ctx)
-	root := map[ast.Operation]string{ast.Query: "Query", ast.Mutation: "Mutation", ast.Subscription: "Subscription"}[op.Operation.Operation]
+	root := g.policy.roots[op.Operation.Operation]
 	s := stateAt(ctx, nil)
 	fields := graphql.CollectFields(op, op.Operation.SelectionSet, []string{root})
 	var refused gqlerror.List
@@ -115,7 +115,7 @@ func (g *Extension) judge(typeName, fieldName string, s state, object any) *faul
 func (g *Extension) apply(r *rule, s state, object any) *fault.Error {
 	refusal := r.judge(s, object, g.now())
 	if refusal != nil && refusal.Reason == fault.NotOwner && object != nil {
-		if _, ok := asOwned(object); !ok {
+		if _, ok := as[Owned](object); !ok {
 			g.log.Error("@auth(owner: true) on a Go type without OwnerID; refused", "type", reflect.TypeOf(object).String())
 		}
 	}
@@ -128,22 +128,22 @@ func (g *Extension) judgeYield(e *entry, s state, value any) *fault.Error {
 	if g.allOpen(e.yields, s) {
 		return nil
 	}
-	if signed, ok := value.(signer); ok {
+	v := reflect.ValueOf(value)
+	switch v.Kind() {
+	case reflect.Chan:
+		return g.judgeStream(e.yields, s)
+	case reflect.Slice:
+		for i := range v.Len() {
+			if refusal := g.judgeYield(e, s, v.Index(i).Interface()); refusal != nil {
+				return refusal
+			}
+		}
+		return nil
+	}
+	if signed, ok := as[signer](value); ok {
 		s = state{principal: signed.Principal()}
 	}
-	v := reflect.ValueOf(value)
-	if v.Kind() == reflect.Chan {
-		return nil // a subscription: its events are judged field by field
-	}
-	if v.Kind() != reflect.Slice {
-		return g.judgeObject(e.yields, s, v)
-	}
-	for i := range v.Len() {
-		if refusal := g.judgeYield(e, s, v.Index(i).Interface()); refusal != nil {
-			return refusal
-		}
-	}
-	return nil
+	return g.judgeObject(e.yields, s, v)
 }
 
 // allOpen reports whether every one of the types has a field that s may read whatever the object.
@@ -153,6 +153,23 @@ func (g *Extension) allOpen(types []string, s state) bool {
 			return r.public || s.principal != nil && !r.restricted() && r.maxAge == 0
 		})
 	})
+}
+
+// judgeStream refuses a subscription to events of which the caller may read nothing, whoever owns
+// them; the events themselves are judged field by field.
+func (g *Extension) judgeStream(types []string, s state) (refusal *fault.Error) {
+	for _, name := range types {
+		for _, r := range g.policy.types[name].rules {
+			own := *r
+			if r.owner {
+				own.owner, own.roles = false, nil
+			}
+			if refusal = own.judge(s, nil, g.now()); refusal == nil {
+				return nil
+			}
+		}
+	}
+	return refusal
 }
 
 func (g *Extension) judgeObject(types []string, s state, v reflect.Value) *fault.Error {

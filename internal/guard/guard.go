@@ -129,7 +129,7 @@ type signer interface{ Principal() *Principal }
 // the bearer of the request. A payload's siblings are not below it and stay with the bearer.
 func stateAt(ctx context.Context, fc *graphql.FieldContext) state {
 	for ; fc != nil; fc = fc.Parent {
-		if s, ok := fc.Result.(signer); ok {
+		if s, ok := as[signer](fc.Result); ok {
 			return state{principal: s.Principal()}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -39,6 +40,8 @@ type object struct {
 // Policy is the effective rule of every field of every object type of a schema.
 type Policy struct {
 	types map[string]*object
+	// roots names the type that each kind of operation begins at; a schema may call them anything.
+	roots map[ast.Operation]string
 	// introspection is the rule of __schema and __type; nil keeps them shut.
 	introspection *rule
 }
@@ -48,7 +51,13 @@ type Policy struct {
 // interface's mark that an implementation does not repeat at least as strictly. introspection is
 // public, authenticated, off, or the name of a role.
 func NewPolicy(schema *ast.Schema, introspection string) (*Policy, error) {
-	c := compiler{schema: schema, policy: &Policy{types: make(map[string]*object)}}
+	c := compiler{schema: schema, policy: &Policy{types: make(map[string]*object), roots: make(map[ast.Operation]string)}}
+	for op, root := range map[ast.Operation]*ast.Definition{
+		ast.Query: schema.Query, ast.Mutation: schema.Mutation, ast.Subscription: schema.Subscription} {
+		if root != nil {
+			c.policy.roots[op] = root.Name
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(schema.Types)) {
 		c.compile(schema.Types[name])
 	}
@@ -91,6 +100,11 @@ func (c *compiler) compile(def *ast.Definition) {
 	onType, marked := c.mark(def.Name, def.Directives)
 	if marked && (def.Kind != ast.Object || c.isRoot(def)) {
 		c.refuse(def.Name, "a mark here would guard nothing; mark the fields")
+	}
+	if def.Kind == ast.Interface {
+		for _, field := range def.Fields {
+			c.mark(def.Name+"."+field.Name, field.Directives) // for its faults; checkInterfaces reads it again
+		}
 	}
 	if def.Kind != ast.Object || strings.HasPrefix(def.Name, "__") {
 		return
@@ -154,7 +168,11 @@ func (c *compiler) mark(where string, directives ast.DirectiveList) (rule, bool)
 		}
 		switch arg.Name {
 		case "roles":
-			for _, child := range arg.Value.Children {
+			list := arg.Value.Children
+			if arg.Value.Kind != ast.ListValue {
+				list = ast.ChildValueList{{Value: arg.Value}} // one value stands for a list of it
+			}
+			for _, child := range list {
 				r.roles = append(r.roles, token.Role(child.Value.Raw))
 			}
 			if len(r.roles) == 0 {
@@ -165,8 +183,8 @@ func (c *compiler) mark(where string, directives ast.DirectiveList) (rule, bool)
 			r.owner, _ = value.(bool)
 		case "maxAge":
 			seconds, _ := value.(int64)
-			if seconds <= 0 {
-				c.refuse(where, "@auth(maxAge:) must be a positive number of seconds")
+			if seconds <= 0 || seconds > math.MaxInt32 {
+				c.refuse(where, "@auth(maxAge:) must be a positive number of seconds, and an Int")
 			}
 			r.maxAge = time.Duration(seconds) * time.Second
 		}
@@ -192,7 +210,7 @@ func (c *compiler) checkInterfaces(def *ast.Definition) {
 	for _, name := range def.Interfaces {
 		for _, field := range c.schema.Types[name].Fields {
 			where := name + "." + field.Name
-			wanted, marked := (&compiler{schema: c.schema}).mark(where, field.Directives) // its own faults were noted at the interface
+			wanted, marked := (&compiler{schema: c.schema}).mark(where, field.Directives)
 			e := c.policy.types[def.Name].fields[field.Name]
 			if marked && e != nil && !e.atLeastAsStrict(&wanted) {
 				c.refuse(def.Name+"."+field.Name, fmt.Sprintf("is weaker than %s, which has %s", where, &wanted))

@@ -62,30 +62,35 @@ func (r *rule) forbidden() *fault.Error {
 type Owned interface{ OwnerID() account.ID }
 
 func owns(p *Principal, object any) bool {
-	owned, ok := object.(Owned)
-	if !ok || isNil(reflect.ValueOf(object)) {
-		owned, ok = asOwned(object)
-	}
+	owned, ok := as[Owned](object)
 	return ok && owned.OwnerID() == p.UserID && p.UserID != ""
 }
 
-// asOwned looks through the pointers that gqlgen puts around the elements of a list, and finds the
-// method of a pointer for a value that is held without one.
-func asOwned(object any) (Owned, bool) {
+// as finds the methods of an object: through the pointers that gqlgen puts around the elements of a
+// list, and those of its pointer for a value that is held without one. A nil has none.
+func as[T any](object any) (found T, ok bool) {
 	v := reflect.ValueOf(object)
 	for v.IsValid() && !isNil(v) {
-		if owned, ok := v.Interface().(Owned); ok {
-			return owned, true
+		if found, ok = v.Interface().(T); ok {
+			return found, true
 		}
-		if v.Kind() != reflect.Pointer && v.Kind() != reflect.Interface {
+		switch v.Kind() {
+		case reflect.Interface:
+			v = v.Elem()
+		case reflect.Pointer:
+			if v = v.Elem(); v.Kind() != reflect.Pointer && v.Kind() != reflect.Interface {
+				return found, false // the pointer had all of its methods
+			}
+		case reflect.Struct:
 			pointer := reflect.New(v.Type())
 			pointer.Elem().Set(v)
-			owned, ok := pointer.Interface().(Owned)
-			return owned, ok
+			found, ok = pointer.Interface().(T)
+			return found, ok
+		default:
+			return found, false
 		}
-		v = v.Elem()
 	}
-	return nil, false
+	return found, false
 }
 
 func isNil(v reflect.Value) bool {

@@ -36,6 +36,9 @@ func (m *Matrix) marks(object, field string) marks {
 func arguments(auth *ast.Directive) marks {
 	var read marks
 	if roles := auth.Arguments.ForName("roles"); roles != nil {
+		if roles.Value.Kind == ast.EnumValue {
+			read.roles = []token.Role{token.Role(roles.Value.Raw)}
+		}
 		for _, child := range roles.Value.Children {
 			read.roles = append(read.roles, token.Role(child.Value.Raw))
 		}
@@ -60,7 +63,7 @@ type subject struct {
 
 // outcome is what must come of a route: the refusal of the step at, or all is answered.
 type outcome struct {
-	route   route
+	names   []string // of the steps, as the answer has them
 	refused bool
 	at      int
 	// early means that it is decided before anything runs, and so by the status.
@@ -91,22 +94,28 @@ func (k marks) refusal(s subject, owns bool) (code, reason string) {
 
 // expect follows r as s and says where that must end.
 func (m *Matrix) expect(r route, s subject) outcome {
+	o := outcome{names: make([]string, len(r.steps))}
+	for i := range r.steps {
+		o.names[i] = m.alias(r, i)
+	}
 	for i, step := range r.steps {
 		if code, reason := m.refusal(step.object, step.field, s); code != "" {
-			return outcome{route: r, refused: true, at: i, early: i == 0, code: code, reasons: []string{reason}}
+			o.refused, o.at, o.early, o.code, o.reasons = true, i, i == 0 && m.operation(r) != "subscription", code, []string{reason}
+			return o
 		}
 		if step.to == "" {
 			continue
 		}
 		if value := m.signInOf(r, i); value != nil {
 			p := value.(signer).Principal()
-			s = subject{user: p.UserID, roles: p.Roles, age: time.Since(p.AuthTime)}
+			s = subject{user: p.UserID, roles: p.Roles, age: m.now().Sub(p.AuthTime)}
 		}
 		if code, reasons := m.nothingToRead(step.to, s); code != "" {
-			return outcome{route: r, refused: true, at: i, code: code, reasons: reasons}
+			o.refused, o.at, o.code, o.reasons = true, i, code, reasons
+			return o
 		}
 	}
-	return outcome{route: r}
+	return o
 }
 
 func (m *Matrix) refusal(object, field string, s subject) (code, reason string) {

@@ -9,6 +9,7 @@ package matrix
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,8 @@ import (
 type Server struct {
 	// URL takes GraphQL over HTTP, and subscriptions as server-sent events where the schema has them.
 	URL string
+	// Now is the clock of the guard.
+	Now func() time.Time
 	// Issue signs claims as the server would, valid from now.
 	Issue func(token.Claims) string
 	// Refused holds a token for each reason to refuse one: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED
@@ -43,6 +46,7 @@ type Matrix struct {
 	types   goTypes
 	owner   token.UserID
 	signIns []any
+	now     func() time.Time
 }
 
 // New reads the schema. resolvers is what the executable schema is made with; the methods of its
@@ -72,7 +76,7 @@ func (m *Matrix) Run(t *testing.T, s Server) {
 		t.Run(r.String(), func(t *testing.T) {
 			for _, c := range callers {
 				want := m.expect(r, c.subject)
-				if problem := want.compare(ask(t, s.URL, r, m.query(r), c.token)); problem != "" {
+				if problem := want.compare(ask(t, s.URL, m.query(r), c.token)); problem != "" {
 					t.Errorf("%s: %s\n%s", c.name, problem, m.query(r))
 				}
 			}
@@ -88,7 +92,7 @@ func (m *Matrix) prepare(t *testing.T, s Server) {
 			t.Fatalf("Server.Refused lacks a token for %s", reason)
 		}
 	}
-	m.signIns, m.owner = s.SignIns, "the owner of everything"
+	m.signIns, m.now, m.owner = s.SignIns, s.Now, "the owner of everything"
 	for i, value := range s.SignIns {
 		if _, ok := value.(signer); !ok {
 			t.Fatalf("Server.SignIns holds a %T, which has no method Principal", value)
@@ -118,7 +122,7 @@ func (m *Matrix) missing() []string {
 		case m.types.signsIn(name) && m.signIn(name, 0) == nil:
 			problems = append(problems, fmt.Sprintf("%s signs somebody in: Server.SignIns needs a value of the Go type %s", name, goType))
 		case m.types.isOwned(name):
-			if id := m.fill(goType, nil).Addr().Interface().(owned).OwnerID(); id != m.owner && !m.types.signsIn(name) {
+			if id := m.fill(goType, reflect.Value{}).Addr().Interface().(owned).OwnerID(); id != m.owner && !m.types.signsIn(name) {
 				problems = append(problems, fmt.Sprintf("OwnerID of a %s is %q though every id of a user in it is %q", goType, id, m.owner))
 			}
 		}
@@ -165,7 +169,7 @@ func (m *Matrix) callers(s Server) []caller {
 	const stranger = "somebody else"
 	good := func(name string, user token.UserID, age time.Duration, roles ...token.Role) {
 		c := token.Claims{UserID: user, SessionID: token.SessionID(fmt.Sprintf("matrix %d", len(list))), Generation: 1, Version: 1,
-			Roles: roles, AuthTime: time.Now().Add(-age), Methods: []string{"pwd"}}
+			Roles: roles, AuthTime: s.Now().Add(-age), Methods: []string{"pwd"}}
 		list = append(list, caller{name: name, token: s.Issue(c), subject: subject{user: user, roles: roles, age: age}})
 	}
 	old := m.oldestProof() + time.Hour

@@ -1,9 +1,12 @@
 package matrix
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,7 +44,9 @@ func findTypes(schema *ast.Schema, resolvers any, candidates []any) goTypes {
 	g := goTypes{resolvers: reflect.TypeOf(resolvers), of: make(map[string]reflect.Type)}
 	seen := make(map[reflect.Type]bool)
 	for _, candidate := range candidates {
-		g.note(schema, reflect.TypeOf(candidate), seen)
+		t := base(reflect.TypeOf(candidate))
+		g.of[nameOf(t)] = t
+		g.note(t, seen)
 	}
 	for changed := true; changed; {
 		changed = false
@@ -53,14 +58,15 @@ func findTypes(schema *ast.Schema, resolvers any, candidates []any) goTypes {
 					continue
 				}
 				found = base(found)
-				g.note(schema, found, seen)
+				g.note(found, seen)
 				if to.Kind == ast.Object && g.of[to.Name] == nil && found.Kind() == reflect.Struct {
 					g.of[to.Name], changed = found, true
 				}
 			}
 		}
 	}
-	for t := range seen { // what is only behind interfaces goes by its name
+	found := slices.SortedFunc(maps.Keys(seen), func(a, b reflect.Type) int { return cmp.Compare(a.String(), b.String()) })
+	for _, t := range found { // what is only behind interfaces goes by its name
 		if name := nameOf(t); schema.Types[name] != nil && schema.Types[name].Kind == ast.Object && g.of[name] == nil {
 			g.of[name] = t
 		}
@@ -69,14 +75,14 @@ func findTypes(schema *ast.Schema, resolvers any, candidates []any) goTypes {
 }
 
 // note collects the structs that can be reached from t.
-func (g goTypes) note(schema *ast.Schema, t reflect.Type, seen map[reflect.Type]bool) {
+func (g goTypes) note(t reflect.Type, seen map[reflect.Type]bool) {
 	if t = base(t); t.Kind() != reflect.Struct || seen[t] {
 		return
 	}
 	seen[t] = true
 	for _, member := range reflect.VisibleFields(t) {
 		if member.IsExported() {
-			g.note(schema, member.Type, seen)
+			g.note(member.Type, seen)
 		}
 	}
 }
@@ -168,34 +174,106 @@ func (*Matrix) ExtensionName() string { return "Matrix" }
 // Validate implements graphql.HandlerExtension.
 func (*Matrix) Validate(graphql.ExecutableSchema) error { return nil }
 
-// InterceptField answers in place of resolvers, and gives objects below them to their owner.
+// InterceptField answers in place of resolvers, and gives the objects below them to their owner.
 func (m *Matrix) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	fc := graphql.GetFieldContext(ctx)
 	if strings.HasPrefix(fc.Object, "__") || strings.HasPrefix(fc.Field.Name, "__") {
 		return next(ctx)
 	}
-	given, err := m.givenType(ctx, fc, next)
-	if given == nil || err != nil {
+	var t reflect.Type // stays nil for a member that is an interface
+	if fc.IsResolver {
+		t = m.types.resolverType(fc.Object, fc.Field.Name)
+	} else {
+		value, err := next(ctx)
+		if err != nil || m.schema.Types[fc.Field.Definition.Type.Name()].IsLeafType() {
+			return value, err
+		}
+		t = reflect.TypeOf(value)
+	}
+	wanted, err := m.wanted(fc)
+	if err != nil {
 		return nil, err
 	}
-	if given.Kind() != reflect.Invalid && m.schema.Types[fc.Field.Definition.Type.Name()].IsLeafType() && !fc.IsResolver {
-		return next(ctx)
+	if t == nil || wanted.IsValid() && t.Kind() != reflect.Slice && t.Kind() != reflect.Chan {
+		return wanted.Interface(), nil
 	}
-	var wanted []reflect.Value
-	object := fc.Field.Definition.Type.Name()
+	return m.fill(t, wanted).Interface(), nil
+}
+
+// wanted is the value that the query asks for: one that signs in, by the field's alias, or one of the
+// type in its first fragment. It is invalid where any will do.
+func (m *Matrix) wanted(fc *graphql.FieldContext) (reflect.Value, error) {
+	object, isFragment := fc.Field.Definition.Type.Name(), false
 	if len(fc.Field.Selections) > 0 {
 		if fragment, ok := fc.Field.Selections[0].(*ast.InlineFragment); ok {
-			object = fragment.TypeCondition
-			concrete := m.fill(m.types.of[object], nil)
-			wanted = append(wanted, concrete.Addr(), concrete)
+			object, isFragment = fragment.TypeCondition, true
 		}
 	}
 	if n, ok := strings.CutPrefix(fc.Field.Alias, signInAlias); ok {
 		i, err := strconv.Atoi(n)
-		if err != nil {
-			return nil, fmt.Errorf("alias %s: %w", fc.Field.Alias, err)
-		}
-		wanted = []reflect.Value{reflect.ValueOf(m.signIn(object, i))}
+		return reflect.ValueOf(m.signIn(object, i)), err
 	}
-	return m.fill(given, wanted).Interface(), nil
+	if m.types.signsIn(object) {
+		return reflect.Value{}, fmt.Errorf("%s signs in, which the matrix did not foresee", object)
+	}
+	if isFragment {
+		return m.fill(m.types.of[object], reflect.Value{}).Addr(), nil
+	}
+	return reflect.Value{}, nil
+}
+
+// fill makes a value of a type without nil and without zero, as far as it goes, in which every id of a
+// user is the owner's. An interface, and what is of the type of wanted, becomes wanted.
+func (m *Matrix) fill(t reflect.Type, wanted reflect.Value) reflect.Value {
+	v := reflect.New(t).Elem()
+	m.set(v, wanted, nil)
+	return v
+}
+
+func (m *Matrix) set(v, wanted reflect.Value, within []reflect.Type) {
+	if wanted.IsValid() && wanted.Type().AssignableTo(v.Type()) {
+		v.Set(wanted)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if slices.Contains(within, v.Type().Elem()) {
+			return // a type that holds itself
+		}
+		v.Set(reflect.New(v.Type().Elem()))
+		m.set(v.Elem(), wanted, within)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		m.set(v.Index(0), wanted, within)
+	case reflect.Chan:
+		stream := reflect.MakeChan(reflect.ChanOf(reflect.BothDir, v.Type().Elem()), 1)
+		event := reflect.New(v.Type().Elem()).Elem()
+		m.set(event, wanted, within)
+		stream.Send(event)
+		stream.Close()
+		v.Set(stream)
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			v.Set(reflect.ValueOf(time.Unix(1, 0)))
+		}
+		for i := range v.NumField() {
+			if v.Field(i).CanSet() {
+				m.set(v.Field(i), reflect.Value{}, append(slices.Clone(within), v.Type()))
+			}
+		}
+	case reflect.String:
+		if v.SetString("text"); v.Type() == userIDType {
+			v.SetString(string(m.owner))
+		}
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		v.SetInt(1)
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		v.SetUint(1)
+	case reflect.Float32, reflect.Float64:
+		v.SetFloat(1)
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+	}
 }

@@ -92,6 +92,16 @@ func of(kind string) any {
 		return cat()
 	case "Cat value":
 		return *cat()
+	case "Dog":
+		return &model.Dog{Name: "Rex", Tag: 12}
+	case "Dog value":
+		return model.Dog{Name: "Rex", Tag: 12}
+	case "Bird":
+		return &model.Flyer{Name: "Tweety"}
+	case "Bird value":
+		return model.Flyer{Name: "Tweety"}
+	case "unheard of":
+		return unheard{}
 	case "Vault":
 		return vault()
 	case "Vault value":
@@ -100,13 +110,19 @@ func of(kind string) any {
 		return poster()
 	case "Diary":
 		return diary(Alice)
-	case "Diary of bob":
-		return diary("bob")
+	case "Diary value":
+		return *diary(Alice)
 	case "nil Vault":
 		return (*model.Vault)(nil)
 	}
 	return nil
 }
+
+// unheard is Named in Go, but nothing in the schema.
+type unheard struct{}
+
+// IsNamed makes it Named.
+func (unheard) IsNamed() {}
 
 type visit struct{}
 

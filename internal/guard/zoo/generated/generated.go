@@ -39,6 +39,10 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	Bird struct {
+		Name func(childComplexity int) int
+	}
+
 	Cage struct {
 		Anybody     func(childComplexity int) int
 		Either      func(childComplexity int) int
@@ -61,6 +65,11 @@ type ComplexityRoot struct {
 		Entries func(childComplexity int) int
 		Name    func(childComplexity int) int
 		Secret  func(childComplexity int) int
+	}
+
+	Dog struct {
+		Name func(childComplexity int) int
+		Tag  func(childComplexity int) int
 	}
 
 	Entry struct {
@@ -227,6 +236,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	_ = ec
 	switch typeName + "." + field {
 
+	case "Bird.name":
+		if e.ComplexityRoot.Bird.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Bird.Name(childComplexity), true
+
 	case "Cage.anybody":
 		if e.ComplexityRoot.Cage.Anybody == nil {
 			break
@@ -319,6 +335,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Diary.Secret(childComplexity), true
+
+	case "Dog.name":
+		if e.ComplexityRoot.Dog.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Dog.Name(childComplexity), true
+	case "Dog.tag":
+		if e.ComplexityRoot.Dog.Tag == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Dog.Tag(childComplexity), true
 
 	case "Entry.cover":
 		if e.ComplexityRoot.Entry.Cover == nil {
@@ -860,7 +889,7 @@ interface Secretive {
   secret: String! @auth(roles: [ADMIN, KEEPER])
 }
 
-union Exhibit = Cat | Vault | Poster | Diary
+union Exhibit = Cat | Dog | Vault | Poster | Diary
 
 # Unmarked: for signed-in callers only.
 type Cat implements Named {
@@ -868,6 +897,17 @@ type Cat implements Named {
   lives: Int!
   friend: Named
   kittens: [Cat!]!
+}
+
+# Unmarked but for one field, so that nothing but the rule of the field keeps its name.
+type Dog implements Named {
+  name: String!
+  tag: Int! @public
+}
+
+# Its Go type has another name, and says so by GraphQLType.
+type Bird implements Named @auth(roles: [KEEPER]) {
+  name: String!
 }
 
 type Vault implements Named & Secretive @auth(roles: [ADMIN]) {
@@ -983,7 +1023,7 @@ type Visit {
   keeper: Poster! @auth(roles: [KEEPER])
   recent: Poster @auth(maxAge: 300)
   lobby: Lobby @public
-  tickets: [Ticket!] @public
+  tickets: [Ticket] @public
   noTicket: Ticket @public
   pass: Pass @public
 }
@@ -1443,6 +1483,29 @@ func (ec *executionContext) field___Type_fields_args(ctx context.Context, rawArg
 
 // region    **************************** field.gotpl *****************************
 
+func (ec *executionContext) _Bird_name(ctx context.Context, field graphql.CollectedField, obj *model.Flyer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Bird_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Bird_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Bird", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
 func (ec *executionContext) _Cage_inherited(ctx context.Context, field graphql.CollectedField, obj *model.Cage) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1813,6 +1876,52 @@ func (ec *executionContext) fieldContext_Diary_entries(_ context.Context, field 
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _Dog_name(ctx context.Context, field graphql.CollectedField, obj *model.Dog) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Dog_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Dog_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Dog", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Dog_tag(ctx context.Context, field graphql.CollectedField, obj *model.Dog) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Dog_tag(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Tag, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Dog_tag(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Dog", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _Entry_text(ctx context.Context, field graphql.CollectedField, obj *model.Entry) (ret graphql.Marshaler) {
@@ -3480,7 +3589,7 @@ func (ec *executionContext) _Visit_tickets(ctx context.Context, field graphql.Co
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.Ticket) graphql.Marshaler {
-			return ec.marshalOTicket2ᚕᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋzooᚋmodelᚐTicketᚄ(ctx, selections, v)
+			return ec.marshalOTicket2ᚕᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋzooᚋmodelᚐTicket(ctx, selections, v)
 		},
 		true,
 		false,
@@ -4805,6 +4914,13 @@ func (ec *executionContext) _Exhibit(ctx context.Context, sel ast.SelectionSet, 
 			return graphql.Null
 		}
 		return ec._Poster(ctx, sel, obj)
+	case model.Dog:
+		return ec._Dog(ctx, sel, &obj)
+	case *model.Dog:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Dog(ctx, sel, obj)
 	case model.Cat:
 		return ec._Cat(ctx, sel, &obj)
 	case *model.Cat:
@@ -4846,6 +4962,13 @@ func (ec *executionContext) _Named(ctx context.Context, sel ast.SelectionSet, ob
 			return graphql.Null
 		}
 		return ec._Poster(ctx, sel, obj)
+	case model.Dog:
+		return ec._Dog(ctx, sel, &obj)
+	case *model.Dog:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Dog(ctx, sel, obj)
 	case model.Cat:
 		return ec._Cat(ctx, sel, &obj)
 	case *model.Cat:
@@ -4853,6 +4976,13 @@ func (ec *executionContext) _Named(ctx context.Context, sel ast.SelectionSet, ob
 			return graphql.Null
 		}
 		return ec._Cat(ctx, sel, obj)
+	case model.Flyer:
+		return ec._Bird(ctx, sel, &obj)
+	case *model.Flyer:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Bird(ctx, sel, obj)
 	default:
 		if typedObj, ok := obj.(graphql.Marshaler); ok {
 			return typedObj
@@ -4919,6 +5049,44 @@ func (ec *executionContext) _Secretive(ctx context.Context, sel ast.SelectionSet
 // endregion ************************** interface.gotpl ***************************
 
 // region    **************************** object.gotpl ****************************
+
+var birdImplementors = []string{"Bird", "Named"}
+
+func (ec *executionContext) _Bird(ctx context.Context, sel ast.SelectionSet, obj *model.Flyer) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, birdImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Bird")
+		case "name":
+			out.Values[i] = ec._Bird_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
 
 var cageImplementors = []string{"Cage"}
 
@@ -5070,6 +5238,49 @@ func (ec *executionContext) _Diary(ctx context.Context, sel ast.SelectionSet, ob
 			}
 		case "entries":
 			out.Values[i] = ec._Diary_entries(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var dogImplementors = []string{"Dog", "Exhibit", "Named"}
+
+func (ec *executionContext) _Dog(ctx context.Context, sel ast.SelectionSet, obj *model.Dog) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, dogImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Dog")
+		case "name":
+			out.Values[i] = ec._Dog_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "tag":
+			out.Values[i] = ec._Dog_tag(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -7373,21 +7584,15 @@ func (ec *executionContext) marshalOString2ᚖstring(ctx context.Context, sel as
 	return res
 }
 
-func (ec *executionContext) marshalOTicket2ᚕᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋzooᚋmodelᚐTicketᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Ticket) graphql.Marshaler {
+func (ec *executionContext) marshalOTicket2ᚕᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋzooᚋmodelᚐTicket(ctx context.Context, sel ast.SelectionSet, v []*model.Ticket) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNTicket2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋzooᚋmodelᚐTicket(ctx, sel, v[i])
+		return ec.marshalOTicket2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋzooᚋmodelᚐTicket(ctx, sel, v[i])
 	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
 
 	return ret
 }

@@ -38,6 +38,15 @@ type Entry struct {
 // OwnerID makes an Entry somebody's.
 func (e Entry) OwnerID() token.UserID { return e.Owner }
 
+// Flyer is what the schema calls a Bird.
+type Flyer struct{ Name string }
+
+// GraphQLType says what the schema calls a Flyer.
+func (Flyer) GraphQLType() string { return "Bird" }
+
+// IsNamed makes a Flyer Named.
+func (Flyer) IsNamed() {}
+
 // Stray has no owner, though the schema asks for one.
 type Stray struct{ Name string }
 

@@ -36,6 +36,15 @@ func (Cat) IsExhibit() {}
 
 func (Cat) IsNamed() {}
 
+type Dog struct {
+	Name string `json:"name"`
+	Tag  int32  `json:"tag"`
+}
+
+func (Dog) IsExhibit() {}
+
+func (Dog) IsNamed() {}
+
 type Lobby struct {
 	Before *Person `json:"before"`
 	Ticket *Ticket `json:"ticket"`

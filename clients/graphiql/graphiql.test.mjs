@@ -1,0 +1,195 @@
+// The page at /, in a real browser.
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { password, start } from '../shared/server.mjs';
+import { launch, skip } from './browser.mjs';
+import { execute, fill, open, request, response, setEditor, signUp, stored } from './page.mjs';
+
+const screenshots = fileURLToPath(new URL('../screenshots/', import.meta.url));
+
+describe('the page at /', { skip }, () => {
+  let browser;
+  before(async () => {
+    mkdirSync(screenshots, { recursive: true });
+    browser = await launch();
+  });
+  after(() => browser?.close());
+
+  describe('on a server as it comes', () => {
+    let server;
+    before(async () => { server = await start(); });
+    after(() => server?.stop());
+
+    it('asks nobody else for anything, and nothing is refused or complained about', async () => {
+      const { page, requests, complaints } = await open(browser, server);
+      await page.getByText('Welcome').waitFor();
+      await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
+      await page.getByRole('link', { name: 'Mutation' }).waitFor();
+      assert.ok(requests.length > 8, `only ${requests.length} requests were seen`);
+      assert.deepEqual(requests.filter((url) => !url.startsWith(`${server.url}/`)), []);
+      assert.deepEqual(complaints, []);
+      await page.close();
+    });
+
+    it('registers an account and runs me by clicking', async () => {
+      const { page, complaints } = await open(browser, server);
+      const email = await signUp(page);
+      await execute(page);
+      const { data } = await response(page);
+      assert.equal(data.me.email, email);
+      assert.equal(data.me.sessions.nodes[0].current, true);
+      await page.screenshot({ path: `${screenshots}light.png` });
+      await page.emulateMedia({ colorScheme: 'dark' });
+      await page.screenshot({ path: `${screenshots}dark.png` });
+      assert.deepEqual(complaints, []);
+      await page.close();
+    });
+
+    it('works on a phone', async () => {
+      const { page } = await open(browser, server, { viewport: { width: 390, height: 844 } });
+      await page.screenshot({ path: `${screenshots}phone-welcome.png`, fullPage: true });
+      const email = await signUp(page);
+      await execute(page);
+      assert.equal((await response(page)).data.me.email, email);
+      await page.screenshot({ path: `${screenshots}phone.png`, fullPage: true });
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390, 'it scrolls sideways');
+      await page.close();
+    });
+
+    it('says why a stranger is refused', async () => {
+      const { page } = await open(browser, server);
+      const [sent] = await Promise.all([request(page, 'Me'), execute(page)]);
+      assert.equal(sent.headers().authorization, undefined);
+      assert.equal((await response(page)).errors[0].extensions.reason, 'TOKEN_MISSING');
+      await page.close();
+    });
+
+    it('shows the reason for which a registration or a sign-in is refused', async () => {
+      const { page } = await open(browser, server);
+      const { email } = await server.register();
+      const problem = page.getByRole('alert');
+
+      await fill(page, 'Create account', email, 'short');
+      await problem.filter({ hasText: 'password' }).waitFor();
+      await page.screenshot({ path: `${screenshots}refused.png` });
+
+      await page.getByRole('tab', { name: 'Sign in' }).click();
+      await fill(page, 'Sign in', email, 'not the password');
+      await problem.filter({ hasText: 'wrong' }).waitFor();
+      assert.equal(await page.getByText('Access token').count(), 0);
+
+      await fill(page, 'Sign in', email, password);
+      await page.getByRole('definition').filter({ hasText: email }).waitFor();
+      await page.close();
+    });
+
+    it('logs out, here and on the server', async () => {
+      const { page } = await open(browser, server);
+      await signUp(page);
+      const [sent] = await Promise.all([request(page, 'Me'), execute(page)]);
+      const token = sent.headers().authorization.replace('Bearer ', '');
+      assert.ok((await server.graphql('{ me { id } }', { token })).data.me.id);
+
+      await page.getByRole('button', { name: 'Log out', exact: true }).click();
+      await page.getByText('You are signed out.').waitFor();
+      await page.getByText('Welcome').waitFor();
+      await page.waitForFunction(async (token) => {
+        const answer = await fetch('/graphql', {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` },
+          body: '{"query": "{ me { id } }"}',
+        });
+        return (await answer.json()).errors?.[0].extensions.reason === 'TOKEN_REVOKED';
+      }, token);
+      await page.close();
+    });
+
+    it('notices that its session was ended elsewhere', async () => {
+      const { page } = await open(browser, server);
+      const email = await signUp(page);
+      const login = await server.graphql('mutation ($input: LoginInput!) { login(input: $input) { accessToken } }', { variables: { input: { email, password } } });
+      await server.graphql('mutation { logout(input: {scope: OTHERS}) { endedSessions } }', { token: login.data.login.accessToken });
+      await execute(page);
+      await page.getByText('You were signed out').waitFor();
+      await page.close();
+    });
+
+    it('takes up the tokens that a tab gets, so that its own next renewal is no reuse', async () => {
+      const { page } = await open(browser, server);
+      await signUp(page);
+      await page.getByRole('tab', { name: 'Refresh' }).click();
+      await execute(page);
+      const { data } = await response(page);
+      const [renewal] = await Promise.all([
+        page.waitForRequest((r) => r.postData()?.includes('gwr_')),
+        page.getByRole('button', { name: 'Renew now' }).click(),
+      ]);
+      assert.equal(renewal.postDataJSON().variables.input.refreshToken, data.refreshToken.refreshToken);
+      await page.getByText('so far once').waitFor();
+      await page.close();
+    });
+
+    it('stores no token and no password, whatever tabs show and history keeps', async () => {
+      const { page } = await open(browser, server);
+      await signUp(page);
+      const [sent] = await Promise.all([request(page, 'Me'), execute(page)]);
+      await setEditor(page, 'Headers', JSON.stringify({ authorization: sent.headers().authorization }));
+      await execute(page); // the history keeps headers
+      const secret = 'a secret "quoted" password';
+      await page.getByRole('tab', { name: 'Register' }).click();
+      await setEditor(page, 'Query Editor', `mutation Literal { register(input: {email: "x@example.com", password: ${JSON.stringify(secret)}}) { auth { accessToken refreshToken } } }`);
+      await execute(page);
+      assert.match(JSON.stringify(await response(page)), /eyJ.*gwr_/);
+      await page.getByRole('tab', { name: 'Refresh' }).click();
+      await execute(page);
+      await page.getByRole('button', { name: 'New tab' }).click(); // writes the tabs
+      await page.waitForFunction(() => JSON.parse(localStorage['graphiql:tabState']).activeTabIndex === 4);
+
+      const kept = await stored(page);
+      for (const name of ['Me', 'Literal', 'Refresh']) assert.ok(kept.includes(name), `${name} is not kept at all`);
+      for (const part of ['eyJ', 'gwr_', 'secret', 'quoted', password]) assert.ok(!kept.includes(part), `${part} is in ${kept}`);
+      await page.reload();
+      await page.getByText('Welcome').waitFor();
+      await page.getByRole('tab', { name: 'Literal' }).waitFor();
+      await page.close();
+    });
+  });
+
+  it('renews the token before it expires', async () => {
+    const server = await start('--access-life', '4s');
+    const { page, complaints } = await open(browser, server);
+    await signUp(page);
+    const [first] = await Promise.all([request(page, 'Me'), execute(page)]);
+    await page.getByText('so far twice').or(page.getByText('so far 2 times')).waitFor();
+    const [second] = await Promise.all([request(page, 'Me'), execute(page)]);
+    assert.ok((await response(page)).data.me.email);
+    assert.notEqual(second.headers().authorization, first.headers().authorization);
+    assert.deepEqual(complaints, []);
+    await page.close();
+    await server.stop();
+  });
+
+  it('reads the schema after the sign-in where strangers may not', async () => {
+    const server = await start('--introspection', 'authenticated');
+    const { page } = await open(browser, server);
+    await signUp(page);
+    await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
+    await page.getByRole('link', { name: 'Mutation' }).waitFor();
+    await page.close();
+    await server.stop();
+  });
+});
+
+describe('in production', () => {
+  const production = ['--production', '--secret', 'a secret for the test of the page', '--public-url', 'https://api.example.com', '--bcrypt-cost', '12'];
+
+  for (const { flags, status } of [{ flags: [], status: 404 }, { flags: ['--explorer'], status: 200 }]) {
+    it(`the page answers ${status} ${flags.length ? `with ${flags}` : 'unless it is asked for'}`, async () => {
+      const server = await start(...production, ...flags);
+      assert.equal((await fetch(`${server.url}/`)).status, status);
+      await server.stop();
+    });
+  }
+});

@@ -1,0 +1,65 @@
+// What a person does on the page at /.
+import assert from 'node:assert/strict';
+import { password } from '../shared/server.mjs';
+
+// open shows the page in a profile of its own, and collects what it requests and what the browser complains
+// about.
+export async function open(browser, server, options) {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, ...options });
+  page.setDefaultTimeout(20_000);
+  const requests = [];
+  const complaints = [];
+  page.on('request', (r) => { if (!r.url().startsWith('data:')) requests.push(r.url()); });
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('console', (message) => {
+    // Chromium logs every answer of 400 and more; what the page makes of those is looked at elsewhere.
+    if (['error', 'warning'].includes(message.type()) && !message.text().startsWith('Failed to load resource')) complaints.push(message.text());
+  });
+  page.on('requestfailed', (r) => complaints.push(`${r.url()}: ${r.failure().errorText}`));
+  await page.goto(`${server.url}/`);
+  return { page, requests, complaints };
+}
+
+// fill fills in the panel's form and sends it off.
+export async function fill(page, button, name, secret) {
+  await page.getByLabel('E-mail').fill(name);
+  await page.getByLabel('Password').fill(secret);
+  await page.locator('form').getByRole('button', { name: button }).click();
+}
+
+// signUp registers an account by clicking and returns its address.
+export async function signUp(page) {
+  const email = `user-${crypto.randomUUID()}@example.com`;
+  await fill(page, 'Create account', email, password);
+  await page.getByRole('definition').filter({ hasText: email }).waitFor();
+  return email;
+}
+
+// request waits for the next request of the operation.
+export const request = (page, operation) => page.waitForRequest((r) => r.postData()?.includes(`"operationName":"${operation}"`));
+
+// execute presses the button and waits for the answer.
+export async function execute(page) {
+  const editor = page.locator('.result-window .CodeMirror');
+  await editor.evaluate((element) => element.CodeMirror.setValue(''));
+  await page.getByRole('button', { name: /^Execute query/ }).click();
+  await page.waitForFunction(() => document.querySelector('.result-window .CodeMirror').CodeMirror.getValue() !== '');
+}
+
+// response returns the answer that the page shows.
+export async function response(page) {
+  return JSON.parse(await page.locator('.result-window .CodeMirror').evaluate((element) => element.CodeMirror.getValue()));
+}
+
+// setEditor replaces the text of the editor in the section of that label.
+export async function setEditor(page, label, text) {
+  const editor = page.getByRole('region', { name: label }).locator('.CodeMirror:visible').first();
+  await editor.evaluate((element, value) => element.CodeMirror.setValue(value), text);
+}
+
+// stored returns all that the page left in the browser.
+export async function stored(page) {
+  const kept = await page.evaluate(() => JSON.stringify({ ...localStorage }) + JSON.stringify({ ...sessionStorage }) + document.cookie + window.location);
+  assert.ok(kept.includes('graphiql:'), 'nothing was stored at all');
+  return kept + JSON.stringify(await page.context().cookies());
+}

@@ -1,0 +1,98 @@
+import { createContext, useContext, useState, type ReactNode, type SubmitEvent } from 'react';
+import type { ErrorReason } from './gql/enums';
+import { Refusal } from './refusal';
+import { whenToRetry, wordsFor } from './words';
+
+// Asks for the password and tells whether it was proved.
+export const StepUpContext = createContext<() => Promise<boolean>>(async () => false);
+
+// useAct runs something that can be refused, and remembers how it went.
+function useAct<A>(run: (argument: A) => Promise<void>) {
+  const askForPassword = useContext(StepUpContext);
+  const [state, setState] = useState<{ busy?: boolean; done?: boolean; refusal?: Refusal }>({});
+
+  async function act(argument: A) {
+    setState({ busy: true });
+    try {
+      await run(argument).catch(async (error) => {
+        if (error.reason !== 'STEP_UP_REQUIRED' || !(await askForPassword())) throw error;
+        await run(argument);
+      });
+      setState({ done: true });
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      setState({ refusal: error });
+    }
+  }
+  return { act, ...state };
+}
+
+export function Problem({ refusal }: { refusal: Refusal }) {
+  return (
+    <p className="problem" role="alert">
+      {wordsFor(refusal)}{whenToRetry(refusal)}
+      {refusal.code === 'INTERNAL_SERVER_ERROR' && <small> Request {refusal.requestId}</small>}
+    </p>
+  );
+}
+
+export function Button({ run, children, className }: { run: () => Promise<void>; children: ReactNode; className?: string }) {
+  const { act, busy, refusal } = useAct<void>(run);
+  return (
+    <>
+      <button type="button" className={className} disabled={busy} onClick={() => act()}>{children}</button>
+      {refusal && <Problem refusal={refusal} />}
+    </>
+  );
+}
+
+const RefusalContext = createContext<Refusal | undefined>(undefined);
+
+type FormProps = {
+  button: string;
+  className?: string;
+  done?: string;
+  submit: (values: Record<string, string>) => Promise<void>;
+  children: ReactNode;
+};
+
+// Form shows each problem at the field it belongs to, and whatever has no field above the button.
+export function Form({ button, className, done, submit, children }: FormProps) {
+  const form = useAct(submit);
+
+  function onSubmit(event: SubmitEvent<HTMLFormElement>) {
+    event.preventDefault();
+    void form.act(Object.fromEntries(new FormData(event.currentTarget)) as Record<string, string>);
+  }
+  return (
+    <form onSubmit={onSubmit} noValidate>
+      <RefusalContext value={form.refusal}>{children}</RefusalContext>
+      {form.refusal && !problemFields(form.refusal).length && <Problem refusal={form.refusal} />}
+      <button className={className} disabled={form.busy}>{button}</button>
+      {form.done && done && <p className="done" role="status">{done}</p>}
+    </form>
+  );
+}
+
+// A conflict comes without fields.
+const FIELD_OF: Partial<Record<ErrorReason, string>> = { EMAIL_TAKEN: 'input.email', USERNAME_TAKEN: 'input.username' };
+
+function problemFields(refusal: Refusal) {
+  const path = refusal.reason && FIELD_OF[refusal.reason];
+  return refusal.fields ?? (path ? [{ path, reason: refusal.reason, message: refusal.message }] : []);
+}
+
+type FieldProps = { name: string; label: string; hint?: string; type?: string; autoComplete?: string; defaultValue?: string };
+
+// Field is an input named like the field of the operation's input.
+export function Field({ name, label, hint, ...input }: FieldProps) {
+  const refusal = useContext(RefusalContext);
+  const problem = refusal && problemFields(refusal).find(({ path }) => path === `input.${name}`);
+  return (
+    <label>
+      <span>{label}</span>
+      <input name={name} aria-invalid={!!problem} spellCheck={false} autoCapitalize="none" {...input} />
+      {problem ? <small className="problem" role="alert">{wordsFor(problem)}</small> : hint && <small>{hint}</small>}
+    </label>
+  );
+}

@@ -1,0 +1,28 @@
+import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
+import { createContext, useContext } from 'react';
+import type { Refusal } from './refusal';
+import type { Session } from './session';
+
+// Backend is all that the screens know of the GraphQL library.
+export interface Backend {
+  useQuery<D>(document: TypedDocumentNode<D, Record<string, never>>): Query<D>;
+  // The mutation rejects with a Refusal.
+  useMutation<D, V extends object>(document: TypedDocumentNode<D, V>): (variables: V) => Promise<D>;
+}
+
+export type Query<D> = { data: D | undefined; refusal: Refusal | undefined; loading: boolean; reload(): void };
+
+export const BackendContext = createContext<Backend | null>(null);
+
+function useBackend(): Backend {
+  return useContext(BackendContext)!;
+}
+
+export const useQuery: Backend['useQuery'] = (document) => useBackend().useQuery(document);
+export const useMutation: Backend['useMutation'] = (document) => useBackend().useMutation(document);
+
+export const SessionContext = createContext<Session | null>(null);
+
+export function useSession(): Session {
+  return useContext(SessionContext)!;
+}

@@ -1,0 +1,48 @@
+import { graphql } from './gql';
+
+// What every payload that signs somebody in is asked for: Session.begin takes it.
+export const Tokens = graphql(`
+  fragment Tokens on AuthPayload { accessToken refreshToken session { id } }
+`);
+
+export const Register = graphql(`
+  mutation Register($input: RegisterInput!) { register(input: $input) { auth { ...Tokens } } }
+`);
+
+export const Login = graphql(`
+  mutation Login($input: LoginInput!) { login(input: $input) { ...Tokens } }
+`);
+
+export const Logout = graphql(`
+  mutation Logout($input: LogoutInput!) { logout(input: $input) { endedSessions } }
+`);
+
+export const Reauthenticate = graphql(`
+  mutation Reauthenticate($input: ReauthenticateInput!) { reauthenticate(input: $input) { ...Tokens } }
+`);
+
+export const Me = graphql(`
+  query Me { me { id email username name roles createdAt } }
+`);
+
+export const UpdateProfile = graphql(`
+  mutation UpdateProfile($input: UpdateProfileInput!) { updateProfile(input: $input) { id username name } }
+`);
+
+export const Sessions = graphql(`
+  query Sessions {
+    me { id sessions(first: 50) { totalCount nodes { id createdAt lastSeenAt ip userAgent current } } }
+  }
+`);
+
+export const RevokeSession = graphql(`
+  mutation RevokeSession($input: RevokeSessionInput!) { revokeSession(input: $input) { id } }
+`);
+
+export const ChangePassword = graphql(`
+  mutation ChangePassword($input: ChangePasswordInput!) { changePassword(input: $input) { ...Tokens } }
+`);
+
+export const DeleteAccount = graphql(`
+  mutation DeleteAccount($input: DeleteAccountInput!) { deleteAccount(input: $input) { id } }
+`);

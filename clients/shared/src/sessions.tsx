@@ -1,0 +1,53 @@
+import { Button, Problem } from './act';
+import { useMutation, useQuery } from './backend';
+import type { SessionsQuery } from './gql/graphql';
+import { Logout, RevokeSession, Sessions } from './operations';
+
+export function SessionsCard() {
+  const logout = useMutation(Logout);
+  const { data, refusal, loading, reload } = useQuery(Sessions);
+  const sessions = data?.me.sessions;
+
+  async function endOthers() {
+    await logout({ input: { scope: 'OTHERS' } });
+    reload();
+  }
+  return (
+    <section>
+      <h2>Sessions {sessions && <span className="badge">{sessions.totalCount}</span>}</h2>
+      {refusal && <Problem refusal={refusal} />}
+      <ul aria-busy={loading}>{sessions?.nodes.map((one) => <Row key={one.id} one={one} revoked={reload} />)}</ul>
+      <div className="row">
+        <button type="button" className="quiet" disabled={loading} onClick={reload}>Reload</button>
+        {sessions && sessions.totalCount > 1 && <Button run={endOthers} className="quiet">Sign out all others</Button>}
+      </div>
+    </section>
+  );
+}
+
+function Row({ one, revoked }: { one: SessionsQuery['me']['sessions']['nodes'][number]; revoked: () => void }) {
+  const revoke = useMutation(RevokeSession);
+
+  async function run() {
+    await revoke({ input: { id: one.id } });
+    revoked();
+  }
+  return (
+    <li>
+      <div>
+        <strong title={one.userAgent}>{device(one.userAgent)}</strong> {one.current && <span className="badge">this one</span>}
+        <small>{one.ip} · since {time(one.createdAt)} · seen {time(one.lastSeenAt)}</small>
+      </div>
+      {!one.current && <Button run={run} className="quiet">Revoke</Button>}
+    </li>
+  );
+}
+
+const time = (text: string) => new Date(text).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+
+// Many browsers name Chrome and Safari too, so the order matters.
+function device(userAgent: string): string {
+  const browser = /Firefox|Edg|Chrome|Safari/.exec(userAgent)?.[0].replace('Edg', 'Edge');
+  const system = /Android|iPhone|iPad|Windows|Mac OS|Linux/.exec(userAgent)?.[0];
+  return browser && system ? `${browser} on ${system}` : userAgent || 'Unknown';
+}

@@ -1,0 +1,38 @@
+import { useCallback, useState, type ReactNode } from 'react';
+import { Field, Form, StepUpContext } from './act';
+import { useMutation, useSession } from './backend';
+import { Reauthenticate } from './operations';
+
+const open = (dialog: HTMLDialogElement | null) => dialog?.showModal();
+
+// StepUp asks for the password where an operation below it needs a recent proof.
+export function StepUp({ children }: { children: ReactNode }) {
+  const session = useSession();
+  const reauthenticate = useMutation(Reauthenticate);
+  const [answer, setAnswer] = useState<((proved: boolean) => void) | null>(null);
+  const ask = useCallback(() => new Promise<boolean>((resolve) => setAnswer(() => resolve)), []);
+
+  function close(proved: boolean) {
+    answer?.(proved);
+    setAnswer(null);
+  }
+  async function submit({ password = '' }: Record<string, string>) {
+    session.begin((await reauthenticate({ input: { password } })).reauthenticate);
+    close(true);
+  }
+  return (
+    <StepUpContext value={ask}>
+      {children}
+      {answer && (
+        <dialog ref={open} onClose={() => close(false)} aria-labelledby="step-up">
+          <h2 id="step-up">Is it you?</h2>
+          <p>This needs your password, although you are signed in.</p>
+          <Form button="Confirm" submit={submit}>
+            <Field name="password" label="Password" type="password" autoComplete="current-password" />
+          </Form>
+          <button type="button" className="quiet" onClick={() => close(false)}>Cancel</button>
+        </dialog>
+      )}
+    </StepUpContext>
+  );
+}

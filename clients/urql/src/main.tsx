@@ -1,0 +1,35 @@
+import { useState } from 'react';
+import { mount, type ConnectProps } from 'shared/src/app';
+import type { Backend } from 'shared/src/backend';
+import { Refusal } from 'shared/src/refusal';
+import { Provider, useMutation, useQuery, type CombinedError } from 'urql';
+import { connect } from './client';
+
+const refusal = (error: CombinedError) => new Refusal(error.graphQLErrors, error);
+
+const backend: Backend = {
+  useQuery(document) {
+    const [{ data, error, fetching, stale }, execute] = useQuery({ query: document, variables: {}, requestPolicy: 'cache-and-network' });
+    return {
+      data,
+      refusal: error && refusal(error),
+      loading: fetching || stale,
+      reload: () => execute({ requestPolicy: 'network-only' }),
+    };
+  },
+  useMutation(document) {
+    const [, mutate] = useMutation(document);
+    return async (variables) => {
+      const { data, error } = await mutate(variables);
+      if (error) throw refusal(error);
+      return data!;
+    };
+  },
+};
+
+function Connect({ session, children }: ConnectProps) {
+  const [client] = useState(() => connect(session, '/graphql'));
+  return <Provider value={client}>{children}</Provider>;
+}
+
+mount('urql', Connect, backend);

@@ -1,0 +1,105 @@
+package graph_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/schema"
+)
+
+// send sends any body to the API, as application/json unless change says otherwise.
+func send(t *testing.T, srv *graphtest.Server, body []byte, change ...func(*http.Request)) *graphtest.Answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/graphql", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/graphql-response+json")
+	for _, f := range change {
+		f(r)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &graphtest.Answer{Status: response.StatusCode, Header: response.Header, Body: raw}
+	var decoded struct {
+		Data   json.RawMessage
+		Errors []graphtest.Error
+	}
+	if err := json.Unmarshal(raw, &decoded); err != nil {
+		t.Fatalf("%v in the answer %.500q", err, raw)
+	}
+	a.Data, a.Errors = decoded.Data, decoded.Errors
+	return a
+}
+
+// with sets a header, as often as there are values.
+func with(name string, values ...string) func(*http.Request) {
+	return func(r *http.Request) { r.Header[name] = values }
+}
+
+func sdl(t *testing.T) *ast.Schema {
+	t.Helper()
+	s, err := schema.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// holdsContract checks what holds for every error of every answer to a request that is not the server's
+// fault: a code and a reason of the SDL, a request id, and nothing of what the server is made of.
+func holdsContract(t *testing.T, s *ast.Schema, a *graphtest.Answer) {
+	t.Helper()
+	if a.Status >= 500 {
+		t.Errorf("status %d: %.500s", a.Status, a.Body)
+	}
+	for _, e := range a.Errors {
+		x := e.Extensions
+		if x.Code == "INTERNAL_SERVER_ERROR" || s.Types["ErrorCode"].EnumValues.ForName(x.Code) == nil {
+			t.Errorf("code %q: %.500s", x.Code, a.Body)
+		}
+		if x.Reason != "" && s.Types["ErrorReason"].EnumValues.ForName(x.Reason) == nil {
+			t.Errorf("reason %q is not in the SDL", x.Reason)
+		}
+		if x.RequestID == "" || x.RequestID != a.Header.Get("X-Request-Id") {
+			t.Errorf("request id %q, header %q", x.RequestID, a.Header.Get("X-Request-Id"))
+		}
+		if len(e.Message) > 400 {
+			t.Errorf("a message of %d bytes", len(e.Message))
+		}
+		if (x.Code == "RATE_LIMITED" || x.Code == "UNAVAILABLE") != (x.RetryAfter > 0) {
+			t.Errorf("%s with retryAfter %d", x.Code, x.RetryAfter)
+		}
+		if (x.Code == "BAD_USER_INPUT") != (len(x.Fields) > 0) && a.Status == http.StatusOK {
+			t.Errorf("%s with fields %v", x.Code, x.Fields)
+		}
+	}
+	silent(t, a, "pq:", "sqlite", "syntax error at", "constraint", "strconv.", "json:", "panic", "goroutine", "runtime error",
+		"github.com", "reflect", "graphql.", "model.", "unmarshal", "interface {}", "*ast.")
+}
+
+// silent checks that an answer holds none of some texts, in any case.
+func silent(t *testing.T, a *graphtest.Answer, texts ...string) {
+	t.Helper()
+	body := strings.ToLower(string(a.Body))
+	for _, text := range texts {
+		if strings.Contains(body, strings.ToLower(text)) {
+			t.Errorf("the answer says %q: %.500s", text, a.Body)
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package graph_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+)
+
+// record is a log that a test reads.
+type record struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(p)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
+}
+
+// recorded has a server log to r, everything.
+func recorded(r *record) func(*graphtest.Options) {
+	return func(o *graphtest.Options) {
+		o.Log = slog.New(slog.NewJSONHandler(r, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+}
+
+// instead runs a function in place of the resolver of Query.me.
+type instead func() (any, error)
+
+func (instead) ExtensionName() string                   { return "Instead" }
+func (instead) Validate(graphql.ExecutableSchema) error { return nil }
+func (f instead) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
+	if fc := graphql.GetFieldContext(ctx); fc.Object == "Query" && fc.Field.Name == "me" {
+		return f()
+	}
+	return next(ctx)
+}
+
+func extended(f instead) func(*graphtest.Options) {
+	return func(o *graphtest.Options) { o.Extensions = append(o.Extensions, f) }
+}
+
+func TestWhatIsNotMadeForTheCallerSaysNothing(t *testing.T) {
+	t.Parallel()
+	const cause = "dial 10.0.0.7: SELECT secret FROM users"
+	for name, f := range map[string]instead{
+		"an error":            func() (any, error) { return nil, errors.New(cause) },
+		"a wrapped error":     func() (any, error) { return nil, fmt.Errorf("read: %w", errors.New(cause)) },
+		"a panic":             func() (any, error) { panic(cause) },
+		"a panic of an error": func() (any, error) { panic(errors.New(cause)) },
+		"an internal fault":   func() (any, error) { return nil, fault.New(fault.Internal, "", cause) },
+		"a wrong Go type":     func() (any, error) { return errors.New(cause), nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log record
+			srv := graphtest.Start(t, extended(f), recorded(&log))
+			c := srv.As(t)
+			a := c.Do(t, `{ me { id } }`, nil)
+			a.Refused(t, "INTERNAL_SERVER_ERROR", "")
+			silent(t, a, cause, "10.0.0.7", "select", "panic", "goroutine", "*errors.", "read:")
+			if a.Errors[0].Message != "internal error" {
+				t.Errorf("message %q", a.Errors[0].Message)
+			}
+			id := a.Errors[0].Extensions.RequestID
+			if id == "" || a.Header.Get("X-Request-Id") != id {
+				t.Errorf("request id %q", id)
+			}
+			if line := lineWith(log.String(), id); !strings.Contains(line, `"ERROR"`) || name != "a wrong Go type" && !strings.Contains(line, cause) {
+				t.Errorf("the log says %q", line)
+			}
+		})
+	}
+}
+
+func lineWith(text, word string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, word) {
+			return line
+		}
+	}
+	return ""
+}
+
+func TestFaultsKeepWhatTheySay(t *testing.T) {
+	t.Parallel()
+	var log record
+	srv := graphtest.Start(t, recorded(&log), extended(func() (any, error) {
+		return nil, fmt.Errorf("me: %w", fault.Busy(fault.Overloaded, "come back later", 1500*time.Millisecond).Because(errors.New("the cause")))
+	}))
+	c := srv.As(t)
+	a := c.Do(t, `{ me { id } }`, nil)
+	a.Refused(t, "UNAVAILABLE", "OVERLOADED")
+	silent(t, a, "the cause")
+	if e := a.Errors[0]; e.Message != "come back later" || e.Extensions.RetryAfter != 2 || a.Status != 503 || a.Header.Get("Retry-After") != "2" {
+		t.Errorf("%d %v %s", a.Status, a.Header, a.Body)
+	}
+	if !strings.Contains(lineWith(log.String(), a.Errors[0].Extensions.RequestID), "the cause") {
+		t.Error("the cause is not in the log")
+	}
+}
+
+func TestAStorageFaultIsNotAWrongPassword(t *testing.T) {
+	t.Parallel()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		srv := graphtest.Start(t, graphtest.Database(url))
+		c := srv.As(t)
+		if err := srv.App.DB.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, document := range []string{
+			`mutation { login(input: {email: "` + c.Email + `", password: "` + graphtest.Password + `"}) { tokenType } }`,
+			`mutation { login(input: {email: "nobody@example.com", password: "wrong"}) { tokenType } }`,
+			`mutation { register(input: {email: "new@example.com", password: "` + graphtest.Password + `"}) { auth { tokenType } } }`,
+			`mutation { refreshToken(input: {refreshToken: "` + c.RefreshToken + `"}) { tokenType } }`,
+			`mutation { logout { endedSessions } }`,
+			`mutation { updateProfile(input: {name: "x"}) { id } }`,
+			`{ me { id } }`,
+		} {
+			a := c.Do(t, document, nil)
+			a.Refused(t, "UNAVAILABLE", "STORAGE_UNAVAILABLE")
+			if a.Status != 503 && a.Data == nil || a.Errors[0].Extensions.RetryAfter < 1 || a.Header.Get("Retry-After") == "" && a.Status == 503 {
+				t.Errorf("%d %v %s", a.Status, a.Header, a.Body)
+			}
+			silent(t, a, "sql", "closed", "pq")
+		}
+	})
+}
+
+func TestAnOperationThatTakesTooLongIsUnavailable(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Config.OperationTimeout = 100 * time.Millisecond },
+		extended(func() (any, error) { return nil, fmt.Errorf("read: %w", context.DeadlineExceeded) }))
+	a := srv.As(t).Do(t, `{ me { id } }`, nil)
+	a.Refused(t, "UNAVAILABLE", "TIMED_OUT")
+	if a.Status != 503 {
+		t.Errorf("status %d", a.Status)
+	}
+}
+
+// Passwords and tokens, wherever a request may hold one, reach neither the log nor an error.
+func TestSecretsReachNoLogAndNoError(t *testing.T) {
+	t.Parallel()
+	var log record
+	srv := graphtest.Start(t, recorded(&log))
+	c := srv.As(t)
+	const planted = "planted-Xq7-secret"
+	var answers []*graphtest.Answer
+	do := func(client *graphtest.Client, document string, variables map[string]any) {
+		answers = append(answers, client.Do(t, document, variables))
+	}
+	raw := func(body string) { answers = append(answers, send(t, srv, []byte(body))) }
+	foreign := srv.Anonymous()
+	for _, bearer := range []string{"", planted, c.AccessToken, c.AccessToken + planted, c.RefreshToken, strings.Replace(c.AccessToken, ".", "."+planted, 1), "eyJ" + planted + ".e30." + planted} {
+		foreign.AccessToken = bearer
+		for _, password := range []string{planted, graphtest.Password, planted + "\x00", planted + "\ufffd", strings.Repeat(planted, 100)} {
+			v := map[string]any{"e": c.Email, "p": password}
+			do(foreign, `mutation($e: String!, $p: String!) { login(input: {email: $e, password: $p}) { tokenType } }`, v)
+			do(foreign, `mutation($e: String!, $p: String!) { login(input: {email: $p, password: $e}) { tokenType } }`, v)
+			do(foreign, `mutation($e: String!, $p: String!) { register(input: {email: $e, password: $p, username: "Wrong!"}) { auth { tokenType } } }`, v)
+			do(foreign, `mutation($e: String!, $p: String!) { register(input: {email: $e, password: $p}) { auth { tokenType } } }`, v)
+			do(foreign, `mutation($p: String!) { reauthenticate(input: {password: $p}) { tokenType } }`, map[string]any{"p": password})
+			do(foreign, `mutation($p: String!) { changePassword(input: {currentPassword: $p, newPassword: "short"}) { tokenType } }`, map[string]any{"p": password})
+			do(foreign, `mutation($p: String!) { changePassword(input: {currentPassword: "wrong", newPassword: $p}) { tokenType } }`, map[string]any{"p": password})
+		}
+		for _, token := range []string{planted, c.AccessToken, c.RefreshToken + planted, "gwr_" + planted} {
+			v := map[string]any{"t": token}
+			do(foreign, `query($t: String!) { verifyToken(token: $t) { active } }`, v)
+			do(foreign, `mutation($t: String!) { refreshToken(input: {refreshToken: $t}) { tokenType } }`, v)
+			do(foreign, `mutation($t: String!) { logout(input: {refreshToken: $t}) { endedSessions } }`, v)
+			do(foreign, `mutation($t: ID!) { revokeSession(input: {id: $t}) { id } }`, v)
+		}
+		for _, token := range []string{planted, c.AccessToken, c.RefreshToken} {
+			do(foreign, `{ verifyToken(token: `+token+`) { active } }`, nil)
+			do(foreign, `{ verifyToken(token: "`+token+`) { active } }`, nil)
+			do(foreign, `mutation { login(input: {email: "a", password: ["`+token+`"]}) { tokenType } }`, nil)
+			raw(`{"query": "{ me { id } }", "variables": {"password": "` + token)
+			raw(`{"query": "{ me { id } }", "variables": "` + token + `"}`)
+			raw(`{"query": "mutation($in: LoginInput!) { login(input: $in) { tokenType } }", "variables": {"in": {"password": ["` + token + `"]}}}`)
+			raw(token)
+		}
+	}
+	text := log.String()
+	if strings.Count(text, "request refused") < 100 {
+		t.Fatalf("the log is too short to tell: %s", text)
+	}
+	signature := c.AccessToken[strings.LastIndex(c.AccessToken, ".")+1:]
+	for _, secret := range []string{planted, graphtest.Password, c.AccessToken, signature, c.RefreshToken} {
+		if line := lineWith(text, secret); line != "" {
+			t.Errorf("%q is in the log: %s", secret, line)
+		}
+		for _, a := range answers {
+			if len(a.Errors) > 0 && bytes.Contains(a.Body, []byte(secret)) {
+				t.Errorf("%q is in an error: %s", secret, a.Body)
+			}
+		}
+	}
+}

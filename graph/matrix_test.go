@@ -1,0 +1,73 @@
+package graph_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/graphwarden/graphwarden/graph"
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/guard/matrix"
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/schema"
+)
+
+// Every field of the schema as every kind of caller, those of types that a team has added included.
+func TestAuthorizationMatrix(t *testing.T) {
+	t.Parallel()
+	m := matrix.New(t, schema.Text(), &graph.Resolver{})
+	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Extensions = append(o.Extensions, m) })
+	owner := register(t, srv, "owner")
+	m.Run(t, matrix.Server{
+		URL:     srv.URL + "/graphql",
+		Now:     srv.Now,
+		Issue:   func(c token.Claims) string { return issue(t, srv, c, srv.Now()) },
+		Refused: refused(t, srv, *owner.Principal()),
+		SignIns: []any{owner, register(t, srv, "other")},
+	})
+}
+
+// register calls the service, since the matrix stands in for the mutation.
+func register(t *testing.T, srv *graphtest.Server, name string) *session.Grant {
+	t.Helper()
+	in := account.Registration{Email: name + "@example.com", Password: graphtest.Password}
+	grant, err := srv.App.Accounts.Register(t.Context(), in, audit.Origin{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return grant
+}
+
+// issue signs c at an instant of which the token's life is counted.
+func issue(t *testing.T, srv *graphtest.Server, c token.Claims, at time.Time) string {
+	t.Helper()
+	o := srv.App.Config
+	raw, _, err := token.NewIssuer(srv.App.Keys, o.Issuer, o.Audience, o.AccessLife, func() time.Time { return at }).Issue(c, at.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// refused has a token for each reason, all of the owner or of somebody with every role.
+func refused(t *testing.T, srv *graphtest.Server, owner token.Claims) map[string]string {
+	t.Helper()
+	owner.Roles = []token.Role{account.RoleUser, account.RoleAdmin}
+	left, demoted := register(t, srv, "left"), register(t, srv, "demoted")
+	tokens := map[string]string{
+		"TOKEN_EXPIRED": issue(t, srv, owner, srv.Now().Add(-time.Hour)),
+		"TOKEN_INVALID": strings.Replace(issue(t, srv, owner, srv.Now()), ".", ".e", 1),
+		"TOKEN_REVOKED": left.AccessToken,
+		"TOKEN_STALE":   demoted.AccessToken,
+	}
+	if _, err := srv.App.Sessions.Logout(t.Context(), *left.Principal(), session.ScopeCurrent, audit.Origin{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := srv.App.Accounts.ChangeRoles(t.Context(), demoted.Principal().UserID, []token.Role{account.RoleAdmin}, nil); err != nil {
+		t.Fatal(err)
+	}
+	return tokens
+}

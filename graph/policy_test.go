@@ -1,0 +1,45 @@
+package graph_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/schema"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// A change of this file is a door that moved: who reviews it decides whether it may.
+func TestPolicyOfTheSchema(t *testing.T) {
+	t.Parallel()
+	sdl, err := schema.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, err := guard.NewPolicy(sdl, "public")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	if err := policy.Print(&got); err != nil {
+		t.Fatal(err)
+	}
+	const golden = "testdata/policy.txt"
+	if *update {
+		if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("who may read what has changed; if that is meant, run go test ./graph -run Policy -update\n%s", diff)
+	}
+}

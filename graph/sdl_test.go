@@ -1,0 +1,97 @@
+package graph_test
+
+import (
+	goast "go/ast"
+	"go/parser"
+	"go/token"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// constants returns the values of a type's string constants in Go source.
+func constants(t *testing.T, path, typeName string) (values []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	goast.Inspect(file, func(node goast.Node) bool {
+		spec, ok := node.(*goast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if ident, ok := spec.Type.(*goast.Ident); ok && ident.Name == typeName {
+			for _, value := range spec.Values {
+				text, err := strconv.Unquote(value.(*goast.BasicLit).Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				values = append(values, text)
+			}
+		}
+		return true
+	})
+	return values
+}
+
+func TestEnumsHoldTheFaultsOfTheServer(t *testing.T) {
+	t.Parallel()
+	s := sdl(t)
+	for enum, typeName := range map[string]string{"ErrorCode": "Code", "ErrorReason": "Reason"} {
+		want := constants(t, "../internal/fault/fault.go", typeName)
+		if len(want) < 10 {
+			t.Fatalf("only %d constants of type %s", len(want), typeName)
+		}
+		var got []string
+		for _, value := range s.Types[enum].EnumValues {
+			got = append(got, value.Name)
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("enum %s: %s", enum, diff)
+		}
+	}
+}
+
+// The descriptions are the manual in GraphiQL.
+func TestEverythingIsDescribed(t *testing.T) {
+	t.Parallel()
+	described := func(what, description string) {
+		if strings.TrimSpace(description) == "" {
+			t.Errorf("%s has no description", what)
+		}
+	}
+	s := sdl(t)
+	for name, def := range s.Types {
+		if def.BuiltIn {
+			continue
+		}
+		described(name, def.Description)
+		for _, field := range def.Fields {
+			if strings.HasPrefix(field.Name, "__") {
+				continue
+			}
+			described(name+"."+field.Name, field.Description)
+			for _, arg := range field.Arguments {
+				described(name+"."+field.Name+"("+arg.Name+")", arg.Description)
+			}
+		}
+		for _, value := range def.EnumValues {
+			described(name+"."+value.Name, value.Description)
+		}
+	}
+	for name, directive := range s.Directives {
+		if directive.Position.Src.BuiltIn {
+			continue
+		}
+		described("@"+name, directive.Description)
+		for _, arg := range directive.Arguments {
+			described("@"+name+"("+arg.Name+")", arg.Description)
+		}
+	}
+}

@@ -1,0 +1,434 @@
+package app_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/web"
+
+	"log/slog"
+)
+
+// deadline bounds every wait for a process; the promises that it stands for are far shorter.
+const deadline = 20 * time.Second
+
+// follows bounds how soon a server obeys the command line: the promise is 1 s, the rest is for a busy machine.
+const follows = 5 * time.Second
+
+// program makes a command line, in a folder and with no environment but env.
+func program(t *testing.T, dir string, env []string, args ...string) *exec.Cmd {
+	t.Helper()
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), executable, args...)
+	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, append(env, asProgram+"=1"), deadline
+	return cmd
+}
+
+// run runs a command line that must succeed.
+func run(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	out, err := program(t, dir, nil, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// server is the program, serving.
+type server struct {
+	*graphtest.Server
+	cmd    *exec.Cmd
+	stderr *bytes.Buffer
+	exited chan error
+}
+
+var listening = regexp.MustCompile(`listens on (http://[^/]+)/graphql`)
+
+// serve starts the program on a free port and waits for its banner.
+func serve(t *testing.T, dir string, args ...string) *server {
+	t.Helper()
+	s := &server{cmd: program(t, dir, nil, append(args, "--listen=127.0.0.1:0")...), stderr: &bytes.Buffer{}, exited: make(chan error, 1)}
+	s.cmd.Stderr = s.stderr
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	banner := make(chan string, 1)
+	go func() {
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if found := listening.FindStringSubmatch(lines.Text()); found != nil {
+				banner <- found[1]
+			}
+		}
+		s.exited <- s.cmd.Wait()
+	}()
+	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
+	select {
+	case url := <-banner:
+		s.Server = &graphtest.Server{URL: url}
+	case err := <-s.exited:
+		t.Fatalf("the server stopped: %v\n%s", err, s.stderr)
+	case <-time.After(deadline):
+		t.Fatal("the server does not say that it listens")
+	}
+	return s
+}
+
+// stop ends the server as an orchestrator does, and checks that it ends well.
+func (s *server) stop(t *testing.T) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-s.exited:
+		if err != nil {
+			t.Errorf("the server ends with %v\n%s", err, s.stderr)
+		}
+	case <-time.After(deadline):
+		t.Error("the server does not stop")
+	}
+	if text := s.stderr.String(); strings.Contains(text, "panic") || strings.Contains(text, "DATA RACE") {
+		t.Error(text)
+	}
+}
+
+func get(t *testing.T, url string, header ...string) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(body)
+}
+
+func TestServesWithNothingSet(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	srv := serve(t, dir)
+	for path, want := range map[string]struct{ contentType, text string }{
+		"/healthz":        {"text/plain", "live"},
+		"/readyz":         {"text/plain", "ready"},
+		"/":               {"text/html", "<html"},
+		"/schema.graphql": {"application/graphql", "type User @auth"},
+	} {
+		response, body := get(t, srv.URL+path)
+		if response.StatusCode != 200 || !strings.HasPrefix(response.Header.Get("Content-Type"), want.contentType) || !strings.Contains(body, want.text) {
+			t.Errorf("%s: %d %v %.200s", path, response.StatusCode, response.Header, body)
+		}
+		if response.Header.Get("X-Content-Type-Options") != "nosniff" || response.Header.Get("Server") != "" {
+			t.Errorf("%s: %v", path, response.Header)
+		}
+	}
+	if response, _ := get(t, srv.URL+"/.env"); response.StatusCode != 404 {
+		t.Errorf("/.env: %d", response.StatusCode)
+	}
+
+	c := srv.As(t)
+	other := c.Login(t)
+	var me struct{ Me struct{ Email string } }
+	c.Do(t, `{ me { email } }`, nil).Into(t, &me)
+	if me.Me.Email != c.Email {
+		t.Errorf("signed in as %q", me.Me.Email)
+	}
+	c.Refresh(t)
+	c.Do(t, `mutation { logout { endedSessions } }`, nil).Into(t, &struct{}{})
+	c.Do(t, `{ me { email } }`, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
+	srv.stop(t)
+
+	// What was acknowledged is there after a restart, and so are the keys.
+	srv = serve(t, dir)
+	other.Server, c.Server = srv.Server, srv.Server
+	other.Do(t, `{ me { email } }`, nil).Into(t, &me)
+	other.Refresh(t)
+	c.Do(t, `{ me { email } }`, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
+	srv.stop(t)
+}
+
+func TestOthersVerifyTokensByTheJWKS(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, t.TempDir(), "--bcrypt-cost=4")
+	response, body := get(t, srv.URL+"/.well-known/jwks.json")
+	if h := response.Header; h.Get("Content-Type") != "application/jwk-set+json" || h.Get("Cache-Control") != "public, max-age=1800" || h.Get("ETag") == "" {
+		t.Errorf("%v", h)
+	}
+	if again, _ := get(t, srv.URL+"/.well-known/jwks.json", "If-None-Match", response.Header.Get("ETag")); again.StatusCode != http.StatusNotModified {
+		t.Errorf("with the ETag: %d", again.StatusCode)
+	}
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal([]byte(body), &set); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range set.Keys {
+		if !key.IsPublic() || key.Use != "sig" || key.Algorithm != "ES256" {
+			t.Errorf("key %s: public %t, use %q, algorithm %q", key.KeyID, key.IsPublic(), key.Use, key.Algorithm)
+		}
+	}
+	c := srv.As(t)
+	signed, err := jose.ParseSignedCompact(c.AccessToken, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := set.Key(signed.Signatures[0].Header.KeyID)
+	if len(keys) != 1 {
+		t.Fatalf("%d keys with the id of the token", len(keys))
+	}
+	payload, err := signed.Verify(keys[0].Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims struct{ Sub string }
+	if err := json.Unmarshal(payload, &claims); err != nil || claims.Sub != string(c.UserID) {
+		t.Errorf("%s, %v", payload, err)
+	}
+	srv.stop(t)
+}
+
+func TestReadinessFollowsTheServer(t *testing.T) {
+	t.Parallel()
+	c := graphtest.Config(t)
+	if problems := c.Complete(func(string) bool { return true }); problems != nil {
+		t.Fatal(problems)
+	}
+	a, err := app.Open(t.Context(), c, time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	health := web.NewHealth(a.Ready)
+	handler, err := a.Handler(health)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := func(path string) int {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		return w.Code
+	}
+	if got := status("/readyz"); got != 503 {
+		t.Errorf("before revocations were read: %d", got)
+	}
+	if err := a.View.Poll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := status("/readyz"); got != 200 {
+		t.Errorf("after: %d", got)
+	}
+	health.Stop()
+	if ready, live := status("/readyz"), status("/healthz"); ready != 503 || live != 200 {
+		t.Errorf("stopping: ready %d, live %d", ready, live)
+	}
+}
+
+func TestASecondServerOnOneFileIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	srv := serve(t, dir, "--bcrypt-cost=4")
+	refused(t, dir, []string{"--listen=127.0.0.1:0"}, "another server is running on data/graphwarden.db", "--database")
+	run(t, dir, "user", "list") // verbs work beside a server
+	srv.stop(t)
+	serve(t, dir).stop(t)
+}
+
+// refused checks that the program does not start, and says why and what to do in one message.
+func refused(t *testing.T, dir string, args []string, says ...string) {
+	t.Helper()
+	var out, stderr bytes.Buffer
+	cmd := program(t, dir, nil, args...)
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	err := cmd.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() < 1 {
+		t.Errorf("%v: %v", args, err)
+	}
+	text := stderr.String()
+	if !strings.HasPrefix(text, "graphwarden: ") || strings.Count(text, "graphwarden: ") != 1 {
+		t.Errorf("%v: not one message: %s", args, text)
+	}
+	if out.Len() > 0 {
+		t.Errorf("%v: it says on standard output: %s", args, &out)
+	}
+	for _, want := range says {
+		if !strings.Contains(text, want) {
+			t.Errorf("%v: %q is not in: %s", args, want, text)
+		}
+	}
+	for _, never := range []string{"goroutine", "panic", "hunter2", `"level"`} {
+		if strings.Contains(text, never) {
+			t.Errorf("%v: %q is in: %s", args, never, text)
+		}
+	}
+}
+
+func TestWhatDoesNotStartSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nowhere := free.Addr().String()
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
+	const long = "hunter2 hunter2 hunter2 hunter2 hunter2"
+	for name, test := range map[string]struct {
+		args []string
+		says []string
+	}{
+		"a folder that cannot be written":  {[]string{"--database=sqlite:file/test.db"}, []string{"folder", "--secret"}},
+		"the same, with a secret":          {[]string{"--database=sqlite:file/test.db", "--secret=" + long}, []string{"folder", "--database"}},
+		"a database that is none":          {[]string{"--database=sqlite:file", "--secret=" + long}, []string{"cannot write the database file", "--database"}},
+		"an unreachable Postgres":          {[]string{"--database=postgres://jane:hunter2@" + nowhere + "/x", "--secret=" + long}, []string{"cannot reach Postgres at " + nowhere, "--database"}},
+		"Postgres without a secret":        {[]string{"--database=postgres://jane:hunter2@" + nowhere + "/x"}, []string{"--secret is needed with Postgres", "openssl rand"}},
+		"a malformed URL":                  {[]string{"--database=postgres://jane:hunter2%@host/x", "--secret=" + long}, []string{"--database is not a URL", "percent-encode"}},
+		"a short secret":                   {[]string{"--secret=hunter2"}, []string{"--secret must have at least 32 bytes"}},
+		"an address in use":                {[]string{"--listen=" + taken.Addr().String()}, []string{"cannot listen on " + taken.Addr().String(), "--listen"}},
+		"an unknown flag":                  {[]string{"--hunter"}, []string{"unknown flag --hunter", "--help"}},
+		"production with all that is open": {[]string{"--production", "--bcrypt-cost=4", "--introspection=public"}, []string{"--secret", "--public-url", "--bcrypt-cost", "--introspection"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "file"), []byte("not a database, whatever its name says"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			refused(t, dir, test.args, test.says...)
+		})
+	}
+}
+
+func TestKeysOfAnotherSecretAreRefused(t *testing.T) {
+	t.Parallel()
+	const first, second = "the first secret, of more than 32 bytes", "hunter2, a second secret of more than 32 bytes"
+	dir := t.TempDir()
+	run(t, dir, "--secret="+first, "migrate")
+	refused(t, dir, []string{"--secret=" + second}, "another secret", "--accept-secret")
+	// The way to change it: accept the new one first, then use it.
+	run(t, dir, "--secret="+first, "--accept-secret="+second, "migrate")
+	run(t, dir, "--secret="+second, "--accept-secret="+first, "migrate")
+}
+
+// await calls f until it holds.
+func await(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.After(follows); ; {
+		if f() {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatalf("%s: not within %s", what, follows)
+		}
+	}
+}
+
+// reason is why somebody's me is refused; empty if it is not.
+func reason(t *testing.T, c *graphtest.Client, at *server) string {
+	t.Helper()
+	there := *c
+	there.Server = at.Server
+	if a := there.Do(t, `{ me { id } }`, nil); len(a.Errors) > 0 {
+		return a.Errors[0].Extensions.Reason
+	}
+	return ""
+}
+
+func TestRunningServersObeyTheCommandLine(t *testing.T) {
+	t.Parallel()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		dir := t.TempDir()
+		settings := []string{"--database=" + url, "--secret=the one secret of these servers, long enough", "--public-url=http://localhost", "--bcrypt-cost=4"}
+		verb := func(args ...string) string {
+			t.Helper()
+			return run(t, dir, append(settings, args...)...)
+		}
+		servers := []*server{serve(t, dir, settings...)}
+		if strings.HasPrefix(url, "postgres") { // replicas share one database, and the issuer
+			servers = append(servers, serve(t, dir, settings...))
+		}
+		everywhere := func(what string, c *graphtest.Client, want string) {
+			t.Helper()
+			for _, at := range servers {
+				await(t, what, func() bool { return reason(t, c, at) == want })
+			}
+		}
+		c := servers[0].As(t)
+		everywhere("a token of one server", c, "")
+
+		verb("user", "role", c.Email, "--add=ADMIN")
+		everywhere("user role", c, "TOKEN_STALE")
+		c.Refresh(t)
+		everywhere("the refreshed token", c, "")
+
+		verb("user", "disable", c.Email)
+		everywhere("user disable", c, "TOKEN_REVOKED")
+		verb("user", "enable", c.Email)
+
+		c = c.Login(t)
+		everywhere("a new sign-in", c, "")
+		active := regexp.MustCompile(`(?m)^(\S+) +ES256 +active`).FindStringSubmatch(verb("key", "list"))
+		if active == nil {
+			t.Fatal("no key is active")
+		}
+		verb("key", "revoke", active[1])
+		everywhere("key revoke", c, "TOKEN_INVALID")
+		c.Refresh(t)
+		everywhere("a token of the next key", c, "")
+
+		var group sync.WaitGroup
+		for _, s := range servers {
+			group.Go(func() { s.stop(t) })
+		}
+		group.Wait()
+	})
+}

@@ -1,0 +1,258 @@
+package config_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/graphwarden/graphwarden/internal/config"
+)
+
+// parse reads a command line as the binary does.
+func parse(t *testing.T, args ...string) *config.Config {
+	t.Helper()
+	var c config.Config
+	parser, err := kong.New(&c, kong.DefaultEnvars("GRAPHWARDEN"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return &c
+}
+
+func isAdmin(role string) bool { return role == "ADMIN" }
+
+func TestDefaultsWork(t *testing.T) {
+	t.Parallel()
+	c := parse(t)
+	if problems := c.Complete(isAdmin); problems != nil {
+		t.Error(problems)
+	}
+	for name, pair := range map[string][2]string{
+		"public URL":    {c.PublicURL, "http://127.0.0.1:8080"},
+		"issuer":        {c.Issuer, c.PublicURL},
+		"audience":      {c.Audience, c.PublicURL},
+		"introspection": {c.Introspection, "public"},
+		"database":      {c.Database, "sqlite:data/graphwarden.db"},
+		"algorithm":     {c.Algorithm, "ES256"},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s is %q, want %q", name, pair[0], pair[1])
+		}
+	}
+}
+
+func TestWhatFollowsFromOtherSettings(t *testing.T) {
+	t.Parallel()
+	c := parse(t, "--public-url=https://api.example.com/", "--audience=https://other.example.com", "--production", "--secret", strings.Repeat("s", 32))
+	if problems := c.Complete(isAdmin); problems != nil {
+		t.Error(problems)
+	}
+	if c.Issuer != "https://api.example.com" || c.Audience != "https://other.example.com" || c.Introspection != "off" {
+		t.Errorf("issuer %s, audience %s, introspection %s", c.Issuer, c.Audience, c.Introspection)
+	}
+}
+
+// Not parallel: it sets the environment.
+func TestVariablesSetWhatFlagsDo(t *testing.T) {
+	t.Setenv("GRAPHWARDEN_PUBLIC_URL", "https://env.example.com")
+	t.Setenv("GRAPHWARDEN_DATABASE_CONNS", "7")
+	t.Setenv("GRAPHWARDEN_ACCEPT_SECRET", strings.Repeat("a", 32)+",with a comma\n"+strings.Repeat("b", 32))
+	c := parse(t, "--database-conns=8")
+	if c.PublicURL != "https://env.example.com" {
+		t.Errorf("public URL %q", c.PublicURL)
+	}
+	if c.DatabaseConns != 8 {
+		t.Errorf("%d connections: the flag counts more than the variable", c.DatabaseConns)
+	}
+	if diff := cmp.Diff([]string{strings.Repeat("a", 32) + ",with a comma", strings.Repeat("b", 32)}, c.AcceptSecret); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEachWrongSettingIsNamed(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("s", 32)
+	for args, flag := range map[string]string{
+		"--database=mysql://localhost/x":                "--database ",
+		"--database-conns=2":                            "--database-conns",
+		"--secret=" + long[1:]:                          "--secret",
+		"--accept-secret=" + long[1:]:                   "--accept-secret",
+		"--database=postgres://localhost/x":             "--secret",
+		"--access-life=0s":                              "--access-life",
+		"--access-life=61m":                             "--access-life",
+		"--key-overlap=59s":                             "--key-overlap",
+		"--key-life=1h59m":                              "--key-life",
+		"--refresh-grace=1s":                            "--refresh-grace",
+		"--refresh-grace=61s":                           "--refresh-grace",
+		"--session-idle=59s":                            "--session-idle",
+		"--session-life=719h":                           "--session-life",
+		"--bcrypt-cost=3":                               "--bcrypt-cost",
+		"--bcrypt-cost=17":                              "--bcrypt-cost",
+		"--password-min=0":                              "--password-min",
+		"--password-min=129":                            "--password-min",
+		"--password-pepper=" + long:                     "--password-pepper",
+		"--password-pepper=p1:" + long[1:]:              "--password-pepper",
+		"--password-pepper=p$1:" + long:                 "--password-pepper",
+		"--old-pepper=:" + long:                         "--old-pepper",
+		"--listen=8080":                                 "--listen",
+		"--public-url=ftp://example.com":                "--public-url",
+		"--public-url=https://example.com/?x=1":         "--public-url",
+		"--public-url=https://":                         "--public-url",
+		"--introspection=OWNER":                         "--introspection",
+		"--max-body=1023":                               "--max-body",
+		"--max-body=67108865":                           "--max-body",
+		"--operation-timeout=99ms":                      "--operation-timeout",
+		"--drain-timeout=0s":                            "--drain-timeout",
+		"--production --public-url=https://example.com": "--secret",
+		"--production --secret=" + long:                 "--public-url",
+		"--production --secret=" + long + " --public-url=https://x/ --bcrypt-cost=11":       "--bcrypt-cost",
+		"--production --secret=" + long + " --public-url=https://x/ --introspection=public": "--introspection",
+	} {
+		problems := parse(t, strings.Fields(args)...).Complete(isAdmin)
+		if len(problems) != 1 || !strings.Contains(problems[0], flag) {
+			t.Errorf("%s: %q, want one problem about %s", args, problems, flag)
+		}
+		if text := strings.Join(problems, " "); strings.Contains(text, "sssss") {
+			t.Errorf("%s: a secret is printed: %s", args, text)
+		}
+	}
+}
+
+func TestLimitsAreInclusive(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("s", 32)
+	for _, args := range []string{
+		"--access-life=1h --refresh-grace=2s --key-overlap=1m --key-life=2m --session-idle=1m --session-life=1m --bcrypt-cost=4 --password-min=1 --max-body=1024 --operation-timeout=100ms",
+		"--access-life=1s --refresh-grace=1m --bcrypt-cost=16 --password-min=128 --max-body=67108864 --database-conns=3",
+		"--database=postgres://localhost/x --secret=" + long + " --accept-secret=" + long,
+		"--password-pepper=p1:" + long + " --old-pepper=p0:" + long + ":with:colons --introspection=ADMIN --listen=:0",
+		"--production --secret=" + long + " --public-url=https://x/ --introspection=authenticated",
+	} {
+		if problems := parse(t, strings.Fields(args)...).Complete(isAdmin); problems != nil {
+			t.Errorf("%s: %q", args, problems)
+		}
+	}
+}
+
+func TestEverythingUnsafeIsNamedAtOnce(t *testing.T) {
+	t.Parallel()
+	problems := parse(t, "--production", "--bcrypt-cost=4", "--introspection=public").Complete(isAdmin)
+	for _, flag := range []string{"--secret", "--public-url", "--bcrypt-cost", "--introspection"} {
+		if !slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, flag) }) {
+			t.Errorf("%s is not among %q", flag, problems)
+		}
+	}
+}
+
+func TestPeppers(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("s", 32)
+	c := parse(t, "--password-pepper=p2:"+long+":2", "--old-pepper=p1:"+long+",1", "--old-pepper=p0:"+long)
+	if id, key, err := c.Pepper(); id != "p2" || key != long+":2" || err != nil {
+		t.Errorf("%q %q %v", id, key, err)
+	}
+	old, err := c.OldPeppers()
+	if diff := cmp.Diff(map[string]string{"p1": long + ",1", "p0": long}, old); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+}
+
+func TestTheSecretIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "below", "test.db")
+	storage := config.Storage{Database: "sqlite:" + path}
+	first, err := storage.LoadSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := storage.LoadSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(first.Key("test"), again.Key("test")); diff != "" {
+		t.Error("the second start has another secret")
+	}
+	info, err := os.Stat(path + ".secret")
+	if err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if err := os.WriteFile(path+".secret", []byte("too short\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := storage.LoadSecret(); err == nil || strings.Contains(err.Error(), "too short\n") {
+		t.Errorf("a short secret: %v", err)
+	}
+}
+
+func TestASecretThatCannotBeKeptSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(file, "test.db"), filepath.Join(file, "below", "test.db")} {
+		storage := config.Storage{Database: "sqlite:" + path}
+		if _, err := storage.LoadSecret(); err == nil || !strings.Contains(err.Error(), "--secret") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// A setting that nobody reads is a promise that nobody keeps.
+func TestEverySettingHasAReader(t *testing.T) {
+	t.Parallel()
+	read := map[string]bool{}
+	for _, folder := range []string{".", "../app", "../cli"} {
+		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			for _, declaration := range file.Decls {
+				if f, ok := declaration.(*ast.FuncDecl); ok && slices.Contains([]string{"Complete", "problems", "unsafe"}, f.Name.Name) {
+					continue // a check is no use
+				}
+				ast.Inspect(declaration, func(node ast.Node) bool {
+					if selector, ok := node.(*ast.SelectorExpr); ok {
+						read[selector.Sel.Name] = true
+					}
+					return true
+				})
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	names := 0
+	for _, part := range []any{config.Storage{}, config.Tokens{}, config.Server{}} {
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(part)) {
+			if names++; !read[field.Name] {
+				t.Errorf("nobody reads %s", field.Name)
+			}
+			if field.Tag.Get("help") == "" {
+				t.Errorf("%s has no help", field.Name)
+			}
+		}
+	}
+	if names < 20 {
+		t.Errorf("only %d settings", names)
+	}
+}

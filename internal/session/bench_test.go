@@ -1,0 +1,87 @@
+package session_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/secret"
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+func BenchmarkRefresh(b *testing.B) {
+	storetest.RunB(b, func(b *testing.B, db *store.DB) {
+		key, err := secret.New("a secret for tests, of more than 32 bytes")
+		if err != nil {
+			b.Fatal(err)
+		}
+		ring, err := token.OpenRing(b.Context(), db, key, token.RingOptions{
+			Algorithm: "ES256", RotateEvery: 24 * time.Hour, Overlap: time.Hour, TokenLife: time.Hour})
+		if err != nil {
+			b.Fatal(err)
+		}
+		sessions := session.NewService(db, token.NewIssuer(ring, "iss", "aud", time.Hour, time.Now), key, session.NewView(db, time.Now),
+			session.Options{IdleLife: time.Hour, MaxLife: time.Hour, Grace: 10 * time.Second})
+		var grant *session.Grant
+		err = db.Tx(b.Context(), func(tx *store.Tx) (err error) {
+			if _, err = tx.Exec(`INSERT INTO users (id, email, email_key, email_verified, name, roles, version, created_at, updated_at)
+				VALUES ('u', 'e', 'e', FALSE, '', 'USER', 1, 0, 0)`); err != nil {
+				return err
+			}
+			grant, err = sessions.Start(tx, session.Subject{ID: "u", Roles: []token.Role{"USER"}, Version: 1}, []string{"pwd"}, audit.Origin{})
+			return err
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			if grant, err = sessions.Refresh(b.Context(), *grant.RefreshToken, audit.Origin{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkCheck is what a guarded request pays for revocation, beside ten thousand revoked others.
+func BenchmarkCheck(b *testing.B) {
+	srv := graphtest.Start(b)
+	change(b, srv, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
+		INSERT INTO revocations (id, session_id, stale, created_at, expires_at) SELECT 'r' || n, 's' || n, FALSE, now_us(), now_us() + 3600000000 FROM numbers`)
+	start := time.Now()
+	v := session.NewView(srv.App.DB, func() time.Time {
+		_ = time.Now() // the price of a clock, but the view stays young
+		return start
+	})
+	poll(b, v)
+	if v.Size() != 10000 {
+		b.Fatalf("%d subjects", v.Size())
+	}
+	c := token.Claims{UserID: token.UserID(uuid.NewString()), SessionID: token.SessionID(uuid.NewString()), Version: 1}
+	b.ReportAllocs()
+	for b.Loop() {
+		if reason, err := v.Check(b.Context(), &c); reason != "" || err != nil {
+			b.Fatal(reason, err)
+		}
+	}
+}
+
+// BenchmarkMark is what a verified token pays for being noted, once it was noted.
+func BenchmarkMark(b *testing.B) {
+	srv := graphtest.Start(b)
+	c := srv.As(b)
+	a := activityOf(b, srv, srv.Now)
+	mark := &token.Claims{SessionID: c.SessionID, Generation: 1}
+	a.Mark(mark)
+	flush(b, a)
+	b.ReportAllocs()
+	for b.Loop() {
+		a.Mark(mark)
+	}
+}

@@ -1,0 +1,200 @@
+package session_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+)
+
+var listensOn = regexp.MustCompile(`http://[0-9.:]+`)
+
+// process runs the server as a process of its own and has srv's clients call it.
+func process(tb testing.TB, srv *graphtest.Server, url string) (kill func()) {
+	tb.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), serveVariable+"=1", "GRAPHWARDEN_DATABASE="+url, "GRAPHWARDEN_LISTEN=127.0.0.1:0",
+		"GRAPHWARDEN_BCRYPT_COST=4", "GRAPHWARDEN_SECRET=a secret for tests, of more than 32 bytes", "GRAPHWARDEN_PUBLIC_URL=http://graphwarden.test")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	kill = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill() // SIGKILL: nothing of it runs any more
+		_ = cmd.Wait()
+	})
+	tb.Cleanup(kill)
+	banner, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		tb.Fatalf("the server does not start: %v", err)
+	}
+	srv.URL = listensOn.FindString(banner)
+	return kill
+}
+
+// beside is a server in this process on the same database: a look at what the killed one left there.
+func beside(tb testing.TB, url string) *graphtest.Server {
+	tb.Helper()
+	return graphtest.Start(tb, graphtest.Database(url))
+}
+
+func TestKillBetweenCommitAndAnswerLosesNobodyTheirLogin(t *testing.T) {
+	t.Parallel()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		srv := &graphtest.Server{}
+		kill := process(t, srv, url)
+		c, look := srv.As(t), beside(t, url)
+
+		// The client never gets to read an answer: it hangs up as soon as the commit shows.
+		hangUp, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var group errgroup.Group
+		group.Go(func() error {
+			_, err := srv.Anonymous().Call(hangUp, refreshMutation, map[string]any{"token": c.RefreshToken})
+			return err
+		})
+		eventually(t, "the rotation is committed", func() bool { return stateOf(t, look, c.SessionID).Generation == 2 })
+		kill()
+		cancel()
+		_ = group.Wait() // an error, or an answer that a client in its place would have lost
+
+		process(t, srv, url)
+		for _, when := range []string{"inside the grace", "after it"} {
+			if a := srv.Anonymous().Redeem(t, c.RefreshToken); len(a.Errors) > 0 {
+				t.Fatalf("%s the old token is refused: %s", when, a.Body)
+			}
+			endGrace(t, look, c.SessionID)
+		}
+		c.Take(auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)))
+		wantAlive(t, srv, c.AccessToken, c.RefreshToken)
+	})
+}
+
+// acknowledged is what one client was told before the server died.
+type acknowledged struct {
+	client       *graphtest.Client
+	isLoggedOut  bool
+	mayLoggedOut bool // it asked and got no answer
+}
+
+// live registers, refreshes twice and, every other time, logs out, until the server is gone.
+func live(ctx context.Context, srv *graphtest.Server, name string, acks *atomic.Int64) []*acknowledged {
+	var all []*acknowledged
+	for i := 0; ; i++ {
+		c := srv.Anonymous()
+		c.Email = fmt.Sprintf("%s-%d@example.com", name, i)
+		pair, err := exchange(ctx, c, `mutation($email: String!, $password: String!) { register(input: {email: $email, password: $password}) { auth `+graphtest.AuthFields+` } }`,
+			map[string]any{"email": c.Email, "password": graphtest.Password})
+		if err != nil {
+			return all
+		}
+		acks.Add(1)
+		c.Take(pair)
+		one := &acknowledged{client: c}
+		all = append(all, one)
+		for range 2 {
+			if pair, err = exchange(ctx, c, refreshMutation, map[string]any{"token": c.RefreshToken}); err != nil {
+				return all
+			}
+			acks.Add(1)
+			c.Take(pair)
+		}
+		if i%2 == 0 {
+			continue
+		}
+		one.mayLoggedOut = true
+		answer, err := c.Call(ctx, logoutMutation, map[string]any{"scope": "CURRENT"})
+		if err != nil || len(answer.Errors) > 0 {
+			return all
+		}
+		acks.Add(1)
+		one.isLoggedOut = true
+	}
+}
+
+// exchange makes a call that answers a pair of tokens.
+func exchange(ctx context.Context, c *graphtest.Client, query string, variables map[string]any) (graphtest.Auth, error) {
+	answer, err := c.Call(ctx, query, variables)
+	if err != nil {
+		return graphtest.Auth{}, err
+	}
+	if len(answer.Errors) > 0 {
+		return graphtest.Auth{}, errors.New(string(answer.Body))
+	}
+	var out struct {
+		Register     struct{ Auth graphtest.Auth }
+		RefreshToken graphtest.Auth
+	}
+	if err := json.Unmarshal(answer.Data, &out); err != nil {
+		return graphtest.Auth{}, err
+	}
+	if out.RefreshToken.RefreshToken != "" {
+		return out.RefreshToken, nil
+	}
+	return out.Register.Auth, nil
+}
+
+func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
+	t.Parallel()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		srv := &graphtest.Server{}
+		for round, killAfter := range []int64{7, 60, 151} {
+			kill := process(t, srv, url)
+			const clients = 6
+			var acks atomic.Int64
+			results := make([][]*acknowledged, clients)
+			var group errgroup.Group
+			for i := range clients {
+				group.Go(func() error {
+					results[i] = live(t.Context(), srv, fmt.Sprintf("r%d-c%d", round, i), &acks)
+					return nil
+				})
+			}
+			eventually(t, "enough is acknowledged", func() bool { return acks.Load() >= killAfter })
+			kill()
+			_ = group.Wait()
+
+			kill = process(t, srv, url)
+			for _, one := range slices.Concat(results...) {
+				wantKept(t, one)
+			}
+			kill()
+		}
+	})
+}
+
+// wantKept checks that the restarted server stands by what the killed one said.
+func wantKept(tb testing.TB, one *acknowledged) {
+	tb.Helper()
+	c := one.client
+	answer := c.Server.Anonymous().Redeem(tb, c.RefreshToken)
+	switch {
+	case one.isLoggedOut:
+		answer.Refused(tb, "UNAUTHENTICATED", "SESSION_REVOKED")
+		bearer(c.Server, c.AccessToken).Do(tb, meQuery, nil).Refused(tb, "UNAUTHENTICATED", "TOKEN_REVOKED")
+	case len(answer.Errors) > 0 && !one.mayLoggedOut:
+		tb.Errorf("the last refresh token that was answered is refused: %s", answer.Body)
+	}
+	c.Login(tb) // the account is there
+}

@@ -1,0 +1,152 @@
+package session_test
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
+)
+
+const prefix = "gwr_"
+
+// remade decodes a refresh token, has change alter its bytes, and encodes it again.
+func remade(tb testing.TB, raw string, change func(b []byte)) string {
+	tb.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(raw, prefix))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	change(b)
+	return prefix + base64.RawURLEncoding.EncodeToString(b)
+}
+
+// unusedBit is raw with a bit set that decodes to nothing.
+func unusedBit(tb testing.TB, raw string) string {
+	tb.Helper()
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := len(raw) - 1
+	altered := raw[:last] + string(alphabet[strings.IndexByte(alphabet, raw[last])|1])
+	if a, b := remade(tb, raw, func([]byte) {}), remade(tb, altered, func([]byte) {}); a != b || altered == raw {
+		tb.Fatalf("%s is no other spelling of %s", altered, raw)
+	}
+	return altered
+}
+
+// forgeries are what can be made of a genuine token without the key: other spellings, and other contents.
+func forgeries(tb testing.TB, raw string) map[string]string {
+	tb.Helper()
+	body := strings.TrimPrefix(raw, prefix)
+	generation := func(g uint64) string {
+		return remade(tb, raw, func(b []byte) { binary.BigEndian.PutUint64(b[16:], g) })
+	}
+	return map[string]string{
+		"line break behind": raw + "\n", "line break inside": raw[:40] + "\n" + raw[40:], "carriage return inside": raw[:40] + "\r" + raw[40:],
+		"line break in place of a character": raw[:len(raw)-1] + "\n",
+		"padding":                            raw + "=", "unused bits": unusedBit(tb, raw),
+		"standard alphabet": prefix + strings.NewReplacer("-", "+", "_", "/").Replace(body) + "+",
+		"blank in front":    " " + raw, "blank behind": raw + " ", "NUL behind": raw + "\x00",
+		"cut": raw[:len(raw)-1], "longer": raw + "A", "doubled": raw + raw, "without prefix": body, "upper prefix": "GWR_" + body,
+		"other prefix": "gwa_" + body, "prefix only": prefix, "empty": "", "a megabyte": prefix + strings.Repeat("A", 1000000),
+		"MAC altered":  remade(tb, raw, func(b []byte) { b[len(b)-1] ^= 1 }),
+		"MAC zero":     remade(tb, raw, func(b []byte) { clear(b[24:]) }),
+		"generation 0": generation(0), "generation 2": generation(2), "generation 3": generation(3), "generation negative": generation(1 << 63),
+		"generation of all ones": generation(1<<64 - 1), "another session": remade(tb, raw, func(b []byte) { b[15] ^= 1 }),
+		"no session": remade(tb, raw, func(b []byte) { clear(b[:16]) }),
+	}
+}
+
+func TestForgedRefreshTokens(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		before, message := stateOf(t, srv, c.SessionID), ""
+		refused := func(t *testing.T, raw string) {
+			t.Helper()
+			answer := srv.Anonymous().Redeem(t, raw)
+			answer.Refused(t, "UNAUTHENTICATED", "REFRESH_INVALID")
+			if message == "" {
+				message = answer.Errors[0].Message
+			}
+			if got := answer.Errors[0].Message; got != message {
+				t.Errorf("%q, elsewhere %q: the answers tell forgeries apart", got, message)
+			}
+		}
+		for name, raw := range forgeries(t, c.RefreshToken) {
+			if len(raw) < 1000000 { // above the limit of a request's body
+				t.Run(name, func(t *testing.T) { refused(t, raw) })
+			}
+		}
+		t.Run("another session's id with one's own MAC", func(t *testing.T) {
+			other := srv.As(t)
+			id := uuid.MustParse(string(other.SessionID))
+			refused(t, remade(t, c.RefreshToken, func(b []byte) { copy(b, id[:]) }))
+			wantAlive(t, srv, other.AccessToken, other.RefreshToken)
+		})
+		t.Run("an access token", func(t *testing.T) { refused(t, c.AccessToken) })
+		t.Run("a deleted session's", func(t *testing.T) {
+			gone := srv.As(t)
+			change(t, srv, "DELETE FROM sessions WHERE id = $1", gone.SessionID)
+			refused(t, gone.RefreshToken)
+		})
+		if diff := cmp.Diff(before, stateOf(t, srv, c.SessionID)); diff != "" {
+			t.Errorf("forgeries changed the genuine session (-before +after):\n%s", diff)
+		}
+		wantAlive(t, srv, c.AccessToken, c.RefreshToken)
+	})
+}
+
+func TestRefreshTokenIsNoAccessToken(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		bearer(srv, c.RefreshToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_INVALID")
+		if verify(t, srv, c.RefreshToken) {
+			t.Error("verifyToken calls it active")
+		}
+	})
+}
+
+func TestSpellingsOfASpentTokenNeitherMintNorRevoke(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		spent := c.RefreshToken
+		c.Refresh(t)
+		c.Refresh(t)
+		for name, raw := range forgeries(t, spent) {
+			if _, err := srv.App.Sessions.Refresh(t.Context(), raw, audit.Origin{}); !fault.Is(err, fault.RefreshInvalid) {
+				t.Errorf("%s: got %v, want REFRESH_INVALID", name, err)
+			}
+		}
+		wantAlive(t, srv, c.AccessToken, c.RefreshToken)
+	})
+}
+
+func FuzzRefreshToken(f *testing.F) {
+	srv := graphtest.Start(f)
+	c := srv.As(f)
+	var salt string
+	if err := srv.App.DB.Get(f.Context(), &salt, "SELECT salt FROM sessions WHERE id = $1", c.SessionID); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(c.RefreshToken)
+	for _, raw := range forgeries(f, c.RefreshToken) {
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		id, generation, again, err := srv.App.Sessions.ParseRefresh(raw, salt)
+		if err == nil && (generation < 1 || again[:len(prefix)+32] != raw[:len(prefix)+32]) {
+			t.Errorf("%q reads as generation %d of %s, which is written %q", raw, generation, id, again)
+		}
+		if err == nil && id == c.SessionID && raw == again {
+			return // what the server itself made
+		}
+		if _, err := srv.App.Sessions.Refresh(t.Context(), raw, audit.Origin{}); !fault.Is(err, fault.RefreshInvalid) {
+			t.Errorf("%q: got %v, want REFRESH_INVALID", raw, err)
+		}
+	})
+}

@@ -1,0 +1,177 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/session"
+)
+
+// atOnce starts n calls together and waits for them.
+func atOnce(tb testing.TB, n int, call func(i int) error) {
+	tb.Helper()
+	var group errgroup.Group
+	start := make(chan struct{})
+	for i := range n {
+		group.Go(func() error {
+			<-start
+			return call(i)
+		})
+	}
+	close(start)
+	if err := group.Wait(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func TestConcurrentRefreshesGetOneSuccessor(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		answers := make([]*graphtest.Answer, 64)
+		atOnce(t, len(answers), func(i int) (err error) {
+			answers[i], err = srv.Anonymous().Call(t.Context(), refreshMutation, map[string]any{"token": c.RefreshToken})
+			return err
+		})
+		first := auth(t, answers[0])
+		for _, answer := range answers {
+			pair := auth(t, answer)
+			if pair.RefreshToken != first.RefreshToken {
+				t.Fatal("two chains")
+			}
+			if a := bearer(srv, pair.AccessToken).Do(t, meQuery, nil); len(a.Errors) > 0 {
+				t.Fatalf("an access token is refused: %s", a.Body)
+			}
+		}
+		if got := stateOf(t, srv, c.SessionID).Generation; got != 2 {
+			t.Errorf("generation %d, want 2", got)
+		}
+		wantAlive(t, srv, first.AccessToken, first.RefreshToken)
+	})
+}
+
+func TestConcurrentReusesAreAllRefused(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		spent := c.RefreshToken
+		c.Refresh(t)
+		c.Refresh(t)
+		atOnce(t, 20, func(int) error {
+			answer, err := srv.Anonymous().Call(t.Context(), refreshMutation, map[string]any{"token": spent})
+			if err == nil && (len(answer.Errors) != 1 || answer.Errors[0].Extensions.Code != "UNAUTHENTICATED") {
+				err = fmt.Errorf("answered %s", answer.Body)
+			}
+			return err
+		})
+		if n := audited(t, srv, "authn_token_reuse", c.SessionID); n != 1 {
+			t.Errorf("audited %d times, want once", n)
+		}
+		wantDead(t, srv, c.AccessToken, c.RefreshToken)
+	})
+}
+
+// The owner's refresh and a thief's late reuse at once: whichever comes first, the session ends.
+func TestReuseRacingARefreshEndsTheSession(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		for range 10 {
+			c := srv.As(t)
+			spent := c.RefreshToken
+			c.Refresh(t)
+			c.Refresh(t)
+			var grant *session.Grant
+			atOnce(t, 2, func(i int) (err error) {
+				if i == 0 {
+					_, err = srv.App.Sessions.Refresh(t.Context(), spent, audit.Origin{})
+				} else {
+					grant, err = srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Origin{})
+				}
+				return expected(err, fault.RefreshReused, fault.SessionRevoked)
+			})
+			wantDead(t, srv, c.AccessToken, c.RefreshToken)
+			if grant != nil {
+				wantDead(t, srv, grant.AccessToken, *grant.RefreshToken)
+			}
+		}
+	})
+}
+
+// expected drops a refusal that may happen.
+func expected(err error, reasons ...fault.Reason) error {
+	for _, reason := range reasons {
+		if fault.Is(err, reason) {
+			return nil
+		}
+	}
+	return err
+}
+
+func TestRefreshRacingAnEndLeavesNothingAlive(t *testing.T) {
+	ends := map[string]func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error{
+		"logout": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+			_, err := c.Call(ctx, logoutMutation, map[string]any{"scope": "CURRENT"})
+			return err
+		},
+		"logout of all": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+			_, err := c.Call(ctx, logoutMutation, map[string]any{"scope": "ALL"})
+			return err
+		},
+		"revocation": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+			_, err := srv.App.Sessions.Revoke(ctx, c.UserID, c.SessionID, audit.Origin{})
+			return err
+		},
+		"disabling": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+			return srv.App.Accounts.SetDisabled(ctx, c.UserID, true)
+		},
+		"change of the password": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+			answer, err := c.Call(ctx, `mutation($current: String!, $new: String!) { changePassword(input: {currentPassword: $current, newPassword: $new}) { tokenType } }`,
+				map[string]any{"current": graphtest.Password, "new": newPassword})
+			if err == nil && len(answer.Errors) > 0 {
+				err = fmt.Errorf("change of the password: %s", answer.Body)
+			}
+			return err
+		},
+		"deletion": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+			_, err := c.Call(ctx, `mutation($email: String!) { deleteAccount(input: {confirmEmail: $email}) { id } }`, map[string]any{"email": c.Email})
+			return err
+		},
+	}
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		for name, end := range ends {
+			t.Run(name, func(t *testing.T) {
+				for range 8 {
+					c := srv.As(t)
+					grants := make([]*session.Grant, 4)
+					atOnce(t, len(grants)+1, func(i int) (err error) {
+						if i == len(grants) {
+							return end(t.Context(), srv, c)
+						}
+						grants[i], err = srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Origin{})
+						return expected(err, fault.SessionRevoked, fault.RefreshInvalid)
+					})
+					wantUseless(t, srv, c.AccessToken, c.RefreshToken)
+					for _, grant := range grants {
+						if grant != nil {
+							wantUseless(t, srv, grant.AccessToken, *grant.RefreshToken)
+						}
+					}
+				}
+			})
+		}
+	})
+}
+
+// wantUseless checks that neither token works, for whatever reason.
+func wantUseless(tb testing.TB, srv *graphtest.Server, accessToken, refreshToken string) {
+	tb.Helper()
+	if a := bearer(srv, accessToken).Do(tb, meQuery, nil); a.Status != 401 {
+		tb.Errorf("the access token gets %d %s", a.Status, a.Body)
+	}
+	if a := srv.Anonymous().Redeem(tb, refreshToken); a.Status != 401 {
+		tb.Errorf("the refresh token gets %d %s", a.Status, a.Body)
+	}
+}

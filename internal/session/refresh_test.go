@@ -1,0 +1,336 @@
+package session_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+func TestRefreshRotates(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		before, first := stateOf(t, srv, c.SessionID), claims(t, c.AccessToken)
+		answer := srv.Anonymous().Redeem(t, c.RefreshToken)
+		pair, after := auth(t, answer), stateOf(t, srv, c.SessionID)
+		second := claims(t, pair.AccessToken)
+
+		if pair.RefreshToken == c.RefreshToken || second.Jti == first.Jti {
+			t.Error("a token was issued twice")
+		}
+		if pair.Session.ID != c.SessionID || second.Sid != first.Sid || second.Sub != first.Sub || pair.User.ID != c.UserID {
+			t.Errorf("another session or user: %+v", pair)
+		}
+		if second.AuthTime != first.AuthTime {
+			t.Error("a refresh is no proof of a credential, yet auth_time moved")
+		}
+		if first.Gen != 1 || second.Gen != 2 || after.Generation != 2 || after.SeenGeneration != 1 {
+			t.Errorf("generations %d, %d, and %+v", first.Gen, second.Gen, after)
+		}
+		if after.ExpiresAt <= before.ExpiresAt || after.EndsAt != before.EndsAt {
+			t.Errorf("limits went from %+v to %+v: only the idle one moves", before, after)
+		}
+		if answer.Header.Get("Cache-Control") != "no-store" {
+			t.Error("an answer with tokens may be cached (RFC 6749 section 5.1)")
+		}
+		wantAlive(t, srv, pair.AccessToken, pair.RefreshToken)
+	})
+}
+
+func TestPredecessorInsideTheGrace(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		t.Run("gets the same successor and changes nothing", func(t *testing.T) {
+			c := srv.As(t)
+			spent := c.RefreshToken
+			pair := auth(t, srv.Anonymous().Redeem(t, spent))
+			before, replayed := stateOf(t, srv, c.SessionID), srv.App.Sessions.Replayed()
+			for range 3 {
+				again := auth(t, srv.Anonymous().Redeem(t, spent))
+				if again.RefreshToken != pair.RefreshToken || claims(t, again.AccessToken).Gen != 2 {
+					t.Errorf("another successor: %+v", again)
+				}
+			}
+			if diff := cmp.Diff(before, stateOf(t, srv, c.SessionID)); diff != "" {
+				t.Errorf("the row changed (-before +after):\n%s", diff)
+			}
+			if n := srv.App.Sessions.Replayed() - replayed; n != 3 {
+				t.Errorf("%d replays counted, want 3", n)
+			}
+			if n := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID); n != 0 {
+				t.Errorf("%d replays from the same place audited", n)
+			}
+		})
+		t.Run("is served although the successor was seen", func(t *testing.T) {
+			c := srv.As(t)
+			spent := c.RefreshToken
+			c.Refresh(t)
+			c.Do(t, meQuery, nil)
+			awaitSeen(t, srv, c.SessionID, 2)
+			if again := auth(t, srv.Anonymous().Redeem(t, spent)); again.RefreshToken != c.RefreshToken {
+				t.Error("another successor")
+			}
+		})
+		t.Run("is audited when the client calls itself something else", func(t *testing.T) {
+			c := srv.As(t)
+			auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
+			other := srv.Anonymous()
+			other.Header.Set("User-Agent", "another")
+			auth(t, other.Redeem(t, c.RefreshToken))
+			if n := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID); n != 1 {
+				t.Errorf("audited %d times, want once", n)
+			}
+			if agent := stateOf(t, srv, c.SessionID).UserAgent; agent == "another" {
+				t.Error("the session now names the replay's client")
+			}
+		})
+		t.Run("is audited when it comes from another address", func(t *testing.T) {
+			c := srv.As(t)
+			here, there := audit.Origin{IP: "192.0.2.1", UserAgent: "a"}, audit.Origin{IP: "192.0.2.2", UserAgent: "a"}
+			for i, from := range []audit.Origin{here, here, there} {
+				if _, err := srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, from); err != nil {
+					t.Fatal(err)
+				}
+				if n := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID); n != int64(i/2) {
+					t.Errorf("audited %d times after call %d", n, i)
+				}
+			}
+		})
+	})
+}
+
+func TestPredecessorAfterTheGraceWithoutASight(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		lost := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)) // nobody gets to see this
+		endGrace(t, srv, c.SessionID)
+		before := stateOf(t, srv, c.SessionID)
+		for range 3 {
+			if again := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)); again.RefreshToken != lost.RefreshToken {
+				t.Error("another successor")
+			}
+		}
+		// The token of the generation before says nothing about its successor's arrival.
+		c.Do(t, meQuery, nil)
+		if err := srv.App.Activity.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		again := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
+		if diff := cmp.Diff(before, stateOf(t, srv, c.SessionID)); diff != "" {
+			t.Errorf("the row changed (-before +after):\n%s", diff)
+		}
+		wantAlive(t, srv, again.AccessToken, again.RefreshToken)
+	})
+}
+
+func TestReuse(t *testing.T) {
+	sights := map[string]func(t *testing.T, c *graphtest.Client){
+		"by a guarded field":  func(t *testing.T, c *graphtest.Client) { c.Do(t, meQuery, nil) },
+		"by a public field":   func(t *testing.T, c *graphtest.Client) { c.Do(t, `{ __typename }`, nil) },
+		"by the verification": func(t *testing.T, c *graphtest.Client) { verify(t, c.Server, c.AccessToken) },
+		"by its redemption": func(t *testing.T, c *graphtest.Client) {
+			c.Take(auth(t, c.Server.Anonymous().Redeem(t, c.RefreshToken)))
+		},
+	}
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		for name, see := range sights {
+			t.Run("of a token whose successor was seen "+name, func(t *testing.T) {
+				c := srv.As(t)
+				other := c.Login(t)
+				spent := c.RefreshToken
+				c.Refresh(t)
+				see(t, c)
+				awaitSeen(t, srv, c.SessionID, 2)
+				endGrace(t, srv, c.SessionID)
+				wantReuse(t, c, spent)
+				wantAlive(t, srv, other.AccessToken, other.RefreshToken)
+				fresh := c.Login(t)
+				wantAlive(t, srv, fresh.AccessToken, fresh.RefreshToken)
+			})
+		}
+		t.Run("of an older generation, even inside the grace", func(t *testing.T) {
+			c := srv.As(t)
+			oldest := c.RefreshToken
+			c.Take(auth(t, srv.Anonymous().Redeem(t, oldest)))
+			c.Take(auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)))
+			wantReuse(t, c, oldest)
+		})
+		t.Run("kills all that the session has issued", func(t *testing.T) {
+			c := srv.As(t)
+			pairs := []graphtest.Auth{{AccessToken: c.AccessToken, RefreshToken: c.RefreshToken}}
+			for range 3 {
+				c.Take(auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)))
+				pairs = append(pairs, graphtest.Auth{AccessToken: c.AccessToken, RefreshToken: c.RefreshToken})
+			}
+			wantReuse(t, c, pairs[0].RefreshToken)
+			for _, p := range pairs {
+				wantDead(t, srv, p.AccessToken, p.RefreshToken)
+			}
+		})
+	})
+}
+
+// wantReuse presents a spent token of c's session and checks what that leads to.
+func wantReuse(t *testing.T, c *graphtest.Client, spent string) {
+	t.Helper()
+	answer := c.Server.Anonymous().Redeem(t, spent)
+	answer.Refused(t, "UNAUTHENTICATED", "REFRESH_REUSED")
+	if answer.Status != 401 {
+		t.Errorf("status %d, want 401", answer.Status)
+	}
+	wantDead(t, c.Server, c.AccessToken, c.RefreshToken)
+	if n := audited(t, c.Server, "authn_token_reuse", c.SessionID); n != 1 {
+		t.Errorf("audited %d times, want once", n)
+	}
+}
+
+func TestRefreshAfterTheDatabaseWentBack(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		first := c.RefreshToken
+		for range 3 {
+			c.Take(auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)))
+		}
+		change(t, srv, "UPDATE sessions SET generation = 2, seen_generation = 1 WHERE id = $1", c.SessionID)
+		held := c.RefreshToken // of generation 4
+		c.Take(auth(t, srv.Anonymous().Redeem(t, held)))
+		if got := claims(t, c.AccessToken).Gen; got != 5 {
+			t.Errorf("generation %d, want 5: one never given out before", got)
+		}
+		if n := audited(t, srv, "generation_ahead", c.SessionID); n != 1 {
+			t.Errorf("audited %d times, want once", n)
+		}
+		if again := auth(t, srv.Anonymous().Redeem(t, held)); again.RefreshToken != c.RefreshToken {
+			t.Error("the predecessor does not get the same successor")
+		}
+		wantReuse(t, c, first)
+	})
+}
+
+func TestSessionsExpire(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		refused := func(t *testing.T, c *graphtest.Client) {
+			t.Helper()
+			srv.Anonymous().Redeem(t, c.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_EXPIRED")
+			if got := stateOf(t, srv, c.SessionID); got.Generation != 1 || got.IsRevoked {
+				t.Errorf("an expired session changed: %+v", got)
+			}
+		}
+		t.Run("when idle", func(t *testing.T) {
+			c := srv.As(t)
+			change(t, srv, "UPDATE sessions SET expires_at = now_us() - 1 WHERE id = $1", c.SessionID)
+			refused(t, c)
+		})
+		t.Run("at their absolute end, which no rotation moves", func(t *testing.T) {
+			c := srv.As(t)
+			change(t, srv, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
+			before := stateOf(t, srv, c.SessionID)
+			pair := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
+			after := stateOf(t, srv, c.SessionID)
+			if after.EndsAt != before.EndsAt || after.ExpiresAt != before.EndsAt {
+				t.Errorf("limits went from %+v to %+v", before, after)
+			}
+			if exp := claims(t, pair.AccessToken).Exp; exp > before.EndsAt.Std().Unix() {
+				t.Error("the access token outlives its session")
+			}
+		})
+		t.Run("in their last second, when no token could live any more", func(t *testing.T) {
+			c := srv.As(t)
+			change(t, srv, "UPDATE sessions SET ends_at = now_us() + 900000, expires_at = now_us() + 900000 WHERE id = $1", c.SessionID)
+			refused(t, c)
+		})
+	})
+}
+
+func TestRefreshOfNoLiveSession(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		me := func(t *testing.T, c *graphtest.Client) *graphtest.Client { return c }
+		ends := map[string]struct {
+			end    func(t *testing.T, c *graphtest.Client)
+			whose  func(t *testing.T, c *graphtest.Client) *graphtest.Client
+			reason string
+		}{
+			"after logout": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *graphtest.Client) { logout(t, c, "CURRENT", "") }},
+			"of another session after a change of the password": {reason: "SESSION_REVOKED",
+				whose: func(t *testing.T, c *graphtest.Client) *graphtest.Client { return c.Login(t) },
+				end:   func(t *testing.T, c *graphtest.Client) { changePassword(t, c) }},
+			"of a pair from before a change of the password": {whose: me, reason: "REFRESH_INVALID",
+				end: func(t *testing.T, c *graphtest.Client) { changePassword(t, c) }},
+			"after the account was disabled": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *graphtest.Client) {
+				if err := srv.App.Accounts.SetDisabled(t.Context(), c.UserID, true); err != nil {
+					t.Fatal(err)
+				}
+			}},
+			"of a user found disabled": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *graphtest.Client) {
+				change(t, srv, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
+			}},
+			"after the account was deleted": {whose: me, reason: "REFRESH_INVALID", end: func(t *testing.T, c *graphtest.Client) {
+				c.Do(t, `mutation($email: String!) { deleteAccount(input: {confirmEmail: $email}) { id } }`,
+					map[string]any{"email": c.Email}).Into(t, &struct{}{})
+			}},
+		}
+		for name, one := range ends {
+			t.Run(name, func(t *testing.T) {
+				c := srv.As(t)
+				victim := one.whose(t, c)
+				refreshToken := victim.RefreshToken
+				one.end(t, c)
+				srv.Anonymous().Redeem(t, refreshToken).Refused(t, "UNAUTHENTICATED", one.reason)
+			})
+		}
+		t.Run("leaves the row as it was where the user is disabled", func(t *testing.T) {
+			c := srv.As(t)
+			before := stateOf(t, srv, c.SessionID)
+			change(t, srv, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
+			srv.Anonymous().Redeem(t, c.RefreshToken)
+			if diff := cmp.Diff(before, stateOf(t, srv, c.SessionID)); diff != "" {
+				t.Errorf("the rotation did not roll back (-before +after):\n%s", diff)
+			}
+		})
+	})
+}
+
+func TestChangeOfThePasswordLeavesTheNewPairAlone(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		old := c.AccessToken
+		changePassword(t, c)
+		bearer(srv, old).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_STALE")
+		wantAlive(t, srv, c.AccessToken, c.RefreshToken)
+	})
+}
+
+func TestChangeOfRolesComesWithARefresh(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		if _, err := srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		c.Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_STALE")
+		c.Refresh(t)
+		if diff := cmp.Diff([]string{"ADMIN", "USER"}, claims(t, c.AccessToken).Roles); diff != "" {
+			t.Errorf("roles (-want +got):\n%s", diff)
+		}
+		c.Do(t, meQuery, nil).Into(t, &struct{}{})
+	})
+}
+
+func TestRefreshTokensSurviveAChangeOfTheSecret(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		current, next := srv.App.Config.Secret, "another secret for tests, of more than 32 bytes"
+		for _, deployment := range []struct{ use, accept string }{{current, next}, {next, current}} {
+			replica := graphtest.Start(t, graphtest.Database(srv.App.Config.Database), func(o *graphtest.Options) {
+				o.Config.Secret, o.Config.AcceptSecret = deployment.use, []string{deployment.accept}
+			})
+			c.Server = replica
+			c.Refresh(t)
+		}
+		if a := srv.Anonymous().Redeem(t, c.RefreshToken); len(a.Errors) != 1 || a.Errors[0].Extensions.Reason != "REFRESH_INVALID" {
+			t.Errorf("a replica that does not accept the new secret answers %s", a.Body)
+		}
+	})
+}

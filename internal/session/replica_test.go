@@ -1,0 +1,97 @@
+package session_test
+
+import (
+	"testing"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/session"
+)
+
+// onTwo runs f on two servers of one database.
+func onTwo(t *testing.T, f func(t *testing.T, a, b *graphtest.Server)) {
+	t.Helper()
+	onBoth(t, func(t *testing.T, a *graphtest.Server) {
+		f(t, a, graphtest.Start(t, graphtest.Database(a.App.Config.Database)))
+	})
+}
+
+func TestRevocationReachesAnotherReplica(t *testing.T) {
+	onTwo(t, func(t *testing.T, a, b *graphtest.Server) {
+		ends := map[string]struct {
+			end    func(t *testing.T, c *graphtest.Client)
+			reason string
+		}{
+			"logout":                 {func(t *testing.T, c *graphtest.Client) { logout(t, c, "CURRENT", "") }, "TOKEN_REVOKED"},
+			"logout of all":          {func(t *testing.T, c *graphtest.Client) { logout(t, c, "ALL", "") }, "TOKEN_REVOKED"},
+			"change of the password": {func(t *testing.T, c *graphtest.Client) { changePassword(t, c.Login(t)) }, "TOKEN_REVOKED"},
+			"change of roles": {func(t *testing.T, c *graphtest.Client) {
+				if _, err := a.App.Accounts.ChangeRoles(t.Context(), c.UserID, nil, nil); err != nil {
+					t.Fatal(err)
+				}
+			}, "TOKEN_STALE"},
+			"reuse": {func(t *testing.T, c *graphtest.Client) {
+				spent := c.RefreshToken
+				one := auth(t, a.Anonymous().Redeem(t, spent))
+				auth(t, a.Anonymous().Redeem(t, one.RefreshToken))
+				a.Anonymous().Redeem(t, spent).Refused(t, "UNAUTHENTICATED", "REFRESH_REUSED")
+			}, "TOKEN_REVOKED"},
+		}
+		for name, one := range ends {
+			t.Run(name, func(t *testing.T) {
+				c := a.As(t)
+				there := bearer(b, c.AccessToken)
+				there.Do(t, meQuery, nil).Into(t, &struct{}{})
+				one.end(t, c)
+				bearer(a, c.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", one.reason) // at once, here
+				poll(t, b.App.View)                                                                    // within one poll, there
+				there.Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", one.reason)
+			})
+		}
+		t.Run("by itself", func(t *testing.T) {
+			c := a.As(t)
+			logout(t, c, "CURRENT", "")
+			eventually(t, "the other replica knows", func() bool {
+				return bearer(b, c.AccessToken).Do(t, meQuery, nil).Status == 401
+			})
+		})
+	})
+}
+
+func TestReplicasShareOneChain(t *testing.T) {
+	onTwo(t, func(t *testing.T, a, b *graphtest.Server) {
+		c := a.As(t)
+		spent := c.RefreshToken
+		first := auth(t, a.Anonymous().Redeem(t, spent))
+		if again := auth(t, b.Anonymous().Redeem(t, spent)); again.RefreshToken != first.RefreshToken {
+			t.Error("the other replica gives another successor")
+		}
+		// What one replica has seen, the other judges by.
+		bearer(b, first.AccessToken).Do(t, meQuery, nil)
+		awaitSeen(t, a, c.SessionID, 2)
+		endGrace(t, a, c.SessionID)
+		a.Anonymous().Redeem(t, spent).Refused(t, "UNAUTHENTICATED", "REFRESH_REUSED")
+	})
+}
+
+func TestReplicaThatCannotReadRevocations(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		hide(t, srv, "revocations")
+		srv.Shift(session.MaxViewAge)
+		eventually(t, "guarded fields are refused", func() bool { return c.Do(t, meQuery, nil).Status == 503 })
+
+		answer := c.Do(t, meQuery, nil)
+		answer.Refused(t, "UNAVAILABLE", "REVOCATION_VIEW_STALE")
+		if answer.Errors[0].Extensions.RetryAfter < 1 || answer.Header.Get("Retry-After") == "" {
+			t.Errorf("no hint when to try again: %s", answer.Body)
+		}
+		if err := srv.App.Ready(t.Context()); err == nil {
+			t.Error("it calls itself ready")
+		}
+		c.Login(t) // public fields go on
+		auth(t, c.Redeem(t, c.RefreshToken))
+
+		show(t, srv, "revocations")
+		eventually(t, "guarded fields are answered again", func() bool { return c.Do(t, meQuery, nil).Status == 200 })
+	})
+}

@@ -1,0 +1,319 @@
+package session_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/google/uuid"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// viewOf makes a further view of a server's database, as another replica would have, and reads it once.
+func viewOf(tb testing.TB, srv *graphtest.Server) *session.View {
+	tb.Helper()
+	v := session.NewView(srv.App.DB, srv.Now)
+	poll(tb, v)
+	return v
+}
+
+func poll(tb testing.TB, v *session.View) {
+	tb.Helper()
+	if err := v.Poll(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// wantReason checks what v says of a token; empty is: nothing revoked.
+func wantReason(tb testing.TB, v *session.View, c token.Claims, want fault.Reason) {
+	tb.Helper()
+	got, err := v.Check(tb.Context(), &c)
+	if err != nil || got != want {
+		tb.Errorf("got %q, %v; want %q", got, err, want)
+	}
+}
+
+func claimsOf(c *graphtest.Client, version int64) token.Claims {
+	return token.Claims{UserID: c.UserID, SessionID: c.SessionID, Version: version}
+}
+
+// revokedSession writes a revocation as another replica might have, and returns a token it concerns.
+func revokedSession(tb testing.TB, srv *graphtest.Server, age, life time.Duration) token.Claims {
+	tb.Helper()
+	c := token.Claims{UserID: token.UserID(uuid.NewString()), SessionID: token.SessionID(uuid.NewString()), Version: 1}
+	change(tb, srv, `INSERT INTO revocations (id, session_id, stale, created_at, expires_at) VALUES ($1, $2, FALSE, now_us() - $3, now_us() + $4)`,
+		uuid.NewString(), c.SessionID, age.Microseconds(), life.Microseconds())
+	return c
+}
+
+func inTx(tb testing.TB, srv *graphtest.Server, f func(tx *store.Tx) error) {
+	tb.Helper()
+	if err := srv.App.DB.Tx(tb.Context(), f); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func TestViewKnowsAtItsStartWhatWasRevokedLongAgo(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := revokedSession(t, srv, 50*time.Minute, 10*time.Minute)
+		wantReason(t, viewOf(t, srv), c, fault.TokenRevoked)
+	})
+}
+
+func TestViewReadsLateCommits(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		v, c := viewOf(t, srv), srv.As(t)
+		inTx(t, srv, func(tx *store.Tx) error {
+			if err := srv.App.Sessions.MarkStale(tx, c.UserID); err != nil {
+				return err
+			}
+			for range 3 { // it is written but not yet there to be read
+				poll(t, v)
+			}
+			wantReason(t, v, claimsOf(c, 1), "")
+			return nil
+		})
+		poll(t, v)
+		wantReason(t, v, claimsOf(c, 1), fault.TokenStale)
+
+		late := revokedSession(t, srv, 30*time.Second, time.Hour)
+		poll(t, v)
+		wantReason(t, v, late, fault.TokenRevoked)
+	})
+}
+
+// A machine that slept wakes with a monotonic clock that stood still: only the database's tells how
+// much was missed.
+func TestViewReadsAllAfterASleep(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		v := viewOf(t, srv)
+		missed := revokedSession(t, srv, 20*time.Minute, 10*time.Minute)
+		poll(t, v)
+		wantReason(t, v, missed, "")
+		v.Sleep(20 * time.Minute)
+		poll(t, v)
+		wantReason(t, v, missed, fault.TokenRevoked)
+	})
+}
+
+func TestViewThatIsTooOldSaysNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		var offset atomic.Int64
+		v := session.NewView(srv.App.DB, func() time.Time { return time.Now().Add(time.Duration(offset.Load())) })
+		c := token.Claims{UserID: "u", SessionID: "s"}
+		refused := func(when string) {
+			t.Helper()
+			_, err := v.Check(t.Context(), &c)
+			if f := fault.As(err); f == nil || f.Code != fault.Unavailable || f.Reason != fault.RevocationViewStale || f.RetryAfter <= 0 {
+				t.Errorf("%s: got %v, want UNAVAILABLE with a retryAfter", when, err)
+			}
+		}
+		refused("before the first poll")
+		revoked := revokedSession(t, srv, 0, time.Hour)
+		poll(t, v)
+		offset.Store(int64(session.MaxViewAge - time.Second))
+		wantReason(t, v, c, "")
+		offset.Store(int64(session.MaxViewAge + time.Millisecond))
+		refused("after its age")
+		wantReason(t, v, revoked, fault.TokenRevoked) // what is known stays known
+		hide(t, srv, "revocations")
+		if err := v.Poll(t.Context()); err == nil {
+			t.Error("a poll of nothing succeeded")
+		}
+		refused("after a failed poll")
+		show(t, srv, "revocations")
+		poll(t, v)
+		wantReason(t, v, c, "")
+	})
+}
+
+// hide takes a table away, as a fault of the database would.
+func hide(tb testing.TB, srv *graphtest.Server, table string) {
+	tb.Helper()
+	change(tb, srv, "ALTER TABLE "+table+" RENAME TO "+table+"_hidden")
+}
+
+func show(tb testing.TB, srv *graphtest.Server, table string) {
+	tb.Helper()
+	change(tb, srv, "ALTER TABLE "+table+"_hidden RENAME TO "+table)
+}
+
+func TestViewAgesByTheMonotonicClock(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t)
+	var wall atomic.Int64
+	v := session.NewView(srv.App.DB, func() time.Time { return setWall(time.Now(), wall.Load()) })
+	poll(t, v)
+	for _, hours := range []int64{24, -24} {
+		wall.Store(hours)
+		if age := v.Age(); age < 0 || age > time.Minute {
+			t.Errorf("the wall clock jumped by %d h and made the view %s old", hours, age)
+		}
+	}
+}
+
+// setWall moves the wall clock's reading of now and leaves the monotonic one, as setting the machine's
+// clock does. Package time offers no way: its layout is one flag, 33 bits of seconds, 30 of nanoseconds.
+func setWall(now time.Time, hours int64) time.Time {
+	*(*uint64)(unsafe.Pointer(&now)) += uint64(hours*3600) << 30
+	return now
+}
+
+func TestViewOverflow(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		v := session.NewView(srv.App.DB, srv.Now)
+		v.SetMax(2)
+		var revoked []token.Claims
+		for range 5 {
+			revoked = append(revoked, revokedSession(t, srv, 0, time.Hour))
+		}
+		innocent := token.Claims{UserID: "u", SessionID: "s"}
+		for range 2 { // the second time reads only what is new
+			poll(t, v)
+			for _, c := range revoked {
+				wantReason(t, v, c, fault.TokenRevoked)
+			}
+			wantReason(t, v, innocent, "")
+		}
+		if v.Size() > 2 {
+			t.Errorf("%d subjects held, want at most 2", v.Size())
+		}
+		hide(t, srv, "revocations")
+		if _, err := v.Check(t.Context(), &innocent); err == nil {
+			t.Error("the database cannot be asked, and yet nothing is revoked")
+		}
+		show(t, srv, "revocations")
+		v.SetMax(5)
+		v.SweepNow()
+		poll(t, v)
+		hide(t, srv, "revocations") // with room for all, memory is enough
+		for _, c := range revoked {
+			wantReason(t, v, c, fault.TokenRevoked)
+		}
+		wantReason(t, v, innocent, "")
+		show(t, srv, "revocations")
+		poll(t, v) // what fills it to the brim overflows nothing when read again
+		hide(t, srv, "revocations")
+		wantReason(t, v, innocent, "")
+		show(t, srv, "revocations")
+	})
+}
+
+func TestRevocationHoldsWhileTheViewOverflows(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		v := srv.App.View
+		v.SetMax(3)
+		clients := make([]*graphtest.Client, 8)
+		for i := range clients {
+			clients[i] = srv.As(t)
+		}
+		atOnce(t, 2*len(clients), func(i int) error {
+			if i >= len(clients) {
+				v.SetMax(3 + i%2)
+				v.SweepNow()
+				return v.Poll(t.Context())
+			}
+			c := clients[i]
+			if _, err := srv.App.Sessions.Revoke(t.Context(), c.UserID, c.SessionID, audit.Origin{}); err != nil {
+				return err
+			}
+			wantReason(t, v, claimsOf(c, 1), fault.TokenRevoked)
+			return nil
+		})
+	})
+}
+
+func TestViewForgetsWhatHasExpired(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		v := session.NewView(srv.App.DB, srv.Now)
+		revokedSession(t, srv, 0, 500*time.Millisecond)
+		user := token.UserID(uuid.NewString())
+		change(t, srv, `INSERT INTO revocations (id, user_id, below_version, stale, created_at, expires_at) VALUES ($1, $2, 2, FALSE, now_us(), now_us() + 500000)`,
+			uuid.NewString(), user)
+		kept := revokedSession(t, srv, 0, time.Hour)
+		poll(t, v)
+		if v.Size() == 0 {
+			t.Fatal("nothing to forget")
+		}
+		eventually(t, "expired entries are gone", func() bool {
+			v.SweepNow()
+			poll(t, v)
+			return v.Size() == 1
+		})
+		wantReason(t, v, kept, fault.TokenRevoked)
+	})
+}
+
+func TestVersionsOfAUser(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		views := func(t *testing.T, check func(v *session.View)) { // here, and on another replica
+			t.Helper()
+			check(srv.App.View)
+			check(viewOf(t, srv))
+		}
+		t.Run("all but one ended", func(t *testing.T) {
+			c := srv.As(t)
+			other := c.Login(t)
+			inTx(t, srv, func(tx *store.Tx) error {
+				_, err := srv.App.Sessions.EndAll(tx, c.UserID, c.SessionID)
+				return err
+			})
+			views(t, func(v *session.View) {
+				wantReason(t, v, claimsOf(c, 1), fault.TokenStale)
+				wantReason(t, v, claimsOf(other, 1), fault.TokenRevoked)
+				wantReason(t, v, claimsOf(c, 2), "")
+			})
+		})
+		t.Run("stale, then ended", func(t *testing.T) {
+			c := srv.As(t)
+			inTx(t, srv, func(tx *store.Tx) error { return srv.App.Sessions.MarkStale(tx, c.UserID) })
+			views(t, func(v *session.View) {
+				wantReason(t, v, claimsOf(c, 1), fault.TokenStale)
+				wantReason(t, v, claimsOf(c, 2), "")
+			})
+			inTx(t, srv, func(tx *store.Tx) error {
+				_, err := srv.App.Sessions.EndAll(tx, c.UserID, "")
+				return err
+			})
+			views(t, func(v *session.View) {
+				wantReason(t, v, claimsOf(c, 1), fault.TokenRevoked)
+				wantReason(t, v, claimsOf(c, 2), fault.TokenRevoked)
+				wantReason(t, v, claimsOf(c, 3), "")
+			})
+		})
+		t.Run("merged however often they are raised and read", func(t *testing.T) {
+			c := srv.As(t)
+			for range 5 {
+				inTx(t, srv, func(tx *store.Tx) error { return srv.App.Sessions.MarkStale(tx, c.UserID) })
+			}
+			v := viewOf(t, srv)
+			size := v.Size()
+			for range 3 {
+				poll(t, v)
+			}
+			if v.Size() != size || v.Rows(c.UserID) != 1 {
+				t.Errorf("%d subjects became %d, with %d rows of the user: want one", size, v.Size(), v.Rows(c.UserID))
+			}
+			wantReason(t, v, claimsOf(c, 5), fault.TokenStale)
+			wantReason(t, v, claimsOf(c, 6), "")
+		})
+		t.Run("not raised by a transaction that rolls back", func(t *testing.T) {
+			c := srv.As(t)
+			_ = srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error {
+				if _, err := srv.App.Sessions.EndAll(tx, c.UserID, ""); err != nil {
+					return err
+				}
+				return fault.New(fault.Conflict, fault.EmailTaken, "rolled back")
+			})
+			views(t, func(v *session.View) { wantReason(t, v, claimsOf(c, 1), "") })
+			wantAlive(t, srv, c.AccessToken, c.RefreshToken)
+		})
+	})
+}

@@ -1,0 +1,37 @@
+// How GraphiQL calls the server.
+
+// makeFetcher puts the session's tokens where headers and variables ask for them.
+export function makeFetcher(session, path) {
+  const url = new URL(path, window.location);
+  const subscriptionUrl = new URL(url);
+  subscriptionUrl.protocol = url.protocol.replace('http', 'ws');
+  const send = window.GraphiQL.createFetcher({
+    url: url.href,
+    subscriptionUrl: subscriptionUrl.href,
+    enableIncrementalDelivery: false, // the server has no @defer
+  });
+  return async (operation, options) => {
+    await session.fresh();
+    const answer = await send(
+      { ...operation, variables: fill(operation.variables, session) },
+      { ...options, headers: fillHeaders(options?.headers, session) },
+    );
+    session.observe(answer).catch(() => {}); // the answer is shown anyway
+    return answer;
+  };
+}
+
+const placeholder = /\{\{\s*(accessToken|refreshToken)\s*\}\}/g;
+
+function fill(value, session) {
+  if (typeof value === 'string') return value.replace(placeholder, (_, name) => session[name] ?? '');
+  if (Array.isArray(value)) return value.map((item) => fill(item, session));
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, fill(item, session)]));
+}
+
+// A header whose token nobody has is not sent: a stranger's request carries none.
+function fillHeaders(headers, session) {
+  const missing = (value) => [...String(value).matchAll(placeholder)].some(([, name]) => !session[name]);
+  return fill(Object.fromEntries(Object.entries(headers ?? {}).filter(([, value]) => !missing(value))), session);
+}

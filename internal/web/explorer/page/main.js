@@ -1,0 +1,35 @@
+// The page at /: GraphiQL with a panel for signing in, around one session.
+import { makeFetcher } from './fetcher.js';
+import { headers, operations } from './operations.js';
+import { makePanel } from './panel.js';
+import { Session } from './session.js';
+import { SafeStorage } from './storage.js';
+
+const { GraphiQL, React, ReactDOM } = window;
+
+if (GraphiQL && React && ReactDOM) {
+  const session = new Session('/graphql');
+  const panel = makePanel(session);
+  const root = ReactDOM.createRoot(document.getElementById('explorer'));
+  root.render(
+    React.createElement(
+      GraphiQL,
+      {
+        fetcher: makeFetcher(session, '/graphql'),
+        storage: new SafeStorage(window.localStorage),
+        plugins: [panel],
+        defaultTabs: operations,
+        defaultHeaders: headers,
+        defaultQuery: '# Ctrl+Space completes, Ctrl+Enter runs.\n',
+        defaultEditorToolsVisibility: 'headers',
+        shouldPersistHeaders: false,
+        inputValueDeprecation: true,
+      },
+      React.createElement(GraphiQL.Logo, null, 'Graphwarden'),
+      React.createElement(panel.Opener),
+    ),
+  );
+} else {
+  document.querySelectorAll('.origin').forEach((place) => { place.textContent = window.location.origin; });
+  document.body.classList.add('failed');
+}

@@ -1,0 +1,136 @@
+// The panel beside the editor: accounts and tokens by clicking.
+const { React } = window;
+const h = React?.createElement;
+
+// makePanel returns a GraphiQL plugin around session.
+export function makePanel(session) {
+  const useSession = () => React.useSyncExternalStore(session.subscribe, session.state);
+
+  // The icon tells from afar whether somebody is signed in.
+  const Icon = (props) => h('svg', { ...props, viewBox: '0 0 24 24', fill: 'none', stroke: 'currentColor', strokeWidth: 1.5 },
+    h('circle', { cx: 12, cy: 8, r: 4 }),
+    h('path', { d: 'M4 21c0-4.4 3.6-7 8-7s8 2.6 8 7', strokeLinecap: 'round' }),
+    useSession().expires && h('circle', { className: 'account-dot', cx: 19, cy: 5, r: 4, stroke: 'none' }));
+
+  const Panel = () => {
+    const state = useSession();
+    const { expires, notice } = state;
+    return h('div', { className: 'account' },
+      h('div', { className: 'graphiql-doc-explorer-title account-title' }, expires ? 'Account' : 'Welcome'),
+      notice && h('p', { className: 'account-notice', role: 'status' }, notice),
+      expires ? h(SignedIn, { session, state }) : h(SignedOut, { session }));
+  };
+
+  // Opener is rendered inside GraphiQL for its effects alone.
+  const Opener = () => {
+    const { usePluginStore, useSchemaStore } = window.GraphiQL.React;
+    const { plugins } = usePluginStore();
+    const { schema, introspect } = useSchemaStore();
+    const { account } = useSession();
+    // The panel is open at the start. GraphiQL's visiblePlugin would mount it, but leave it out of sight.
+    React.useEffect(() => { document.querySelector('[aria-label="Show Account"]')?.click(); }, [plugins]);
+    // A server may show its schema to those who are signed in only.
+    React.useEffect(() => { if (account && !schema) introspect(); }, [account?.id]);
+    return null;
+  };
+
+  return { title: 'Account', icon: Icon, content: Panel, Opener };
+}
+
+// useAction runs one action at a time and keeps what it was refused with.
+function useAction(action) {
+  const [{ busy, error }, set] = React.useState({ busy: false, error: '' });
+  const run = async (...args) => {
+    set({ busy: true, error: '' });
+    try {
+      await action(...args);
+      set({ busy: false, error: '' });
+    } catch (failure) {
+      set({ busy: false, error: failure.message });
+    }
+  };
+  return { busy, error, run };
+}
+
+const Problem = ({ error }) => error && h('p', { className: 'account-error', role: 'alert' }, error);
+
+const Button = ({ onClick, busy, children, ...props }) => h('button', {
+  type: 'button', className: 'graphiql-button', disabled: busy, onClick, ...props,
+}, children);
+
+const Field = ({ label, hint, ...props }) => h('label', { className: 'account-field' },
+  h('span', null, label), h('input', { required: true, ...props }), hint && h('small', null, hint));
+
+function SignedOut({ session }) {
+  const [isNew, setNew] = React.useState(true);
+  const { busy, error, run } = useAction((name, password) => {
+    if (isNew) return session.register({ email: name, password });
+    return session.login(name.includes('@') ? { email: name, password } : { username: name, password });
+  });
+  const submit = (event) => {
+    event.preventDefault();
+    const { name, password } = event.currentTarget.elements;
+    run(name.value.trim(), password.value);
+  };
+  const choice = (label, value) => h('button', {
+    type: 'button', role: 'tab', 'aria-selected': isNew === value, onClick: () => setNew(value),
+  }, label);
+  return h(React.Fragment, null,
+    h('p', null, 'Most of this API is for people who are signed in. Make an account, or use yours, and every tab calls as you.'),
+    h('div', { className: 'account-choice', role: 'tablist' }, choice('Create account', true), choice('Sign in', false)),
+    h('form', { onSubmit: submit, key: isNew },
+      h(Field, isNew
+        ? { label: 'E-mail', name: 'name', type: 'email', autoComplete: 'username', placeholder: 'you@example.com' }
+        : { label: 'E-mail or username', name: 'name', type: 'text', autoComplete: 'username', autoCapitalize: 'none' }),
+      h(Field, isNew
+        ? { label: 'Password', name: 'password', type: 'password', autoComplete: 'new-password', hint: 'At least 8 characters; any will do.' }
+        : { label: 'Password', name: 'password', type: 'password', autoComplete: 'current-password' }),
+      h(Problem, { error }),
+      h('button', { type: 'submit', className: 'graphiql-button account-main', disabled: busy }, isNew ? 'Create account' : 'Sign in')));
+}
+
+function SignedIn({ session, state: { account, expires, life, renewals } }) {
+  const { busy, error, run } = useAction((action) => action());
+  const button = (label, action, more) => h(Button, { busy, onClick: () => run(action), ...more }, label);
+  return h(React.Fragment, null,
+    account && h('dl', { className: 'account-facts' },
+      ...facts(account).flatMap(([name, value]) => [h('dt', { key: name }, name), h('dd', { key: `${name} value` }, value)])),
+    h('p', { className: 'account-next' }, 'Now press ', h('b', null, '▶'), ' in the tab ', h('code', null, 'Me'),
+      '. Every tab calls as you, through the header in its ', h('i', null, 'Headers'), '; delete it there to call as a stranger.'),
+    h('h3', null, 'Access token'),
+    h(TimeLeft, { expires, life }),
+    h('p', { className: 'account-small' }, 'It is renewed before it expires',
+      renewals > 0 && h('span', { 'data-renewals': renewals }, `; so far ${renewals === 1 ? 'once' : `${renewals} times`}`),
+      '. Both tokens stay in this page’s memory: reload, and you are signed out.'),
+    h('div', { className: 'account-buttons' },
+      button('Renew now', () => session.renew()),
+      window.isSecureContext && button('Copy token', () => navigator.clipboard.writeText(session.accessToken))),
+    h('h3', null, 'Session'),
+    h('div', { className: 'account-buttons' },
+      button('Who am I?', () => session.whoAmI()),
+      button('Log out', () => session.logout('CURRENT')),
+      button('Log out everywhere', () => session.logout('ALL'))),
+    h(Problem, { error }));
+}
+
+const facts = (account) => [
+  ['E-mail', account.email],
+  ['Username', account.username],
+  ['Name', account.name],
+  ['Roles', account.roles.join(', ')],
+  ['Member since', new Date(account.createdAt).toLocaleString()],
+  ['Id', h('code', null, account.id)],
+].filter(([, value]) => value);
+
+function TimeLeft({ expires, life }) {
+  const [now, setNow] = React.useState(Date.now());
+  React.useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 250);
+    return () => clearInterval(timer);
+  }, []);
+  const left = Math.max(0, expires - now);
+  const seconds = Math.ceil(left / 1000);
+  const clock = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+  return h('div', { className: 'account-time' },
+    h('progress', { max: life, value: left, 'aria-label': 'Time left' }), h('span', null, `${clock} left`));
+}
