@@ -12,19 +12,42 @@ BENCH    ?= .
 PKG      ?= ./...
 FUZZTIME ?= 3s
 
-.PHONY: help run generate test test-long lint cover bench bench-login fuzz
+.PHONY: help run assets generate test test-long test-clients lint cover bench bench-login fuzz
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: ## start the server; flags go in ARGS
+	@if command -v npm >/dev/null; then \
+		$(MAKE) --no-print-directory assets || echo "npm did not answer: the page at / will load GraphiQL from a CDN"; \
+	fi
 	go run . $(ARGS)
+
+assets: ## bring GraphiQL for the page at / from npm, for the next build to embed
+	@node clients/graphiql/assets.mjs
 
 generate: ## write the code that follows from the schema
 	go generate ./...
 
-test: ## all tests, on SQLite and on a throwaway Postgres
+test: ## all tests, on SQLite and on a throwaway Postgres; PKG=package narrows them
 	$(WITHPOSTGRES) go test -race -shuffle=on -timeout 9m $(PKG)
+	$(if $(filter ./...,$(PKG)),@$(MAKE) --no-print-directory test-clients)
+
+test-clients: ## real frontends and the page at /, in Node and Chromium, on the built server
+	@if command -v npm >/dev/null; then \
+		$(MAKE) --no-print-directory assets clients/node_modules/.complete && \
+		folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+		go build -o "$$folder/graphwarden" . && \
+		cd clients && GRAPHWARDEN_BINARY="$$folder/graphwarden" node --test; \
+	elif test "$$CI" = true; then \
+		echo "npm is missing"; exit 1; \
+	else \
+		echo "SKIPPED: the tests of clients/ need Node.js 20 with npm (Debian: apt-get install nodejs npm)"; \
+	fi
+
+clients/node_modules/.complete: clients/package-lock.json
+	cd clients && npm ci
+	@touch $@
 
 test-long: ## the same, and those that take minutes
 	$(WITHPOSTGRES) go test -race -tags long -timeout 30m $(PKG)

@@ -14,6 +14,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
@@ -44,13 +46,13 @@ func recorded(r *record) func(*graphtest.Options) {
 }
 
 // instead runs a function in place of the resolver of Query.me.
-type instead func() (any, error)
+type instead func(context.Context) (any, error)
 
 func (instead) ExtensionName() string                   { return "Instead" }
 func (instead) Validate(graphql.ExecutableSchema) error { return nil }
 func (f instead) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	if fc := graphql.GetFieldContext(ctx); fc.Object == "Query" && fc.Field.Name == "me" {
-		return f()
+		return f(ctx)
 	}
 	return next(ctx)
 }
@@ -63,12 +65,12 @@ func TestWhatIsNotMadeForTheCallerSaysNothing(t *testing.T) {
 	t.Parallel()
 	const cause = "dial 10.0.0.7: SELECT secret FROM users"
 	for name, f := range map[string]instead{
-		"an error":            func() (any, error) { return nil, errors.New(cause) },
-		"a wrapped error":     func() (any, error) { return nil, fmt.Errorf("read: %w", errors.New(cause)) },
-		"a panic":             func() (any, error) { panic(cause) },
-		"a panic of an error": func() (any, error) { panic(errors.New(cause)) },
-		"an internal fault":   func() (any, error) { return nil, fault.New(fault.Internal, "", cause) },
-		"a wrong Go type":     func() (any, error) { return errors.New(cause), nil },
+		"an error":            func(context.Context) (any, error) { return nil, errors.New(cause) },
+		"a wrapped error":     func(context.Context) (any, error) { return nil, fmt.Errorf("read: %w", errors.New(cause)) },
+		"a panic":             func(context.Context) (any, error) { panic(cause) },
+		"a panic of an error": func(context.Context) (any, error) { panic(errors.New(cause)) },
+		"an internal fault":   func(context.Context) (any, error) { return nil, fault.New(fault.Internal, "", cause) },
+		"a wrong Go type":     func(context.Context) (any, error) { return errors.New(cause), nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -104,7 +106,7 @@ func lineWith(text, word string) string {
 func TestFaultsKeepWhatTheySay(t *testing.T) {
 	t.Parallel()
 	var log record
-	srv := graphtest.Start(t, recorded(&log), extended(func() (any, error) {
+	srv := graphtest.Start(t, recorded(&log), extended(func(context.Context) (any, error) {
 		return nil, fmt.Errorf("me: %w", fault.Busy(fault.Overloaded, "come back later", 1500*time.Millisecond).Because(errors.New("the cause")))
 	}))
 	c := srv.As(t)
@@ -149,8 +151,18 @@ func TestAStorageFaultIsNotAWrongPassword(t *testing.T) {
 func TestAnOperationThatTakesTooLongIsUnavailable(t *testing.T) {
 	t.Parallel()
 	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Config.OperationTimeout = 100 * time.Millisecond },
-		extended(func() (any, error) { return nil, fmt.Errorf("read: %w", context.DeadlineExceeded) }))
-	a := srv.As(t).Do(t, `{ me { id } }`, nil)
+		extended(func(ctx context.Context) (any, error) {
+			<-ctx.Done()
+			return nil, fmt.Errorf("read: %w", ctx.Err())
+		}))
+	// Not through the API: on a busy machine that takes too long as well.
+	grant, err := srv.App.Accounts.Register(t.Context(), account.Registration{Email: "jane@example.com", Password: graphtest.Password}, audit.Origin{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := srv.Anonymous()
+	c.AccessToken = grant.AccessToken
+	a := c.Do(t, `{ me { id } }`, nil)
 	a.Refused(t, "UNAVAILABLE", "TIMED_OUT")
 	if a.Status != 503 {
 		t.Errorf("status %d", a.Status)

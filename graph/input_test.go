@@ -114,12 +114,12 @@ func hostile(named string) []string {
 		return append(values, `"1"`, `"' OR 1=1--"`)
 	}
 	for _, text := range append(injections, "\x00", "a\x00b", "\x1b[31m", "\u202e", "\ufffe", strings.Repeat("a", 100_000), "😀", "a\r\nSet-Cookie: a=b") {
-		values = append(values, strconvJSON(text))
+		values = append(values, quoted(text))
 	}
 	return append(values, `"\ud800"`, `"\udfff\ud800"`, `"a\ud83d"`)
 }
 
-func strconvJSON(s string) string {
+func quoted(s string) string {
 	b, err := json.Marshal(s)
 	if err != nil {
 		panic(err)

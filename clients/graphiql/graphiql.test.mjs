@@ -27,6 +27,12 @@ describe('the page at /', { skip }, () => {
       await page.getByText('Welcome').waitFor();
       await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
       await page.getByRole('link', { name: 'Mutation' }).waitFor();
+      await page.getByRole('link', { name: 'Mutation' }).click();
+      await page.getByRole('button', { name: 'Open settings dialog' }).click();
+      await page.getByRole('dialog').getByRole('button', { name: 'Dark' }).click();
+      await page.keyboard.press('Escape');
+      await page.getByRole('region', { name: 'Query Editor' }).click();
+      await page.keyboard.press('Control+Space');
       assert.ok(requests.length > 8, `only ${requests.length} requests were seen`);
       assert.deepEqual(requests.filter((url) => !url.startsWith(`${server.url}/`)), []);
       assert.deepEqual(complaints, []);
@@ -35,7 +41,7 @@ describe('the page at /', { skip }, () => {
 
     it('registers an account and runs me by clicking', async () => {
       const { page, complaints } = await open(browser, server);
-      const email = await signUp(page);
+      const email = await signUp(page, 'ada@example.com');
       await execute(page);
       const { data } = await response(page);
       assert.equal(data.me.email, email);
@@ -92,17 +98,13 @@ describe('the page at /', { skip }, () => {
       const token = sent.headers().authorization.replace('Bearer ', '');
       assert.ok((await server.graphql('{ me { id } }', { token })).data.me.id);
 
-      await page.getByRole('button', { name: 'Log out', exact: true }).click();
+      await Promise.all([
+        page.waitForResponse((r) => r.request().postData()?.includes('logout(')),
+        page.getByRole('button', { name: 'Log out', exact: true }).click(),
+      ]);
       await page.getByText('You are signed out.').waitFor();
       await page.getByText('Welcome').waitFor();
-      await page.waitForFunction(async (token) => {
-        const answer = await fetch('/graphql', {
-          method: 'POST',
-          headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` },
-          body: '{"query": "{ me { id } }"}',
-        });
-        return (await answer.json()).errors?.[0].extensions.reason === 'TOKEN_REVOKED';
-      }, token);
+      assert.equal((await server.graphql('{ me { id } }', { token })).errors[0].extensions.reason, 'TOKEN_REVOKED');
       await page.close();
     });
 
@@ -135,20 +137,30 @@ describe('the page at /', { skip }, () => {
       const { page } = await open(browser, server);
       await signUp(page);
       const [sent] = await Promise.all([request(page, 'Me'), execute(page)]);
-      await setEditor(page, 'Headers', JSON.stringify({ authorization: sent.headers().authorization }));
-      await execute(page); // the history keeps headers
+      const { authorization } = sent.headers();
+      await setEditor(page, 'Query Editor', `query Verify { verifyToken(token: ${JSON.stringify(authorization.slice(7))}) { active } }`);
+      await page.getByRole('tab', { name: 'Verify' }).waitFor(); // the operation's name follows the text
+      await setEditor(page, 'Headers', JSON.stringify({ authorization }));
+      await execute(page);
+      assert.equal((await response(page)).data.verifyToken.active, true);
+
       const secret = 'a secret "quoted" password';
       await page.getByRole('tab', { name: 'Register' }).click();
       await setEditor(page, 'Query Editor', `mutation Literal { register(input: {email: "x@example.com", password: ${JSON.stringify(secret)}}) { auth { accessToken refreshToken } } }`);
+      await page.getByRole('tab', { name: 'Literal' }).waitFor();
+      await execute(page);
+      const { refreshToken } = (await response(page)).data.register.auth;
+
+      await page.getByRole('tab', { name: 'Refresh' }).click();
+      await page.getByRole('button', { name: 'Variables' }).click();
+      await setEditor(page, 'Variables', JSON.stringify({ input: { refreshToken } }));
       await execute(page);
       assert.match(JSON.stringify(await response(page)), /eyJ.*gwr_/);
-      await page.getByRole('tab', { name: 'Refresh' }).click();
-      await execute(page);
       await page.getByRole('button', { name: 'New tab' }).click(); // writes the tabs
       await page.waitForFunction(() => JSON.parse(localStorage['graphiql:tabState']).activeTabIndex === 4);
 
       const kept = await stored(page);
-      for (const name of ['Me', 'Literal', 'Refresh']) assert.ok(kept.includes(name), `${name} is not kept at all`);
+      for (const name of ['Verify', 'Literal', 'Refresh']) assert.ok(kept.includes(name), `${name} is not kept at all`);
       for (const part of ['eyJ', 'gwr_', 'secret', 'quoted', password]) assert.ok(!kept.includes(part), `${part} is in ${kept}`);
       await page.reload();
       await page.getByText('Welcome').waitFor();
@@ -157,8 +169,9 @@ describe('the page at /', { skip }, () => {
     });
   });
 
-  it('renews the token before it expires', async () => {
+  it('renews the token before it expires', async (t) => {
     const server = await start('--access-life', '4s');
+    t.after(() => server.stop());
     const { page, complaints } = await open(browser, server);
     await signUp(page);
     const [first] = await Promise.all([request(page, 'Me'), execute(page)]);
@@ -168,17 +181,16 @@ describe('the page at /', { skip }, () => {
     assert.notEqual(second.headers().authorization, first.headers().authorization);
     assert.deepEqual(complaints, []);
     await page.close();
-    await server.stop();
   });
 
-  it('reads the schema after the sign-in where strangers may not', async () => {
+  it('reads the schema after the sign-in where strangers may not', async (t) => {
     const server = await start('--introspection', 'authenticated');
+    t.after(() => server.stop());
     const { page } = await open(browser, server);
     await signUp(page);
     await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
     await page.getByRole('link', { name: 'Mutation' }).waitFor();
     await page.close();
-    await server.stop();
   });
 });
 
@@ -186,10 +198,10 @@ describe('in production', () => {
   const production = ['--production', '--secret', 'a secret for the test of the page', '--public-url', 'https://api.example.com', '--bcrypt-cost', '12'];
 
   for (const { flags, status } of [{ flags: [], status: 404 }, { flags: ['--explorer'], status: 200 }]) {
-    it(`the page answers ${status} ${flags.length ? `with ${flags}` : 'unless it is asked for'}`, async () => {
+    it(`the page answers ${status} ${flags.length ? `with ${flags}` : 'unless it is asked for'}`, async (t) => {
       const server = await start(...production, ...flags);
+      t.after(() => server.stop());
       assert.equal((await fetch(`${server.url}/`)).status, status);
-      await server.stop();
     });
   }
 });

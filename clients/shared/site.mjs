@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
+import { text } from 'node:stream/consumers';
 
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' };
 
@@ -46,15 +47,15 @@ class Site {
   }
 
   async #forward(request, response) {
-    const body = await Array.fromAsync(request).then(Buffer.concat);
+    const body = await text(request);
     const one = { operation: JSON.parse(body).operationName };
     this.requests.push(one);
     await this.#gate?.(one.operation);
     const { host, connection, ...headers } = request.headers;
     const answer = await fetch(`${this.target}/graphql`, { method: request.method, headers, body });
-    const text = await answer.text();
+    const content = await answer.text();
     one.status = answer.status;
-    response.writeHead(answer.status, { 'Content-Type': answer.headers.get('Content-Type') }).end(text);
+    response.writeHead(answer.status, { 'Content-Type': answer.headers.get('Content-Type') }).end(content);
   }
 
   async #file(request, response) {

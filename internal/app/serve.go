@@ -45,12 +45,12 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", a.origins.CORS(web.Cookies(a.origins, api)))
 	if a.Config.Explorer || !a.Config.Production {
-		explorer, err := explorer()
+		page, err := web.NewExplorer(web.ExplorerAssets())
 		if err != nil {
 			return nil, err
 		}
-		mux.Handle("/{$}", explorer)
-		mux.Handle("/explorer/", explorer)
+		mux.Handle("/{$}", page)
+		mux.Handle("/explorer/", page)
 	}
 	mux.Handle("/.well-known/jwks.json", web.Static("application/jwk-set+json",
 		fmt.Sprintf("public, max-age=%d", int(a.Keys.JWKSMaxAge().Seconds())), a.Keys.JWKS))
@@ -61,12 +61,4 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	mux.HandleFunc("GET /healthz", health.Live)
 	mux.HandleFunc("GET /readyz", health.Ready)
 	return web.SecureHeaders(web.Identify(mux, web.SocketIP)), nil
-}
-
-func explorer() (http.Handler, error) {
-	assets, err := web.ExplorerAssets()
-	if err != nil {
-		return nil, err
-	}
-	return web.NewExplorer(assets)
 }

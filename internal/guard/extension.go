@@ -131,7 +131,13 @@ func (g *Extension) judgeYield(e *entry, s state, value any) *fault.Error {
 	v := reflect.ValueOf(value)
 	switch v.Kind() {
 	case reflect.Chan:
-		return g.judgeStream(e.yields, s)
+		// Of an event to come neither type nor owner is known: nothing is said unless any may be read.
+		for _, name := range e.yields {
+			if refusal := g.nothingToRead(name, s, nil); refusal != nil {
+				return refusal
+			}
+		}
+		return nil
 	case reflect.Slice:
 		for i := range v.Len() {
 			if refusal := g.judgeYield(e, s, v.Index(i).Interface()); refusal != nil {
@@ -155,23 +161,6 @@ func (g *Extension) allOpen(types []string, s state) bool {
 	})
 }
 
-// judgeStream refuses a subscription to events of which the caller may read nothing, whoever owns
-// them; the events themselves are judged field by field.
-func (g *Extension) judgeStream(types []string, s state) (refusal *fault.Error) {
-	for _, name := range types {
-		for _, r := range g.policy.types[name].rules {
-			own := *r
-			if r.owner {
-				own.owner, own.roles = false, nil
-			}
-			if refusal = own.judge(s, nil, g.now()); refusal == nil {
-				return nil
-			}
-		}
-	}
-	return refusal
-}
-
 func (g *Extension) judgeObject(types []string, s state, v reflect.Value) *fault.Error {
 	if isNil(v) || !v.IsValid() {
 		return nil
@@ -183,9 +172,13 @@ func (g *Extension) judgeObject(types []string, s state, v reflect.Value) *fault
 			return fault.New(fault.Forbidden, fault.RoleRequired, "nobody may read this")
 		}
 	}
-	var refusal *fault.Error
+	return g.nothingToRead(name, s, v.Interface())
+}
+
+// nothingToRead is the refusal of one of the fields of an object if s may read none.
+func (g *Extension) nothingToRead(name string, s state, object any) (refusal *fault.Error) {
 	for _, r := range g.policy.types[name].rules {
-		if refusal = g.apply(r, s, v.Interface()); refusal == nil {
+		if refusal = g.apply(r, s, object); refusal == nil {
 			return nil
 		}
 	}

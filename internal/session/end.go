@@ -72,7 +72,6 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Sc
 	if err != nil {
 		return 0, err
 	}
-	var user token.UserID
 	var refusal error
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
 		refusal = nil
@@ -80,7 +79,6 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Sc
 		if err != nil {
 			return err
 		}
-		user = r.UserID
 		switch r.judge(p.generation, s.options.Grace) {
 		case revoked:
 			refusal = errSessionRevoked
@@ -98,7 +96,7 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Sc
 	if refusal != nil {
 		return 0, refusal
 	}
-	return s.logout(ctx, user, p.id, scope, from)
+	return s.logout(ctx, p.user, p.id, scope, from)
 }
 
 func (s *Service) logout(ctx context.Context, user token.UserID, id ID, scope Scope, from audit.Origin) (n int, err error) {

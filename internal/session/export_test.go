@@ -14,6 +14,8 @@ const PruneBatch = pruneBatch
 
 // SetMax sets how many subjects v can hold.
 func (v *View) SetMax(n int) {
+	v.polling.Lock()
+	defer v.polling.Unlock()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.max = n

@@ -165,6 +165,31 @@ func TestRefreshRacingAnEndLeavesNothingAlive(t *testing.T) {
 	})
 }
 
+// A replay writes nothing, so no lock of its own orders it and the end: what it reads last must not be
+// what the end has raised.
+func TestReplayRacingAnEndOfAllLeavesNothingAlive(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		for range 20 {
+			c := srv.As(t)
+			auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
+			grants := make([]*session.Grant, 12)
+			atOnce(t, len(grants)+1, func(i int) (err error) {
+				if i == len(grants) {
+					_, err = srv.App.Sessions.Logout(t.Context(), claimsOf(c, 1), session.ScopeAll, audit.Origin{})
+					return err
+				}
+				grants[i], err = srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Origin{})
+				return expected(err, fault.SessionRevoked)
+			})
+			for _, grant := range grants {
+				if grant != nil {
+					wantUseless(t, srv, grant.AccessToken, *grant.RefreshToken)
+				}
+			}
+		}
+	})
+}
+
 // wantUseless checks that neither token works, for whatever reason.
 func wantUseless(tb testing.TB, srv *graphtest.Server, accessToken, refreshToken string) {
 	tb.Helper()

@@ -37,7 +37,9 @@ type presented struct {
 	id         ID
 	generation int64
 	mac        []byte
-	salt       string // the session's, under which the MAC was found right
+	// What the session has: the salt under which the MAC was found right, and its user.
+	salt string
+	user token.UserID
 }
 
 // parseRefresh accepts the one spelling of a token: Go's decoder skips line breaks, and would ignore
@@ -135,20 +137,22 @@ func (r *row) judge(g int64, grace time.Duration) verdict {
 	return reused
 }
 
-// authentic reads the salt of the session that raw names and checks the MAC, outside any transaction.
-// Whoever goes on from there with reread learns of a salt renewed meanwhile.
+// authentic reads the salt and the user of the session that raw names and checks the MAC, outside any
+// transaction. Whoever goes on from there with reread learns of a salt renewed meanwhile.
 func (s *Service) authentic(ctx context.Context, raw string) (presented, error) {
 	p, err := parseRefresh(raw)
 	if err != nil {
 		return p, errRefreshInvalid.Because(err)
 	}
-	err = s.db.Get(ctx, &p.salt, "SELECT salt FROM sessions WHERE id = $1", p.id)
+	var r row
+	err = s.db.Get(ctx, &r, "SELECT salt, user_id FROM sessions WHERE id = $1", p.id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, errRefreshInvalid.Because(errors.New("unknown session"))
 	}
 	if err != nil {
 		return p, fmt.Errorf("read session: %w", err)
 	}
+	p.salt, p.user = r.Salt, r.UserID
 	if !s.macHolds(p) {
 		return p, errRefreshInvalid.Because(errors.New("wrong MAC"))
 	}
@@ -184,6 +188,13 @@ func (s *Service) Refresh(ctx context.Context, raw string, from audit.Origin) (*
 	var refusal error // as a value: the transaction that ends a session must commit although the caller is refused
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
 		grant, refusal = nil, nil
+		// Before the session: an end of all sessions raises the version and revokes them at once. Read the
+		// other way round, a session still found live could get a token of the version already raised,
+		// which no revocation covers.
+		subject, err := s.subject(tx, p.user)
+		if err != nil {
+			return err
+		}
 		r, v, err := s.rotate(tx, p, from)
 		if err != nil {
 			return err
@@ -198,10 +209,6 @@ func (s *Service) Refresh(ctx context.Context, raw string, from audit.Origin) (*
 		case reused:
 			refusal = errRefreshReused
 			return nil
-		}
-		subject, err := s.subject(tx, r.UserID)
-		if err != nil {
-			return err // a user disabled meanwhile: the rotation rolls back with it
 		}
 		grant, err = s.grant(r, subject)
 		return err

@@ -34,9 +34,9 @@ type GraphQL struct {
 
 var _ graphql.Transport = GraphQL{}
 
-// Supports takes everything but upgrades: what is not GraphQL over HTTP is refused here too, with
-// the status that says why.
-func (GraphQL) Supports(r *http.Request) bool { return r.Header.Get("Upgrade") == "" }
+// Supports takes everything but upgrades to WebSocket: what is not GraphQL over HTTP is refused here
+// too, with the status that says why.
+func (GraphQL) Supports(r *http.Request) bool { return !isUpgrade(r) }
 
 // Do answers one request.
 func (t GraphQL) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {

@@ -36,14 +36,15 @@ function Row({ one, revoked }: { one: SessionsQuery['me']['sessions']['nodes'][n
     <li>
       <div>
         <strong title={one.userAgent}>{device(one.userAgent)}</strong> {one.current && <span className="badge">this one</span>}
-        <small>{one.ip} · since {time(one.createdAt)} · seen {time(one.lastSeenAt)}</small>
+        <small>{one.ip} · since {day(one.createdAt)} · seen {time(one.lastSeenAt)}</small>
       </div>
       {!one.current && <Button run={run} className="quiet">Revoke</Button>}
     </li>
   );
 }
 
-const time = (text: string) => new Date(text).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const day = (text: string) => new Date(text).toLocaleDateString(undefined, { dateStyle: 'medium' });
+const time = (text: string) => new Date(text).toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'short' });
 
 // Many browsers name Chrome and Safari too, so the order matters.
 function device(userAgent: string): string {

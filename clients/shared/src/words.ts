@@ -4,7 +4,7 @@ import type { Refusal } from './refusal';
 // What this application says better than the server, whose message serves for the rest. A reason that
 // the schema does not have does not compile.
 const words: Partial<Record<ErrorReason, string>> = {
-  INVALID_CREDENTIALS: 'That is not the right password, or there is no such account.',
+  INVALID_CREDENTIALS: 'That is not right: check what you typed.',
   TOKEN_REVOKED: 'You were signed out: this session was ended from elsewhere.',
   SESSION_REVOKED: 'You were signed out: this session was ended from elsewhere.',
   SESSION_EXPIRED: 'You were signed out: you had been away for too long.',
@@ -20,7 +20,7 @@ const words: Partial<Record<ErrorReason, string>> = {
 };
 
 export function wordsFor({ reason, message }: { reason?: ErrorReason | undefined; message: string }): string {
-  return (reason && words[reason]) ?? message.charAt(0).toUpperCase() + message.slice(1);
+  return (reason && words[reason]) ?? message.charAt(0).toUpperCase() + message.slice(1).replace(/[^.]$/, '$&.');
 }
 
 export function wordsForEnd(reason: ErrorReason): string {

@@ -83,7 +83,7 @@ function SignedOut({ session }) {
         ? { label: 'E-mail', name: 'name', type: 'email', autoComplete: 'username', placeholder: 'you@example.com' }
         : { label: 'E-mail or username', name: 'name', type: 'text', autoComplete: 'username', autoCapitalize: 'none' }),
       h(Field, isNew
-        ? { label: 'Password', name: 'password', type: 'password', autoComplete: 'new-password', hint: 'At least 8 characters; any will do.' }
+        ? { label: 'Password', name: 'password', type: 'password', autoComplete: 'new-password', hint: 'Any characters; a few words are best.' }
         : { label: 'Password', name: 'password', type: 'password', autoComplete: 'current-password' }),
       h(Problem, { error }),
       h('button', { type: 'submit', className: 'graphiql-button account-main', disabled: busy }, isNew ? 'Create account' : 'Sign in')));

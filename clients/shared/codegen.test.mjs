@@ -1,0 +1,58 @@
+// What is generated from the schema does not depend on where the schema comes from, and its types hold.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { binary, start } from './server.mjs';
+
+const shared = fileURLToPath(new URL('.', import.meta.url));
+const programs = join(shared, '../node_modules/.bin');
+
+describe('code generated from the schema', () => {
+  let server, folder;
+  before(async () => {
+    server = await start();
+    folder = mkdtempSync(join(tmpdir(), 'codegen-'));
+    writeFileSync(join(folder, 'schema.graphql'), run(binary(), ['schema', 'print']));
+  });
+  after(async () => {
+    await server.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  it('is the same from the files, the command line, the URL and introspection', () => {
+    const fromFiles = generate('files', '../../schema/*.graphqls');
+    assert.deepEqual(Object.keys(fromFiles).sort(), ['enums.ts', 'gql.ts', 'graphql.ts', 'index.ts']);
+    assert.match(fromFiles['enums.ts'], /'REFRESH_REUSED'/);
+    assert.deepEqual(generate('print', join(folder, 'schema.graphql')), fromFiles);
+    assert.deepEqual(generate('url', `${server.url}/schema.graphql`), fromFiles);
+    assert.deepEqual(generate('introspection', `${server.url}/graphql`), fromFiles);
+  });
+
+  it('has types that gql.tada infers without code generation', () => {
+    const tada = join(shared, 'tada');
+    writeFileSync(join(tada, 'schema.graphql'), readFileSync(join(folder, 'schema.graphql')));
+    run(join(programs, 'gql.tada'), ['generate-output'], tada);
+    run(join(programs, 'tsc'), ['-p', tada]);
+  });
+
+  it('is not needed by the client without a framework, whose own types hold', () => {
+    run(join(programs, 'tsc'), ['-p', join(shared, '../node')]);
+  });
+
+  // generate returns the files that graphql-codegen writes, by name.
+  function generate(name, schema) {
+    const out = `${join(folder, name)}/`;
+    run(join(programs, 'graphql-codegen'), ['--config', 'codegen.ts'], shared, { SCHEMA: schema, OUT: out });
+    return Object.fromEntries(readdirSync(out).map((file) => [file, readFileSync(join(out, file), 'utf8')]));
+  }
+});
+
+function run(program, args, cwd = shared, env = {}) {
+  const done = spawnSync(program, args, { cwd, env: { ...process.env, ...env }, encoding: 'utf8' });
+  assert.equal(done.status, 0, `${program}: ${done.error ?? done.stdout + done.stderr}`);
+  return done.stdout;
+}

@@ -1,0 +1,380 @@
+package web_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/web"
+)
+
+func TestSocketOperationsAreAnsweredAndEnd(t *testing.T) {
+	t.Parallel()
+	_, url := serveFeed(t, web.StreamOptions{MaxErrors: 2})
+	for name, c := range map[string]struct {
+		query, want string
+		complete    bool
+	}{
+		"query":                  {`{who}`, `{"type":"next","id":"1","payload":{"data":{"who":"nobody"}}}`, true},
+		"refused whole":          {`{refused}`, `{"type":"next","id":"1","payload":{"errors":[{"message":"sign in first","path":["refused"],"extensions":{"code":"UNAUTHENTICATED","reason":"TOKEN_MISSING"}}]}}`, true},
+		"failed":                 {`{fails}`, `{"type":"next","id":"1","payload":{"errors":[{"message":"internal error","path":["fails"],"extensions":{"code":"INTERNAL_SERVER_ERROR"}}],"data":null}}`, true},
+		"subscription refused":   {`subscription{fails}`, `{"type":"next","id":"1","payload":{"errors":[{"message":"not for you","extensions":{"code":"FORBIDDEN","reason":"ROLE_REQUIRED"}}]}}`, true},
+		"parse failure":          {`{`, `{"type":"error","id":"1","payload":[{"message":"Expected Name, found \u003cEOF\u003e","locations":[{"line":1,"column":2}],"extensions":{"code":"GRAPHQL_PARSE_FAILED"}}]}`, false},
+		"empty query":            {``, `{"type":"error","id":"1","payload":[{"message":"no operation provided","extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}`, false},
+		"panic":                  {`{panics}`, `{"type":"error","id":"1","payload":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR","reason":""}}]}`, false},
+		"panic while subscribed": {`subscription{panics}`, `{"type":"error","id":"1","payload":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR","reason":""}}]}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := greet(t, url, "")
+			s.subscribe("1", c.query)
+			s.receives(c.want)
+			if c.complete {
+				s.receives(`{"type":"complete","id":"1"}`)
+			}
+			s.alive() // nothing else came, and the id is free
+			s.subscribe("1", "{who}")
+			s.receives(`{"type":"next","id":"1","payload":{"data":{"who":"nobody"}}}`, `{"type":"complete","id":"1"}`)
+		})
+	}
+	s := greet(t, url, "")
+	s.subscribe("1", "{a b c d}")
+	if got := s.receive(); strings.Count(got, "Cannot query field") != 2 {
+		t.Errorf("errors are not capped: %s", got)
+	}
+}
+
+func TestSubscriptionSendsEventsUntilItEnds(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{})
+	s := greet(t, url, "")
+	s.subscribe("1", "subscription{events}")
+	for i := range 3 {
+		f.events <- fmt.Sprint(i)
+		s.receives(fmt.Sprintf(`{"type":"next","id":"1","payload":{"data":{"events":%d}}}`, i))
+	}
+	close(f.events)
+	s.receives(`{"type":"complete","id":"1"}`)
+	s.alive()
+}
+
+func TestCompletedOperationsFallSilentAndFreeTheirID(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{})
+	s := greet(t, url, "")
+	for range 20 {
+		s.subscribe("1", "subscription{silent}")
+		s.send(`{"type":"complete","id":"1"}`)
+	}
+	for range 20 {
+		wait(t, f.ended, "a completed subscription goes on")
+	}
+	s.subscribe("1", "subscription{events}")
+	f.events <- "1"
+	s.receives(`{"type":"next","id":"1","payload":{"data":{"events":1}}}`)
+}
+
+func TestOperationsOfASocketAreCapped(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{Operations: 2})
+	s := greet(t, url, "")
+	s.subscribe("1", "{held}")
+	s.subscribe("2", "subscription{silent}")
+	wait(t, f.held, "the query does not run")
+	s.subscribe("3", "{who}")
+	s.receives(`{"type":"error","id":"3","payload":[{"message":"too many operations are under way on this connection","extensions":{"code":"RATE_LIMITED","reason":"OVERLOADED","retryAfter":1}}]}`)
+	// What the client has completed counts until it really has ended.
+	s.send(`{"type":"complete","id":"2"}`)
+	wait(t, f.ended, "a completed subscription goes on")
+	s.alive()
+	for s.subscribe("3", "{who}"); strings.Contains(s.receive(), `"error"`); s.subscribe("3", "{who}") {
+	}
+	s.receives(`{"type":"complete","id":"3"}`)
+}
+
+func TestSocketEndsWhenItsTokenExpires(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{Leeway: time.Minute})
+	f.expires = f.clock.Add(-time.Minute + 50*time.Millisecond)
+	s := greet(t, url, "ann")
+	s.subscribe("1", "subscription{silent}")
+	s.closed(4403, "TOKEN_EXPIRED")
+	f.gone(t)
+}
+
+func TestRevocationEndsTheStreamsOfThatSessionOrUser(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{})
+	ann, ann2, bob, nobody := greet(t, url, "ann"), greet(t, url, "ann2"), greet(t, url, "bob"), greet(t, url, "")
+	for _, s := range []*client{ann, ann2, bob, nobody} {
+		s.subscribe("1", "subscription{silent}")
+		s.alive()
+	}
+	revoked := fault.New(fault.Unauthenticated, fault.TokenRevoked, "revoked")
+	f.streams.End(web.Key{Session: "session of ann"}, revoked)
+	ann.closed(4403, "TOKEN_REVOKED")
+	ann2.alive()
+	f.streams.Recheck(web.Key{User: "a"}) // of which nothing is revoked
+	ann2.alive()
+	f.revoke("ann2")
+	f.revoke("bob")
+	f.streams.Recheck(web.Key{User: "a"})
+	ann2.closed(4403, "TOKEN_REVOKED")
+	bob.alive() // nobody asked
+	f.streams.End(web.Key{}, revoked)
+	nobody.alive()
+	f.streams.End(web.Key{User: "b", Session: "session of bob"}, revoked)
+	bob.closed(4403, "TOKEN_REVOKED")
+	nobody.alive()
+}
+
+func TestTokenIsAskedAboutBeforeEachEventAndOperation(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{})
+	watching, asking := greet(t, url, "ann"), greet(t, url, "ann")
+	watching.subscribe("1", "subscription{events}")
+	f.events <- "1"
+	watching.receives(`{"type":"next","id":"1","payload":{"data":{"events":1}}}`)
+	f.revoke("ann") // of which the registry is not told
+	f.events <- "2"
+	watching.closed(4403, "TOKEN_REVOKED")
+	asking.subscribe("1", "{who}")
+	asking.closed(4403, "TOKEN_REVOKED")
+	late := dial(t, url)
+	late.send(`{"type":"connection_init","payload":{"token":"ann"}}`)
+	if got := late.receive(); got != `{"type":"connection_ack"}` {
+		t.Error(got)
+	}
+	late.closed(4403, "TOKEN_REVOKED")
+}
+
+func TestWhatCannotBeToldEndsTheOperationOnly(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{})
+	s := greet(t, url, "ann")
+	s.subscribe("1", "subscription{events}")
+	f.events <- "1"
+	s.receives(`{"type":"next","id":"1","payload":{"data":{"events":1}}}`)
+	const unavailable = `{"type":"error","id":"%s","payload":[{"message":"cannot tell","extensions":{"code":"UNAVAILABLE","reason":"REVOCATION_VIEW_STALE","retryAfter":1}}]}`
+	f.broken.Store(true)
+	f.events <- "2"
+	s.receives(fmt.Sprintf(unavailable, "1"))
+	s.subscribe("2", "{who}")
+	s.receives(fmt.Sprintf(unavailable, "2"))
+	f.streams.Recheck(web.Key{User: "a"})
+	f.broken.Store(false)
+	s.subscribe("1", "{who}")
+	s.receives(`{"type":"next","id":"1","payload":{"data":{"who":"ann"}}}`, `{"type":"complete","id":"1"}`)
+}
+
+func TestMutationThatEndsItsOwnSessionIsAnswered(t *testing.T) {
+	t.Parallel()
+	_, url := serveFeed(t, web.StreamOptions{})
+	s := greet(t, url, "ann")
+	s.subscribe("1", "subscription{silent}")
+	s.subscribe("2", "mutation{logout}")
+	s.receives(`{"type":"next","id":"2","payload":{"data":{"logout":"done"}}}`, `{"type":"complete","id":"2"}`)
+	s.closed(4403, "TOKEN_REVOKED") // and no complete for 1, which a new token resumes
+}
+
+func TestStreamsOfAnAddressAndOfAUserAreCapped(t *testing.T) {
+	t.Parallel()
+	_, url := serveFeed(t, web.StreamOptions{PerAddress: 2, PerUser: 2})
+	from := func(address string) []string { return []string{"X-Address", address} }
+	first := greet(t, url, "ann", from("2001:db8::1")...)
+	greet(t, url, "bob", from("2001:db8::2")...)
+	dial(t, url, from("2001:db8::ffff")...).closed(4429, "too many streams are open from this address")
+	if got := send(t, request(t, "POST", url, operation("{who}"), "Content-Type", plain, "Accept", events, "X-Address", "2001:db8::3")); got.Status != 429 || got.Header.Get("Retry-After") != "60" || got.Errors[0].Extensions.Code != fault.RateLimited {
+		t.Errorf("%d %v %s", got.Status, got.Header, got.Text)
+	}
+	greet(t, url, "ann2", from("2001:db8:0:1::1")...) // a neighbour
+	third := dial(t, url, from("192.0.2.1")...)
+	third.send(`{"type":"connection_init","payload":{"token":"ann3"}}`)
+	third.closed(4429, "too many streams are open from this user")
+	if got := send(t, request(t, "POST", url, operation("{who}"), "Content-Type", plain, "Accept", events, "Authorization", "Bearer ann")); got.Status != 429 {
+		t.Errorf("%d %s", got.Status, got.Text)
+	}
+	for range 3 {
+		greet(t, url, "") // of an unknown address, and of nobody
+	}
+	if err := first.conn.Close(websocket.StatusNormalClosure, ""); err != nil {
+		t.Fatal(err)
+	}
+	for { // the place is free once the server has seen the end
+		s := dial(t, url, from("2001:db8::ffff")...)
+		s.send(`{"type":"connection_init","payload":{"token":"ann"}}`)
+		if _, _, err := s.conn.Read(s.ctx); err == nil {
+			break
+		} else if s.ctx.Err() != nil {
+			t.Fatal("the place of a closed socket is not given back")
+		}
+	}
+}
+
+func TestSilentNewcomersAreDropped(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{InitTimeout: 20 * time.Millisecond})
+	s := dial(t, url)
+	s.closed(4408, "initialisation timeout")
+	f.gone(t)
+}
+
+func TestInitTimeoutEndsWithInit(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{InitTimeout: 200 * time.Millisecond})
+	s := greet(t, url, "")
+	s.subscribe("1", "subscription{events}")
+	later := time.After(300 * time.Millisecond)
+	<-later
+	f.events <- "1"
+	s.receives(`{"type":"next","id":"1","payload":{"data":{"events":1}}}`)
+}
+
+func TestDeadPeersAreDropped(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{PingEvery: 50 * time.Millisecond, WriteTimeout: never, InitTimeout: never})
+	dial(t, url) // which nobody reads from, so that nothing answers pings
+	f.gone(t)
+}
+
+func TestLivingPeersAreKept(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{PingEvery: time.Second})
+	s := greet(t, url, "")
+	s.subscribe("1", "subscription{events}")
+	go func() {
+		time.AfterFunc(2500*time.Millisecond, func() { f.events <- "1" })
+	}()
+	s.receives(`{"type":"next","id":"1","payload":{"data":{"events":1}}}`)
+}
+
+func TestSlowReadersAreDropped(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{PingEvery: never, WriteTimeout: 100 * time.Millisecond})
+	s := greet(t, url, "")
+	for i := range 10 {
+		s.subscribe(fmt.Sprint(i), "subscription{flood}")
+	}
+	f.gone(t) // although nobody reads
+}
+
+// TestHalfAClosingHandshakeHoldsNothing answers a close frame with the beginning of a frame.
+func TestHalfAClosingHandshakeHoldsNothing(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{PingEvery: never, WriteTimeout: 100 * time.Millisecond})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_, _ = fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n")
+	_, _ = conn.Write([]byte{0x81, 0x81, 0, 0, 0, 0, 'x'}) // a message that is not JSON
+	half := binary.BigEndian.AppendUint64([]byte{0x81, 0xff}, 1<<19)
+	_, _ = conn.Write(append(half, 0, 0, 0, 0, 'x'))
+	_, _ = io.Copy(io.Discard, conn) // until the server has had enough
+	f.gone(t)
+}
+
+func TestShutdownLetsMutationsFinishAndWaits(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{})
+	s := greet(t, url, "")
+	s.subscribe("1", "mutation{held}")
+	s.subscribe("2", "subscription{silent}")
+	wait(t, f.held, "the mutation does not run")
+	down := make(chan error, 1)
+	go func() { down <- f.streams.Shutdown(t.Context()) }()
+	wait(t, f.ended, "the subscription goes on")
+	select {
+	case err := <-down:
+		t.Fatalf("stopped before the mutation: %v", err)
+	default:
+	}
+	close(f.release)
+	s.receives(`{"type":"next","id":"1","payload":{"data":{"held":"done"}}}`, `{"type":"complete","id":"1"}`)
+	s.closed(websocket.StatusGoingAway, "stopping")
+	if err := wait(t, down, "Shutdown does not return"); err != nil {
+		t.Error(err)
+	}
+	dial(t, url).closed(websocket.StatusGoingAway, "stopping")
+	if err := f.streams.Shutdown(t.Context()); err != nil {
+		t.Errorf("again: %v", err)
+	}
+}
+
+func TestShutdownCutsOffWhatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{WriteTimeout: never, PingEvery: never})
+	dial(t, url) // which nobody reads from, so that nothing answers the close frame
+	s := greet(t, url, "")
+	s.subscribe("1", "{held}")
+	wait(t, f.held, "the query does not run")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := f.streams.Shutdown(ctx); err == nil {
+		t.Error("no error")
+	}
+	f.gone(t)
+}
+
+func TestShutdownOfNothingReturns(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{})
+	if err := f.streams.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := send(t, request(t, "POST", url, operation("{who}"), "Content-Type", plain, "Accept", events)); got.Status != 503 || got.Header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", got.Status, got.Text)
+	}
+}
+
+// TestSocketsLeaveNoGoroutines is not parallel: it counts.
+func TestSocketsLeaveNoGoroutines(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Run("sockets", func(t *testing.T) {
+		f, url := serveFeed(t, web.StreamOptions{})
+		for i := range 60 {
+			s := greet(t, url, "ann")
+			s.subscribe("1", "subscription{silent}")
+			s.subscribe("2", "{held}")
+			wait(t, f.held, "the query does not run")
+			switch i % 4 {
+			case 0:
+				_ = s.conn.Close(websocket.StatusNormalClosure, "")
+			case 1:
+				_ = s.conn.CloseNow()
+			case 2:
+				s.send("nonsense")
+			case 3:
+				s.subscribe("1", "{who}")
+			}
+			if i%4 > 1 {
+				close(f.release)
+				_, _, _ = s.conn.Read(s.ctx)
+				f.gone(t)
+				f.release = make(chan struct{})
+			}
+		}
+		f.gone(t)
+	})
+	deadline := time.After(patience)
+	for runtime.NumGoroutine() > before {
+		select {
+		case <-deadline:
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines, %d before\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+		default:
+			runtime.Gosched()
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package web
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+const mediaEvents = "text/event-stream"
+
+// Events is the transport for operations over server-sent events, in the mode "distinct connections" of
+// the protocol graphql-sse: one request, one operation. Who calls is what the request's context says.
+type Events struct{ Streams *Streams }
+
+var _ graphql.Transport = Events{}
+
+// Supports takes a POST that would have events rather than anything else. Clients that can do without
+// list the type last, for every query.
+func (Events) Supports(r *http.Request) bool {
+	return r.Method == http.MethodPost && prefersEvents(r.Header.Values("Accept"))
+}
+
+// prefersEvents reports whether text/event-stream has the greatest weight; of equal ones the first counts.
+func prefersEvents(accept []string) bool {
+	best, greatest := "", 0.0
+	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		if mediaRange, quality, ok := parseRange(part); ok && quality > greatest {
+			best, greatest = mediaRange, quality
+		}
+	}
+	return best == mediaEvents
+}
+
+// Do serves one operation. What was not understood at all is refused as without events.
+func (t Events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+	a := answer{w: w, exec: exec, media: mediaJSON, maxErrors: t.Streams.o.MaxErrors}
+	a.prepare()
+	state, why := t.Streams.open(r.Context())
+	defer t.Streams.close(state)
+	ctx := r.Context()
+	if token := headerToken(r.Header); why == nil && token != "" {
+		// A bad token ends nothing here: public fields answer whatever token came along.
+		if caller, refused := t.Streams.accept(ctx, state, token); refused == nil {
+			ctx = caller
+		} else if refused.code == codeTooMany {
+			why = refused
+		}
+	}
+	if why != nil {
+		w.Header().Set("Retry-After", strconv.Itoa(int(why.fault.RetryAfter.Seconds())))
+		a.refuse(ctx, &refusal{status: statusOfCode(why.fault.Code), fault: why.fault})
+		return
+	}
+	params, refused := GraphQL{MaxBody: t.Streams.o.MaxBody}.read(w, r, true)
+	if refused != nil {
+		a.refuse(ctx, refused)
+		return
+	}
+	e := &eventStream{streams: t.Streams, state: state, w: w, control: http.NewResponseController(w)}
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer state.cancel(nil)
+	t.Streams.run(ctx, state, exec, params, delivery{
+		begin: func() {
+			e.write(":\n\n")
+			beside.Go(e.keepAlive)
+		},
+		next: e.next,
+		last: e.last,
+	})
+	if why := state.ending(); why != nil && why.code == codeForbidden {
+		e.last(t.Streams.present(ctx, exec, presentable(why.fault)))
+	}
+}
+
+// eventStream writes the answer to one request.
+type eventStream struct {
+	streams *Streams
+	state   *stream
+	control *http.ResponseController
+	over    bool
+
+	mu    sync.Mutex // keepAlive writes too
+	w     http.ResponseWriter
+	begun bool
+}
+
+func (e *eventStream) next(payload []byte) {
+	for i, b := range payload {
+		if b == '\n' || b == '\r' {
+			payload[i] = ' ' // white space that a scalar wrote would end the line, and with it the event
+		}
+	}
+	e.write(fmt.Sprintf("event: next\ndata: %s\n\n", payload))
+}
+
+func (e *eventStream) last(errs gqlerror.List) {
+	if e.over {
+		return
+	}
+	e.over = true
+	if len(errs) > 0 {
+		e.next(e.streams.payload(&graphql.Response{Errors: errs}))
+	}
+	e.write("event: complete\ndata: \n\n") // EventSource skips an event without data
+}
+
+// keepAlive writes a comment now and then until the stream ends, so that proxies leave it open and a
+// client that has gone is noticed.
+func (e *eventStream) keepAlive() {
+	tick := time.NewTicker(e.streams.o.PingEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.state.ctx.Done():
+			return
+		case <-tick.C:
+			e.write(":\n\n")
+		}
+	}
+}
+
+// write sends text at once. The header goes with the first: a mutation may have added cookies to it. A
+// client that does not read in time is dropped.
+func (e *eventStream) write(text string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.begun {
+		e.begun = true
+		e.w.Header().Set("Content-Type", mediaEvents+"; charset=utf-8")
+		e.w.Header().Set("X-Accel-Buffering", "no") // or nginx keeps events until it has a page of them
+	}
+	// A writer that knows no deadline, such as a test's recorder, has no slow reader either.
+	_ = e.control.SetWriteDeadline(time.Now().Add(e.streams.o.WriteTimeout))
+	_, err := io.WriteString(e.w, text)
+	if err == nil {
+		err = e.control.Flush()
+	}
+	if err != nil {
+		e.state.end(errLost)
+	}
+}

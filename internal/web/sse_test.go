@@ -1,0 +1,203 @@
+package web_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/web"
+)
+
+const events = "text/event-stream"
+
+func TestEventsAreForThoseWhoPreferThem(t *testing.T) {
+	t.Parallel()
+	for accept, want := range map[string]bool{
+		events:                                      true,
+		events + "; charset=utf-8":                  true,
+		"text/event-stream, multipart/mixed":        true, // urql's subscriptions
+		"text/event-stream, */*":                    true,
+		"application/json;q=0.5, text/event-stream": true,
+		"application/json, text/event-stream":       false,
+		"text/event-stream;q=0.5, application/json": false,
+		"text/event-stream;q=0":                     false,
+		"text/event-stream;q=high":                  false,
+		"*/*":                                       false,
+		"text/*":                                    false,
+		"":                                          false,
+		"application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed": false, // urql's queries
+	} {
+		if got := (web.Events{}).Supports(request(t, "POST", "/", "", "Accept", accept)); got != want {
+			t.Errorf("%q: %v", accept, got)
+		}
+	}
+	if (web.Events{}).Supports(request(t, "GET", "/", "", "Accept", events)) {
+		t.Error("a GET is supported")
+	}
+}
+
+// stream is an answer of events.
+type stream struct {
+	testing.TB
+	resp *http.Response
+	text *bufio.Reader
+}
+
+// listenTo posts query and wants events for an answer.
+func listenTo(tb testing.TB, url, query string, header ...string) *stream {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	tb.Cleanup(cancel)
+	r := request(tb, "POST", url, operation(query), append([]string{"Content-Type", plain, "Accept", events}, header...)...)
+	resp, err := http.DefaultClient.Do(r.WithContext(ctx))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = resp.Body.Close() })
+	if got := resp.Header.Get("Content-Type"); resp.StatusCode != 200 || got != "text/event-stream; charset=utf-8" {
+		tb.Fatalf("%s %s", resp.Status, got)
+	}
+	return &stream{TB: tb, resp: resp, text: bufio.NewReader(resp.Body)}
+}
+
+// receives wants these lines next.
+func (s *stream) receives(want ...string) {
+	s.Helper()
+	for _, line := range want {
+		got, err := s.text.ReadString('\n')
+		if err != nil || got != line+"\n" {
+			s.Fatalf("received %q %v\nwant     %q", got, err, line)
+		}
+	}
+}
+
+// ends wants nothing more but these lines.
+func (s *stream) ends(lines ...string) {
+	s.Helper()
+	rest, err := io.ReadAll(s.text)
+	if diff := cmp.Diff(strings.Join(append(lines, ""), "\n"), string(rest)); err != nil || diff != "" {
+		s.Fatalf("%v (-want +got) %s", err, diff)
+	}
+}
+
+func TestEventsAnswerOperations(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{})
+	const done = "event: complete"
+	for name, c := range map[string]struct {
+		query string
+		want  []string
+	}{
+		"query":                {`{who}`, []string{"event: next", `data: {"data":{"who":"nobody"}}`, ""}},
+		"mutation":             {`mutation{logout}`, []string{"event: next", `data: {"data":{"logout":"done"}}`, ""}},
+		"refused whole":        {`{refused}`, []string{"event: next", `data: {"errors":[{"message":"sign in first","path":["refused"],"extensions":{"code":"UNAUTHENTICATED","reason":"TOKEN_MISSING"}}]}`, ""}},
+		"subscription refused": {`subscription{fails}`, []string{":", "", "event: next", `data: {"errors":[{"message":"not for you","extensions":{"code":"FORBIDDEN","reason":"ROLE_REQUIRED"}}]}`, ""}},
+		"parse failure":        {`{`, []string{"event: next", `data: {"errors":[{"message":"Expected Name, found \u003cEOF\u003e","locations":[{"line":1,"column":2}],"extensions":{"code":"GRAPHQL_PARSE_FAILED"}}]}`, ""}},
+		"panic":                {`{panics}`, []string{"event: next", `data: {"errors":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR","reason":""}}]}`, ""}},
+		"panic while subscribed": {`subscription{panics}`, []string{":", "", "event: next",
+			`data: {"errors":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR","reason":""}}]}`, ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			listenTo(t, url, c.query).ends(append(c.want, done, "data: ", "")...)
+		})
+	}
+	s := listenTo(t, url, `subscription{events}`)
+	if got := s.resp.Header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("Cache-Control: %s", got)
+	}
+	s.receives(":", "")
+	f.events <- "1"
+	s.receives("event: next", `data: {"data":{"events":1}}`, "")
+	f.events <- "[1,\n\r2]" // a scalar may write white space
+	s.receives("event: next", `data: {"data":{"events":[1,  2]}}`, "")
+	close(f.events)
+	s.ends(done, "data: ", "")
+}
+
+func TestWhatIsNoOperationIsRefusedWithoutEvents(t *testing.T) {
+	t.Parallel()
+	_, url := serveFeed(t, web.StreamOptions{MaxBody: 100})
+	for body, want := range map[string]int{"{": 400, "{}": 400, operation(strings.Repeat("x", 100)): 413} {
+		if got := send(t, request(t, "POST", url, body, "Content-Type", plain, "Accept", events)); got.Status != want {
+			t.Errorf("%s: %d %s", body, got.Status, got.Text)
+		}
+	}
+	if got := send(t, request(t, "POST", url, operation("{who}"), "Content-Type", "text/plain", "Accept", events)); got.Status != 415 {
+		t.Errorf("%d %s", got.Status, got.Text)
+	}
+}
+
+func TestEventsEndWithTheReasonWhenTheTokenDoes(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{})
+	last := func(reason, message string) []string {
+		return []string{"event: next", fmt.Sprintf(`data: {"errors":[{"message":%q,"extensions":{"code":"UNAUTHENTICATED","reason":%q}}]}`, message, reason), "",
+			"event: complete", "data: ", ""}
+	}
+	silent, asked := listenTo(t, url, "subscription{silent}", "Authorization", "Bearer ann"), listenTo(t, url, "subscription{events}", "Authorization", "Bearer ann2")
+	other := listenTo(t, url, "subscription{silent}", "Authorization", "Bearer bob")
+	for _, s := range []*stream{silent, asked, other} {
+		s.receives(":", "")
+	}
+	f.revoke("ann2")
+	f.events <- "1"
+	asked.ends(last("TOKEN_REVOKED", "revoked")...)
+	f.streams.End(web.Key{Session: "session of ann"}, fault.New(fault.Unauthenticated, fault.TokenRevoked, "over"))
+	silent.ends(last("TOKEN_REVOKED", "over")...)
+	f.mu.Lock()
+	f.expires = f.clock.Add(50 * time.Millisecond)
+	f.mu.Unlock()
+	expiring := listenTo(t, url, "subscription{silent}", "Authorization", "Bearer ann")
+	expiring.receives(":", "")
+	expiring.ends(last("TOKEN_EXPIRED", "this access token has expired: refresh it")...)
+	if err := f.streams.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	other.ends() // without complete: a client that loses its stream subscribes again
+}
+
+func TestABadTokenDoesNotKeepPublicEventsBack(t *testing.T) {
+	t.Parallel()
+	_, url := serveFeed(t, web.StreamOptions{})
+	for _, header := range []string{"Bearer late", "Bearer not a token", "Basic ann", "Bearer down"} {
+		s := listenTo(t, url, "{who}", "Authorization", header)
+		s.receives("event: next", `data: {"data":{"who":"nobody"}}`)
+	}
+	listenTo(t, url, "{who}", "Authorization", "Bearer ann").receives("event: next", `data: {"data":{"who":"ann"}}`)
+}
+
+func TestSilentEventStreamsAreKeptAlive(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{PingEvery: 10 * time.Millisecond})
+	s := listenTo(t, url, "subscription{silent}")
+	s.receives(":", "", ":", "", ":", "", ":", "")
+	_ = s.resp.Body.Close()
+	wait(t, f.ended, "the subscription of a client that has gone goes on")
+	f.gone(t)
+}
+
+func TestSlowReadersOfEventsAreDropped(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{PingEvery: never, WriteTimeout: 100 * time.Millisecond})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	body := operation("subscription{flood}")
+	if _, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nAccept: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", events, plain, len(body), body); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, f.ended, "the subscription goes on although nobody reads")
+	f.gone(t)
+}

@@ -1,0 +1,109 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+)
+
+// delivery is how a transport sends what an operation answers.
+type delivery struct {
+	// begin is called once the operation is known to be a subscription that may run.
+	begin func()
+	// next sends one answer.
+	next func(payload []byte)
+	// last ends the operation: with errors if there are any, and then without anything more.
+	last func(errs gqlerror.List)
+}
+
+// run executes one operation on s. A subscription ends with s; then nothing more is sent, for its client
+// is told why the stream ends and, over a WebSocket, subscribes again.
+func (t *Streams) run(ctx context.Context, s *stream, exec graphql.GraphExecutor, params *graphql.RawParams, d delivery) {
+	defer func() {
+		// A panic outside of the resolvers would end the program: this may be a goroutine of its own.
+		if v := recover(); v != nil {
+			f := fault.New(fault.Internal, "", "internal error")
+			d.last(t.present(ctx, exec, presentable(f.Because(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))))
+		}
+	}()
+	op, errs := exec.CreateOperationContext(ctx, params)
+	ctx = graphql.WithOperationContext(ctx, op)
+	if len(errs) > 0 {
+		d.last(t.present(ctx, exec, errs[:min(len(errs), t.o.MaxErrors)]...))
+		return
+	}
+	if op.Operation.Operation != ast.Subscription {
+		next, ctx := exec.DispatchOperation(ctx, op)
+		resp := next(ctx)
+		if resp == nil {
+			// The executor's answer to a context that ended before a response was made.
+			d.last(t.present(ctx, exec, presentable(fault.Busy(fault.TimedOut, "the operation was cancelled or took too long", 0))))
+			return
+		}
+		d.next(t.payload(resp))
+		d.last(nil)
+		return
+	}
+	d.begin()
+	errs = t.subscribe(ctx, s, exec, op, d.next)
+	if s.ctx.Err() == nil {
+		d.last(errs)
+	}
+}
+
+// subscribe runs a subscription to its end, or to the errors that end it.
+func (t *Streams) subscribe(ctx context.Context, s *stream, exec graphql.GraphExecutor, op *graphql.OperationContext, send func([]byte)) gqlerror.List {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	next, ctx := exec.DispatchOperation(ctx, op)
+	for {
+		resp := next(ctx)
+		if resp == nil {
+			return nil
+		}
+		// After resp was made: a revocation meanwhile counts.
+		if f := t.refusal(ctx, s); f != nil {
+			return t.present(ctx, exec, presentable(f))
+		}
+		if s.ctx.Err() != nil {
+			return nil
+		}
+		send(t.payload(resp))
+	}
+}
+
+// refusal asks Check about the caller in ctx. A token that is no longer good ends the whole of s.
+func (t *Streams) refusal(ctx context.Context, s *stream) *fault.Error {
+	err := t.check(ctx)
+	if err == nil {
+		return nil
+	}
+	f := faultOf(err)
+	if f.Code == fault.Unauthenticated {
+		s.end(refused(f))
+	}
+	return f
+}
+
+// present passes errs through the server's error presenter.
+func (t *Streams) present(ctx context.Context, exec graphql.GraphExecutor, errs ...*gqlerror.Error) gqlerror.List {
+	return exec.DispatchError(ctx, errs).Errors
+}
+
+// payload encodes a response as the transport over HTTP does.
+func (t *Streams) payload(resp *graphql.Response) []byte {
+	if refusedWhole(resp) {
+		resp.Data = nil
+	}
+	resp.Errors = resp.Errors[:min(len(resp.Errors), t.o.MaxErrors)]
+	head, tail := encode(resp)
+	return bytes.Join([][]byte{head, resp.Data, tail}, nil)
+}
