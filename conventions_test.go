@@ -28,7 +28,8 @@ var layers = [][]string{
 	{"internal/guard"},
 	{"internal/account", "internal/social"},
 	{"internal/session", "internal/mfa"},
-	{"internal/token", "internal/audit", "internal/mail", "internal/throttle"},
+	{"internal/audit", "internal/mail", "internal/throttle"},
+	{"internal/token"},
 	{"internal/store"},
 	{"internal/fault", "internal/secret", "schema"},
 }

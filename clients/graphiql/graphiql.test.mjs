@@ -78,7 +78,7 @@ describe('the page at /', { skip }, () => {
       const problem = page.getByRole('alert');
 
       await fill(page, 'Create account', email, 'short');
-      await problem.filter({ hasText: 'password' }).waitFor();
+      await problem.filter({ hasText: 'at least 8 characters' }).waitFor();
       await page.screenshot({ path: `${screenshots}refused.png` });
 
       await page.getByRole('tab', { name: 'Sign in' }).click();

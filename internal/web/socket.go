@@ -67,7 +67,6 @@ var (
 
 // serve reads until the connection has ended.
 func (s *socket) serve() {
-	s.state.abort = func() { _ = s.net.Close() }
 	s.late = time.AfterFunc(s.streams.o.InitTimeout, func() { s.state.end(errInitLate) })
 	defer s.late.Stop()
 	s.work.Go(s.keep)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -93,13 +94,13 @@ func TestWhatTheProtocolAllowsIsNoViolation(t *testing.T) {
 func TestOnlyTheOneSubprotocolIsSpoken(t *testing.T) {
 	t.Parallel()
 	_, url := serveFeed(t, web.StreamOptions{})
-	for _, protocol := range []string{"", "graphql-ws", "soap"} {
-		c, resp, err := tryDial(t, url, protocol)
+	for _, offered := range []string{"", "graphql-ws", "soap"} {
+		c, resp, err := tryDial(t, http.DefaultClient, url, offered)
 		if err != nil {
-			t.Fatalf("%q: %v", protocol, err)
+			t.Fatalf("%q: %v", offered, err)
 		}
 		if got := resp.Header.Get("Sec-WebSocket-Protocol"); got != "" {
-			t.Errorf("%q was answered with %q", protocol, got)
+			t.Errorf("%q was answered with %q", offered, got)
 		}
 		c.closed(4406, "Subprotocol")
 	}
@@ -119,7 +120,7 @@ func TestPagesOfOtherOriginsCannotConnect(t *testing.T) {
 		{[]string{"Origin", ""}, 403},
 		{[]string{"Origin", "https://app.example.com", "Origin", "https://evil.example.com"}, 403},
 	} {
-		_, resp, err := tryDial(t, url, "graphql-transport-ws", c.header...)
+		_, resp, err := tryDial(t, http.DefaultClient, url, protocol, c.header...)
 		if resp == nil || resp.StatusCode != c.status {
 			t.Errorf("%v: %v %v, want %d", c.header, resp, err, c.status)
 		}

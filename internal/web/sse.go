@@ -42,7 +42,7 @@ func prefersEvents(accept []string) bool {
 func (t Events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
 	a := answer{w: w, exec: exec, media: mediaJSON, maxErrors: t.Streams.o.MaxErrors}
 	a.prepare()
-	state, why := t.Streams.open(r.Context())
+	state, why := t.Streams.open(r.Context(), nil)
 	defer t.Streams.close(state)
 	ctx := r.Context()
 	if token := headerToken(r.Header); why == nil && token != "" {

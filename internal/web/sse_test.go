@@ -5,11 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -154,16 +152,32 @@ func TestEventsEndWithTheReasonWhenTheTokenDoes(t *testing.T) {
 	asked.ends(last("TOKEN_REVOKED", "revoked")...)
 	f.streams.End(web.Key{Session: "session of ann"}, fault.New(fault.Unauthenticated, fault.TokenRevoked, "over"))
 	silent.ends(last("TOKEN_REVOKED", "over")...)
-	f.mu.Lock()
-	f.expires = f.clock.Add(50 * time.Millisecond)
-	f.mu.Unlock()
-	expiring := listenTo(t, url, "subscription{silent}", "Authorization", "Bearer ann")
-	expiring.receives(":", "")
-	expiring.ends(last("TOKEN_EXPIRED", "this access token has expired: refresh it")...)
 	if err := f.streams.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	other.ends() // without complete: a client that loses its stream subscribes again
+}
+
+func TestMutationOverEventsThatEndsItsOwnSessionIsAnsweredOnce(t *testing.T) {
+	t.Parallel()
+	_, url := serveFeed(t, web.StreamOptions{})
+	listenTo(t, url, "mutation{logout}", "Authorization", "Bearer ann").
+		ends("event: next", `data: {"data":{"logout":"done"}}`, "", "event: complete", "data: ", "")
+}
+
+func TestCookiesTravelWithEventsButNotWithSockets(t *testing.T) {
+	t.Parallel()
+	_, url := serveFeed(t, web.StreamOptions{})
+	cookie := []string{"Cookie", "__Host-graphwarden_refresh=secret", "Origin", "https://app.example.com"}
+	listenTo(t, url, "{cookie}", cookie...).receives("event: next", `data: {"data":{"cookie":"secret"}}`)
+	if got := listenTo(t, url, "mutation{setCookie}", cookie...).resp.Header.Get("Set-Cookie"); !strings.Contains(got, "fresh") {
+		t.Errorf("Set-Cookie: %q", got)
+	}
+	s := greet(t, url, "", cookie...)
+	s.subscribe("1", "{cookie}")
+	s.receives(`{"type":"next","id":"1","payload":{"data":{"cookie":""}}}`, `{"type":"complete","id":"1"}`)
+	s.subscribe("1", "mutation{setCookie}")
+	s.receives(`{"type":"next","id":"1","payload":{"data":{"setCookie":"done"}}}`)
 }
 
 func TestABadTokenDoesNotKeepPublicEventsBack(t *testing.T) {
@@ -174,30 +188,4 @@ func TestABadTokenDoesNotKeepPublicEventsBack(t *testing.T) {
 		s.receives("event: next", `data: {"data":{"who":"nobody"}}`)
 	}
 	listenTo(t, url, "{who}", "Authorization", "Bearer ann").receives("event: next", `data: {"data":{"who":"ann"}}`)
-}
-
-func TestSilentEventStreamsAreKeptAlive(t *testing.T) {
-	t.Parallel()
-	f, url := serveFeed(t, web.StreamOptions{PingEvery: 10 * time.Millisecond})
-	s := listenTo(t, url, "subscription{silent}")
-	s.receives(":", "", ":", "", ":", "", ":", "")
-	_ = s.resp.Body.Close()
-	wait(t, f.ended, "the subscription of a client that has gone goes on")
-	f.gone(t)
-}
-
-func TestSlowReadersOfEventsAreDropped(t *testing.T) {
-	t.Parallel()
-	f, url := serveFeed(t, web.StreamOptions{PingEvery: never, WriteTimeout: 100 * time.Millisecond})
-	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	body := operation("subscription{flood}")
-	if _, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nAccept: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", events, plain, len(body), body); err != nil {
-		t.Fatal(err)
-	}
-	wait(t, f.ended, "the subscription goes on although nobody reads")
-	f.gone(t)
 }

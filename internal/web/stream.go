@@ -157,10 +157,10 @@ func stopping() *ending {
 		fault: fault.Busy(fault.Overloaded, "the server is stopping: connect again", time.Second)}
 }
 
-// open registers a stream of the client that ctx belongs to. The caller closes it even if it is turned
-// away, which why says.
-func (t *Streams) open(ctx context.Context) (s *stream, why *ending) {
-	s = new(stream)
+// open registers a stream of the client that ctx belongs to; abort, if not nil, cuts its connection. The
+// caller closes the stream even if it is turned away, which why says.
+func (t *Streams) open(ctx context.Context, abort func()) (s *stream, why *ending) {
+	s = &stream{abort: abort}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	t.mu.Lock()
 	defer t.mu.Unlock()

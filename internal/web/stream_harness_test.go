@@ -24,10 +24,10 @@ import (
 )
 
 // patience bounds every wait of the tests; none takes anything like it unless something is wrong.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // never is for time-outs that a test is not about.
-const never = time.Hour
+const never = 1000 * time.Hour
 
 // feed is an executable schema with subscriptions, run by gqlgen's real server.
 //
@@ -45,14 +45,18 @@ type feed struct {
 }
 
 const feedSDL = `
-type Query { who: String! held: String! fails: String! refused: String! panics: String! }
-type Mutation { logout: String! held: String! }
+type Query { who: String! cookie: String! held: String! fails: String! refused: String! panics: String! }
+type Mutation { logout: String! setCookie: String! held: String! }
 type Subscription { events: Raw! flood: String! silent: String! fails: String! panics: String! }
 scalar Raw`
 
 // serveFeed starts a feed's server and returns its URL.
 func serveFeed(tb testing.TB, o web.StreamOptions) (*feed, string) {
-	tb.Helper()
+	f, h := newFeed(o)
+	return f, listen(tb, h)
+}
+
+func newFeed(o web.StreamOptions) (*feed, http.Handler) {
 	f := &feed{people: newPeople(), schema: gqlparser.MustLoadSchema(&ast.Source{Name: "feed", Input: feedSDL}),
 		events: make(chan string), held: make(chan struct{}, 100), release: make(chan struct{}), ended: make(chan struct{}, 1000)}
 	f.streams = web.NewStreams(f.authenticate, f.check, o, f.now)
@@ -67,8 +71,12 @@ func serveFeed(tb testing.TB, o web.StreamOptions) (*feed, string) {
 		defer f.serving.Done()
 		srv.ServeHTTP(w, r)
 	})
+	origins, err := web.NewOrigins("https://app.example.com", nil)
+	if err != nil {
+		panic(err)
+	}
 	// The address is the client's to choose here, so that tests can be many clients.
-	return f, listen(tb, web.Identify(count, func(r *http.Request) string { return r.Header.Get("X-Address") }))
+	return f, web.Identify(web.Cookies(origins, count), func(r *http.Request) string { return r.Header.Get("X-Address") })
 }
 
 func (f *feed) Schema() *ast.Schema { return f.schema }
@@ -136,6 +144,10 @@ func (f *feed) answer(ctx context.Context, field *ast.Field) *graphql.Response {
 			f.revoke(token)
 			f.streams.Recheck(web.Key{Session: "session of " + token})
 		}
+	case "cookie":
+		value, _ = web.RefreshCookie(ctx)
+	case "setCookie":
+		web.SetRefreshCookie(ctx, "fresh", time.Now().Add(time.Hour))
 	case "fails":
 		err = fmt.Errorf("select from secrets: %w", context.Canceled)
 	case "refused":
@@ -231,20 +243,22 @@ type client struct {
 	ctx  context.Context
 }
 
-// dial connects with the protocol graphql-transport-ws.
+const protocol = "graphql-transport-ws"
+
+// dial connects with the one protocol.
 func dial(tb testing.TB, url string, header ...string) *client {
 	tb.Helper()
-	c, resp, err := tryDial(tb, url, "graphql-transport-ws", header...)
+	c, resp, err := tryDial(tb, http.DefaultClient, url, protocol, header...)
 	if err != nil {
 		tb.Fatalf("dial: %v %v", err, resp)
 	}
 	return c
 }
 
-func tryDial(tb testing.TB, url, protocol string, header ...string) (*client, *http.Response, error) {
+func tryDial(tb testing.TB, via *http.Client, url, protocol string, header ...string) (*client, *http.Response, error) {
 	ctx, cancel := context.WithTimeout(tb.Context(), patience)
 	tb.Cleanup(cancel)
-	o := &websocket.DialOptions{HTTPHeader: http.Header{}}
+	o := &websocket.DialOptions{HTTPClient: via, HTTPHeader: http.Header{}}
 	if protocol != "" {
 		o.Subprotocols = []string{protocol}
 	}
@@ -264,9 +278,14 @@ func tryDial(tb testing.TB, url, protocol string, header ...string) (*client, *h
 func greet(tb testing.TB, url, token string, header ...string) *client {
 	tb.Helper()
 	c := dial(tb, url, header...)
+	c.init(token)
+	return c
+}
+
+func (c *client) init(token string) {
+	c.Helper()
 	c.send(fmt.Sprintf(`{"type":"connection_init","payload":{"authorization":%q}}`, token))
 	c.receives(`{"type":"connection_ack"}`)
-	return c
 }
 
 func (c *client) send(text string) {

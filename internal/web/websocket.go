@@ -74,7 +74,7 @@ func (t WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	// be set either.
 	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), jarKey{}, (*jar)(nil)))
 	defer cancel()
-	state, why := t.Streams.open(ctx)
+	state, why := t.Streams.open(ctx, func() { _ = h.conn.Close() })
 	defer t.Streams.close(state)
 	if why == nil && conn.Subprotocol() == "" {
 		why = &ending{code: 4406, reason: "Subprotocol not acceptable"}
