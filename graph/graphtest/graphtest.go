@@ -31,6 +31,9 @@ import (
 // Password is the password of everybody whom As signs in.
 const Password = "an unlikely passphrase"
 
+// plenty is more attempts than a test makes: whoever tests a limit sets it.
+const plenty = 1_000_000
+
 // Options are what a test may want to change before the server starts.
 type Options struct {
 	// Config is complete but for what the test sets.
@@ -99,6 +102,8 @@ func Config(tb testing.TB) *config.Config {
 			Secret: "a secret for tests, of more than 32 bytes"},
 		Tokens: config.Tokens{Algorithm: "ES256", AccessLife: 15 * time.Minute, KeyLife: 2160 * time.Hour, KeyOverlap: time.Hour,
 			SessionIdle: 720 * time.Hour, SessionLife: 2160 * time.Hour, RefreshGrace: 10 * time.Second, BcryptCost: 4, PasswordMin: 8},
+		Limits: config.Limits{LoginPairLimit: plenty, LoginAccountLimit: plenty, LoginAddressLimit: plenty, RegisterAddressLimit: plenty,
+			RegisterLimit: plenty, RefreshLimit: plenty, RefreshInvalidLimit: plenty},
 		Server: config.Server{Listen: "127.0.0.1:0", MaxBody: 1 << 20, OperationTimeout: 30 * time.Second, DrainTimeout: 5 * time.Second, LogLevel: "info"},
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
@@ -75,14 +76,15 @@ const credentialColumns = userColumns + ", COALESCE(password_hash, '') AS passwo
 type Service struct {
 	db       *store.DB
 	sessions *session.Service
+	throttle *throttle.Throttle
 	hasher   *Hasher
 	policy   PasswordPolicy
 	log      *slog.Logger
 }
 
 // NewService wires a Service.
-func NewService(db *store.DB, sessions *session.Service, hasher *Hasher, policy PasswordPolicy, log *slog.Logger) *Service {
-	return &Service{db: db, sessions: sessions, hasher: hasher, policy: policy, log: log}
+func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *Hasher, policy PasswordPolicy, log *slog.Logger) *Service {
+	return &Service{db: db, sessions: sessions, throttle: throttle, hasher: hasher, policy: policy, log: log}
 }
 
 var (
@@ -106,6 +108,9 @@ func (s *Service) Register(ctx context.Context, in Registration, from audit.Orig
 	if err != nil {
 		return nil, err
 	}
+	if err := s.throttle.Register(ctx, from.IP); err != nil {
+		return nil, err
+	}
 	hash, err := s.hasher.Hash(ctx, in.Password)
 	if err != nil {
 		return nil, err
@@ -113,6 +118,9 @@ func (s *Service) Register(ctx context.Context, in Registration, from audit.Orig
 	var grant *session.Grant
 	err = s.db.Tx(ctx, func(tx *store.Tx) (err error) {
 		if err := create(tx, u, hash, from); err != nil {
+			return err
+		}
+		if err := s.throttle.Succeeded(tx, u.ID, from.IP); err != nil {
 			return err
 		}
 		grant, err = s.sessions.Start(tx, u.subject(), []string{passwordMethod}, from)
@@ -191,6 +199,9 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 	if err != nil {
 		return nil, err
 	}
+	if err := s.throttle.Login(ctx, throttle.Attempt{Account: cmp.Or(string(found.ID), in.name()), IP: from.IP}); err != nil {
+		return nil, err
+	}
 	stored := found.PasswordHash
 	if found.Disabled() {
 		stored = ""
@@ -211,6 +222,9 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 		if err != nil {
 			return err
 		}
+		if err := s.throttle.Succeeded(tx, u.ID, from.IP); err != nil {
+			return err
+		}
 		if grant, err = s.sessions.Start(tx, u.subject(), []string{passwordMethod}, from); err != nil {
 			return err
 		}
@@ -218,6 +232,14 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 			Session: string(grant.Session.ID), From: from})
 	})
 	return grant, err
+}
+
+// name is what is throttled where there is no such user: one spelling for all that mean the same.
+func (in Login) name() string {
+	if in.Email != nil {
+		return "name:" + strings.ToLower(strings.TrimSpace(*in.Email))
+	}
+	return "name:" + strings.ToLower(*in.Username)
 }
 
 // find looks the user up; nobody is an empty user, not an error, so that the caller goes on alike.
@@ -275,9 +297,12 @@ func (s *Service) upgrade(ctx context.Context, found *credentials, password stri
 	found.PasswordHash = hash
 }
 
-// prove checks the caller's password anew.
-func (s *Service) prove(ctx context.Context, id ID, password string) (credentials, error) {
+// prove checks the caller's password anew; it is throttled as a login is.
+func (s *Service) prove(ctx context.Context, id ID, password string, from audit.Origin) (credentials, error) {
 	var found credentials
+	if err := s.throttle.Login(ctx, throttle.Attempt{Account: string(id), IP: from.IP}); err != nil {
+		return found, err
+	}
 	err := s.db.Get(ctx, &found, "SELECT "+credentialColumns+" FROM users WHERE id = $1", id)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return found, fmt.Errorf("read user: %w", err)
@@ -294,7 +319,7 @@ func (s *Service) prove(ctx context.Context, id ID, password string) (credential
 
 // Reauthenticate proves the caller's password again: same session, new auth_time, next generation.
 func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, password string, from audit.Origin) (*session.Grant, error) {
-	found, err := s.prove(ctx, caller.UserID, password)
+	found, err := s.prove(ctx, caller.UserID, password, from)
 	if err != nil {
 		return nil, err
 	}
@@ -302,6 +327,9 @@ func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, passw
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
 		u, err := holdUser(tx, found.ID, found.PasswordHash)
 		if err != nil {
+			return err
+		}
+		if err := s.throttle.Succeeded(tx, u.ID, from.IP); err != nil {
 			return err
 		}
 		if grant, err = s.sessions.Reauthenticate(tx, caller.SessionID, u.subject(), []string{passwordMethod}, from); err != nil {
@@ -323,7 +351,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, curre
 	if err := fault.Invalid(s.policy.Check("input.newPassword", newPassword, u.Email, value(u.Username))); err != nil {
 		return nil, err
 	}
-	found, err := s.prove(ctx, caller.UserID, currentPassword)
+	found, err := s.prove(ctx, caller.UserID, currentPassword, from)
 	if err != nil {
 		return nil, err
 	}
@@ -334,6 +362,9 @@ func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, curre
 	var grant *session.Grant
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
 		if _, err := holdUser(tx, found.ID, found.PasswordHash); err != nil {
+			return err
+		}
+		if err := s.throttle.Succeeded(tx, found.ID, from.IP); err != nil {
 			return err
 		}
 		if _, err := tx.Exec("UPDATE users SET password_hash = $2, updated_at = now_us() WHERE id = $1", found.ID, hash); err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/web"
 	"github.com/graphwarden/graphwarden/schema"
@@ -51,6 +52,7 @@ type App struct {
 	View     *session.View
 	Activity *session.Activity
 	Sessions *session.Service
+	Throttle *throttle.Throttle
 	Hasher   *account.Hasher
 	Accounts *account.Service
 
@@ -111,7 +113,8 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 	if a.Activity, err = session.NewActivity(a.DB, a.now); err != nil {
 		return err
 	}
-	a.Sessions = session.NewService(a.DB, a.Issuer, key, a.View,
+	a.Throttle = throttle.New(a.DB, key, rates(&c.Limits))
+	a.Sessions = session.NewService(a.DB, a.Issuer, key, a.View, a.Throttle,
 		session.Options{IdleLife: c.SessionIdle, MaxLife: c.SessionLife, Grace: c.RefreshGrace})
 	pepperID, pepper, err := c.Pepper()
 	if err != nil {
@@ -125,8 +128,20 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 		Cost: c.BcryptCost, Pepper: pepper, PepperID: pepperID, OldPeppers: old, Now: a.now}); err != nil {
 		return err
 	}
-	a.Accounts = account.NewService(a.DB, a.Sessions, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.log)
+	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.log)
 	return nil
+}
+
+func rates(l *config.Limits) throttle.Rates {
+	per := func(d time.Duration) func(int) throttle.Rate {
+		return func(n int) throttle.Rate { return throttle.Rate{Burst: n, Per: d} }
+	}
+	quarter, hour, minute := per(15*time.Minute), per(time.Hour), per(time.Minute)
+	return throttle.Rates{
+		Pair: quarter(l.LoginPairLimit), Account: quarter(l.LoginAccountLimit), Address: quarter(l.LoginAddressLimit),
+		Register: hour(l.RegisterAddressLimit), RegisterAll: hour(l.RegisterLimit),
+		Refresh: minute(l.RefreshLimit), RefreshInvalid: minute(l.RefreshInvalidLimit),
+	}
 }
 
 // migrate brings Graphwarden's tables up to date, then the team's.
@@ -189,6 +204,7 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 	group.Go(func() { a.every(ctx, keysEvery, "follow signing keys", a.Keys.Reload) })
 	group.Go(func() { a.every(ctx, upkeepEvery, "maintain signing keys", a.Keys.Maintain) })
 	group.Go(func() { a.every(ctx, upkeepEvery, "delete dead rows", a.Sessions.Prune) })
+	group.Go(func() { a.every(ctx, upkeepEvery, "empty the throttle", a.Throttle.Prune) })
 	return group.Wait, nil
 }
 

@@ -56,10 +56,23 @@ type Server struct {
 	LogLevel         string        `default:"info" enum:"debug,info,warn,error" help:"The least level of log lines: ${enum}."`
 }
 
+// Limits say how often somebody may try. A bucket of N an hour lets N through at once, then one every
+// hour/N.
+type Limits struct {
+	LoginPairLimit       int `default:"20" help:"Attempts in 15 minutes on one account from one address."`
+	LoginAccountLimit    int `default:"100" help:"Attempts in 15 minutes on one account from all addresses that it has not signed in from."`
+	LoginAddressLimit    int `default:"100" help:"Attempts in 15 minutes from one address, on whatever accounts."`
+	RegisterAddressLimit int `default:"60" help:"New accounts in an hour from one address."`
+	RegisterLimit        int `default:"1000" help:"New accounts in an hour from all addresses."`
+	RefreshLimit         int `default:"100" help:"Refreshes in a minute of one session."`
+	RefreshInvalidLimit  int `default:"30" help:"Forged refresh tokens in a minute from one address."`
+}
+
 // Config is everything that a server needs.
 type Config struct {
 	Storage `embed:""`
 	Tokens  `embed:""`
+	Limits  `embed:""`
 	Server  `embed:""`
 }
 
@@ -82,7 +95,7 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 			c.Introspection = "off"
 		}
 	}
-	problems := slices.Concat(c.Storage.problems(), c.Tokens.problems(), c.Server.problems(hasRole))
+	problems := slices.Concat(c.Storage.problems(), c.Tokens.problems(), c.Limits.problems(), c.Server.problems(hasRole))
 	if c.Production {
 		problems = append(problems, c.unsafe()...)
 	}
@@ -127,6 +140,16 @@ func (t *Tokens) problems() []string {
 	p.need(err == nil, "--password-pepper must be ID:TEXT with an id of letters and digits and a text of at least %d bytes", secret.MinLength)
 	_, err = t.OldPeppers()
 	p.need(err == nil, "--old-pepper must be ID:TEXT, as --password-pepper")
+	return p
+}
+
+func (l *Limits) problems() []string {
+	var p check
+	for name, limit := range map[string]int{"login-pair": l.LoginPairLimit, "login-account": l.LoginAccountLimit, "login-address": l.LoginAddressLimit,
+		"register-address": l.RegisterAddressLimit, "register": l.RegisterLimit, "refresh": l.RefreshLimit, "refresh-invalid": l.RefreshInvalidLimit} {
+		p.need(limit >= 1 && limit <= 1_000_000, "--%s-limit must be from 1 to 1000000", name)
+	}
+	slices.Sort(p)
 	return p
 }
 

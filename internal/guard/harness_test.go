@@ -214,7 +214,7 @@ type answer struct {
 		Path       []any
 		Extensions struct {
 			Code, Reason string
-			Requires     *fault.Requirement
+			Requires     fault.Requirement
 		}
 	}
 }

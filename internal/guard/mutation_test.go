@@ -56,7 +56,7 @@ var mutants = []mutant{
 	{"Caller is always the bearer", "guard.go", "s := stateAt(ctx, graphql.GetFieldContext(ctx))\n\tif s.principal == nil {", "s := stateAt(ctx, nil)\n\tif s.principal == nil {", false},
 
 	// Before anything runs.
-	{"root fields are not judged before", "extension.go", "if len(refused) == 0 ||", "if true ||", true},
+	{"root fields are not judged before", "extension.go", "if len(refused) == 0 ||", "if true ||", false},
 	{"a mutation runs by halves", "extension.go", "op.Operation.Operation == ast.Query && len(refused)", "len(refused)", false},
 	{"a query runs whole or not", "extension.go", " || op.Operation.Operation == ast.Query && len(refused) < len(fields) {", " {", false},
 	{"__typename of the root is judged", "extension.go", `if field.Name == "__typename" {`, "if false {", false},
@@ -79,7 +79,7 @@ var mutants = []mutant{
 	{"an old view is good", "guard.go", "case err != nil:\n", "case false:\n", false},
 	{"an expired token is forged", "guard.go", "if errors.Is(err, token.ErrExpired) {", "if false {", true},
 	{"the first of two headers counts", "guard.go", "if len(headers) != 1 {", "if false {", false},
-	{"every scheme is Bearer", "guard.go", `!strings.EqualFold(scheme, "Bearer") || `, "", false},
+	{"every scheme is Bearer", "guard.go", `!strings.EqualFold(scheme, "Bearer") || `, `scheme == "" || `, false},
 	{"only one spelling is Bearer", "guard.go", `!strings.EqualFold(scheme, "Bearer")`, `scheme != "Bearer"`, false},
 	{"a token does not count as seen", "guard.go", "\ta.activity.Mark(c)\n", "", false},
 

@@ -12,6 +12,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
@@ -26,7 +27,7 @@ func BenchmarkRefresh(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		sessions := session.NewService(db, token.NewIssuer(ring, "iss", "aud", time.Hour, time.Now), key, session.NewView(db, time.Now),
+		sessions := session.NewService(db, token.NewIssuer(ring, "iss", "aud", time.Hour, time.Now), key, session.NewView(db, time.Now), throttle.New(db, key, throttle.Rates{Refresh: throttle.Rate{Burst: 1_000_000, Per: time.Minute}}),
 			session.Options{IdleLife: time.Hour, MaxLife: time.Hour, Grace: 10 * time.Second})
 		var grant *session.Grant
 		err = db.Tx(b.Context(), func(tx *store.Tx) (err error) {

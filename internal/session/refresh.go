@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -181,6 +182,9 @@ func reread(tx *store.Tx, p presented) (*row, error) {
 // REFRESH_REUSED, SESSION_EXPIRED or SESSION_REVOKED.
 func (s *Service) Refresh(ctx context.Context, raw string, from audit.Origin) (*Grant, error) {
 	p, err := s.authentic(ctx, raw)
+	if fault.Is(err, fault.RefreshInvalid) {
+		return nil, cmp.Or(s.throttle.RefreshInvalid(ctx, from.IP), err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -188,6 +192,9 @@ func (s *Service) Refresh(ctx context.Context, raw string, from audit.Origin) (*
 	var refusal error // as a value: the transaction that ends a session must commit although the caller is refused
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
 		grant, refusal = nil, nil
+		if err := s.throttle.Refresh(tx, p.id); err != nil {
+			return err
+		}
 		// Before the session: an end of all sessions raises the version and revokes them at once. Read the
 		// other way round, a session still found live could get a token of the version already raised,
 		// which no revocation covers.

@@ -22,6 +22,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
@@ -96,13 +97,14 @@ type Service struct {
 	issuer   *token.Issuer
 	macKeys  [][]byte // the current one first
 	view     *View
+	throttle *throttle.Throttle
 	options  Options
 	replayed atomic.Int64
 }
 
 // NewService wires a Service.
-func NewService(db *store.DB, issuer *token.Issuer, s *secret.Secret, view *View, o Options) *Service {
-	return &Service{db: db, issuer: issuer, macKeys: s.Keys("refresh token mac"), view: view, options: o}
+func NewService(db *store.DB, issuer *token.Issuer, s *secret.Secret, view *View, throttle *throttle.Throttle, o Options) *Service {
+	return &Service{db: db, issuer: issuer, macKeys: s.Keys("refresh token mac"), view: view, throttle: throttle, options: o}
 }
 
 // Replayed counts the refresh tokens that were answered again inside the grace.

@@ -142,7 +142,11 @@ func (m *Matrix) query(r route) string {
 		if s.to != "" && inner == "" {
 			inner = "__typename"
 		}
-		if s.abstract {
+		// The fragment says which type is wanted; what the interface has is asked for by the interface.
+		isShared := i+1 < len(r.steps) && m.schema.Types[field.Type.Name()].Fields.ForName(r.steps[i+1].field) != nil
+		if s.abstract && isShared {
+			inner = "... on " + s.to + " { __typename } " + inner
+		} else if s.abstract {
 			inner = "... on " + s.to + " { " + inner + " }"
 		}
 		if inner != "" {

@@ -1,0 +1,153 @@
+package graph_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/config"
+)
+
+const bcryptRounds = 16 // of graphtest's cost 4
+
+func limited(l config.Limits) func(*graphtest.Options) {
+	return func(o *graphtest.Options) {
+		o.Config.Limits = l
+	}
+}
+
+// wide are limits that no test of another one meets.
+func wide() config.Limits {
+	return config.Limits{LoginPairLimit: 1000, LoginAccountLimit: 1000, LoginAddressLimit: 1000, RegisterAddressLimit: 1000,
+		RegisterLimit: 1000, RefreshLimit: 1000, RefreshInvalidLimit: 1000}
+}
+
+func guess(email, password string) string {
+	return fmt.Sprintf(`login(input: {email: %q, password: %q}) { accessToken }`, email, password)
+}
+
+func TestLoginIsThrottled(t *testing.T) {
+	t.Parallel()
+	limits := wide()
+	limits.LoginPairLimit = 5
+
+	t.Run("the same for a right password, a wrong one and nobody's", func(t *testing.T) {
+		t.Parallel()
+		srv := graphtest.Start(t, limited(limits))
+		owner := srv.As(t)
+		for _, email := range []string{owner.Email, "nobody@example.com"} {
+			for range limits.LoginPairLimit {
+				srv.Anonymous().Do(t, "mutation { "+guess(email, "wrong")+" }", nil).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+			}
+			before := srv.App.Hasher.Rounds()
+			for _, password := range []string{"wrong", graphtest.Password} {
+				answer := srv.Anonymous().Do(t, "mutation { "+guess(strings.ToUpper(email), password)+" }", nil)
+				answer.Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+				wait := answer.Errors[0].Extensions.RetryAfter
+				if answer.Status != 429 || answer.Header.Get("Retry-After") != fmt.Sprint(wait) || wait < 1 || wait > 15*60 {
+					t.Errorf("%s: status %d, Retry-After %q, retryAfter %d", email, answer.Status, answer.Header.Get("Retry-After"), wait)
+				}
+			}
+			if spent := srv.App.Hasher.Rounds() - before; spent != 0 {
+				t.Errorf("%d rounds of bcrypt for refused attempts", spent)
+			}
+		}
+		if answer := owner.Do(t, `{ me { id } }`, nil); len(answer.Errors) > 0 {
+			t.Errorf("the owner's session: %s", answer.Body)
+		}
+	})
+
+	t.Run("by attempt, not by request", func(t *testing.T) {
+		t.Parallel()
+		srv := graphtest.Start(t, limited(limits))
+		owner := srv.As(t)
+		before := srv.App.Hasher.Rounds()
+		var aliased strings.Builder
+		for i := range 30 {
+			fmt.Fprintf(&aliased, "a%d: %s ", i, guess(owner.Email, fmt.Sprint("guess ", i)))
+		}
+		answer := srv.Anonymous().Do(t, "mutation { "+aliased.String()+" }", nil)
+		if len(answer.Data) > 4 {
+			t.Errorf("somebody was signed in: %s", answer.Body)
+		}
+		if spent := srv.App.Hasher.Rounds() - before; spent > uint64(limits.LoginPairLimit)*bcryptRounds {
+			t.Errorf("%d rounds, more than %d attempts", spent, limits.LoginPairLimit)
+		}
+		srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, graphtest.Password)+" }", nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+	})
+
+	t.Run("before bcrypt when many come at once", func(t *testing.T) {
+		t.Parallel()
+		srv := graphtest.Start(t, limited(limits))
+		owner := srv.As(t)
+		before := srv.App.Hasher.Rounds()
+		var group sync.WaitGroup
+		for range 60 {
+			group.Go(func() { srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, "wrong")+" }", nil) })
+		}
+		group.Wait()
+		if attempts := (srv.App.Hasher.Rounds() - before) / bcryptRounds; attempts != uint64(limits.LoginPairLimit) {
+			t.Errorf("%d attempts reached bcrypt, want %d", attempts, limits.LoginPairLimit)
+		}
+	})
+
+	t.Run("until one succeeds", func(t *testing.T) {
+		t.Parallel()
+		srv := graphtest.Start(t, limited(limits))
+		owner := srv.As(t)
+		for range 3 {
+			for range limits.LoginPairLimit - 1 {
+				srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, "wrong")+" }", nil).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+			}
+			owner.Login(t)
+		}
+	})
+
+	t.Run("as are the fields that ask for the password again", func(t *testing.T) {
+		t.Parallel()
+		srv := graphtest.Start(t, limited(limits))
+		owner := srv.As(t)
+		wrong := []string{
+			`mutation { reauthenticate(input: {password: "wrong"}) { accessToken } }`,
+			`mutation { changePassword(input: {currentPassword: "wrong", newPassword: "another unlikely passphrase"}) { accessToken } }`,
+		}
+		for i := range limits.LoginPairLimit {
+			owner.Do(t, wrong[i%2], nil).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+		}
+		for _, mutation := range wrong {
+			owner.Do(t, mutation, nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+		}
+	})
+}
+
+func TestOtherFieldsAreThrottled(t *testing.T) {
+	t.Parallel()
+	t.Run("register", func(t *testing.T) {
+		t.Parallel()
+		limits := wide()
+		limits.RegisterAddressLimit = 2
+		srv := graphtest.Start(t, limited(limits))
+		srv.As(t)
+		srv.As(t)
+		srv.Anonymous().Do(t, `mutation { register(input: {email: "third@example.com", password: "an unlikely passphrase"}) { auth { accessToken } } }`, nil).
+			Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+	})
+	t.Run("refreshToken", func(t *testing.T) {
+		t.Parallel()
+		limits := wide()
+		limits.RefreshLimit, limits.RefreshInvalidLimit = 3, 2
+		srv := graphtest.Start(t, limited(limits))
+		owner, other := srv.As(t), srv.As(t)
+		for range 3 {
+			owner.Refresh(t)
+		}
+		owner.Redeem(t, owner.RefreshToken).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+		for range 2 {
+			other.Redeem(t, "gwr_forged").Refused(t, "UNAUTHENTICATED", "REFRESH_INVALID")
+		}
+		other.Redeem(t, "gwr_forged").Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+		other.Refresh(t) // a genuine one is not kept out by forgeries
+	})
+}
