@@ -74,7 +74,7 @@ func (s source) forTests() bool { return strings.HasSuffix(s.path, "_test.go") |
 // isForTests goes by the name, as in net/http/httptest.
 func isForTests(path string) bool {
 	return slices.ContainsFunc(strings.Split(path, "/"), func(folder string) bool {
-		return strings.HasSuffix(folder, "test") || folder == "zoo"
+		return strings.HasSuffix(folder, "test") || folder == "zoo" || folder == "matrix"
 	})
 }
 

@@ -37,7 +37,7 @@ func TestYourTypes(t *testing.T) {
 			t.Errorf("the policy lacks %s", rule)
 		}
 	}
-	out := inside(t, dir, "go", "test", "-count=1", "-v", "./graph", "-run", "TestNotes|TestPolicy|TestMatrix")
+	out := inside(t, dir, "go", "test", "-count=1", "-v", "./graph", "-run", "TestNotes|TestPolicy|Matrix")
 	for _, passed := range []string{"--- PASS: TestNotes", "--- PASS: TestPolicy", "Note.secret"} {
 		if !strings.Contains(out, passed) {
 			t.Errorf("the tests of the copy lack %q:\n%s", passed, out)

@@ -31,6 +31,7 @@ func process(tb testing.TB, srv *graphtest.Server, url string) (kill func()) {
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), serveVariable+"=1", "GRAPHWARDEN_DATABASE="+url, "GRAPHWARDEN_LISTEN=127.0.0.1:0",
+		"GRAPHWARDEN_REGISTER_ADDRESS_LIMIT=100000", "GRAPHWARDEN_REGISTER_LIMIT=100000", "GRAPHWARDEN_LOGIN_ADDRESS_LIMIT=100000",
 		"GRAPHWARDEN_BCRYPT_COST=4", "GRAPHWARDEN_SECRET=a secret for tests, of more than 32 bytes", "GRAPHWARDEN_PUBLIC_URL=http://graphwarden.test")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

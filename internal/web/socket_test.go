@@ -213,6 +213,7 @@ func TestShutdownLetsMutationsFinishAndWaits(t *testing.T) {
 	s := greet(t, url, "")
 	s.subscribe("1", "mutation{held}")
 	s.subscribe("2", "subscription{silent}")
+	s.alive()
 	wait(t, f.held, "the mutation does not run")
 	down := make(chan error, 1)
 	go func() { down <- f.streams.Shutdown(t.Context()) }()
