@@ -84,15 +84,13 @@ func TestOperationsOfASocketAreCapped(t *testing.T) {
 	t.Parallel()
 	f, url := serveFeed(t, web.StreamOptions{Operations: 2})
 	s := greet(t, url, "")
-	s.subscribe("1", "{held}")
+	s.subscribe("1", "{stuck}")
 	s.subscribe("2", "subscription{silent}")
 	wait(t, f.held, "the query does not run")
+	s.send(`{"type":"complete","id":"1"}`) // but it has not ended
 	s.subscribe("3", "{who}")
 	s.receives(`{"type":"error","id":"3","payload":[{"message":"too many operations are under way on this connection","extensions":{"code":"RATE_LIMITED","reason":"OVERLOADED","retryAfter":1}}]}`)
-	// What the client has completed counts until it really has ended.
-	s.send(`{"type":"complete","id":"2"}`)
-	wait(t, f.ended, "a completed subscription goes on")
-	s.alive()
+	close(f.release)
 	for s.subscribe("3", "{who}"); strings.Contains(s.receive(), `"error"`); s.subscribe("3", "{who}") {
 	}
 	s.receives(`{"type":"complete","id":"3"}`)
@@ -142,6 +140,37 @@ func TestTokenIsAskedAboutBeforeEachEventAndOperation(t *testing.T) {
 		t.Error(got)
 	}
 	late.closed(4403, "TOKEN_REVOKED")
+}
+
+func TestNoEventFollowsTheEndOfItsStream(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{})
+	s := greet(t, url, "ann")
+	s.subscribe("1", "subscription{events}")
+	s.alive()
+	f.events <- "1"
+	s.receives(`{"type":"next","id":"1","payload":{"data":{"events":1}}}`)
+	f.asked = func() {
+		f.streams.End(web.Key{User: "a"}, fault.New(fault.Unauthenticated, fault.TokenRevoked, "revoked"))
+	}
+	f.events <- "2"
+	s.closed(4403, "TOKEN_REVOKED")
+}
+
+func TestNoOperationFollowsAViolation(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{})
+	for range 50 {
+		s := greet(t, url, "")
+		s.send("nonsense")
+		// The server may have closed by now.
+		_ = s.conn.Write(s.ctx, websocket.MessageText, []byte(`{"type":"subscribe","id":"1","payload":{"query":"{held}"}}`))
+		s.closed(4400, "Invalid message")
+	}
+	f.gone(t)
+	if n := len(f.held); n > 0 {
+		t.Errorf("%d operations ran", n)
+	}
 }
 
 func TestWhatCannotBeToldEndsTheOperationOnly(t *testing.T) {
@@ -204,34 +233,6 @@ func TestStreamsOfAnAddressAndOfAUserAreCapped(t *testing.T) {
 		} else if s.ctx.Err() != nil {
 			t.Fatal("the place of a closed socket is not given back")
 		}
-	}
-}
-
-func TestShutdownLetsMutationsFinishAndWaits(t *testing.T) {
-	t.Parallel()
-	f, url := serveFeed(t, web.StreamOptions{})
-	s := greet(t, url, "")
-	s.subscribe("1", "mutation{held}")
-	s.subscribe("2", "subscription{silent}")
-	s.alive()
-	wait(t, f.held, "the mutation does not run")
-	down := make(chan error, 1)
-	go func() { down <- f.streams.Shutdown(t.Context()) }()
-	wait(t, f.ended, "the subscription goes on")
-	select {
-	case err := <-down:
-		t.Fatalf("stopped before the mutation: %v", err)
-	default:
-	}
-	close(f.release)
-	s.receives(`{"type":"next","id":"1","payload":{"data":{"held":"done"}}}`, `{"type":"complete","id":"1"}`)
-	s.closed(websocket.StatusGoingAway, "stopping")
-	if err := wait(t, down, "Shutdown does not return"); err != nil {
-		t.Error(err)
-	}
-	dial(t, url).closed(websocket.StatusGoingAway, "stopping")
-	if err := f.streams.Shutdown(t.Context()); err != nil {
-		t.Errorf("again: %v", err)
 	}
 }
 

@@ -168,7 +168,7 @@ func (t *Streams) open(ctx context.Context, abort func()) (s *stream, why *endin
 		return s, stopping()
 	}
 	address := label{ofAddress, network(RequestFrom(ctx).IP)}
-	if address.value != "" && len(t.members[address]) >= t.o.PerAddress {
+	if len(t.members[address]) >= t.o.PerAddress {
 		return s, tooMany("address")
 	}
 	t.join(s, label{kind: anyone}, address)
@@ -183,7 +183,7 @@ func (t *Streams) accept(ctx context.Context, s *stream, token string) (context.
 	}
 	t.mu.Lock()
 	user := label{ofUser, key.User}
-	if key.User != "" && len(t.members[user]) >= t.o.PerUser {
+	if len(t.members[user]) >= t.o.PerUser {
 		t.mu.Unlock()
 		return nil, tooMany("user")
 	}
@@ -198,7 +198,7 @@ func (t *Streams) accept(ctx context.Context, s *stream, token string) (context.
 	return caller, nil
 }
 
-// join adds s under labels; t.mu is held. An empty name is nobody's.
+// join adds s under labels; t.mu is held. An empty name is nobody's, whom no cap is for.
 func (t *Streams) join(s *stream, labels ...label) {
 	for _, l := range labels {
 		if l.value == "" && l.kind != anyone {

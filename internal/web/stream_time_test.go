@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
@@ -203,5 +205,32 @@ func TestSlowReadersOfEventsAreDropped(t *testing.T) {
 		wait(t, f.ended, "the subscription goes on although nobody reads")
 		f.gone(t)
 		took(t, begin, 10*time.Second)
+	})
+}
+
+func TestShutdownLetsMutationsFinishAndWaits(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(t *testing.T, f *feed, connect func() net.Conn) {
+		s := dialIn(t, connect)
+		s.init("")
+		s.subscribe("1", "mutation{held}")
+		s.subscribe("2", "subscription{silent}")
+		synctest.Wait()
+		down := make(chan error, 1)
+		go func() { down <- f.streams.Shutdown(t.Context()) }()
+		synctest.Wait()
+		if len(f.ended) != 1 || len(down) != 0 {
+			t.Fatalf("%d subscriptions ended; Shutdown returned: %v", len(f.ended), len(down) > 0)
+		}
+		close(f.release)
+		s.receives(`{"type":"next","id":"1","payload":{"data":{"held":"done"}}}`, `{"type":"complete","id":"1"}`)
+		s.closed(websocket.StatusGoingAway, "stopping")
+		if err := <-down; err != nil {
+			t.Error(err)
+		}
+		dialIn(t, connect).closed(websocket.StatusGoingAway, "stopping")
+		if err := f.streams.Shutdown(t.Context()); err != nil {
+			t.Errorf("again: %v", err)
+		}
 	})
 }

@@ -127,6 +127,10 @@ func (g goTypes) fieldType(object, field string) reflect.Type {
 func (g goTypes) resolverType(object, field string) reflect.Type {
 	if of, ok := method(g.resolvers, object); ok && of.NumOut() == 1 && of.Out(0).Kind() == reflect.Interface {
 		if f, ok := method(of.Out(0), field); ok {
+			// A batched resolver takes all the objects of a list and returns a value for each.
+			if f.NumIn() > 1 && f.In(1).Kind() == reflect.Slice && base(f.In(1)) == g.of[object] && f.Out(0).Kind() == reflect.Slice {
+				return f.Out(0).Elem()
+			}
 			return f.Out(0)
 		}
 	}
