@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/graphwarden/graphwarden/graph/model"
@@ -20,6 +21,9 @@ var errOrigin = fault.New(fault.Forbidden, fault.OriginNotAllowed, "cookies are 
 // delivering issues a grant and hands out its refresh token. What it would refuse, it refuses before
 // the work.
 func delivering(ctx context.Context, delivery model.TokenDelivery, issue func() (*session.Grant, error)) (*session.Grant, error) {
+	if web.RequestFrom(ctx).Method != http.MethodPost {
+		return nil, fault.New(fault.BadUserInput, fault.PostRequired, "tokens are answered to POST only, not over a socket")
+	}
 	if delivery == model.TokenDeliveryCookie && !web.CookieAllowed(ctx) {
 		return nil, errOrigin
 	}

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"slices"
 	"time"
 
@@ -28,6 +29,9 @@ type HandlerOptions struct {
 	Timeout time.Duration
 	// Suggestions lets error messages guess at what was meant, which tells names of the schema.
 	Suggestions bool
+	// Streams serve WebSockets, from pages that Origin admits, and server-sent events.
+	Streams *web.Streams
+	Origin  func(*http.Request) bool
 	// Trusted, if not nil, are the only documents that run.
 	Trusted *TrustedDocuments
 }
@@ -44,6 +48,8 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 		return nil, err
 	}
 	srv := handler.New(generated.NewExecutableSchema(generated.Config{Schema: schema, Resolvers: r}))
+	srv.AddTransport(web.WebSocket{Streams: o.Streams, Origin: o.Origin})
+	srv.AddTransport(web.Events{Streams: o.Streams})
 	srv.AddTransport(web.GraphQL{MaxBody: o.MaxBody})
 	srv.SetQueryCache(documents)
 	srv.SetParserTokenLimit(maxTokens)

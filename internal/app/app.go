@@ -56,8 +56,11 @@ type App struct {
 	Hasher   *account.Hasher
 	Accounts *account.Service
 
+	authenticator *guard.Authenticator
+
 	policy  *guard.Policy
 	trusted *graph.TrustedDocuments
+	streams *web.Streams
 	origins *web.Origins
 	now     func() time.Time
 	log     *slog.Logger
@@ -129,6 +132,11 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 		return err
 	}
 	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.log)
+	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
+	a.streams = newStreams(a.authenticator, c, a.now)
+	a.View.Tell(func(id session.ID, user token.UserID) {
+		a.streams.Recheck(web.Key{User: string(user), Session: string(id)})
+	})
 	return nil
 }
 
@@ -158,14 +166,25 @@ func (a *App) Close() error { return a.DB.Close() }
 
 // graphQL makes the handler of /graphql; more are further extensions, inside the guard.
 func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
-	authenticator := guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.log)
-	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Authenticator: authenticator, Team: newTeam(a.DB)}
+	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Authenticator: a.authenticator, Team: newTeam(a.DB)}
 	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
-		MaxBody: a.Config.MaxBody, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production, Trusted: a.trusted}, a.now, a.log, more...)
+		MaxBody: a.Config.MaxBody, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production,
+		Streams: a.streams, Origin: a.origins.AdmitsSocket, Trusted: a.trusted}, a.now, a.log, more...)
 	if err != nil {
 		return nil, err
 	}
-	return authenticator.Middleware(srv), nil
+	return a.authenticator.Middleware(srv), nil
+}
+
+func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time) *web.Streams {
+	connect := func(ctx context.Context, raw string) (context.Context, web.Key, time.Time, error) {
+		ctx, principal, err := a.Connect(ctx, raw)
+		if err != nil {
+			return nil, web.Key{}, time.Time{}, err
+		}
+		return ctx, web.Key{User: string(principal.UserID), Session: string(principal.SessionID)}, principal.ExpiresAt, nil
+	}
+	return web.NewStreams(connect, a.Check, web.StreamOptions{MaxBody: c.MaxBody, Leeway: token.Leeway}, now)
 }
 
 // trustedDocuments reads the file of that setting; without one everything runs.

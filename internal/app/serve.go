@@ -33,7 +33,15 @@ func (a *App) Run(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	return web.Serve(ctx, l, handler, a.Config.DrainTimeout, health.Stop, a.log)
+	notReady := func() {
+		health.Stop()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Config.DrainTimeout)
+		defer cancel()
+		if err := a.streams.Shutdown(last); err != nil {
+			a.log.Warn("streams were cut off", "error", err)
+		}
+	}
+	return web.Serve(ctx, l, handler, a.Config.DrainTimeout, notReady, a.log)
 }
 
 // Handler routes everything that is served; more are further extensions of the GraphQL server.

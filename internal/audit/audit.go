@@ -24,7 +24,6 @@ const (
 	RolesChanged      Action = "privilege_permissions_changed"
 	PasswordChanged   Action = "authn_password_change"
 	LoginSucceeded    Action = "authn_login_success"
-	LoginFailed       Action = "authn_login_fail"
 	Reauthenticated   Action = "authn_reauthenticated"
 	SessionRevoked    Action = "authn_token_revoked"
 	RefreshReused     Action = "authn_token_reuse"

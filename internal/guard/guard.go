@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -46,12 +47,13 @@ type Authenticator struct {
 	verifier *token.Verifier
 	view     *session.View
 	activity *session.Activity
+	now      func() time.Time
 	log      *slog.Logger
 }
 
 // NewAuthenticator wires an Authenticator.
-func NewAuthenticator(verifier *token.Verifier, view *session.View, activity *session.Activity, log *slog.Logger) *Authenticator {
-	return &Authenticator{verifier: verifier, view: view, activity: activity, log: log}
+func NewAuthenticator(verifier *token.Verifier, view *session.View, activity *session.Activity, now func() time.Time, log *slog.Logger) *Authenticator {
+	return &Authenticator{verifier: verifier, view: view, activity: activity, now: now, log: log}
 }
 
 // Authenticate verifies an access token and looks for its revocation. The error is a *fault.Error:
@@ -67,18 +69,51 @@ func (a *Authenticator) Authenticate(ctx context.Context, raw string) (*Principa
 		a.log.DebugContext(ctx, "access token refused", "error", err)
 		return nil, errTokenInvalid
 	}
+	err = a.standing(ctx, c)
+	if err == nil || fault.Is(err, fault.TokenStale) {
+		a.activity.Mark(c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// standing tells what has been revoked of a token since it was verified.
+func (a *Authenticator) standing(ctx context.Context, c *Principal) error {
 	reason, err := a.view.Check(ctx, c)
 	switch {
 	case err != nil:
-		return nil, err
+		return err
 	case reason == fault.TokenRevoked:
-		return nil, errTokenRevoked
+		return errTokenRevoked
+	case reason == fault.TokenStale:
+		return errTokenStale
 	}
-	a.activity.Mark(c)
-	if reason == fault.TokenStale {
-		return nil, errTokenStale
+	return nil
+}
+
+// Connect is Authenticate for a connection that lives longer than a request: operations under the
+// context that it returns are the principal's.
+func (a *Authenticator) Connect(ctx context.Context, raw string) (context.Context, *Principal, error) {
+	principal, err := a.Authenticate(ctx, raw)
+	if err != nil {
+		return nil, nil, err
 	}
-	return c, nil
+	return context.WithValue(ctx, stateKey{}, &state{principal: principal}), principal, nil
+}
+
+// Check tells whether the principal of ctx, if there is one, may go on: whether their token has
+// neither expired nor been revoked since.
+func (a *Authenticator) Check(ctx context.Context) error {
+	s, _ := ctx.Value(stateKey{}).(*state)
+	if s == nil || s.principal == nil {
+		return nil
+	}
+	if !a.now().Before(s.principal.ExpiresAt.Add(token.Leeway)) {
+		return errTokenExpired
+	}
+	return a.standing(ctx, s.principal)
 }
 
 // Middleware reads the bearer token into the context. It never rejects: a public field answers

@@ -94,7 +94,7 @@ func open(tb testing.TB) *server {
 		tb.Fatal(err)
 	}
 	s.poll(tb)
-	s.Authenticator = guard.NewAuthenticator(token.NewVerifier(s.ring, issuer, audience, s.Now), s.View, s.activity, s.log())
+	s.Authenticator = guard.NewAuthenticator(token.NewVerifier(s.ring, issuer, audience, s.Now), s.View, s.activity, s.Now, s.log())
 	return s
 }
 

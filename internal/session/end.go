@@ -2,6 +2,8 @@ package session
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -68,7 +70,7 @@ func (s *Service) Logout(ctx context.Context, c token.Claims, scope Scope, from 
 // LogoutByRefreshToken is Logout for a client whose access token has expired. The refresh token alone
 // says whose session it is. A spent one ends its own session only, as using it would.
 func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Scope, from audit.Origin) (int, error) {
-	p, err := s.authentic(ctx, raw)
+	p, err := s.authentic(ctx, raw, from)
 	if err != nil {
 		return 0, err
 	}
@@ -153,6 +155,9 @@ func (s *Service) MarkStale(tx *store.Tx, user token.UserID) error {
 
 func raiseVersion(tx *store.Tx, user token.UserID) (version int64, err error) {
 	err = tx.Get(&version, "UPDATE users SET version = version + 1 WHERE id = $1 RETURNING version", user)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, errSessionRevoked // the account is gone, which another replica has not heard of yet
+	}
 	if err != nil {
 		return 0, fmt.Errorf("raise authorization version: %w", err)
 	}

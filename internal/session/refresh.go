@@ -139,8 +139,17 @@ func (r *row) judge(g int64, grace time.Duration) verdict {
 }
 
 // authentic reads the salt and the user of the session that raw names and checks the MAC, outside any
-// transaction. Whoever goes on from there with reread learns of a salt renewed meanwhile.
-func (s *Service) authentic(ctx context.Context, raw string) (presented, error) {
+// transaction. Whoever goes on from there with reread learns of a salt renewed meanwhile. Tokens that
+// are none of this server's are counted against the address they come from.
+func (s *Service) authentic(ctx context.Context, raw string, from audit.Origin) (presented, error) {
+	p, err := s.check(ctx, raw)
+	if fault.Is(err, fault.RefreshInvalid) {
+		err = cmp.Or(s.throttle.RefreshInvalid(ctx, from.IP), err)
+	}
+	return p, err
+}
+
+func (s *Service) check(ctx context.Context, raw string) (presented, error) {
 	p, err := parseRefresh(raw)
 	if err != nil {
 		return p, errRefreshInvalid.Because(err)
@@ -181,10 +190,7 @@ func reread(tx *store.Tx, p presented) (*row, error) {
 // older than that ends the session. Refusals are UNAUTHENTICATED with REFRESH_INVALID,
 // REFRESH_REUSED, SESSION_EXPIRED or SESSION_REVOKED.
 func (s *Service) Refresh(ctx context.Context, raw string, from audit.Origin) (*Grant, error) {
-	p, err := s.authentic(ctx, raw)
-	if fault.Is(err, fault.RefreshInvalid) {
-		return nil, cmp.Or(s.throttle.RefreshInvalid(ctx, from.IP), err)
-	}
+	p, err := s.authentic(ctx, raw, from)
 	if err != nil {
 		return nil, err
 	}

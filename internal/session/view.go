@@ -74,6 +74,7 @@ type View struct {
 	users    map[token.UserID][]revocation
 	dropped  int // revocations that found no room: if there are any, the database is asked
 
+	listener func(ID, token.UserID)
 	// fresh is the start of the last good poll, on the monotonic clock since base.
 	fresh   atomic.Int64
 	polling sync.Mutex
@@ -164,10 +165,24 @@ func (v *View) revoke(tx *store.Tx, r revocation) error {
 	}
 	tx.OnCommit(func() {
 		v.mu.Lock()
-		defer v.mu.Unlock()
 		v.add(r)
+		v.mu.Unlock()
+		v.tell(r)
 	})
 	return nil
+}
+
+// Tell has f called with each session or user of which something was revoked, once it is in the view,
+// more than once perhaps; one of the two is empty. It is set before Follow and must not wait.
+func (v *View) Tell(f func(ID, token.UserID)) { v.listener = f }
+
+func (v *View) tell(rows ...revocation) {
+	if v.listener == nil {
+		return
+	}
+	for _, r := range rows {
+		v.listener(r.SessionID, r.UserID)
+	}
 }
 
 // add notes r; v.mu is held. Adding it again changes nothing.
@@ -243,7 +258,6 @@ func (v *View) poll(ctx context.Context) error {
 		return err
 	}
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	if due {
 		v.forget(now)
 		v.sweep = now.Add(sweepEvery)
@@ -257,7 +271,9 @@ func (v *View) poll(ctx context.Context) error {
 	if len(rows) > v.max {
 		v.dropped++ // the limit cut some off
 	}
+	v.mu.Unlock()
 	v.polled = now
+	v.tell(rows...)
 	return nil
 }
 

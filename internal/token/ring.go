@@ -15,9 +15,9 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
-// leeway bridges the clocks of two replicas, and the moments in which one of them still signs with a
+// Leeway bridges the clocks of two replicas, and the moments in which one of them still signs with a
 // key that another has just retired.
-const leeway = 5 * time.Second
+const Leeway = 5 * time.Second
 
 // RingOptions say what a ring signs with and how long keys live.
 type RingOptions struct {
@@ -26,7 +26,7 @@ type RingOptions struct {
 	RotateEvery time.Duration
 	// Overlap is how long a key is published before it may sign.
 	Overlap time.Duration
-	// TokenLife is the life of the access tokens; a retired key verifies for as long, plus the leeway.
+	// TokenLife is the life of the access tokens; a retired key verifies for as long, plus the Leeway.
 	TokenLife time.Duration
 }
 
@@ -105,7 +105,7 @@ func (r *Ring) Reload(ctx context.Context) error {
 }
 
 // afterlife is how long a retired key verifies, in microseconds.
-func (r *Ring) afterlife() int64 { return (r.options.TokenLife + leeway).Microseconds() }
+func (r *Ring) afterlife() int64 { return (r.options.TokenLife + Leeway).Microseconds() }
 
 func newKeySet(rows []keyRow, old *keySet, s *secret.Secret) (*keySet, error) {
 	set := &keySet{rows: rows, byID: map[string]*key{}, byHeader: map[string]*key{}}

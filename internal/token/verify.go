@@ -73,7 +73,7 @@ func (v *Verifier) Verify(raw string) (*Claims, error) {
 		claims.KeyID = k.id
 	}
 	// Age comes last: expired is what a token is called with which nothing else is wrong.
-	if !v.now().Before(claims.ExpiresAt.Add(leeway)) {
+	if !v.now().Before(claims.ExpiresAt.Add(Leeway)) {
 		return nil, fmt.Errorf("%w at %s", ErrExpired, claims.ExpiresAt.Format(time.RFC3339))
 	}
 	if !cached {
@@ -115,7 +115,7 @@ func (v *Verifier) judge(data []byte) (*Claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	soon := v.now().Add(leeway)
+	soon := v.now().Add(Leeway)
 	switch {
 	case p.issuer != v.issuer:
 		return nil, fmt.Errorf("issued by %q", p.issuer)

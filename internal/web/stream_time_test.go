@@ -222,6 +222,7 @@ func TestShutdownLetsMutationsFinishAndWaits(t *testing.T) {
 		if len(f.ended) != 1 || len(down) != 0 {
 			t.Fatalf("%d subscriptions ended; Shutdown returned: %v", len(f.ended), len(down) > 0)
 		}
+		s.send(`{"type":"ping"}`) // nothing new is answered
 		close(f.release)
 		s.receives(`{"type":"next","id":"1","payload":{"data":{"held":"done"}}}`, `{"type":"complete","id":"1"}`)
 		s.closed(websocket.StatusGoingAway, "stopping")

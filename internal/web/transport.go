@@ -1,4 +1,5 @@
-// Package web owns HTTP around GraphQL: the GraphQL-over-HTTP transport, request ids, the client's
+// Package web owns HTTP around GraphQL: the GraphQL-over-HTTP transport, those for subscriptions over
+// WebSockets and server-sent events with the registry that ends them, request ids, the client's
 // address, security headers, health, and a server with time-outs that stops without cutting anyone
 // off. It promises that a request is either executed as it was meant or refused with a code, and
 // that no answer repeats a request's body. It knows nothing of accounts, tokens or resolvers: it
