@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { password, start } from '../shared/server.mjs';
 import { launch, skip } from './browser.mjs';
-import { execute, fill, open, request, response, setEditor, signUp, stored } from './page.mjs';
+import { execute, fill, open, openTab, request, response, setEditor, signUp, stored } from './page.mjs';
 
 const screenshots = fileURLToPath(new URL('../screenshots/', import.meta.url));
 
@@ -121,7 +121,7 @@ describe('the page at /', { skip }, () => {
     it('takes up the tokens that a tab gets, so that its own next renewal is no reuse', async () => {
       const { page } = await open(browser, server);
       await signUp(page);
-      await page.getByRole('tab', { name: 'Refresh' }).click();
+      await openTab(page, 'Refresh');
       await execute(page);
       const { data } = await response(page);
       const [renewal] = await Promise.all([
@@ -145,13 +145,13 @@ describe('the page at /', { skip }, () => {
       assert.equal((await response(page)).data.verifyToken.active, true);
 
       const secret = 'a secret "quoted" password';
-      await page.getByRole('tab', { name: 'Register' }).click();
+      await openTab(page, 'Register');
       await setEditor(page, 'Query Editor', `mutation Literal { register(input: {email: "x@example.com", password: ${JSON.stringify(secret)}}) { auth { accessToken refreshToken } } }`);
       await page.getByRole('tab', { name: 'Literal' }).waitFor();
       await execute(page);
       const { refreshToken } = (await response(page)).data.register.auth;
 
-      await page.getByRole('tab', { name: 'Refresh' }).click();
+      await openTab(page, 'Refresh');
       await page.getByRole('button', { name: 'Variables' }).click();
       await setEditor(page, 'Variables', JSON.stringify({ input: { refreshToken } }));
       await execute(page);

@@ -41,6 +41,16 @@ export async function signUp(page, email = `user-${crypto.randomUUID()}@example.
 // request waits for the next request of the operation.
 export const request = (page, operation) => page.waitForRequest((r) => r.postData()?.includes(`"operationName":"${operation}"`));
 
+// openTab shows the tab of an operation, and waits until GraphiQL would run that one: it reads the name
+// from the editor's text a moment after the text has changed.
+export async function openTab(page, name) {
+  await page.getByRole('tab', { name }).click();
+  await page.waitForFunction(
+    (wanted) => [...document.querySelectorAll('.graphiql-query-editor .CodeMirror')].some((e) => e.CodeMirror.operationName === wanted),
+    name,
+  );
+}
+
 // execute presses the button and waits for the answer.
 export async function execute(page) {
   const editor = page.locator('.result-window .CodeMirror');
