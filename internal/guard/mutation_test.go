@@ -75,7 +75,7 @@ var mutants = []mutant{
 
 	// The token.
 	{"a revoked token is good", "guard.go", "case reason == fault.TokenRevoked:", "case false:", true},
-	{"a stale token is good", "guard.go", "if reason == fault.TokenStale {", "if false {", true},
+	{"a stale token is good", "guard.go", "case reason == fault.TokenStale:", "case false:", true},
 	{"an old view is good", "guard.go", "case err != nil:\n", "case false:\n", false},
 	{"an expired token is forged", "guard.go", "if errors.Is(err, token.ErrExpired) {", "if false {", true},
 	{"the first of two headers counts", "guard.go", "if len(headers) != 1 {", "if false {", false},
