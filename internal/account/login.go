@@ -1,0 +1,221 @@
+package account
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/throttle"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// Login is what login asks for: exactly one of Email and Username.
+type Login struct {
+	Email    *string
+	Username *string
+	Password string
+}
+
+// Login proves a password and opens a session. Whatever is wrong with the credentials is the same
+// INVALID_CREDENTIALS after the same work.
+func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*session.Grant, error) {
+	if (in.Email == nil) == (in.Username == nil) {
+		return nil, fault.Invalid([]fault.Field{{Path: "input", Reason: fault.ExactlyOne, Message: "give either email or username"}})
+	}
+	found, err := s.find(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.throttle.Login(ctx, throttle.Attempt{Account: cmp.Or(string(found.ID), in.name()), IP: from.IP}); err != nil {
+		return nil, err
+	}
+	stored := found.PasswordHash
+	if found.Disabled() {
+		stored = ""
+	}
+	ok, upgrade, err := s.hasher.Compare(ctx, stored, in.Password)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, errInvalidCredentials
+	}
+	if upgrade {
+		s.upgrade(ctx, &found, in.Password)
+	}
+	var grant *session.Grant
+	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		u, err := holdUser(tx, found.ID, found.PasswordHash)
+		if err != nil {
+			return err
+		}
+		if err := s.throttle.Succeeded(tx, u.ID, from.IP); err != nil {
+			return err
+		}
+		if grant, err = s.sessions.Start(tx, u.subject(), []string{passwordMethod}, from); err != nil {
+			return err
+		}
+		return audit.Record(tx, audit.Event{Action: audit.LoginSucceeded, Outcome: audit.Done, Actor: string(u.ID), User: string(u.ID),
+			Session: string(grant.Session.ID), From: from})
+	})
+	return grant, err
+}
+
+// name is what is throttled where there is no such user: one spelling for all that mean the same.
+func (in Login) name() string {
+	if in.Email != nil {
+		return "name:" + strings.ToLower(strings.TrimSpace(*in.Email))
+	}
+	return "name:" + strings.ToLower(*in.Username)
+}
+
+// find looks the user up; nobody is an empty user, not an error, so that the caller goes on alike.
+func (s *Service) find(ctx context.Context, in Login) (credentials, error) {
+	key, possible, column := "", false, "email_key"
+	if in.Email != nil {
+		key, possible = EmailKey(*in.Email)
+	} else {
+		column = "username"
+		key, possible = UsernameKey(*in.Username)
+	}
+	var found credentials
+	if !possible {
+		return found, nil
+	}
+	err := s.db.Get(ctx, &found, "SELECT "+credentialColumns+" FROM users WHERE "+column+" = $1", key)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return found, fmt.Errorf("find user: %w", err)
+	}
+	return found, nil
+}
+
+// holdUser locks the user's row against other writers and checks that the password proved a moment ago
+// is still the one, and the account not disabled: bcrypt ran outside the transaction.
+func holdUser(tx *store.Tx, id ID, hash string) (*User, error) {
+	var u User
+	err := tx.Get(&u, `UPDATE users SET updated_at = updated_at WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL
+		RETURNING `+userColumns, id, hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errInvalidCredentials
+	}
+	if err != nil {
+		return nil, fmt.Errorf("hold user: %w", err)
+	}
+	return &u, nil
+}
+
+// upgrade replaces an imported or weaker hash now that the password is at hand. If it cannot, the
+// login still succeeds and the next one tries again.
+func (s *Service) upgrade(ctx context.Context, found *credentials, password string) {
+	hash, err := s.hasher.Hash(ctx, password)
+	if err == nil {
+		err = s.db.Tx(ctx, func(tx *store.Tx) error {
+			n, err := tx.Exec("UPDATE users SET password_hash = $3, updated_at = now_us() WHERE id = $1 AND password_hash = $2", found.ID, found.PasswordHash, hash)
+			if err == nil && n == 0 {
+				err = errors.New("the password changed meanwhile")
+			}
+			return err
+		})
+	}
+	if err != nil {
+		s.log.Warn("password hash not upgraded", "user", found.ID, "error", err)
+		return
+	}
+	found.PasswordHash = hash
+}
+
+// prove checks the caller's password anew; it is throttled as a login is.
+func (s *Service) prove(ctx context.Context, id ID, password string, from audit.Origin) (credentials, error) {
+	var found credentials
+	if err := s.throttle.Login(ctx, throttle.Attempt{Account: string(id), IP: from.IP}); err != nil {
+		return found, err
+	}
+	err := s.db.Get(ctx, &found, "SELECT "+credentialColumns+" FROM users WHERE id = $1", id)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return found, fmt.Errorf("read user: %w", err)
+	}
+	ok, _, err := s.hasher.Compare(ctx, found.PasswordHash, password)
+	if err != nil {
+		return found, err
+	}
+	if !ok {
+		return found, errWrongPassword
+	}
+	return found, nil
+}
+
+// Reauthenticate proves the caller's password again: same session, new auth_time, next generation.
+func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, password string, from audit.Origin) (*session.Grant, error) {
+	found, err := s.prove(ctx, caller.UserID, password, from)
+	if err != nil {
+		return nil, err
+	}
+	var grant *session.Grant
+	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		u, err := holdUser(tx, found.ID, found.PasswordHash)
+		if err != nil {
+			return err
+		}
+		if err := s.throttle.Succeeded(tx, u.ID, from.IP); err != nil {
+			return err
+		}
+		if grant, err = s.sessions.Reauthenticate(tx, caller.SessionID, u.subject(), []string{passwordMethod}, from); err != nil {
+			return err
+		}
+		return audit.Record(tx, audit.Event{Action: audit.Reauthenticated, Outcome: audit.Done, Actor: string(u.ID), User: string(u.ID),
+			Session: string(caller.SessionID), From: from})
+	})
+	return grant, err
+}
+
+// ChangePassword needs the current password. It ends every other session and refuses every access
+// token issued so far; the caller goes on with the pair it answers.
+func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, currentPassword, newPassword string, from audit.Origin) (*session.Grant, error) {
+	u, err := s.ByID(ctx, caller.UserID)
+	if err != nil {
+		return nil, err
+	}
+	if err := fault.Invalid(s.policy.Check("input.newPassword", newPassword, u.Email, value(u.Username))); err != nil {
+		return nil, err
+	}
+	found, err := s.prove(ctx, caller.UserID, currentPassword, from)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := s.hasher.Hash(ctx, newPassword)
+	if err != nil {
+		return nil, err
+	}
+	var grant *session.Grant
+	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		if _, err := holdUser(tx, found.ID, found.PasswordHash); err != nil {
+			return err
+		}
+		if err := s.throttle.Succeeded(tx, found.ID, from.IP); err != nil {
+			return err
+		}
+		if _, err := tx.Exec("UPDATE users SET password_hash = $2, updated_at = now_us() WHERE id = $1", found.ID, hash); err != nil {
+			return fmt.Errorf("change password: %w", err)
+		}
+		if _, err := s.sessions.EndAll(tx, found.ID, caller.SessionID); err != nil {
+			return err
+		}
+		u, err := read(tx, found.ID) // after EndAll: the new version
+		if err != nil {
+			return err
+		}
+		if grant, err = s.sessions.Reauthenticate(tx, caller.SessionID, u.subject(), []string{passwordMethod}, from); err != nil {
+			return err
+		}
+		return audit.Record(tx, audit.Event{Action: audit.PasswordChanged, Outcome: audit.Done, Actor: string(u.ID), User: string(u.ID),
+			Session: string(caller.SessionID), From: from})
+	})
+	return grant, err
+}
