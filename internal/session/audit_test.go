@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/graphwarden/graphwarden/graph/graphtest"
-	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/store"
 )
 
 func TestEndsAreAudited(t *testing.T) {
@@ -93,7 +93,7 @@ func TestPrune(t *testing.T) {
 		ended, idle := c.Login(t), c.Login(t)
 		logout(t, ended, "CURRENT", "")
 		change(t, srv, "UPDATE sessions SET expires_at = now_us() - 1 WHERE id = $1", idle.SessionID)
-		const dead = session.PruneBatch*2 + 1
+		const dead = store.PruneBatch*2 + 1
 		change(t, srv, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $2)
 			INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent)
 			SELECT 'dead' || n, user_id, salt, 1, 0, auth_time, amr, created_at, rotated_at, last_seen_at, 1, 1, ip, user_agent FROM numbers, sessions WHERE id = $1`, c.SessionID, dead)

@@ -174,25 +174,11 @@ func (s *Service) recordEnd(tx *store.Tx, actor, user token.UserID, ended []Sess
 	return nil
 }
 
-// pruneBatch bounds how long a clean-up holds SQLite's only writer.
-const pruneBatch = 500
-
 // Prune deletes what can decide nothing any more: sessions past their absolute end, whose tokens are
 // all refused as unknown, and expired revocations.
 func (s *Service) Prune(ctx context.Context) error {
-	for _, query := range []string{
-		"DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ends_at < now_us() LIMIT $1)",
-		"DELETE FROM revocations WHERE id IN (SELECT id FROM revocations WHERE expires_at < now_us() LIMIT $1)",
-	} {
-		for n := int64(pruneBatch); n == pruneBatch; {
-			err := s.db.Tx(ctx, func(tx *store.Tx) (err error) {
-				n, err = tx.Exec(query, pruneBatch)
-				return err
-			})
-			if err != nil {
-				return fmt.Errorf("prune: %w", err)
-			}
-		}
+	if err := s.db.Prune(ctx, "sessions", "id", "ends_at < now_us()"); err != nil {
+		return err
 	}
-	return nil
+	return s.db.Prune(ctx, "revocations", "id", "expires_at < now_us()")
 }

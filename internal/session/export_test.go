@@ -9,9 +9,6 @@ import (
 // MaxPending bounds the marks that wait.
 const MaxPending = maxPending
 
-// PruneBatch is how many rows a clean-up deletes at once.
-const PruneBatch = pruneBatch
-
 // SetMax sets how many subjects v can hold.
 func (v *View) SetMax(n int) {
 	v.polling.Lock()

@@ -214,8 +214,7 @@ func merge(rows []revocation, r revocation) []revocation {
 }
 
 // Poll reads what was revoked lately, or everything where it cannot know what it missed, at its start
-// above all. A failed poll
-// leaves the view as it is, to age.
+// above all. A failed poll leaves the view as it is, to age.
 func (v *View) Poll(ctx context.Context) error {
 	v.polling.Lock()
 	defer v.polling.Unlock()

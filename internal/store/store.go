@@ -114,6 +114,25 @@ func (db *DB) Select(ctx context.Context, dest any, query string, args ...any) e
 	return classify(stmt.SelectContext(ctx, dest, args...))
 }
 
+// PruneBatch is how many rows Prune deletes in one transaction: it bounds how long a clean-up holds SQLite's only writer.
+const PruneBatch = 500
+
+// Prune deletes the rows of table that meet condition, in batches with a transaction each. key is its
+// primary key; args are the condition's, from $2 on.
+func (db *DB) Prune(ctx context.Context, table, key, condition string, args ...any) error {
+	query := "DELETE FROM " + table + " WHERE " + key + " IN (SELECT " + key + " FROM " + table + " WHERE " + condition + " LIMIT $1)"
+	for n := int64(PruneBatch); n == PruneBatch; {
+		err := db.Tx(ctx, func(tx *Tx) (err error) {
+			n, err = tx.Exec(query, append([]any{PruneBatch}, args...)...)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("prune %s: %w", table, err)
+		}
+	}
+	return nil
+}
+
 // List writes values as the list of an IN: ($1, $2, …) with its arguments. Its length is rounded up to a
 // power of two by repeating the last value, so that few different texts are ever prepared; values must
 // not be empty.

@@ -184,24 +184,10 @@ func limited(tx *store.Tx, key string, tolerance time.Duration) error {
 	return e
 }
 
-// pruneBatch bounds how long a clean-up holds SQLite's only writer.
-const pruneBatch = 500
-
 // Prune deletes buckets that are empty and addresses that are known no more.
 func (t *Throttle) Prune(ctx context.Context) error {
-	for query, age := range map[string]time.Duration{
-		"DELETE FROM throttle WHERE key IN (SELECT key FROM throttle WHERE empty < now_us() - $1 LIMIT $2)":                 time.Minute,
-		"DELETE FROM known_addresses WHERE key IN (SELECT key FROM known_addresses WHERE seen_at < now_us() - $1 LIMIT $2)": knownFor,
-	} {
-		for n := int64(pruneBatch); n == pruneBatch; {
-			err := t.db.Tx(ctx, func(tx *store.Tx) (err error) {
-				n, err = tx.Exec(query, age.Microseconds(), pruneBatch)
-				return err
-			})
-			if err != nil {
-				return fmt.Errorf("prune throttle: %w", err)
-			}
-		}
+	if err := t.db.Prune(ctx, "throttle", "key", "empty < now_us() - $2", time.Minute.Microseconds()); err != nil {
+		return err
 	}
-	return nil
+	return t.db.Prune(ctx, "known_addresses", "key", "seen_at < now_us() - $2", knownFor.Microseconds())
 }

@@ -61,3 +61,9 @@ func (v *Verifier) Cached() int {
 	v.verified.CleanUp()
 	return v.verified.EstimatedSize()
 }
+
+// NewKeyID makes a key as rotation does, writes it nowhere, and returns its id.
+func (r *Ring) NewKeyID() (string, error) {
+	row, err := r.newRow()
+	return row.KeyID, err
+}

@@ -580,3 +580,18 @@ func TestUnknownAlgorithm(t *testing.T) {
 		}
 	}
 }
+
+func TestKeyIDsAreNoFlags(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		ring, err := token.OpenRing(t.Context(), db, mustSecret(t, "one"), token.RingOptions{Algorithm: token.EdDSA, RotateEvery: time.Hour, Overlap: time.Minute, TokenLife: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 640 { // by chance ten of them would begin with a hyphen
+			if id, err := ring.NewKeyID(); err != nil || strings.HasPrefix(id, "-") {
+				t.Fatalf("a key is called %q, %v", id, err)
+			}
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -239,6 +240,9 @@ func fill(tx *store.Tx, spares ...keyRow) error {
 // newRow generates a key of the configured algorithm and seals it.
 func (r *Ring) newRow() (keyRow, error) {
 	k, err := generate(r.options.Algorithm)
+	for err == nil && strings.HasPrefix(k.id, "-") { // one in 64, which a command line would take for a flag
+		k, err = generate(r.options.Algorithm)
+	}
 	if err != nil {
 		return keyRow{}, err
 	}
