@@ -18,6 +18,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/graph"
 	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/config"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/secret"
@@ -53,10 +54,13 @@ type App struct {
 	Activity *session.Activity
 	Sessions *session.Service
 	Throttle *throttle.Throttle
+	Audit    *audit.Log
+	Feed     *audit.Feed
 	Hasher   *account.Hasher
 	Accounts *account.Service
 
 	authenticator *guard.Authenticator
+	cursors       *graph.Cursors
 
 	policy  *guard.Policy
 	trusted *graph.TrustedDocuments
@@ -116,6 +120,8 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 	if a.Activity, err = session.NewActivity(a.DB, a.now); err != nil {
 		return err
 	}
+	a.Audit, a.Feed = audit.NewLog(a.DB, c.AuditLife, a.now), audit.NewFeed(a.DB)
+	a.cursors = graph.NewCursors(key)
 	a.Throttle = throttle.New(a.DB, key, rates(&c.Limits))
 	a.Sessions = session.NewService(a.DB, a.Issuer, key, a.View, a.Throttle,
 		session.Options{IdleLife: c.SessionIdle, MaxLife: c.SessionLife, Grace: c.RefreshGrace})
@@ -131,7 +137,7 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 		Cost: c.BcryptCost, Pepper: pepper, PepperID: pepperID, OldPeppers: old, Now: a.now}); err != nil {
 		return err
 	}
-	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.log)
+	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = newStreams(a.authenticator, c, a.now)
 	a.View.Tell(func(id session.ID, user token.UserID) {
@@ -166,7 +172,8 @@ func (a *App) Close() error { return a.DB.Close() }
 
 // graphQL makes the handler of /graphql; more are further extensions, inside the guard.
 func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
-	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Authenticator: a.authenticator, Team: newTeam(a.DB)}
+	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Audit: a.Audit, Feed: a.Feed,
+		Authenticator: a.authenticator, Cursors: a.cursors, Team: newTeam(a.DB)}
 	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
 		MaxBody: a.Config.MaxBody, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production,
 		Streams: a.streams, Origin: a.origins.AdmitsSocket, Trusted: a.trusted}, a.now, a.log, more...)
@@ -219,11 +226,13 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 	}
 	var group sync.WaitGroup
 	group.Go(func() { a.View.Follow(ctx, a.log) })
+	group.Go(func() { a.Feed.Follow(ctx, a.log) })
 	group.Go(func() { a.Activity.Follow(ctx, lastFlush, a.log) })
 	group.Go(func() { a.every(ctx, keysEvery, "follow signing keys", a.Keys.Reload) })
 	group.Go(func() { a.every(ctx, upkeepEvery, "maintain signing keys", a.Keys.Maintain) })
 	group.Go(func() { a.every(ctx, upkeepEvery, "delete dead rows", a.Sessions.Prune) })
 	group.Go(func() { a.every(ctx, upkeepEvery, "empty the throttle", a.Throttle.Prune) })
+	group.Go(func() { a.every(ctx, upkeepEvery, "shorten the audit log", a.Audit.Prune) })
 	return group.Wait, nil
 }
 
