@@ -218,17 +218,23 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 		return nil, err
 	}
 	var group sync.WaitGroup
+	group.Go(func() { a.DB.Listen(ctx, a.log) })
 	group.Go(func() { a.View.Follow(ctx, a.log) })
 	group.Go(func() { a.Activity.Follow(ctx, lastFlush, a.log) })
-	group.Go(func() { a.every(ctx, keysEvery, "follow signing keys", a.Keys.Reload) })
-	group.Go(func() { a.every(ctx, upkeepEvery, "maintain signing keys", a.Keys.Maintain) })
-	group.Go(func() { a.every(ctx, upkeepEvery, "delete dead rows", a.Sessions.Prune) })
-	group.Go(func() { a.every(ctx, upkeepEvery, "empty the throttle", a.Throttle.Prune) })
+	group.Go(func() {
+		wake, stop := a.DB.Wake(token.Topic)
+		defer stop()
+		a.every(ctx, keysEvery, wake, "follow signing keys", a.Keys.Reload)
+	})
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "maintain signing keys", a.Keys.Maintain) })
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "delete dead rows", a.Sessions.Prune) })
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "empty the throttle", a.Throttle.Prune) })
 	return group.Wait, nil
 }
 
-// every calls f at intervals until ctx ends. Of failures in a row it logs the first.
-func (a *App) every(ctx context.Context, interval time.Duration, doing string, f func(context.Context) error) {
+// every calls f at intervals, and when wake has something, until ctx ends. Of failures in a row it logs
+// the first.
+func (a *App) every(ctx context.Context, interval time.Duration, wake <-chan struct{}, doing string, f func(context.Context) error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for failing := false; ; {
@@ -236,6 +242,7 @@ func (a *App) every(ctx context.Context, interval time.Duration, doing string, f
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-wake:
 		}
 		err := f(ctx)
 		if err != nil && !failing && ctx.Err() == nil {

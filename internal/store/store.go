@@ -47,6 +47,7 @@ type DB struct {
 	path    string // of the SQLite file
 	read    *pool
 	write   *pool
+	notifier
 }
 
 // pool is a connection pool with every statement that it has seen prepared. Query texts are constants
@@ -174,7 +175,7 @@ func (db *DB) tx(ctx context.Context, f func(*Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	tx := &Tx{ctx: ctx, tx: raw, pool: db.write}
+	tx := &Tx{ctx: ctx, tx: raw, db: db, pool: db.write}
 	defer tx.prepareMissed()
 	defer func() { _ = raw.Rollback() }() // after a commit it has nothing to do and says so
 	if db.pooler {
@@ -199,6 +200,7 @@ func (db *DB) tx(ctx context.Context, f func(*Tx) error) error {
 type Tx struct {
 	ctx      context.Context
 	tx       *sqlx.Tx
+	db       *DB
 	pool     *pool
 	missed   []string
 	onCommit []func()
