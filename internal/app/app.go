@@ -227,9 +227,23 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 		a.every(ctx, keysEvery, wake, "follow signing keys", a.Keys.Reload)
 	})
 	group.Go(func() { a.every(ctx, upkeepEvery, nil, "maintain signing keys", a.Keys.Maintain) })
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "delete dead rows", a.Sessions.Prune) })
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "empty the throttle", a.Throttle.Prune) })
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "delete dead rows", a.alone("sessions", a.Sessions.Prune)) })
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "empty the throttle", a.alone("throttle", a.Throttle.Prune)) })
 	return group.Wait, nil
+}
+
+// alone is f where no other replica has begun it within upkeepEvery. It ends with its lease; the next
+// goes on where it stopped.
+func (a *App) alone(name string, f func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, upkeepEvery)
+		defer cancel()
+		held, err := a.DB.Lease(ctx, name, upkeepEvery)
+		if err != nil || !held {
+			return err
+		}
+		return f(ctx)
+	}
 }
 
 // every calls f at intervals, and when wake has something, until ctx ends. Of failures in a row it logs
