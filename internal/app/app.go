@@ -20,6 +20,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/config"
 	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/observe"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -55,6 +56,7 @@ type App struct {
 	Throttle *throttle.Throttle
 	Hasher   *account.Hasher
 	Accounts *account.Service
+	Metrics  *observe.Metrics
 
 	authenticator *guard.Authenticator
 
@@ -137,6 +139,7 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 	a.View.Tell(func(id session.ID, user token.UserID) {
 		a.streams.Recheck(web.Key{User: string(user), Session: string(id)})
 	})
+	a.Metrics = a.newMetrics()
 	return nil
 }
 

@@ -44,6 +44,7 @@ type Tokens struct {
 // Server says how the server listens and what it allows.
 type Server struct {
 	Listen           string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen."`
+	MetricsListen    string        `placeholder:"HOST:PORT" help:"Where to serve /metrics for Prometheus, apart from everything else and with no sign-in; nowhere if not given."`
 	PublicURL        string        `name:"public-url" placeholder:"URL" help:"Where clients find the server; http:// and the listening address if not given."`
 	Production       bool          `help:"Refuse settings that are unsafe in production."`
 	TrustedDocuments string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as graphql-codegen's client preset writes it."`
@@ -157,6 +158,8 @@ func (s *Server) problems(hasRole func(string) bool) []string {
 	var p check
 	_, _, err := net.SplitHostPort(s.Listen)
 	p.need(err == nil, "--listen must be HOST:PORT")
+	_, _, err = net.SplitHostPort(s.MetricsListen)
+	p.need(err == nil || s.MetricsListen == "", "--metrics-listen must be HOST:PORT")
 	u, err := url.Parse(s.PublicURL)
 	p.need(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.RawQuery == "" && u.Fragment == "",
 		"--public-url must be an http:// or https:// URL")

@@ -108,6 +108,7 @@ func TestEachWrongSettingIsNamed(t *testing.T) {
 		"--password-pepper=p$1:" + long:                 "--password-pepper",
 		"--old-pepper=:" + long:                         "--old-pepper",
 		"--listen=8080":                                 "--listen",
+		"--metrics-listen=9090":                         "--metrics-listen",
 		"--public-url=ftp://example.com":                "--public-url",
 		"--public-url=https://example.com/?x=1":         "--public-url",
 		"--public-url=https://":                         "--public-url",
@@ -138,7 +139,7 @@ func TestLimitsAreInclusive(t *testing.T) {
 		"--access-life=1h --refresh-grace=2s --key-overlap=1m --key-life=2m --session-idle=1m --session-life=1m --bcrypt-cost=4 --password-min=1 --max-body=1024 --operation-timeout=100ms",
 		"--access-life=1s --refresh-grace=1m --bcrypt-cost=16 --password-min=128 --max-body=67108864 --database-conns=3",
 		"--database=postgres://localhost/x --secret=" + long + " --accept-secret=" + long,
-		"--password-pepper=p1:" + long + " --old-pepper=p0:" + long + ":with:colons --introspection=ADMIN --listen=:0",
+		"--password-pepper=p1:" + long + " --old-pepper=p0:" + long + ":with:colons --introspection=ADMIN --listen=:0 --metrics-listen=:0",
 		"--production --secret=" + long + " --public-url=https://x/ --introspection=authenticated",
 	} {
 		if problems := parse(t, strings.Fields(args)...).Complete(isAdmin); problems != nil {

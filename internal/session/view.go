@@ -47,11 +47,12 @@ type revocation struct {
 	BelowVersion int64        `db:"below_version"`
 	KeptSession  ID           `db:"kept_session"`
 	Stale        bool         `db:"stale"`
+	CreatedAt    store.Time   `db:"created_at"`
 	ExpiresAt    store.Time   `db:"expires_at"`
 }
 
 const revocationColumns = `COALESCE(session_id, '') AS session_id, COALESCE(user_id, '') AS user_id,
-	COALESCE(below_version, 0) AS below_version, COALESCE(kept_session, '') AS kept_session, stale, expires_at`
+	COALESCE(below_version, 0) AS below_version, COALESCE(kept_session, '') AS kept_session, stale, created_at, expires_at`
 
 // reason says what r means for the token c: empty if nothing.
 func (r *revocation) reason(c *token.Claims) fault.Reason {
@@ -85,6 +86,7 @@ type View struct {
 	dropped  int // revocations that found no room: if there are any, the database is asked
 
 	listener func(ID, token.UserID)
+	measure  func(lag time.Duration)
 	// fresh is the start of the last good poll, on the monotonic clock since base.
 	fresh   atomic.Int64
 	polling sync.Mutex
@@ -186,6 +188,10 @@ func (v *View) revoke(tx *store.Tx, r revocation) error {
 // more than once perhaps; one of the two is empty. It is set before Follow and must not wait.
 func (v *View) Tell(f func(ID, token.UserID)) { v.listener = f }
 
+// Measure has f called with how long after it was made each revocation of another replica became known
+// here. It is set before Follow and must not wait.
+func (v *View) Measure(f func(lag time.Duration)) { v.measure = f }
+
 func (v *View) tell(rows ...revocation) {
 	if v.listener == nil {
 		return
@@ -258,6 +264,7 @@ func (v *View) poll(ctx context.Context, window time.Duration) error {
 	if err := v.conn.GetContext(ctx, &now, "SELECT now_us()"); err != nil {
 		return err
 	}
+	asked := v.now()
 	v.mu.RLock()
 	dropped := v.dropped
 	v.mu.RUnlock()
@@ -291,6 +298,12 @@ func (v *View) poll(ctx context.Context, window time.Duration) error {
 		v.dropped++ // the limit cut some off
 	}
 	v.mu.Unlock()
+	// Nothing is late at the start; and what found no room is news each time.
+	if v.measure != nil && v.polled != 0 && dropped == 0 {
+		for _, r := range news {
+			v.measure(now.Sub(r.CreatedAt) + v.now().Sub(asked))
+		}
+	}
 	v.polled = now
 	v.tell(news...)
 	return nil

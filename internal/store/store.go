@@ -91,6 +91,9 @@ func (db *DB) Close() error {
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return classify(db.read.db.PingContext(ctx)) }
 
+// Stats tells of the connections: on SQLite the readers'.
+func (db *DB) Stats() sql.DBStats { return db.read.db.Stats() }
+
 // Get reads one row outside a transaction; sql.ErrNoRows if there is none.
 func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) error {
 	stmt, err := db.read.stmt(ctx, query)
