@@ -92,7 +92,7 @@ bench-revocation: ## how soon a logout is in force on other replicas, against wh
 	$(WITHPOSTGRES) go run ./bench/revocation
 
 bench-streams: ## what 5,000 open subscriptions cost, and how soon they end; STREAMS=number changes it
-	ulimit -n $$(ulimit -Hn) && go run ./bench/streams -streams=$(STREAMS)
+	go run ./bench/streams -streams=$(STREAMS)
 
 fuzz: ## every fuzz target for FUZZTIME
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*_test.go:func | |' | sort -u | \

@@ -187,7 +187,8 @@ func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time) 
 		}
 		return ctx, web.Key{User: string(principal.UserID), Session: string(principal.SessionID)}, principal.ExpiresAt, nil
 	}
-	return web.NewStreams(connect, a.Check, web.StreamOptions{MaxBody: c.MaxBody, Leeway: token.Leeway}, now)
+	return web.NewStreams(connect, a.Check, web.StreamOptions{PerAddress: c.StreamsPerAddress, PerUser: c.StreamsPerUser, Operations: c.OperationsPerSocket,
+		MaxBody: c.MaxBody, Leeway: token.Leeway}, now)
 }
 
 // trustedDocuments reads the file of that setting; without one everything runs.

@@ -115,6 +115,9 @@ func TestEachWrongSettingIsNamed(t *testing.T) {
 		"--introspection=OWNER":                         "--introspection",
 		"--max-body=1023":                               "--max-body",
 		"--max-body=67108865":                           "--max-body",
+		"--streams-per-address=0":                       "--streams-per-address",
+		"--streams-per-user=0":                          "--streams-per-user",
+		"--operations-per-socket=0":                     "--operations-per-socket",
 		"--operation-timeout=99ms":                      "--operation-timeout",
 		"--drain-timeout=0s":                            "--drain-timeout",
 		"--production --public-url=https://example.com": "--secret",
@@ -139,7 +142,7 @@ func TestLimitsAreInclusive(t *testing.T) {
 		"--access-life=1h --refresh-grace=2s --key-overlap=1m --key-life=2m --session-idle=1m --session-life=1m --bcrypt-cost=4 --password-min=1 --max-body=1024 --operation-timeout=100ms",
 		"--access-life=1s --refresh-grace=1m --bcrypt-cost=16 --password-min=128 --max-body=67108864 --database-conns=3",
 		"--database=postgres://localhost/x --secret=" + long + " --accept-secret=" + long,
-		"--password-pepper=p1:" + long + " --old-pepper=p0:" + long + ":with:colons --introspection=ADMIN --listen=:0 --metrics-listen=:0",
+		"--password-pepper=p1:" + long + " --old-pepper=p0:" + long + ":with:colons --introspection=ADMIN --listen=:0 --metrics-listen=:0 --streams-per-address=1 --streams-per-user=1 --operations-per-socket=1",
 		"--production --secret=" + long + " --public-url=https://x/ --introspection=authenticated",
 	} {
 		if problems := parse(t, strings.Fields(args)...).Complete(isAdmin); problems != nil {
