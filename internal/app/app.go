@@ -21,6 +21,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/config"
 	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/observe"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -58,6 +59,7 @@ type App struct {
 	Feed     *audit.Feed
 	Hasher   *account.Hasher
 	Accounts *account.Service
+	Metrics  *observe.Metrics
 
 	authenticator *guard.Authenticator
 	cursors       *graph.Cursors
@@ -143,6 +145,7 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 	a.View.Tell(func(id session.ID, user token.UserID) {
 		a.streams.Recheck(web.Key{User: string(user), Session: string(id)})
 	})
+	a.Metrics = a.newMetrics()
 	return nil
 }
 
@@ -191,7 +194,8 @@ func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time) 
 		}
 		return ctx, web.Key{User: string(principal.UserID), Session: string(principal.SessionID)}, principal.ExpiresAt, nil
 	}
-	return web.NewStreams(connect, a.Check, web.StreamOptions{MaxBody: c.MaxBody, Leeway: token.Leeway}, now)
+	return web.NewStreams(connect, a.Check, web.StreamOptions{PerAddress: c.StreamsPerAddress, PerUser: c.StreamsPerUser, Operations: c.OperationsPerSocket,
+		MaxBody: c.MaxBody, Leeway: token.Leeway}, now)
 }
 
 // trustedDocuments reads the file of that setting; without one everything runs.
@@ -225,19 +229,39 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 		return nil, err
 	}
 	var group sync.WaitGroup
+	group.Go(func() { a.DB.Listen(ctx, a.log) })
 	group.Go(func() { a.View.Follow(ctx, a.log) })
 	group.Go(func() { a.Feed.Follow(ctx, a.log) })
 	group.Go(func() { a.Activity.Follow(ctx, lastFlush, a.log) })
-	group.Go(func() { a.every(ctx, keysEvery, "follow signing keys", a.Keys.Reload) })
-	group.Go(func() { a.every(ctx, upkeepEvery, "maintain signing keys", a.Keys.Maintain) })
-	group.Go(func() { a.every(ctx, upkeepEvery, "delete dead rows", a.Sessions.Prune) })
-	group.Go(func() { a.every(ctx, upkeepEvery, "empty the throttle", a.Throttle.Prune) })
-	group.Go(func() { a.every(ctx, upkeepEvery, "shorten the audit log", a.Audit.Prune) })
+	group.Go(func() {
+		wake, stop := a.DB.Wake(token.Topic)
+		defer stop()
+		a.every(ctx, keysEvery, wake, "follow signing keys", a.Keys.Reload)
+	})
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "maintain signing keys", a.Keys.Maintain) })
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "delete dead rows", a.alone("sessions", a.Sessions.Prune)) })
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "empty the throttle", a.alone("throttle", a.Throttle.Prune)) })
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "shorten the audit log", a.alone("audit log", a.Audit.Prune)) })
 	return group.Wait, nil
 }
 
-// every calls f at intervals until ctx ends. Of failures in a row it logs the first.
-func (a *App) every(ctx context.Context, interval time.Duration, doing string, f func(context.Context) error) {
+// alone is f where no other replica has begun it within upkeepEvery. It ends with its lease; the next
+// goes on where it stopped.
+func (a *App) alone(name string, f func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, upkeepEvery)
+		defer cancel()
+		held, err := a.DB.Lease(ctx, name, upkeepEvery)
+		if err != nil || !held {
+			return err
+		}
+		return f(ctx)
+	}
+}
+
+// every calls f at intervals, and when wake has something, until ctx ends. Of failures in a row it logs
+// the first.
+func (a *App) every(ctx context.Context, interval time.Duration, wake <-chan struct{}, doing string, f func(context.Context) error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for failing := false; ; {
@@ -245,6 +269,7 @@ func (a *App) every(ctx context.Context, interval time.Duration, doing string, f
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-wake:
 		}
 		err := f(ctx)
 		if err != nil && !failing && ctx.Err() == nil {

@@ -44,17 +44,21 @@ type Tokens struct {
 
 // Server says how the server listens and what it allows.
 type Server struct {
-	Listen           string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen."`
-	PublicURL        string        `name:"public-url" placeholder:"URL" help:"Where clients find the server; http:// and the listening address if not given."`
-	Production       bool          `help:"Refuse settings that are unsafe in production."`
-	TrustedDocuments string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as graphql-codegen's client preset writes it."`
-	AllowedOrigins   []string      `placeholder:"ORIGIN" help:"Web origins besides the public URL's own whose pages may call the server and use cookies, such as https://app.example.com."`
-	Introspection    string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
-	Explorer         bool          `help:"Serve GraphiQL at / in production too; everywhere else it always is."`
-	MaxBody          int64         `default:"1048576" help:"The greatest size of a request's body, in bytes."`
-	OperationTimeout time.Duration `default:"10s" help:"The most time that a query or mutation may take."`
-	DrainTimeout     time.Duration `default:"10s" help:"How long requests under way may still take once the server is told to stop."`
-	LogLevel         string        `default:"info" enum:"debug,info,warn,error" help:"The least level of log lines: ${enum}."`
+	Listen              string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen."`
+	MetricsListen       string        `placeholder:"HOST:PORT" help:"Where to serve /metrics for Prometheus, apart from everything else and with no sign-in; nowhere if not given."`
+	PublicURL           string        `name:"public-url" placeholder:"URL" help:"Where clients find the server; http:// and the listening address if not given."`
+	Production          bool          `help:"Refuse settings that are unsafe in production."`
+	TrustedDocuments    string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as graphql-codegen's client preset writes it."`
+	AllowedOrigins      []string      `placeholder:"ORIGIN" help:"Web origins besides the public URL's own whose pages may call the server and use cookies, such as https://app.example.com."`
+	Introspection       string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
+	Explorer            bool          `help:"Serve GraphiQL at / in production too; everywhere else it always is."`
+	MaxBody             int64         `default:"1048576" help:"The greatest size of a request's body, in bytes."`
+	StreamsPerAddress   int           `default:"200" help:"The most WebSockets and event streams open from one address, of IPv6 a /64."`
+	StreamsPerUser      int           `default:"50" help:"The most WebSockets and event streams open of one user."`
+	OperationsPerSocket int           `default:"100" help:"The most operations under way on one WebSocket."`
+	OperationTimeout    time.Duration `default:"10s" help:"The most time that a query or mutation may take."`
+	DrainTimeout        time.Duration `default:"10s" help:"How long requests under way may still take once the server is told to stop."`
+	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"The least level of log lines: ${enum}."`
 }
 
 // Limits say how often somebody may try. A bucket of N an hour lets N through at once, then one every
@@ -159,12 +163,17 @@ func (s *Server) problems(hasRole func(string) bool) []string {
 	var p check
 	_, _, err := net.SplitHostPort(s.Listen)
 	p.need(err == nil, "--listen must be HOST:PORT")
+	_, _, err = net.SplitHostPort(s.MetricsListen)
+	p.need(err == nil || s.MetricsListen == "", "--metrics-listen must be HOST:PORT")
 	u, err := url.Parse(s.PublicURL)
 	p.need(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.RawQuery == "" && u.Fragment == "",
 		"--public-url must be an http:// or https:// URL")
 	p.need(slices.Contains([]string{"public", "authenticated", "off"}, s.Introspection) || hasRole(s.Introspection),
 		"--introspection must be public, authenticated, off, or a role of the schema")
 	p.need(s.MaxBody >= 1024 && s.MaxBody <= 64<<20, "--max-body must be from 1024 to 67108864")
+	p.need(s.StreamsPerAddress >= 1, "--streams-per-address must be at least 1")
+	p.need(s.StreamsPerUser >= 1, "--streams-per-user must be at least 1")
+	p.need(s.OperationsPerSocket >= 1, "--operations-per-socket must be at least 1")
 	p.need(s.OperationTimeout >= 100*time.Millisecond, "--operation-timeout must be at least 100ms")
 	p.need(s.DrainTimeout > 0, "--drain-timeout must be above 0")
 	return p

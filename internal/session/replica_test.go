@@ -5,6 +5,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 // onTwo runs f on two servers of one database.
