@@ -90,6 +90,12 @@ func (db *DB) Close() error {
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return classify(db.read.db.PingContext(ctx)) }
 
+// Now is the time by the database's clock.
+func (db *DB) Now(ctx context.Context) (now Time, err error) {
+	err = db.Get(ctx, &now, "SELECT now_us()")
+	return now, err
+}
+
 // Get reads one row outside a transaction; sql.ErrNoRows if there is none.
 func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) error {
 	stmt, err := db.read.stmt(ctx, query)
