@@ -34,7 +34,7 @@ func Diagnose(ctx context.Context, c *config.Config, sdl *ast.Schema, now func()
 		},
 		explorerCheck(c), {
 			Name: "production", OK: c.Production, Advice: true,
-			Good: "the server does not start while anything here fails", Bad: "the server starts whatever this list says",
+			Good: "the server does not start with settings that fail here", Bad: "the server starts whatever this list says",
 			Fix: "set --production",
 		}}, databaseChecks(ctx, c, now))
 }
@@ -172,8 +172,8 @@ func keyCheck(ctx context.Context, c *config.Config, db *store.DB, now func() ti
 		if k.State == token.Active {
 			age := now().Sub(k.ActivatedAt.Std())
 			check.OK, check.Advice = age < c.KeyLife+2*c.KeyOverlap, true
-			check.Good = fmt.Sprintf("it signs since %s, and will until it is %s old", days(age), days(c.KeyLife))
-			check.Bad = fmt.Sprintf("it signs since %s, and should have been replaced when it was %s old", days(age), days(c.KeyLife))
+			check.Good = fmt.Sprintf("it has signed for %s, and will until it is %s old", days(age), days(c.KeyLife))
+			check.Bad = fmt.Sprintf("it has signed for %s, and should have been replaced at %s", days(age), days(c.KeyLife))
 			check.Fix = "a running server replaces it: see that one runs, and what it logs"
 		}
 	}

@@ -73,7 +73,7 @@ func Checks(c *config.Config) []Check {
 		}, {
 			Name: "GraphiQL", OK: !servesExplorer(c), Flag: "--insecure-explorer", Accepted: c.InsecureExplorer,
 			Good: "it is off", Bad: "GraphiQL is served to everybody",
-			Fix: "leave --explorer out; without it GraphiQL is off in production",
+			Fix: "leave --explorer out: without it, GraphiQL is off in production",
 		}, {
 			Name: "bcrypt cost", OK: c.BcryptCost >= 12, Flag: "--insecure-bcrypt-cost", Accepted: c.InsecureBcryptCost,
 			Good: "guessing a password from a leaked hash is slow", Bad: "the cost of password hashes is below 12",

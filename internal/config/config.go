@@ -49,7 +49,7 @@ type Server struct {
 	TrustedDocuments string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as graphql-codegen's client preset writes it."`
 	AllowedOrigins   []string      `placeholder:"ORIGIN" help:"Web origins besides the public URL's own whose pages may call the server and use cookies, such as https://app.example.com."`
 	Introspection    string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
-	Explorer         bool          `help:"Serve GraphiQL at / in production too; everywhere else it always is. Takes --insecure-explorer."`
+	Explorer         bool          `help:"Serve GraphiQL at / in production too, once that is accepted as insecure; everywhere else it always is."`
 	MaxBody          int64         `default:"1048576" help:"The greatest size of a request's body, in bytes."`
 	OperationTimeout time.Duration `default:"10s" help:"The most time that a query or mutation may take."`
 	DrainTimeout     time.Duration `default:"10s" help:"How long requests under way may still take once the server is told to stop."`
