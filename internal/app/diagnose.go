@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -118,7 +119,7 @@ func writable(folder string) error {
 
 // unwrapped drops the random name from an error of a file.
 func unwrapped(err error) error {
-	if failed, ok := err.(*fs.PathError); ok {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
 		return failed.Err
 	}
 	return err

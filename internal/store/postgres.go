@@ -57,7 +57,7 @@ func postgresDSN(o Options) (dsn, host string, err error) {
 			q.Set(name, value)
 		}
 	}
-	if u.Host == "" {
+	if u.Hostname() == "" && !q.Has("hostaddr") {
 		setDefault("host", "localhost") // or the driver would ask PGHOST, behind the back of what follows
 	}
 	mode, _ := tlsMode(u)

@@ -38,6 +38,8 @@ func TestThePostgresURLIsCompleted(t *testing.T) {
 		{name: "TLS to several hosts of which one is elsewhere", url: "postgres://u:p@/x?host=localhost,db.example.com", parameter: "sslmode", want: "require"},
 		{name: "no TLS to a socket without a file", url: "postgres:///x?host=@postgres", parameter: "sslmode", want: "disable"},
 		{name: "the environment names no host", url: "postgres:///x", parameter: "host", want: "localhost"},
+		{name: "nor where there is a port", url: "postgres://u:p@:5433/x", parameter: "host", want: "localhost"},
+		{name: "an address needs no host", url: "postgres:///x?hostaddr=127.0.0.1", parameter: "host", want: ""},
 		{name: "a mode that was chosen stays", url: "postgres://u:p@localhost/x?sslmode=verify-full", parameter: "sslmode", want: "verify-full"},
 		{name: "a time-out that was chosen stays", url: "postgres://u:p@localhost/x?statement_timeout=1s", parameter: "statement_timeout", want: "1s"},
 		{name: "statements are limited", url: "postgres://u:p@localhost/x", parameter: "statement_timeout", want: "8s"},
