@@ -149,6 +149,11 @@ func TestASecretThatOthersCanReadIsRefused(t *testing.T) {
 		if diff := cmp.Diff(want, failing(app.Checks(c))); diff != "" {
 			t.Errorf("%o: %s", mode, diff)
 		}
+		given := *c
+		given.Secret = longSecret
+		if got := failing(app.Checks(&given)); got != nil {
+			t.Errorf("%o, of a file that nobody reads: %q", mode, got)
+		}
 		if err := os.Remove(c.SecretFile()); err != nil {
 			t.Fatal(err)
 		}

@@ -95,6 +95,7 @@ func TestForwardedAddressesAreFollowedWhileHopsAreTrusted(t *testing.T) {
 		"a comma in quotes":               {`Forwarded: for="203.0.113.9, for=10.0.0.2"`, socket},
 		"a quote that does not end":       {`Forwarded: for=203.0.113.9;a=", for=10.0.0.2`, socket},
 		"the same in another line":        {`Forwarded: for="|Forwarded: for=203.0.113.9, for=10.0.0.2`, "203.0.113.9"},
+		"an escape outside of quotes":     {`Forwarded: for=1.1.1.1\, for=203.0.113.9`, "203.0.113.9"},
 		"an escape at the end":            {`Forwarded: for=203.0.113.9;a="\`, socket},
 		"both headers, of one mind":       {`X-Forwarded-For: 1.1.1.1, 203.0.113.9, 10.0.0.2|Forwarded: for=203.0.113.9, for=10.0.0.2`, "203.0.113.9"},
 		"both headers, at odds":           {`X-Forwarded-For: 203.0.113.9, 10.0.0.2|Forwarded: for=1.1.1.1, for=10.0.0.2`, "10.0.0.2"},

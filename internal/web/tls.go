@@ -93,7 +93,7 @@ func (c *Certificate) load() error {
 }
 
 // unchanged goes by the file too: a secret mounted into a container changes by a link to another file,
-// which may be as old and as long.
+// which may be as old.
 func unchanged(a, b os.FileInfo) bool {
-	return a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() && os.SameFile(a, b)
+	return a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
 }
