@@ -11,8 +11,9 @@ COVER_MIN := 85
 BENCH    ?= .
 PKG      ?= ./...
 FUZZTIME ?= 3s
+STREAMS  ?= 5000
 
-.PHONY: help run assets generate test test-long test-clients lint cover bench bench-login fuzz
+.PHONY: help run assets generate test test-long test-clients lint cover bench bench-login bench-revocation bench-streams fuzz
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -86,6 +87,12 @@ bench: ## benchmarks; BENCH=regexp and PKG=package narrow them
 
 bench-login: ## logins a second, and what they leave for everyone else
 	go test -run=NONE -bench=BenchmarkLogin ./internal/app
+
+bench-revocation: ## how soon a logout is in force on other replicas, against what is promised
+	$(WITHPOSTGRES) go run ./bench/revocation
+
+bench-streams: ## what 5,000 open subscriptions cost, and how soon they end; STREAMS=number changes it
+	go run ./bench/streams -streams=$(STREAMS)
 
 fuzz: ## every fuzz target for FUZZTIME
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*_test.go:func | |' | sort -u | \
