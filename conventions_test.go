@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"internal/guard"},
 	{"internal/account", "internal/social"},
 	{"internal/session", "internal/mfa"},
-	{"internal/audit", "internal/mail", "internal/throttle"},
+	{"internal/audit", "internal/limit", "internal/mail", "internal/throttle"},
 	{"internal/token"},
 	{"internal/store"},
 	{"internal/fault", "internal/secret", "schema"},

@@ -49,7 +49,7 @@ func TestRequestsThatAreNoOperationAreRefusedClearly(t *testing.T) {
 		"an endless field":         {`{"query": "{ ` + strings.Repeat("c", 500_000) + ` }"}`, nil, 400, "GRAPHQL_VALIDATION_FAILED", ""},
 		"not GraphQL":              {`{"query": "SELECT * FROM users"}`, nil, 400, "GRAPHQL_PARSE_FAILED", ""},
 		"a NUL in the document":    {`{"query": "{ me { id } } \u0000"}`, nil, 400, "GRAPHQL_PARSE_FAILED", ""},
-		"too many tokens":          {`{"query": "{` + strings.Repeat(" me", 2001) + ` }"}`, nil, 400, "GRAPHQL_PARSE_FAILED", ""},
+		"too many tokens":          {`{"query": "{` + strings.Repeat(" me", 2001) + ` }"}`, nil, 400, "GRAPHQL_PARSE_FAILED", "TOO_MANY_TOKENS"},
 		"a subscription":           {`{"query": "subscription { me { id } }"}`, nil, 400, "GRAPHQL_VALIDATION_FAILED", ""},
 		"two Authorization":        {me, []func(*http.Request){with("Authorization", "Bearer "+c.AccessToken, "Bearer "+c.AccessToken)}, 401, "UNAUTHENTICATED", "TOKEN_INVALID"},
 		"two tokens in one header": {me, []func(*http.Request){with("Authorization", "Bearer "+c.AccessToken+", Bearer "+c.AccessToken)}, 401, "UNAUTHENTICATED", "TOKEN_INVALID"},

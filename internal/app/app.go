@@ -20,6 +20,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/config"
 	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -168,6 +169,7 @@ func (a *App) Close() error { return a.DB.Close() }
 func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Authenticator: a.authenticator, Team: newTeam(a.DB)}
 	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
+		Bounds:  limit.Bounds(a.Config.Queries),
 		MaxBody: a.Config.MaxBody, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production,
 		Streams: a.streams, Origin: a.origins.AdmitsSocket, Trusted: a.trusted}, a.now, a.log, more...)
 	if err != nil {

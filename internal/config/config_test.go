@@ -147,6 +147,28 @@ func TestLimitsAreInclusive(t *testing.T) {
 	}
 }
 
+func TestQueryLimits(t *testing.T) {
+	t.Parallel()
+	names := []string{"tokens", "depth", "fields", "aliases", "repeats", "root-fields", "directives", "element-directives", "list-items", "input-depth",
+		"variable-bytes", "variable-values", "introspection-depth"}
+	if n := reflect.TypeFor[config.Queries]().NumField(); n != len(names) {
+		t.Errorf("%d limits, %d tested", n, len(names))
+	}
+	for _, name := range names {
+		flag := "--max-" + name
+		for _, value := range []string{"=1", "=1000000"} {
+			if problems := parse(t, flag+value).Complete(isAdmin); problems != nil {
+				t.Errorf("%s%s: %q", flag, value, problems)
+			}
+		}
+		for _, value := range []string{"=0", "=-1", "=67108865"} {
+			if problems := parse(t, flag+value).Complete(isAdmin); len(problems) != 1 || !strings.Contains(problems[0], flag+" ") {
+				t.Errorf("%s%s: %q", flag, value, problems)
+			}
+		}
+	}
+}
+
 func TestEverythingUnsafeIsNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	problems := parse(t, "--production", "--bcrypt-cost=4", "--introspection=public").Complete(isAdmin)
