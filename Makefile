@@ -12,7 +12,7 @@ BENCH    ?= .
 PKG      ?= ./...
 FUZZTIME ?= 3s
 
-.PHONY: help run assets generate test test-long test-clients lint cover bench bench-login fuzz
+.PHONY: help run assets generate test test-long test-clients lint cover bench bench-login abuse fuzz
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -86,6 +86,9 @@ bench: ## benchmarks; BENCH=regexp and PKG=package narrow them
 
 bench-login: ## logins a second, and what they leave for everyone else
 	go test -run=NONE -bench=BenchmarkLogin ./internal/app
+
+abuse: ## hostile requests to a server of its own, or to URL=http://…/graphql (with PID=… its CPU is measured)
+	go run ./bench/abuse $(if $(URL),-url '$(URL)') $(if $(PID),-pid $(PID))
 
 fuzz: ## every fuzz target for FUZZTIME
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*_test.go:func | |' | sort -u | \

@@ -73,10 +73,10 @@ func (s source) unit() string { return unitOf(path.Dir(s.path)) }
 // forTests reports whether the file is no part of the program: a test, or a package that only tests import.
 func (s source) forTests() bool { return strings.HasSuffix(s.path, "_test.go") || isForTests(s.path) }
 
-// isForTests goes by the name, as in net/http/httptest.
+// isForTests goes by the name, as in net/http/httptest; bench holds programs that measure the server.
 func isForTests(path string) bool {
 	return slices.ContainsFunc(strings.Split(path, "/"), func(folder string) bool {
-		return strings.HasSuffix(folder, "test") || folder == "zoo" || folder == "matrix"
+		return strings.HasSuffix(folder, "test") || folder == "zoo" || folder == "matrix" || folder == "bench"
 	})
 }
 

@@ -65,6 +65,8 @@ func TestEachLimitIsASetting(t *testing.T) {
 		query     string
 		variables string
 	}{
+		"DOCUMENT_TOO_LARGE":     {func(q *config.Queries) { q.DocumentBytes = 12 }, me, `{}`},
+		"TOO_MANY_ALIASES 1":     {func(q *config.Queries) { q.IntrospectionAliases = 1 }, `{ a: __schema { b: types { name } } }`, `{}`},
 		"TOO_MANY_TOKENS":        {func(q *config.Queries) { q.Tokens = 5 }, me, `{}`},
 		"TOO_DEEP":               {func(q *config.Queries) { q.Depth = 1 }, me, `{}`},
 		"TOO_MANY_FIELDS":        {func(q *config.Queries) { q.Fields = 1 }, me, `{}`},

@@ -860,7 +860,9 @@ enum ErrorReason {
   EMAIL_TAKEN
   "The username is taken."
   USERNAME_TAKEN
-  "The document is longer than this server reads."
+  "The document has too many bytes."
+  DOCUMENT_TOO_LARGE
+  "The document has too many tokens."
   TOO_MANY_TOKENS
   "Fields, or fragments within fragments, nest too deep."
   TOO_DEEP

@@ -312,7 +312,9 @@ const (
 	ErrorReasonEmailTaken ErrorReason = "EMAIL_TAKEN"
 	// The username is taken.
 	ErrorReasonUsernameTaken ErrorReason = "USERNAME_TAKEN"
-	// The document is longer than this server reads.
+	// The document has too many bytes.
+	ErrorReasonDocumentTooLarge ErrorReason = "DOCUMENT_TOO_LARGE"
+	// The document has too many tokens.
 	ErrorReasonTooManyTokens ErrorReason = "TOO_MANY_TOKENS"
 	// Fields, or fragments within fragments, nest too deep.
 	ErrorReasonTooDeep ErrorReason = "TOO_DEEP"
@@ -383,6 +385,7 @@ var AllErrorReason = []ErrorReason{
 	ErrorReasonUserNotFound,
 	ErrorReasonEmailTaken,
 	ErrorReasonUsernameTaken,
+	ErrorReasonDocumentTooLarge,
 	ErrorReasonTooManyTokens,
 	ErrorReasonTooDeep,
 	ErrorReasonTooManyFields,
@@ -403,7 +406,7 @@ var AllErrorReason = []ErrorReason{
 
 func (e ErrorReason) IsValid() bool {
 	switch e {
-	case ErrorReasonTokenMissing, ErrorReasonTokenInvalid, ErrorReasonTokenExpired, ErrorReasonTokenRevoked, ErrorReasonTokenStale, ErrorReasonInvalidCredentials, ErrorReasonRefreshInvalid, ErrorReasonRefreshReused, ErrorReasonSessionExpired, ErrorReasonSessionRevoked, ErrorReasonRoleRequired, ErrorReasonNotOwner, ErrorReasonStepUpRequired, ErrorReasonIntrospectionDisabled, ErrorReasonOriginNotAllowed, ErrorReasonRequired, ErrorReasonMalformed, ErrorReasonTooLong, ErrorReasonExactlyOneRequired, ErrorReasonEmailInvalid, ErrorReasonUsernameInvalid, ErrorReasonNameInvalid, ErrorReasonPasswordTooShort, ErrorReasonPasswordTooLong, ErrorReasonPasswordTooCommon, ErrorReasonPasswordInvalid, ErrorReasonPostRequired, ErrorReasonBodyMalformed, ErrorReasonBodyTooLarge, ErrorReasonUnsupportedMediaType, ErrorReasonNotAcceptable, ErrorReasonMethodNotAllowed, ErrorReasonSessionNotFound, ErrorReasonUserNotFound, ErrorReasonEmailTaken, ErrorReasonUsernameTaken, ErrorReasonTooManyTokens, ErrorReasonTooDeep, ErrorReasonTooManyFields, ErrorReasonTooManyAliases, ErrorReasonTooManyRepeats, ErrorReasonTooManyRootFields, ErrorReasonTooManyDirectives, ErrorReasonTooManyItems, ErrorReasonInputTooDeep, ErrorReasonVariablesTooLarge, ErrorReasonIntrospectionTooDeep, ErrorReasonTooManyAttempts, ErrorReasonOverloaded, ErrorReasonStorageUnavailable, ErrorReasonRevocationViewStale, ErrorReasonTimedOut:
+	case ErrorReasonTokenMissing, ErrorReasonTokenInvalid, ErrorReasonTokenExpired, ErrorReasonTokenRevoked, ErrorReasonTokenStale, ErrorReasonInvalidCredentials, ErrorReasonRefreshInvalid, ErrorReasonRefreshReused, ErrorReasonSessionExpired, ErrorReasonSessionRevoked, ErrorReasonRoleRequired, ErrorReasonNotOwner, ErrorReasonStepUpRequired, ErrorReasonIntrospectionDisabled, ErrorReasonOriginNotAllowed, ErrorReasonRequired, ErrorReasonMalformed, ErrorReasonTooLong, ErrorReasonExactlyOneRequired, ErrorReasonEmailInvalid, ErrorReasonUsernameInvalid, ErrorReasonNameInvalid, ErrorReasonPasswordTooShort, ErrorReasonPasswordTooLong, ErrorReasonPasswordTooCommon, ErrorReasonPasswordInvalid, ErrorReasonPostRequired, ErrorReasonBodyMalformed, ErrorReasonBodyTooLarge, ErrorReasonUnsupportedMediaType, ErrorReasonNotAcceptable, ErrorReasonMethodNotAllowed, ErrorReasonSessionNotFound, ErrorReasonUserNotFound, ErrorReasonEmailTaken, ErrorReasonUsernameTaken, ErrorReasonDocumentTooLarge, ErrorReasonTooManyTokens, ErrorReasonTooDeep, ErrorReasonTooManyFields, ErrorReasonTooManyAliases, ErrorReasonTooManyRepeats, ErrorReasonTooManyRootFields, ErrorReasonTooManyDirectives, ErrorReasonTooManyItems, ErrorReasonInputTooDeep, ErrorReasonVariablesTooLarge, ErrorReasonIntrospectionTooDeep, ErrorReasonTooManyAttempts, ErrorReasonOverloaded, ErrorReasonStorageUnavailable, ErrorReasonRevocationViewStale, ErrorReasonTimedOut:
 		return true
 	}
 	return false

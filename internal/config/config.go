@@ -70,19 +70,21 @@ type Limits struct {
 
 // Queries say how much one operation may ask for, before it is looked at any closer.
 type Queries struct {
-	Tokens             int `default:"2000" help:"The most tokens of a document."`
-	Depth              int `default:"20" help:"How deep fields may nest, and fragments within fragments."`
-	Fields             int `default:"2000" help:"The most fields of a document; those of a fragment count wherever it is spread."`
-	Aliases            int `default:"100" help:"The most aliases of an operation."`
-	Repeats            int `default:"30" help:"How often one field may be selected at one place, such as through fragments."`
-	RootFields         int `default:"100" help:"The most fields at the root of an operation."`
-	Directives         int `default:"100" help:"The most directives of a document."`
-	ElementDirectives  int `default:"5" help:"The most directives of one field, fragment or operation."`
-	ListItems          int `default:"20000" help:"The most items that first and last may ask for in one operation, lists within lists multiplied."`
-	InputDepth         int `default:"20" help:"How deep lists and objects may nest in an argument or a variable."`
-	VariableBytes      int `default:"1048576" help:"The most bytes of texts and numbers in the variables of a request."`
-	VariableValues     int `default:"10000" help:"The most values in the variables of a request."`
-	IntrospectionDepth int `default:"2" help:"How often introspection may go from a type to others; the usual query of tools does once."`
+	DocumentBytes        int `default:"262144" help:"The most bytes of a document."`
+	Tokens               int `default:"2000" help:"The most tokens of a document."`
+	Depth                int `default:"20" help:"How deep fields may nest, and fragments within fragments."`
+	Fields               int `default:"2000" help:"The most fields of a document; those of a fragment count wherever it is spread."`
+	Aliases              int `default:"100" help:"The most aliases of an operation."`
+	IntrospectionAliases int `default:"10" help:"The most aliases of an operation on or in introspection."`
+	IntrospectionDepth   int `default:"2" help:"How often introspection may go from a type to others; the usual query of tools does once."`
+	Repeats              int `default:"25" help:"How often one field may be selected at one place, such as through fragments."`
+	RootFields           int `default:"100" help:"The most fields at the root of an operation."`
+	Directives           int `default:"100" help:"The most directives of a document."`
+	ElementDirectives    int `default:"5" help:"The most directives of one field, fragment or operation."`
+	ListItems            int `default:"20000" help:"The most items that first and last may ask for in one operation, lists within lists multiplied."`
+	InputDepth           int `default:"20" help:"How deep lists and objects may nest in an argument or a variable."`
+	VariableBytes        int `default:"1048576" help:"The most bytes of texts and numbers in the variables of a request."`
+	VariableValues       int `default:"10000" help:"The most values in the variables of a request."`
 }
 
 // Config is everything that a server needs.
@@ -173,12 +175,14 @@ func (l *Limits) problems() []string {
 
 func (q *Queries) problems() []string {
 	var p check
-	for name, limit := range map[string]int{"tokens": q.Tokens, "depth": q.Depth, "fields": q.Fields, "aliases": q.Aliases, "repeats": q.Repeats,
-		"root-fields": q.RootFields, "directives": q.Directives, "element-directives": q.ElementDirectives, "list-items": q.ListItems,
-		"input-depth": q.InputDepth, "variable-values": q.VariableValues, "introspection-depth": q.IntrospectionDepth} {
+	for name, limit := range map[string]int{"tokens": q.Tokens, "depth": q.Depth, "fields": q.Fields, "aliases": q.Aliases,
+		"introspection-aliases": q.IntrospectionAliases, "introspection-depth": q.IntrospectionDepth, "repeats": q.Repeats, "root-fields": q.RootFields,
+		"directives": q.Directives, "element-directives": q.ElementDirectives, "list-items": q.ListItems, "input-depth": q.InputDepth, "variable-values": q.VariableValues} {
 		p.need(limit >= 1 && limit <= 1_000_000, "--max-%s must be from 1 to 1000000", name)
 	}
-	p.need(q.VariableBytes >= 1 && q.VariableBytes <= 64<<20, "--max-variable-bytes must be from 1 to 67108864")
+	for name, limit := range map[string]int{"document-bytes": q.DocumentBytes, "variable-bytes": q.VariableBytes} {
+		p.need(limit >= 1 && limit <= 64<<20, "--max-%s must be from 1 to 67108864", name)
+	}
 	slices.Sort(p)
 	return p
 }

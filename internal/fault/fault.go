@@ -80,6 +80,7 @@ const (
 	UsernameTaken  Reason = "USERNAME_TAKEN"
 
 	// GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED
+	DocumentTooLarge     Reason = "DOCUMENT_TOO_LARGE"
 	TooManyTokens        Reason = "TOO_MANY_TOKENS"
 	TooDeep              Reason = "TOO_DEEP"
 	TooManyFields        Reason = "TOO_MANY_FIELDS"

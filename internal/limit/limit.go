@@ -19,14 +19,16 @@ import (
 // Bounds are the most that is allowed of each. Fields that come through a fragment count wherever it is
 // spread.
 type Bounds struct {
-	// Tokens of a document, which bound parsing.
-	Tokens int
+	// DocumentBytes and Tokens of a document, which bound parsing: a comment is no token, a text is one.
+	DocumentBytes, Tokens int
 	// Depth is how deep fields may nest, and how deep fragments within fragments.
 	Depth int
 	// Fields of a document, the spreads of fragments included.
 	Fields int
-	// Aliases of an operation.
-	Aliases int
+	// Aliases of an operation, and those of them on or in introspection, where each repeats the schema.
+	Aliases, IntrospectionAliases int
+	// IntrospectionDepth is how deep the lists of introspection may nest that lead from type to type.
+	IntrospectionDepth int
 	// Repeats of one response key, merged as execution merges them.
 	Repeats int
 	// RootFields of an operation.
@@ -39,8 +41,6 @@ type Bounds struct {
 	InputDepth int
 	// VariableBytes and VariableValues bound the variables of one request.
 	VariableBytes, VariableValues int
-	// IntrospectionDepth is how deep the lists of introspection may nest that lead from type to type.
-	IntrospectionDepth int
 }
 
 // Parse reads a document and refuses what is beyond the bounds. What it returns remains to be checked with
@@ -52,6 +52,9 @@ func (b *Bounds) Parse(text string) (Lists, error) {
 
 // parse also returns how many selections it looked at.
 func (b *Bounds) parse(text string) (lists Lists, steps int, err error) {
+	if len(text) > b.DocumentBytes {
+		return nil, 0, exceeded(fault.DocumentTooLarge, "a document may have at most %d bytes", b.DocumentBytes)
+	}
 	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, b.Tokens)
 	if err != nil {
 		if strings.Contains(err.Error(), "exceeded token limit") {

@@ -13,8 +13,8 @@ import (
 // wide lets everything through that a test is not about.
 func wide() limit.Bounds {
 	const plenty = 1000
-	return limit.Bounds{Tokens: 2000, Depth: plenty, Fields: plenty, Aliases: plenty, Repeats: plenty, RootFields: plenty, Directives: plenty,
-		ElementDirectives: plenty, ListItems: plenty, InputDepth: plenty, VariableBytes: plenty, VariableValues: plenty, IntrospectionDepth: plenty}
+	return limit.Bounds{DocumentBytes: 1 << 20, Tokens: 2000, Depth: plenty, Fields: plenty, Aliases: plenty, Repeats: plenty, RootFields: plenty, Directives: plenty,
+		ElementDirectives: plenty, ListItems: plenty, InputDepth: plenty, VariableBytes: plenty, VariableValues: plenty, IntrospectionDepth: plenty, IntrospectionAliases: plenty}
 }
 
 // reason is why b refuses a document, "" if it does not.
@@ -51,6 +51,8 @@ func TestBoundsAreInclusive(t *testing.T) {
 		at     int
 		text   string
 	}{
+		"bytes":                          {fault.DocumentTooLarge, func(b *limit.Bounds) *int { return &b.DocumentBytes }, 11, `{ a { b } }`},
+		"aliases of introspection":       {fault.TooManyAliases, func(b *limit.Bounds) *int { return &b.IntrospectionAliases }, 2, `{ x: a y: __schema { z: types { name } } }`},
 		"tokens":                         {fault.TooManyTokens, func(b *limit.Bounds) *int { return &b.Tokens }, 6, `{ a { b } }`},
 		"depth":                          {fault.TooDeep, func(b *limit.Bounds) *int { return &b.Depth }, 3, `{ a { b { c } } x }`},
 		"depth through a fragment":       {fault.TooDeep, func(b *limit.Bounds) *int { return &b.Depth }, 3, `{ a { ...F } } fragment F on T { b { ... { c } } }`},

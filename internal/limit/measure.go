@@ -14,10 +14,11 @@ type measure struct {
 	// sizes of the fragments met so far; underWay marks those that are being added up.
 	sizes      map[*ast.FragmentDefinition]extent
 	directives int
-	aliases    int // of the operation that is being merged
-	steps      int // selections looked at, in both passes
-	lists      Lists
-	refusal    *fault.Error // the first
+	// aliases of the operation that is being merged, and those of them on or in introspection
+	aliases, introspectionAliases int
+	steps                         int // selections looked at, in both passes
+	lists                         Lists
+	refusal                       *fault.Error // the first
 }
 
 // extent is how many fields and spreads a selection set stands for, and how deep its spreads nest.

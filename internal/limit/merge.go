@@ -21,7 +21,7 @@ type place struct {
 // operation judges what the operation merges to. No fragment spreads itself and the size of all is
 // bounded, so that this ends soon.
 func (m *measure) operation(op *ast.OperationDefinition) {
-	m.aliases = 0
+	m.aliases, m.introspectionAliases = 0, 0
 	defaults := make(map[string]*ast.Value, len(op.VariableDefinitions))
 	for _, v := range op.VariableDefinitions {
 		defaults[v.Variable] = v.DefaultValue
@@ -30,6 +30,7 @@ func (m *measure) operation(op *ast.OperationDefinition) {
 	m.refuse(len(root) > m.bounds.RootFields, fault.TooManyRootFields, "an operation may have at most %d root fields", m.bounds.RootFields)
 	lists := m.groups(root, place{depth: 1}, defaults)
 	m.refuse(m.aliases > m.bounds.Aliases, fault.TooManyAliases, "an operation may have at most %d aliases", m.bounds.Aliases)
+	m.refuse(m.introspectionAliases > m.bounds.IntrospectionAliases, fault.TooManyAliases, "introspection may have at most %d aliases", m.bounds.IntrospectionAliases)
 	if m.refusal == nil {
 		m.refusal = m.bounds.keep(&m.lists, operationLists{op.Name, lists})
 	}
@@ -81,6 +82,9 @@ func (m *measure) groups(all []group, at place, defaults map[string]*ast.Value) 
 		for _, field := range g {
 			if field.Alias != field.Name {
 				m.aliases++
+				if below.introspecting {
+					m.introspectionAliases++
+				}
 			}
 			if len(field.SelectionSet) > 0 {
 				sets = append(sets, field.SelectionSet)
