@@ -72,6 +72,7 @@ func TestEachLimitIsASetting(t *testing.T) {
 		"TOO_MANY_FIELDS":        {func(q *config.Queries) { q.Fields = 1 }, me, `{}`},
 		"TOO_MANY_ALIASES":       {func(q *config.Queries) { q.Aliases = 1 }, `{ a: me { b: id } }`, `{}`},
 		"TOO_MANY_REPEATS":       {func(q *config.Queries) { q.Repeats = 1 }, `{ me { id id } }`, `{}`},
+		"TOO_MANY_REPEATS 1":     {func(q *config.Queries) { q.RepeatPairs = 1 }, `{ me { id id name name } }`, `{}`},
 		"TOO_MANY_ROOT_FIELDS":   {func(q *config.Queries) { q.RootFields = 1 }, `{ __typename me { id } }`, `{}`},
 		"TOO_MANY_DIRECTIVES":    {func(q *config.Queries) { q.Directives = 1 }, `{ me @skip(if: false) { id @skip(if: false) } }`, `{}`},
 		"TOO_MANY_DIRECTIVES 1":  {func(q *config.Queries) { q.ElementDirectives = 1 }, `{ me @skip(if: false) @include(if: true) { id } }`, `{}`},

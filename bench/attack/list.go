@@ -62,10 +62,12 @@ func bombs() []Attack {
 		query("3,000 repeated fields", refusedParse+" TOO_MANY_TOKENS", `{ `+times(3000, "me{id}")+`}`),
 		query("1,900 repeated fields", refusedDocument+" TOO_MANY_REPEATS", `{ `+times(1900, "__typename")+`}`),
 		query("44 x 40 repeated fields", refusedDocument+" TOO_MANY_REPEATS", `{ `+times(44, "me { "+times(40, "id")+"}")+`}`),
-		query("25 repeats, as many as may be", "401 UNAUTHENTICATED TOKEN_MISSING", `{ `+times(24, "...F#")+`} `+times(24, "fragment F# on Query { me { id email name roles sessions { nodes { id } } } }")),
+		query("50 x 2 repeats by fragments", "401 UNAUTHENTICATED TOKEN_MISSING", `{ me { `+times(50, "...F#")+`} } `+times(50, "fragment F# on User { id email }")),
+		query("20 x 7 repeats by fragments", "401 UNAUTHENTICATED TOKEN_MISSING", `{ `+times(20, "...F#")+`} `+times(20, "fragment F# on Query { me { id email name roles sessions { nodes { id } } } }")),
+		query("15 x 25 unknown fields by fragments", refusedDocument, `{ me { `+times(15, "...F#")+`} } `+times(15, "fragment F# on User { "+fields(25)+"}")),
+		query("24 x 25 unknown fields by fragments", refusedDocument+" TOO_MANY_REPEATS", `{ me { `+times(24, "...F#")+`} } `+times(24, "fragment F# on User { "+fields(25)+"}")),
 		query("3,000 unknown fields", refusedParse+" TOO_MANY_TOKENS", `{ `+times(3000, "f#")+`}`),
-		query("600 unknown fields in fragments", refusedDocument, `{ me { `+times(24, "...F#")+`} } `+times(24, "fragment F# on User { "+strings.ReplaceAll(times(25, "f#"), "#", "_")+"}")),
-		query("90 unknown fields, twice 12 times", refusedDocument, `{ `+times(12, "me { ...A ...B }")+`} fragment A on User { `+times(70, "f#")+`} fragment B on User { `+times(70, "f#")+`}`),
+		query("600 unknown fields in fragments", refusedDocument, `{ me { `+times(3, "...F#")+`} } `+times(3, "fragment F# on User { "+fields(200)+"}")),
 		query("1,900 directives on a field", refusedDocument+" TOO_MANY_DIRECTIVES", `{ __typename `+times(950, "@a")+`}`),
 		query("500 directives, one a field", refusedDocument+" TOO_MANY_DIRECTIVES", `{ me { `+times(500, "a# @b")+`} }`),
 		query("400 operations", refusedDocument, times(390, "query Q# { a }")),
@@ -114,6 +116,9 @@ func times(n int, text string) string {
 	}
 	return b.String()
 }
+
+// fields are n names of fields that no type has.
+func fields(n int) string { return times(n, "f#") }
 
 func header(name string, values ...string) func(*http.Request) {
 	return func(r *http.Request) { r.Header[http.CanonicalHeaderKey(name)] = values }

@@ -870,7 +870,7 @@ enum ErrorReason {
   TOO_MANY_FIELDS
   "The operation has too many aliases."
   TOO_MANY_ALIASES
-  "One field is selected too often at one place, as it stands or through fragments."
+  "Fields are selected too often at one place, as they stand or through fragments."
   TOO_MANY_REPEATS
   "The operation has too many fields at its root."
   TOO_MANY_ROOT_FIELDS

@@ -322,7 +322,7 @@ const (
 	ErrorReasonTooManyFields ErrorReason = "TOO_MANY_FIELDS"
 	// The operation has too many aliases.
 	ErrorReasonTooManyAliases ErrorReason = "TOO_MANY_ALIASES"
-	// One field is selected too often at one place, as it stands or through fragments.
+	// Fields are selected too often at one place, as they stand or through fragments.
 	ErrorReasonTooManyRepeats ErrorReason = "TOO_MANY_REPEATS"
 	// The operation has too many fields at its root.
 	ErrorReasonTooManyRootFields ErrorReason = "TOO_MANY_ROOT_FIELDS"

@@ -77,7 +77,8 @@ type Queries struct {
 	Aliases              int `default:"100" help:"The most aliases of an operation."`
 	IntrospectionAliases int `default:"10" help:"The most aliases of an operation on or in introspection."`
 	IntrospectionDepth   int `default:"2" help:"How often introspection may go from a type to others; the usual query of tools does once."`
-	Repeats              int `default:"25" help:"How often one field may be selected at one place, such as through fragments."`
+	Repeats              int `default:"50" help:"How often one field may be selected at one place, such as through fragments."`
+	RepeatPairs          int `default:"3000" help:"The most pairs that repeated fields of a document make: 50 times one field are 1225."`
 	RootFields           int `default:"100" help:"The most fields at the root of an operation."`
 	Directives           int `default:"100" help:"The most directives of a document."`
 	ElementDirectives    int `default:"5" help:"The most directives of one field, fragment or operation."`
@@ -176,7 +177,7 @@ func (l *Limits) problems() []string {
 func (q *Queries) problems() []string {
 	var p check
 	for name, limit := range map[string]int{"tokens": q.Tokens, "depth": q.Depth, "fields": q.Fields, "aliases": q.Aliases,
-		"introspection-aliases": q.IntrospectionAliases, "introspection-depth": q.IntrospectionDepth, "repeats": q.Repeats, "root-fields": q.RootFields,
+		"introspection-aliases": q.IntrospectionAliases, "introspection-depth": q.IntrospectionDepth, "repeats": q.Repeats, "repeat-pairs": q.RepeatPairs, "root-fields": q.RootFields,
 		"directives": q.Directives, "element-directives": q.ElementDirectives, "list-items": q.ListItems, "input-depth": q.InputDepth, "variable-values": q.VariableValues} {
 		p.need(limit >= 1 && limit <= 1_000_000, "--max-%s must be from 1 to 1000000", name)
 	}

@@ -149,7 +149,7 @@ func TestLimitsAreInclusive(t *testing.T) {
 
 func TestQueryLimits(t *testing.T) {
 	t.Parallel()
-	names := []string{"tokens", "depth", "fields", "aliases", "repeats", "root-fields", "directives", "element-directives", "list-items", "input-depth",
+	names := []string{"tokens", "depth", "fields", "aliases", "repeats", "repeat-pairs", "root-fields", "directives", "element-directives", "list-items", "input-depth",
 		"variable-bytes", "variable-values", "introspection-depth", "introspection-aliases", "document-bytes"}
 	if n := reflect.TypeFor[config.Queries]().NumField(); n != len(names) {
 		t.Errorf("%d limits, %d tested", n, len(names))

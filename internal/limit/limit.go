@@ -29,8 +29,9 @@ type Bounds struct {
 	Aliases, IntrospectionAliases int
 	// IntrospectionDepth is how deep the lists of introspection may nest that lead from type to type.
 	IntrospectionDepth int
-	// Repeats of one response key, merged as execution merges them.
-	Repeats int
+	// Repeats of one response key, merged as execution merges them, and the pairs that all repeats of a
+	// document make: validation compares each with each.
+	Repeats, RepeatPairs int
 	// RootFields of an operation.
 	RootFields int
 	// Directives of a document, and those of one element in it.

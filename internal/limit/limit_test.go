@@ -13,7 +13,7 @@ import (
 // wide lets everything through that a test is not about.
 func wide() limit.Bounds {
 	const plenty = 1000
-	return limit.Bounds{DocumentBytes: 1 << 20, Tokens: 2000, Depth: plenty, Fields: plenty, Aliases: plenty, Repeats: plenty, RootFields: plenty, Directives: plenty,
+	return limit.Bounds{DocumentBytes: 1 << 20, Tokens: 2000, Depth: plenty, Fields: plenty, Aliases: plenty, Repeats: plenty, RepeatPairs: 1000 * plenty, RootFields: plenty, Directives: plenty,
 		ElementDirectives: plenty, ListItems: plenty, InputDepth: plenty, VariableBytes: plenty, VariableValues: plenty, IntrospectionDepth: plenty, IntrospectionAliases: plenty}
 }
 
@@ -70,6 +70,7 @@ func TestBoundsAreInclusive(t *testing.T) {
 		"repeats":                        {fault.TooManyRepeats, func(b *limit.Bounds) *int { return &b.Repeats }, 3, `{ a a b x: a a }`},
 		"repeats through fragments":      {fault.TooManyRepeats, func(b *limit.Bounds) *int { return &b.Repeats }, 3, `{ a ...F ...F } fragment F on T { ... { a } }`},
 		"repeats of merged fields":       {fault.TooManyRepeats, func(b *limit.Bounds) *int { return &b.Repeats }, 4, `{ a { b b } a { b b } }`},
+		"pairs of repeats":               {fault.TooManyRepeats, func(b *limit.Bounds) *int { return &b.RepeatPairs }, 5, `{ a a a x { b } x { b } }`},
 		"root fields":                    {fault.TooManyRootFields, func(b *limit.Bounds) *int { return &b.RootFields }, 3, `{ a ...F a } fragment F on T { b c { d e f } }`},
 		"directives":                     {fault.TooManyDirectives, func(b *limit.Bounds) *int { return &b.Directives }, 6, `query($v: T @a) @a { b @a ...F @a ... @a { c } } fragment F on T @a { d }`},
 		"directives of one element":      {fault.TooManyDirectives, func(b *limit.Bounds) *int { return &b.ElementDirectives }, 2, `{ b @a @a c @a }`},

@@ -14,6 +14,7 @@ type measure struct {
 	// sizes of the fragments met so far; underWay marks those that are being added up.
 	sizes      map[*ast.FragmentDefinition]extent
 	directives int
+	pairs      int // of repeated fields
 	// aliases of the operation that is being merged, and those of them on or in introspection
 	aliases, introspectionAliases int
 	steps                         int // selections looked at, in both passes

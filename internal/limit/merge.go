@@ -72,6 +72,8 @@ func (m *measure) groups(all []group, at place, defaults map[string]*ast.Value) 
 	for _, g := range all {
 		m.refuse(at.depth > m.bounds.Depth, fault.TooDeep, "fields may nest at most %d deep", m.bounds.Depth)
 		m.refuse(len(g) > m.bounds.Repeats, fault.TooManyRepeats, "one field may be selected at most %d times at one place", m.bounds.Repeats)
+		m.pairs += len(g) * (len(g) - 1) / 2
+		m.refuse(m.pairs > m.bounds.RepeatPairs, fault.TooManyRepeats, "a document may have at most %d pairs of repeated fields", m.bounds.RepeatPairs)
 		if m.refusal != nil {
 			return nil
 		}
