@@ -11,8 +11,9 @@ COVER_MIN := 85
 BENCH    ?= .
 PKG      ?= ./...
 FUZZTIME ?= 3s
+STREAMS  ?= 5000
 
-.PHONY: help run assets generate test test-long test-clients lint cover bench bench-login abuse fuzz
+.PHONY: help run assets generate test test-long test-clients lint cover bench bench-login bench-revocation bench-streams abuse fuzz
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -89,6 +90,12 @@ bench-login: ## logins a second, and what they leave for everyone else
 
 abuse: ## hostile requests to a server of its own, or to URL=http://…/graphql (with PID=… its CPU is measured)
 	go run ./bench/abuse $(if $(URL),-url '$(URL)') $(if $(PID),-pid $(PID))
+
+bench-revocation: ## how soon a logout is in force on other replicas, against what is promised
+	$(WITHPOSTGRES) go run ./bench/revocation
+
+bench-streams: ## what 5,000 open subscriptions cost, and how soon they end; STREAMS=number changes it
+	go run ./bench/streams -streams=$(STREAMS)
 
 fuzz: ## every fuzz target for FUZZTIME
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*_test.go:func | |' | sort -u | \

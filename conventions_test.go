@@ -70,7 +70,7 @@ type source struct {
 // unit is the row entry that a file belongs to, sub-packages included.
 func (s source) unit() string { return unitOf(path.Dir(s.path)) }
 
-// forTests reports whether the file is no part of the program: a test, or a package that only tests import.
+// forTests reports whether the file is no part of the program: a test, a benchmark, or a package that only tests import.
 func (s source) forTests() bool { return strings.HasSuffix(s.path, "_test.go") || isForTests(s.path) }
 
 // isForTests goes by the name, as in net/http/httptest; bench holds programs that measure the server.

@@ -19,7 +19,7 @@ type socket struct {
 	conn *websocket.Conn
 }
 
-func connect(t *testing.T, srv *graphtest.Server, accessToken string) *socket {
+func dial(t *testing.T, srv *graphtest.Server) *socket {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
@@ -28,8 +28,17 @@ func connect(t *testing.T, srv *graphtest.Server, accessToken string) *socket {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.CloseNow() })
-	s := &socket{t, ctx, conn}
-	s.send(`{"type": "connection_init", "payload": {"Authorization": "Bearer ` + accessToken + `"}}`)
+	return &socket{t, ctx, conn}
+}
+
+func initWith(accessToken string) []byte {
+	return []byte(`{"type": "connection_init", "payload": {"Authorization": "Bearer ` + accessToken + `"}}`)
+}
+
+func connect(t *testing.T, srv *graphtest.Server, accessToken string) *socket {
+	t.Helper()
+	s := dial(t, srv)
+	s.send(string(initWith(accessToken)))
 	if message := s.receive(); !strings.Contains(message, "connection_ack") {
 		t.Fatalf("instead of connection_ack: %s", message)
 	}
@@ -100,5 +109,26 @@ func TestSocketEndsWithItsSession(t *testing.T) {
 	}
 	if answer := goesOn.run(`{ me { email } }`); !strings.Contains(answer, owner.Email) {
 		t.Errorf("the other session's socket: %s", answer)
+	}
+}
+
+func TestStreamsAreLimitedByTheSettings(t *testing.T) {
+	t.Parallel()
+	for name, limit := range map[string]func(*graphtest.Options){
+		"address": func(o *graphtest.Options) { o.Config.StreamsPerAddress = 1 },
+		"user":    func(o *graphtest.Options) { o.Config.StreamsPerUser = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := graphtest.Start(t, limit)
+			owner := srv.As(t)
+			connect(t, srv, owner.AccessToken)
+			second := dial(t, srv)
+			_ = second.conn.Write(second.ctx, websocket.MessageText, initWith(owner.AccessToken)) // it may have been turned away before
+			_, _, err := second.conn.Read(second.ctx)
+			if websocket.CloseStatus(err) != 4429 || !strings.Contains(err.Error(), name) {
+				t.Errorf("the second socket: %v", err)
+			}
+		})
 	}
 }

@@ -5,6 +5,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/graphwarden/graphwarden/bench/attack"
+	"github.com/graphwarden/graphwarden/bench/replica"
 )
 
 // idleFor is how long the server is watched once the attacks are over, and idleCPU what it may still use.
@@ -41,14 +44,26 @@ func main() {
 }
 
 func run(ctx context.Context, url string, server process, tries int, out io.Writer) (inOrder bool, err error) {
-	if url == "" {
-		own, err := start(ctx)
-		if err != nil {
-			return false, err
-		}
-		defer own.stop()
-		url, server = own.url, process(own.cmd.Process.Pid)
+	if url != "" {
+		return report(ctx, url, server, tries, out)
 	}
+	err = replica.InFolder(func(folder string) error {
+		binary, err := replica.Build(ctx, folder)
+		if err != nil {
+			return err
+		}
+		s, err := replica.Start(binary, os.Stderr, "--production", "--public-url=https://localhost", "--log-level=error", "--secret="+rand.Text()+rand.Text())
+		if err != nil {
+			return err
+		}
+		inOrder, err = report(ctx, s.URL, process(s.PID), tries, out)
+		return errors.Join(err, s.Stop())
+	})
+	return inOrder, err
+}
+
+// report prints the table, and what the server is like afterwards.
+func report(ctx context.Context, url string, server process, tries int, out io.Writer) (inOrder bool, err error) {
 	table := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
 	fmt.Fprintln(table, "| attack\t| answer\t| bytes\t| ms\t| CPU ms\t| out of order\t|")
 	fmt.Fprintln(table, "|---\t|---\t|---\t|---\t|---\t|---\t|")

@@ -67,6 +67,7 @@ type Hasher struct {
 	slots    chan struct{}
 	limit    int64        // of admitted
 	admitted atomic.Int64 // running and waiting
+	refused  atomic.Int64 // for a full queue
 	took     atomic.Int64 // nanoseconds that the last one ran
 	now      func() time.Time
 }
@@ -151,6 +152,12 @@ func (h *Hasher) Compare(ctx context.Context, stored, password string) (ok, upgr
 
 // Rounds is how many bcrypt rounds were run so far, 2^cost for each hash.
 func (h *Hasher) Rounds() uint64 { return h.rounds.Load() }
+
+// Pending is how many hashes are under way or wait for their turn.
+func (h *Hasher) Pending() int64 { return h.admitted.Load() }
+
+// Refused is how many were turned away because too many waited.
+func (h *Hasher) Refused() int64 { return h.refused.Load() }
 
 func (h *Hasher) compare(stored, password string) (ok, upgrade bool) {
 	p, known := h.parse(stored)
@@ -253,6 +260,7 @@ func costOf(hash string) (int, bool) {
 func (h *Hasher) run(ctx context.Context, f func()) error {
 	defer h.admitted.Add(-1)
 	if n := h.admitted.Add(1); n > h.limit {
+		h.refused.Add(1)
 		drained := time.Duration(h.took.Load() * h.limit / int64(cap(h.slots)))
 		return fault.Busy(fault.Overloaded, "too many sign-ins at this moment: try again later", max(time.Second, drained))
 	}

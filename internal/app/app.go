@@ -18,9 +18,11 @@ import (
 
 	"github.com/graphwarden/graphwarden/graph"
 	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/config"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/limit"
+	"github.com/graphwarden/graphwarden/internal/observe"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -54,10 +56,14 @@ type App struct {
 	Activity *session.Activity
 	Sessions *session.Service
 	Throttle *throttle.Throttle
+	Audit    *audit.Log
+	Feed     *audit.Feed
 	Hasher   *account.Hasher
 	Accounts *account.Service
+	Metrics  *observe.Metrics
 
 	authenticator *guard.Authenticator
+	cursors       *graph.Cursors
 
 	policy  *guard.Policy
 	trusted *graph.TrustedDocuments
@@ -117,6 +123,8 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 	if a.Activity, err = session.NewActivity(a.DB, a.now); err != nil {
 		return err
 	}
+	a.Audit, a.Feed = audit.NewLog(a.DB, c.AuditLife, a.now), audit.NewFeed(a.DB)
+	a.cursors = graph.NewCursors(key)
 	a.Throttle = throttle.New(a.DB, key, rates(&c.Limits))
 	a.Sessions = session.NewService(a.DB, a.Issuer, key, a.View, a.Throttle,
 		session.Options{IdleLife: c.SessionIdle, MaxLife: c.SessionLife, Grace: c.RefreshGrace})
@@ -132,12 +140,13 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 		Cost: c.BcryptCost, Pepper: pepper, PepperID: pepperID, OldPeppers: old, Now: a.now}); err != nil {
 		return err
 	}
-	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.log)
+	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = newStreams(a.authenticator, c, a.now)
 	a.View.Tell(func(id session.ID, user token.UserID) {
 		a.streams.Recheck(web.Key{User: string(user), Session: string(id)})
 	})
+	a.Metrics = a.newMetrics()
 	return nil
 }
 
@@ -167,7 +176,8 @@ func (a *App) Close() error { return a.DB.Close() }
 
 // graphQL makes the handler of /graphql; more are further extensions, inside the guard.
 func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
-	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Authenticator: a.authenticator, Team: newTeam(a.DB)}
+	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Audit: a.Audit, Feed: a.Feed,
+		Authenticator: a.authenticator, Cursors: a.cursors, Team: newTeam(a.DB)}
 	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
 		Bounds:  limit.Bounds(a.Config.Queries),
 		MaxBody: a.Config.MaxBody, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production,
@@ -186,7 +196,8 @@ func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time) 
 		}
 		return ctx, web.Key{User: string(principal.UserID), Session: string(principal.SessionID)}, principal.ExpiresAt, nil
 	}
-	return web.NewStreams(connect, a.Check, web.StreamOptions{MaxBody: c.MaxBody, Leeway: token.Leeway}, now)
+	return web.NewStreams(connect, a.Check, web.StreamOptions{PerAddress: c.StreamsPerAddress, PerUser: c.StreamsPerUser, Operations: c.OperationsPerSocket,
+		MaxBody: c.MaxBody, Leeway: token.Leeway}, now)
 }
 
 // trustedDocuments reads the file of that setting; without one everything runs.
@@ -220,17 +231,39 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 		return nil, err
 	}
 	var group sync.WaitGroup
+	group.Go(func() { a.DB.Listen(ctx, a.log) })
 	group.Go(func() { a.View.Follow(ctx, a.log) })
+	group.Go(func() { a.Feed.Follow(ctx, a.log) })
 	group.Go(func() { a.Activity.Follow(ctx, lastFlush, a.log) })
-	group.Go(func() { a.every(ctx, keysEvery, "follow signing keys", a.Keys.Reload) })
-	group.Go(func() { a.every(ctx, upkeepEvery, "maintain signing keys", a.Keys.Maintain) })
-	group.Go(func() { a.every(ctx, upkeepEvery, "delete dead rows", a.Sessions.Prune) })
-	group.Go(func() { a.every(ctx, upkeepEvery, "empty the throttle", a.Throttle.Prune) })
+	group.Go(func() {
+		wake, stop := a.DB.Wake(token.Topic)
+		defer stop()
+		a.every(ctx, keysEvery, wake, "follow signing keys", a.Keys.Reload)
+	})
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "maintain signing keys", a.Keys.Maintain) })
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "delete dead rows", a.alone("sessions", a.Sessions.Prune)) })
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "empty the throttle", a.alone("throttle", a.Throttle.Prune)) })
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "shorten the audit log", a.alone("audit log", a.Audit.Prune)) })
 	return group.Wait, nil
 }
 
-// every calls f at intervals until ctx ends. Of failures in a row it logs the first.
-func (a *App) every(ctx context.Context, interval time.Duration, doing string, f func(context.Context) error) {
+// alone is f where no other replica has begun it within upkeepEvery. It ends with its lease; the next
+// goes on where it stopped.
+func (a *App) alone(name string, f func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, upkeepEvery)
+		defer cancel()
+		held, err := a.DB.Lease(ctx, name, upkeepEvery)
+		if err != nil || !held {
+			return err
+		}
+		return f(ctx)
+	}
+}
+
+// every calls f at intervals, and when wake has something, until ctx ends. Of failures in a row it logs
+// the first.
+func (a *App) every(ctx context.Context, interval time.Duration, wake <-chan struct{}, doing string, f func(context.Context) error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for failing := false; ; {
@@ -238,6 +271,7 @@ func (a *App) every(ctx context.Context, interval time.Duration, doing string, f
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-wake:
 		}
 		err := f(ctx)
 		if err != nil && !failing && ctx.Err() == nil {

@@ -28,6 +28,11 @@ func (a *App) Run(ctx context.Context, l net.Listener) error {
 	}
 	defer wait()
 	defer stop()
+	stopMetrics, err := a.serveMetrics(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopMetrics()
 	health := web.NewHealth(a.Ready)
 	handler, err := a.Handler(health)
 	if err != nil {

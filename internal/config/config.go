@@ -34,6 +34,7 @@ type Tokens struct {
 	KeyOverlap     time.Duration `default:"1h" help:"How long a signing key is published before it signs; caches of the key set are told to keep it for less."`
 	SessionIdle    time.Duration `default:"720h" help:"A session ends when it was not refreshed for so long."`
 	SessionLife    time.Duration `default:"2160h" help:"Every session ends so long after its sign-in."`
+	AuditLife      time.Duration `default:"4320h" help:"Entries of the audit log are kept so long."`
 	RefreshGrace   time.Duration `default:"10s" help:"How long a refresh token that was just used gets the same successor again."`
 	BcryptCost     int           `default:"12" help:"Cost of password hashes, 4 to 16; below 12 for tests only."`
 	PasswordMin    int           `default:"8" help:"The fewest characters of a new password."`
@@ -43,17 +44,21 @@ type Tokens struct {
 
 // Server says how the server listens and what it allows.
 type Server struct {
-	Listen           string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen."`
-	PublicURL        string        `name:"public-url" placeholder:"URL" help:"Where clients find the server; http:// and the listening address if not given."`
-	Production       bool          `help:"Refuse settings that are unsafe in production."`
-	TrustedDocuments string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as graphql-codegen's client preset writes it."`
-	AllowedOrigins   []string      `placeholder:"ORIGIN" help:"Web origins besides the public URL's own whose pages may call the server and use cookies, such as https://app.example.com."`
-	Introspection    string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
-	Explorer         bool          `help:"Serve GraphiQL at / in production too; everywhere else it always is."`
-	MaxBody          int64         `default:"1048576" help:"The greatest size of a request's body, in bytes."`
-	OperationTimeout time.Duration `default:"10s" help:"The most time that a query or mutation may take."`
-	DrainTimeout     time.Duration `default:"10s" help:"How long requests under way may still take once the server is told to stop."`
-	LogLevel         string        `default:"info" enum:"debug,info,warn,error" help:"The least level of log lines: ${enum}."`
+	Listen              string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen."`
+	MetricsListen       string        `placeholder:"HOST:PORT" help:"Where to serve /metrics for Prometheus, apart from everything else and with no sign-in; nowhere if not given."`
+	PublicURL           string        `name:"public-url" placeholder:"URL" help:"Where clients find the server; http:// and the listening address if not given."`
+	Production          bool          `help:"Refuse settings that are unsafe in production."`
+	TrustedDocuments    string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as graphql-codegen's client preset writes it."`
+	AllowedOrigins      []string      `placeholder:"ORIGIN" help:"Web origins besides the public URL's own whose pages may call the server and use cookies, such as https://app.example.com."`
+	Introspection       string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
+	Explorer            bool          `help:"Serve GraphiQL at / in production too; everywhere else it always is."`
+	MaxBody             int64         `default:"1048576" help:"The greatest size of a request's body, in bytes."`
+	StreamsPerAddress   int           `default:"200" help:"The most WebSockets and event streams open from one address, of IPv6 a /64."`
+	StreamsPerUser      int           `default:"50" help:"The most WebSockets and event streams open of one user."`
+	OperationsPerSocket int           `default:"100" help:"The most operations under way on one WebSocket."`
+	OperationTimeout    time.Duration `default:"10s" help:"The most time that a query or mutation may take."`
+	DrainTimeout        time.Duration `default:"10s" help:"How long requests under way may still take once the server is told to stop."`
+	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"The least level of log lines: ${enum}."`
 }
 
 // Limits say how often somebody may try. A bucket of N an hour lets N through at once, then one every
@@ -154,6 +159,7 @@ func (t *Tokens) problems() []string {
 	p.need(t.RefreshGrace >= 2*time.Second && t.RefreshGrace <= time.Minute,
 		"--refresh-grace must be from 2s to 1m: the sight of a new token is written within 1s, and must be before the grace ends")
 	p.need(t.SessionIdle >= time.Minute, "--session-idle must be at least 1m")
+	p.need(t.AuditLife >= 24*time.Hour, "--audit-life must be at least 24h")
 	p.need(t.SessionLife >= t.SessionIdle, "--session-life must not be below --session-idle")
 	p.need(t.BcryptCost >= 4 && t.BcryptCost <= 16, "--bcrypt-cost must be from 4 to 16")
 	p.need(t.PasswordMin >= 1 && t.PasswordMin <= 128, "--password-min must be from 1 to 128")
@@ -192,12 +198,17 @@ func (s *Server) problems(hasRole func(string) bool) []string {
 	var p check
 	_, _, err := net.SplitHostPort(s.Listen)
 	p.need(err == nil, "--listen must be HOST:PORT")
+	_, _, err = net.SplitHostPort(s.MetricsListen)
+	p.need(err == nil || s.MetricsListen == "", "--metrics-listen must be HOST:PORT")
 	u, err := url.Parse(s.PublicURL)
 	p.need(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.RawQuery == "" && u.Fragment == "",
 		"--public-url must be an http:// or https:// URL")
 	p.need(slices.Contains([]string{"public", "authenticated", "off"}, s.Introspection) || hasRole(s.Introspection),
 		"--introspection must be public, authenticated, off, or a role of the schema")
 	p.need(s.MaxBody >= 1024 && s.MaxBody <= 64<<20, "--max-body must be from 1024 to 67108864")
+	p.need(s.StreamsPerAddress >= 1, "--streams-per-address must be at least 1")
+	p.need(s.StreamsPerUser >= 1, "--streams-per-user must be at least 1")
+	p.need(s.OperationsPerSocket >= 1, "--operations-per-socket must be at least 1")
 	p.need(s.OperationTimeout >= 100*time.Millisecond, "--operation-timeout must be at least 100ms")
 	p.need(s.DrainTimeout > 0, "--drain-timeout must be above 0")
 	return p

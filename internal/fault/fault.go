@@ -78,6 +78,7 @@ const (
 	UserUnknown    Reason = "USER_NOT_FOUND"
 	EmailTaken     Reason = "EMAIL_TAKEN"
 	UsernameTaken  Reason = "USERNAME_TAKEN"
+	LastAdmin      Reason = "LAST_ADMIN"
 
 	// GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED
 	DocumentTooLarge     Reason = "DOCUMENT_TOO_LARGE"

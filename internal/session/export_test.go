@@ -67,3 +67,6 @@ func (v *View) Sleep(d time.Duration) {
 	defer v.polling.Unlock()
 	v.polled = v.polled.Add(-d)
 }
+
+// SetPollEvery sets how often Follow polls without being woken.
+func (v *View) SetPollEvery(d time.Duration) { v.every = d }

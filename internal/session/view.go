@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,12 +25,19 @@ const (
 	// pollWindow is how far back each poll reads: far more than a transaction may take from its insert
 	// to its commit, so that one which commits late is still read.
 	pollWindow = 60 * time.Second
+	// wokenWindow is that of the polls in between which notifications cause: less to read, and yet twice
+	// what a transaction may take.
+	wokenWindow = 20 * time.Second
+	// minPause is between polls, however many notifications come.
+	minPause = 2 * time.Millisecond
 	// revocationLife outlives every access token, whatever their life is set to: 1 h is its bound.
 	revocationLife = time.Hour + time.Minute
 	// sweepEvery is how often expired entries are looked for.
 	sweepEvery = time.Minute
 	// maxEntries bounds the view's memory. Beyond it every check asks the database; nothing is evicted.
 	maxEntries = 500_000
+	// topic is what notifications of revocations are about.
+	topic = "revocations"
 )
 
 // revocation is a row of the table: one session, or all tokens of a user below a version.
@@ -39,11 +47,12 @@ type revocation struct {
 	BelowVersion int64        `db:"below_version"`
 	KeptSession  ID           `db:"kept_session"`
 	Stale        bool         `db:"stale"`
+	CreatedAt    store.Time   `db:"created_at"`
 	ExpiresAt    store.Time   `db:"expires_at"`
 }
 
 const revocationColumns = `COALESCE(session_id, '') AS session_id, COALESCE(user_id, '') AS user_id,
-	COALESCE(below_version, 0) AS below_version, COALESCE(kept_session, '') AS kept_session, stale, expires_at`
+	COALESCE(below_version, 0) AS below_version, COALESCE(kept_session, '') AS kept_session, stale, created_at, expires_at`
 
 // reason says what r means for the token c: empty if nothing.
 func (r *revocation) reason(c *token.Claims) fault.Reason {
@@ -68,6 +77,8 @@ type View struct {
 	now  func() time.Time
 	base time.Time
 	max  int
+	// every is PollEvery.
+	every time.Duration
 
 	mu       sync.RWMutex
 	sessions map[ID]store.Time // session → when the entry may go
@@ -75,6 +86,7 @@ type View struct {
 	dropped  int // revocations that found no room: if there are any, the database is asked
 
 	listener func(ID, token.UserID)
+	measure  func(lag time.Duration)
 	// fresh is the start of the last good poll, on the monotonic clock since base.
 	fresh   atomic.Int64
 	polling sync.Mutex
@@ -86,7 +98,7 @@ type View struct {
 // NewView makes an empty view, which refuses everybody until its first Poll. now must carry a
 // monotonic reading, as time.Now does.
 func NewView(db *store.DB, now func() time.Time) *View {
-	v := &View{db: db, now: now, base: now(), max: maxEntries,
+	v := &View{db: db, now: now, base: now(), max: maxEntries, every: PollEvery,
 		sessions: make(map[ID]store.Time), users: make(map[token.UserID][]revocation)}
 	v.fresh.Store(int64(-MaxViewAge) - 1)
 	return v
@@ -169,12 +181,16 @@ func (v *View) revoke(tx *store.Tx, r revocation) error {
 		v.mu.Unlock()
 		v.tell(r)
 	})
-	return nil
+	return tx.Notify(topic)
 }
 
 // Tell has f called with each session or user of which something was revoked, once it is in the view,
 // more than once perhaps; one of the two is empty. It is set before Follow and must not wait.
 func (v *View) Tell(f func(ID, token.UserID)) { v.listener = f }
+
+// Measure has f called with how long after it was made each revocation of another replica became known
+// here. It is set before Follow and must not wait.
+func (v *View) Measure(f func(lag time.Duration)) { v.measure = f }
 
 func (v *View) tell(rows ...revocation) {
 	if v.listener == nil {
@@ -185,18 +201,22 @@ func (v *View) tell(rows ...revocation) {
 	}
 }
 
-// add notes r; v.mu is held. Adding it again changes nothing.
-func (v *View) add(r revocation) {
+// add notes r and tells whether that was news; v.mu is held. Adding it again changes nothing.
+func (v *View) add(r revocation) (news bool) {
 	_, knowsSession := v.sessions[r.SessionID]
-	_, knowsUser := v.users[r.UserID]
+	rows, knowsUser := v.users[r.UserID]
 	switch {
 	case !knowsSession && !knowsUser && len(v.sessions)+len(v.users) >= v.max:
 		v.dropped++
+		return true
 	case r.SessionID != "":
 		v.sessions[r.SessionID] = r.ExpiresAt
-	default:
-		v.users[r.UserID] = merge(v.users[r.UserID], r)
+		return !knowsSession
 	}
+	v.users[r.UserID] = merge(rows, r)
+	return !slices.ContainsFunc(rows, func(old revocation) bool {
+		return old.Stale == r.Stale && old.KeptSession == r.KeptSession && old.BelowVersion >= r.BelowVersion
+	})
 }
 
 // merge keeps, of rows that differ in the version only, the one with the highest: it covers the others.
@@ -215,11 +235,14 @@ func merge(rows []revocation, r revocation) []revocation {
 
 // Poll reads what was revoked lately, or everything where it cannot know what it missed, at its start
 // above all. A failed poll leaves the view as it is, to age.
-func (v *View) Poll(ctx context.Context) error {
+func (v *View) Poll(ctx context.Context) error { return v.pollBack(ctx, pollWindow) }
+
+// pollBack is Poll, reading back no further than window.
+func (v *View) pollBack(ctx context.Context, window time.Duration) error {
 	v.polling.Lock()
 	defer v.polling.Unlock()
 	began := v.now().Sub(v.base)
-	if err := v.poll(ctx); err != nil {
+	if err := v.poll(ctx, window); err != nil {
 		v.release() // it may be broken; the next poll takes another
 		return fmt.Errorf("poll revocations: %w", err)
 	}
@@ -227,7 +250,7 @@ func (v *View) Poll(ctx context.Context) error {
 	return nil
 }
 
-func (v *View) poll(ctx context.Context) error {
+func (v *View) poll(ctx context.Context, window time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if v.conn == nil {
@@ -241,13 +264,14 @@ func (v *View) poll(ctx context.Context) error {
 	if err := v.conn.GetContext(ctx, &now, "SELECT now_us()"); err != nil {
 		return err
 	}
+	asked := v.now()
 	v.mu.RLock()
 	dropped := v.dropped
 	v.mu.RUnlock()
 	due := now >= v.sweep
 	// The gap is measured on the clock that created_at is of: ours stands still while a machine sleeps.
-	all := now.Sub(v.polled) > pollWindow/2 || dropped > 0 && due
-	since := now.Add(-pollWindow)
+	all := now.Sub(v.polled) > window/2 || dropped > 0 && due
+	since := now.Add(-window)
 	if all {
 		since = 0
 	}
@@ -264,15 +288,24 @@ func (v *View) poll(ctx context.Context) error {
 	if all && v.dropped == dropped { // else one was made and dropped since the rows were read
 		v.dropped = 0
 	}
+	news := rows[:0:0]
 	for _, r := range rows {
-		v.add(r)
+		if v.add(r) {
+			news = append(news, r)
+		}
 	}
 	if len(rows) > v.max {
 		v.dropped++ // the limit cut some off
 	}
 	v.mu.Unlock()
+	// Nothing is late at the start; and what found no room is news each time.
+	if v.measure != nil && v.polled != 0 && dropped == 0 {
+		for _, r := range news {
+			v.measure(now.Sub(r.CreatedAt) + v.now().Sub(asked))
+		}
+	}
 	v.polled = now
-	v.tell(rows...)
+	v.tell(news...)
 	return nil
 }
 
@@ -306,22 +339,28 @@ func (v *View) release() {
 	}
 }
 
-// Follow polls until ctx ends.
+// Follow polls until ctx ends: at intervals, and when the database notifies of a revocation.
 func (v *View) Follow(ctx context.Context, log *slog.Logger) {
 	defer func() {
 		v.polling.Lock()
 		defer v.polling.Unlock()
 		v.release()
 	}()
-	tick := time.NewTicker(PollEvery)
+	wake, stop := v.db.Wake(topic)
+	defer stop()
+	tick := time.NewTicker(v.every)
 	defer tick.Stop()
-	for failing := false; ; {
+	for failing := false; ctx.Err() == nil; {
+		window := pollWindow
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-wake:
+			window = wokenWindow
 		}
-		err := v.Poll(ctx)
+		began := v.now()
+		err := v.pollBack(ctx, window)
 		if err != nil && !failing && ctx.Err() == nil {
 			log.Error("revocations cannot be read; guarded fields are refused once the view is too old", "error", err, "age", v.Age())
 		}
@@ -329,5 +368,10 @@ func (v *View) Follow(ctx context.Context, log *slog.Logger) {
 			log.Info("revocations are read again")
 		}
 		failing = err != nil
+		// A storm of notifications leaves half of the time to others.
+		select {
+		case <-ctx.Done():
+		case <-time.After(min(max(minPause, v.now().Sub(began)), PollEvery)):
+		}
 	}
 }

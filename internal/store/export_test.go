@@ -1,6 +1,10 @@
 package store
 
-import "github.com/jmoiron/sqlx"
+import (
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
 
 // PostgresDSN is what the driver gets for a URL.
 func PostgresDSN(o Options) (string, error) {
@@ -13,3 +17,6 @@ func (db *DB) Writer() *sqlx.DB { return db.write.db }
 
 // Reader is the pool of what runs outside them.
 func (db *DB) Reader() *sqlx.DB { return db.read.db }
+
+// PingEvery sets how often Listen tries its connection and how long it waits for the answer.
+func (db *DB) PingEvery(every, timeout time.Duration) { db.pingEvery, db.pingTimeout = every, timeout }

@@ -34,7 +34,12 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 		return nil, fmt.Errorf("cannot reach Postgres at %s: %w; check that it runs, and the user, password and database name in --database", host, err)
 	}
 	p := &pool{db: db, prepares: !o.Pooler}
-	return &DB{dialect: Postgres, pooler: o.Pooler, read: p, write: p}, nil
+	opened := &DB{dialect: Postgres, pooler: o.Pooler, read: p, write: p}
+	if err := opened.detect(ctx, p, o, dsn); err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("ask Postgres at %s what it can do: %w", host, err)
+	}
+	return opened, nil
 }
 
 // timeLimit is txTimeout as Postgres spells it.

@@ -1,7 +1,7 @@
 // Package store owns the two databases: opening them, migrating them, transactions, and telling a
 // storage fault from a mistake. Feature packages bring their own SQL, one text for both: $N
 // placeholders, TEXT, BIGINT and BOOLEAN columns, times as Time, and now_us() for the database's
-// clock. It knows no table.
+// clock. It knows no table but that of leases.
 package store
 
 import (
@@ -47,6 +47,7 @@ type DB struct {
 	path    string // of the SQLite file
 	read    *pool
 	write   *pool
+	notifier
 }
 
 // pool is a connection pool with every statement that it has seen prepared. Query texts are constants
@@ -89,6 +90,9 @@ func (db *DB) Close() error {
 
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return classify(db.read.db.PingContext(ctx)) }
+
+// Stats tells of the connections: on SQLite the readers'.
+func (db *DB) Stats() sql.DBStats { return db.read.db.Stats() }
 
 // Get reads one row outside a transaction; sql.ErrNoRows if there is none.
 func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) error {
@@ -147,6 +151,24 @@ func List[T any](values []T) (list string, args []any) {
 	return "(" + strings.TrimPrefix(b.String(), ", ") + ")", args
 }
 
+// Each writes one statement that asks the same of many values: the SELECT in branch once for each, its
+// %s being the placeholder of the value, and args its $1, $2, …. Their number is rounded up to a power
+// of two with zero values, which must find nothing, so that few different texts are ever prepared.
+func Each[T any](branch string, values []T, args ...any) (string, []any) {
+	var branches []string
+	for n := 1; n < 2*len(values); n *= 2 {
+		for len(branches) < n {
+			var value T
+			if len(branches) < len(values) {
+				value = values[len(branches)]
+			}
+			args = append(args, value)
+			branches = append(branches, fmt.Sprintf("SELECT * FROM ("+branch+") AS b%d", fmt.Sprintf("$%d", len(args)), len(branches)))
+		}
+	}
+	return strings.Join(branches, " UNION ALL "), args
+}
+
 // Conn takes one connection of the read pool for its own, for a reader that must never wait behind
 // the others. The caller closes it.
 func (db *DB) Conn(ctx context.Context) (*sqlx.Conn, error) {
@@ -174,7 +196,7 @@ func (db *DB) tx(ctx context.Context, f func(*Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	tx := &Tx{ctx: ctx, tx: raw, pool: db.write}
+	tx := &Tx{ctx: ctx, tx: raw, db: db, pool: db.write}
 	defer tx.prepareMissed()
 	defer func() { _ = raw.Rollback() }() // after a commit it has nothing to do and says so
 	if db.pooler {
@@ -199,6 +221,7 @@ func (db *DB) tx(ctx context.Context, f func(*Tx) error) error {
 type Tx struct {
 	ctx      context.Context
 	tx       *sqlx.Tx
+	db       *DB
 	pool     *pool
 	missed   []string
 	onCommit []func()

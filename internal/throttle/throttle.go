@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
@@ -54,7 +55,12 @@ type Throttle struct {
 	db    *store.DB
 	key   []byte
 	rates Rates
+
+	refused atomic.Int64
 }
+
+// Refused is how many attempts were refused here.
+func (t *Throttle) Refused() int64 { return t.refused.Load() }
 
 // New wires a Throttle.
 func New(db *store.DB, s *secret.Secret, rates Rates) *Throttle {
@@ -115,7 +121,7 @@ func (t *Throttle) Login(ctx context.Context, a Attempt) error {
 		if !known {
 			buckets = append(buckets, bucket{t.name("account", a.Account), t.rates.Account})
 		}
-		return reserve(tx, buckets)
+		return t.reserve(tx, buckets)
 	})
 }
 
@@ -147,16 +153,16 @@ func (t *Throttle) RefreshInvalid(ctx context.Context, ip string) error {
 
 // Refresh reserves a refresh of a session, in the transaction that does it.
 func (t *Throttle) Refresh(tx *store.Tx, id token.SessionID) error {
-	return reserve(tx, []bucket{{t.name("refresh", string(id)), t.rates.Refresh}})
+	return t.reserve(tx, []bucket{{t.name("refresh", string(id)), t.rates.Refresh}})
 }
 
 func (t *Throttle) take(ctx context.Context, buckets ...bucket) error {
-	return t.db.Tx(ctx, func(tx *store.Tx) error { return reserve(tx, buckets) })
+	return t.db.Tx(ctx, func(tx *store.Tx) error { return t.reserve(tx, buckets) })
 }
 
 // reserve takes one attempt from each bucket, or from none: its error undoes the transaction. The
 // statement that takes is the one that decides, so of two at once for the last attempt one is refused.
-func reserve(tx *store.Tx, buckets []bucket) error {
+func (t *Throttle) reserve(tx *store.Tx, buckets []bucket) error {
 	for _, b := range buckets {
 		var empty store.Time
 		interval, tolerance := b.rate.interval(), b.rate.Per-b.rate.interval()
@@ -164,7 +170,7 @@ func reserve(tx *store.Tx, buckets []bucket) error {
 			ON CONFLICT (key) DO UPDATE SET empty = CASE WHEN throttle.empty < now_us() THEN now_us() ELSE throttle.empty END + $2
 			WHERE throttle.empty <= now_us() + $3 RETURNING empty`, b.key, interval.Microseconds(), tolerance.Microseconds())
 		if errors.Is(err, sql.ErrNoRows) {
-			return limited(tx, b.key, tolerance)
+			return t.limited(tx, b.key, tolerance)
 		}
 		if err != nil {
 			return fmt.Errorf("count attempt: %w", err)
@@ -173,12 +179,13 @@ func reserve(tx *store.Tx, buckets []bucket) error {
 	return nil
 }
 
-func limited(tx *store.Tx, key string, tolerance time.Duration) error {
+func (t *Throttle) limited(tx *store.Tx, key string, tolerance time.Duration) error {
 	var wait int64
 	err := tx.Get(&wait, "SELECT empty - $2 - now_us() FROM throttle WHERE key = $1", key, tolerance.Microseconds())
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("read bucket: %w", err)
 	}
+	t.refused.Add(1)
 	e := fault.New(fault.RateLimited, fault.TooManyAttempts, "too many attempts: wait a while")
 	e.RetryAfter = max(time.Duration(wait)*time.Microsecond, time.Second)
 	return e

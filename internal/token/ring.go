@@ -19,6 +19,9 @@ import (
 // key that another has just retired.
 const Leeway = 5 * time.Second
 
+// Topic is what notifications of revoked keys are about: who hears one calls Reload.
+const Topic = "signing keys"
+
 // RingOptions say what a ring signs with and how long keys live.
 type RingOptions struct {
 	Algorithm Algorithm

@@ -115,7 +115,10 @@ func (r *Ring) Revoke(ctx context.Context, kid string) error {
 		if n == 0 { // revoked before, or unknown
 			return tx.Get(&kid, `SELECT kid FROM signing_keys WHERE kid = $1`, kid)
 		}
-		return fill(tx, spare)
+		if err := fill(tx, spare); err != nil {
+			return err
+		}
+		return tx.Notify(Topic)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("there is no signing key %q", kid)

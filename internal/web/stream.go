@@ -78,6 +78,13 @@ func NewStreams(authenticate Authenticate, check Check, o StreamOptions, now fun
 		members: make(map[label]map[*stream]struct{}), drained: make(chan struct{})}
 }
 
+// Open is how many streams are open.
+func (t *Streams) Open() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.members[label{kind: anyone}])
+}
+
 // label is what streams are counted and found by.
 type label struct {
 	kind  labelKind

@@ -1,0 +1,109 @@
+// Package replica runs the built server for the benchmarks and calls it as clients do.
+package replica
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+// startTimeout and stopTimeout bound how long a server may take on a busy machine.
+const startTimeout, stopTimeout = time.Minute, 30 * time.Second
+
+// Build compiles the server into folder.
+func Build(ctx context.Context, folder string) (binary string, err error) {
+	binary = filepath.Join(folder, "graphwarden")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+// Unlimited are the settings under which no throttle slows a benchmark down, nor the cost of passwords.
+func Unlimited() []string {
+	return []string{"--bcrypt-cost=4", "--login-pair-limit=1000000", "--login-account-limit=1000000", "--login-address-limit=1000000",
+		"--register-address-limit=1000000", "--register-limit=1000000"}
+}
+
+// Server is a running server.
+type Server struct {
+	// URL is that of its GraphQL endpoint.
+	URL string
+	// PID is its process.
+	PID    int
+	cmd    *exec.Cmd
+	exited chan error
+}
+
+var listening = regexp.MustCompile(`listens on (http://[^/]+/graphql)`)
+
+// Start runs binary on a free port; what it logs goes to log.
+func Start(binary string, log io.Writer, args ...string) (*Server, error) {
+	s := &Server{cmd: exec.Command(binary, append(args, "--listen=127.0.0.1:0")...), exited: make(chan error, 1)}
+	s.cmd.Dir, s.cmd.Env, s.cmd.Stderr, s.cmd.WaitDelay = filepath.Dir(binary), []string{}, log, time.Second
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	s.PID = s.cmd.Process.Pid
+	banner := make(chan string, 1)
+	go func() {
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if found := listening.FindStringSubmatch(lines.Text()); found != nil {
+				banner <- found[1]
+			}
+		}
+		s.exited <- s.cmd.Wait()
+	}()
+	select {
+	case s.URL = <-banner:
+		return s, nil
+	case err := <-s.exited:
+		return nil, fmt.Errorf("the server stopped: %w", err)
+	case <-time.After(startTimeout):
+		return nil, errors.Join(errors.New("the server does not say that it listens"), s.cmd.Process.Kill())
+	}
+}
+
+// Stop ends the server as an orchestrator does.
+func (s *Server) Stop() error {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case err := <-s.exited:
+		return err
+	case <-time.After(stopTimeout):
+		return errors.Join(errors.New("the server does not stop"), s.cmd.Process.Kill())
+	}
+}
+
+// FreeAddress is one of the loopback interface that nobody listens on.
+func FreeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// InFolder calls f with a new folder that is gone afterwards.
+func InFolder(f func(folder string) error) error {
+	folder, err := os.MkdirTemp("", "graphwarden-bench-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(folder), os.RemoveAll(folder))
+}

@@ -1,0 +1,138 @@
+// Command streams opens thousands of subscriptions of one user on one server and measures what each
+// costs, and how soon all end when that user logs out everywhere:
+//
+//	go run ./bench/streams -streams=5000
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/graphwarden/graphwarden/bench/replica"
+)
+
+var streams = flag.Int("streams", 5000, "WebSockets to open")
+
+const (
+	operation = "subscription { securityEvents { id } }"
+	// settleFor is how long the server may take to be as it was before.
+	settleFor = 30 * time.Second
+	// spare is how many goroutines may be under way for other reasons, such as a poll.
+	spare = 5
+	// endWithin bounds the time until the last stream has ended.
+	endWithin = 5 * time.Second
+)
+
+func main() {
+	flag.Parse()
+	if err := replica.InFolder(func(folder string) error { return run(context.Background(), folder) }); err != nil {
+		fmt.Fprintln(os.Stderr, "streams:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, folder string) error {
+	binary, err := replica.Build(ctx, folder)
+	if err != nil {
+		return err
+	}
+	metrics, err := replica.FreeAddress()
+	if err != nil {
+		return err
+	}
+	s, err := replica.Start(binary, os.Stderr, append(replica.Unlimited(), "--metrics-listen="+metrics, "--log-level=error",
+		fmt.Sprintf("--streams-per-address=%d", *streams), fmt.Sprintf("--streams-per-user=%d", *streams))...)
+	if err != nil {
+		return err
+	}
+	return errors.Join(measure(ctx, replica.NewClient(s.URL), strings.Replace(s.URL, "http", "ws", 1), "http://"+metrics+"/metrics"), s.Stop())
+}
+
+func measure(ctx context.Context, client *replica.Client, socketURL, metricsURL string) error {
+	defer client.Close()
+	token, err := client.Register(ctx, "owner@example.com")
+	if err != nil {
+		return err
+	}
+	subscribes, err := hasSubscription(ctx, client)
+	if err != nil {
+		return err
+	}
+	query := ""
+	if subscribes {
+		query = operation
+	}
+	// What the first streams load and cache is no stream's own.
+	warm, err := open(ctx, socketURL, token, query, 20)
+	if err != nil {
+		return err
+	}
+	warm.close()
+	before, err := settled(ctx, metricsURL, func(m gauges) bool { return m.streams == 0 })
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	all, err := open(ctx, socketURL, token, query, *streams)
+	if err != nil {
+		return err
+	}
+	defer all.close()
+	opened := time.Since(start)
+	during, err := settled(ctx, metricsURL, func(m gauges) bool { return m.streams == *streams })
+	if err != nil {
+		return err
+	}
+	what := "idle sockets (the schema has no securityEvents)"
+	if subscribes {
+		what = operation
+	}
+	fmt.Printf("%d WebSockets of one user, each with: %s\n", *streams, what)
+	fmt.Printf("opened in %v; %.1f KiB of resident memory and %.1f goroutines a stream\n", opened.Round(time.Millisecond),
+		float64(during.resident-before.resident)/1024/float64(*streams), float64(during.goroutines-before.goroutines)/float64(*streams))
+	if err := end(ctx, client, token, all); err != nil {
+		return err
+	}
+	after, err := settled(ctx, metricsURL, func(m gauges) bool { return m.streams == 0 && m.goroutines <= before.goroutines+spare })
+	fmt.Printf("goroutines before %d, during %d, after %d\n", before.goroutines, during.goroutines, after.goroutines)
+	return err
+}
+
+// hasSubscription tells whether the schema has come to the one that is to be measured.
+func hasSubscription(ctx context.Context, client *replica.Client) (bool, error) {
+	a, err := client.Do(ctx, "", "{ __schema { subscriptionType { fields { name } } } }", nil)
+	if err != nil {
+		return false, err
+	}
+	return strings.Contains(string(a.Data), `"securityEvents"`), nil
+}
+
+// end logs the user out everywhere and says how soon every stream was closed for that.
+func end(ctx context.Context, client *replica.Client, token string, all *sockets) error {
+	start := time.Now()
+	if err := client.Logout(ctx, token, "ALL"); err != nil {
+		return err
+	}
+	answered := time.Since(start)
+	var took []time.Duration
+	for _, one := range all.wait() {
+		if one.code != 4403 {
+			return fmt.Errorf("a stream was closed with %d, not 4403", one.code)
+		}
+		took = append(took, one.at.Sub(start))
+	}
+	slices.Sort(took)
+	last := took[len(took)-1]
+	fmt.Printf("logout of all answered after %v; streams closed with 4403: half after %v, the last after %v\n",
+		answered.Round(time.Millisecond), took[len(took)/2].Round(time.Millisecond), last.Round(time.Millisecond))
+	if last > endWithin {
+		return fmt.Errorf("the last stream ended after %v", last)
+	}
+	return nil
+}

@@ -1,0 +1,8 @@
+package app
+
+import "context"
+
+// Alone is how upkeep is done by one replica at a time.
+func (a *App) Alone(name string, f func(context.Context) error) func(context.Context) error {
+	return a.alone(name, f)
+}

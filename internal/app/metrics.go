@@ -1,0 +1,58 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/graphwarden/graphwarden/internal/observe"
+)
+
+// newMetrics names what of the services is measured.
+func (a *App) newMetrics() *observe.Metrics {
+	m := observe.New()
+	a.View.Measure(m.Durations("graphwarden_revocation_lag_seconds",
+		"Time from a revocation on another replica, by the database's clock, until this one knew of it.",
+		.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
+	m.Gauge("graphwarden_revocation_view_age_seconds",
+		"Time since revocations were last read; beyond 5 s guarded fields are refused.", func() float64 { return a.View.Age().Seconds() })
+	m.Gauge("graphwarden_revocation_view_subjects",
+		"Sessions and users with a live revocation, held in memory.", func() float64 { return float64(a.View.Size()) })
+	m.Counter("graphwarden_refresh_replays_total",
+		"Refresh tokens that were answered again inside the grace.", a.Sessions.Replayed)
+	m.Counter("graphwarden_throttle_refusals_total",
+		"Attempts that were refused because there had been too many.", a.Throttle.Refused)
+	m.Gauge("graphwarden_password_work",
+		"Password hashes under way or waiting for their turn.", func() float64 { return float64(a.Hasher.Pending()) })
+	m.Counter("graphwarden_password_refusals_total",
+		"Sign-ins that were refused because too many were waiting.", a.Hasher.Refused)
+	m.Gauge("graphwarden_streams", "Open WebSockets and event streams.", func() float64 { return float64(a.streams.Open()) })
+	m.Gauge("graphwarden_database_connections_used",
+		"Connections to the database that are in use.", func() float64 { return float64(a.DB.Stats().InUse) })
+	m.Counter("graphwarden_database_waits_total",
+		"How often a connection to the database had to be waited for.", func() int64 { return a.DB.Stats().WaitCount })
+	return m
+}
+
+// serveMetrics serves them where the settings say until stop, which waits for the end.
+func (a *App) serveMetrics(ctx context.Context) (stop func(), err error) {
+	if a.Config.MetricsListen == "" {
+		return func() {}, nil
+	}
+	l, err := net.Listen("tcp", a.Config.MetricsListen)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with --metrics-listen", a.Config.MetricsListen, err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := a.Metrics.Serve(ctx, l, a.log); err != nil {
+			a.log.Error("metrics are not served any more", "error", err)
+		}
+	}()
+	return func() {
+		cancel()
+		<-served
+	}, nil
+}

@@ -1,0 +1,82 @@
+package session_test
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+)
+
+// followNotified runs v, and its database's listener, until the test ends. It polls when notified only.
+func followNotified(t *testing.T, v *session.View, db *store.DB) {
+	t.Helper()
+	v.SetPollEvery(time.Hour)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	log := slog.New(slog.DiscardHandler)
+	var following sync.WaitGroup
+	following.Go(func() { v.Follow(ctx, log) })
+	following.Go(func() { db.Listen(ctx, log) })
+	t.Cleanup(func() {
+		cancel()
+		following.Wait()
+	})
+}
+
+// On SQLite the other view stands for nobody, but for the same path through the store.
+func TestANotificationWakesTheViewOfAnotherReplica(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		db := srv.App.DB
+		if db.Dialect() == store.Postgres {
+			db = storetest.Open(t, srv.App.Config.Database)
+		}
+		v := session.NewView(db, srv.Now)
+		poll(t, v)
+		followNotified(t, v, db)
+		c := srv.As(t)
+		if db.Dialect() == store.Postgres { // until it listens, a notification finds nobody
+			first := srv.As(t)
+			eventually(t, "the other replica hears", func() bool {
+				inTx(t, srv, func(tx *store.Tx) error { return srv.App.Sessions.MarkStale(tx, first.UserID) })
+				claims := claimsOf(first, 1)
+				reason, _ := v.Check(t.Context(), &claims)
+				return reason != ""
+			})
+		}
+		if _, err := srv.App.Sessions.Revoke(t.Context(), c.UserID, c.SessionID, audit.Origin{}); err != nil {
+			t.Fatal(err)
+		}
+		claims := claimsOf(c, 1)
+		eventually(t, "the other replica knows", func() bool {
+			reason, _ := v.Check(t.Context(), &claims)
+			return reason != ""
+		})
+	})
+}
+
+func TestAStormOfNotificationsLeavesTimeForOthers(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t)
+	var asked atomic.Int64 // of the clock, at most three times a poll
+	v := session.NewView(srv.App.DB, func() time.Time {
+		asked.Add(1)
+		return time.Now()
+	})
+	poll(t, v)
+	followNotified(t, v, srv.App.DB)
+	start := time.Now()
+	for asked.Load() < 50 || time.Since(start) < 100*time.Millisecond {
+		inTx(t, srv, func(tx *store.Tx) error { return tx.Notify("revocations") })
+	}
+	polls, most := asked.Load()/3, int64(time.Since(start)/(2*time.Millisecond))+2
+	if polls > most {
+		t.Errorf("%d polls where a pause of 2 ms allows %d", polls, most)
+	}
+}
