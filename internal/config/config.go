@@ -91,11 +91,32 @@ type Limits struct {
 	RefreshInvalidLimit  int `default:"30" help:"Forged refresh tokens in a minute from one address."`
 }
 
+// Queries say how much one operation may ask for, before it is looked at any closer.
+type Queries struct {
+	DocumentBytes        int `default:"262144" help:"The most bytes of a document."`
+	Tokens               int `default:"2000" help:"The most tokens of a document."`
+	Depth                int `default:"20" help:"How deep fields may nest, and fragments within fragments."`
+	Fields               int `default:"2000" help:"The most fields of a document; those of a fragment count wherever it is spread."`
+	Aliases              int `default:"100" help:"The most aliases of an operation."`
+	IntrospectionAliases int `default:"10" help:"The most aliases of an operation on or in introspection."`
+	IntrospectionDepth   int `default:"2" help:"How often introspection may go from a type to others; the usual query of tools does once."`
+	Repeats              int `default:"50" help:"How often one field may be selected at one place, such as through fragments."`
+	RepeatPairs          int `default:"3000" help:"The most pairs that repeated fields of a document make: 50 times one field are 1225."`
+	RootFields           int `default:"100" help:"The most fields at the root of an operation."`
+	Directives           int `default:"100" help:"The most directives of a document."`
+	ElementDirectives    int `default:"5" help:"The most directives of one field, fragment or operation."`
+	ListItems            int `default:"20000" help:"The most items that first and last may ask for in one operation, lists within lists multiplied."`
+	InputDepth           int `default:"20" help:"How deep lists and objects may nest in an argument or a variable."`
+	VariableBytes        int `default:"1048576" help:"The most bytes of texts and numbers in the variables of a request."`
+	VariableValues       int `default:"10000" help:"The most values in the variables of a request."`
+}
+
 // Config is everything that a server needs.
 type Config struct {
 	Storage  `embed:""`
 	Tokens   `embed:""`
 	Limits   `embed:""`
+	Queries  Queries `embed:"" prefix:"max-"`
 	Server   `embed:""`
 	Network  `embed:""`
 	Insecure `embed:""`
@@ -121,7 +142,7 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 			c.Introspection = "off"
 		}
 	}
-	return slices.Concat(c.Storage.problems(), c.Tokens.problems(), c.Limits.problems(), c.Server.problems(hasRole), c.Network.problems())
+	return slices.Concat(c.Storage.problems(), c.Tokens.problems(), c.Limits.problems(), c.Queries.problems(), c.Server.problems(hasRole), c.Network.problems())
 }
 
 // check collects a problem where a condition does not hold.
@@ -171,6 +192,20 @@ func (l *Limits) problems() []string {
 	for name, limit := range map[string]int{"login-pair": l.LoginPairLimit, "login-account": l.LoginAccountLimit, "login-address": l.LoginAddressLimit,
 		"register-address": l.RegisterAddressLimit, "register": l.RegisterLimit, "refresh": l.RefreshLimit, "refresh-invalid": l.RefreshInvalidLimit} {
 		p.need(limit >= 1 && limit <= 1_000_000, "--%s-limit must be from 1 to 1000000", name)
+	}
+	slices.Sort(p)
+	return p
+}
+
+func (q *Queries) problems() []string {
+	var p check
+	for name, limit := range map[string]int{"tokens": q.Tokens, "depth": q.Depth, "fields": q.Fields, "aliases": q.Aliases,
+		"introspection-aliases": q.IntrospectionAliases, "introspection-depth": q.IntrospectionDepth, "repeats": q.Repeats, "repeat-pairs": q.RepeatPairs, "root-fields": q.RootFields,
+		"directives": q.Directives, "element-directives": q.ElementDirectives, "list-items": q.ListItems, "input-depth": q.InputDepth, "variable-values": q.VariableValues} {
+		p.need(limit >= 1 && limit <= 1_000_000, "--max-%s must be from 1 to 1000000", name)
+	}
+	for name, limit := range map[string]int{"document-bytes": q.DocumentBytes, "variable-bytes": q.VariableBytes} {
+		p.need(limit >= 1 && limit <= 64<<20, "--max-%s must be from 1 to 67108864", name)
 	}
 	slices.Sort(p)
 	return p

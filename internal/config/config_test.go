@@ -149,6 +149,28 @@ func TestLimitsAreInclusive(t *testing.T) {
 	}
 }
 
+func TestQueryLimits(t *testing.T) {
+	t.Parallel()
+	names := []string{"tokens", "depth", "fields", "aliases", "repeats", "repeat-pairs", "root-fields", "directives", "element-directives", "list-items", "input-depth",
+		"variable-bytes", "variable-values", "introspection-depth", "introspection-aliases", "document-bytes"}
+	if n := reflect.TypeFor[config.Queries]().NumField(); n != len(names) {
+		t.Errorf("%d limits, %d tested", n, len(names))
+	}
+	for _, name := range names {
+		flag := "--max-" + name
+		for _, value := range []string{"=1", "=1000000"} {
+			if problems := parse(t, flag+value).Complete(isAdmin); problems != nil {
+				t.Errorf("%s%s: %q", flag, value, problems)
+			}
+		}
+		for _, value := range []string{"=0", "=-1", "=67108865"} {
+			if problems := parse(t, flag+value).Complete(isAdmin); len(problems) != 1 || !strings.Contains(problems[0], flag+" ") {
+				t.Errorf("%s%s: %q", flag, value, problems)
+			}
+		}
+	}
+}
+
 func TestThePublicURLFollowsTheCertificate(t *testing.T) {
 	t.Parallel()
 	c := parse(t, "--tls-cert=cert.pem", "--tls-key=key.pem")
