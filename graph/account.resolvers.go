@@ -47,7 +47,11 @@ func (r *queryResolver) Me(ctx context.Context) (*account.User, error) {
 }
 
 func (r *userResolver) Sessions(ctx context.Context, obj *account.User, first *int32, after *string, last *int32, before *string) (*model.SessionConnection, error) {
-	return sessionPage(ctx, r.Resolver.Sessions, obj.ID, first, after, last, before)
+	p, err := r.Cursors.page("sessions", first, after, last, before)
+	if err != nil {
+		return nil, err
+	}
+	return r.sessionPage(ctx, obj.ID, p)
 }
 
 func (r *Resolver) Mutation() generated.MutationResolver { return &mutationResolver{r} }

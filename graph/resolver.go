@@ -5,6 +5,7 @@ package graph
 
 import (
 	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/session"
 )
@@ -13,6 +14,9 @@ import (
 type Resolver struct {
 	Accounts      *account.Service
 	Sessions      *session.Service
+	Audit         *audit.Log
+	Feed          *audit.Feed
 	Authenticator *guard.Authenticator
+	Cursors       *Cursors
 	Team
 }

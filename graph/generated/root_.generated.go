@@ -10,6 +10,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/graphwarden/graphwarden/graph/model"
+	"github.com/graphwarden/graphwarden/internal/token"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -22,10 +23,12 @@ func NewExecutableSchema(cfg Config) graphql.ExecutableSchema {
 type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
+	AuditEntry() AuditEntryResolver
 	AuthPayload() AuthPayloadResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
 	Session() SessionResolver
+	Subscription() SubscriptionResolver
 	User() UserResolver
 }
 
@@ -33,6 +36,36 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	AuditConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	AuditEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	AuditEntry struct {
+		Action    func(childComplexity int) int
+		Actor     func(childComplexity int) int
+		ActorID   func(childComplexity int) int
+		At        func(childComplexity int) int
+		Count     func(childComplexity int) int
+		Detail    func(childComplexity int) int
+		ID        func(childComplexity int) int
+		IP        func(childComplexity int) int
+		LastAt    func(childComplexity int) int
+		Outcome   func(childComplexity int) int
+		RequestID func(childComplexity int) int
+		SessionID func(childComplexity int) int
+		User      func(childComplexity int) int
+		UserAgent func(childComplexity int) int
+		UserID    func(childComplexity int) int
+	}
+
 	AuthPayload struct {
 		AccessToken      func(childComplexity int) int
 		ExpiresAt        func(childComplexity int) int
@@ -55,12 +88,17 @@ type ComplexityRoot struct {
 	Mutation struct {
 		ChangePassword func(childComplexity int, input model.ChangePasswordInput) int
 		DeleteAccount  func(childComplexity int, input model.DeleteAccountInput) int
+		DeleteUser     func(childComplexity int, input model.DeleteUserInput) int
+		DisableUser    func(childComplexity int, input model.DisableUserInput) int
+		EnableUser     func(childComplexity int, input model.EnableUserInput) int
 		Login          func(childComplexity int, input model.LoginInput) int
 		Logout         func(childComplexity int, input *model.LogoutInput) int
 		Reauthenticate func(childComplexity int, input model.ReauthenticateInput) int
 		RefreshToken   func(childComplexity int, input *model.RefreshTokenInput) int
 		Register       func(childComplexity int, input model.RegisterInput) int
 		RevokeSession  func(childComplexity int, input model.RevokeSessionInput) int
+		RevokeSessions func(childComplexity int, input model.RevokeSessionsInput) int
+		SetRoles       func(childComplexity int, input model.SetRolesInput) int
 		UpdateProfile  func(childComplexity int, input model.UpdateProfileInput) int
 	}
 
@@ -72,12 +110,43 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
+		AuditLog    func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *model.AuditFilter) int
 		Me          func(childComplexity int) int
+		User        func(childComplexity int, id string) int
+		Users       func(childComplexity int, first *int32, after *string, last *int32, before *string, search *string, role *token.Role, disabled *bool) int
 		VerifyToken func(childComplexity int, token string) int
 	}
 
 	RegisterPayload struct {
 		Auth func(childComplexity int) int
+	}
+
+	RevokeSessionsPayload struct {
+		EndedSessions func(childComplexity int) int
+	}
+
+	SecurityEvent struct {
+		Action       func(childComplexity int) int
+		At           func(childComplexity int) int
+		ByOther      func(childComplexity int) int
+		Count        func(childComplexity int) int
+		ID           func(childComplexity int) int
+		LastAt       func(childComplexity int) int
+		OwnIP        func(childComplexity int) int
+		OwnUserAgent func(childComplexity int) int
+		SessionID    func(childComplexity int) int
+	}
+
+	SecurityEventConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	SecurityEventEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	Session struct {
@@ -102,6 +171,11 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	Subscription struct {
+		AuditEvents    func(childComplexity int, filter *model.AuditFilter) int
+		SecurityEvents func(childComplexity int) int
+	}
+
 	TokenInfo struct {
 		Active    func(childComplexity int) int
 		ExpiresAt func(childComplexity int) int
@@ -117,8 +191,21 @@ type ComplexityRoot struct {
 		ID            func(childComplexity int) int
 		Name          func(childComplexity int) int
 		Roles         func(childComplexity int) int
+		SecurityLog   func(childComplexity int, first *int32, after *string, last *int32, before *string) int
 		Sessions      func(childComplexity int, first *int32, after *string, last *int32, before *string) int
 		Username      func(childComplexity int) int
+	}
+
+	UserConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	UserEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 }
 
@@ -135,6 +222,135 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "AuditConnection.edges":
+		if e.ComplexityRoot.AuditConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditConnection.Edges(childComplexity), true
+	case "AuditConnection.nodes":
+		if e.ComplexityRoot.AuditConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditConnection.Nodes(childComplexity), true
+	case "AuditConnection.pageInfo":
+		if e.ComplexityRoot.AuditConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditConnection.PageInfo(childComplexity), true
+	case "AuditConnection.totalCount":
+		if e.ComplexityRoot.AuditConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditConnection.TotalCount(childComplexity), true
+
+	case "AuditEdge.cursor":
+		if e.ComplexityRoot.AuditEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEdge.Cursor(childComplexity), true
+	case "AuditEdge.node":
+		if e.ComplexityRoot.AuditEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEdge.Node(childComplexity), true
+
+	case "AuditEntry.action":
+		if e.ComplexityRoot.AuditEntry.Action == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Action(childComplexity), true
+	case "AuditEntry.actor":
+		if e.ComplexityRoot.AuditEntry.Actor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Actor(childComplexity), true
+	case "AuditEntry.actorId":
+		if e.ComplexityRoot.AuditEntry.ActorID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.ActorID(childComplexity), true
+	case "AuditEntry.at":
+		if e.ComplexityRoot.AuditEntry.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.At(childComplexity), true
+	case "AuditEntry.count":
+		if e.ComplexityRoot.AuditEntry.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Count(childComplexity), true
+	case "AuditEntry.detail":
+		if e.ComplexityRoot.AuditEntry.Detail == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Detail(childComplexity), true
+	case "AuditEntry.id":
+		if e.ComplexityRoot.AuditEntry.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.ID(childComplexity), true
+	case "AuditEntry.ip":
+		if e.ComplexityRoot.AuditEntry.IP == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.IP(childComplexity), true
+	case "AuditEntry.lastAt":
+		if e.ComplexityRoot.AuditEntry.LastAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.LastAt(childComplexity), true
+	case "AuditEntry.outcome":
+		if e.ComplexityRoot.AuditEntry.Outcome == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Outcome(childComplexity), true
+	case "AuditEntry.requestId":
+		if e.ComplexityRoot.AuditEntry.RequestID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.RequestID(childComplexity), true
+	case "AuditEntry.sessionId":
+		if e.ComplexityRoot.AuditEntry.SessionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.SessionID(childComplexity), true
+	case "AuditEntry.user":
+		if e.ComplexityRoot.AuditEntry.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.User(childComplexity), true
+	case "AuditEntry.userAgent":
+		if e.ComplexityRoot.AuditEntry.UserAgent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.UserAgent(childComplexity), true
+	case "AuditEntry.userId":
+		if e.ComplexityRoot.AuditEntry.UserID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.UserID(childComplexity), true
 
 	case "AuthPayload.accessToken":
 		if e.ComplexityRoot.AuthPayload.AccessToken == nil {
@@ -221,6 +437,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteAccount(childComplexity, args["input"].(model.DeleteAccountInput)), true
+	case "Mutation.deleteUser":
+		if e.ComplexityRoot.Mutation.DeleteUser == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteUser_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteUser(childComplexity, args["input"].(model.DeleteUserInput)), true
+	case "Mutation.disableUser":
+		if e.ComplexityRoot.Mutation.DisableUser == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_disableUser_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DisableUser(childComplexity, args["input"].(model.DisableUserInput)), true
+	case "Mutation.enableUser":
+		if e.ComplexityRoot.Mutation.EnableUser == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_enableUser_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EnableUser(childComplexity, args["input"].(model.EnableUserInput)), true
 	case "Mutation.login":
 		if e.ComplexityRoot.Mutation.Login == nil {
 			break
@@ -287,6 +536,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RevokeSession(childComplexity, args["input"].(model.RevokeSessionInput)), true
+	case "Mutation.revokeSessions":
+		if e.ComplexityRoot.Mutation.RevokeSessions == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revokeSessions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokeSessions(childComplexity, args["input"].(model.RevokeSessionsInput)), true
+	case "Mutation.setRoles":
+		if e.ComplexityRoot.Mutation.SetRoles == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_setRoles_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetRoles(childComplexity, args["input"].(model.SetRolesInput)), true
 	case "Mutation.updateProfile":
 		if e.ComplexityRoot.Mutation.UpdateProfile == nil {
 			break
@@ -324,12 +595,46 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
 
+	case "Query.auditLog":
+		if e.ComplexityRoot.Query.AuditLog == nil {
+			break
+		}
+
+		args, err := ec.field_Query_auditLog_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.AuditLog(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*model.AuditFilter)), true
+
 	case "Query.me":
 		if e.ComplexityRoot.Query.Me == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Query.Me(childComplexity), true
+	case "Query.user":
+		if e.ComplexityRoot.Query.User == nil {
+			break
+		}
+
+		args, err := ec.field_Query_user_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.User(childComplexity, args["id"].(string)), true
+	case "Query.users":
+		if e.ComplexityRoot.Query.Users == nil {
+			break
+		}
+
+		args, err := ec.field_Query_users_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Users(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["search"].(*string), args["role"].(*token.Role), args["disabled"].(*bool)), true
 	case "Query.verifyToken":
 		if e.ComplexityRoot.Query.VerifyToken == nil {
 			break
@@ -348,6 +653,106 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RegisterPayload.Auth(childComplexity), true
+
+	case "RevokeSessionsPayload.endedSessions":
+		if e.ComplexityRoot.RevokeSessionsPayload.EndedSessions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RevokeSessionsPayload.EndedSessions(childComplexity), true
+
+	case "SecurityEvent.action":
+		if e.ComplexityRoot.SecurityEvent.Action == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEvent.Action(childComplexity), true
+	case "SecurityEvent.at":
+		if e.ComplexityRoot.SecurityEvent.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEvent.At(childComplexity), true
+	case "SecurityEvent.byAdministrator":
+		if e.ComplexityRoot.SecurityEvent.ByOther == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEvent.ByOther(childComplexity), true
+	case "SecurityEvent.count":
+		if e.ComplexityRoot.SecurityEvent.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEvent.Count(childComplexity), true
+	case "SecurityEvent.id":
+		if e.ComplexityRoot.SecurityEvent.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEvent.ID(childComplexity), true
+	case "SecurityEvent.lastAt":
+		if e.ComplexityRoot.SecurityEvent.LastAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEvent.LastAt(childComplexity), true
+	case "SecurityEvent.ip":
+		if e.ComplexityRoot.SecurityEvent.OwnIP == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEvent.OwnIP(childComplexity), true
+	case "SecurityEvent.userAgent":
+		if e.ComplexityRoot.SecurityEvent.OwnUserAgent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEvent.OwnUserAgent(childComplexity), true
+	case "SecurityEvent.sessionId":
+		if e.ComplexityRoot.SecurityEvent.SessionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEvent.SessionID(childComplexity), true
+
+	case "SecurityEventConnection.edges":
+		if e.ComplexityRoot.SecurityEventConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEventConnection.Edges(childComplexity), true
+	case "SecurityEventConnection.nodes":
+		if e.ComplexityRoot.SecurityEventConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEventConnection.Nodes(childComplexity), true
+	case "SecurityEventConnection.pageInfo":
+		if e.ComplexityRoot.SecurityEventConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEventConnection.PageInfo(childComplexity), true
+	case "SecurityEventConnection.totalCount":
+		if e.ComplexityRoot.SecurityEventConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEventConnection.TotalCount(childComplexity), true
+
+	case "SecurityEventEdge.cursor":
+		if e.ComplexityRoot.SecurityEventEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEventEdge.Cursor(childComplexity), true
+	case "SecurityEventEdge.node":
+		if e.ComplexityRoot.SecurityEventEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEventEdge.Node(childComplexity), true
 
 	case "Session.createdAt":
 		if e.ComplexityRoot.Session.CreatedAt == nil {
@@ -430,6 +835,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SessionEdge.Node(childComplexity), true
 
+	case "Subscription.auditEvents":
+		if e.ComplexityRoot.Subscription.AuditEvents == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_auditEvents_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.AuditEvents(childComplexity, args["filter"].(*model.AuditFilter)), true
+	case "Subscription.securityEvents":
+		if e.ComplexityRoot.Subscription.SecurityEvents == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.SecurityEvents(childComplexity), true
+
 	case "TokenInfo.active":
 		if e.ComplexityRoot.TokenInfo.Active == nil {
 			break
@@ -497,6 +920,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Roles(childComplexity), true
+	case "User.securityLog":
+		if e.ComplexityRoot.User.SecurityLog == nil {
+			break
+		}
+
+		args, err := ec.field_User_securityLog_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.User.SecurityLog(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string)), true
 	case "User.sessions":
 		if e.ComplexityRoot.User.Sessions == nil {
 			break
@@ -515,6 +949,44 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.User.Username(childComplexity), true
 
+	case "UserConnection.edges":
+		if e.ComplexityRoot.UserConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserConnection.Edges(childComplexity), true
+	case "UserConnection.nodes":
+		if e.ComplexityRoot.UserConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserConnection.Nodes(childComplexity), true
+	case "UserConnection.pageInfo":
+		if e.ComplexityRoot.UserConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserConnection.PageInfo(childComplexity), true
+	case "UserConnection.totalCount":
+		if e.ComplexityRoot.UserConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserConnection.TotalCount(childComplexity), true
+
+	case "UserEdge.cursor":
+		if e.ComplexityRoot.UserEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserEdge.Cursor(childComplexity), true
+	case "UserEdge.node":
+		if e.ComplexityRoot.UserEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserEdge.Node(childComplexity), true
+
 	}
 	return 0, false
 }
@@ -523,14 +995,20 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	opCtx := graphql.GetOperationContext(ctx)
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
+		ec.unmarshalInputAuditFilter,
 		ec.unmarshalInputChangePasswordInput,
 		ec.unmarshalInputDeleteAccountInput,
+		ec.unmarshalInputDeleteUserInput,
+		ec.unmarshalInputDisableUserInput,
+		ec.unmarshalInputEnableUserInput,
 		ec.unmarshalInputLoginInput,
 		ec.unmarshalInputLogoutInput,
 		ec.unmarshalInputReauthenticateInput,
 		ec.unmarshalInputRefreshTokenInput,
 		ec.unmarshalInputRegisterInput,
 		ec.unmarshalInputRevokeSessionInput,
+		ec.unmarshalInputRevokeSessionsInput,
+		ec.unmarshalInputSetRolesInput,
 		ec.unmarshalInputUpdateProfileInput,
 	)
 	first := true
@@ -575,6 +1053,23 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			ctx = graphql.WithUnmarshalerMap(ctx, inputUnmarshalMap)
 			data := ec._Mutation(ctx, opCtx.Operation.SelectionSet)
 			var buf bytes.Buffer
+			data.MarshalGQL(&buf)
+
+			return &graphql.Response{
+				Data: buf.Bytes(),
+			}
+		}
+	case ast.Subscription:
+		next := ec._Subscription(ctx, opCtx.Operation.SelectionSet)
+
+		var buf bytes.Buffer
+		return func(ctx context.Context) *graphql.Response {
+			buf.Reset()
+			data := next(ctx)
+
+			if data == nil {
+				return nil
+			}
 			data.MarshalGQL(&buf)
 
 			return &graphql.Response{
@@ -728,6 +1223,340 @@ type DeletedPayload @public {
   id: ID!
 }
 `, BuiltIn: false},
+	{Name: "../../schema/admin.graphqls", Input: `extend type Query {
+  """
+  All users: the newest first or, with ` + "`" + `search` + "`" + `, in the order of what was searched. Give ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `, 1
+  to 100; without either the first 20 come. A page can be shorter than asked for although there are more:
+  where few users fit several filters at once, ` + "`" + `pageInfo` + "`" + ` says where to go on.
+  """
+  users(
+    "The greatest number of users from the start."
+    first: Int
+    "The cursor after which the page starts."
+    after: String
+    "The greatest number of users from the end."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+    "How the e-mail address, the username or the name begins, in any case."
+    search: String
+    "Only users with this role."
+    role: Role
+    "Only disabled users, or only those that are not."
+    disabled: Boolean
+  ): UserConnection! @auth(roles: [ADMIN])
+
+  "One user. Errors: NOT_FOUND."
+  user(
+    "The user's id."
+    id: ID!
+  ): User! @auth(roles: [ADMIN])
+}
+
+extend type Mutation {
+  """
+  Replaces the roles of a user; everybody keeps USER. The user's access tokens are refused as TOKEN_STALE
+  from now on, and a refresh brings the new roles. Errors: CONFLICT with LAST_ADMIN, NOT_FOUND.
+  """
+  setRoles(
+    "Whose roles, and which."
+    input: SetRolesInput!
+  ): User! @auth(roles: [ADMIN], maxAge: 900)
+
+  """
+  Locks a user out: no sign-in any more, and all sessions end, on every replica. Errors: CONFLICT with
+  LAST_ADMIN, NOT_FOUND.
+  """
+  disableUser(
+    "Which user."
+    input: DisableUserInput!
+  ): User! @auth(roles: [ADMIN], maxAge: 900)
+
+  "Lets a disabled user sign in again. Errors: NOT_FOUND."
+  enableUser(
+    "Which user."
+    input: EnableUserInput!
+  ): User! @auth(roles: [ADMIN], maxAge: 900)
+
+  "Ends all sessions of a user; they can sign in again. Errors: NOT_FOUND."
+  revokeSessions(
+    "Whose sessions."
+    input: RevokeSessionsInput!
+  ): RevokeSessionsPayload! @auth(roles: [ADMIN])
+
+  """
+  Deletes a user's account for good, with all its sessions. What the audit log says of it stays. Errors:
+  CONFLICT with LAST_ADMIN, NOT_FOUND.
+  """
+  deleteUser(
+    "Which user."
+    input: DeleteUserInput!
+  ): DeletedPayload! @auth(roles: [ADMIN], maxAge: 300)
+}
+
+"A page of users (GraphQL Cursor Connections)."
+type UserConnection @auth(roles: [ADMIN]) {
+  "The users of the page, each with its cursor."
+  edges: [UserEdge!]!
+  "The users of the page, without cursors."
+  nodes: [User!]!
+  "Where the page lies."
+  pageInfo: PageInfo!
+  "How many users there are that fit, on all pages. With millions of users, counting them takes a while; it happens only if this is asked for."
+  totalCount: Int!
+}
+
+"A user in a page."
+type UserEdge @auth(roles: [ADMIN]) {
+  "Where the user stands in the list; for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` with the same filters."
+  cursor: String!
+  "The user."
+  node: User!
+}
+
+"What a user may do from now on."
+input SetRolesInput {
+  "The user's id."
+  id: ID!
+  "All of the roles."
+  roles: [Role!]!
+}
+
+"A user to lock out."
+input DisableUserInput {
+  "The user's id."
+  id: ID!
+}
+
+"A user to let in again."
+input EnableUserInput {
+  "The user's id."
+  id: ID!
+}
+
+"Whose sessions end."
+input RevokeSessionsInput {
+  "The user's id."
+  userId: ID!
+}
+
+"What ended."
+type RevokeSessionsPayload @auth(roles: [ADMIN]) {
+  "How many sessions were live until now."
+  endedSessions: Int!
+}
+
+"A user to delete."
+input DeleteUserInput {
+  "The user's id."
+  id: ID!
+}
+`, BuiltIn: false},
+	{Name: "../../schema/audit.graphqls", Input: `extend type Query {
+  "What happened to accounts and sessions, the newest first. Give ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `, 1 to 100; without either the first 20 come."
+  auditLog(
+    "The greatest number of entries from the start."
+    first: Int
+    "The cursor after which the page starts."
+    after: String
+    "The greatest number of entries from the end."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+    "Which entries; without it all."
+    filter: AuditFilter
+  ): AuditConnection! @auth(roles: [ADMIN])
+}
+
+"""
+What can be followed live, over WebSocket (graphql-transport-ws) or server-sent events. When the token
+expires or is revoked, a WebSocket is closed with 4403, and an event stream gets one last error: connect
+again with a new token.
+"""
+type Subscription {
+  "What happens to the caller's account, from now on."
+  securityEvents: SecurityEvent! @auth
+
+  "What happens to all accounts, from now on."
+  auditEvents(
+    "Which entries; without it all."
+    filter: AuditFilter
+  ): AuditEntry! @auth(roles: [ADMIN])
+}
+
+extend type User {
+  "What happened to the account, the newest first. Give ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `, 1 to 100; without either the first 20 come."
+  securityLog(
+    "The greatest number of events from the start."
+    first: Int
+    "The cursor after which the page starts."
+    after: String
+    "The greatest number of events from the end."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+  ): SecurityEventConnection! @auth(roles: [ADMIN], owner: true)
+}
+
+"Something that happened to an account, as its owner may know it."
+type SecurityEvent @auth(roles: [ADMIN], owner: true) {
+  "Opaque and for good."
+  id: ID!
+  "What happened."
+  action: AuditAction!
+  "When it happened; of failed sign-ins, which are put together by the hour, the first."
+  at: Time!
+  "Of failed sign-ins, the last; else the same as ` + "`" + `at` + "`" + `."
+  lastAt: Time!
+  "How many failed sign-ins it stands for; else 1."
+  count: Int!
+  "The session that it happened in or to; empty if in none."
+  sessionId: ID!
+  "From which network address, the last of them; empty if it was an administrator's."
+  ip: String!
+  "What the client called itself; empty if it was an administrator's."
+  userAgent: String!
+  "Whether an administrator did it."
+  byAdministrator: Boolean!
+}
+
+"A page of what happened to an account (GraphQL Cursor Connections)."
+type SecurityEventConnection {
+  "The events of the page, each with its cursor."
+  edges: [SecurityEventEdge!]!
+  "The events of the page, without cursors."
+  nodes: [SecurityEvent!]!
+  "Where the page lies."
+  pageInfo: PageInfo!
+  "How many events there are, on all pages; counted only if it is asked for."
+  totalCount: Int!
+}
+
+"An event in a page."
+type SecurityEventEdge {
+  "Where the event stands in the list; for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + `."
+  cursor: String!
+  "The event."
+  node: SecurityEvent!
+}
+
+"""
+An entry of the audit log. Failed sign-ins are folded, since strangers can cause any number of them: one
+entry stands for up to an hour of those against one account from one group of addresses.
+"""
+type AuditEntry @auth(roles: [ADMIN]) {
+  "Opaque and for good."
+  id: ID!
+  "What happened."
+  action: AuditAction!
+  "Whether it was done or refused."
+  outcome: AuditOutcome!
+  "When it happened; of a folded entry, the first time."
+  at: Time!
+  "Of a folded entry, the last time; else the same as ` + "`" + `at` + "`" + `."
+  lastAt: Time!
+  "How many events it stands for."
+  count: Int!
+  "Who did it; null for a stranger, the command line and a deleted account."
+  actor: User
+  "The id of who did it; empty for a stranger and the command line."
+  actorId: ID!
+  "Whom it concerns; null for nobody and a deleted account."
+  user: User
+  "The id of whom it concerns; empty for nobody."
+  userId: ID!
+  "The session that it happened in or to; empty if in none."
+  sessionId: ID!
+  "From which network address; of a folded entry, the last."
+  ip: String!
+  "What the client called itself; of a folded entry, the last."
+  userAgent: String!
+  "The request, as ` + "`" + `extensions.requestId` + "`" + ` of its errors and the log have it."
+  requestId: String!
+  "What else there is to say, such as the roles before and after."
+  detail: String!
+}
+
+"A page of the audit log (GraphQL Cursor Connections)."
+type AuditConnection @auth(roles: [ADMIN]) {
+  "The entries of the page, each with its cursor."
+  edges: [AuditEdge!]!
+  "The entries of the page, without cursors."
+  nodes: [AuditEntry!]!
+  "Where the page lies."
+  pageInfo: PageInfo!
+  "How many entries there are that fit, on all pages; counted only if it is asked for."
+  totalCount: Int!
+}
+
+"An entry in a page."
+type AuditEdge @auth(roles: [ADMIN]) {
+  "Where the entry stands in the list; for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` with the same filter."
+  cursor: String!
+  "The entry."
+  node: AuditEntry!
+}
+
+"What entries must be like; what is not given does not matter."
+input AuditFilter {
+  "Whom it concerns."
+  userId: ID
+  "Who did it."
+  actorId: ID
+  "What happened."
+  action: AuditAction
+  "Whether it was done or refused."
+  outcome: AuditOutcome
+  "At that time or later."
+  since: Time
+  "Before that time."
+  until: Time
+}
+
+"What happened, in the vocabulary of the OWASP Logging cheat sheet where it has a word."
+enum AuditAction {
+  "An account was made."
+  USER_CREATED
+  "A profile was changed."
+  USER_UPDATED
+  "An account was deleted."
+  USER_DELETED
+  "An account was disabled, which ended its sessions."
+  USER_DISABLED
+  "A disabled account was enabled."
+  USER_ENABLED
+  "A user's roles were changed."
+  PRIVILEGE_PERMISSIONS_CHANGED
+  "A password was changed, which ended all other sessions."
+  AUTHN_PASSWORD_CHANGE
+  "Somebody signed in."
+  AUTHN_LOGIN_SUCCESS
+  "A sign-in was refused: unknown account, wrong password or disabled."
+  AUTHN_LOGIN_FAIL
+  "A signed-in user proved their password again."
+  AUTHN_REAUTHENTICATED
+  "A signed-in user gave a wrong password where it was asked for again."
+  AUTHN_REAUTHENTICATE_FAIL
+  "A session was ended, by its user or an administrator."
+  AUTHN_TOKEN_REVOKED
+  "A refresh token was used again long after it was spent: it was stolen, and its session was ended."
+  AUTHN_TOKEN_REUSE
+  "A refresh token was used twice within seconds from different addresses or clients."
+  AUTHN_TOKEN_REPLAYED_ELSEWHERE
+  "A refresh token was newer than the database, which must have been restored from a backup."
+  GENERATION_AHEAD
+  "One session more than a user can have ended the oldest."
+  SESSION_CAP_REACHED
+}
+
+"How it ended."
+enum AuditOutcome {
+  "It was done."
+  DONE
+  "It was refused."
+  REFUSED
+}
+`, BuiltIn: false},
 	{Name: "../../schema/schema.graphqls", Input: `"""
 The caller must be signed in. On an object type it holds for every field of the type that carries no
 mark of its own; a field's mark replaces its type's.
@@ -860,6 +1689,8 @@ enum ErrorReason {
   EMAIL_TAKEN
   "The username is taken."
   USERNAME_TAKEN
+  "It would leave the server without an administrator."
+  LAST_ADMIN
   "Too many attempts: wait as long as ` + "`" + `extensions.retryAfter` + "`" + ` says."
   TOO_MANY_ATTEMPTS
   "Too much work is queued."
@@ -1077,6 +1908,66 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
 
+func (ec *executionContext) childFields_AuditConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_AuditConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_AuditConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_AuditConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_AuditConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AuditConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_AuditEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_AuditEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_AuditEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AuditEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_AuditEntry(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_AuditEntry_id(ctx, field)
+	case "action":
+		return ec.fieldContext_AuditEntry_action(ctx, field)
+	case "outcome":
+		return ec.fieldContext_AuditEntry_outcome(ctx, field)
+	case "at":
+		return ec.fieldContext_AuditEntry_at(ctx, field)
+	case "lastAt":
+		return ec.fieldContext_AuditEntry_lastAt(ctx, field)
+	case "count":
+		return ec.fieldContext_AuditEntry_count(ctx, field)
+	case "actor":
+		return ec.fieldContext_AuditEntry_actor(ctx, field)
+	case "actorId":
+		return ec.fieldContext_AuditEntry_actorId(ctx, field)
+	case "user":
+		return ec.fieldContext_AuditEntry_user(ctx, field)
+	case "userId":
+		return ec.fieldContext_AuditEntry_userId(ctx, field)
+	case "sessionId":
+		return ec.fieldContext_AuditEntry_sessionId(ctx, field)
+	case "ip":
+		return ec.fieldContext_AuditEntry_ip(ctx, field)
+	case "userAgent":
+		return ec.fieldContext_AuditEntry_userAgent(ctx, field)
+	case "requestId":
+		return ec.fieldContext_AuditEntry_requestId(ctx, field)
+	case "detail":
+		return ec.fieldContext_AuditEntry_detail(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AuditEntry", field.Name)
+}
+
 func (ec *executionContext) childFields_AuthPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "accessToken":
@@ -1135,6 +2026,62 @@ func (ec *executionContext) childFields_RegisterPayload(ctx context.Context, fie
 		return ec.fieldContext_RegisterPayload_auth(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RegisterPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RevokeSessionsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "endedSessions":
+		return ec.fieldContext_RevokeSessionsPayload_endedSessions(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RevokeSessionsPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SecurityEvent(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_SecurityEvent_id(ctx, field)
+	case "action":
+		return ec.fieldContext_SecurityEvent_action(ctx, field)
+	case "at":
+		return ec.fieldContext_SecurityEvent_at(ctx, field)
+	case "lastAt":
+		return ec.fieldContext_SecurityEvent_lastAt(ctx, field)
+	case "count":
+		return ec.fieldContext_SecurityEvent_count(ctx, field)
+	case "sessionId":
+		return ec.fieldContext_SecurityEvent_sessionId(ctx, field)
+	case "ip":
+		return ec.fieldContext_SecurityEvent_ip(ctx, field)
+	case "userAgent":
+		return ec.fieldContext_SecurityEvent_userAgent(ctx, field)
+	case "byAdministrator":
+		return ec.fieldContext_SecurityEvent_byAdministrator(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SecurityEvent", field.Name)
+}
+
+func (ec *executionContext) childFields_SecurityEventConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_SecurityEventConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_SecurityEventConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_SecurityEventConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_SecurityEventConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SecurityEventConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_SecurityEventEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_SecurityEventEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_SecurityEventEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SecurityEventEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_Session(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -1215,8 +2162,34 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_disabled(ctx, field)
 	case "sessions":
 		return ec.fieldContext_User_sessions(ctx, field)
+	case "securityLog":
+		return ec.fieldContext_User_securityLog(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type User", field.Name)
+}
+
+func (ec *executionContext) childFields_UserConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_UserConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_UserConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_UserConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_UserConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UserConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_UserEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_UserEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_UserEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UserEdge", field.Name)
 }
 
 func (ec *executionContext) childFields___Directive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -295,6 +295,24 @@ func (ec *executionContext) marshalORole2ᚕgithubᚗcomᚋgraphwardenᚋgraphwa
 	return ret
 }
 
+func (ec *executionContext) unmarshalORole2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋtokenᚐRole(ctx context.Context, v any) (*token.Role, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := model.UnmarshalRole(v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalORole2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋtokenᚐRole(ctx context.Context, sel ast.SelectionSet, v *token.Role) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := model.MarshalRole(*v)
+	return res
+}
+
 func (ec *executionContext) unmarshalOTime2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋstoreᚐTime(ctx context.Context, v any) (*store.Time, error) {
 	if v == nil {
 		return nil, nil

@@ -101,7 +101,7 @@ func Config(tb testing.TB) *config.Config {
 		Storage: config.Storage{Database: "sqlite:" + filepath.Join(tb.TempDir(), "test.db"), DatabaseConns: 16,
 			Secret: "a secret for tests, of more than 32 bytes"},
 		Tokens: config.Tokens{Algorithm: "ES256", AccessLife: 15 * time.Minute, KeyLife: 2160 * time.Hour, KeyOverlap: time.Hour,
-			SessionIdle: 720 * time.Hour, SessionLife: 2160 * time.Hour, RefreshGrace: 10 * time.Second, BcryptCost: 4, PasswordMin: 8},
+			SessionIdle: 720 * time.Hour, SessionLife: 2160 * time.Hour, AuditLife: 4320 * time.Hour, RefreshGrace: 10 * time.Second, BcryptCost: 4, PasswordMin: 8},
 		Limits: config.Limits{LoginPairLimit: plenty, LoginAccountLimit: plenty, LoginAddressLimit: plenty, RegisterAddressLimit: plenty,
 			RegisterLimit: plenty, RefreshLimit: plenty, RefreshInvalidLimit: plenty},
 		Server: config.Server{Listen: "127.0.0.1:0", MaxBody: 1 << 20, StreamsPerAddress: plenty, StreamsPerUser: plenty, OperationsPerSocket: plenty, OperationTimeout: 30 * time.Second, DrainTimeout: 5 * time.Second, LogLevel: "info"},

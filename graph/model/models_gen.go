@@ -8,9 +8,48 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
 )
+
+// A page of the audit log (GraphQL Cursor Connections).
+type AuditConnection struct {
+	// The entries of the page, each with its cursor.
+	Edges []*AuditEdge `json:"edges"`
+	// The entries of the page, without cursors.
+	Nodes []*audit.Entry `json:"nodes"`
+	// Where the page lies.
+	PageInfo *PageInfo `json:"pageInfo"`
+	// How many entries there are that fit, on all pages; counted only if it is asked for.
+	TotalCount int32 `json:"totalCount"`
+}
+
+// An entry in a page.
+type AuditEdge struct {
+	// Where the entry stands in the list; for `after` and `before` with the same filter.
+	Cursor string `json:"cursor"`
+	// The entry.
+	Node *audit.Entry `json:"node"`
+}
+
+// What entries must be like; what is not given does not matter.
+type AuditFilter struct {
+	// Whom it concerns.
+	UserID *string `json:"userId,omitempty"`
+	// Who did it.
+	ActorID *string `json:"actorId,omitempty"`
+	// What happened.
+	Action *audit.Action `json:"action,omitempty"`
+	// Whether it was done or refused.
+	Outcome *audit.Outcome `json:"outcome,omitempty"`
+	// At that time or later.
+	Since *store.Time `json:"since,omitempty"`
+	// Before that time.
+	Until *store.Time `json:"until,omitempty"`
+}
 
 // The current password proves that it is the owner who changes it.
 type ChangePasswordInput struct {
@@ -26,9 +65,27 @@ type DeleteAccountInput struct {
 	ConfirmEmail string `json:"confirmEmail"`
 }
 
+// A user to delete.
+type DeleteUserInput struct {
+	// The user's id.
+	ID string `json:"id"`
+}
+
 // What was deleted.
 type DeletedPayload struct {
 	// The id it had.
+	ID string `json:"id"`
+}
+
+// A user to lock out.
+type DisableUserInput struct {
+	// The user's id.
+	ID string `json:"id"`
+}
+
+// A user to let in again.
+type EnableUserInput struct {
+	// The user's id.
 	ID string `json:"id"`
 }
 
@@ -108,6 +165,38 @@ type RevokeSessionInput struct {
 	ID string `json:"id"`
 }
 
+// Whose sessions end.
+type RevokeSessionsInput struct {
+	// The user's id.
+	UserID string `json:"userId"`
+}
+
+// What ended.
+type RevokeSessionsPayload struct {
+	// How many sessions were live until now.
+	EndedSessions int32 `json:"endedSessions"`
+}
+
+// A page of what happened to an account (GraphQL Cursor Connections).
+type SecurityEventConnection struct {
+	// The events of the page, each with its cursor.
+	Edges []*SecurityEventEdge `json:"edges"`
+	// The events of the page, without cursors.
+	Nodes []*audit.Entry `json:"nodes"`
+	// Where the page lies.
+	PageInfo *PageInfo `json:"pageInfo"`
+	// How many events there are, on all pages; counted only if it is asked for.
+	TotalCount int32 `json:"totalCount"`
+}
+
+// An event in a page.
+type SecurityEventEdge struct {
+	// Where the event stands in the list; for `after` and `before`.
+	Cursor string `json:"cursor"`
+	// The event.
+	Node *audit.Entry `json:"node"`
+}
+
 // A page of sessions (GraphQL Cursor Connections).
 type SessionConnection struct {
 	// The sessions of the page, each with its cursor.
@@ -128,6 +217,14 @@ type SessionEdge struct {
 	Node *session.Session `json:"node"`
 }
 
+// What a user may do from now on.
+type SetRolesInput struct {
+	// The user's id.
+	ID string `json:"id"`
+	// All of the roles.
+	Roles []token.Role `json:"roles"`
+}
+
 // What can be said of a token to anybody who has it.
 type TokenInfo struct {
 	// Whether it is accepted just now. If not, everything else is null.
@@ -146,6 +243,26 @@ type UpdateProfileInput struct {
 	Username *string `json:"username,omitempty"`
 	// A new name; an empty one removes it.
 	Name *string `json:"name,omitempty"`
+}
+
+// A page of users (GraphQL Cursor Connections).
+type UserConnection struct {
+	// The users of the page, each with its cursor.
+	Edges []*UserEdge `json:"edges"`
+	// The users of the page, without cursors.
+	Nodes []*account.User `json:"nodes"`
+	// Where the page lies.
+	PageInfo *PageInfo `json:"pageInfo"`
+	// How many users there are that fit, on all pages. With millions of users, counting them takes a while; it happens only if this is asked for.
+	TotalCount int32 `json:"totalCount"`
+}
+
+// A user in a page.
+type UserEdge struct {
+	// Where the user stands in the list; for `after` and `before` with the same filters.
+	Cursor string `json:"cursor"`
+	// The user.
+	Node *account.User `json:"node"`
 }
 
 // What `extensions.code` of an error can be: the list to branch on. `extensions.reason` says which case.
@@ -312,6 +429,8 @@ const (
 	ErrorReasonEmailTaken ErrorReason = "EMAIL_TAKEN"
 	// The username is taken.
 	ErrorReasonUsernameTaken ErrorReason = "USERNAME_TAKEN"
+	// It would leave the server without an administrator.
+	ErrorReasonLastAdmin ErrorReason = "LAST_ADMIN"
 	// Too many attempts: wait as long as `extensions.retryAfter` says.
 	ErrorReasonTooManyAttempts ErrorReason = "TOO_MANY_ATTEMPTS"
 	// Too much work is queued.
@@ -361,6 +480,7 @@ var AllErrorReason = []ErrorReason{
 	ErrorReasonUserNotFound,
 	ErrorReasonEmailTaken,
 	ErrorReasonUsernameTaken,
+	ErrorReasonLastAdmin,
 	ErrorReasonTooManyAttempts,
 	ErrorReasonOverloaded,
 	ErrorReasonStorageUnavailable,
@@ -370,7 +490,7 @@ var AllErrorReason = []ErrorReason{
 
 func (e ErrorReason) IsValid() bool {
 	switch e {
-	case ErrorReasonTokenMissing, ErrorReasonTokenInvalid, ErrorReasonTokenExpired, ErrorReasonTokenRevoked, ErrorReasonTokenStale, ErrorReasonInvalidCredentials, ErrorReasonRefreshInvalid, ErrorReasonRefreshReused, ErrorReasonSessionExpired, ErrorReasonSessionRevoked, ErrorReasonRoleRequired, ErrorReasonNotOwner, ErrorReasonStepUpRequired, ErrorReasonIntrospectionDisabled, ErrorReasonOriginNotAllowed, ErrorReasonRequired, ErrorReasonMalformed, ErrorReasonTooLong, ErrorReasonExactlyOneRequired, ErrorReasonEmailInvalid, ErrorReasonUsernameInvalid, ErrorReasonNameInvalid, ErrorReasonPasswordTooShort, ErrorReasonPasswordTooLong, ErrorReasonPasswordTooCommon, ErrorReasonPasswordInvalid, ErrorReasonPostRequired, ErrorReasonBodyMalformed, ErrorReasonBodyTooLarge, ErrorReasonUnsupportedMediaType, ErrorReasonNotAcceptable, ErrorReasonMethodNotAllowed, ErrorReasonSessionNotFound, ErrorReasonUserNotFound, ErrorReasonEmailTaken, ErrorReasonUsernameTaken, ErrorReasonTooManyAttempts, ErrorReasonOverloaded, ErrorReasonStorageUnavailable, ErrorReasonRevocationViewStale, ErrorReasonTimedOut:
+	case ErrorReasonTokenMissing, ErrorReasonTokenInvalid, ErrorReasonTokenExpired, ErrorReasonTokenRevoked, ErrorReasonTokenStale, ErrorReasonInvalidCredentials, ErrorReasonRefreshInvalid, ErrorReasonRefreshReused, ErrorReasonSessionExpired, ErrorReasonSessionRevoked, ErrorReasonRoleRequired, ErrorReasonNotOwner, ErrorReasonStepUpRequired, ErrorReasonIntrospectionDisabled, ErrorReasonOriginNotAllowed, ErrorReasonRequired, ErrorReasonMalformed, ErrorReasonTooLong, ErrorReasonExactlyOneRequired, ErrorReasonEmailInvalid, ErrorReasonUsernameInvalid, ErrorReasonNameInvalid, ErrorReasonPasswordTooShort, ErrorReasonPasswordTooLong, ErrorReasonPasswordTooCommon, ErrorReasonPasswordInvalid, ErrorReasonPostRequired, ErrorReasonBodyMalformed, ErrorReasonBodyTooLarge, ErrorReasonUnsupportedMediaType, ErrorReasonNotAcceptable, ErrorReasonMethodNotAllowed, ErrorReasonSessionNotFound, ErrorReasonUserNotFound, ErrorReasonEmailTaken, ErrorReasonUsernameTaken, ErrorReasonLastAdmin, ErrorReasonTooManyAttempts, ErrorReasonOverloaded, ErrorReasonStorageUnavailable, ErrorReasonRevocationViewStale, ErrorReasonTimedOut:
 		return true
 	}
 	return false

@@ -4,10 +4,12 @@ package model
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -66,4 +68,26 @@ func MarshalSessionID(id token.SessionID) graphql.Marshaler { return graphql.Mar
 func UnmarshalSessionID(v any) (token.SessionID, error) {
 	s, err := graphql.UnmarshalID(v)
 	return token.SessionID(s), err
+}
+
+// MarshalAuditAction writes an action, which the enum spells in capitals.
+func MarshalAuditAction(a audit.Action) graphql.Marshaler {
+	return graphql.MarshalString(strings.ToUpper(string(a)))
+}
+
+// UnmarshalAuditAction reads an action, which validation has checked against the enum.
+func UnmarshalAuditAction(v any) (audit.Action, error) {
+	s, err := graphql.UnmarshalString(v)
+	return audit.Action(strings.ToLower(s)), err
+}
+
+// MarshalAuditOutcome writes an outcome, which the enum spells in capitals.
+func MarshalAuditOutcome(o audit.Outcome) graphql.Marshaler {
+	return graphql.MarshalString(strings.ToUpper(string(o)))
+}
+
+// UnmarshalAuditOutcome reads an outcome, which validation has checked against the enum.
+func UnmarshalAuditOutcome(v any) (audit.Outcome, error) {
+	s, err := graphql.UnmarshalString(v)
+	return audit.Outcome(strings.ToLower(s)), err
 }

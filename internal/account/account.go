@@ -79,12 +79,13 @@ type Service struct {
 	throttle *throttle.Throttle
 	hasher   *Hasher
 	policy   PasswordPolicy
+	audit    *audit.Log
 	log      *slog.Logger
 }
 
 // NewService wires a Service.
-func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *Hasher, policy PasswordPolicy, log *slog.Logger) *Service {
-	return &Service{db: db, sessions: sessions, throttle: throttle, hasher: hasher, policy: policy, log: log}
+func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *Hasher, policy PasswordPolicy, audit *audit.Log, log *slog.Logger) *Service {
+	return &Service{db: db, sessions: sessions, throttle: throttle, hasher: hasher, policy: policy, audit: audit, log: log}
 }
 
 var (
@@ -169,7 +170,10 @@ func create(tx *store.Tx, u *User, hash string, from audit.Origin) error {
 	if err != nil {
 		return taken(err, "create user")
 	}
-	return audit.Record(tx, audit.Event{Action: audit.UserCreated, Outcome: audit.Done, User: string(u.ID), From: from})
+	if err := index(tx, u); err != nil {
+		return err
+	}
+	return audit.Record(tx, audit.Event{Action: audit.UserCreated, Outcome: audit.Done, User: u.ID, From: from})
 }
 
 func taken(err error, doing string) error {
@@ -184,6 +188,9 @@ func taken(err error, doing string) error {
 
 // ByID reads a user; NOT_FOUND if there is none.
 func (s *Service) ByID(ctx context.Context, id ID) (*User, error) {
+	if !isID(id) {
+		return nil, errUserUnknown
+	}
 	var u User
 	err := s.db.Get(ctx, &u, "SELECT "+userColumns+" FROM users WHERE id = $1", id)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -216,6 +223,9 @@ func (s *Service) ByIDs(ctx context.Context, ids []ID) ([]*User, error) {
 	}
 	return users, nil
 }
+
+// isID reports whether id can be a user's. Other text need not reach a database, which would choke on some.
+func isID(id ID) bool { return uuid.Validate(string(id)) == nil }
 
 func read(tx *store.Tx, id ID) (*User, error) {
 	var u User
@@ -254,8 +264,11 @@ func (s *Service) UpdateProfile(ctx context.Context, caller token.Claims, in Pro
 		if err != nil {
 			return taken(err, "update profile")
 		}
-		return audit.Record(tx, audit.Event{Action: audit.UserUpdated, Outcome: audit.Done, Actor: string(u.ID), User: string(u.ID),
-			Session: string(caller.SessionID), From: from})
+		if err := index(tx, &u); err != nil {
+			return err
+		}
+		return audit.Record(tx, audit.Event{Action: audit.UserUpdated, Outcome: audit.Done, Actor: u.ID, User: u.ID,
+			Session: caller.SessionID, From: from})
 	})
 	if err != nil {
 		return nil, err
@@ -268,21 +281,14 @@ func (s *Service) UpdateProfile(ctx context.Context, caller token.Claims, in Pro
 func (s *Service) Delete(ctx context.Context, caller token.Claims, confirmEmail string, from audit.Origin) error {
 	key, _ := EmailKey(confirmEmail)
 	return s.db.Tx(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec("UPDATE users SET updated_at = now_us() WHERE id = $1 AND email_key = $2", caller.UserID, key)
+		u, err := hold(tx, caller.UserID)
 		if err != nil {
-			return fmt.Errorf("hold user: %w", err)
-		}
-		if n == 0 {
-			return fault.Invalid([]fault.Field{{Path: "input.confirmEmail", Reason: fault.Malformed, Message: "this is not the e-mail address of your account"}})
-		}
-		if _, err := s.sessions.EndAll(tx, caller.UserID, ""); err != nil {
 			return err
 		}
-		if _, err := tx.Exec("DELETE FROM users WHERE id = $1", caller.UserID); err != nil {
-			return fmt.Errorf("delete user: %w", err)
+		if own, _ := EmailKey(u.Email); key != own {
+			return fault.Invalid([]fault.Field{{Path: "input.confirmEmail", Reason: fault.Malformed, Message: "this is not the e-mail address of your account"}})
 		}
-		return audit.Record(tx, audit.Event{Action: audit.UserDeleted, Outcome: audit.Done, Actor: string(caller.UserID), User: string(caller.UserID),
-			Session: string(caller.SessionID), From: from})
+		return s.remove(tx, caller, u, from)
 	})
 }
 

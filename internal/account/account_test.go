@@ -16,6 +16,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 // on runs f against a server on each database.
@@ -348,7 +349,7 @@ func TestDisabledAccountsAreShutOutAtOnce(t *testing.T) {
 		set := func(disabled bool) {
 			t.Helper()
 			for range 2 { // the second call changes nothing
-				if err := srv.App.Accounts.SetDisabled(t.Context(), c.UserID, disabled); err != nil {
+				if _, err := srv.App.Accounts.SetDisabled(t.Context(), token.Claims{}, c.UserID, disabled, audit.Origin{}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -360,7 +361,7 @@ func TestDisabledAccountsAreShutOutAtOnce(t *testing.T) {
 		set(false)
 		c.Do(t, me, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED") // enabling brings no session back
 		c.Login(t).Do(t, me, nil).Into(t, &struct{}{})
-		want := []audit.Action{audit.UserCreated, audit.UserDisabled, audit.UserEnabled, audit.LoginSucceeded}
+		want := []audit.Action{audit.UserCreated, audit.UserDisabled, audit.LoginFailed, audit.UserEnabled, audit.LoginSucceeded}
 		if diff := cmp.Diff(want, recorded(t, srv, c.UserID)); diff != "" {
 			t.Error(diff)
 		}

@@ -3,10 +3,8 @@ package account
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/graphwarden/graphwarden/internal/audit"
@@ -15,159 +13,149 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// What follows is for the command line: nobody is signed in there, so entries in the audit log have no actor.
+// What follows is done to others' accounts: by an administrator, or on the command line, where nobody is
+// signed in and entries in the audit log have no actor.
 
-// Add creates an account without signing it in.
-func (s *Service) Add(ctx context.Context, in Registration, roles []token.Role) (*User, error) {
-	u, err := s.validate(in)
-	if err != nil {
-		return nil, err
-	}
-	u.RoleList = joinRoles(append(roles, RoleUser))
-	hash, err := s.hasher.Hash(ctx, in.Password)
-	if err != nil {
-		return nil, err
-	}
-	err = s.db.Tx(ctx, func(tx *store.Tx) error { return create(tx, u, hash, audit.Origin{}) })
+var errLastAdmin = fault.New(fault.Conflict, fault.LastAdmin, "this is the last administrator: give somebody else the role ADMIN first")
+
+// SetRoles replaces the roles of a user; USER is always among them. Tokens issued before are stale at once.
+func (s *Service) SetRoles(ctx context.Context, caller token.Claims, id ID, roles []token.Role, from audit.Origin) (*User, error) {
+	return s.changeRoles(ctx, caller, id, func([]token.Role) []token.Role { return roles }, from)
+}
+
+// ChangeRoles adds and removes roles, from the command line.
+func (s *Service) ChangeRoles(ctx context.Context, id ID, add, remove []token.Role) (*User, error) {
+	return s.changeRoles(ctx, token.Claims{}, id, func(roles []token.Role) []token.Role {
+		return slices.DeleteFunc(append(roles, add...), func(r token.Role) bool { return slices.Contains(remove, r) })
+	}, audit.Origin{})
+}
+
+func (s *Service) changeRoles(ctx context.Context, caller token.Claims, id ID, change func([]token.Role) []token.Role, from audit.Origin) (*User, error) {
+	var u *User
+	err := s.db.Tx(ctx, func(tx *store.Tx) (err error) {
+		if u, err = hold(tx, id); err != nil {
+			return err
+		}
+		before, after := u.RoleList, joinRoles(append(change(u.Roles()), RoleUser))
+		if before == after {
+			return nil
+		}
+		if u.RoleList = after; !slices.Contains(u.Roles(), RoleAdmin) {
+			if err := keepAnAdmin(tx, id); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Exec("UPDATE users SET roles = $2, updated_at = now_us() WHERE id = $1", id, after); err != nil {
+			return fmt.Errorf("change roles: %w", err)
+		}
+		if err := index(tx, u); err != nil {
+			return err
+		}
+		if err := s.sessions.MarkStale(tx, id); err != nil {
+			return err
+		}
+		return audit.Record(tx, audit.Event{Action: audit.RolesChanged, Outcome: audit.Done, Actor: caller.UserID, User: id,
+			Session: caller.SessionID, From: from, Detail: before + " → " + after})
+	})
 	return u, err
 }
 
-// Imported is one line of an import. The hash comes from another system; the password behind it may
-// be shorter than a new one may be.
-type Imported struct {
-	Email         string       `json:"email"`
-	EmailVerified bool         `json:"emailVerified"`
-	Username      *string      `json:"username"`
-	Name          *string      `json:"name"`
-	PasswordHash  string       `json:"passwordHash"`
-	Roles         []token.Role `json:"roles"`
-	Disabled      bool         `json:"disabled"`
-}
-
-// Import creates an account for each JSON line of r, and returns how many it created and what was
-// wrong with the others, which it skips. A role must be one that known reports.
-func (s *Service) Import(ctx context.Context, r io.Reader, known func(token.Role) bool) (created int, problems []error, err error) {
-	lines := json.NewDecoder(r)
-	lines.DisallowUnknownFields() // a misspelt "roles" must not pass as none
-	for n := 1; ; n++ {
-		var in Imported
-		if err := lines.Decode(&in); errors.Is(err, io.EOF) {
-			return created, problems, nil
-		} else if err != nil {
-			return created, problems, fmt.Errorf("entry %d is not the JSON of a user: %w", n, err)
-		}
-		switch err := s.importOne(ctx, in, known); {
-		case err == nil:
-			created++
-		case fault.As(err) != nil && fault.As(err).Code == fault.Unavailable:
-			return created, problems, err
-		default:
-			problems = append(problems, fmt.Errorf("entry %d (%q): %w", n, in.Email, err))
-		}
-	}
-}
-
-func (s *Service) importOne(ctx context.Context, in Imported, known func(token.Role) bool) error {
-	u, fields := identity(Registration{Email: in.Email, Username: in.Username, Name: in.Name})
-	if err := fault.Invalid(fields); err != nil {
-		return err
-	}
-	if in.PasswordHash != "" {
-		if err := CheckImported(in.PasswordHash); err != nil {
-			return err
-		}
-	}
-	for _, role := range in.Roles {
-		if !known(role) {
-			return fmt.Errorf("there is no role %q in the schema", role)
-		}
-	}
-	u.RoleList = joinRoles(append(in.Roles, RoleUser))
-	return s.db.Tx(ctx, func(tx *store.Tx) error {
-		if err := create(tx, u, in.PasswordHash, audit.Origin{}); err != nil {
-			return err
-		}
-		_, err := tx.Exec("UPDATE users SET email_verified = $2, disabled_at = CASE WHEN $3 THEN created_at END WHERE id = $1", u.ID, in.EmailVerified, in.Disabled)
-		return err
-	})
-}
-
-// Find reads the user with an e-mail address, a username or an id; NOT_FOUND if there is none.
-func (s *Service) Find(ctx context.Context, name string) (*User, error) {
-	email, _ := EmailKey(name)
-	username, _ := UsernameKey(name)
-	var u User
-	err := s.db.Get(ctx, &u, "SELECT "+userColumns+" FROM users WHERE id = $1 OR email_key = $2 OR username = $3", name, email, username)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, errUserUnknown
-	}
-	if err != nil {
-		return nil, fmt.Errorf("find user: %w", err)
-	}
-	return &u, nil
-}
-
-// All calls f for every user in order of creation, reading in pages.
-func (s *Service) All(ctx context.Context, f func(*User) error) error {
-	const page = 500
-	for after := ID(""); ; {
-		var users []*User
-		err := s.db.Select(ctx, &users, "SELECT "+userColumns+" FROM users WHERE id > $1 ORDER BY id LIMIT $2", after, page)
-		if err != nil {
-			return fmt.Errorf("list users: %w", err)
-		}
-		for _, u := range users {
-			if err := f(u); err != nil {
-				return err
-			}
-			after = u.ID
-		}
-		if len(users) < page {
-			return nil
-		}
-	}
-}
-
 // SetDisabled disables an account, which ends all its sessions at once, or enables it again.
-func (s *Service) SetDisabled(ctx context.Context, id ID, disabled bool) error {
-	return s.db.Tx(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`UPDATE users SET disabled_at = CASE WHEN $2 THEN now_us() END, updated_at = now_us()
-			WHERE id = $1 AND (disabled_at IS NOT NULL) <> $2`, id, disabled)
-		if err != nil {
-			return fmt.Errorf("disable user: %w", err)
-		}
-		if n == 0 {
-			return nil // it is already so
+func (s *Service) SetDisabled(ctx context.Context, caller token.Claims, id ID, disabled bool, from audit.Origin) (*User, error) {
+	var u *User
+	err := s.db.Tx(ctx, func(tx *store.Tx) (err error) {
+		if u, err = hold(tx, id); err != nil || u.Disabled() == disabled {
+			return err
 		}
 		action := audit.UserEnabled
 		if disabled {
 			action = audit.UserDisabled
+			if err := keepAnAdmin(tx, id); err != nil {
+				return err
+			}
 			if _, err := s.sessions.EndAll(tx, id, ""); err != nil {
 				return err
 			}
 		}
-		return audit.Record(tx, audit.Event{Action: action, Outcome: audit.Done, User: string(id)})
+		err = tx.Get(u, "UPDATE users SET disabled_at = CASE WHEN $2 THEN now_us() END, updated_at = now_us() WHERE id = $1 RETURNING "+userColumns, id, disabled)
+		if err != nil {
+			return fmt.Errorf("disable user: %w", err)
+		}
+		return audit.Record(tx, audit.Event{Action: action, Outcome: audit.Done, Actor: caller.UserID, User: id, Session: caller.SessionID, From: from})
+	})
+	return u, err
+}
+
+// RevokeSessions ends all sessions of a user; it returns how many.
+func (s *Service) RevokeSessions(ctx context.Context, caller token.Claims, id ID, from audit.Origin) (n int, err error) {
+	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		if _, err := hold(tx, id); err != nil {
+			return err
+		}
+		n, err = s.sessions.EndAllBy(tx, caller.UserID, id, from)
+		return err
+	})
+	return n, err
+}
+
+// Remove deletes another's account for good, as Delete does one's own.
+func (s *Service) Remove(ctx context.Context, caller token.Claims, id ID, from audit.Origin) error {
+	return s.db.Tx(ctx, func(tx *store.Tx) error {
+		u, err := hold(tx, id)
+		if err != nil {
+			return err
+		}
+		return s.remove(tx, caller, u, from)
 	})
 }
 
-// ChangeRoles adds and removes roles. Tokens issued before are stale at once.
-func (s *Service) ChangeRoles(ctx context.Context, id ID, add, remove []token.Role) (*User, error) {
-	var u *User
-	err := s.db.Tx(ctx, func(tx *store.Tx) error {
-		if err := s.sessions.MarkStale(tx, id); err != nil { // first: it holds the row while the list is changed
-			return err
-		}
-		var err error
-		if u, err = read(tx, id); err != nil {
-			return err
-		}
-		roles := slices.DeleteFunc(append(u.Roles(), add...), func(r token.Role) bool { return slices.Contains(remove, r) })
-		before := u.RoleList
-		u.RoleList = joinRoles(roles)
-		if _, err := tx.Exec("UPDATE users SET roles = $2, updated_at = now_us() WHERE id = $1", id, u.RoleList); err != nil {
-			return fmt.Errorf("change roles: %w", err)
-		}
-		return audit.Record(tx, audit.Event{Action: audit.RolesChanged, Outcome: audit.Done, User: string(id), Detail: before + " → " + u.RoleList})
-	})
-	return u, err
+func (s *Service) remove(tx *store.Tx, caller token.Claims, u *User, from audit.Origin) error {
+	if err := keepAnAdmin(tx, u.ID); err != nil {
+		return err
+	}
+	if _, err := s.sessions.EndAll(tx, u.ID, ""); err != nil {
+		return err
+	}
+	if _, err := tx.Exec("DELETE FROM users WHERE id = $1", u.ID); err != nil {
+		return fmt.Errorf("delete user: %w", err)
+	}
+	return audit.Record(tx, audit.Event{Action: audit.UserDeleted, Outcome: audit.Done, Actor: caller.UserID, User: u.ID,
+		Session: caller.SessionID, From: from})
+}
+
+// hold reads a user and holds the row against other writers.
+func hold(tx *store.Tx, id ID) (*User, error) {
+	if !isID(id) {
+		return nil, errUserUnknown
+	}
+	var u User
+	err := tx.Get(&u, "UPDATE users SET updated_at = updated_at WHERE id = $1 RETURNING "+userColumns, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errUserUnknown
+	}
+	if err != nil {
+		return nil, fmt.Errorf("hold user: %w", err)
+	}
+	return &u, nil
+}
+
+// keepAnAdmin refuses with LAST_ADMIN if, of the enabled administrators, there is none but the user id. It
+// holds all of them until the end of tx, so that of two who depose each other the second is refused.
+func keepAnAdmin(tx *store.Tx, id ID) error {
+	const admin = roleTerm + string(RoleAdmin)
+	if _, err := tx.Exec("UPDATE user_terms SET user_id = user_id WHERE term = $1", admin); err != nil {
+		return fmt.Errorf("hold administrators: %w", err)
+	}
+	var is, others bool
+	err := tx.Get(&is, "SELECT EXISTS (SELECT 1 FROM user_terms t JOIN users u ON u.id = t.user_id WHERE t.term = $1 AND u.id = $2 AND u.disabled_at IS NULL)", admin, id)
+	if err == nil && is {
+		err = tx.Get(&others, "SELECT EXISTS (SELECT 1 FROM user_terms t JOIN users u ON u.id = t.user_id WHERE t.term = $1 AND u.id <> $2 AND u.disabled_at IS NULL)", admin, id)
+	}
+	if err != nil {
+		return fmt.Errorf("count administrators: %w", err)
+	}
+	if is && !others {
+		return errLastAdmin
+	}
+	return nil
 }

@@ -45,7 +45,7 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 		return nil, err
 	}
 	if !ok {
-		return nil, errInvalidCredentials
+		return nil, s.failed(ctx, audit.Event{Action: audit.LoginFailed, User: found.ID, From: from}, errInvalidCredentials)
 	}
 	if upgrade {
 		s.upgrade(ctx, &found, in.Password)
@@ -62,8 +62,8 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 		if grant, err = s.sessions.Start(tx, u.subject(), []string{passwordMethod}, from); err != nil {
 			return err
 		}
-		return audit.Record(tx, audit.Event{Action: audit.LoginSucceeded, Outcome: audit.Done, Actor: string(u.ID), User: string(u.ID),
-			Session: string(grant.Session.ID), From: from})
+		return audit.Record(tx, audit.Event{Action: audit.LoginSucceeded, Outcome: audit.Done, Actor: u.ID, User: u.ID,
+			Session: grant.Session.ID, From: from})
 	})
 	return grant, err
 }
@@ -132,12 +132,12 @@ func (s *Service) upgrade(ctx context.Context, found *credentials, password stri
 }
 
 // prove checks the caller's password anew; it is throttled as a login is.
-func (s *Service) prove(ctx context.Context, id ID, password string, from audit.Origin) (credentials, error) {
+func (s *Service) prove(ctx context.Context, caller token.Claims, password string, from audit.Origin) (credentials, error) {
 	var found credentials
-	if err := s.throttle.Login(ctx, throttle.Attempt{Account: string(id), IP: from.IP}); err != nil {
+	if err := s.throttle.Login(ctx, throttle.Attempt{Account: string(caller.UserID), IP: from.IP}); err != nil {
 		return found, err
 	}
-	err := s.db.Get(ctx, &found, "SELECT "+credentialColumns+" FROM users WHERE id = $1", id)
+	err := s.db.Get(ctx, &found, "SELECT "+credentialColumns+" FROM users WHERE id = $1", caller.UserID)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return found, fmt.Errorf("read user: %w", err)
 	}
@@ -146,14 +146,23 @@ func (s *Service) prove(ctx context.Context, id ID, password string, from audit.
 		return found, err
 	}
 	if !ok {
-		return found, errWrongPassword
+		return found, s.failed(ctx, audit.Event{Action: audit.ReauthenticateFail, Actor: caller.UserID, User: caller.UserID,
+			Session: caller.SessionID, From: from}, errWrongPassword)
 	}
 	return found, nil
 }
 
+// failed records a refused proof and returns the refusal, or that it could not be recorded.
+func (s *Service) failed(ctx context.Context, e audit.Event, refusal error) error {
+	if err := s.audit.Failed(ctx, e); err != nil {
+		return err
+	}
+	return refusal
+}
+
 // Reauthenticate proves the caller's password again: same session, new auth_time, next generation.
 func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, password string, from audit.Origin) (*session.Grant, error) {
-	found, err := s.prove(ctx, caller.UserID, password, from)
+	found, err := s.prove(ctx, caller, password, from)
 	if err != nil {
 		return nil, err
 	}
@@ -169,8 +178,8 @@ func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, passw
 		if grant, err = s.sessions.Reauthenticate(tx, caller.SessionID, u.subject(), []string{passwordMethod}, from); err != nil {
 			return err
 		}
-		return audit.Record(tx, audit.Event{Action: audit.Reauthenticated, Outcome: audit.Done, Actor: string(u.ID), User: string(u.ID),
-			Session: string(caller.SessionID), From: from})
+		return audit.Record(tx, audit.Event{Action: audit.Reauthenticated, Outcome: audit.Done, Actor: u.ID, User: u.ID,
+			Session: caller.SessionID, From: from})
 	})
 	return grant, err
 }
@@ -185,7 +194,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, curre
 	if err := fault.Invalid(s.policy.Check("input.newPassword", newPassword, u.Email, value(u.Username))); err != nil {
 		return nil, err
 	}
-	found, err := s.prove(ctx, caller.UserID, currentPassword, from)
+	found, err := s.prove(ctx, caller, currentPassword, from)
 	if err != nil {
 		return nil, err
 	}
@@ -214,8 +223,8 @@ func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, curre
 		if grant, err = s.sessions.Reauthenticate(tx, caller.SessionID, u.subject(), []string{passwordMethod}, from); err != nil {
 			return err
 		}
-		return audit.Record(tx, audit.Event{Action: audit.PasswordChanged, Outcome: audit.Done, Actor: string(u.ID), User: string(u.ID),
-			Session: string(caller.SessionID), From: from})
+		return audit.Record(tx, audit.Event{Action: audit.PasswordChanged, Outcome: audit.Done, Actor: u.ID, User: u.ID,
+			Session: caller.SessionID, From: from})
 	})
 	return grant, err
 }

@@ -79,7 +79,7 @@ func TestFailedLoginsAreAllAlike(t *testing.T) {
 	on(t, func(t *testing.T, srv *graphtest.Server) {
 		jane(t, srv)
 		gone := registered(t, srv, input{"email": "gone@example.com", "username": "gone", "password": password})
-		if err := srv.App.Accounts.SetDisabled(t.Context(), gone.UserID, true); err != nil {
+		if _, err := srv.App.Accounts.SetDisabled(t.Context(), token.Claims{}, gone.UserID, true, audit.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 		importUser(t, srv, "imported@example.com", lower, password)
@@ -310,7 +310,7 @@ func TestChangePasswordLeavesOnlyTheCaller(t *testing.T) {
 		}
 		try(graphtest.Password).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 		try("a quite new passphrase").Into(t, &struct{}{})
-		if diff := cmp.Diff([]audit.Action{audit.UserCreated, audit.LoginSucceeded, audit.PasswordChanged, audit.LoginSucceeded}, recorded(t, srv, c.UserID)); diff != "" {
+		if diff := cmp.Diff([]audit.Action{audit.UserCreated, audit.LoginSucceeded, audit.ReauthenticateFail, audit.PasswordChanged, audit.LoginFailed, audit.LoginSucceeded}, recorded(t, srv, c.UserID)); diff != "" {
 			t.Error(diff)
 		}
 	})

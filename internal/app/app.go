@@ -18,6 +18,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/graph"
 	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/config"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/observe"
@@ -54,11 +55,14 @@ type App struct {
 	Activity *session.Activity
 	Sessions *session.Service
 	Throttle *throttle.Throttle
+	Audit    *audit.Log
+	Feed     *audit.Feed
 	Hasher   *account.Hasher
 	Accounts *account.Service
 	Metrics  *observe.Metrics
 
 	authenticator *guard.Authenticator
+	cursors       *graph.Cursors
 
 	policy  *guard.Policy
 	trusted *graph.TrustedDocuments
@@ -118,6 +122,8 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 	if a.Activity, err = session.NewActivity(a.DB, a.now); err != nil {
 		return err
 	}
+	a.Audit, a.Feed = audit.NewLog(a.DB, c.AuditLife, a.now), audit.NewFeed(a.DB)
+	a.cursors = graph.NewCursors(key)
 	a.Throttle = throttle.New(a.DB, key, rates(&c.Limits))
 	a.Sessions = session.NewService(a.DB, a.Issuer, key, a.View, a.Throttle,
 		session.Options{IdleLife: c.SessionIdle, MaxLife: c.SessionLife, Grace: c.RefreshGrace})
@@ -133,7 +139,7 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 		Cost: c.BcryptCost, Pepper: pepper, PepperID: pepperID, OldPeppers: old, Now: a.now}); err != nil {
 		return err
 	}
-	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.log)
+	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = newStreams(a.authenticator, c, a.now)
 	a.View.Tell(func(id session.ID, user token.UserID) {
@@ -169,7 +175,8 @@ func (a *App) Close() error { return a.DB.Close() }
 
 // graphQL makes the handler of /graphql; more are further extensions, inside the guard.
 func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
-	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Authenticator: a.authenticator, Team: newTeam(a.DB)}
+	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Audit: a.Audit, Feed: a.Feed,
+		Authenticator: a.authenticator, Cursors: a.cursors, Team: newTeam(a.DB)}
 	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
 		MaxBody: a.Config.MaxBody, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production,
 		Streams: a.streams, Origin: a.origins.AdmitsSocket, Trusted: a.trusted}, a.now, a.log, more...)
@@ -224,6 +231,7 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 	var group sync.WaitGroup
 	group.Go(func() { a.DB.Listen(ctx, a.log) })
 	group.Go(func() { a.View.Follow(ctx, a.log) })
+	group.Go(func() { a.Feed.Follow(ctx, a.log) })
 	group.Go(func() { a.Activity.Follow(ctx, lastFlush, a.log) })
 	group.Go(func() {
 		wake, stop := a.DB.Wake(token.Topic)
@@ -233,6 +241,7 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 	group.Go(func() { a.every(ctx, upkeepEvery, nil, "maintain signing keys", a.Keys.Maintain) })
 	group.Go(func() { a.every(ctx, upkeepEvery, nil, "delete dead rows", a.alone("sessions", a.Sessions.Prune)) })
 	group.Go(func() { a.every(ctx, upkeepEvery, nil, "empty the throttle", a.alone("throttle", a.Throttle.Prune)) })
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "shorten the audit log", a.alone("audit", a.Audit.Prune)) })
 	return group.Wait, nil
 }
 

@@ -280,6 +280,7 @@ func TestRunningServersObeyTheCommandLine(t *testing.T) {
 				await(t, what, func() bool { return reason(t, c, at) == want })
 			}
 		}
+		verb("user", "role", servers[0].As(t).Email, "--add=ADMIN") // the last one could not be disabled
 		c := servers[0].As(t)
 		everywhere("a token of one server", c, "")
 

@@ -1,6 +1,9 @@
 // Package audit owns the append-only record of what happened to accounts and sessions: who, to whom,
 // from where. An entry is written in the transaction of what it records, so there is never one
 // without the other. It never holds a token, a password or a value of a request.
+//
+// It promises too that refusals, which a stranger can cause at will, are folded and bounded in number,
+// and that whoever follows the log hears of each entry, whichever replica wrote it.
 package audit
 
 import (
@@ -9,33 +12,37 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// Action is what happened, in the vocabulary of the OWASP Logging cheat sheet where it has a word.
+// Action is what happened, in the vocabulary of the OWASP Logging cheat sheet where it has a word. The
+// SDL's enum AuditAction repeats the list in capitals.
 type Action string
 
 // The actions recorded.
 const (
-	UserCreated       Action = "user_created"
-	UserUpdated       Action = "user_updated"
-	UserDeleted       Action = "user_deleted"
-	UserDisabled      Action = "user_disabled"
-	UserEnabled       Action = "user_enabled"
-	RolesChanged      Action = "privilege_permissions_changed"
-	PasswordChanged   Action = "authn_password_change"
-	LoginSucceeded    Action = "authn_login_success"
-	Reauthenticated   Action = "authn_reauthenticated"
-	SessionRevoked    Action = "authn_token_revoked"
-	RefreshReused     Action = "authn_token_reuse"
-	RefreshElsewhere  Action = "authn_token_replayed_elsewhere"
-	GenerationAhead   Action = "generation_ahead"
-	SessionCapReached Action = "session_cap_reached"
+	UserCreated        Action = "user_created"
+	UserUpdated        Action = "user_updated"
+	UserDeleted        Action = "user_deleted"
+	UserDisabled       Action = "user_disabled"
+	UserEnabled        Action = "user_enabled"
+	RolesChanged       Action = "privilege_permissions_changed"
+	PasswordChanged    Action = "authn_password_change"
+	LoginSucceeded     Action = "authn_login_success"
+	LoginFailed        Action = "authn_login_fail"
+	Reauthenticated    Action = "authn_reauthenticated"
+	ReauthenticateFail Action = "authn_reauthenticate_fail"
+	SessionRevoked     Action = "authn_token_revoked"
+	RefreshReused      Action = "authn_token_reuse"
+	RefreshElsewhere   Action = "authn_token_replayed_elsewhere"
+	GenerationAhead    Action = "generation_ahead"
+	SessionCapReached  Action = "session_cap_reached"
 )
 
 // Outcome tells whether the action was done or refused.
 type Outcome string
 
-// The outcomes.
+// The outcomes; the SDL's enum AuditOutcome repeats them in capitals.
 const (
 	Done    Outcome = "done"
 	Refused Outcome = "refused"
@@ -49,26 +56,35 @@ type Origin struct {
 	RequestID string
 }
 
-// Event is one entry. Actor is empty for a stranger and for the command line.
+// Event is what is to be recorded. Actor is empty for a stranger and for the command line, User where
+// there is no such user.
 type Event struct {
 	Action  Action
 	Outcome Outcome
-	Actor   string
-	User    string
-	Session string
+	Actor   token.UserID
+	User    token.UserID
+	Session token.SessionID
 	From    Origin
 	Detail  string
 }
 
+// topic is what followers of the log are woken by.
+const topic = "audit"
+
 // Record appends e in tx.
-func Record(tx *store.Tx, e Event) error {
+func Record(tx *store.Tx, e Event) error { return write(tx, e, "") }
+
+// write appends e, or counts it in the entry that has the same fold, if that is not empty.
+func write(tx *store.Tx, e Event, fold string) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("audit id: %w", err)
 	}
-	_, err = tx.Exec(`INSERT INTO audit_log (id, at, action, outcome, actor_id, user_id, session_id, ip, user_agent, request_id, detail)
-		VALUES ($1, now_us(), $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		id.String(), e.Action, e.Outcome, e.Actor, e.User, e.Session, e.From.IP, e.From.UserAgent, e.From.RequestID, e.Detail)
+	_, err = tx.Exec(`INSERT INTO audit_log (id, at, last_at, count, action, outcome, actor_id, user_id, session_id, ip, user_agent, request_id, detail, fold)
+		VALUES ($1, now_us(), now_us(), 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULLIF($11, ''))
+		ON CONFLICT (fold) DO UPDATE SET count = audit_log.count + 1, last_at = now_us(), session_id = excluded.session_id,
+			ip = excluded.ip, user_agent = excluded.user_agent, request_id = excluded.request_id`,
+		id.String(), e.Action, e.Outcome, e.Actor, e.User, e.Session, e.From.IP, e.From.UserAgent, e.From.RequestID, e.Detail, fold)
 	if err != nil {
 		return fmt.Errorf("audit %s: %w", e.Action, err)
 	}

@@ -34,6 +34,7 @@ type Tokens struct {
 	KeyOverlap     time.Duration `default:"1h" help:"How long a signing key is published before it signs; caches of the key set are told to keep it for less."`
 	SessionIdle    time.Duration `default:"720h" help:"A session ends when it was not refreshed for so long."`
 	SessionLife    time.Duration `default:"2160h" help:"Every session ends so long after its sign-in."`
+	AuditLife      time.Duration `default:"4320h" help:"Entries of the audit log are kept so long."`
 	RefreshGrace   time.Duration `default:"10s" help:"How long a refresh token that was just used gets the same successor again."`
 	BcryptCost     int           `default:"12" help:"Cost of password hashes, 4 to 16; below 12 for tests only."`
 	PasswordMin    int           `default:"8" help:"The fewest characters of a new password."`
@@ -137,6 +138,7 @@ func (t *Tokens) problems() []string {
 	p.need(t.RefreshGrace >= 2*time.Second && t.RefreshGrace <= time.Minute,
 		"--refresh-grace must be from 2s to 1m: the sight of a new token is written within 1s, and must be before the grace ends")
 	p.need(t.SessionIdle >= time.Minute, "--session-idle must be at least 1m")
+	p.need(t.AuditLife >= 24*time.Hour, "--audit-life must be at least 24h")
 	p.need(t.SessionLife >= t.SessionIdle, "--session-life must not be below --session-idle")
 	p.need(t.BcryptCost >= 4 && t.BcryptCost <= 16, "--bcrypt-cost must be from 4 to 16")
 	p.need(t.PasswordMin >= 1 && t.PasswordMin <= 128, "--password-min must be from 1 to 128")

@@ -78,6 +78,7 @@ const (
 	UserUnknown    Reason = "USER_NOT_FOUND"
 	EmailTaken     Reason = "EMAIL_TAKEN"
 	UsernameTaken  Reason = "USERNAME_TAKEN"
+	LastAdmin      Reason = "LAST_ADMIN"
 
 	// RATE_LIMITED
 	TooManyAttempts Reason = "TOO_MANY_ATTEMPTS"

@@ -26,6 +26,7 @@ type Extension struct {
 var _ interface {
 	graphql.HandlerExtension
 	graphql.OperationInterceptor
+	graphql.ResponseInterceptor
 	graphql.FieldInterceptor
 } = (*Extension)(nil)
 
@@ -61,6 +62,9 @@ func (g *Extension) InterceptOperation(ctx context.Context, next graphql.Operati
 		}
 	}
 	if len(refused) == 0 || op.Operation.Operation == ast.Query && len(refused) < len(fields) {
+		if op.Operation.Operation == ast.Subscription {
+			ctx = context.WithValue(ctx, eventsKey{}, &events{})
+		}
 		return next(ctx)
 	}
 	ctx = graphql.WithResponseContext(ctx, g.present, op.RecoverFunc)
@@ -93,7 +97,7 @@ func (g *Extension) InterceptField(ctx context.Context, next graphql.Resolver) (
 			return nil, refusal
 		}
 	}
-	return value, nil
+	return g.follow(ctx, fc, s, value), nil
 }
 
 // judge applies the rule of a field; what has none is refused.
@@ -131,13 +135,7 @@ func (g *Extension) judgeYield(e *entry, s state, value any) *fault.Error {
 	v := reflect.ValueOf(value)
 	switch v.Kind() {
 	case reflect.Chan:
-		// Of an event to come neither type nor owner is known: nothing is said unless any may be read.
-		for _, name := range e.yields {
-			if refusal := g.nothingToRead(name, s, nil); refusal != nil {
-				return refusal
-			}
-		}
-		return nil
+		return g.judgeEventsToCome(e.yields, s)
 	case reflect.Slice:
 		for i := range v.Len() {
 			if refusal := g.judgeYield(e, s, v.Index(i).Interface()); refusal != nil {
@@ -150,6 +148,23 @@ func (g *Extension) judgeYield(e *entry, s state, value any) *fault.Error {
 		s = state{principal: signed.Principal()}
 	}
 	return g.judgeObject(e.yields, s, v)
+}
+
+// judgeEventsToCome refuses a subscription whose caller may read nothing of any event, whoever will own it.
+// What it lets pass is judged event by event.
+func (g *Extension) judgeEventsToCome(types []string, s state) (refusal *fault.Error) {
+	for _, name := range types {
+		for _, r := range g.policy.types[name].rules {
+			own := *r
+			if own.owner {
+				own.owner, own.roles = false, nil
+			}
+			if refusal = own.judge(s, nil, g.now()); refusal == nil {
+				return nil
+			}
+		}
+	}
+	return refusal
 }
 
 // allOpen reports whether every one of the types has a field that s may read whatever the object.

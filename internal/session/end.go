@@ -143,6 +143,15 @@ func (s *Service) EndAll(tx *store.Tx, user token.UserID, kept ID) ([]Session, e
 	return ended, s.view.revoke(tx, revocation{UserID: user, BelowVersion: version, KeptSession: kept})
 }
 
+// EndAllBy ends all live sessions of user on behalf of actor, and returns how many.
+func (s *Service) EndAllBy(tx *store.Tx, actor, user token.UserID, from audit.Origin) (int, error) {
+	ended, err := s.EndAll(tx, user, "")
+	if err != nil {
+		return 0, err
+	}
+	return len(ended), s.recordEnd(tx, actor, user, ended, "revoked", from)
+}
+
 // MarkStale makes every access token issued to user so far stale: what it says of the user is no
 // longer true, and a refresh brings the new. Its sessions go on.
 func (s *Service) MarkStale(tx *store.Tx, user token.UserID) error {
@@ -166,8 +175,8 @@ func raiseVersion(tx *store.Tx, user token.UserID) (version int64, err error) {
 
 func (s *Service) recordEnd(tx *store.Tx, actor, user token.UserID, ended []Session, detail string, from audit.Origin) error {
 	for _, one := range ended {
-		if err := audit.Record(tx, audit.Event{Action: audit.SessionRevoked, Outcome: audit.Done, Actor: string(actor),
-			User: string(user), Session: string(one.ID), From: from, Detail: detail}); err != nil {
+		if err := audit.Record(tx, audit.Event{Action: audit.SessionRevoked, Outcome: audit.Done, Actor: actor,
+			User: user, Session: one.ID, From: from, Detail: detail}); err != nil {
 			return err
 		}
 	}

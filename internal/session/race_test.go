@@ -11,6 +11,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 // atOnce starts n calls together and waits for them.
@@ -125,7 +126,8 @@ func TestRefreshRacingAnEndLeavesNothingAlive(t *testing.T) {
 			return err
 		},
 		"disabling": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
-			return srv.App.Accounts.SetDisabled(ctx, c.UserID, true)
+			_, err := srv.App.Accounts.SetDisabled(ctx, token.Claims{}, c.UserID, true, audit.Origin{})
+			return err
 		},
 		"change of the password": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
 			answer, err := c.Call(ctx, `mutation($current: String!, $new: String!) { changePassword(input: {currentPassword: $current, newPassword: $new}) { tokenType } }`,

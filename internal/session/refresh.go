@@ -276,8 +276,8 @@ func (s *Service) swap(tx *store.Tx, p presented, expected int64, from audit.Ori
 	if expected == p.generation {
 		return r, nil
 	}
-	return r, audit.Record(tx, audit.Event{Action: audit.GenerationAhead, Outcome: audit.Done, User: string(r.UserID),
-		Session: string(r.ID), From: from, Detail: fmt.Sprintf("database had %d, the client %d", expected, p.generation)})
+	return r, audit.Record(tx, audit.Event{Action: audit.GenerationAhead, Outcome: audit.Done, User: r.UserID,
+		Session: r.ID, From: from, Detail: fmt.Sprintf("database had %d, the client %d", expected, p.generation)})
 }
 
 // replay answers the current generation again. It extends nothing; it is told apart only when it
@@ -287,7 +287,7 @@ func (s *Service) replay(tx *store.Tx, r *row, from audit.Origin) error {
 	if r.IP == from.IP && r.UserAgent == from.UserAgent {
 		return nil
 	}
-	return audit.Record(tx, audit.Event{Action: audit.RefreshElsewhere, Outcome: audit.Done, User: string(r.UserID), Session: string(r.ID), From: from})
+	return audit.Record(tx, audit.Event{Action: audit.RefreshElsewhere, Outcome: audit.Done, User: r.UserID, Session: r.ID, From: from})
 }
 
 // endReused ends the session if the row still says that generation g is spent: a reader's row may be
@@ -297,7 +297,7 @@ func (s *Service) endReused(tx *store.Tx, r *row, p presented, from audit.Origin
 	if err != nil || len(ended) == 0 {
 		return err
 	}
-	return audit.Record(tx, audit.Event{Action: audit.RefreshReused, Outcome: audit.Refused, User: string(r.UserID), Session: string(r.ID), From: from,
+	return audit.Record(tx, audit.Event{Action: audit.RefreshReused, Outcome: audit.Refused, User: r.UserID, Session: r.ID, From: from,
 		Detail: fmt.Sprintf("generation %d of %d", p.generation, r.Generation)})
 }
 

@@ -158,7 +158,7 @@ func (s *Service) endOldest(tx *store.Tx, user token.UserID, from audit.Origin) 
 	}
 	for _, one := range ended {
 		if err := audit.Record(tx, audit.Event{Action: audit.SessionCapReached, Outcome: audit.Done,
-			User: string(user), Session: string(one.ID), From: from}); err != nil {
+			User: user, Session: one.ID, From: from}); err != nil {
 			return err
 		}
 	}
@@ -216,50 +216,61 @@ func (s *Service) ByID(ctx context.Context, id ID) (*Session, error) {
 	return &one, nil
 }
 
-// Window is a slice of a list in Relay's sense: the first or the last so many items after and before
-// an item.
-type Window struct {
-	After, Before ID
-	Limit         int
-	FromEnd       bool
-}
-
-// List returns a user's live sessions, the newest first, and whether there are more beyond the window
-// in the direction read. It is empty for anybody else's window.
-func (s *Service) List(ctx context.Context, user token.UserID, w Window) (list []*Session, more bool, err error) {
+// List returns live sessions of each user, the newest first, in one query: for all of them the same
+// window, whose positions are the id alone. More tells whether there are others beyond it in the direction read.
+func (s *Service) List(ctx context.Context, users []token.UserID, w store.Window) (map[token.UserID]*Page, error) {
 	// Ids are UUIDv7 and so in order of creation. An absent bound is a UUID that none passes; any other
 	// text would stand elsewhere under another collation.
 	order, after, before := "DESC", uuid.Max.String(), uuid.Nil.String()
 	if w.FromEnd {
 		order = "ASC"
 	}
-	if w.After != "" {
-		after = string(w.After)
+	if w.After != nil {
+		after = w.After[0]
 	}
-	if w.Before != "" {
-		before = string(w.Before)
+	if w.Before != nil {
+		before = w.Before[0]
 	}
-	err = s.db.Select(ctx, &list, "SELECT "+columns+` FROM sessions WHERE user_id = $1 AND id < $2 AND id > $3
-		AND revoked_at IS NULL AND expires_at > now_us() ORDER BY id `+order+" LIMIT $4", user, after, before, w.Limit+1)
-	if err != nil {
-		return nil, false, fmt.Errorf("list sessions: %w", err)
+	query, args := store.Each("SELECT "+columns+` FROM sessions WHERE user_id = %s AND id < $1 AND id > $2
+		AND revoked_at IS NULL AND expires_at > now_us() ORDER BY id `+order+" LIMIT $3", users, after, before, w.Limit+1)
+	var rows []*Session
+	if err := s.db.Select(ctx, &rows, query, args...); err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
 	}
-	if more = len(list) > w.Limit; more {
-		list = list[:w.Limit]
+	pages := make(map[token.UserID]*Page, len(users))
+	for _, user := range users {
+		pages[user] = &Page{}
 	}
-	if w.FromEnd {
-		for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
-			list[i], list[j] = list[j], list[i]
-		}
+	for _, one := range rows {
+		pages[one.UserID].Sessions = append(pages[one.UserID].Sessions, one)
 	}
-	return list, more, nil
+	for _, page := range pages {
+		page.Sessions, page.More = store.Cut(w, page.Sessions)
+	}
+	return pages, nil
 }
 
-// Count returns how many live sessions a user has.
-func (s *Service) Count(ctx context.Context, user token.UserID) (n int, err error) {
-	err = s.db.Get(ctx, &n, "SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now_us()", user)
-	if err != nil {
-		return 0, fmt.Errorf("count sessions: %w", err)
+// Page is a window of one user's sessions.
+type Page struct {
+	Sessions []*Session
+	More     bool
+}
+
+// Count returns how many live sessions each user has; one who has none is not in the map.
+func (s *Service) Count(ctx context.Context, users []token.UserID) (map[token.UserID]int, error) {
+	list, args := store.List(users)
+	var rows []struct {
+		UserID token.UserID `db:"user_id"`
+		N      int          `db:"n"`
 	}
-	return n, nil
+	err := s.db.Select(ctx, &rows, "SELECT user_id, count(*) AS n FROM sessions WHERE user_id IN "+list+
+		" AND revoked_at IS NULL AND expires_at > now_us() GROUP BY user_id", args...)
+	if err != nil {
+		return nil, fmt.Errorf("count sessions: %w", err)
+	}
+	counts := make(map[token.UserID]int, len(rows))
+	for _, row := range rows {
+		counts[row.UserID] = row.N
+	}
+	return counts, nil
 }

@@ -42,11 +42,13 @@ func (db *DB) Migrate(ctx context.Context, further ...Migrations) error {
 		}
 		defer func() { _ = file.Unlock() }()
 	}
-	var clock []goose.ProviderOption
+	var levelling []goose.ProviderOption
 	if db.dialect == Postgres {
-		clock = append(clock, goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{RunTx: createClock}, nil)))
+		levelling = append(levelling, goose.WithGoMigrations(
+			goose.NewGoMigration(1, &goose.GoFunc{RunTx: createClock}, nil),
+			goose.NewGoMigration(5, &goose.GoFunc{RunTx: createByteText}, nil)))
 	}
-	if err := db.up(ctx, Migrations{goose.DefaultTablename, files}, clock...); err != nil {
+	if err := db.up(ctx, Migrations{goose.DefaultTablename, files}, levelling...); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	for _, m := range further {
@@ -119,10 +121,19 @@ func (schemaLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-// createClock is the one statement that differs between the databases. clock_timestamp, not now():
-// a transaction that waited for a lock must judge by the time at which it got it.
+// What follows gives Postgres what the one SQL text for both databases takes for granted.
+
+// createClock makes the function now_us. clock_timestamp, not now(): a transaction that waited for a
+// lock must judge by the time at which it got it.
 func createClock(ctx context.Context, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, `CREATE FUNCTION now_us() RETURNS BIGINT LANGUAGE sql VOLATILE AS
 		$$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT $$`)
+	return err
+}
+
+// createByteText makes the type BYTE_TEXT: text in the order of its bytes, so that a prefix is a range of
+// an index whatever the locale of the database. SQLite takes any type with TEXT in its name for that.
+func createByteText(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, `CREATE DOMAIN BYTE_TEXT AS TEXT COLLATE "C"`)
 	return err
 }

@@ -151,6 +151,24 @@ func List[T any](values []T) (list string, args []any) {
 	return "(" + strings.TrimPrefix(b.String(), ", ") + ")", args
 }
 
+// Each writes one statement that asks the same of many values: the SELECT in branch once for each, its
+// %s being the placeholder of the value, and args its $1, $2, …. Their number is rounded up to a power
+// of two with zero values, which must find nothing, so that few different texts are ever prepared.
+func Each[T any](branch string, values []T, args ...any) (string, []any) {
+	var branches []string
+	for n := 1; n < 2*len(values); n *= 2 {
+		for len(branches) < n {
+			var value T
+			if len(branches) < len(values) {
+				value = values[len(branches)]
+			}
+			args = append(args, value)
+			branches = append(branches, fmt.Sprintf("SELECT * FROM ("+branch+") AS b%d", fmt.Sprintf("$%d", len(args)), len(branches)))
+		}
+	}
+	return strings.Join(branches, " UNION ALL "), args
+}
+
 // Conn takes one connection of the read pool for its own, for a reader that must never wait behind
 // the others. The caller closes it.
 func (db *DB) Conn(ctx context.Context) (*sqlx.Conn, error) {

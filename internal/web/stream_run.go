@@ -23,9 +23,20 @@ type delivery struct {
 	last func(errs gqlerror.List)
 }
 
+type streamKey struct{}
+
+// EndStream ends the stream that the operation behind ctx runs on, with the error f; elsewhere it does
+// nothing. It does not wait.
+func EndStream(ctx context.Context, f *fault.Error) {
+	if s, ok := ctx.Value(streamKey{}).(*stream); ok {
+		s.end(refused(f))
+	}
+}
+
 // run executes one operation on s. A subscription ends with s; then nothing more is sent, for its client
 // is told why the stream ends and, over a WebSocket, subscribes again.
 func (t *Streams) run(ctx context.Context, s *stream, exec graphql.GraphExecutor, params *graphql.RawParams, d delivery) {
+	ctx = context.WithValue(ctx, streamKey{}, s)
 	defer func() {
 		// A panic outside of the resolvers would end the program: this may be a goroutine of its own.
 		if v := recover(); v != nil {

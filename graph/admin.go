@@ -1,0 +1,54 @@
+package graph
+
+import (
+	"context"
+
+	"github.com/graphwarden/graphwarden/graph/model"
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// userList names the list that a filter gives: cursors of one with another order are no use.
+func userList(f account.Filter) string {
+	if f.Search != "" {
+		return "users by text"
+	}
+	return "users"
+}
+
+func userFilter(search *string, role *token.Role, disabled *bool) account.Filter {
+	f := account.Filter{Disabled: disabled}
+	if search != nil {
+		f.Search = *search
+	}
+	if role != nil {
+		f.Role = *role
+	}
+	return f
+}
+
+// userPage is a page of the users that f selects.
+func (r *Resolver) userPage(ctx context.Context, f account.Filter, p paging) (*model.UserConnection, error) {
+	found, err := r.Accounts.List(ctx, f, p.Window)
+	if err != nil {
+		return nil, err
+	}
+	page := &model.UserConnection{Nodes: found.Users}
+	var cursors []string
+	var ids []token.UserID
+	for i, one := range found.Users {
+		ids = append(ids, one.ID)
+		cursors = append(cursors, p.cursor(found.Positions[i]))
+		page.Edges = append(page.Edges, &model.UserEdge{Cursor: cursors[i], Node: one})
+	}
+	together(ctx, ids)
+	page.PageInfo = p.info(cursors, found.More, found.Stopped)
+	if selects(ctx, "totalCount") {
+		total, err := r.Accounts.Count(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		page.TotalCount = int32(total)
+	}
+	return page, nil
+}

@@ -1,0 +1,118 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/graphwarden/graphwarden/graph/model"
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web"
+)
+
+func auditFilter(in *model.AuditFilter) (f audit.Filter, err error) {
+	if in == nil {
+		return f, nil
+	}
+	var problems []fault.Field
+	for path, id := range map[string]*string{"filter.userId": in.UserID, "filter.actorId": in.ActorID} {
+		if id != nil && uuid.Validate(*id) != nil {
+			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: "is not the id of a user"})
+		}
+	}
+	set(&f.User, (*token.UserID)(in.UserID))
+	set(&f.Actor, (*token.UserID)(in.ActorID))
+	set(&f.Action, in.Action)
+	set(&f.Outcome, in.Outcome)
+	set(&f.Since, in.Since)
+	set(&f.Until, in.Until)
+	return f, fault.Invalid(problems)
+}
+
+// set copies what was given.
+func set[T any](to, given *T) {
+	if given != nil {
+		*to = *given
+	}
+}
+
+// auditPage is a page of the whole log.
+func (r *Resolver) auditPage(ctx context.Context, f audit.Filter, p paging) (*model.AuditConnection, error) {
+	entries, more, err := r.Audit.List(ctx, f, p.Window)
+	if err != nil {
+		return nil, err
+	}
+	page := &model.AuditConnection{Nodes: entries}
+	var cursors []string
+	var concerned []token.UserID
+	for i, one := range entries {
+		concerned = append(concerned, one.UserID, one.ActorID)
+		cursors = append(cursors, p.cursor(one.Position()))
+		page.Edges = append(page.Edges, &model.AuditEdge{Cursor: cursors[i], Node: one})
+	}
+	together(ctx, concerned)
+	page.PageInfo = p.info(cursors, more, nil)
+	if selects(ctx, "totalCount") {
+		total, err := r.Audit.Count(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		page.TotalCount = int32(total)
+	}
+	return page, nil
+}
+
+// userOf reads a user whom an entry of the audit log names; nil if there is none any more.
+func (r *Resolver) userOf(ctx context.Context, id token.UserID) (*account.User, error) {
+	if id == "" {
+		return nil, nil
+	}
+	return of(ctx, "user", id, func(ids []token.UserID) (map[token.UserID]*account.User, error) {
+		users, err := r.Accounts.ByIDs(ctx, ids)
+		found := make(map[token.UserID]*account.User, len(users))
+		for i, u := range users {
+			found[ids[i]] = u
+		}
+		return found, err
+	})
+}
+
+// securityPage is a page of what concerns one user.
+func (r *Resolver) securityPage(ctx context.Context, user token.UserID, p paging) (*model.SecurityEventConnection, error) {
+	found, err := of(ctx, fmt.Sprint("security log ", p.Window), user, func(users []token.UserID) (map[token.UserID]*audit.Page, error) {
+		return r.Audit.ListOf(ctx, users, p.Window)
+	})
+	if err != nil {
+		return nil, err
+	}
+	page := &model.SecurityEventConnection{Nodes: found.Entries}
+	var cursors []string
+	for i, one := range found.Entries {
+		cursors = append(cursors, p.cursor(one.Position()))
+		page.Edges = append(page.Edges, &model.SecurityEventEdge{Cursor: cursors[i], Node: one})
+	}
+	page.PageInfo = p.info(cursors, found.More, nil)
+	if selects(ctx, "totalCount") {
+		total, err := of(ctx, "security log count", user, func(users []token.UserID) (map[token.UserID]int, error) {
+			return r.Audit.CountOf(ctx, users)
+		})
+		if err != nil {
+			return nil, err
+		}
+		page.TotalCount = int32(total)
+	}
+	return page, nil
+}
+
+// follow tells of new entries. A reader who cannot keep up is sent away to come back: going on would
+// leave something out.
+func (r *Resolver) follow(ctx context.Context, f audit.Filter) (<-chan *audit.Entry, error) {
+	return r.Feed.Subscribe(ctx, f, func() {
+		web.EndStream(ctx, fault.Busy(fault.Overloaded, "events came faster than they were read: connect again", time.Second))
+	})
+}

@@ -1,0 +1,110 @@
+package graph
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"strings"
+
+	"github.com/graphwarden/graphwarden/graph/model"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/secret"
+	"github.com/graphwarden/graphwarden/internal/store"
+)
+
+const (
+	defaultPage = 20
+	maxPage     = 100
+)
+
+// Cursors writes and reads the positions in lists that clients hold. They are authenticated, so that one
+// which was made up, or belongs to another list, is refused and never reaches a query.
+type Cursors struct{ keys [][]byte }
+
+// NewCursors derives the keys.
+func NewCursors(s *secret.Secret) *Cursors { return &Cursors{s.Keys("cursor")} }
+
+// macSize is how many bytes of the MAC a cursor carries.
+const macSize = 16
+
+func mac(key []byte, list, position string) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(list + "\x00" + position))
+	return h.Sum(nil)[:macSize]
+}
+
+func (c *Cursors) write(list string, at store.Position) string {
+	position := strings.Join(at, "\x00")
+	return base64.RawURLEncoding.EncodeToString(append(mac(c.keys[0], list, position), position...))
+}
+
+func (c *Cursors) read(list, cursor string) (at store.Position, ok bool) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	if err != nil || len(raw) < macSize {
+		return nil, false
+	}
+	position := string(raw[macSize:])
+	for _, key := range c.keys {
+		ok = hmac.Equal(mac(key, list, position), raw[:macSize]) || ok
+	}
+	return strings.Split(position, "\x00"), ok
+}
+
+// paging are the arguments of a connection, and the page info that follows from them.
+type paging struct {
+	store.Window
+	cursors *Cursors
+	list    string
+}
+
+// page checks the arguments of a connection and names every problem at once. list names what the cursors
+// belong to.
+func (c *Cursors) page(list string, first *int32, after *string, last *int32, before *string) (paging, error) {
+	p := paging{store.Window{Limit: defaultPage, FromEnd: last != nil}, c, list}
+	var problems []fault.Field
+	size := func(path string, n *int32) {
+		if n == nil {
+			return
+		}
+		if p.Limit = int(*n); *n < 1 || *n > maxPage {
+			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: "must be from 1 to 100"})
+		}
+	}
+	size("first", first)
+	size("last", last)
+	if first != nil && last != nil {
+		problems = append(problems, fault.Field{Path: "last", Reason: fault.ExactlyOne, Message: "give either first or last"})
+	}
+	position := func(path string, cursor *string) store.Position {
+		if cursor == nil {
+			return nil
+		}
+		at, ok := c.read(list, *cursor)
+		if !ok {
+			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: "is not a cursor of this list"})
+		}
+		return at
+	}
+	p.After, p.Before = position("after", after), position("before", before)
+	return p, fault.Invalid(problems)
+}
+
+func (p paging) cursor(at store.Position) string { return p.cursors.write(p.list, at) }
+
+// info tells where a page lies whose items have these cursors; stopped is where the reading ended before
+// the page was full, or nil.
+func (p paging) info(cursors []string, more bool, stopped store.Position) *model.PageInfo {
+	info := &model.PageInfo{HasNextPage: more && !p.FromEnd, HasPreviousPage: more && p.FromEnd}
+	if n := len(cursors); n > 0 {
+		info.StartCursor, info.EndCursor = &cursors[0], &cursors[n-1]
+	}
+	if stopped != nil {
+		cursor := p.cursor(stopped)
+		if p.FromEnd {
+			info.StartCursor = &cursor
+		} else {
+			info.EndCursor = &cursor
+		}
+	}
+	return info
+}
