@@ -88,5 +88,5 @@ func write(tx *store.Tx, e Event, fold string) error {
 	if err != nil {
 		return fmt.Errorf("audit %s: %w", e.Action, err)
 	}
-	return nil
+	return tx.Notify(topic)
 }

@@ -22,8 +22,7 @@ const (
 
 // Feed tells subscribers of new entries, from whichever replica. It reads only while it has any.
 type Feed struct {
-	db   *store.DB
-	wake chan struct{}
+	db *store.DB
 
 	mu          sync.Mutex
 	subscribers map[*subscriber]struct{}
@@ -39,7 +38,7 @@ type subscriber struct {
 
 // NewFeed wires a Feed; Follow must run for it to tell anything.
 func NewFeed(db *store.DB) *Feed {
-	return &Feed{db: db, wake: make(chan struct{}, 1), subscribers: make(map[*subscriber]struct{})}
+	return &Feed{db: db, subscribers: make(map[*subscriber]struct{})}
 }
 
 // Subscribe tells of the entries that f selects and that are committed after it returns, until ctx ends
@@ -125,6 +124,8 @@ func (f *Feed) tell(ctx context.Context) error {
 
 // Follow tells subscribers of the news until ctx ends.
 func (f *Feed) Follow(ctx context.Context, log *slog.Logger) {
+	wake, stop := f.db.Wake(topic)
+	defer stop()
 	tick := time.NewTicker(feedEvery)
 	defer tick.Stop()
 	for failing := false; ; {
@@ -132,7 +133,7 @@ func (f *Feed) Follow(ctx context.Context, log *slog.Logger) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-f.wake:
+		case <-wake:
 		}
 		err := f.tell(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
