@@ -28,8 +28,8 @@ func isActive(tb testing.TB, srv *graphtest.Server, accessToken string) (active 
 	return out.VerifyToken.Active, ""
 }
 
-// open opens a socket with a token and returns what it is closed for.
-func open(t *testing.T, srv *graphtest.Server, accessToken string) (closed <-chan error) {
+// dial opens a socket with a token.
+func dial(t *testing.T, srv *graphtest.Server, accessToken string) (context.Context, *websocket.Conn) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
@@ -45,6 +45,13 @@ func open(t *testing.T, srv *graphtest.Server, accessToken string) (closed <-cha
 	if _, text, err := conn.Read(ctx); err != nil || !strings.Contains(string(text), "connection_ack") {
 		t.Fatalf("instead of connection_ack: %s, %v", text, err)
 	}
+	return ctx, conn
+}
+
+// open opens a socket with a token and returns what it is closed for.
+func open(t *testing.T, srv *graphtest.Server, accessToken string) (closed <-chan error) {
+	t.Helper()
+	ctx, conn := dial(t, srv, accessToken)
 	ended := make(chan error, 1)
 	go func() {
 		_, _, err := conn.Read(ctx)
@@ -170,4 +177,55 @@ func TestRevocationsReachAReplicaWhoseClockIsWrong(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestNoEventIsSentByAReplicaThatCannotReadRevocations(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		ctx, conn := dial(t, srv, c.AccessToken)
+		message := `{"id": "1", "type": "subscribe", "payload": {"query": "subscription { securityEvents { id } }"}}`
+		if err := conn.Write(ctx, websocket.MessageText, []byte(message)); err != nil {
+			t.Fatal(err)
+		}
+		received := make(chan string, 100)
+		go func() {
+			defer close(received)
+			for {
+				_, text, err := conn.Read(ctx)
+				if err != nil {
+					return
+				}
+				received <- string(text)
+			}
+		}()
+		next := func() string {
+			t.Helper()
+			select {
+			case text := <-received:
+				return text
+			case <-time.After(20 * time.Second):
+				t.Fatal("no answer")
+			}
+			return ""
+		}
+		eventually(t, "events come", func() bool { c.Login(t); return len(received) > 0 })
+		if text := next(); !strings.Contains(text, `"next"`) {
+			t.Fatal(text)
+		}
+		hide(t, srv, "revocations")
+		srv.Shift(session.MaxViewAge)
+		eventually(t, "guarded fields are refused", func() bool { return c.Do(t, meQuery, nil).Status == 503 })
+		c.Login(t)
+		for {
+			text := next()
+			if strings.Contains(text, `"next"`) {
+				continue // from before
+			}
+			if !strings.Contains(text, `"error"`) || !strings.Contains(text, "REVOCATION_VIEW_STALE") {
+				t.Error(text)
+			}
+			break
+		}
+		show(t, srv, "revocations")
+	})
 }
