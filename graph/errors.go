@@ -60,6 +60,9 @@ func classify(ctx context.Context, err error) *fault.Error {
 	if path, ok := refusedArgument(ctx); ok {
 		return fault.As(fault.Invalid([]fault.Field{{Path: path, Reason: fault.Malformed, Message: "an argument has a value that its type does not allow"}}).(*fault.Error).Because(err))
 	}
+	if f := fault.As(err); f != nil && f.Err != nil {
+		err = f.Err // what a *gqlerror.Error around it would not tell the log
+	}
 	return fault.New(fault.Internal, "", "internal error").Because(err)
 }
 
