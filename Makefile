@@ -13,7 +13,7 @@ PKG      ?= ./...
 FUZZTIME ?= 3s
 STREAMS  ?= 5000
 
-.PHONY: help run assets generate test test-long test-clients lint cover bench bench-login bench-revocation bench-streams abuse fuzz
+.PHONY: help run assets generate test test-long test-clients lint cover bench bench-login bench-revocation bench-streams bench-flood abuse fuzz
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -96,6 +96,9 @@ bench-revocation: ## how soon a logout is in force on other replicas, against wh
 
 bench-streams: ## what 5,000 open subscriptions cost, and how soon they end; STREAMS=number changes it
 	go run ./bench/streams -streams=$(STREAMS)
+
+bench-flood: ## what 200 logins at a time leave for a user who is signed in
+	go run ./bench/flood
 
 fuzz: ## every fuzz target for FUZZTIME
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*_test.go:func | |' | sort -u | \

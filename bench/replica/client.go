@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 )
 
@@ -14,6 +15,9 @@ const Password = "an unlikely passphrase"
 
 // Client calls a server over one connection that is kept.
 type Client struct {
+	// Header is sent with every call, if it is not nil.
+	Header http.Header
+
 	url  string
 	http http.Client
 }
@@ -31,7 +35,10 @@ type Answer struct {
 	Data   json.RawMessage
 	Errors []struct {
 		Message    string
-		Extensions struct{ Code, Reason string }
+		Extensions struct {
+			Code, Reason string
+			RetryAfter   int
+		}
 	}
 }
 
@@ -56,6 +63,7 @@ func (c *Client) Do(ctx context.Context, token, query string, variables map[stri
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(r.Header, c.Header)
 	r.Header.Set("Content-Type", "application/json")
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)

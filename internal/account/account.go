@@ -109,6 +109,9 @@ func (s *Service) Register(ctx context.Context, in Registration, from audit.Orig
 	if err != nil {
 		return nil, err
 	}
+	if err := s.hasher.Full(); err != nil {
+		return nil, err
+	}
 	if err := s.throttle.Register(ctx, from.IP); err != nil {
 		return nil, err
 	}

@@ -159,6 +159,22 @@ func (h *Hasher) Pending() int64 { return h.admitted.Load() }
 // Refused is how many were turned away because too many waited.
 func (h *Hasher) Refused() int64 { return h.refused.Load() }
 
+// Full is the refusal that a hash would meet in the queue as it is now, else nil. Whoever asks first does
+// nothing in vain for a login that a flood leaves no place for, not even in the database; the queue itself
+// decides later.
+func (h *Hasher) Full() error {
+	if h.admitted.Load() < h.limit {
+		return nil
+	}
+	return h.overloaded()
+}
+
+func (h *Hasher) overloaded() error {
+	h.refused.Add(1)
+	drained := time.Duration(h.took.Load() * h.limit / int64(cap(h.slots)))
+	return fault.Busy(fault.Overloaded, "too many sign-ins at this moment: try again later", max(time.Second, drained))
+}
+
 func (h *Hasher) compare(stored, password string) (ok, upgrade bool) {
 	p, known := h.parse(stored)
 	if !known {
@@ -259,10 +275,8 @@ func costOf(hash string) (int, bool) {
 // they would be waiting for an answer that comes after their client gave up.
 func (h *Hasher) run(ctx context.Context, f func()) error {
 	defer h.admitted.Add(-1)
-	if n := h.admitted.Add(1); n > h.limit {
-		h.refused.Add(1)
-		drained := time.Duration(h.took.Load() * h.limit / int64(cap(h.slots)))
-		return fault.Busy(fault.Overloaded, "too many sign-ins at this moment: try again later", max(time.Second, drained))
+	if h.admitted.Add(1) > h.limit {
+		return h.overloaded()
 	}
 	select {
 	case h.slots <- struct{}{}:

@@ -29,6 +29,9 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 	if (in.Email == nil) == (in.Username == nil) {
 		return nil, fault.Invalid([]fault.Field{{Path: "input", Reason: fault.ExactlyOne, Message: "give either email or username"}})
 	}
+	if err := s.hasher.Full(); err != nil {
+		return nil, err
+	}
 	found, err := s.find(ctx, in)
 	if err != nil {
 		return nil, err
@@ -134,6 +137,9 @@ func (s *Service) upgrade(ctx context.Context, found *credentials, password stri
 // prove checks the caller's password anew; it is throttled as a login is.
 func (s *Service) prove(ctx context.Context, caller token.Claims, password string, from audit.Origin) (credentials, error) {
 	var found credentials
+	if err := s.hasher.Full(); err != nil {
+		return found, err
+	}
 	if err := s.throttle.Login(ctx, throttle.Attempt{Account: string(caller.UserID), IP: from.IP}); err != nil {
 		return found, err
 	}
