@@ -82,9 +82,16 @@ var quotation = regexp.MustCompile(`(?s)(, found \w+ |^Expected value of type .*
 // maxMessage bounds a message that repeats names of the document, in bytes.
 const maxMessage = 300
 
+// maxQuoting bounds a message that is searched for what it quotes. A longer one is not worth the time, which
+// grows with its length, and cannot be shortened first: what it quotes may stand before what tells so.
+const maxQuoting = 4 << 10
+
 // withoutValues cuts from a message what it quotes, which can be a password that was written into a
 // query, and shortens the rest: a name can be as long as the document.
 func withoutValues(message string) string {
+	if len(message) > maxQuoting {
+		return "the operation does not fit the schema, in a place too long to be repeated"
+	}
 	message = quotation.ReplaceAllString(message, "${1}${3}…${2}${4}")
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"

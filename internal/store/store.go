@@ -91,6 +91,12 @@ func (db *DB) Close() error {
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return classify(db.read.db.PingContext(ctx)) }
 
+// Now is the time by the database's clock.
+func (db *DB) Now(ctx context.Context) (now Time, err error) {
+	err = db.Get(ctx, &now, "SELECT now_us()")
+	return now, err
+}
+
 // Stats tells of the connections: on SQLite the readers'.
 func (db *DB) Stats() sql.DBStats { return db.read.db.Stats() }
 
