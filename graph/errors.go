@@ -13,6 +13,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
@@ -21,7 +22,7 @@ import (
 
 // presenter turns every error of a request into what the client reads. What was not made for the
 // caller becomes INTERNAL_SERVER_ERROR and says nothing but the request's id; the cause is logged.
-func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
+func presenter(schema *ast.Schema, log *slog.Logger) graphql.ErrorPresenterFunc {
 	return func(ctx context.Context, err error) *gqlerror.Error {
 		shown := &gqlerror.Error{Path: graphql.GetPath(ctx)}
 		if given, ok := errors.AsType[*gqlerror.Error](err); ok {
@@ -30,7 +31,7 @@ func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 				shown.Path = given.Path
 			}
 		}
-		f := classify(ctx, err)
+		f := classify(ctx, schema, err)
 		shown.Message = f.Message
 		shown.Extensions = extensions(f)
 		if id := web.RequestFrom(ctx).ID; id != "" {
@@ -42,7 +43,7 @@ func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 }
 
 // classify finds the fault in err, or the one that err amounts to.
-func classify(ctx context.Context, err error) *fault.Error {
+func classify(ctx context.Context, schema *ast.Schema, err error) *fault.Error {
 	if f := fault.As(err); f != nil && f.Code != fault.Internal {
 		return f
 	}
@@ -57,8 +58,11 @@ func classify(ctx context.Context, err error) *fault.Error {
 			return fault.New(fault.ValidationFailed, "", withoutValues(given.Message))
 		}
 	}
-	if path, ok := refusedArgument(ctx); ok {
-		return fault.As(fault.Invalid([]fault.Field{{Path: path, Reason: fault.Malformed, Message: "an argument has a value that its type does not allow"}}).(*fault.Error).Because(err))
+	if arguments := refusedArguments(ctx); len(arguments) > 0 {
+		if takesSensitive(schema, arguments) {
+			err = errors.New("not logged: it may repeat a value that is @sensitive")
+		}
+		return fault.As(fault.Invalid([]fault.Field{{Path: arguments[0].Name, Reason: fault.Malformed, Message: "an argument has a value that its type does not allow"}}).(*fault.Error).Because(err))
 	}
 	if f := fault.As(err); f != nil && f.Err != nil {
 		err = f.Err // what a *gqlerror.Error around it would not tell the log
@@ -66,14 +70,14 @@ func classify(ctx context.Context, err error) *fault.Error {
 	return fault.New(fault.Internal, "", "internal error").Because(err)
 }
 
-// refusedArgument tells whether gqlgen could not read an argument: it then has no arguments although
-// the field takes some, and the resolver never ran.
-func refusedArgument(ctx context.Context) (path string, ok bool) {
+// refusedArguments returns the arguments of the field under way if gqlgen could not read one of them: it then
+// has none although the field takes some, and the resolver never ran.
+func refusedArguments(ctx context.Context) ast.ArgumentDefinitionList {
 	fc := graphql.GetFieldContext(ctx)
-	if fc == nil || fc.Args != nil || fc.Field.Field == nil || fc.Field.Definition == nil || len(fc.Field.Definition.Arguments) == 0 {
-		return "", false
+	if fc == nil || fc.Args != nil || fc.Field.Field == nil || fc.Field.Definition == nil {
+		return nil
 	}
-	return fc.Field.Definition.Arguments[0].Name, true
+	return fc.Field.Definition.Arguments
 }
 
 // quotation is where a message of the parser or the validator repeats a piece of the document or of a variable.

@@ -59,7 +59,7 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	srv.SetParserTokenLimit(o.Bounds.Tokens)
 	srv.SetDisableSuggestion(!o.Suggestions)
 	srv.SetValidationRulesFn(func() *rules.Rules { return validation(o.Suggestions) })
-	present := presenter(log)
+	present := presenter(schema, log)
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
 	srv.Use(persisted)

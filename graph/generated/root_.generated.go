@@ -1180,7 +1180,7 @@ input RegisterInput {
   "The address to sign in with. Its spelling is kept; upper and lower case are the same account."
   email: String!
   "At least 8 characters, at most 1,024 bytes of UTF-8; any character. Common passwords are refused."
-  password: String!
+  password: String! @sensitive
   "Optional second name to sign in with: 3 to 32 of a-z, 0-9, dot, underscore and hyphen."
   username: String
   "How to be called: at most 100 characters."
@@ -1206,9 +1206,9 @@ input UpdateProfileInput {
 "The current password proves that it is the owner who changes it."
 input ChangePasswordInput {
   "The password as it is now."
-  currentPassword: String!
+  currentPassword: String! @sensitive
   "The new one, by the rules of ` + "`" + `register` + "`" + `."
-  newPassword: String!
+  newPassword: String! @sensitive
 }
 
 "Deleting cannot be undone."
@@ -1576,6 +1576,12 @@ Anybody may read this, signed in or not, whatever token came along. What carries
 """
 directive @public on OBJECT | FIELD_DEFINITION
 
+"""
+The value must never show, in no log, error or screen: a password, a token. The cause of an argument's
+refusal is not even logged where it holds such a value.
+"""
+directive @sensitive on INPUT_FIELD_DEFINITION | ARGUMENT_DEFINITION | FIELD_DEFINITION
+
 "An instant as RFC 3339 in UTC, with up to six digits of a second: ` + "`" + `2026-02-03T04:05:06.789012Z` + "`" + `."
 scalar Time
 
@@ -1746,7 +1752,7 @@ type PageInfo {
   """
   verifyToken(
     "An access token."
-    token: String!
+    token: String! @sensitive
   ): TokenInfo! @public
 }
 
@@ -1792,7 +1798,7 @@ extend type Mutation {
 "Whom a new pair of tokens signs in. Below it, ` + "`" + `user` + "`" + ` and ` + "`" + `session` + "`" + ` are read as that user, whatever token came with the request."
 type AuthPayload @public {
   "For the Authorization header, after ` + "`" + `Bearer ` + "`" + `. A JWT of a few minutes."
-  accessToken: String!
+  accessToken: String! @sensitive
   "Always ` + "`" + `Bearer` + "`" + `."
   tokenType: String!
   "When the access token expires, by the server's clock."
@@ -1800,7 +1806,7 @@ type AuthPayload @public {
   "In how many seconds the access token expires: better than ` + "`" + `expiresAt` + "`" + ` where the client's clock may be off."
   expiresIn: Int!
   "For ` + "`" + `refreshToken` + "`" + `; to be kept as safely as a password. Null if it went into a cookie."
-  refreshToken: String
+  refreshToken: String @sensitive
   "When the refresh token expires unless it is used before."
   refreshExpiresAt: Time!
   "The user signed in."
@@ -1866,7 +1872,7 @@ input LoginInput {
   "Or its username."
   username: String
   "The password."
-  password: String!
+  password: String! @sensitive
   "How the refresh token is handed over."
   delivery: TokenDelivery! = BODY
 }
@@ -1886,7 +1892,7 @@ enum TokenDelivery {
 "Not to be given where the token is in a cookie."
 input RefreshTokenInput {
   "The refresh token of the last answer."
-  refreshToken: String!
+  refreshToken: String! @sensitive
 }
 
 "What ends, and by what right."
@@ -1894,7 +1900,7 @@ input LogoutInput {
   "Which sessions end."
   scope: LogoutScope! = CURRENT
   "The session's refresh token, where the access token has expired. If given, it alone says whose session it is."
-  refreshToken: String
+  refreshToken: String @sensitive
 }
 
 "Which sessions a logout ends."
@@ -1916,7 +1922,7 @@ type LogoutPayload @public {
 "A proof of who is calling."
 input ReauthenticateInput {
   "The caller's password."
-  password: String!
+  password: String! @sensitive
 }
 
 "A session of the caller."
