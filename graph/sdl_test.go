@@ -4,12 +4,14 @@ import (
 	goast "go/ast"
 	"go/parser"
 	"go/token"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
 // constants returns the values of a type's string constants in Go source.
@@ -93,5 +95,40 @@ func TestEverythingIsDescribed(t *testing.T) {
 		for _, arg := range directive.Arguments {
 			described("@"+name+"("+arg.Name+")", arg.Description)
 		}
+	}
+}
+
+// Whoever adds an input or an output that holds a secret learns here that it needs the mark.
+func TestSecretsAreMarkedSensitive(t *testing.T) {
+	t.Parallel()
+	s := sdl(t)
+	secret := regexp.MustCompile(`(?i)(password|passphrase|secret|token|code|otp|pin|credential|signature|key)s?$`)
+	marked := 0
+	check := func(what, name string, typ *ast.Type, directives ast.DirectiveList) {
+		def := s.Types[typ.Name()]
+		is := directives.ForName("sensitive") != nil
+		if is {
+			marked++
+		}
+		if wanted := secret.MatchString(name) && def.Kind == ast.Scalar; wanted != is {
+			t.Errorf("%s: marked @sensitive: %t, want %t", what, is, wanted)
+		}
+	}
+	for name, def := range s.Types {
+		if def.BuiltIn {
+			continue
+		}
+		for _, field := range def.Fields {
+			if strings.HasPrefix(field.Name, "__") {
+				continue
+			}
+			check(name+"."+field.Name, field.Name, field.Type, field.Directives)
+			for _, arg := range field.Arguments {
+				check(name+"."+field.Name+"("+arg.Name+")", arg.Name, arg.Type, arg.Directives)
+			}
+		}
+	}
+	if marked < 10 {
+		t.Errorf("only %d marks: the search is broken", marked)
 	}
 }

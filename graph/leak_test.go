@@ -1,0 +1,289 @@
+package graph_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/coder/websocket"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+)
+
+// leaks is a server that is watched for what it must not say: never in its log or its metrics, nor in an answer.
+type leaks struct {
+	*testing.T
+	srv    *graphtest.Server
+	log    record
+	schema *ast.Schema
+	admin  *graphtest.Client
+	victim *graphtest.Client
+	// secrets are real ones: what proves who somebody is, and what the server itself keeps.
+	secrets map[string]string
+	people  atomic.Int64
+	answers int
+}
+
+const (
+	leakedSecret = "the server's own secret, never to be seen 4711"
+	leakedPepper = "a pepper that nobody is ever to see 4712"
+	leakedDBPass = "database-password-4713"
+)
+
+func startLeaks(t *testing.T, database string) *leaks {
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.Scheme != "sqlite" { // trust authentication asks for none
+		u.User = url.UserPassword(u.User.Username(), leakedDBPass)
+		database = u.String()
+	}
+	l := &leaks{T: t, schema: sdl(t)}
+	l.srv = graphtest.Start(t, graphtest.Database(database), recorded(&l.log), func(o *graphtest.Options) {
+		o.Config.Secret, o.Config.PasswordPepper = leakedSecret, "p1:"+leakedPepper
+	})
+	l.admin, l.victim = l.srv.As(t, "ADMIN"), l.srv.As(t)
+	l.victim.Login(t)
+	l.secrets = map[string]string{
+		"an access token": l.admin.AccessToken, "a signature": l.admin.AccessToken[strings.LastIndexByte(l.admin.AccessToken, '.')+1:],
+		"a refresh token": l.admin.RefreshToken, "another's refresh token": l.victim.RefreshToken, "a password": graphtest.Password,
+		"the server's secret": leakedSecret, "the pepper": leakedPepper, "the database's password": leakedDBPass,
+	}
+	return l
+}
+
+// fill is a value that lets an operation get as far as it can without the one that is planted.
+func (l *leaks) fill(name string) string {
+	switch {
+	case strings.Contains(strings.ToLower(name), "email"):
+		return fmt.Sprintf("person%d@example.com", l.people.Add(1))
+	case strings.HasSuffix(strings.ToLower(name), "id"):
+		return string(l.victim.UserID)
+	case strings.Contains(strings.ToLower(name), "password"):
+		return "one more unlikely phrase"
+	}
+	return "2026-02-03T04:05:06Z"
+}
+
+// judge looks for secrets in an answer. What was planted in a place that is not @sensitive may show in its data.
+func (l *leaks) judge(where, body string, a *graphtest.Answer) {
+	l.Helper()
+	l.answers++
+	said := string(a.Body)
+	for name, values := range a.Header {
+		if name != "Set-Cookie" {
+			said += "\n" + strings.Join(values, "\n")
+		}
+	}
+	for name, secret := range l.secrets {
+		if strings.Contains(said, secret) {
+			l.Errorf("%s: %s is in the answer to %.300s: %.500s", where, name, body, said)
+		}
+	}
+	if beside := strings.Replace(said, string(a.Data), "", 1); strings.Contains(said, canary) || strings.Contains(beside, harmless) {
+		l.Errorf("%s: what was planted is in the answer to %.300s: %.500s", where, body, said)
+	}
+}
+
+// post is send for answers of any form, event streams included.
+func (l *leaks) post(body string, change ...func(*http.Request)) *graphtest.Answer {
+	l.Helper()
+	r, err := http.NewRequestWithContext(l.Context(), http.MethodPost, l.srv.URL+"/graphql", strings.NewReader(body))
+	if err != nil {
+		l.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	for _, f := range change {
+		f(r)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer response.Body.Close()
+	a := &graphtest.Answer{Status: response.StatusCode, Header: response.Header}
+	if a.Body, err = io.ReadAll(response.Body); err != nil {
+		l.Fatal(err)
+	}
+	var decoded struct{ Data json.RawMessage }
+	begin := max(0, bytes.IndexByte(a.Body, '{')) // of an event stream, the first event
+	_ = json.NewDecoder(bytes.NewReader(a.Body[begin:])).Decode(&decoded)
+	a.Data = decoded.Data
+	return a
+}
+
+// everyInput plants into every place of the schema.
+func (l *leaks) everyInput() {
+	all := plantings(l.schema)
+	if len(all) < 30 {
+		l.Fatalf("only %d places: the search is broken", len(all))
+	}
+	bearer, events := with("Authorization", "Bearer "+l.admin.AccessToken), with("Accept", "text/event-stream")
+	for _, p := range all {
+		if p.operation == ast.Subscription {
+			continue // an event stream without an end; sockets has them
+		}
+		secrets := []string{p.canary()}
+		if p.sensitive {
+			secrets = append(secrets, l.admin.AccessToken+canary, l.victim.RefreshToken[:20]+canary, graphtest.Password+canary)
+		}
+		for _, secret := range secrets {
+			for i, body := range p.requests(l.schema, secret, l.fill) {
+				change := [][]func(*http.Request){{bearer}, {}, {bearer, events}}[i%3]
+				l.judge(p.where, body, l.post(body, change...))
+			}
+		}
+		query := url.Values{"query": {p.byLiterals(l.schema, p.arguments(l.schema, p.canary(), l.fill))}, "variables": {`{"x": "` + canary}}
+		for _, raw := range []string{query.Encode(), "query=" + query["query"][0], "query={me{id}}&variables=" + canary, canary, "query=" + url.QueryEscape(canary+`"`)} {
+			l.judge("GET of "+p.where, raw, l.post("", func(r *http.Request) { r.Method, r.URL.RawQuery = "GET", strings.ReplaceAll(raw, " ", "+") }))
+		}
+	}
+}
+
+// everyHeader plants into what comes with a request.
+func (l *leaks) everyHeader() {
+	for _, value := range []string{canary, "Bearer " + canary, "Bearer " + l.admin.AccessToken + canary, "Bearer " + l.victim.RefreshToken, "Basic " + canary, l.admin.AccessToken,
+		"Bearer " + strings.Replace(l.admin.AccessToken, ".", "."+canary, 1), "https://" + canary + ".example", canary + "=" + l.victim.RefreshToken, "for=" + canary, canary + "/" + canary} {
+		for _, name := range []string{"Authorization", "Cookie", "Origin", "Referer", "Accept", "Content-Type", "Content-Encoding", "X-Forwarded-For", "Forwarded", "User-Agent", "X-Custom", "Sec-Fetch-Site"} {
+			for _, document := range []string{`{ me { id } }`, `mutation { refreshToken { tokenType } }`, `mutation { logout(input: {scope: OTHERS}) { endedSessions } }`, `mutation { login(input: {email: "a@example.com", password: "x", delivery: COOKIE}) { tokenType } }`} {
+				l.judge("header "+name, value, l.post(request(document, nil), func(r *http.Request) { r.Header[name] = []string{value} }))
+			}
+		}
+		cookie := with("Cookie", "__Host-graphwarden_refresh="+value)
+		own := with("Origin", l.srv.App.Config.PublicURL)
+		for _, operation := range []string{"refreshToken { tokenType }", "logout { endedSessions }"} {
+			l.judge("cookie", value, l.post(request("mutation { "+operation+" }", nil), cookie, own))
+		}
+	}
+}
+
+// everyMessage plants into what goes over a WebSocket.
+func (l *leaks) everyMessage() {
+	quoted := `"` + canary + `"`
+	for _, init := range []string{`{"Authorization": ` + quoted + `}`, `{"Authorization": "Bearer ` + l.admin.AccessToken + canary + `"}`, `{"token": ` + quoted + `}`,
+		`[` + quoted + `]`, quoted, `{"Authorization": [` + quoted + `]}`, `{"Authorization": "Bearer ` + l.victim.RefreshToken + `"}`} {
+		l.socket(`{"type": "connection_init", "payload": ` + init + `}`)
+	}
+	greeting := string(initWith(l.admin.AccessToken))
+	for _, broken := range []string{canary, `{"type": ` + quoted + `}`, `{"type": "subscribe", "id": "1", "payload": ` + quoted + `}`, `{"type": "subscribe", "payload": {"query": ` + quoted + `}}`,
+		`{"type": "subscribe", "id": "1", "payload": {"query": ["` + canary + `"]}}`, `{"type": "ping", "payload": [` + quoted} {
+		l.socket(greeting, broken)
+	}
+	for _, p := range plantings(l.schema) {
+		if p.sensitive || p.operation == ast.Subscription {
+			l.socket(greeting, `{"type": "subscribe", "id": "1", "payload": `+request(p.byLiterals(l.schema, p.arguments(l.schema, p.canary(), l.fill)), nil)+`}`)
+			l.socket(greeting, `{"type": "subscribe", "id": "1", "payload": `+request(p.byVariables(l.schema), p.arguments(l.schema, []any{[]any{p.canary()}}, l.fill))+`}`)
+			l.socket(greeting, `{"type": "subscribe", "id": "1", "payload": `+request(p.byLiterals(l.schema, p.arguments(l.schema, bare(p.canary()), l.fill)), nil)+`}`)
+		}
+	}
+}
+
+// socket sends messages and judges what comes back, until the last is answered or the connection closed.
+func (l *leaks) socket(messages ...string) {
+	l.Helper()
+	const pong = `{"type":"pong"}`
+	s := dial(l.T, l.srv)
+	defer func() { _ = s.conn.CloseNow() }()
+	for _, message := range append(messages, `{"type": "ping"}`) {
+		if s.conn.Write(s.ctx, websocket.MessageText, []byte(message)) != nil {
+			break
+		}
+	}
+	for range len(messages) + 2 { // an ack, an answer, its completion, the pong
+		_, text, err := s.conn.Read(s.ctx)
+		if err != nil {
+			text = []byte(err.Error()) // with the reason of the close frame
+		}
+		if string(text) != pong {
+			l.judge("WebSocket", strings.Join(messages, " "), &graphtest.Answer{Body: text})
+		}
+		if err != nil || string(text) == pong {
+			break
+		}
+	}
+}
+
+// silentBehind judges the log and the metrics.
+func (l *leaks) silentBehind(least int) {
+	l.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer listener.Close()
+	go func() { _ = l.srv.App.Metrics.Serve(l.Context(), listener, slog.New(slog.DiscardHandler)) }()
+	response, err := http.Get("http://" + listener.Addr().String() + "/metrics")
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer response.Body.Close()
+	var metrics bytes.Buffer
+	if _, err := metrics.ReadFrom(response.Body); err != nil || !strings.Contains(metrics.String(), "graphwarden_") {
+		l.Fatalf("no metrics: %v", err)
+	}
+	l.secrets["what was planted"], l.secrets["what was planted where it may show"] = canary, harmless
+	for _, where := range []string{l.log.String(), metrics.String()} {
+		for name, secret := range l.secrets {
+			if line := lineWith(where, secret); line != "" {
+				l.Errorf("%s is in %.700s", name, line)
+			}
+		}
+	}
+	text := l.log.String()
+	if n := strings.Count(text, "request refused"); n < least || l.answers < least {
+		l.Errorf("%d lines of the log about %d answers are too few to tell", n, l.answers)
+	}
+	if line := lineWith(text, "panic"); line != "" {
+		l.Errorf("a panic: %s", line)
+	}
+}
+
+// Passwords, tokens, cookies and the server's own secrets, wherever a request may hold them and whatever goes
+// wrong, reach neither the log, nor the metrics, nor an answer.
+func TestSecretsNeverShow(t *testing.T) {
+	t.Parallel()
+	storetest.URLs(t, func(t *testing.T, database string) {
+		l := startLeaks(t, database)
+		l.everyInput()
+		l.everyHeader()
+		l.everyMessage()
+		l.silentBehind(1000)
+	})
+}
+
+// With a database that fails in the middle, errors of the driver come up.
+func TestSecretsNeverShowWhenStorageFails(t *testing.T) {
+	t.Parallel()
+	for _, table := range []string{"users", "sessions", "throttle", "audit_log"} {
+		t.Run(table, func(t *testing.T) {
+			t.Parallel()
+			storetest.URLs(t, func(t *testing.T, database string) {
+				l := startLeaks(t, database)
+				if err := l.srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error { _, err := tx.Exec("ALTER TABLE " + table + " RENAME TO hidden"); return err }); err != nil {
+					t.Fatal(err)
+				}
+				for _, p := range plantings(l.schema) {
+					if p.operation == ast.Subscription {
+						continue
+					}
+					for _, body := range p.requests(l.schema, p.canary(), l.fill)[:2] {
+						l.judge(p.where, body, l.post(body, with("Authorization", "Bearer "+l.admin.AccessToken)))
+					}
+				}
+				l.silentBehind(5)
+			})
+		})
+	}
+}
