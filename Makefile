@@ -32,7 +32,7 @@ generate: ## write the code that follows from the schema
 
 test: ## all tests, on SQLite and on a throwaway Postgres; PKG=package narrows them
 	$(WITHPOSTGRES) go test -race -shuffle=on -timeout 9m $(PKG)
-	$(if $(filter ./...,$(PKG)),@$(MAKE) --no-print-directory test-clients)
+	$(if $(filter ./...,$(PKG)),@$(MAKE) --no-print-directory fuzz test-clients)
 
 test-clients: ## real frontends and the page at /, in Node and Chromium, on the built server
 	@if command -v npm >/dev/null; then \
@@ -52,6 +52,7 @@ clients/node_modules/.complete: clients/package-lock.json
 
 test-long: ## the same, and those that take minutes
 	$(WITHPOSTGRES) go test -race -tags long -timeout 30m $(PKG)
+	$(if $(filter ./...,$(PKG)),@$(MAKE) --no-print-directory fuzz FUZZTIME=30s)
 
 lint: ## gofmt, go vet, staticcheck
 	@files=$$(gofmt -s -l $$(git ls-files -co --exclude-standard '*.go' ':!*/generated/*')) && \

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"strings"
 
 	"github.com/graphwarden/graphwarden/graph/model"
@@ -27,9 +28,10 @@ func NewCursors(s *secret.Secret) *Cursors { return &Cursors{s.Keys("cursor")} }
 // macSize is how many bytes of the MAC a cursor carries.
 const macSize = 16
 
+// mac tells where list ends and position begins: a list is named after what was searched for, which may hold anything.
 func mac(key []byte, list, position string) []byte {
 	h := hmac.New(sha256.New, key)
-	h.Write([]byte(list + "\x00" + position))
+	h.Write(fmt.Appendf(nil, "%d:%s%s", len(list), list, position))
 	return h.Sum(nil)[:macSize]
 }
 
@@ -40,7 +42,7 @@ func (c *Cursors) write(list string, at store.Position) string {
 
 func (c *Cursors) read(list, cursor string) (at store.Position, ok bool) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(raw) < macSize {
+	if err != nil || len(raw) < macSize || strings.ContainsAny(cursor, "\r\n") { // which decoding skips
 		return nil, false
 	}
 	position := string(raw[macSize:])

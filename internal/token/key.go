@@ -97,7 +97,7 @@ func newKey(a Algorithm, private any) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &key{id: id, algorithm: a, method: jwt.GetSigningMethod(string(a)), private: private, public: public}
+	k := &key{id: id, algorithm: a, method: a.method(), private: private, public: public}
 	signing, err := k.unsigned(nil).SigningString()
 	if err != nil {
 		return nil, fmt.Errorf("encode the header: %w", err)

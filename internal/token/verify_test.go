@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -276,6 +277,21 @@ func TestRefusesOtherHeaders(t *testing.T) {
 		}
 		g.refuseAll(t, forgeries)
 	})
+}
+
+// TestRefusesTheTwinOfAnECDSASignature makes (r, n-s) of (r, s), which needs no key, and which the standard accepts.
+func TestRefusesTheTwinOfAnECDSASignature(t *testing.T) {
+	t.Parallel()
+	g := newGenuine(t, token.ES256)
+	for range 20 { // half of all signatures have a high s by chance
+		raw, _ := g.server.mustIssue(t)
+		g.server.mustVerify(t, raw)
+		at := strings.LastIndexByte(raw, '.') + 1
+		signature := []byte(mustDecode(t, raw[at:]))
+		s := new(big.Int).SetBytes(signature[32:])
+		s.Sub(elliptic.P256().Params().N, s).FillBytes(signature[32:])
+		g.server.mustRefuse(t, raw[:at]+encode(signature), token.ErrInvalid)
+	}
 }
 
 func toUTF16(s string) string {
