@@ -1,0 +1,142 @@
+package graph_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+)
+
+// onReplicas runs f on three servers that share a Postgres, and on the one that a SQLite file can have.
+func onReplicas(t *testing.T, change func(*graphtest.Options), f func(t *testing.T, replicas []*graphtest.Server)) {
+	t.Helper()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		replicas := []*graphtest.Server{graphtest.Start(t, graphtest.Database(url), change)}
+		for !strings.HasPrefix(url, "sqlite:") && len(replicas) < 3 {
+			replicas = append(replicas, graphtest.Start(t, graphtest.Database(url), change))
+		}
+		f(t, replicas)
+	})
+}
+
+// Guesses that come at once, to all replicas, reach bcrypt no more often than the limit says.
+func TestConcurrentGuessesAreCountedOnAllReplicasTogether(t *testing.T) {
+	t.Parallel()
+	limits := wide()
+	limits.LoginPairLimit = 7
+	onReplicas(t, limited(limits), func(t *testing.T, replicas []*graphtest.Server) {
+		owner := replicas[0].As(t)
+		rounds := func() (sum uint64) {
+			for _, srv := range replicas {
+				sum += srv.App.Hasher.Rounds()
+			}
+			return sum
+		}
+		before := rounds()
+		var group sync.WaitGroup
+		for i := range 60 {
+			group.Go(func() {
+				if _, err := replicas[i%len(replicas)].Anonymous().Call(t.Context(), "mutation { "+guess(owner.Email, fmt.Sprint("guess ", i))+" }", nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if attempts := (rounds() - before) / bcryptRounds; attempts != uint64(limits.LoginPairLimit) {
+			t.Errorf("%d attempts reached bcrypt, want %d", attempts, limits.LoginPairLimit)
+		}
+		for _, srv := range replicas {
+			srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, graphtest.Password)+" }", nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+		}
+	})
+}
+
+// A hundred logins in one request, which the limits on documents allow, are a hundred attempts.
+func TestAliasedLoginsCountEach(t *testing.T) {
+	t.Parallel()
+	limits := wide()
+	limits.LoginAddressLimit = 100
+	onReplicas(t, limited(limits), func(t *testing.T, replicas []*graphtest.Server) {
+		srv := replicas[0]
+		var aliased strings.Builder
+		for i := range limits.LoginAddressLimit {
+			fmt.Fprintf(&aliased, "a%d: %s ", i, guess(fmt.Sprintf("nobody%d@example.com", i), "guess"))
+		}
+		before := srv.App.Hasher.Rounds()
+		srv.Anonymous().Do(t, "mutation { "+aliased.String()+" }", nil)
+		if attempts := (srv.App.Hasher.Rounds() - before) / bcryptRounds; attempts != uint64(limits.LoginAddressLimit) {
+			t.Errorf("%d attempts reached bcrypt, want %d: one a login", attempts, limits.LoginAddressLimit)
+		}
+		srv.Anonymous().Do(t, "mutation { "+guess("next@example.com", "guess")+" }", nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+	})
+}
+
+// All that leads to one account, or would, is one account to the throttle.
+func TestSpellingsShareABucket(t *testing.T) {
+	t.Parallel()
+	limits := wide()
+	limits.LoginPairLimit = 6
+	onReplicas(t, limited(limits), func(t *testing.T, replicas []*graphtest.Server) {
+		srv := replicas[0]
+		owner := srv.As(t)
+		owner.Do(t, `mutation { updateProfile(input: {username: "the.owner"}) { id } }`, nil).Into(t, &struct{}{})
+		for _, spellings := range map[string][]string{
+			"an account's": {fmt.Sprintf("email: %q", owner.Email), fmt.Sprintf("email: %q", strings.ToUpper(owner.Email)), fmt.Sprintf("email: %q", " \t"+owner.Email+"\n"), `username: "the.owner"`, `username: "THE.Owner"`},
+			"nobody's":     {`email: "Nobody@Example.com"`, `email: "nobody@example.com"`, `email: " NOBODY@EXAMPLE.COM "`},
+			"no address":   {`email: "not an address"`, `email: "NOT an Address"`},
+		} {
+			for i := range limits.LoginPairLimit + 1 {
+				code, reason := "UNAUTHENTICATED", "INVALID_CREDENTIALS"
+				if i == limits.LoginPairLimit {
+					code, reason = "RATE_LIMITED", "TOO_MANY_ATTEMPTS"
+				}
+				srv.Anonymous().Do(t, `mutation { login(input: {`+spellings[i%len(spellings)]+`, password: "wrong"}) { tokenType } }`, nil).Refused(t, code, reason)
+			}
+		}
+	})
+}
+
+// Strangers cannot lock the owner out, and a success clears what was counted for the account and the pair, not what
+// the address did to others.
+func TestThrottlingLeavesTheOwnerAloneAndRemembersTheAddress(t *testing.T) {
+	t.Parallel()
+	limits := wide()
+	limits.LoginAccountLimit, limits.LoginAddressLimit = 4, 9
+	onReplicas(t, func(o *graphtest.Options) {
+		o.Config.Limits, o.Config.TrustedProxies = limits, []string{"127.0.0.1", "::1"}
+	}, func(t *testing.T, replicas []*graphtest.Server) {
+		at := func(srv *graphtest.Server, address string) *graphtest.Client {
+			c := srv.Anonymous()
+			c.Header = http.Header{"X-Forwarded-For": {address}}
+			return c
+		}
+		srv, other := replicas[0], replicas[len(replicas)-1]
+		owner := srv.As(t)
+		right := "mutation { " + guess(owner.Email, graphtest.Password) + " }"
+		at(srv, "198.51.100.1").Do(t, right, nil).Into(t, &struct{}{}) // known from here on
+		for i := range 2 * limits.LoginAccountLimit {
+			at(srv, fmt.Sprintf("192.0.2.%d", i)).Do(t, "mutation { "+guess(owner.Email, "wrong")+" }", nil)
+		}
+		at(other, "203.0.113.9").Do(t, right, nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+		at(other, "198.51.100.1").Do(t, right, nil).Into(t, &struct{}{}) // and that clears the account
+		at(other, "203.0.113.9").Do(t, right, nil).Into(t, &struct{}{})
+
+		passed := 0
+		for i := range 2 * limits.LoginAddressLimit { // spraying others, with one's own account in between
+			document := "mutation { " + guess(fmt.Sprintf("other%d@example.com", i), "wrong") + " }"
+			if i%3 == 2 {
+				document = right
+			}
+			if at(srv, "203.0.113.77").Do(t, document, nil).Status != http.StatusTooManyRequests {
+				passed++
+			}
+		}
+		if passed != limits.LoginAddressLimit {
+			t.Errorf("%d attempts of one address passed, want %d", passed, limits.LoginAddressLimit)
+		}
+	})
+}
