@@ -49,15 +49,15 @@ export class Frontend {
   // register makes the user's account, elsewhere.
   register() { return this.server.register(this.user.email); }
 
-  async open() {
-    const page = await this.context.newPage();
+  async open(context = this.context) {
+    const page = await context.newPage();
     await page.goto(this.site.url);
     return page;
   }
 
   // signIn signs the user in, in a new tab; with a right password it waits for that.
-  async signIn(given) {
-    const page = await this.open();
+  async signIn(given, context) {
+    const page = await this.open(context);
     await page.getByLabel('E-mail or username').fill(this.user.email);
     await page.getByLabel('Password').fill(given ?? password);
     await page.getByRole('button', { name: 'Sign in' }).click();

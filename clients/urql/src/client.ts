@@ -38,6 +38,7 @@ export function connect(session: Session, url: string, live: Live, trusted: bool
   });
   const hash = persistedExchange({
     enforcePersistedQueries: true,
+    preferGetForPersistedQueries: false, // as below
     enableForMutation: true,
     enableForSubscriptions: true,
     generateHash: async (_, document: any) => document.__meta__.hash,
