@@ -13,7 +13,7 @@ PKG      ?= ./...
 FUZZTIME ?= 3s
 STREAMS  ?= 5000
 
-.PHONY: help run assets generate test test-long test-clients lint cover bench bench-login bench-revocation bench-streams fuzz
+.PHONY: help run assets generate test test-long test-clients lint cover bench bench-login bench-revocation bench-streams abuse fuzz
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -87,6 +87,9 @@ bench: ## benchmarks; BENCH=regexp and PKG=package narrow them
 
 bench-login: ## logins a second, and what they leave for everyone else
 	go test -run=NONE -bench=BenchmarkLogin ./internal/app
+
+abuse: ## hostile requests to a server of its own, or to URL=http://…/graphql (with PID=… its CPU is measured)
+	go run ./bench/abuse $(if $(URL),-url '$(URL)') $(if $(PID),-pid $(PID))
 
 bench-revocation: ## how soon a logout is in force on other replicas, against what is promised
 	$(WITHPOSTGRES) go run ./bench/revocation

@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"internal/guard"},
 	{"internal/account", "internal/social"},
 	{"internal/session", "internal/mfa"},
-	{"internal/audit", "internal/mail", "internal/throttle"},
+	{"internal/audit", "internal/limit", "internal/mail", "internal/throttle"},
 	{"internal/token"},
 	{"internal/store"},
 	{"internal/fault", "internal/secret", "schema"},
@@ -73,7 +73,7 @@ func (s source) unit() string { return unitOf(path.Dir(s.path)) }
 // forTests reports whether the file is no part of the program: a test, a benchmark, or a package that only tests import.
 func (s source) forTests() bool { return strings.HasSuffix(s.path, "_test.go") || isForTests(s.path) }
 
-// isForTests goes by the name, as in net/http/httptest.
+// isForTests goes by the name, as in net/http/httptest; bench holds programs that measure the server.
 func isForTests(path string) bool {
 	return slices.ContainsFunc(strings.Split(path, "/"), func(folder string) bool {
 		return strings.HasSuffix(folder, "test") || folder == "zoo" || folder == "matrix" || folder == "bench"

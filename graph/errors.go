@@ -60,6 +60,9 @@ func classify(ctx context.Context, err error) *fault.Error {
 	if path, ok := refusedArgument(ctx); ok {
 		return fault.As(fault.Invalid([]fault.Field{{Path: path, Reason: fault.Malformed, Message: "an argument has a value that its type does not allow"}}).(*fault.Error).Because(err))
 	}
+	if f := fault.As(err); f != nil && f.Err != nil {
+		err = f.Err // what a *gqlerror.Error around it would not tell the log
+	}
 	return fault.New(fault.Internal, "", "internal error").Because(err)
 }
 
@@ -79,9 +82,16 @@ var quotation = regexp.MustCompile(`(?s)(, found \w+ |^Expected value of type .*
 // maxMessage bounds a message that repeats names of the document, in bytes.
 const maxMessage = 300
 
+// maxQuoting bounds a message that is searched for what it quotes. A longer one is not worth the time, which
+// grows with its length, and cannot be shortened first: what it quotes may stand before what tells so.
+const maxQuoting = 4 << 10
+
 // withoutValues cuts from a message what it quotes, which can be a password that was written into a
 // query, and shortens the rest: a name can be as long as the document.
 func withoutValues(message string) string {
+	if len(message) > maxQuoting {
+		return "the operation does not fit the schema, in a place too long to be repeated"
+	}
 	message = quotation.ReplaceAllString(message, "${1}${3}…${2}${4}")
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"

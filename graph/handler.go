@@ -11,18 +11,18 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"github.com/graphwarden/graphwarden/graph/generated"
 	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-// maxTokens bounds the work of parsing and, since validation is quadratic in repeated fields, of
-// validating; the introspection query of GraphiQL has fewer than 500.
-const maxTokens = 2000
-
 // HandlerOptions bound what one operation may cost.
 type HandlerOptions struct {
+	// Bounds are what one operation may ask for.
+	Bounds limit.Bounds
 	// MaxBody is the greatest size of a request's body, in bytes.
 	MaxBody int64
 	// Timeout ends a query or mutation.
@@ -47,17 +47,23 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	if err != nil {
 		return nil, err
 	}
+	limits, err := newLimits(o.Bounds)
+	if err != nil {
+		return nil, err
+	}
 	srv := handler.New(generated.NewExecutableSchema(generated.Config{Schema: schema, Resolvers: r}))
 	srv.AddTransport(web.WebSocket{Streams: o.Streams, Origin: o.Origin})
 	srv.AddTransport(web.Events{Streams: o.Streams})
 	srv.AddTransport(web.GraphQL{MaxBody: o.MaxBody})
 	srv.SetQueryCache(documents)
-	srv.SetParserTokenLimit(maxTokens)
+	srv.SetParserTokenLimit(o.Bounds.Tokens)
 	srv.SetDisableSuggestion(!o.Suggestions)
+	srv.SetValidationRulesFn(func() *rules.Rules { return validation(o.Suggestions) })
 	present := presenter(log)
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
 	srv.Use(persisted)
+	srv.Use(limits)                    // after the text of a persisted operation is known
 	srv.Use(extension.Introspection{}) // who may use it is for the guard to say
 	srv.AroundOperations(withSiblings)
 	srv.AroundOperations(deadline(o.Timeout))

@@ -217,7 +217,7 @@ describe('the page at /', { skip }, () => {
 describe('in production', () => {
   const production = ['--production', '--secret', 'a secret for the test of the page', '--public-url', 'https://api.example.com', '--bcrypt-cost', '12'];
 
-  for (const { flags, status } of [{ flags: [], status: 404 }, { flags: ['--explorer'], status: 200 }]) {
+  for (const { flags, status } of [{ flags: [], status: 404 }, { flags: ['--explorer', '--insecure-explorer'], status: 200 }]) {
     it(`the page answers ${status} ${flags.length ? `with ${flags}` : 'unless it is asked for'}`, async (t) => {
       const server = await start(...production, ...flags);
       t.after(() => server.stop());

@@ -1608,7 +1608,7 @@ enum ErrorCode {
   INTERNAL_SERVER_ERROR
   "The document is not GraphQL."
   GRAPHQL_PARSE_FAILED
-  "The document does not fit the schema, or a variable does not fit its type."
+  "The document does not fit the schema, or a variable does not fit its type, or the operation is beyond a limit, which the reason names."
   GRAPHQL_VALIDATION_FAILED
   "The hash of a persisted query is not known: send the query with it."
   PERSISTED_QUERY_NOT_FOUND
@@ -1690,6 +1690,30 @@ enum ErrorReason {
   EMAIL_TAKEN
   "The username is taken."
   USERNAME_TAKEN
+  "The document has too many bytes."
+  DOCUMENT_TOO_LARGE
+  "The document has too many tokens."
+  TOO_MANY_TOKENS
+  "Fields, or fragments within fragments, nest too deep."
+  TOO_DEEP
+  "The document selects too many fields; those of a fragment count wherever it is spread."
+  TOO_MANY_FIELDS
+  "The operation has too many aliases."
+  TOO_MANY_ALIASES
+  "Fields are selected too often at one place, as they stand or through fragments."
+  TOO_MANY_REPEATS
+  "The operation has too many fields at its root."
+  TOO_MANY_ROOT_FIELDS
+  "The document, or one element of it, has too many directives."
+  TOO_MANY_DIRECTIVES
+  "` + "`" + `first` + "`" + ` and ` + "`" + `last` + "`" + ` ask for too many items, lists within lists multiplied: ask for smaller pages."
+  TOO_MANY_ITEMS
+  "The lists and objects of an argument or a variable nest too deep."
+  INPUT_TOO_DEEP
+  "The variables have too many bytes or values."
+  VARIABLES_TOO_LARGE
+  "Introspection goes from type to type to type; the usual query of tools is allowed."
+  INTROSPECTION_TOO_DEEP
   "It would leave the server without an administrator."
   LAST_ADMIN
   "Too many attempts: wait as long as ` + "`" + `extensions.retryAfter` + "`" + ` says."

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/alecthomas/kong"
 
 	"github.com/graphwarden/graphwarden/internal/app"
 	"github.com/graphwarden/graphwarden/internal/config"
@@ -104,8 +105,21 @@ func Config(tb testing.TB) *config.Config {
 			SessionIdle: 720 * time.Hour, SessionLife: 2160 * time.Hour, AuditLife: 4320 * time.Hour, RefreshGrace: 10 * time.Second, BcryptCost: 4, PasswordMin: 8},
 		Limits: config.Limits{LoginPairLimit: plenty, LoginAccountLimit: plenty, LoginAddressLimit: plenty, RegisterAddressLimit: plenty,
 			RegisterLimit: plenty, RefreshLimit: plenty, RefreshInvalidLimit: plenty},
-		Server: config.Server{Listen: "127.0.0.1:0", MaxBody: 1 << 20, StreamsPerAddress: plenty, StreamsPerUser: plenty, OperationsPerSocket: plenty, OperationTimeout: 30 * time.Second, DrainTimeout: 5 * time.Second, LogLevel: "info"},
+		Queries: queries(tb),
+		Server:  config.Server{Listen: "127.0.0.1:0", MaxBody: 1 << 20, StreamsPerAddress: plenty, StreamsPerUser: plenty, OperationsPerSocket: plenty, OperationTimeout: 30 * time.Second, DrainTimeout: 5 * time.Second, LogLevel: "info"},
 	}
+}
+
+// queries are the limits that a server has unless told otherwise.
+func queries(tb testing.TB) (q config.Queries) {
+	parser, err := kong.New(&q)
+	if err == nil {
+		_, err = parser.Parse(nil)
+	}
+	if err != nil {
+		tb.Fatalf("defaults: %v", err)
+	}
+	return q
 }
 
 // Database has Start use another database.

@@ -287,7 +287,7 @@ const (
 	ErrorCodeInternalServerError ErrorCode = "INTERNAL_SERVER_ERROR"
 	// The document is not GraphQL.
 	ErrorCodeGraphqlParseFailed ErrorCode = "GRAPHQL_PARSE_FAILED"
-	// The document does not fit the schema, or a variable does not fit its type.
+	// The document does not fit the schema, or a variable does not fit its type, or the operation is beyond a limit, which the reason names.
 	ErrorCodeGraphqlValidationFailed ErrorCode = "GRAPHQL_VALIDATION_FAILED"
 	// The hash of a persisted query is not known: send the query with it.
 	ErrorCodePersistedQueryNotFound ErrorCode = "PERSISTED_QUERY_NOT_FOUND"
@@ -429,6 +429,30 @@ const (
 	ErrorReasonEmailTaken ErrorReason = "EMAIL_TAKEN"
 	// The username is taken.
 	ErrorReasonUsernameTaken ErrorReason = "USERNAME_TAKEN"
+	// The document has too many bytes.
+	ErrorReasonDocumentTooLarge ErrorReason = "DOCUMENT_TOO_LARGE"
+	// The document has too many tokens.
+	ErrorReasonTooManyTokens ErrorReason = "TOO_MANY_TOKENS"
+	// Fields, or fragments within fragments, nest too deep.
+	ErrorReasonTooDeep ErrorReason = "TOO_DEEP"
+	// The document selects too many fields; those of a fragment count wherever it is spread.
+	ErrorReasonTooManyFields ErrorReason = "TOO_MANY_FIELDS"
+	// The operation has too many aliases.
+	ErrorReasonTooManyAliases ErrorReason = "TOO_MANY_ALIASES"
+	// Fields are selected too often at one place, as they stand or through fragments.
+	ErrorReasonTooManyRepeats ErrorReason = "TOO_MANY_REPEATS"
+	// The operation has too many fields at its root.
+	ErrorReasonTooManyRootFields ErrorReason = "TOO_MANY_ROOT_FIELDS"
+	// The document, or one element of it, has too many directives.
+	ErrorReasonTooManyDirectives ErrorReason = "TOO_MANY_DIRECTIVES"
+	// `first` and `last` ask for too many items, lists within lists multiplied: ask for smaller pages.
+	ErrorReasonTooManyItems ErrorReason = "TOO_MANY_ITEMS"
+	// The lists and objects of an argument or a variable nest too deep.
+	ErrorReasonInputTooDeep ErrorReason = "INPUT_TOO_DEEP"
+	// The variables have too many bytes or values.
+	ErrorReasonVariablesTooLarge ErrorReason = "VARIABLES_TOO_LARGE"
+	// Introspection goes from type to type to type; the usual query of tools is allowed.
+	ErrorReasonIntrospectionTooDeep ErrorReason = "INTROSPECTION_TOO_DEEP"
 	// It would leave the server without an administrator.
 	ErrorReasonLastAdmin ErrorReason = "LAST_ADMIN"
 	// Too many attempts: wait as long as `extensions.retryAfter` says.
@@ -480,6 +504,18 @@ var AllErrorReason = []ErrorReason{
 	ErrorReasonUserNotFound,
 	ErrorReasonEmailTaken,
 	ErrorReasonUsernameTaken,
+	ErrorReasonDocumentTooLarge,
+	ErrorReasonTooManyTokens,
+	ErrorReasonTooDeep,
+	ErrorReasonTooManyFields,
+	ErrorReasonTooManyAliases,
+	ErrorReasonTooManyRepeats,
+	ErrorReasonTooManyRootFields,
+	ErrorReasonTooManyDirectives,
+	ErrorReasonTooManyItems,
+	ErrorReasonInputTooDeep,
+	ErrorReasonVariablesTooLarge,
+	ErrorReasonIntrospectionTooDeep,
 	ErrorReasonLastAdmin,
 	ErrorReasonTooManyAttempts,
 	ErrorReasonOverloaded,
@@ -490,7 +526,7 @@ var AllErrorReason = []ErrorReason{
 
 func (e ErrorReason) IsValid() bool {
 	switch e {
-	case ErrorReasonTokenMissing, ErrorReasonTokenInvalid, ErrorReasonTokenExpired, ErrorReasonTokenRevoked, ErrorReasonTokenStale, ErrorReasonInvalidCredentials, ErrorReasonRefreshInvalid, ErrorReasonRefreshReused, ErrorReasonSessionExpired, ErrorReasonSessionRevoked, ErrorReasonRoleRequired, ErrorReasonNotOwner, ErrorReasonStepUpRequired, ErrorReasonIntrospectionDisabled, ErrorReasonOriginNotAllowed, ErrorReasonRequired, ErrorReasonMalformed, ErrorReasonTooLong, ErrorReasonExactlyOneRequired, ErrorReasonEmailInvalid, ErrorReasonUsernameInvalid, ErrorReasonNameInvalid, ErrorReasonPasswordTooShort, ErrorReasonPasswordTooLong, ErrorReasonPasswordTooCommon, ErrorReasonPasswordInvalid, ErrorReasonPostRequired, ErrorReasonBodyMalformed, ErrorReasonBodyTooLarge, ErrorReasonUnsupportedMediaType, ErrorReasonNotAcceptable, ErrorReasonMethodNotAllowed, ErrorReasonSessionNotFound, ErrorReasonUserNotFound, ErrorReasonEmailTaken, ErrorReasonUsernameTaken, ErrorReasonLastAdmin, ErrorReasonTooManyAttempts, ErrorReasonOverloaded, ErrorReasonStorageUnavailable, ErrorReasonRevocationViewStale, ErrorReasonTimedOut:
+	case ErrorReasonTokenMissing, ErrorReasonTokenInvalid, ErrorReasonTokenExpired, ErrorReasonTokenRevoked, ErrorReasonTokenStale, ErrorReasonInvalidCredentials, ErrorReasonRefreshInvalid, ErrorReasonRefreshReused, ErrorReasonSessionExpired, ErrorReasonSessionRevoked, ErrorReasonRoleRequired, ErrorReasonNotOwner, ErrorReasonStepUpRequired, ErrorReasonIntrospectionDisabled, ErrorReasonOriginNotAllowed, ErrorReasonRequired, ErrorReasonMalformed, ErrorReasonTooLong, ErrorReasonExactlyOneRequired, ErrorReasonEmailInvalid, ErrorReasonUsernameInvalid, ErrorReasonNameInvalid, ErrorReasonPasswordTooShort, ErrorReasonPasswordTooLong, ErrorReasonPasswordTooCommon, ErrorReasonPasswordInvalid, ErrorReasonPostRequired, ErrorReasonBodyMalformed, ErrorReasonBodyTooLarge, ErrorReasonUnsupportedMediaType, ErrorReasonNotAcceptable, ErrorReasonMethodNotAllowed, ErrorReasonSessionNotFound, ErrorReasonUserNotFound, ErrorReasonEmailTaken, ErrorReasonUsernameTaken, ErrorReasonDocumentTooLarge, ErrorReasonTooManyTokens, ErrorReasonTooDeep, ErrorReasonTooManyFields, ErrorReasonTooManyAliases, ErrorReasonTooManyRepeats, ErrorReasonTooManyRootFields, ErrorReasonTooManyDirectives, ErrorReasonTooManyItems, ErrorReasonInputTooDeep, ErrorReasonVariablesTooLarge, ErrorReasonIntrospectionTooDeep, ErrorReasonLastAdmin, ErrorReasonTooManyAttempts, ErrorReasonOverloaded, ErrorReasonStorageUnavailable, ErrorReasonRevocationViewStale, ErrorReasonTimedOut:
 		return true
 	}
 	return false

@@ -33,6 +33,18 @@ func UnmarshalTime(v any) (store.Time, error) {
 	return store.TimeOf(t), nil
 }
 
+// MarshalInt writes an integer of 32 bits, the GraphQL specification's Int.
+func MarshalInt(i int32) graphql.Marshaler { return graphql.MarshalInt32(i) }
+
+// UnmarshalInt reads an integer of 32 bits. gqlgen's own also takes a text that looks like one, which the
+// specification forbids.
+func UnmarshalInt(v any) (int32, error) {
+	if _, text := v.(string); text {
+		return 0, errors.New("an Int is a number")
+	}
+	return graphql.UnmarshalInt32(v)
+}
+
 // MarshalRole writes a role. The SDL's enum Role is the only list of them: validation has checked what
 // comes in against it, so that a team extends the enum and nothing else.
 func MarshalRole(r token.Role) graphql.Marshaler { return graphql.MarshalString(string(r)) }

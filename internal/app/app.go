@@ -21,6 +21,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/config"
 	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/observe"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
@@ -68,6 +69,7 @@ type App struct {
 	trusted *graph.TrustedDocuments
 	streams *web.Streams
 	origins *web.Origins
+	proxies *web.Proxies
 	now     func() time.Time
 	log     *slog.Logger
 }
@@ -87,6 +89,10 @@ func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog
 	if err != nil {
 		return nil, fmt.Errorf("--allowed-origins: %w", err)
 	}
+	proxies, err := web.NewProxies(c.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("--trusted-proxies: %w", err)
+	}
 	trusted, err := trustedDocuments(c.TrustedDocuments, sdl)
 	if err != nil {
 		return nil, err
@@ -99,7 +105,7 @@ func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog
 	if err != nil {
 		return nil, err
 	}
-	a := &App{Config: c, Schema: sdl, DB: db, policy: policy, trusted: trusted, origins: origins, now: now, log: log}
+	a := &App{Config: c, Schema: sdl, DB: db, policy: policy, trusted: trusted, origins: origins, proxies: proxies, now: now, log: log}
 	if err := a.wire(ctx, key); err != nil {
 		_ = db.Close()
 		return nil, err
@@ -163,11 +169,20 @@ func rates(l *config.Limits) throttle.Rates {
 
 // migrate brings Graphwarden's tables up to date, then the team's.
 func (a *App) migrate(ctx context.Context) error {
+	team, err := ofTeam()
+	if err != nil {
+		return err
+	}
+	return a.DB.Migrate(ctx, team)
+}
+
+// ofTeam returns the migrations of the team's tables.
+func ofTeam() (store.Migrations, error) {
 	files, err := fs.Sub(teamMigrations, "migrations")
 	if err != nil {
-		return fmt.Errorf("migrate: %w", err)
+		return store.Migrations{}, fmt.Errorf("migrate: %w", err)
 	}
-	return a.DB.Migrate(ctx, store.Migrations{Table: "team_migrations", Files: files})
+	return store.Migrations{Table: "team_migrations", Files: files}, nil
 }
 
 // Close closes the database.
@@ -178,6 +193,7 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Audit: a.Audit, Feed: a.Feed,
 		Authenticator: a.authenticator, Cursors: a.cursors, Team: newTeam(a.DB)}
 	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
+		Bounds:  limit.Bounds(a.Config.Queries),
 		MaxBody: a.Config.MaxBody, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production,
 		Streams: a.streams, Origin: a.origins.AdmitsSocket, Trusted: a.trusted}, a.now, a.log, more...)
 	if err != nil {

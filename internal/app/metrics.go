@@ -29,6 +29,7 @@ func (a *App) newMetrics() *observe.Metrics {
 	m.Gauge("graphwarden_streams", "Open WebSockets and event streams.", func() float64 { return float64(a.streams.Open()) })
 	m.Gauge("graphwarden_database_connections_used",
 		"Connections to the database that are in use.", func() float64 { return float64(a.DB.Stats().InUse) })
+	m.Counter("graphwarden_database_statements_total", "Statements run on the database.", a.DB.Statements)
 	m.Counter("graphwarden_database_waits_total",
 		"How often a connection to the database had to be waited for.", func() int64 { return a.DB.Stats().WaitCount })
 	return m

@@ -51,7 +51,7 @@ type server struct {
 	exited chan error
 }
 
-var listening = regexp.MustCompile(`listens on (http://[^/]+)/graphql`)
+var listening = regexp.MustCompile(`listens on (https?://[^/]+)/graphql`)
 
 // serve starts the program on a free port and waits for its banner.
 func serve(t *testing.T, dir string, args ...string) *server {

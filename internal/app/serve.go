@@ -57,7 +57,7 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", a.origins.CORS(web.Cookies(a.origins, api)))
-	if a.Config.Explorer || !a.Config.Production {
+	if servesExplorer(a.Config) {
 		page, err := web.NewExplorer(web.ExplorerAssets())
 		if err != nil {
 			return nil, err
@@ -72,7 +72,7 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	}
 	mux.HandleFunc("GET /healthz", health.Live)
 	mux.HandleFunc("GET /readyz", health.Ready)
-	return web.SecureHeaders(web.Identify(mux, web.SocketIP)), nil
+	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(mux, a.proxies.ClientIP)), nil
 }
 
 // sdl serves the schema to whom the setting introspection admits.

@@ -63,6 +63,13 @@ func (f *Feed) Subscribe(ctx context.Context, filter Filter, lagged func()) (<-c
 	return s.entries, nil
 }
 
+// Subscribers counts who follows the log now.
+func (f *Feed) Subscribers() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.subscribers)
+}
+
 // remove forgets s; f.mu is held.
 func (f *Feed) remove(s *subscriber) {
 	if _, ok := f.subscribers[s]; ok {

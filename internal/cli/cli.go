@@ -33,6 +33,7 @@ type commands struct {
 	config.Config `embed:""`
 
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Serve the API (what happens without a command)."`
+	Doctor  doctorCmd  `cmd:"" help:"Check the settings and what they lead to, as for production; change nothing."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up to date, as serve does at its start."`
 	User    struct {
 		Add     userAddCmd     `cmd:"" help:"Create an account; the password is read from standard input."`
@@ -94,11 +95,17 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 		return fail(exitFailed, err)
 	}
 	hasRole := func(role string) bool { return sdl.Types["Role"].EnumValues.ForName(role) != nil }
-	if problems := c.Complete(hasRole); len(problems) > 0 {
+	problems := c.Complete(hasRole)
+	if c.Production && parsed.Command() != "doctor" { // which lists them itself
+		problems = append(problems, app.Refusals(app.Checks(&c.Config))...)
+	}
+	if len(problems) > 0 {
 		return fail(exitUsage, errors.New("the settings do not work:\n  "+strings.Join(problems, "\n  ")))
 	}
 	e := &env{ctx: ctx, config: &c.Config, schema: sdl, in: in, out: out, log: logger(c.LogLevel, stderr)}
-	if err := parsed.Run(e); err != nil {
+	if err := parsed.Run(e); errors.Is(err, errUnhealthy) {
+		return exitFailed // it has said why
+	} else if err != nil {
 		return fail(exitFailed, err)
 	}
 	return exitOK

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/cli"
 )
 
+var update = flag.Bool("update", false, "write the golden files anew")
+
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"graphwarden": func() {
 		os.Exit(cli.Main(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -27,10 +30,12 @@ func TestCommands(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
+		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
-			"kid":   kid,
+			"exits":   exits,
+			"kid":     kid,
+			"without": without,
 		},
 	})
 }
@@ -64,6 +69,19 @@ func kid(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("no key is %s", args[0])
 }
 
+// without copies the lines that no regexp matches: without REGEXP FROM TO.
+func without(ts *testscript.TestScript, _ bool, args []string) {
+	drop, err := regexp.Compile(args[0])
+	ts.Check(err)
+	var kept strings.Builder
+	for line := range strings.Lines(ts.ReadFile(args[1])) {
+		if !drop.MatchString(line) {
+			kept.WriteString(line)
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(kept.String()), 0o600))
+}
+
 // run runs a command line on an SQLite file and returns what it printed.
 func run(t *testing.T, in string, args ...string) string {
 	t.Helper()
@@ -77,7 +95,7 @@ func run(t *testing.T, in string, args ...string) string {
 func TestEveryFlagHasItsVariable(t *testing.T) {
 	t.Parallel()
 	flag := regexp.MustCompile(`--([a-z-]+)`)
-	for _, command := range [][]string{nil, {"serve"}, {"migrate"}, {"user", "add"}, {"user", "import"}, {"user", "list"}, {"user", "role"}, {"key", "revoke"}, {"schema", "policy"}} {
+	for _, command := range [][]string{nil, {"serve"}, {"doctor"}, {"migrate"}, {"user", "add"}, {"user", "import"}, {"user", "list"}, {"user", "role"}, {"key", "revoke"}, {"schema", "policy"}} {
 		help := run(t, "", append(command, "--help")...)
 		_, flags, _ := strings.Cut(help, "\nFlags:\n")
 		entries := regexp.MustCompile(`(?m)^ {2,}(-., )?--`).FindAllStringIndex(flags, -1)

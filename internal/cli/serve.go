@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/web"
 )
 
 type serveCmd struct{}
@@ -18,8 +21,23 @@ func (serveCmd) Run(e *env) error {
 		if err != nil {
 			return fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", e.config.Listen, err)
 		}
+		if l, err = encrypted(l, e); err != nil {
+			return err
+		}
 		return a.Run(e.ctx, &announced{Listener: l, say: func() { banner(e.out, a, l.Addr().String()) }})
 	})
+}
+
+// encrypted has l speak TLS if there is a certificate.
+func encrypted(l net.Listener, e *env) (net.Listener, error) {
+	if e.config.TLSCert == "" {
+		return l, nil
+	}
+	certificate, err := web.OpenCertificate(e.config.TLSCert, e.config.TLSKey, time.Now, e.log)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return certificate.Listen(l), nil
 }
 
 // announced calls say once it is listened to: what can still go wrong at the start, such as another
@@ -41,9 +59,13 @@ func banner(w io.Writer, a *app.App, address string) {
 	if path := a.DB.Path(); path != "" {
 		storage = "SQLite in " + path
 	}
-	fmt.Fprintf(w, "Graphwarden listens on http://%s/graphql, data in %s.\n", address, storage)
-	if !a.Config.Production {
-		fmt.Fprintf(w, "Next: open http://%s/ and register an account.\n", address)
+	server := a.Config.Scheme() + "://" + address
+	fmt.Fprintf(w, "Graphwarden listens on %s/graphql, data in %s.\n", server, storage)
+	switch {
+	case !a.Config.Production:
+		fmt.Fprintf(w, "Next: open %s/ and register an account.\n", server)
+	case a.Config.Explorer:
+		fmt.Fprintf(w, "GraphiQL is at %s/, for everybody who gets there.\n", server)
 	}
 }
 

@@ -46,12 +46,12 @@ type Tokens struct {
 type Server struct {
 	Listen              string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen."`
 	MetricsListen       string        `placeholder:"HOST:PORT" help:"Where to serve /metrics for Prometheus, apart from everything else and with no sign-in; nowhere if not given."`
-	PublicURL           string        `name:"public-url" placeholder:"URL" help:"Where clients find the server; http:// and the listening address if not given."`
+	PublicURL           string        `name:"public-url" placeholder:"URL" help:"Where clients find the server; http:// or, with a certificate, https:// and the listening address if not given."`
 	Production          bool          `help:"Refuse settings that are unsafe in production."`
 	TrustedDocuments    string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as graphql-codegen's client preset writes it."`
 	AllowedOrigins      []string      `placeholder:"ORIGIN" help:"Web origins besides the public URL's own whose pages may call the server and use cookies, such as https://app.example.com."`
 	Introspection       string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
-	Explorer            bool          `help:"Serve GraphiQL at / in production too; everywhere else it always is."`
+	Explorer            bool          `help:"Serve GraphiQL at / in production too, once that is accepted as insecure; everywhere else it always is."`
 	MaxBody             int64         `default:"1048576" help:"The greatest size of a request's body, in bytes."`
 	StreamsPerAddress   int           `default:"200" help:"The most WebSockets and event streams open from one address, of IPv6 a /64."`
 	StreamsPerUser      int           `default:"50" help:"The most WebSockets and event streams open of one user."`
@@ -59,6 +59,24 @@ type Server struct {
 	OperationTimeout    time.Duration `default:"10s" help:"The most time that a query or mutation may take."`
 	DrainTimeout        time.Duration `default:"10s" help:"How long requests under way may still take once the server is told to stop."`
 	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"The least level of log lines: ${enum}."`
+}
+
+// Network says what lies between clients and the server.
+type Network struct {
+	TrustedProxies []string `placeholder:"CIDR" help:"Addresses or CIDR blocks of the proxies in front, such as 10.0.0.0/8. Where a request comes from is read from their Forwarded and X-Forwarded-For, and from no header of anybody else."`
+	TLSCert        string   `name:"tls-cert" placeholder:"FILE" help:"Serve TLS with this certificate and its chain, in PEM. A file that changes is read again."`
+	TLSKey         string   `name:"tls-key" placeholder:"FILE" help:"The key of --tls-cert, in PEM."`
+}
+
+// Insecure lets single checks of --production pass.
+type Insecure struct {
+	InsecureSecretFile    bool `help:"In production: keep the secret in a file beside the database. Whoever copies the folder has both, and a lost file ends every session and loses the signing keys."`
+	InsecureHTTP          bool `name:"insecure-http" help:"In production: a public URL without TLS. Whoever sits in between reads passwords and tokens."`
+	InsecureStorage       bool `help:"In production: SQLite on a network file system. Its locks may not hold, and the database breaks."`
+	InsecureDatabase      bool `help:"In production: Postgres on another host without TLS. Whoever sits in between reads its password and all data."`
+	InsecureIntrospection bool `help:"In production: show the schema to everybody. Strangers see what there is to attack."`
+	InsecureExplorer      bool `help:"In production: serve GraphiQL. One more page to keep safe, on the origin whose pages may use cookies."`
+	InsecureBcryptCost    bool `help:"In production: a --bcrypt-cost below 12. Leaked hashes are guessed faster."`
 }
 
 // Limits say how often somebody may try. A bucket of N an hour lets N through at once, then one every
@@ -73,19 +91,43 @@ type Limits struct {
 	RefreshInvalidLimit  int `default:"30" help:"Forged refresh tokens in a minute from one address."`
 }
 
-// Config is everything that a server needs.
-type Config struct {
-	Storage `embed:""`
-	Tokens  `embed:""`
-	Limits  `embed:""`
-	Server  `embed:""`
+// Queries say how much one operation may ask for, before it is looked at any closer.
+type Queries struct {
+	DocumentBytes        int `default:"262144" help:"The most bytes of a document."`
+	Tokens               int `default:"2000" help:"The most tokens of a document."`
+	Depth                int `default:"20" help:"How deep fields may nest, and fragments within fragments."`
+	Fields               int `default:"2000" help:"The most fields of a document; those of a fragment count wherever it is spread."`
+	Aliases              int `default:"100" help:"The most aliases of an operation."`
+	IntrospectionAliases int `default:"10" help:"The most aliases of an operation on or in introspection."`
+	IntrospectionDepth   int `default:"2" help:"How often introspection may go from a type to others; the usual query of tools does once."`
+	Repeats              int `default:"50" help:"How often one field may be selected at one place, such as through fragments."`
+	RepeatPairs          int `default:"3000" help:"The most pairs that repeated fields of a document make: 50 times one field are 1225."`
+	RootFields           int `default:"100" help:"The most fields at the root of an operation."`
+	Directives           int `default:"100" help:"The most directives of a document."`
+	ElementDirectives    int `default:"5" help:"The most directives of one field, fragment or operation."`
+	ListItems            int `default:"20000" help:"The most items that first and last may ask for in one operation, lists within lists multiplied."`
+	InputDepth           int `default:"20" help:"How deep lists and objects may nest in an argument or a variable."`
+	VariableBytes        int `default:"1048576" help:"The most bytes of texts and numbers in the variables of a request."`
+	VariableValues       int `default:"10000" help:"The most values in the variables of a request."`
 }
 
-// Complete fills what follows from other settings and returns every problem at once. hasRole tells
+// Config is everything that a server needs.
+type Config struct {
+	Storage  `embed:""`
+	Tokens   `embed:""`
+	Limits   `embed:""`
+	Queries  Queries `embed:"" prefix:"max-"`
+	Server   `embed:""`
+	Network  `embed:""`
+	Insecure `embed:""`
+}
+
+// Complete fills what follows from other settings and returns every problem of form at once; what is well
+// formed and unsafe is app.Checks'. hasRole tells
 // which roles the schema has.
 func (c *Config) Complete(hasRole func(string) bool) []string {
 	if c.PublicURL == "" {
-		c.PublicURL = "http://" + c.Listen
+		c.PublicURL = c.Scheme() + "://" + c.Listen
 	}
 	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
 	if c.Issuer == "" {
@@ -100,11 +142,7 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 			c.Introspection = "off"
 		}
 	}
-	problems := slices.Concat(c.Storage.problems(), c.Tokens.problems(), c.Limits.problems(), c.Server.problems(hasRole))
-	if c.Production {
-		problems = append(problems, c.unsafe()...)
-	}
-	return problems
+	return slices.Concat(c.Storage.problems(), c.Tokens.problems(), c.Limits.problems(), c.Queries.problems(), c.Server.problems(hasRole), c.Network.problems())
 }
 
 // check collects a problem where a condition does not hold.
@@ -159,6 +197,20 @@ func (l *Limits) problems() []string {
 	return p
 }
 
+func (q *Queries) problems() []string {
+	var p check
+	for name, limit := range map[string]int{"tokens": q.Tokens, "depth": q.Depth, "fields": q.Fields, "aliases": q.Aliases,
+		"introspection-aliases": q.IntrospectionAliases, "introspection-depth": q.IntrospectionDepth, "repeats": q.Repeats, "repeat-pairs": q.RepeatPairs, "root-fields": q.RootFields,
+		"directives": q.Directives, "element-directives": q.ElementDirectives, "list-items": q.ListItems, "input-depth": q.InputDepth, "variable-values": q.VariableValues} {
+		p.need(limit >= 1 && limit <= 1_000_000, "--max-%s must be from 1 to 1000000", name)
+	}
+	for name, limit := range map[string]int{"document-bytes": q.DocumentBytes, "variable-bytes": q.VariableBytes} {
+		p.need(limit >= 1 && limit <= 64<<20, "--max-%s must be from 1 to 67108864", name)
+	}
+	slices.Sort(p)
+	return p
+}
+
 func (s *Server) problems(hasRole func(string) bool) []string {
 	var p check
 	_, _, err := net.SplitHostPort(s.Listen)
@@ -179,15 +231,22 @@ func (s *Server) problems(hasRole func(string) bool) []string {
 	return p
 }
 
-// unsafe lists what production does not allow.
-func (c *Config) unsafe() []string {
+func (n *Network) problems() []string {
 	var p check
-	p.need(c.Secret != "", "--production needs --secret: a file beside the database is too easily lost or shared")
-	p.need(strings.HasPrefix(c.PublicURL, "https://"), "--production needs a --public-url with https://: tokens must not travel in the clear")
-	p.need(c.BcryptCost >= 12, "--production needs a --bcrypt-cost of at least 12")
-	p.need(c.Introspection != "public", "--production does not show the schema to everybody: set --introspection to authenticated, a role or off")
+	p.need((n.TLSCert == "") == (n.TLSKey == ""), "--tls-cert and --tls-key go together")
 	return p
 }
+
+// Scheme is that of the URLs that the server itself answers.
+func (n *Network) Scheme() string {
+	if n.TLSCert != "" {
+		return "https"
+	}
+	return "http"
+}
+
+// IsHTTPS tells whether clients find the server under https, whoever ends the TLS.
+func (s *Server) IsHTTPS() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
 // Pepper returns the id and key of the current pepper; both are empty if there is none.
 func (t *Tokens) Pepper() (id, key string, err error) {
@@ -225,11 +284,22 @@ func (s *Storage) LoadSecret() (*secret.Secret, error) {
 	current := s.Secret
 	if current == "" {
 		var err error
-		if current, err = secretFile(strings.TrimPrefix(s.Database, "sqlite:") + ".secret"); err != nil {
+		if current, err = secretFile(s.SecretFile()); err != nil {
 			return nil, err
 		}
 	}
 	return secret.New(current, s.AcceptSecret...)
+}
+
+// SecretFile is where the secret is if none was given.
+func (s *Storage) SecretFile() string { return s.SQLitePath() + ".secret" }
+
+// SQLitePath is the file of an SQLite database, else empty.
+func (s *Storage) SQLitePath() string {
+	if path, ok := strings.CutPrefix(s.Database, "sqlite:"); ok {
+		return path
+	}
+	return ""
 }
 
 func secretFile(path string) (string, error) {

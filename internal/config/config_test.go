@@ -86,44 +86,42 @@ func TestEachWrongSettingIsNamed(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("s", 32)
 	for args, flag := range map[string]string{
-		"--database=mysql://localhost/x":                "--database ",
-		"--database-conns=2":                            "--database-conns",
-		"--secret=" + long[1:]:                          "--secret",
-		"--accept-secret=" + long[1:]:                   "--accept-secret",
-		"--database=postgres://localhost/x":             "--secret",
-		"--access-life=0s":                              "--access-life",
-		"--access-life=61m":                             "--access-life",
-		"--key-overlap=59s":                             "--key-overlap",
-		"--key-life=1h59m":                              "--key-life",
-		"--refresh-grace=1s":                            "--refresh-grace",
-		"--refresh-grace=61s":                           "--refresh-grace",
-		"--session-idle=59s":                            "--session-idle",
-		"--session-life=719h":                           "--session-life",
-		"--bcrypt-cost=3":                               "--bcrypt-cost",
-		"--bcrypt-cost=17":                              "--bcrypt-cost",
-		"--password-min=0":                              "--password-min",
-		"--password-min=129":                            "--password-min",
-		"--password-pepper=" + long:                     "--password-pepper",
-		"--password-pepper=p1:" + long[1:]:              "--password-pepper",
-		"--password-pepper=p$1:" + long:                 "--password-pepper",
-		"--old-pepper=:" + long:                         "--old-pepper",
-		"--listen=8080":                                 "--listen",
-		"--metrics-listen=9090":                         "--metrics-listen",
-		"--public-url=ftp://example.com":                "--public-url",
-		"--public-url=https://example.com/?x=1":         "--public-url",
-		"--public-url=https://":                         "--public-url",
-		"--introspection=OWNER":                         "--introspection",
-		"--max-body=1023":                               "--max-body",
-		"--max-body=67108865":                           "--max-body",
-		"--streams-per-address=0":                       "--streams-per-address",
-		"--streams-per-user=0":                          "--streams-per-user",
-		"--operations-per-socket=0":                     "--operations-per-socket",
-		"--operation-timeout=99ms":                      "--operation-timeout",
-		"--drain-timeout=0s":                            "--drain-timeout",
-		"--production --public-url=https://example.com": "--secret",
-		"--production --secret=" + long:                 "--public-url",
-		"--production --secret=" + long + " --public-url=https://x/ --bcrypt-cost=11":       "--bcrypt-cost",
-		"--production --secret=" + long + " --public-url=https://x/ --introspection=public": "--introspection",
+		"--database=mysql://localhost/x":        "--database ",
+		"--database-conns=2":                    "--database-conns",
+		"--secret=" + long[1:]:                  "--secret",
+		"--accept-secret=" + long[1:]:           "--accept-secret",
+		"--database=postgres://localhost/x":     "--secret",
+		"--access-life=0s":                      "--access-life",
+		"--access-life=61m":                     "--access-life",
+		"--key-overlap=59s":                     "--key-overlap",
+		"--key-life=1h59m":                      "--key-life",
+		"--refresh-grace=1s":                    "--refresh-grace",
+		"--refresh-grace=61s":                   "--refresh-grace",
+		"--session-idle=59s":                    "--session-idle",
+		"--session-life=719h":                   "--session-life",
+		"--bcrypt-cost=3":                       "--bcrypt-cost",
+		"--bcrypt-cost=17":                      "--bcrypt-cost",
+		"--password-min=0":                      "--password-min",
+		"--password-min=129":                    "--password-min",
+		"--password-pepper=" + long:             "--password-pepper",
+		"--password-pepper=p1:" + long[1:]:      "--password-pepper",
+		"--password-pepper=p$1:" + long:         "--password-pepper",
+		"--old-pepper=:" + long:                 "--old-pepper",
+		"--listen=8080":                         "--listen",
+		"--metrics-listen=9090":                 "--metrics-listen",
+		"--public-url=ftp://example.com":        "--public-url",
+		"--public-url=https://example.com/?x=1": "--public-url",
+		"--public-url=https://":                 "--public-url",
+		"--introspection=OWNER":                 "--introspection",
+		"--max-body=1023":                       "--max-body",
+		"--max-body=67108865":                   "--max-body",
+		"--streams-per-address=0":               "--streams-per-address",
+		"--streams-per-user=0":                  "--streams-per-user",
+		"--operations-per-socket=0":             "--operations-per-socket",
+		"--operation-timeout=99ms":              "--operation-timeout",
+		"--drain-timeout=0s":                    "--drain-timeout",
+		"--tls-cert=cert.pem":                   "--tls-key",
+		"--tls-key=key.pem":                     "--tls-cert",
 	} {
 		problems := parse(t, strings.Fields(args)...).Complete(isAdmin)
 		if len(problems) != 1 || !strings.Contains(problems[0], flag) {
@@ -143,7 +141,7 @@ func TestLimitsAreInclusive(t *testing.T) {
 		"--access-life=1s --refresh-grace=1m --bcrypt-cost=16 --password-min=128 --max-body=67108864 --database-conns=3",
 		"--database=postgres://localhost/x --secret=" + long + " --accept-secret=" + long,
 		"--password-pepper=p1:" + long + " --old-pepper=p0:" + long + ":with:colons --introspection=ADMIN --listen=:0 --metrics-listen=:0 --streams-per-address=1 --streams-per-user=1 --operations-per-socket=1",
-		"--production --secret=" + long + " --public-url=https://x/ --introspection=authenticated",
+		"--tls-cert=cert.pem --tls-key=key.pem --trusted-proxies=10.0.0.0/8,::1",
 	} {
 		if problems := parse(t, strings.Fields(args)...).Complete(isAdmin); problems != nil {
 			t.Errorf("%s: %q", args, problems)
@@ -151,13 +149,40 @@ func TestLimitsAreInclusive(t *testing.T) {
 	}
 }
 
-func TestEverythingUnsafeIsNamedAtOnce(t *testing.T) {
+func TestQueryLimits(t *testing.T) {
 	t.Parallel()
-	problems := parse(t, "--production", "--bcrypt-cost=4", "--introspection=public").Complete(isAdmin)
-	for _, flag := range []string{"--secret", "--public-url", "--bcrypt-cost", "--introspection"} {
-		if !slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, flag) }) {
-			t.Errorf("%s is not among %q", flag, problems)
+	names := []string{"tokens", "depth", "fields", "aliases", "repeats", "repeat-pairs", "root-fields", "directives", "element-directives", "list-items", "input-depth",
+		"variable-bytes", "variable-values", "introspection-depth", "introspection-aliases", "document-bytes"}
+	if n := reflect.TypeFor[config.Queries]().NumField(); n != len(names) {
+		t.Errorf("%d limits, %d tested", n, len(names))
+	}
+	for _, name := range names {
+		flag := "--max-" + name
+		for _, value := range []string{"=1", "=1000000"} {
+			if problems := parse(t, flag+value).Complete(isAdmin); problems != nil {
+				t.Errorf("%s%s: %q", flag, value, problems)
+			}
 		}
+		for _, value := range []string{"=0", "=-1", "=67108865"} {
+			if problems := parse(t, flag+value).Complete(isAdmin); len(problems) != 1 || !strings.Contains(problems[0], flag+" ") {
+				t.Errorf("%s%s: %q", flag, value, problems)
+			}
+		}
+	}
+}
+
+func TestThePublicURLFollowsTheCertificate(t *testing.T) {
+	t.Parallel()
+	c := parse(t, "--tls-cert=cert.pem", "--tls-key=key.pem")
+	if problems := c.Complete(isAdmin); problems != nil {
+		t.Error(problems)
+	}
+	if c.PublicURL != "https://127.0.0.1:8080" || !c.IsHTTPS() || c.Scheme() != "https" {
+		t.Errorf("%s, served by %s", c.PublicURL, c.Scheme())
+	}
+	c = parse(t, "--public-url=https://api.example.com")
+	if !c.IsHTTPS() || c.Scheme() != "http" {
+		t.Errorf("behind a proxy: https: %t, served by %s", c.IsHTTPS(), c.Scheme())
 	}
 }
 
@@ -229,7 +254,7 @@ func TestEverySettingHasAReader(t *testing.T) {
 				return err
 			}
 			for _, declaration := range file.Decls {
-				if f, ok := declaration.(*ast.FuncDecl); ok && slices.Contains([]string{"Complete", "problems", "unsafe"}, f.Name.Name) {
+				if f, ok := declaration.(*ast.FuncDecl); ok && slices.Contains([]string{"Complete", "problems"}, f.Name.Name) {
 					continue // a check is no use
 				}
 				ast.Inspect(declaration, func(node ast.Node) bool {
@@ -246,7 +271,7 @@ func TestEverySettingHasAReader(t *testing.T) {
 		}
 	}
 	names := 0
-	for _, part := range []any{config.Storage{}, config.Tokens{}, config.Server{}} {
+	for _, part := range []any{config.Storage{}, config.Tokens{}, config.Limits{}, config.Server{}, config.Network{}, config.Insecure{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(part)) {
 			if names++; !read[field.Name] {
 				t.Errorf("nobody reads %s", field.Name)

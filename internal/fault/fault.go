@@ -80,6 +80,20 @@ const (
 	UsernameTaken  Reason = "USERNAME_TAKEN"
 	LastAdmin      Reason = "LAST_ADMIN"
 
+	// GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED
+	DocumentTooLarge     Reason = "DOCUMENT_TOO_LARGE"
+	TooManyTokens        Reason = "TOO_MANY_TOKENS"
+	TooDeep              Reason = "TOO_DEEP"
+	TooManyFields        Reason = "TOO_MANY_FIELDS"
+	TooManyAliases       Reason = "TOO_MANY_ALIASES"
+	TooManyRepeats       Reason = "TOO_MANY_REPEATS"
+	TooManyRootFields    Reason = "TOO_MANY_ROOT_FIELDS"
+	TooManyDirectives    Reason = "TOO_MANY_DIRECTIVES"
+	TooManyItems         Reason = "TOO_MANY_ITEMS"
+	InputTooDeep         Reason = "INPUT_TOO_DEEP"
+	VariablesTooLarge    Reason = "VARIABLES_TOO_LARGE"
+	IntrospectionTooDeep Reason = "INTROSPECTION_TOO_DEEP"
+
 	// RATE_LIMITED
 	TooManyAttempts Reason = "TOO_MANY_ATTEMPTS"
 

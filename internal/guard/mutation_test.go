@@ -64,7 +64,6 @@ var mutants = []mutant{
 	// Objects of which nothing may be read.
 	{"__typename tells", "extension.go", "e != nil && len(e.yields) > 0 {", "e == nil {", true},
 	{"__typename tells in lists", "extension.go", "for i := range v.Len() {", "for i := range 0 {", true},
-	{"__typename tells in streams", "extension.go", "for _, name := range e.yields {", "for _, name := range e.yields[:0] {", true},
 	{"__typename tells who is signed in", "extension.go", "r.public || s.principal != nil && !r.restricted() && r.maxAge == 0", "r.public || s.principal != nil && r.maxAge == 0", true},
 	{"__typename tells whose proof is old", "extension.go", "!r.restricted() && r.maxAge == 0", "!r.restricted()", true},
 	{"one open type opens the others", "extension.go", "return !slices.ContainsFunc(types, func(name string) bool {\n\t\treturn !slices", "return slices.ContainsFunc(types, func(name string) bool {\n\t\treturn slices", true},
@@ -72,6 +71,15 @@ var mutants = []mutant{
 	{"every type is the first", "extension.go", "if len(types) > 1 {", "if false {", true},
 	{"an unknown Go type is the first", "extension.go", "!slices.Contains(types, name) {", "!slices.Contains(types, name) {\n\t\t\tname = types[0]\n\t\t}\n\t\tif false {", false},
 	{"GraphQLType is not asked", "extension.go", "if named, ok := v.Interface().(interface{ GraphQLType() string }); ok {", "if named, ok := v.Interface().(interface{ GraphQLType() string }); ok && false {", true},
+
+	// The events of subscriptions.
+	{"a stream starts of which nothing can be read", "extension.go", "return g.judgeEventsToCome(e.yields, s)", "return nil", false},
+	{"nobody will own an event", "extension.go", "if own.owner {", "if false {", true},
+	{"events are not judged", "events.go", "refusal = g.judgeYield(rule, e.state, event.Interface())", "_ = rule", true},
+	{"a subscription is judged at its start only", "events.go", "refusal := g.judge(e.field.Object, e.field.Field.Name, e.state, nil)", "var refusal *fault.Error", false},
+	{"a refused subscription goes on", "events.go", "if e.ended {", "if false {", false},
+	{"an event belongs to nobody", "events.go", "\te.field.Result = event.Interface()\n", "", true},
+	{"an event is nobody's parent", "events.go", "return next(graphql.WithFieldContext(ctx, e.field))", "return next(ctx)", true},
 
 	// The token.
 	{"a revoked token is good", "guard.go", "case reason == fault.TokenRevoked:", "case false:", true},

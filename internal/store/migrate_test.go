@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"testing/fstest"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -99,6 +101,56 @@ func TestMigrateGivesUpWithItsContext(t *testing.T) {
 		cancel()
 		if err := db.Migrate(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want context.Canceled", err)
+		}
+	})
+}
+
+func TestPendingTellsWhatMigrateWouldDo(t *testing.T) {
+	t.Parallel()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		db, err := store.Open(t.Context(), store.Options{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		team := store.Migrations{Table: "team_migrations", Files: fstest.MapFS{}}
+		pending := func(when string, want bool) {
+			t.Helper()
+			got, err := db.Pending(t.Context(), team)
+			if err != nil || got != want {
+				t.Errorf("%s: pending %t, %v", when, got, err)
+			}
+		}
+		migrate := func() {
+			t.Helper()
+			if err := db.Migrate(t.Context(), team); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pending("an empty database", true)
+		var n int
+		if err := db.Get(t.Context(), &n, "SELECT count(*) FROM goose_db_version"); err == nil {
+			t.Error("it made a table")
+		}
+		migrate()
+		pending("migrated", false)
+		for version := range 2 {
+			team.Files.(fstest.MapFS)[fmt.Sprintf("0000%d_more.sql", version+1)] = &fstest.MapFile{
+				Data: fmt.Appendf(nil, "-- +goose Up\nCREATE TABLE more%d (id BIGINT);\n", version)}
+			pending("a migration more", true)
+			migrate()
+			pending("with it", false)
+		}
+	})
+}
+
+func TestNowIsTheTimeOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		before := store.TimeOf(time.Now())
+		now, err := db.Now(t.Context())
+		if after := store.TimeOf(time.Now()); err != nil || now < before || now > after {
+			t.Errorf("%d is not from %d to %d, %v", now, before, after, err)
 		}
 	})
 }

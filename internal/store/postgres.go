@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,11 +62,11 @@ func postgresDSN(o Options) (dsn, host string, err error) {
 			q.Set(name, value)
 		}
 	}
-	if isLocal(u.Hostname()) || strings.HasPrefix(q.Get("host"), "/") {
-		setDefault("sslmode", "disable")
-	} else {
-		setDefault("sslmode", "require")
+	if u.Hostname() == "" && !q.Has("hostaddr") {
+		setDefault("host", "localhost") // or the driver would ask PGHOST, behind the back of what follows
 	}
+	mode, _ := tlsMode(u)
+	q.Set("sslmode", mode)
 	setDefault("connect_timeout", "5")
 	if o.Pooler {
 		// A statement goes out in one piece: between the two that the driver sends else, the pooler could
@@ -81,7 +82,39 @@ func postgresDSN(o Options) (dsn, host string, err error) {
 	return u.String(), u.Host, nil
 }
 
+// PostgresTLS tells by a postgres:// URL how the connection is encrypted, as sslmode spells it, and
+// whether it stays on this host, where it need not be. A malformed URL connects to nowhere.
+func PostgresTLS(databaseURL string) (mode string, local bool) {
+	u, err := url.Parse(databaseURL)
+	if err != nil {
+		return "", true
+	}
+	return tlsMode(u)
+}
+
+func tlsMode(u *url.URL) (mode string, local bool) {
+	q := u.Query()
+	// To the driver, a host among the parameters replaces that of the URL, and hostaddr both.
+	hosts := []string{u.Hostname()}
+	for _, name := range []string{"host", "hostaddr"} {
+		if q.Has(name) {
+			hosts = strings.Split(q.Get(name), ",")
+		}
+	}
+	local = !slices.ContainsFunc(hosts, func(host string) bool { return !isLocal(host) })
+	switch {
+	case q.Has("sslmode"):
+		mode = q.Get("sslmode")
+	case local:
+		mode = "disable"
+	default:
+		mode = "require"
+	}
+	return mode, local
+}
+
+// isLocal knows a path, or a name after @, for a Unix socket.
 func isLocal(host string) bool {
 	ip := net.ParseIP(host)
-	return host == "" || host == "localhost" || ip != nil && ip.IsLoopback()
+	return host == "" || host == "localhost" || host[0] == '/' || host[0] == '@' || ip != nil && ip.IsLoopback()
 }

@@ -33,6 +33,13 @@ func TestThePostgresURLIsCompleted(t *testing.T) {
 		{name: "no TLS to 127.0.0.1", url: "postgres://u:p@127.0.0.1/x", parameter: "sslmode", want: "disable"},
 		{name: "no TLS to ::1", url: "postgres://u:p@[::1]/x", parameter: "sslmode", want: "disable"},
 		{name: "no TLS to a socket", url: "postgres:///x?host=/run/postgresql", parameter: "sslmode", want: "disable"},
+		{name: "TLS to a host among the parameters, which counts", url: "postgres://u:p@localhost/x?host=db.example.com", parameter: "sslmode", want: "require"},
+		{name: "the same with its address", url: "postgres://u:p@localhost/x?host=localhost&hostaddr=10.0.0.5", parameter: "sslmode", want: "require"},
+		{name: "TLS to several hosts of which one is elsewhere", url: "postgres://u:p@/x?host=localhost,db.example.com", parameter: "sslmode", want: "require"},
+		{name: "no TLS to a socket without a file", url: "postgres:///x?host=@postgres", parameter: "sslmode", want: "disable"},
+		{name: "the environment names no host", url: "postgres:///x", parameter: "host", want: "localhost"},
+		{name: "nor where there is a port", url: "postgres://u:p@:5433/x", parameter: "host", want: "localhost"},
+		{name: "an address needs no host", url: "postgres:///x?hostaddr=127.0.0.1", parameter: "host", want: ""},
 		{name: "a mode that was chosen stays", url: "postgres://u:p@localhost/x?sslmode=verify-full", parameter: "sslmode", want: "verify-full"},
 		{name: "a time-out that was chosen stays", url: "postgres://u:p@localhost/x?statement_timeout=1s", parameter: "statement_timeout", want: "1s"},
 		{name: "statements are limited", url: "postgres://u:p@localhost/x", parameter: "statement_timeout", want: "8s"},
@@ -142,4 +149,24 @@ func TestAFaultOfTheCallerIsNotTriedAgain(t *testing.T) {
 			t.Errorf("%d attempts, %v", attempts, err)
 		}
 	})
+}
+
+func TestWhereAPostgresURLLeadsAndHow(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]struct {
+		mode  string
+		local bool
+	}{
+		"postgres://u:p@db.example.com/x":                    {"require", false},
+		"postgresql://u:p@10.0.0.5/x?sslmode=prefer":         {"prefer", false},
+		"postgres://u:p@localhost/x?sslmode=allow":           {"allow", true},
+		"postgres://u:p@127.0.0.2/x":                         {"disable", true},
+		"postgres:///x?host=/run/postgresql":                 {"disable", true},
+		"postgres://localhost/x?host=db&sslmode=verify-full": {"verify-full", false},
+		"postgres://u:p%@db/x":                               {"", true},
+	} {
+		if mode, local := store.PostgresTLS(url); mode != want.mode || local != want.local {
+			t.Errorf("%s: %s, local: %t", url, mode, local)
+		}
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -47,6 +48,7 @@ type DB struct {
 	path    string // of the SQLite file
 	read    *pool
 	write   *pool
+	run     atomic.Int64 // statements
 	notifier
 }
 
@@ -88,14 +90,24 @@ func (db *DB) Close() error {
 	return err
 }
 
+// Statements counts what Get and Select have read so far, and what transactions have done.
+func (db *DB) Statements() int64 { return db.run.Load() }
+
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return classify(db.read.db.PingContext(ctx)) }
+
+// Now is the time by the database's clock.
+func (db *DB) Now(ctx context.Context) (now Time, err error) {
+	err = db.Get(ctx, &now, "SELECT now_us()")
+	return now, err
+}
 
 // Stats tells of the connections: on SQLite the readers'.
 func (db *DB) Stats() sql.DBStats { return db.read.db.Stats() }
 
 // Get reads one row outside a transaction; sql.ErrNoRows if there is none.
 func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) error {
+	db.run.Add(1)
 	stmt, err := db.read.stmt(ctx, query)
 	if err != nil {
 		return classify(err)
@@ -108,6 +120,7 @@ func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) erro
 
 // Select reads all rows outside a transaction.
 func (db *DB) Select(ctx context.Context, dest any, query string, args ...any) error {
+	db.run.Add(1)
 	stmt, err := db.read.stmt(ctx, query)
 	if err != nil {
 		return classify(err)
@@ -232,6 +245,7 @@ func (tx *Tx) OnCommit(f func()) { tx.onCommit = append(tx.onCommit, f) }
 
 // Get reads one row; sql.ErrNoRows if there is none.
 func (tx *Tx) Get(dest any, query string, args ...any) error {
+	tx.db.run.Add(1)
 	if stmt := tx.stmt(query); stmt != nil {
 		return stmt.GetContext(tx.ctx, dest, args...)
 	}
@@ -240,6 +254,7 @@ func (tx *Tx) Get(dest any, query string, args ...any) error {
 
 // Select reads all rows.
 func (tx *Tx) Select(dest any, query string, args ...any) error {
+	tx.db.run.Add(1)
 	if stmt := tx.stmt(query); stmt != nil {
 		return stmt.SelectContext(tx.ctx, dest, args...)
 	}
@@ -248,6 +263,7 @@ func (tx *Tx) Select(dest any, query string, args ...any) error {
 
 // Exec runs a statement and returns how many rows it changed.
 func (tx *Tx) Exec(query string, args ...any) (int64, error) {
+	tx.db.run.Add(1)
 	var result sql.Result
 	var err error
 	if stmt := tx.stmt(query); stmt != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -353,6 +354,13 @@ func TestWrongSecret(t *testing.T) {
 		}
 		if diff := cmp.Diff(before, mustKeys(t, ring)); diff != "" {
 			t.Errorf("the refused start changed the keys:\n%s", diff)
+		}
+		if _, err := token.Inspect(t.Context(), db, mustSecret(t, "two")); !errors.Is(err, secret.ErrUnseal) {
+			t.Errorf("an inspection got %v", err)
+		}
+		inspected, err := token.Inspect(t.Context(), db, mustSecret(t, "one"))
+		if diff := cmp.Diff(before, inspected); err != nil || diff != "" {
+			t.Errorf("an inspection found %v\n%s", err, diff)
 		}
 	})
 }

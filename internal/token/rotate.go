@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
@@ -35,6 +36,17 @@ type KeyInfo struct {
 
 // errRaced means that the keys changed between looking and acting.
 var errRaced = errors.New("another rotation came first")
+
+// Inspect is Keys without a ring, and without a change to the database. It fails if the secret does not
+// open the keys that verify.
+func Inspect(ctx context.Context, db *store.DB, s *secret.Secret) ([]KeyInfo, error) {
+	r := &Ring{db: db, secret: s}
+	r.current.Store(&keySet{})
+	if err := r.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return r.Keys(ctx)
+}
 
 // Keys lists the keys that are still in the database, the oldest first.
 func (r *Ring) Keys(ctx context.Context) ([]KeyInfo, error) {

@@ -86,6 +86,12 @@ func NewExplorer(assets fs.FS) (http.Handler, error) {
 	return mux, nil
 }
 
+// ExplorerIsEmbedded tells whether the page of NewExplorer does without a CDN.
+func ExplorerIsEmbedded(assets fs.FS) (bool, error) {
+	_, embedded, err := (&explorer{files: map[string][]byte{}}).load(assets)
+	return embedded, err
+}
+
 // explorerPolicy lets the page load its own files, and those of origin unless that is empty, and call
 // this server. GraphiQL's dialogs bring styles of their own along, with no fixed text to allow by a hash.
 func explorerPolicy(origin string) string {

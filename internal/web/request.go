@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"net/http"
-	"net/netip"
 	"regexp"
 	"strings"
 	"unicode"
@@ -77,14 +76,4 @@ func printable(s string, limit int) string {
 		b.WriteRune(r)
 	}
 	return b.String()
-}
-
-// SocketIP is the address of the connection's other end: IPv4 is never written as IPv6, and a zone,
-// which names an interface of this host, is dropped. It is "" for a socket without one.
-func SocketIP(r *http.Request) string {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	return from.Addr().Unmap().WithZone("").String()
 }

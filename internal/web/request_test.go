@@ -21,7 +21,7 @@ func identified(r *http.Request) (web.Request, http.Header) {
 	w := httptest.NewRecorder()
 	web.Identify(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		got = web.RequestFrom(r.Context())
-	}), web.SocketIP).ServeHTTP(w, r)
+	}), new(web.Proxies).ClientIP).ServeHTTP(w, r)
 	return got, w.Header()
 }
 
@@ -86,33 +86,15 @@ func TestUserAgentIsPrintableAndBounded(t *testing.T) {
 	}
 }
 
-func TestSocketIPIsCanonical(t *testing.T) {
-	t.Parallel()
-	for remote, want := range map[string]string{
-		"192.0.2.7:1":               "192.0.2.7",
-		"[::ffff:192.0.2.7]:1":      "192.0.2.7",
-		"[2001:DB8:0:0::1]:443":     "2001:db8::1",
-		"[fe80::1%eth0]:443":        "fe80::1",
-		"[::ffff:192.0.2.7%eth0]:1": "192.0.2.7",
-		"":                          "",
-		"@":                         "",
-		"/run/socket":               "",
-		"example.org:80":            "",
-	} {
-		if got := web.SocketIP(&http.Request{RemoteAddr: remote}); got != want {
-			t.Errorf("%q: %q, want %q", remote, got, want)
-		}
-	}
-}
-
 func TestSecureHeadersLetAPageReplaceThem(t *testing.T) {
 	t.Parallel()
-	endpoint := listen(t, web.SecureHeaders(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/page" {
 			w.Header().Set("Content-Security-Policy", "default-src 'self'")
 		}
 		_, _ = io.WriteString(w, "{}")
-	})))
+	})
+	endpoint := listen(t, web.SecureHeaders(false, next))
 	want := map[string]string{
 		"X-Content-Type-Options":     "nosniff",
 		"Referrer-Policy":            "no-referrer",
@@ -121,6 +103,7 @@ func TestSecureHeadersLetAPageReplaceThem(t *testing.T) {
 		"Cross-Origin-Opener-Policy": "same-origin",
 		"Server":                     "",
 		"X-Powered-By":               "",
+		"Strict-Transport-Security":  "",
 	}
 	for path, policy := range map[string]string{"/": "frame-ancestors 'none'", "/page": "default-src 'self'"} {
 		want["Content-Security-Policy"] = policy
@@ -130,5 +113,9 @@ func TestSecureHeadersLetAPageReplaceThem(t *testing.T) {
 				t.Errorf("%s: %s: %q, want %q", path, header, got.Header.Get(header), value)
 			}
 		}
+	}
+	behindTLS := send(t, request(t, "GET", listen(t, web.SecureHeaders(true, next)), ""))
+	if got := behindTLS.Header.Get("Strict-Transport-Security"); got != "max-age=31536000" {
+		t.Errorf("Strict-Transport-Security: %q", got)
 	}
 }

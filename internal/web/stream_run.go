@@ -74,9 +74,10 @@ func (t *Streams) subscribe(ctx context.Context, s *stream, exec graphql.GraphEx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
-	next, ctx := exec.DispatchOperation(ctx, op)
+	// Errors are presented outside of it: within, an extension may take them for an event.
+	next, within := exec.DispatchOperation(ctx, op)
 	for {
-		resp := next(ctx)
+		resp := next(within)
 		if resp == nil {
 			return nil
 		}

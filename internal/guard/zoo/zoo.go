@@ -37,6 +37,8 @@ func Load() *ast.Schema {
 // Resolver answers with fixed values, and counts what its mutations did.
 type Resolver struct {
 	Opened, Fed, Entered atomic.Int32
+	// Bell makes events of the subscription rings.
+	Bell chan int32
 }
 
 // Visit implements generated.ResolverRoot.
@@ -46,7 +48,7 @@ func (r *Resolver) Visit() generated.VisitResolver { return visit{} }
 func (r *Resolver) Keep() generated.KeepResolver { return keep{r} }
 
 // Watch implements generated.ResolverRoot.
-func (r *Resolver) Watch() generated.WatchResolver { return watch{} }
+func (r *Resolver) Watch() generated.WatchResolver { return watch{r} }
 
 // Person implements generated.ResolverRoot.
 func (r *Resolver) Person() generated.PersonResolver { return person{} }
@@ -221,18 +223,34 @@ func (k keep) Enter(_ context.Context, as string) (*model.Ticket, error) {
 	return ticket, nil
 }
 
-type watch struct{}
+type watch struct{ r *Resolver }
 
-func one[T any](value T) (<-chan T, error) {
-	stream := make(chan T, 1)
-	stream <- value
+func stream[T any](values ...T) (<-chan T, error) {
+	stream := make(chan T, len(values))
+	for _, value := range values {
+		stream <- value
+	}
 	close(stream)
 	return stream, nil
 }
 
-func (watch) Ticks(context.Context) (<-chan int32, error)          { return one[int32](1) }
-func (watch) Cats(context.Context) (<-chan *model.Cat, error)      { return one(cat()) }
-func (watch) Strangers(context.Context) (<-chan *model.Cat, error) { return one(cat()) }
+func (watch) Ticks(context.Context) (<-chan int32, error)          { return stream[int32](1) }
+func (watch) Cats(context.Context) (<-chan *model.Cat, error)      { return stream(cat()) }
+func (watch) Strangers(context.Context) (<-chan *model.Cat, error) { return stream(cat()) }
+
+// Diaries has Bob's among Alice's.
+func (watch) Diaries(context.Context) (<-chan *model.Diary, error) {
+	return stream(diary(Alice), diary("bob"), diary(Alice))
+}
+
+func (watch) Exhibits(context.Context) (<-chan model.Exhibit, error) {
+	return stream[model.Exhibit](poster(), vault(), diary(Alice))
+}
+
+// Vaults never come.
+func (watch) Vaults(context.Context) (<-chan *model.Vault, error) { return stream[*model.Vault]() }
+
+func (w watch) Rings(context.Context) (<-chan int32, error) { return w.r.Bell, nil }
 
 type person struct{}
 

@@ -43,50 +43,76 @@ func Start() (url string, stop func() error, err error) {
 }
 
 func startIn(dir, bin string) (url string, kill func() error, err error) {
-	attributes, err := serverProcess(dir)
+	c, err := newCluster(dir, bin)
 	if err != nil {
 		return "", nil, err
 	}
-	data := filepath.Join(dir, "data")
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "--pgdata="+data, "--username=postgres",
+	end, err := c.start()
+	if err != nil {
+		return "", nil, err
+	}
+	// SIGQUIT is its immediate shutdown: there is nothing to save.
+	return c.url(), func() error { return end(syscall.SIGQUIT) }, nil
+}
+
+// cluster is what a server needs to run, again and again.
+type cluster struct {
+	dir, bin, port string
+	attributes     *syscall.SysProcAttr
+}
+
+func newCluster(dir, bin string) (*cluster, error) {
+	attributes, err := serverProcess(dir)
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{dir: dir, bin: bin, attributes: attributes}
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "--pgdata="+c.data(), "--username=postgres",
 		"--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
 	initdb.Dir, initdb.SysProcAttr = dir, attributes
 	if out, err := initdb.CombinedOutput(); err != nil {
-		return "", nil, fmt.Errorf("initdb: %w\n%s", err, out)
+		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	port, err := freePort()
+	c.port, err = freePort()
+	return c, err
+}
+
+func (c *cluster) data() string { return filepath.Join(c.dir, "data") }
+
+func (c *cluster) url() string {
+	return "postgres://postgres@127.0.0.1:" + c.port + "/postgres?sslmode=disable"
+}
+
+// start runs the server until end, which gives it a signal and waits.
+func (c *cluster) start() (end func(os.Signal) error, err error) {
+	log, err := os.Create(filepath.Join(c.dir, "log"))
 	if err != nil {
-		return "", nil, err
-	}
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	defer log.Close()
-	server := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-p", port, "-h", "127.0.0.1", "-k", "",
+	server := exec.Command(filepath.Join(c.bin, "postgres"), "-D", c.data(), "-p", c.port, "-h", "127.0.0.1", "-k", "",
 		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=200")
-	server.Dir, server.SysProcAttr, server.Stdout, server.Stderr = dir, attributes, log, log
+	server.Dir, server.SysProcAttr, server.Stdout, server.Stderr = c.dir, c.attributes, log, log
 	started, ended := make(chan error), make(chan struct{})
 	go func() {
 		defer close(ended)
 		runtime.LockOSThread() // a child's parent is the thread: with it the server would end, see processAttributes
 		started <- server.Start()
-		_ = server.Wait() // it ends by kill only, and then with status 2
+		_ = server.Wait() // it ends by a signal only
 	}()
 	if err := <-started; err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	kill = func() error {
-		err := server.Process.Signal(syscall.SIGQUIT) // its immediate shutdown: there is nothing to save
+	end = func(signal os.Signal) error {
+		err := server.Process.Signal(signal)
 		<-ended
 		return err
 	}
-	url = "postgres://postgres@127.0.0.1:" + port + "/postgres?sslmode=disable"
-	if err := await(url); err != nil {
+	if err := await(c.url()); err != nil {
 		said, _ := os.ReadFile(log.Name())
-		return "", nil, errors.Join(fmt.Errorf("it does not answer: %w\n%s", err, said), kill())
+		return nil, errors.Join(fmt.Errorf("it does not answer: %w\n%s", err, said), end(syscall.SIGQUIT))
 	}
-	return url, kill, nil
+	return end, nil
 }
 
 // serverProcess gives the server's folder to a user that is not root, as whom Postgres refuses to run.

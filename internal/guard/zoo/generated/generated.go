@@ -168,8 +168,12 @@ type ComplexityRoot struct {
 
 	Watch struct {
 		Cats      func(childComplexity int) int
+		Diaries   func(childComplexity int) int
+		Exhibits  func(childComplexity int) int
+		Rings     func(childComplexity int) int
 		Strangers func(childComplexity int) int
 		Ticks     func(childComplexity int) int
+		Vaults    func(childComplexity int) int
 	}
 }
 
@@ -216,6 +220,10 @@ type WatchResolver interface {
 	Ticks(ctx context.Context) (<-chan int32, error)
 	Cats(ctx context.Context) (<-chan *model.Cat, error)
 	Strangers(ctx context.Context) (<-chan *model.Cat, error)
+	Diaries(ctx context.Context) (<-chan *model.Diary, error)
+	Exhibits(ctx context.Context) (<-chan model.Exhibit, error)
+	Vaults(ctx context.Context) (<-chan *model.Vault, error)
+	Rings(ctx context.Context) (<-chan int32, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -746,6 +754,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Watch.Cats(childComplexity), true
+	case "Watch.diaries":
+		if e.ComplexityRoot.Watch.Diaries == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Watch.Diaries(childComplexity), true
+	case "Watch.exhibits":
+		if e.ComplexityRoot.Watch.Exhibits == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Watch.Exhibits(childComplexity), true
+	case "Watch.rings":
+		if e.ComplexityRoot.Watch.Rings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Watch.Rings(childComplexity), true
 	case "Watch.strangers":
 		if e.ComplexityRoot.Watch.Strangers == nil {
 			break
@@ -758,6 +784,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Watch.Ticks(childComplexity), true
+	case "Watch.vaults":
+		if e.ComplexityRoot.Watch.Vaults == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Watch.Vaults(childComplexity), true
 
 	}
 	return 0, false
@@ -1040,6 +1072,14 @@ type Watch {
   ticks: Int! @public
   cats: Cat! @auth
   strangers: Cat @public
+  # Alice's, Bob's, Alice's.
+  diaries: Diary @public
+  # A poster, a vault, Alice's diary.
+  exhibits: Exhibit @public
+  # Only administrators may read anything of it.
+  vaults: Vault @public
+  # One whenever the zoo's bell rings.
+  rings: Int! @auth(maxAge: 300)
 }
 `, BuiltIn: false},
 }
@@ -3826,6 +3866,116 @@ func (ec *executionContext) fieldContext_Watch_strangers(_ context.Context, fiel
 	return fc, nil
 }
 
+func (ec *executionContext) _Watch_diaries(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Watch_diaries(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Watch().Diaries(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Diary) graphql.Marshaler {
+			return ec.marshalODiary2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋzooᚋmodelᚐDiary(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Watch_diaries(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Watch",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Diary(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Watch_exhibits(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Watch_exhibits(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Watch().Exhibits(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.Exhibit) graphql.Marshaler {
+			return ec.marshalOExhibit2githubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋzooᚋmodelᚐExhibit(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Watch_exhibits(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Watch", field, true, true, errors.New("field of type Exhibit does not have child fields"))
+}
+
+func (ec *executionContext) _Watch_vaults(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Watch_vaults(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Watch().Vaults(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Vault) graphql.Marshaler {
+			return ec.marshalOVault2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋzooᚋmodelᚐVault(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Watch_vaults(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Watch",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Vault(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Watch_rings(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Watch_rings(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Watch().Rings(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Watch_rings(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Watch", field, true, true, errors.New("field of type Int does not have child fields"))
+}
+
 func (ec *executionContext) ___Directive_name(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -6504,6 +6654,14 @@ func (ec *executionContext) _Watch(ctx context.Context, sel ast.SelectionSet) fu
 		return ec._Watch_cats(ctx, fields[0])
 	case "strangers":
 		return ec._Watch_strangers(ctx, fields[0])
+	case "diaries":
+		return ec._Watch_diaries(ctx, fields[0])
+	case "exhibits":
+		return ec._Watch_exhibits(ctx, fields[0])
+	case "vaults":
+		return ec._Watch_vaults(ctx, fields[0])
+	case "rings":
+		return ec._Watch_rings(ctx, fields[0])
 	default:
 		panic("unknown field " + strconv.Quote(fields[0].Name))
 	}

@@ -1,0 +1,150 @@
+// Program abuse sends the attacks of package attack to a server and prints what each came to. It exits
+// with 1 if an answer is out of order. Without -url it builds the server of the current folder and runs
+// it, as in production, on a database of its own.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/graphwarden/graphwarden/bench/attack"
+	"github.com/graphwarden/graphwarden/bench/replica"
+)
+
+// idleFor is how long the server is watched once the attacks are over, and idleCPU what it may still use.
+const (
+	idleFor = 2 * time.Second
+	idleCPU = 200 * time.Millisecond
+)
+
+func main() {
+	url := flag.String("url", "", "the endpoint; without it a server is built and started")
+	pid := flag.Int("pid", 0, "the process that serves -url, if it runs here, to measure what it uses")
+	tries := flag.Int("tries", 5, "how often each attack is tried; the table shows medians")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	inOrder, err := run(ctx, *url, process(*pid), *tries, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "abuse:", err)
+	}
+	if err != nil || !inOrder {
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, url string, server process, tries int, out io.Writer) (inOrder bool, err error) {
+	if url != "" {
+		return report(ctx, url, server, tries, out)
+	}
+	err = replica.InFolder(func(folder string) error {
+		binary, err := replica.Build(ctx, folder)
+		if err != nil {
+			return err
+		}
+		s, err := replica.Start(binary, os.Stderr, "--production", "--public-url=https://localhost", "--log-level=error", "--secret="+rand.Text()+rand.Text())
+		if err != nil {
+			return err
+		}
+		inOrder, err = report(ctx, s.URL, process(s.PID), tries, out)
+		return errors.Join(err, s.Stop())
+	})
+	return inOrder, err
+}
+
+// report prints the table, and what the server is like afterwards.
+func report(ctx context.Context, url string, server process, tries int, out io.Writer) (inOrder bool, err error) {
+	table := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
+	fmt.Fprintln(table, "| attack\t| answer\t| bytes\t| ms\t| CPU ms\t| out of order\t|")
+	fmt.Fprintln(table, "|---\t|---\t|---\t|---\t|---\t|---\t|")
+	inOrder = true
+	for _, a := range attack.All() {
+		r, err := measure(ctx, a, url, server, max(1, tries))
+		if err != nil {
+			return false, err
+		}
+		inOrder = inOrder && len(r.problems) == 0
+		fmt.Fprintf(table, "| %s\t| %s\t| %d\t| %s\t| %s\t| %s\t|\n", a.Name, r.outcome.Verdict(), r.outcome.Bytes, milliseconds(median(r.took)), r.usage(), first(r.problems))
+	}
+	if err := table.Flush(); err != nil {
+		return false, err
+	}
+	if server == 0 {
+		return inOrder, nil
+	}
+	idle, err := server.rest(idleFor)
+	if err != nil {
+		return false, err
+	}
+	peak, err := server.peak()
+	if err != nil {
+		return false, err
+	}
+	fmt.Fprintf(out, "\nPeak of memory: %s. CPU in the %s after the last attack: %s ms.\n", peak, idleFor, milliseconds(idle))
+	if idle > idleCPU {
+		fmt.Fprintln(out, "The server does not come to rest.")
+	}
+	return inOrder && idle <= idleCPU, nil
+}
+
+// result is what all tries of one attack came to: the last outcome, and every problem.
+type result struct {
+	outcome   attack.Outcome
+	took, cpu []time.Duration
+	problems  []string
+}
+
+func measure(ctx context.Context, a attack.Attack, url string, server process, tries int) (r result, err error) {
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	for n := range tries {
+		before, err := server.cpu()
+		if err != nil {
+			return r, err
+		}
+		if r.outcome, err = a.Send(ctx, client, url, n); err != nil {
+			return r, err
+		}
+		after, err := server.cpu()
+		if err != nil {
+			return r, err
+		}
+		r.took, r.cpu = append(r.took, r.outcome.Took), append(r.cpu, after-before)
+		r.problems = append(r.problems, a.Judge(r.outcome)...)
+	}
+	if server == 0 {
+		r.cpu = nil
+	}
+	return r, nil
+}
+
+func (r result) usage() string {
+	if r.cpu == nil {
+		return "-"
+	}
+	return milliseconds(median(r.cpu))
+}
+
+func median(all []time.Duration) time.Duration {
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()*1000) }
+
+func first(problems []string) string {
+	if len(problems) == 0 {
+		return ""
+	}
+	return problems[0]
+}

@@ -1,0 +1,212 @@
+package graph_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+var origin = audit.Origin{IP: "192.0.2.1", UserAgent: "a test", RequestID: "its request"}
+
+type entry struct {
+	ID, Action, Outcome, IP, UserID string
+	Count                           int
+	ByAdministrator                 bool
+}
+
+type entries struct {
+	Nodes    []entry
+	PageInfo struct {
+		HasNextPage, HasPreviousPage bool
+		StartCursor, EndCursor       string
+	}
+	TotalCount int
+}
+
+func (e entries) actions() []string {
+	var list []string
+	for _, one := range e.Nodes {
+		list = append(list, one.Action)
+	}
+	slices.Reverse(list)
+	return list
+}
+
+const loginMutation = `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password}) { user { id } } }`
+
+func auditLog(tb testing.TB, c *graphtest.Client, arguments string) entries {
+	tb.Helper()
+	var out struct{ AuditLog entries }
+	c.Do(tb, `{ auditLog`+arguments+` { nodes { id action outcome ip userId count } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } }`, nil).Into(tb, &out)
+	return out.AuditLog
+}
+
+func securityLog(tb testing.TB, c *graphtest.Client, arguments string) entries {
+	tb.Helper()
+	var out struct{ Me struct{ SecurityLog entries } }
+	c.Do(tb, `{ me { securityLog`+arguments+` { nodes { id action ip count byAdministrator } pageInfo { hasNextPage endCursor } totalCount } } }`, nil).Into(tb, &out)
+	return out.Me.SecurityLog
+}
+
+func TestOwnersReadTheirSecurityLog(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		admin, c, stranger := srv.As(t, "ADMIN"), srv.As(t), srv.As(t)
+		other := c.Login(t)
+		other.Do(t, `mutation { logout { endedSessions } }`, nil).Into(t, &struct{}{})
+		for range 3 {
+			srv.Anonymous().Do(t, loginMutation, vars{"email": c.Email, "password": "wrong"}).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+		}
+		admin.Do(t, setRoles, vars{"id": c.UserID, "roles": []string{"USER", "ADMIN"}}).Into(t, &struct{}{})
+		c.Refresh(t)
+		log := securityLog(t, c, "(first: 10)")
+		want := []string{"USER_CREATED", "AUTHN_LOGIN_SUCCESS", "AUTHN_TOKEN_REVOKED", "AUTHN_LOGIN_FAIL", "PRIVILEGE_PERMISSIONS_CHANGED"}
+		if diff := cmp.Diff(want, log.actions()); diff != "" || log.TotalCount != len(want) {
+			t.Errorf("%d of %s", log.TotalCount, diff)
+		}
+		byAdmin, failed := log.Nodes[0], log.Nodes[1]
+		if !byAdmin.ByAdministrator || byAdmin.IP != "" {
+			t.Errorf("an administrator's address is not the user's to know: %+v", byAdmin)
+		}
+		if failed.Count != 3 || failed.IP != "127.0.0.1" || failed.ByAdministrator {
+			t.Errorf("failed sign-ins: %+v", failed)
+		}
+		for _, other := range securityLog(t, stranger, "").Nodes {
+			if other.Action != "USER_CREATED" {
+				t.Errorf("somebody else's: %+v", other)
+			}
+		}
+		stranger.Do(t, `query($id: ID!) { user(id: $id) { securityLog { totalCount } } }`, vars{"id": c.UserID}).Refused(t, "FORBIDDEN", "ROLE_REQUIRED")
+	})
+}
+
+func TestAuditLogIsFilteredAndPaged(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		admin, c := srv.As(t, "ADMIN"), srv.As(t)
+		c.Login(t)
+		middle := time.Now().UTC().Format(time.RFC3339Nano)
+		c.Login(t)
+		srv.Anonymous().Do(t, loginMutation, vars{"email": "nobody@example.com", "password": "wrong"}).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+		for filter, want := range map[string][]string{
+			`{}`:                                    {"USER_CREATED", "PRIVILEGE_PERMISSIONS_CHANGED", "USER_CREATED", "AUTHN_LOGIN_SUCCESS", "AUTHN_LOGIN_SUCCESS", "AUTHN_LOGIN_FAIL"},
+			`{userId: "` + string(c.UserID) + `"}`:  {"USER_CREATED", "AUTHN_LOGIN_SUCCESS", "AUTHN_LOGIN_SUCCESS"},
+			`{actorId: "` + string(c.UserID) + `"}`: {"AUTHN_LOGIN_SUCCESS", "AUTHN_LOGIN_SUCCESS"},
+			`{action: USER_CREATED}`:                {"USER_CREATED", "USER_CREATED"},
+			`{outcome: REFUSED}`:                    {"AUTHN_LOGIN_FAIL"},
+			`{action: AUTHN_LOGIN_SUCCESS, since: "` + middle + `"}`:                         {"AUTHN_LOGIN_SUCCESS"},
+			`{action: AUTHN_LOGIN_SUCCESS, until: "` + middle + `"}`:                         {"AUTHN_LOGIN_SUCCESS"},
+			`{userId: "` + string(c.UserID) + `", action: USER_DELETED}`:                     nil,
+			`{userId: "` + string(c.UserID) + `", actorId: null, action: null, since: null}`: {"USER_CREATED", "AUTHN_LOGIN_SUCCESS", "AUTHN_LOGIN_SUCCESS"},
+		} {
+			log := auditLog(t, admin, `(filter: `+filter+`)`)
+			if diff := cmp.Diff(want, log.actions()); diff != "" || log.TotalCount != len(want) {
+				t.Errorf("%s: %d of %s", filter, log.TotalCount, diff)
+			}
+		}
+		all := auditLog(t, admin, "")
+		for direction, next := range map[string]func(e entries) (string, bool){
+			"first: 2, after": func(e entries) (string, bool) { return e.PageInfo.EndCursor, e.PageInfo.HasNextPage },
+			"last: 2, before": func(e entries) (string, bool) { return e.PageInfo.StartCursor, e.PageInfo.HasPreviousPage },
+		} {
+			var ids []string
+			for cursor, more := "null", true; more; {
+				page := auditLog(t, admin, "("+direction+": "+cursor+")")
+				part := make([]string, len(page.Nodes))
+				for i, one := range page.Nodes {
+					part[i] = one.ID
+				}
+				if strings.HasPrefix(direction, "last") {
+					ids = append(part, ids...)
+				} else {
+					ids = append(ids, part...)
+				}
+				cursor, more = next(page)
+				cursor = `"` + cursor + `"`
+			}
+			var want []string
+			for _, one := range all.Nodes {
+				want = append(want, one.ID)
+			}
+			if diff := cmp.Diff(want, ids); diff != "" {
+				t.Errorf("%s: %s", direction, diff)
+			}
+		}
+		admin.Do(t, `{ auditLog(filter: {userId: "\u0000", actorId: "x"}) { totalCount } }`, nil).Refused(t, "BAD_USER_INPUT", "MALFORMED")
+	})
+}
+
+// Strangers cannot fill the log: whatever they try, an account has few entries an hour for it.
+func TestFailedSignInsFold(t *testing.T) {
+	t.Parallel()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		srv := graphtest.Start(t, graphtest.Database(url))
+		admin, c := srv.As(t, "ADMIN"), srv.As(t)
+		const n = 300
+		for i := range n {
+			from := audit.Origin{IP: fmt.Sprintf("198.51.100.%d", i%250), UserAgent: fmt.Sprint("attacker ", i)}
+			for _, user := range []token.UserID{c.UserID, ""} {
+				if err := srv.App.Audit.Failed(t.Context(), audit.Event{Action: audit.LoginFailed, User: user, From: from}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		total, ofUser := 0, 0
+		log := auditLog(t, admin, `(first: 100, filter: {action: AUTHN_LOGIN_FAIL})`)
+		for _, one := range log.Nodes {
+			if total += one.Count; one.UserID != "" {
+				ofUser++
+			}
+		}
+		const hours = 2 // it may turn meanwhile
+		if total != 2*n || ofUser > 8*hours || len(log.Nodes) > 72*hours {
+			t.Errorf("%d failures in %d entries, %d of them the user's", total, len(log.Nodes), ofUser)
+		}
+		srv.Advance(t, time.Hour)
+		admin.Refresh(t)
+		if err := srv.App.Audit.Failed(t.Context(), audit.Event{Action: audit.LoginFailed, User: c.UserID, From: origin}); err != nil {
+			t.Fatal(err)
+		}
+		if later := auditLog(t, admin, `(first: 100, filter: {action: AUTHN_LOGIN_FAIL})`); len(later.Nodes) != len(log.Nodes)+1 || later.Nodes[0].Count != 1 {
+			t.Errorf("the next hour has an entry of its own: %+v", later.Nodes[0])
+		}
+	})
+}
+
+func TestRefusedStepUpsAreRecorded(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t)
+	c := srv.As(t)
+	for range 2 {
+		c.Do(t, `mutation { reauthenticate(input: {password: "wrong"}) { user { id } } }`, nil)
+	}
+	log := securityLog(t, c, "(first: 1)")
+	if got := log.Nodes[0]; got.Action != "AUTHN_REAUTHENTICATE_FAIL" || got.Count != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestAuditLogIsKeptAsLongAsTheSettingSays(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		admin := srv.As(t, "ADMIN")
+		old := auditLog(t, admin, "").Nodes[1].ID
+		age := srv.App.Config.AuditLife + time.Minute
+		execute(t, srv, "UPDATE audit_log SET at = at - $1 WHERE id = $2", age.Microseconds(), old)
+		if err := srv.App.Audit.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if left := auditLog(t, admin, ""); left.TotalCount != 1 || left.Nodes[0].ID == old {
+			t.Errorf("left: %+v", left)
+		}
+	})
+}

@@ -1,0 +1,82 @@
+package graph
+
+import (
+	"context"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/validator/core"
+	"github.com/vektah/gqlparser/v2/validator/rules"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/limit"
+)
+
+// limits refuse an operation that asks for too much, whichever transport it came by: all of them go
+// through MutateOperationParameters, and nothing has been parsed by then. gqlgen parses a new document
+// once more, which costs little beside validating it.
+type limits struct {
+	bounds limit.Bounds
+	passed cache[limit.Lists]
+}
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.OperationParameterMutator
+} = (*limits)(nil)
+
+func newLimits(bounds limit.Bounds) (*limits, error) {
+	passed, err := newCache(func(text string, _ limit.Lists) string { return text })
+	return &limits{bounds: bounds, passed: passed}, err
+}
+
+// ExtensionName implements graphql.HandlerExtension.
+func (*limits) ExtensionName() string { return "Limits" }
+
+// Validate implements graphql.HandlerExtension.
+func (*limits) Validate(graphql.ExecutableSchema) error { return nil }
+
+// MutateOperationParameters looks at a document once, and at the variables of every request.
+func (l *limits) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
+	lists, ok := l.passed.Get(ctx, params.Query)
+	if !ok {
+		var err error
+		if lists, err = l.bounds.Parse(params.Query); err != nil {
+			return refusal(err)
+		}
+		l.passed.Add(ctx, params.Query, lists)
+	}
+	if err := l.bounds.Variables(params.Variables); err != nil {
+		return refusal(err)
+	}
+	return refusal(lists.Check(&l.bounds, params.OperationName, params.Variables))
+}
+
+// refusal is err as an extension of gqlgen returns it.
+func refusal(err error) *gqlerror.Error {
+	if f := fault.As(err); f != nil {
+		return &gqlerror.Error{Err: f, Message: f.Message}
+	}
+	return gqlerror.WrapIfUnwrapped(err)
+}
+
+// validation returns the rules for one document. Without suggestions no message guesses at what was
+// meant: gqlgen's own switch covers fields only, not arguments, types, enum values and input fields.
+func validation(suggestions bool) *rules.Rules {
+	r := rules.NewDefaultRules()
+	r.RemoveRule(rules.MaxIntrospectionDepth.Name) // it follows every spread again; package limit has the bound
+	if suggestions {
+		return r
+	}
+	for named, silent := range map[string]core.Rule{
+		rules.FieldsOnCorrectTypeRule.Name: rules.FieldsOnCorrectTypeRuleWithoutSuggestions,
+		rules.KnownArgumentNamesRule.Name:  rules.KnownArgumentNamesRuleWithoutSuggestions,
+		rules.KnownTypeNamesRule.Name:      rules.KnownTypeNamesRuleWithoutSuggestions,
+		rules.ScalarLeafsRule.Name:         rules.ScalarLeafsRuleWithoutSuggestions,
+		rules.ValuesOfCorrectTypeRule.Name: rules.ValuesOfCorrectTypeRuleWithoutSuggestions,
+	} {
+		r.RemoveRule(named)
+		r.AddRule(silent.Name, silent.RuleFunc)
+	}
+	return r
+}

@@ -1,0 +1,194 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web"
+)
+
+// expiresSoon is when a certificate should have been renewed: those that live for 90 days are renewed 30
+// days before their end.
+const expiresSoon = 14 * 24 * time.Hour
+
+// Diagnose is Checks and what needs a look at the world. It makes no file, and changes nothing in the
+// database.
+func Diagnose(ctx context.Context, c *config.Config, sdl *ast.Schema, now func() time.Time) []Check {
+	return slices.Concat(Checks(c), []Check{
+		schemaCheck(c, sdl), certificateCheck(c, now), {
+			Name: "client address", OK: !c.IsHTTPS() || c.TLSCert != "" || len(c.TrustedProxies) > 0, Advice: true,
+			Good: "it is read from where it can be known", Bad: "TLS ends elsewhere, so that all requests seem to come from one address, and share its limits",
+			Fix: "name the proxy with --trusted-proxies",
+		},
+		explorerCheck(c), {
+			Name: "production", OK: c.Production, Advice: true,
+			Good: "the server does not start with settings that fail here", Bad: "the server starts whatever this list says",
+			Fix: "set --production",
+		}}, databaseChecks(ctx, c, now))
+}
+
+func schemaCheck(c *config.Config, sdl *ast.Schema) Check {
+	_, err := guard.NewPolicy(sdl, c.Introspection)
+	return Check{Name: "schema", OK: err == nil, Good: "every door has a lock or is marked @public", Bad: message(err)}
+}
+
+func certificateCheck(c *config.Config, now func() time.Time) Check {
+	check := Check{Name: "TLS", OK: true, Good: "it is left to a proxy"}
+	if c.TLSCert == "" {
+		return check
+	}
+	certificate, err := web.OpenCertificate(c.TLSCert, c.TLSKey, now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		check.OK, check.Bad = false, err.Error()
+		return check
+	}
+	left := certificate.NotAfter().Sub(now())
+	check.OK, check.Advice = left > expiresSoon, true
+	check.Good = "the certificate is good for " + days(left)
+	check.Bad = "the certificate expires in " + days(left)
+	if left <= 0 {
+		check.Bad = "the certificate has expired"
+	}
+	check.Fix = "renew the files of --tls-cert and --tls-key; a running server reads them again"
+	return check
+}
+
+func explorerCheck(c *config.Config) Check {
+	check := Check{Name: "GraphiQL files", OK: true, Advice: true, Good: "none are served",
+		Fix: "run `make assets` and build again"}
+	if !servesExplorer(c) {
+		return check
+	}
+	embedded, err := web.ExplorerIsEmbedded(web.ExplorerAssets())
+	check.OK, check.Good, check.Bad = embedded && err == nil, "they are embedded", "they come from a CDN"
+	return check
+}
+
+// databaseChecks goes as far as the database lets it.
+func databaseChecks(ctx context.Context, c *config.Config, now func() time.Time) []Check {
+	if path := c.SQLitePath(); path != "" {
+		if _, err := os.Stat(path); os.IsNotExist(err) {
+			err = writable(filepath.Dir(path))
+			return []Check{{Name: "database", OK: err == nil, Good: "there is none yet; the first start makes it", Bad: message(err),
+				Fix: "make that folder writable for this user, or name another file with --database"}}
+		}
+	}
+	db, err := store.Open(ctx, store.Options{URL: c.Database, Pooler: c.DatabasePooler, MaxConns: c.DatabaseConns})
+	if err != nil {
+		return []Check{{Name: "database", Bad: err.Error()}}
+	}
+	defer func() { _ = db.Close() }() // nothing was written
+	checks := []Check{{Name: "database", OK: true, Good: "it answers, and can be written"}}
+	pending, err := pendingMigrations(ctx, db)
+	checks = append(checks, Check{Name: "migrations", OK: err == nil && !pending, Advice: err == nil,
+		Good: "the tables are up to date", Bad: "the tables are not up to date" + message(err), Fix: "run graphwarden migrate; the next start does the same"})
+	if pending || err != nil {
+		return checks
+	}
+	return append(checks, clockCheck(ctx, db, now), keyCheck(ctx, c, db, now))
+}
+
+// writable tells whether a file can be made in a folder, or in the nearest one above it that exists.
+func writable(folder string) error {
+	for {
+		file, err := os.CreateTemp(folder, ".doctor-*")
+		if err == nil {
+			_ = file.Close()
+			return os.Remove(file.Name())
+		}
+		if above := filepath.Dir(folder); os.IsNotExist(err) && above != folder {
+			folder = above
+			continue
+		}
+		return fmt.Errorf("no file can be made in %s: %w", folder, unwrapped(err))
+	}
+}
+
+// unwrapped drops the random name from an error of a file.
+func unwrapped(err error) error {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return failed.Err
+	}
+	return err
+}
+
+func pendingMigrations(ctx context.Context, db *store.DB) (bool, error) {
+	team, err := ofTeam()
+	if err != nil {
+		return false, err
+	}
+	return db.Pending(ctx, team)
+}
+
+// clockCheck compares the clock that tokens are judged by with the one that sessions are.
+func clockCheck(ctx context.Context, db *store.DB, now func() time.Time) Check {
+	before := now()
+	there, err := db.Now(ctx)
+	after := now()
+	// The database read its clock at some moment in between.
+	apart := max(before.Sub(there.Std()), there.Std().Sub(after), 0)
+	check := Check{Name: "clock", OK: err == nil && apart < token.Leeway/2, Advice: err == nil,
+		Good: "this machine and the database agree on the time",
+		Bad:  fmt.Sprintf("this machine and the database are %s apart", apart.Round(time.Second)),
+		Fix:  fmt.Sprintf("keep both on time, with NTP; tokens of a machine that is more than %s ahead are refused by others", token.Leeway)}
+	if err != nil {
+		check.Bad, check.Fix = err.Error(), ""
+	}
+	return check
+}
+
+// keyCheck finds out whether the secret is the one of this database, and whether somebody rotates the keys.
+func keyCheck(ctx context.Context, c *config.Config, db *store.DB, now func() time.Time) Check {
+	check := Check{Name: "signing key", Good: "the first start makes it"}
+	if _, err := os.Stat(c.SecretFile()); c.Secret == "" && err != nil {
+		check.Bad = "the file with the secret of this database is gone: " + unwrapped(err).Error()
+		check.Fix = "put " + c.SecretFile() + " back, or give --secret"
+		return check
+	}
+	key, err := c.LoadSecret()
+	if err != nil {
+		check.Bad = err.Error()
+		return check
+	}
+	keys, err := token.Inspect(ctx, db, key)
+	if err != nil {
+		check.Bad = err.Error()
+		return check
+	}
+	check.OK = true
+	for _, k := range keys {
+		if k.State == token.Active {
+			age := now().Sub(k.ActivatedAt.Std())
+			check.OK, check.Advice = age < c.KeyLife+2*c.KeyOverlap, true
+			check.Good = fmt.Sprintf("it has signed for %s, and will until it is %s old", days(age), days(c.KeyLife))
+			check.Bad = fmt.Sprintf("it has signed for %s, and should have been replaced at %s", days(age), days(c.KeyLife))
+			check.Fix = "a running server replaces it: see that one runs, and what it logs"
+		}
+	}
+	return check
+}
+
+// days writes a duration as people say it.
+func days(d time.Duration) string {
+	switch n := int(d.Hours() / 24); {
+	case n < 1:
+		return "less than a day"
+	case n == 1:
+		return "1 day"
+	default:
+		return fmt.Sprintf("%d days", n)
+	}
+}

@@ -1,0 +1,134 @@
+package app
+
+import (
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/web"
+)
+
+// Check is one item of the production check-list.
+type Check struct {
+	// Name says what it is about, in one or two words.
+	Name string
+	OK   bool
+	// Good and Bad say what is so, in either case; Fix how to mend it.
+	Good, Bad, Fix string
+	// Flag lets it pass all the same, and Accepted tells that it was given; "" if nothing does.
+	Flag     string
+	Accepted bool
+	// Advice stops nothing.
+	Advice bool
+}
+
+// Fails tells whether a server must not start in production for it.
+func (c Check) Fails() bool { return !c.OK && !c.Accepted && !c.Advice }
+
+// Refusals says of everything for which --production does not let a server start what it is, how to mend
+// it, and which flag accepts it.
+func Refusals(checks []Check) (refusals []string) {
+	for _, c := range checks {
+		if !c.Fails() {
+			continue
+		}
+		text := c.Bad
+		if c.Fix != "" {
+			text += ": " + c.Fix
+		}
+		if c.Flag != "" {
+			text += ", or accept it with " + c.Flag
+		}
+		refusals = append(refusals, text)
+	}
+	return refusals
+}
+
+// Checks judges the settings, which are complete, as for production. It changes nothing.
+func Checks(c *config.Config) []Check {
+	_, badOrigin := web.NewOrigins(c.PublicURL, c.AllowedOrigins)
+	_, badProxy := web.NewProxies(c.TrustedProxies)
+	return slices.Concat(
+		secretChecks(c),
+		[]Check{{
+			Name: "https", OK: c.IsHTTPS(), Flag: "--insecure-http", Accepted: c.InsecureHTTP,
+			Good: "clients come by https://", Bad: "passwords and tokens travel in the clear",
+			Fix: "set --public-url to an https:// URL, with a proxy in front that ends TLS or with --tls-cert",
+		}, {
+			Name: "origins", OK: badOrigin == nil,
+			Good: "every origin whose pages may use cookies is named", Bad: "--allowed-origins: " + message(badOrigin),
+			Fix: "name each origin in full; * would let every page on the web act as whoever looks at it",
+		}, {
+			Name: "proxies", OK: badProxy == nil,
+			Good: "no stranger's word about addresses counts", Bad: "--trusted-proxies: " + message(badProxy),
+			Fix: "name the proxies in front of this server, and nobody else",
+		}},
+		storageChecks(c),
+		[]Check{{
+			Name: "introspection", OK: c.Introspection != "public", Flag: "--insecure-introspection", Accepted: c.InsecureIntrospection,
+			Good: "strangers cannot read the schema", Bad: "everybody can read the schema",
+			Fix: "set --introspection to authenticated, a role or off, which it is in production if not set",
+		}, {
+			Name: "GraphiQL", OK: !servesExplorer(c), Flag: "--insecure-explorer", Accepted: c.InsecureExplorer,
+			Good: "it is off", Bad: "GraphiQL is served to everybody",
+			Fix: "leave --explorer out: without it, GraphiQL is off in production",
+		}, {
+			Name: "bcrypt cost", OK: c.BcryptCost >= 12, Flag: "--insecure-bcrypt-cost", Accepted: c.InsecureBcryptCost,
+			Good: "guessing a password from a leaked hash is slow", Bad: "the cost of password hashes is below 12",
+			Fix: "set --bcrypt-cost to 12 or more; hashes are renewed at the next login",
+		}})
+}
+
+func secretChecks(c *config.Config) []Check {
+	checks := []Check{{
+		Name: "secret", OK: c.Secret != "", Flag: "--insecure-secret-file", Accepted: c.InsecureSecretFile,
+		Good: "it is given, and not beside the database", Bad: "the secret is in a file beside the database, and lost or copied with it",
+		Fix: "give --secret, such as the output of `openssl rand -base64 33`; for a database that exists, the text of the file",
+	}}
+	if info, err := os.Stat(c.SecretFile()); c.Secret == "" && err == nil {
+		checks = append(checks, Check{
+			Name: "secret file", OK: info.Mode().Perm()&0o077 == 0,
+			Good: "only its owner can read it", Bad: "others on this machine can read " + c.SecretFile(),
+			Fix: "chmod 600 " + c.SecretFile(),
+		})
+	}
+	return checks
+}
+
+func storageChecks(c *config.Config) []Check {
+	if path := c.SQLitePath(); path != "" {
+		network := store.NetworkFileSystem(path)
+		return []Check{onLocalDisk(network, c.InsecureStorage)}
+	}
+	mode, local := store.PostgresTLS(c.Database)
+	return []Check{{
+		Name: "database TLS", OK: local || strings.HasPrefix(mode, "verify-") || mode == "require", Flag: "--insecure-database", Accepted: c.InsecureDatabase,
+		Good: "what goes to Postgres is encrypted, or stays on this host", Bad: "what goes to Postgres on another host need not be encrypted",
+		Fix: "take sslmode out of --database, or set it to verify-full",
+	}, {
+		Name: "database name", OK: local || mode == "verify-full", Advice: true,
+		Good: "nobody else can pose as Postgres", Bad: "nobody checks that it is Postgres who answers",
+		Fix: "set sslmode=verify-full in --database, and sslrootcert if its certificate needs one",
+	}}
+}
+
+// onLocalDisk judges the file system of an SQLite database by the name of its network, if any.
+func onLocalDisk(network string, accepted bool) Check {
+	return Check{
+		Name: "storage", OK: network == "", Flag: "--insecure-storage", Accepted: accepted,
+		Good: "SQLite is on a file system of this host", Bad: "SQLite is on a network file system, " + network + ", where its locks may not hold",
+		Fix: "name a file on a local disk with --database, or use Postgres",
+	}
+}
+
+func servesExplorer(c *config.Config) bool { return c.Explorer || !c.Production }
+
+// message is the text of an error, if there is one.
+func message(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

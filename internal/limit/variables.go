@@ -1,0 +1,69 @@
+package limit
+
+import (
+	"encoding/json"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+)
+
+const inputDepthMessage = "lists and objects of an input may nest at most %d deep"
+
+// Variables refuses the variables of a request that are beyond the bounds, before they are coerced.
+func (b *Bounds) Variables(variables map[string]any) error {
+	if len(variables) == 0 {
+		return nil
+	}
+	w := weight{bounds: b}
+	for name, value := range variables {
+		w.bytes += len(name)
+		w.add(value, 0)
+	}
+	switch {
+	case w.deep:
+		return exceeded(fault.InputTooDeep, inputDepthMessage, b.InputDepth)
+	case w.values > b.VariableValues:
+		return exceeded(fault.VariablesTooLarge, "the variables of a request may have at most %d values", b.VariableValues)
+	case w.bytes > b.VariableBytes:
+		return exceeded(fault.VariablesTooLarge, "the variables of a request may have at most %d bytes", b.VariableBytes)
+	}
+	return nil
+}
+
+// weight adds up what variables hold, until it is too much.
+type weight struct {
+	bounds        *Bounds
+	values, bytes int
+	deep          bool
+}
+
+func (w *weight) add(value any, depth int) {
+	w.values++
+	switch v := value.(type) {
+	case string:
+		w.bytes += len(v)
+		return
+	case json.Number:
+		w.bytes += len(v)
+		return
+	case map[string]any:
+		if w.enter(&depth) {
+			for name, inner := range v {
+				w.bytes += len(name)
+				w.add(inner, depth)
+			}
+		}
+	case []any:
+		if w.enter(&depth) {
+			for _, inner := range v {
+				w.add(inner, depth)
+			}
+		}
+	}
+}
+
+// enter goes one level deeper, unless it is known by then that the variables are refused.
+func (w *weight) enter(depth *int) bool {
+	*depth++
+	w.deep = w.deep || *depth > w.bounds.InputDepth
+	return !w.deep && w.values <= w.bounds.VariableValues
+}

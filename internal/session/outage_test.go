@@ -1,0 +1,231 @@
+package session_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+)
+
+// isActive asks by verifyToken, which needs no database, whether srv would accept a token.
+func isActive(tb testing.TB, srv *graphtest.Server, accessToken string) (active bool, reason string) {
+	tb.Helper()
+	answer := srv.Anonymous().Do(tb, `query($token: String!) { verifyToken(token: $token) { active } }`, map[string]any{"token": accessToken})
+	if len(answer.Errors) > 0 {
+		return false, answer.Errors[0].Extensions.Reason
+	}
+	var out struct{ VerifyToken struct{ Active bool } }
+	answer.Into(tb, &out)
+	return out.VerifyToken.Active, ""
+}
+
+// dial opens a socket with a token.
+func dial(t *testing.T, srv *graphtest.Server, accessToken string) (context.Context, *websocket.Conn) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	conn, _, err := websocket.Dial(ctx, strings.Replace(srv.URL, "http", "ws", 1)+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.CloseNow() })
+	message := `{"type": "connection_init", "payload": {"Authorization": "Bearer ` + accessToken + `"}}`
+	if err := conn.Write(ctx, websocket.MessageText, []byte(message)); err != nil {
+		t.Fatal(err)
+	}
+	if _, text, err := conn.Read(ctx); err != nil || !strings.Contains(string(text), "connection_ack") {
+		t.Fatalf("instead of connection_ack: %s, %v", text, err)
+	}
+	return ctx, conn
+}
+
+// open opens a socket with a token and returns what it is closed for.
+func open(t *testing.T, srv *graphtest.Server, accessToken string) (closed <-chan error) {
+	t.Helper()
+	ctx, conn := dial(t, srv, accessToken)
+	ended := make(chan error, 1)
+	go func() {
+		_, _, err := conn.Read(ctx)
+		ended <- err
+	}()
+	return ended
+}
+
+func TestRevocationsOutliveAnOutageOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	postgres := storetest.StartOutage(t)
+	a, b := graphtest.Start(t, graphtest.Database(postgres.URL)), graphtest.Start(t, graphtest.Database(postgres.URL))
+	before, after, stays := a.As(t), a.As(t), a.As(t)
+	logout(t, before, "CURRENT", "")
+	revokedThere := func() bool {
+		active, reason := isActive(t, b, before.AccessToken)
+		return !active && reason == ""
+	}
+	eventually(t, "the other replica knows", revokedThere)
+	closed := open(t, b, after.AccessToken)
+
+	postgres.Stop(t)
+	if active, _ := isActive(t, b, stays.AccessToken); !active && b.App.View.Age() <= session.MaxViewAge {
+		t.Error("an outage is noticed at once by those who need no database")
+	}
+	b.Shift(session.MaxViewAge)
+	eventually(t, "guarded fields are refused", func() bool {
+		_, reason := isActive(t, b, stays.AccessToken)
+		return reason == string(fault.RevocationViewStale)
+	})
+	if !revokedThere() { // what is known stays known
+		t.Error("a revoked token is not refused as such")
+	}
+	bearer(b, stays.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAVAILABLE", string(fault.RevocationViewStale))
+
+	postgres.Start(t)
+	eventually(t, "guarded fields are answered again", func() bool { return bearer(b, stays.AccessToken).Do(t, meQuery, nil).Status == 200 })
+	bearer(b, before.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
+	eventually(t, "the first replica is back", func() bool { return after.Do(t, meQuery, nil).Status == 200 })
+	logout(t, after, "CURRENT", "")
+	eventually(t, "the other replica knows what came after", func() bool {
+		active, reason := isActive(t, b, after.AccessToken)
+		return !active && reason == ""
+	})
+	select { // the stream outlived the outage, and not the revocation
+	case err := <-closed:
+		if websocket.CloseStatus(err) != 4403 {
+			t.Errorf("the stream is closed with %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the stream of a revoked session is open")
+	}
+	wantAlive(t, b, stays.AccessToken, stays.RefreshToken)
+}
+
+// The view polls when notified only, so that what the gap hides is found by reading after it.
+func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		if srv.App.DB.Dialect() != store.Postgres {
+			return // nobody listens
+		}
+		db := storetest.Open(t, srv.App.Config.Database+"&application_name=listener")
+		v := session.NewView(db, srv.Now)
+		poll(t, v)
+		followNotified(t, v, db)
+		revoked := func(c *graphtest.Client) {
+			t.Helper()
+			if _, err := srv.App.Sessions.Revoke(t.Context(), c.UserID, c.SessionID, audit.Origin{}); err != nil {
+				t.Fatal(err)
+			}
+			claims := claimsOf(c, 1)
+			eventually(t, "the other replica knows", func() bool {
+				reason, _ := v.Check(t.Context(), &claims)
+				return reason == fault.TokenRevoked
+			})
+		}
+		first, during, later := srv.As(t), srv.As(t), srv.As(t)
+		killed := false
+		eventually(t, "it listens", func() bool {
+			err := srv.App.DB.Get(t.Context(), &killed, `SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity
+				WHERE application_name = 'listener' AND query LIKE 'LISTEN%'`)
+			return err == nil && killed
+		})
+		revoked(during)
+		revoked(first)
+		revoked(later)
+	})
+}
+
+// signedInBefore is a client that signed in a minute ago by the database's clock.
+func signedInBefore(t *testing.T, srv *graphtest.Server) *graphtest.Client {
+	t.Helper()
+	c := srv.As(t)
+	change(t, srv, "UPDATE sessions SET auth_time = auth_time - $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
+	c.Refresh(t)
+	return c
+}
+
+// Tokens are judged by each replica's own clock, revocations by the database's.
+func TestRevocationsReachAReplicaWhoseClockIsWrong(t *testing.T) {
+	t.Parallel()
+	for name, off := range map[string]time.Duration{"fast": 20 * time.Second, "slow": -20 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			onTwo(t, func(t *testing.T, a, b *graphtest.Server) {
+				b.Shift(off)
+				slower := a // whose tokens are from the past for both; one from the future is refused
+				if off < 0 {
+					slower = b
+				}
+				c, d := signedInBefore(t, slower), signedInBefore(t, slower)
+				c.Server, d.Server = a, b
+				eventually(t, "the other replica answers", func() bool { return bearer(b, c.AccessToken).Do(t, meQuery, nil).Status == 200 })
+				closed := open(t, b, c.AccessToken)
+				logout(t, c, "CURRENT", "")
+				eventually(t, "the other replica knows", func() bool { return bearer(b, c.AccessToken).Do(t, meQuery, nil).Status == 401 })
+				bearer(b, c.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
+				if err := <-closed; websocket.CloseStatus(err) != 4403 {
+					t.Errorf("the stream is closed with %v", err)
+				}
+				logout(t, d, "CURRENT", "") // the other way: what the wrong clock revokes is revoked for the right ones
+				poll(t, a.App.View)
+				bearer(a, d.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
+			})
+		})
+	}
+}
+
+func TestNoEventIsSentByAReplicaThatCannotReadRevocations(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		ctx, conn := dial(t, srv, c.AccessToken)
+		message := `{"id": "1", "type": "subscribe", "payload": {"query": "subscription { securityEvents { id } }"}}`
+		if err := conn.Write(ctx, websocket.MessageText, []byte(message)); err != nil {
+			t.Fatal(err)
+		}
+		received := make(chan string, 100)
+		go func() {
+			defer close(received)
+			for {
+				_, text, err := conn.Read(ctx)
+				if err != nil {
+					return
+				}
+				received <- string(text)
+			}
+		}()
+		next := func() string {
+			t.Helper()
+			select {
+			case text := <-received:
+				return text
+			case <-time.After(20 * time.Second):
+				t.Fatal("no answer")
+			}
+			return ""
+		}
+		eventually(t, "events come", func() bool { c.Login(t); return len(received) > 0 })
+		if text := next(); !strings.Contains(text, `"next"`) {
+			t.Fatal(text)
+		}
+		hide(t, srv, "revocations")
+		srv.Shift(session.MaxViewAge)
+		eventually(t, "guarded fields are refused", func() bool { return c.Do(t, meQuery, nil).Status == 503 })
+		c.Login(t)
+		for {
+			text := next()
+			if strings.Contains(text, `"next"`) {
+				continue // from before
+			}
+			if !strings.Contains(text, `"error"`) || !strings.Contains(text, "REVOCATION_VIEW_STALE") {
+				t.Error(text)
+			}
+			break
+		}
+		show(t, srv, "revocations")
+	})
+}

@@ -1,0 +1,194 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// maxHops is how many hops are followed; no honest chain of proxies comes near it.
+const maxHops = 16
+
+// node is a node of RFC 7239 section 6 that has an address, with or without a port, as it is also found
+// in X-Forwarded-For. A zone is not in it: it would name an interface of another host.
+var node = regexp.MustCompile(`^(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15}))(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?$|^([0-9A-Fa-f:.]{2,45})$`)
+
+// Proxies are the hosts whose word about where a request comes from counts.
+type Proxies struct {
+	trusted []netip.Prefix
+}
+
+// NewProxies trusts addresses and CIDR blocks, of IPv4 or IPv6. One that holds every address is refused:
+// with it anybody could choose the address that counts.
+func NewProxies(list []string) (*Proxies, error) {
+	p := &Proxies{}
+	for _, one := range list {
+		prefix, err := netip.ParsePrefix(one)
+		if addr, addrErr := netip.ParseAddr(one); addrErr == nil {
+			addr = addr.WithZone("")
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither an address nor a CIDR block, such as 10.0.0.0/8", one)
+		}
+		if prefix.Addr().Is4In6() && prefix.Bits() >= 96 {
+			prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
+		}
+		if prefix.Bits() == 0 {
+			return nil, fmt.Errorf("%q trusts everybody", one)
+		}
+		p.trusted = append(p.trusted, prefix)
+	}
+	return p, nil
+}
+
+func (p *Proxies) trusts(a netip.Addr) bool {
+	return slices.ContainsFunc(p.trusted, func(prefix netip.Prefix) bool { return prefix.Contains(a) })
+}
+
+// ClientIP is the address that the request comes from: IPv4 is never written as IPv6, and a zone, which
+// names an interface of this host, is dropped. It is "" for a socket without an address.
+//
+// Forwarded (RFC 7239) and X-Forwarded-For are followed from their end, where the nearest proxy wrote, for
+// as long as the hop that speaks is trusted: further on stands what a client may have made up. Where an
+// entry names no address, the hop that wrote it counts; and where both headers came, those hops count
+// that both tell of, for most proxies write one of them and let a client's other one through. All other
+// headers of this kind hold one value, of which nobody knows who wrote it.
+func (p *Proxies) ClientIP(r *http.Request) string {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	ip := from.Addr().Unmap().WithZone("")
+	if !p.trusts(ip) {
+		return ip.String()
+	}
+	for _, hop := range agreed(forwarded(r.Header.Values("Forwarded")), forwardedFor(r.Header.Values("X-Forwarded-For"))) {
+		if !hop.IsValid() {
+			break
+		}
+		if ip = hop; !p.trusts(ip) {
+			break
+		}
+	}
+	return ip.String()
+}
+
+// agreed returns the hops of whichever header came, or those that both tell of.
+func agreed(a, b []netip.Addr) []netip.Addr {
+	switch {
+	case len(a) == 0:
+		return b
+	case len(b) == 0:
+		return a
+	}
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return a[:n]
+}
+
+// forwardedFor returns the last hops of X-Forwarded-For, the nearest first; one that is no address is
+// invalid, and the last.
+func forwardedFor(lines []string) (hops []netip.Addr) {
+	for i := len(lines) - 1; i >= 0; i-- {
+		for rest, more := lines[i], true; more; {
+			var last string
+			comma := strings.LastIndexByte(rest, ',')
+			last, more = rest[comma+1:], comma >= 0
+			rest = rest[:max(comma, 0)]
+			hop := address(trim(last))
+			if hops = append(hops, hop); !hop.IsValid() || len(hops) == maxHops {
+				return hops
+			}
+		}
+	}
+	return hops
+}
+
+// forwarded is forwardedFor for the header of RFC 7239. A line is read from its start, for a comma may be
+// quoted; if a quote does not end, it is unknown where any hop begins, and none of the line counts.
+func forwarded(lines []string) (hops []netip.Addr) {
+	for i := len(lines) - 1; i >= 0; i-- {
+		elements, ok := split(lines[i], ',')
+		if !ok {
+			return append(hops, netip.Addr{})
+		}
+		for _, element := range slices.Backward(elements) {
+			hop := forParameter(element)
+			if hops = append(hops, hop); !hop.IsValid() || len(hops) == maxHops {
+				return hops
+			}
+		}
+	}
+	return hops
+}
+
+// forParameter returns the address in the one for= of a forwarded-element.
+func forParameter(element string) (hop netip.Addr) {
+	pairs, _ := split(element, ';') // its quotes end, or it were none
+	for _, pair := range pairs {
+		name, value, _ := strings.Cut(trim(pair), "=")
+		if !strings.EqualFold(name, "for") {
+			continue
+		}
+		if hop.IsValid() {
+			return netip.Addr{} // two, of which anybody may read either
+		}
+		if hop = address(unescape(value)); !hop.IsValid() {
+			return hop
+		}
+	}
+	return hop
+}
+
+// split cuts s at each separator outside a quoted-string (RFC 9110 section 5.6.4), and tells whether all
+// of these end.
+func split(s string, separator byte) (parts []string, ok bool) {
+	start, quoted := 0, false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case quoted && s[i] == '\\':
+			i++
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == separator && !quoted:
+			parts, start = append(parts, s[start:i]), i+1
+		}
+	}
+	return append(parts, s[start:]), !quoted
+}
+
+// unescape returns what a quoted-string stands for, and anything else as it is.
+func unescape(s string) string {
+	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
+		return s
+	}
+	var b strings.Builder
+	for i := 1; i < len(s)-1; i++ {
+		if s[i] == '\\' {
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// address reads a node; "unknown" and obfuscated identifiers give none.
+func address(s string) netip.Addr {
+	found := node.FindStringSubmatch(s)
+	if found == nil {
+		return netip.Addr{}
+	}
+	ip, err := netip.ParseAddr(found[1] + found[2] + found[3]) // one of them
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ip.Unmap()
+}
+
+func trim(s string) string { return strings.Trim(s, " \t") }

@@ -1,0 +1,99 @@
+package web
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// certificateEvery is how often, at the most, the files of a certificate are looked at.
+const certificateEvery = time.Second
+
+// Certificate is a certificate with its key in two PEM files, which are read again when they change: a
+// renewed one counts without a restart. A pair that does not fit, as in the moment between the writing of
+// its two files, leaves the old one in force, and is logged once.
+type Certificate struct {
+	certFile, keyFile string
+	now               func() time.Time
+	log               *slog.Logger
+
+	mu      sync.Mutex
+	pair    *tls.Certificate
+	read    [2]os.FileInfo // of the files as they were when pair was read
+	looked  time.Time
+	failing bool
+}
+
+// OpenCertificate reads the files. Its errors name them, and never what is in them.
+func OpenCertificate(certFile, keyFile string, now func() time.Time, log *slog.Logger) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile, now: now, log: log, looked: now()}
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// NotAfter is when the certificate expires.
+func (c *Certificate) NotAfter() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pair.Leaf.NotAfter
+}
+
+// Listen has l speak TLS and nothing else. Both protocols are offered: HTTP/2 for requests, and HTTP/1.1,
+// which a WebSocket begins with.
+func (c *Certificate) Listen(l net.Listener) net.Listener {
+	return tls.NewListener(l, &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"h2", "http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current(), nil },
+	})
+}
+
+func (c *Certificate) current() *tls.Certificate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.now(); now.Sub(c.looked) >= certificateEvery {
+		c.looked = now
+		if err := c.load(); err != nil && !c.failing {
+			c.failing = true
+			c.log.Error("the TLS certificate changed and cannot be used; the old one stays", "error", err)
+		}
+	}
+	return c.pair
+}
+
+// load reads the files unless they are those that it read. They are looked at first and read then: of a
+// change in between, the next look finds out.
+func (c *Certificate) load() error {
+	var found [2]os.FileInfo
+	for i, name := range []string{c.certFile, c.keyFile} {
+		info, err := os.Stat(name)
+		if err != nil {
+			return fmt.Errorf("TLS: %w", err)
+		}
+		found[i] = info
+	}
+	if c.pair != nil && unchanged(found[0], c.read[0]) && unchanged(found[1], c.read[1]) {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return fmt.Errorf("TLS: %s and %s: %w", c.certFile, c.keyFile, err)
+	}
+	if c.pair != nil {
+		c.log.Info("the TLS certificate was read again", "expires", pair.Leaf.NotAfter)
+	}
+	c.pair, c.read, c.failing = &pair, found, false
+	return nil
+}
+
+// unchanged goes by the file too: a secret mounted into a container changes by a link to another file,
+// which may be as old.
+func unchanged(a, b os.FileInfo) bool {
+	return a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
+}
