@@ -281,7 +281,11 @@ func TestChangePasswordLeavesOnlyTheCaller(t *testing.T) {
 		change := func(current, new string) *graphtest.Answer {
 			return c.Do(t, changePassword, in(input{"currentPassword": current, "newPassword": new}))
 		}
-		change("wrong", "a quite new passphrase").Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+		a := change("wrong", "a quite new passphrase")
+		a.Refused(t, "BAD_USER_INPUT", "INVALID_CREDENTIALS")
+		if diff := cmp.Diff([]string{"input.currentPassword INVALID_CREDENTIALS"}, fields(a)); diff != "" {
+			t.Error(diff)
+		}
 		for weak, reason := range map[string]string{"short": "PASSWORD_TOO_SHORT", "password1": "PASSWORD_TOO_COMMON", c.Email: "PASSWORD_TOO_COMMON"} {
 			a := change(graphtest.Password, weak)
 			a.Refused(t, "BAD_USER_INPUT", reason)

@@ -70,4 +70,15 @@ mutation Refresh($input: RefreshTokenInput!) {
     }
   }
 }`, { input: { refreshToken: '{{refreshToken}}' } }),
+  tab(`
+# What happens to your account, live:
+# ▶, then sign in somewhere else.
+subscription Security {
+  securityEvents {
+    action
+    at
+    ip
+    userAgent
+  }
+}`),
 ];
