@@ -192,8 +192,9 @@ func (f Filter) candidates(w store.Window, limit int) (string, []any) {
 		from, to := s.arg(low), s.arg(high)
 		query = "SELECT t.term, t.user_id, " + f.fits() +
 			" AND NOT EXISTS (SELECT 1 FROM user_terms o WHERE o.user_id = t.user_id AND o.term >= " + from + " AND o.term < t.term) AS fits" +
-			" FROM user_terms t JOIN users u ON u.id = t.user_id WHERE t.term >= " + from + " AND t.term < " + to +
-			bounded(s, w, "(t.term, t.user_id)", ">", "<", 0) + " ORDER BY t.term " + direction + ", t.user_id " + direction
+			" FROM (SELECT term, user_id FROM user_terms WHERE term >= " + from + " AND term < " + to +
+			bounded(s, w, "(term, user_id)", ">", "<", 0) + " ORDER BY term " + direction + ", user_id " + direction + " LIMIT " + s.arg(limit) +
+			") t JOIN users u ON u.id = t.user_id ORDER BY t.term " + direction + ", t.user_id " + direction
 	case facet != everybody:
 		query = "SELECT t.term, t.user_id, " + f.fits() + " AS fits FROM user_terms t JOIN users u ON u.id = t.user_id WHERE t.term = " + s.arg(facet) +
 			bounded(s, w, "t.user_id", "<", ">", 1) + " ORDER BY t.user_id " + direction

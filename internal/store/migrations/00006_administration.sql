@@ -6,7 +6,7 @@ CREATE TABLE user_terms (
     user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     PRIMARY KEY (term, user_id)
 );
-CREATE INDEX user_terms_user ON user_terms (user_id);
+CREATE INDEX user_terms_user ON user_terms (user_id, term);
 INSERT INTO user_terms (term, user_id)
     SELECT facet || ':' || text, id FROM (
         SELECT id, email_key AS text FROM users
