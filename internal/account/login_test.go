@@ -334,7 +334,7 @@ func TestTwoPasswordChangesAtOnceDoNotBothWin(t *testing.T) {
 		for range 2 {
 			if a := <-answers; len(a.Errors) == 0 {
 				won++
-			} else if code := a.Errors[0].Extensions.Code; code != "UNAUTHENTICATED" {
+			} else if code := a.Errors[0].Extensions.Code; code != "UNAUTHENTICATED" && code != "BAD_USER_INPUT" {
 				t.Errorf("%s", a.Body)
 			}
 		}
@@ -347,6 +347,7 @@ func TestTwoPasswordChangesAtOnceDoNotBothWin(t *testing.T) {
 func TestRoleChangesMakeTokensStale(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, srv *graphtest.Server) {
+		srv.As(t, "ADMIN") // the last one could not be deposed
 		c := srv.As(t)
 		u, err := srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN", "ADMIN"}, nil)
 		if err != nil || u.RoleList != "ADMIN USER" {

@@ -26,13 +26,15 @@ export function Home({ library }: { library: string }) {
         <span className="who">{data?.me.name || data?.me.email}</span>
         <Button run={signOut} className="quiet">Sign out</Button>
       </header>
-      {onSecurity ? <main><SecurityCard /></main> : <main>
-        {refusal && <section><Problem refusal={refusal} /><button type="button" onClick={reload}>Try again</button></section>}
-        {data && <ProfileCard me={data.me} />}
-        <SessionsCard />
-        <PasswordCard />
-        {data && <DeleteCard email={data.me.email} />}
-      </main>}
+      {onSecurity ? <main><SecurityCard /></main> : (
+        <main>
+          {refusal && <section><Problem refusal={refusal} /><button type="button" onClick={reload}>Try again</button></section>}
+          {data && <ProfileCard me={data.me} />}
+          <SessionsCard />
+          <PasswordCard />
+          {data && <DeleteCard email={data.me.email} />}
+        </main>
+      )}
     </>
   );
 }

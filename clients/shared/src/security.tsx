@@ -10,13 +10,14 @@ import { device, time } from './words';
 export function SecurityCard() {
   const live = useLive();
   const { data, refusal, reload } = useQuery(SecurityLog);
-  const problem = useSubscription(SecurityEvents, reload);
+  const ended = useSubscription(SecurityEvents, reload);
+  const problem = refusal ?? ended;
   // What happened while there was no connection is not sent again.
   useEffect(() => live.on('connected', reload), [live]);
   return (
     <section>
       <h2>Security</h2>
-      {(refusal ?? problem) && <Problem refusal={(refusal ?? problem)!} />}
+      {problem && <Problem refusal={problem} />}
       <ul>{data?.me.securityLog.nodes.map((one) => <Row key={one.id} one={one} />)}</ul>
     </section>
   );

@@ -20,8 +20,9 @@ export function connect(session: Session, url: string, live: Live, trusted: bool
       },
       // With the refresh token in a cookie, a page that was just loaded has no access token yet.
       willAuthError() {
+        if (!session.lacksToken) return false;
         refused = ['TOKEN_EXPIRED', ''];
-        return session.lacksToken;
+        return true;
       },
       // Of an operation that was sent again already, the exchange ignores the answer.
       didAuthError({ graphQLErrors }, { context: { token } }) {

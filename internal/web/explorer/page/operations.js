@@ -71,8 +71,8 @@ mutation Refresh($input: RefreshTokenInput!) {
   }
 }`, { input: { refreshToken: '{{refreshToken}}' } }),
   tab(`
-# What happens to your account, live:
-# ▶, then sign in somewhere else.
+# Your account's events, live:
+# ▶, then sign in elsewhere.
 subscription Security {
   securityEvents {
     action
