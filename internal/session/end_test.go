@@ -196,7 +196,7 @@ func TestSessionsOfAUserAreCapped(t *testing.T) {
 	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
 		c, bystander := srv.As(t), srv.As(t)
 		var group errgroup.Group
-		group.SetLimit(16)
+		group.SetLimit(4)
 		for range session.MaxPerUser + 10 {
 			group.Go(func() error {
 				for { // a busy machine turns some away
