@@ -11,9 +11,10 @@ COVER_MIN := 85
 BENCH    ?= .
 PKG      ?= ./...
 FUZZTIME ?= 3s
+USERS    ?= 1000000
 STREAMS  ?= 5000
 
-.PHONY: help run assets generate test test-long test-clients lint cover bench bench-login bench-revocation bench-streams bench-flood abuse fuzz
+.PHONY: help run assets generate test test-long test-clients lint cover bench bench-admin bench-login bench-revocation bench-streams bench-flood abuse fuzz
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -85,6 +86,9 @@ bench: ## benchmarks; BENCH=regexp and PKG=package narrow them
 	@mkdir -p bench
 	$(WITHPOSTGRES) go test -run=NONE -bench='$(BENCH)' -benchmem -count=6 $(PKG) > bench/latest.txt || { cat bench/latest.txt; exit 1; }
 	go run $(BENCHSTAT) bench/latest.txt
+
+bench-admin: ## pages of administration with 1,000 users and with a million, on both databases; USERS=number changes it
+	$(WITHPOSTGRES) go test -run=NONE -bench=BenchmarkAdminPages -benchtime=1x -timeout=60m ./internal/account -users=$(USERS)
 
 bench-login: ## logins a second, and what they leave for everyone else
 	go test -run=NONE -bench=BenchmarkLogin ./internal/app

@@ -32,7 +32,7 @@ func TestYourTypes(t *testing.T) {
 	write(t, resolvers, replaceBodies(t, read(t, resolvers), block(t, string(doc), "go\nfunc ")))
 	inside(t, dir, "go", "test", "-count=1", "./graph", "-run", "TestPolicy", "-update")
 	policy := read(t, filepath.Join(dir, "graph/testdata/policy.txt"))
-	for _, rule := range []string{`Note\.secret +@auth\(owner: true\)`, `Note\.text +@auth\(roles: \[ADMIN\], owner: true\)`, `Query\.allNotes +@auth\(roles: \[ADMIN\]\)`} {
+	for _, rule := range []string{`Note\.secret +@auth\(owner: true\)`, `Note\.text +@auth\(roles: \[ADMIN EDITOR\], owner: true\)`, `Query\.allNotes +@auth\(roles: \[ADMIN EDITOR\]\)`} {
 		if !regexp.MustCompile(rule).MatchString(policy) {
 			t.Errorf("the policy lacks %s", rule)
 		}

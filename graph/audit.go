@@ -11,6 +11,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
@@ -84,15 +85,15 @@ func (r *Resolver) userOf(ctx context.Context, id token.UserID) (*account.User, 
 
 // securityPage is a page of what concerns one user.
 func (r *Resolver) securityPage(ctx context.Context, user token.UserID, p paging) (*model.SecurityEventConnection, error) {
-	found, err := of(ctx, fmt.Sprint("security log ", p.Window), user, func(users []token.UserID) (map[token.UserID]*audit.Page, error) {
+	found, err := of(ctx, fmt.Sprint("security log ", p.Window), user, func(users []token.UserID) (map[token.UserID]*store.Page[audit.Entry], error) {
 		return r.Audit.ListOf(ctx, users, p.Window)
 	})
 	if err != nil {
 		return nil, err
 	}
-	page := &model.SecurityEventConnection{Nodes: found.Entries}
+	page := &model.SecurityEventConnection{Nodes: found.Rows}
 	var cursors []string
-	for i, one := range found.Entries {
+	for i, one := range found.Rows {
 		cursors = append(cursors, p.cursor(one.Position()))
 		page.Edges = append(page.Edges, &model.SecurityEventEdge{Cursor: cursors[i], Node: one})
 	}

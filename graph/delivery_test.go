@@ -154,6 +154,22 @@ func TestCookieMode(t *testing.T) {
 		owner.Refresh(t) // it was not redeemed
 	})
 
+	t.Run("believes none of two cookies", func(t *testing.T) {
+		t.Parallel()
+		c, _ := signedIn(t, srv)
+		planted, _ := signedIn(t, srv)
+		genuine := c.Header.Get("Cookie")
+		c.AccessToken = ""
+		for _, both := range []string{planted.Header.Get("Cookie") + "; " + genuine, genuine + "; " + planted.Header.Get("Cookie")} {
+			c.Header.Set("Cookie", both)
+			for _, mutation := range []string{refreshByCookie, `mutation { logout { endedSessions } }`} {
+				c.Do(t, mutation, nil).Refused(t, "UNAUTHENTICATED", "REFRESH_INVALID")
+			}
+		}
+		c.Header.Set("Cookie", genuine)
+		keep(t, c, c.Do(t, refreshByCookie, nil))
+	})
+
 	t.Run("hands the successor over by cookie", func(t *testing.T) {
 		t.Parallel()
 		c, _ := signedIn(t, srv)

@@ -44,15 +44,15 @@ func tokenInfo(ctx context.Context, a *guard.Authenticator, raw string) (*model.
 
 // sessionPage is a page of a user's sessions.
 func (r *Resolver) sessionPage(ctx context.Context, user token.UserID, p paging) (*model.SessionConnection, error) {
-	found, err := of(ctx, fmt.Sprint("sessions ", p.Window), user, func(users []token.UserID) (map[token.UserID]*session.Page, error) {
+	found, err := of(ctx, fmt.Sprint("sessions ", p.Window), user, func(users []token.UserID) (map[token.UserID]*store.Page[session.Session], error) {
 		return r.Sessions.List(ctx, users, p.Window)
 	})
 	if err != nil {
 		return nil, err
 	}
-	page := &model.SessionConnection{Nodes: found.Sessions}
+	page := &model.SessionConnection{Nodes: found.Rows}
 	var cursors []string
-	for _, one := range found.Sessions {
+	for _, one := range found.Rows {
 		cursors = append(cursors, p.cursor(store.Position{string(one.ID)}))
 		page.Edges = append(page.Edges, &model.SessionEdge{Cursor: cursors[len(cursors)-1], Node: one})
 	}

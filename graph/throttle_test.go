@@ -114,7 +114,7 @@ func TestLoginIsThrottled(t *testing.T) {
 			`mutation { changePassword(input: {currentPassword: "wrong", newPassword: "another unlikely passphrase"}) { accessToken } }`,
 		}
 		for i := range limits.LoginPairLimit {
-			owner.Do(t, wrong[i%2], nil).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+			owner.Do(t, wrong[i%2], nil).Refused(t, "BAD_USER_INPUT", "INVALID_CREDENTIALS")
 		}
 		for _, mutation := range wrong {
 			owner.Do(t, mutation, nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")

@@ -20,7 +20,7 @@ const (
 	maxBytes  = 8 << 10
 	maxErrors = 10
 	// patience bounds one request: none of them is worth more of the server's time.
-	patience = 15 * time.Second
+	patience = time.Minute
 )
 
 // Attack is one hostile request.

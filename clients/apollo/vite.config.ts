@@ -4,5 +4,5 @@ import { defineConfig } from 'vite';
 // In development the server is asked through vite, so that both are one origin.
 export default defineConfig({
   plugins: [react()],
-  server: { proxy: { '/graphql': process.env.GRAPHWARDEN_URL ?? 'http://127.0.0.1:8080' } },
+  server: { proxy: { '/graphql': { target: process.env.GRAPHWARDEN_URL ?? 'http://127.0.0.1:8080', ws: true } } },
 });

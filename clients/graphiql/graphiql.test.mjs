@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { password, start } from '../shared/server.mjs';
 import { launch, skip } from './browser.mjs';
-import { execute, fill, open, openTab, request, response, setEditor, signUp, stored } from './page.mjs';
+import { clear, execute, fill, open, openTab, request, response, result, setEditor, signUp, stored } from './page.mjs';
 
 const screenshots = fileURLToPath(new URL('../screenshots/', import.meta.url));
 
@@ -157,7 +157,7 @@ describe('the page at /', { skip }, () => {
       await execute(page);
       assert.match(JSON.stringify(await response(page)), /eyJ.*gwr_/);
       await page.getByRole('button', { name: 'New tab' }).click(); // writes the tabs
-      await page.waitForFunction(() => JSON.parse(localStorage['graphiql:tabState']).activeTabIndex === 4);
+      await page.waitForFunction(() => JSON.parse(localStorage['graphiql:tabState']).activeTabIndex === 5);
 
       const kept = await stored(page);
       for (const name of ['Verify', 'Literal', 'Refresh']) assert.ok(kept.includes(name), `${name} is not kept at all`);
@@ -179,6 +179,26 @@ describe('the page at /', { skip }, () => {
     const [second] = await Promise.all([request(page, 'Me'), execute(page)]);
     assert.ok((await response(page)).data.me.email);
     assert.notEqual(second.headers().authorization, first.headers().authorization);
+    assert.deepEqual(complaints, []);
+    await page.close();
+  });
+
+  it('follows a subscription as whoever the panel has signed in, and goes on after the token has expired', async (t) => {
+    const server = await start('--access-life', '3s');
+    t.after(() => server.stop());
+    const { page, complaints } = await open(browser, server);
+    const sockets = [];
+    page.on('websocket', (socket) => sockets.push(socket));
+    const email = await signUp(page);
+    await openTab(page, 'Security');
+    await page.getByRole('button', { name: /^Execute query/ }).click();
+    const login = () => server.graphql('mutation ($input: LoginInput!) { login(input: $input) { expiresIn } }', { variables: { input: { email, password } } });
+    for (const connections of [1, 2]) {
+      while (sockets.length < connections) await page.waitForEvent('websocket');
+      await clear(page);
+      for (let shown = ''; !shown.includes('AUTHN_LOGIN_SUCCESS'); shown = await result(page)) await login();
+    }
+    await page.screenshot({ path: `${screenshots}subscription.png` });
     assert.deepEqual(complaints, []);
     await page.close();
   });

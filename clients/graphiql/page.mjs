@@ -51,18 +51,20 @@ export async function openTab(page, name) {
   );
 }
 
+// clear empties the window of the answer.
+export const clear = (page) => page.locator('.result-window .CodeMirror').evaluate((element) => element.CodeMirror.setValue(''));
+
 // execute presses the button and waits for the answer.
 export async function execute(page) {
-  const editor = page.locator('.result-window .CodeMirror');
-  await editor.evaluate((element) => element.CodeMirror.setValue(''));
+  await clear(page);
   await page.getByRole('button', { name: /^Execute query/ }).click();
   await page.waitForFunction(() => document.querySelector('.result-window .CodeMirror').CodeMirror.getValue() !== '');
 }
 
 // response returns the answer that the page shows.
-export async function response(page) {
-  return JSON.parse(await page.locator('.result-window .CodeMirror').evaluate((element) => element.CodeMirror.getValue()));
-}
+export const response = async (page) => JSON.parse(await result(page));
+
+export const result = (page) => page.locator('.result-window .CodeMirror').evaluate((element) => element.CodeMirror.getValue());
 
 // setEditor replaces the text of the editor in the section of that label.
 export async function setEditor(page, label, text) {

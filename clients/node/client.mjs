@@ -57,14 +57,21 @@ export class Client {
     const used = this.tokens?.accessToken;
     let answer = await this.#post(query, variables, used);
     if (used && answer.errors?.some(refusesToken)) {
-      if (this.tokens?.accessToken === used) {
-        this.#renewing ??= this.#renew().finally(() => { this.#renewing = undefined; });
-        await this.#renewing;
-      }
+      await this.renew(used);
       answer = await this.#post(query, variables, this.tokens?.accessToken);
     }
     if (answer.errors) throw new Refusal(answer);
     return answer.data;
+  }
+
+  /**
+   * renew gets a new pair in the place of the one whose access token, used, was refused.
+   * @param {string} used
+   */
+  async renew(used) {
+    if (this.tokens?.accessToken !== used) return;
+    this.#renewing ??= this.#renew().finally(() => { this.#renewing = undefined; });
+    await this.#renewing;
   }
 
   async #renew() {
@@ -95,7 +102,7 @@ export class Client {
   }
 }
 
-/** @param {GraphQLError} error */
-function refusesToken({ extensions }) {
+/** @param {{ extensions?: Record<string, any> }} error */
+export function refusesToken({ extensions }) {
   return extensions?.code === 'UNAUTHENTICATED' && TOKEN_REFUSED.includes(extensions.reason);
 }

@@ -1127,7 +1127,8 @@ type Mutation {
 
   """
   Changes the caller's password, ends all other sessions, and answers a new pair of tokens: every
-  access token issued before is refused.
+  access token issued before is refused. Errors: BAD_USER_INPUT naming every problem, INVALID_CREDENTIALS
+  for the current password.
   """
   changePassword(
     "The old password and the new."
@@ -1603,7 +1604,7 @@ enum ErrorCode {
   BAD_USER_INPUT
   "There is no such thing, or it is not yours."
   NOT_FOUND
-  "It clashes with what exists."
+  "It clashes with what exists; ` + "`" + `extensions.fields` + "`" + ` names the input that does, if there is one."
   CONFLICT
   "Too many attempts; ` + "`" + `extensions.retryAfter` + "`" + ` says in how many seconds to try again."
   RATE_LIMITED
@@ -1633,7 +1634,7 @@ enum ErrorReason {
   TOKEN_REVOKED
   "The token no longer says the truth about its user, such as after a change of roles: refresh."
   TOKEN_STALE
-  "The address, username or password is wrong, or the account is disabled: never said which."
+  "At ` + "`" + `login` + "`" + `: the address, username or password is wrong, or the account is disabled, never said which. With BAD_USER_INPUT: the caller's own password is wrong."
   INVALID_CREDENTIALS
   "Not a refresh token of this server."
   REFRESH_INVALID
@@ -1782,7 +1783,10 @@ extend type Mutation {
     input: LogoutInput
   ): LogoutPayload! @public
 
-  "Proves the caller's password again, for fields that ask for a recent proof (STEP_UP_REQUIRED). The session stays; its tokens are new."
+  """
+  Proves the caller's password again, for fields that ask for a recent proof (STEP_UP_REQUIRED). The session
+  stays; its tokens are new. Errors: BAD_USER_INPUT with INVALID_CREDENTIALS for a wrong password.
+  """
   reauthenticate(
     "The proof."
     input: ReauthenticateInput!

@@ -277,7 +277,7 @@ const (
 	ErrorCodeBadUserInput ErrorCode = "BAD_USER_INPUT"
 	// There is no such thing, or it is not yours.
 	ErrorCodeNotFound ErrorCode = "NOT_FOUND"
-	// It clashes with what exists.
+	// It clashes with what exists; `extensions.fields` names the input that does, if there is one.
 	ErrorCodeConflict ErrorCode = "CONFLICT"
 	// Too many attempts; `extensions.retryAfter` says in how many seconds to try again.
 	ErrorCodeRateLimited ErrorCode = "RATE_LIMITED"
@@ -367,7 +367,7 @@ const (
 	ErrorReasonTokenRevoked ErrorReason = "TOKEN_REVOKED"
 	// The token no longer says the truth about its user, such as after a change of roles: refresh.
 	ErrorReasonTokenStale ErrorReason = "TOKEN_STALE"
-	// The address, username or password is wrong, or the account is disabled: never said which.
+	// At `login`: the address, username or password is wrong, or the account is disabled, never said which. With BAD_USER_INPUT: the caller's own password is wrong.
 	ErrorReasonInvalidCredentials ErrorReason = "INVALID_CREDENTIALS"
 	// Not a refresh token of this server.
 	ErrorReasonRefreshInvalid ErrorReason = "REFRESH_INVALID"

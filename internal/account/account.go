@@ -90,7 +90,6 @@ func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Thro
 
 var (
 	errInvalidCredentials = fault.New(fault.Unauthenticated, fault.InvalidCredentials, "the e-mail address, username or password is wrong")
-	errWrongPassword      = fault.New(fault.Unauthenticated, fault.InvalidCredentials, "the password is wrong")
 	errUserUnknown        = fault.New(fault.NotFound, fault.UserUnknown, "there is no such user")
 )
 
@@ -182,11 +181,18 @@ func create(tx *store.Tx, u *User, hash string, from audit.Origin) error {
 func taken(err error, doing string) error {
 	switch {
 	case store.Conflict(err, "email_key"):
-		return fault.New(fault.Conflict, fault.EmailTaken, "there is already an account with this e-mail address").Because(err)
+		return clash("input.email", fault.EmailTaken, "there is already an account with this e-mail address").Because(err)
 	case store.Conflict(err, "username"):
-		return fault.New(fault.Conflict, fault.UsernameTaken, "this username is taken").Because(err)
+		return clash("input.username", fault.UsernameTaken, "this username is taken").Because(err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// clash names the input at fault, so that a form shows it there like any other problem.
+func clash(path string, reason fault.Reason, message string) *fault.Error {
+	e := fault.New(fault.Conflict, reason, message)
+	e.Fields = []fault.Field{{Path: path, Reason: reason, Message: message}}
+	return e
 }
 
 // ByID reads a user; NOT_FOUND if there is none.

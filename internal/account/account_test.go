@@ -169,9 +169,15 @@ func TestRegisterRefusesWhatIsTaken(t *testing.T) {
 		}
 		a := c.Do(t, register, in(input{"email": "jANE@Example.COM", "password": "another passphrase", "username": "other"}))
 		a.Refused(t, "CONFLICT", "EMAIL_TAKEN")
+		if diff := cmp.Diff([]string{"input.email EMAIL_TAKEN"}, fields(a)); diff != "" {
+			t.Error(diff)
+		}
 		silentOnStorage(t, a)
 		a = c.Do(t, register, in(input{"email": "other@example.com", "password": "another passphrase", "username": "jane"}))
 		a.Refused(t, "CONFLICT", "USERNAME_TAKEN")
+		if diff := cmp.Diff([]string{"input.username USERNAME_TAKEN"}, fields(a)); diff != "" {
+			t.Error(diff)
+		}
 		silentOnStorage(t, a)
 		if n := count(t, srv, "SELECT count(*) FROM users") + count(t, srv, "SELECT count(*) FROM sessions"); n != 2 {
 			t.Errorf("%d rows, want a user and a session", n)
@@ -242,7 +248,11 @@ func TestReauthenticateProvesAnew(t *testing.T) {
 		if a.Status != 403 || a.Errors[0].Extensions.Requires.MaxAge != 300 {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
-		c.Do(t, reauthenticate, in(input{"password": "wrong"})).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+		a = c.Do(t, reauthenticate, in(input{"password": "wrong"}))
+		a.Refused(t, "BAD_USER_INPUT", "INVALID_CREDENTIALS")
+		if diff := cmp.Diff([]string{"input.password INVALID_CREDENTIALS"}, fields(a)); diff != "" {
+			t.Error(diff)
+		}
 		c.Do(t, deleteAccount, in(input{"confirmEmail": c.Email})).Refused(t, "FORBIDDEN", "STEP_UP_REQUIRED")
 
 		session := c.SessionID
@@ -324,6 +334,9 @@ func TestUpdateProfileChangesWhatIsGiven(t *testing.T) {
 		}
 		a := other.Do(t, updateProfile, in(input{"username": "jane", "name": "Other"}))
 		a.Refused(t, "CONFLICT", "USERNAME_TAKEN")
+		if diff := cmp.Diff([]string{"input.username USERNAME_TAKEN"}, fields(a)); diff != "" {
+			t.Error(diff)
+		}
 		silentOnStorage(t, a)
 		a = other.Do(t, updateProfile, in(input{"username": "J", "name": "\u2066"}))
 		if diff := cmp.Diff([]string{"input.username USERNAME_INVALID", "input.name NAME_INVALID"}, fields(a)); diff != "" {

@@ -81,6 +81,9 @@ func (s *Service) SetDisabled(ctx context.Context, caller token.Claims, id ID, d
 		if err != nil {
 			return fmt.Errorf("disable user: %w", err)
 		}
+		if err := index(tx, u); err != nil {
+			return err
+		}
 		return audit.Record(tx, audit.Event{Action: action, Outcome: audit.Done, Actor: caller.UserID, User: id, Session: caller.SessionID, From: from})
 	})
 	return u, err
@@ -142,7 +145,7 @@ func hold(tx *store.Tx, id ID) (*User, error) {
 // keepAnAdmin refuses with LAST_ADMIN if, of the enabled administrators, there is none but the user id. It
 // holds all of them until the end of tx, so that of two who depose each other the second is refused.
 func keepAnAdmin(tx *store.Tx, id ID) error {
-	const admin = roleTerm + string(RoleAdmin)
+	admin := facet(RoleAdmin, false)
 	if _, err := tx.Exec("UPDATE user_terms SET user_id = user_id WHERE term = $1", admin); err != nil {
 		return fmt.Errorf("hold administrators: %w", err)
 	}

@@ -84,8 +84,12 @@ func (s *Service) importOne(ctx context.Context, in Imported, known func(token.R
 		if err := create(tx, u, in.PasswordHash, audit.Origin{}); err != nil {
 			return err
 		}
-		_, err := tx.Exec("UPDATE users SET email_verified = $2, disabled_at = CASE WHEN $3 THEN created_at END WHERE id = $1", u.ID, in.EmailVerified, in.Disabled)
-		return err
+		err := tx.Get(u, "UPDATE users SET email_verified = $2, disabled_at = CASE WHEN $3 THEN created_at END WHERE id = $1 RETURNING "+userColumns,
+			u.ID, in.EmailVerified, in.Disabled)
+		if err != nil {
+			return fmt.Errorf("import user: %w", err)
+		}
+		return index(tx, u)
 	})
 }
 

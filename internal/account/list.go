@@ -13,11 +13,24 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// What users are found by stands in user_terms: these prefixes tell its two kinds of terms apart.
-const (
-	textTerm = "text:"
-	roleTerm = "role:"
-)
+// Users are found along user_terms: a term is a facet, a colon, and how one of the user's texts begins. Each
+// user has the empty facet; that of each role but USER, which everybody has; and once disabled, each of
+// these again as a disabled user's. So what few users are is found as fast as what all are.
+
+// facet is a selection of users that has an index of its own.
+func facet(role token.Role, disabled bool) string {
+	f := ""
+	if disabled {
+		f = "disabled"
+	}
+	if role != "" && role != RoleUser {
+		f += "role=" + string(role)
+	}
+	return f + ":"
+}
+
+// everybody is the facet of all users.
+const everybody = ":"
 
 // maxScanned bounds the candidates that one page looks at: where few of them fit, a page is short, and
 // the next goes on behind the last one looked at. However many users there are, no page is slow.
@@ -26,34 +39,45 @@ const maxScanned = 1000
 // fold is the spelling that texts are compared in.
 func fold(text string) string { return strings.ToLower(norm.NFC.String(strings.TrimSpace(text))) }
 
-// index brings what u is found by up to date.
-func index(tx *store.Tx, u *User) error {
-	terms := []string{textTerm + fold(u.Email)}
+// terms is what u is found by. The empty text, in facets that not all users have, lists the users of one.
+func (u *User) terms() []string {
+	texts := []string{fold(u.Email)}
 	if u.Username != nil {
-		terms = append(terms, textTerm+*u.Username)
+		texts = append(texts, *u.Username)
 	}
 	if u.Name != "" {
-		terms = append(terms, textTerm+fold(u.Name))
+		texts = append(texts, fold(u.Name))
 	}
+	var terms []string
 	for _, role := range u.Roles() {
-		terms = append(terms, roleTerm+string(role))
+		for _, disabled := range []bool{false, true} {
+			if disabled && !u.Disabled() {
+				continue
+			}
+			f := facet(role, disabled)
+			for _, text := range texts {
+				terms = append(terms, f+text)
+			}
+			if f != everybody {
+				terms = append(terms, f)
+			}
+		}
 	}
+	return terms
+}
+
+// index brings what u is found by up to date.
+func index(tx *store.Tx, u *User) error {
+	terms := u.terms()
 	for _, term := range terms {
 		if _, err := tx.Exec("INSERT INTO user_terms (term, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", term, u.ID); err != nil {
 			return fmt.Errorf("index user: %w", err)
 		}
 	}
-	var had []string
-	if err := tx.Select(&had, "SELECT term FROM user_terms WHERE user_id = $1", u.ID); err != nil {
+	list, args := store.List(append(terms, string(u.ID)))
+	last := fmt.Sprintf("$%d", len(args)) // List ends with the id, which is no term
+	if _, err := tx.Exec("DELETE FROM user_terms WHERE user_id = "+last+" AND term NOT IN "+list, args...); err != nil {
 		return fmt.Errorf("index user: %w", err)
-	}
-	for _, term := range had {
-		if slices.Contains(terms, term) {
-			continue
-		}
-		if _, err := tx.Exec("DELETE FROM user_terms WHERE term = $1 AND user_id = $2", term, u.ID); err != nil {
-			return fmt.Errorf("index user: %w", err)
-		}
 	}
 	return nil
 }
@@ -152,29 +176,30 @@ func (s *statement) arg(value any) string {
 	return fmt.Sprintf("$%d", len(s.args))
 }
 
-// candidates writes the statement that reads the next candidates: along the index that tells most, with
-// the rest of f as what makes one fit.
+// candidates writes the statement that reads the next candidates: along the index of the facet, with the
+// rest of f as what makes one fit.
 func (f Filter) candidates(w store.Window, limit int) (string, []any) {
 	s := &statement{}
 	direction := "DESC"
 	if w.FromEnd != (f.Search != "") {
 		direction = "ASC"
 	}
+	facet := f.facet()
 	var query string
 	switch {
 	case f.Search != "":
-		low, high := prefixRange(textTerm + fold(f.Search))
+		low, high := prefixRange(facet + fold(f.Search))
 		from, to := s.arg(low), s.arg(high)
-		query = "SELECT t.term, t.user_id, " + f.fits(s) +
+		query = "SELECT t.term, t.user_id, " + f.fits() +
 			" AND NOT EXISTS (SELECT 1 FROM user_terms o WHERE o.user_id = t.user_id AND o.term >= " + from + " AND o.term < t.term) AS fits" +
-			" FROM user_terms t JOIN users u ON u.id = t.user_id WHERE t.term >= " + from + " AND t.term < " + to +
-			bounded(s, w, "(t.term, t.user_id)", ">", "<", 0) + " ORDER BY t.term " + direction + ", t.user_id " + direction
-	case f.Role != "":
-		term := s.arg(roleTerm + string(f.Role))
-		query = "SELECT t.term, t.user_id, " + Filter{Disabled: f.Disabled}.fits(s) + " AS fits FROM user_terms t JOIN users u ON u.id = t.user_id WHERE t.term = " + term +
+			" FROM (SELECT term, user_id FROM user_terms WHERE term >= " + from + " AND term < " + to +
+			bounded(s, w, "(term, user_id)", ">", "<", 0) + " ORDER BY term " + direction + ", user_id " + direction + " LIMIT " + s.arg(limit) +
+			") t JOIN users u ON u.id = t.user_id ORDER BY t.term " + direction + ", t.user_id " + direction
+	case facet != everybody:
+		query = "SELECT t.term, t.user_id, " + f.fits() + " AS fits FROM user_terms t JOIN users u ON u.id = t.user_id WHERE t.term = " + s.arg(facet) +
 			bounded(s, w, "t.user_id", "<", ">", 1) + " ORDER BY t.user_id " + direction
 	default:
-		query = "SELECT '' AS term, u.id AS user_id, TRUE AS fits FROM users u WHERE " + f.fits(s) +
+		query = "SELECT '' AS term, u.id AS user_id, " + f.fits() + " AS fits FROM users u WHERE TRUE" +
 			bounded(s, w, "u.id", "<", ">", 1) + " ORDER BY u.id " + direction
 	}
 	return query + " LIMIT " + s.arg(limit), s.args
@@ -198,16 +223,15 @@ func bounded(s *statement, w store.Window, column, after, before string, skip in
 	return conditions
 }
 
-// fits writes the part of f that is no prefix as a condition on the user u.
-func (f Filter) fits(s *statement) string {
-	condition := "TRUE"
-	if f.Role != "" {
-		condition += " AND EXISTS (SELECT 1 FROM user_terms r WHERE r.user_id = u.id AND r.term = " + s.arg(roleTerm+string(f.Role)) + ")"
+// facet is the facet that tells most of f.
+func (f Filter) facet() string { return facet(f.Role, f.Disabled != nil && *f.Disabled) }
+
+// fits writes what the facet of f does not tell, as a condition on the user u.
+func (f Filter) fits() string {
+	if f.Disabled != nil && !*f.Disabled {
+		return "u.disabled_at IS NULL"
 	}
-	if f.Disabled != nil {
-		condition += " AND (u.disabled_at IS NOT NULL) = " + s.arg(*f.Disabled)
-	}
-	return condition
+	return "TRUE"
 }
 
 // Count returns how many users f selects.
@@ -216,10 +240,14 @@ func (s *Service) Count(ctx context.Context, f Filter) (n int, err error) {
 		return 0, nil
 	}
 	q := &statement{}
-	query := "SELECT count(*) FROM users u WHERE " + f.fits(q)
-	if f.Search != "" {
-		low, high := prefixRange(textTerm + fold(f.Search))
+	facet := f.facet()
+	query := "SELECT count(*) FROM users u WHERE " + f.fits()
+	switch {
+	case f.Search != "":
+		low, high := prefixRange(facet + fold(f.Search))
 		query += " AND u.id IN (SELECT user_id FROM user_terms WHERE term >= " + q.arg(low) + " AND term < " + q.arg(high) + ")"
+	case facet != everybody:
+		query += " AND u.id IN (SELECT user_id FROM user_terms WHERE term = " + q.arg(facet) + ")"
 	}
 	if err := s.db.Get(ctx, &n, query, q.args...); err != nil {
 		return 0, fmt.Errorf("count users: %w", err)

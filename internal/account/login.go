@@ -55,7 +55,7 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 	}
 	var grant *session.Grant
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
-		u, err := holdUser(tx, found.ID, found.PasswordHash)
+		u, err := holdUser(tx, found.ID, found.PasswordHash, errInvalidCredentials)
 		if err != nil {
 			return err
 		}
@@ -100,13 +100,14 @@ func (s *Service) find(ctx context.Context, in Login) (credentials, error) {
 }
 
 // holdUser locks the user's row against other writers and checks that the password proved a moment ago
-// is still the one, and the account not disabled: bcrypt ran outside the transaction.
-func holdUser(tx *store.Tx, id ID, hash string) (*User, error) {
+// is still the one, and the account not disabled: bcrypt ran outside the transaction. Otherwise it answers
+// refusal.
+func holdUser(tx *store.Tx, id ID, hash string, refusal error) (*User, error) {
 	var u User
 	err := tx.Get(&u, `UPDATE users SET updated_at = updated_at WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL
 		RETURNING `+userColumns, id, hash)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, errInvalidCredentials
+		return nil, refusal
 	}
 	if err != nil {
 		return nil, fmt.Errorf("hold user: %w", err)
@@ -134,8 +135,14 @@ func (s *Service) upgrade(ctx context.Context, found *credentials, password stri
 	found.PasswordHash = hash
 }
 
-// prove checks the caller's password anew; it is throttled as a login is.
-func (s *Service) prove(ctx context.Context, caller token.Claims, password string, from audit.Origin) (credentials, error) {
+// wrongPassword refuses the password of a caller who is signed in, at the input that holds it. It is not
+// UNAUTHENTICATED: the token is good, and a client that refreshes at that code would do so without end.
+func wrongPassword(path string) error {
+	return fault.Invalid([]fault.Field{{Path: path, Reason: fault.InvalidCredentials, Message: "the password is wrong"}})
+}
+
+// prove checks the caller's password, which stands at path, anew; it is throttled as a login is.
+func (s *Service) prove(ctx context.Context, caller token.Claims, path, password string, from audit.Origin) (credentials, error) {
 	var found credentials
 	if err := s.hasher.Full(); err != nil {
 		return found, err
@@ -153,7 +160,7 @@ func (s *Service) prove(ctx context.Context, caller token.Claims, password strin
 	}
 	if !ok {
 		return found, s.failed(ctx, audit.Event{Action: audit.ReauthenticateFail, Actor: caller.UserID, User: caller.UserID,
-			Session: caller.SessionID, From: from}, errWrongPassword)
+			Session: caller.SessionID, From: from}, wrongPassword(path))
 	}
 	return found, nil
 }
@@ -168,13 +175,13 @@ func (s *Service) failed(ctx context.Context, e audit.Event, refusal error) erro
 
 // Reauthenticate proves the caller's password again: same session, new auth_time, next generation.
 func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, password string, from audit.Origin) (*session.Grant, error) {
-	found, err := s.prove(ctx, caller, password, from)
+	found, err := s.prove(ctx, caller, "input.password", password, from)
 	if err != nil {
 		return nil, err
 	}
 	var grant *session.Grant
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
-		u, err := holdUser(tx, found.ID, found.PasswordHash)
+		u, err := holdUser(tx, found.ID, found.PasswordHash, wrongPassword("input.password"))
 		if err != nil {
 			return err
 		}
@@ -200,7 +207,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, curre
 	if err := fault.Invalid(s.policy.Check("input.newPassword", newPassword, u.Email, value(u.Username))); err != nil {
 		return nil, err
 	}
-	found, err := s.prove(ctx, caller, currentPassword, from)
+	found, err := s.prove(ctx, caller, "input.currentPassword", currentPassword, from)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +217,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, curre
 	}
 	var grant *session.Grant
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
-		if _, err := holdUser(tx, found.ID, found.PasswordHash); err != nil {
+		if _, err := holdUser(tx, found.ID, found.PasswordHash, wrongPassword("input.currentPassword")); err != nil {
 			return err
 		}
 		if err := s.throttle.Succeeded(tx, found.ID, from.IP); err != nil {

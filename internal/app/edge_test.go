@@ -153,3 +153,20 @@ func TestTheBannerTellsOfAnOpenExplorer(t *testing.T) {
 		}
 	}
 }
+
+// Each is a page that some server has left open.
+func TestNothingLiesAboutInProduction(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, t.TempDir(), "--production", "--secret="+longSecret, "--public-url=https://api.example.com", "--metrics-listen=127.0.0.1:0")
+	for _, path := range []string{"/", "/graphiql", "/playground", "/schema.graphql", "/metrics", "/debug/pprof/", "/debug/vars", "/.env", "/.git/config",
+		"/data/graphwarden.db", "/..%2fdata/graphwarden.db", "/assets/main.js", "/index.html"} {
+		if response, body := get(t, srv.URL+path); response.StatusCode != 404 {
+			t.Errorf("%s: %d %.100s", path, response.StatusCode, body)
+		}
+	}
+	srv.Anonymous().Do(t, `{ __schema { types { name } } }`, nil).Refused(t, "FORBIDDEN", "INTROSPECTION_DISABLED")
+	if response, _ := get(t, srv.URL+"/healthz"); response.StatusCode != 200 {
+		t.Errorf("/healthz: %d", response.StatusCode)
+	}
+	srv.stop(t)
+}

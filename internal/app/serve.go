@@ -67,11 +67,24 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	}
 	mux.Handle("/.well-known/jwks.json", web.Static("application/jwk-set+json",
 		fmt.Sprintf("public, max-age=%d", int(a.Keys.JWKSMaxAge().Seconds())), a.Keys.JWKS))
-	if a.Config.Introspection == "public" {
-		sdl := []byte(schema.Text())
-		mux.Handle("/schema.graphql", web.Static("application/graphql; charset=utf-8", "no-cache", func() []byte { return sdl }))
+	if a.Config.Introspection != "off" {
+		mux.Handle("/schema.graphql", a.sdl())
 	}
 	mux.HandleFunc("GET /healthz", health.Live)
 	mux.HandleFunc("GET /readyz", health.Ready)
 	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(mux, a.proxies.ClientIP)), nil
+}
+
+// sdl serves the schema to whom the setting introspection admits.
+func (a *App) sdl() http.Handler {
+	text := []byte(schema.Text())
+	document := web.Static("application/graphql; charset=utf-8", "no-cache", func() []byte { return text })
+	return a.authenticator.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Authorization")
+		if err := a.policy.MayIntrospect(r.Context(), a.now()); err != nil {
+			web.Refuse(w, err)
+			return
+		}
+		document.ServeHTTP(w, r)
+	}))
 }

@@ -67,6 +67,57 @@ func TestServesWithNothingSet(t *testing.T) {
 	srv.stop(t)
 }
 
+func TestTheSchemaIsServedToWhomTheSettingAdmits(t *testing.T) {
+	t.Parallel()
+	for setting, want := range map[string]struct {
+		stranger, forged, user, admin int
+		challenge                     string
+	}{
+		"public":        {200, 200, 200, 200, ""},
+		"authenticated": {401, 401, 200, 200, ""},
+		"ADMIN":         {401, 401, 403, 200, `Bearer error="insufficient_scope"`},
+		"off":           {404, 404, 404, 404, ""},
+	} {
+		t.Run(setting, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			srv := serve(t, dir, "--bcrypt-cost=4", "--introspection="+setting)
+			c, admin := srv.As(t), srv.As(t)
+			run(t, dir, "user", "role", admin.Email, "--add=ADMIN")
+			await(t, "the new role is in force", func() bool { return reason(t, admin, srv) == "TOKEN_STALE" })
+			admin.Refresh(t)
+			for caller, test := range map[string]struct {
+				status           int
+				token, challenge string
+			}{
+				"a stranger":       {want.stranger, "", "Bearer"},
+				"a forger":         {want.forged, c.AccessToken + "x", `Bearer error="invalid_token"`},
+				"a user":           {want.user, c.AccessToken, want.challenge},
+				"an administrator": {want.admin, admin.AccessToken, ""},
+			} {
+				var header []string
+				if test.token != "" {
+					header = []string{"Authorization", "Bearer " + test.token}
+				}
+				response, body := get(t, srv.URL+"/schema.graphql", header...)
+				if response.StatusCode != test.status || (test.status == 200) != strings.Contains(body, "type User @auth") {
+					t.Errorf("%s: %d %.100s", caller, response.StatusCode, body)
+				}
+				if test.status == 200 || test.status == 404 {
+					test.challenge = ""
+				}
+				if got := response.Header.Get("WWW-Authenticate"); got != test.challenge {
+					t.Errorf("%s is challenged with %q", caller, got)
+				}
+				if vary := response.Header.Get("Vary"); test.status != 404 && vary != "Authorization" {
+					t.Errorf("%s: Vary %q: a cache would give one caller's answer to the next", caller, vary)
+				}
+			}
+			srv.stop(t)
+		})
+	}
+}
+
 func TestWhatWasAcknowledgedOutlivesTheServer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -65,7 +65,7 @@ func (e *Entry) OwnUserAgent() string {
 	return e.UserAgent
 }
 
-// position is where e stands among the entries, the newest first.
+// Position is where e stands among the entries, the newest first.
 func (e *Entry) Position() store.Position {
 	return store.Position{strconv.FormatInt(int64(e.At), 10), e.ID}
 }
@@ -159,30 +159,14 @@ func (l *Log) List(ctx context.Context, f Filter, w store.Window) (list []*Entry
 	return list, more, nil
 }
 
-// Page is a window of what concerns one user.
-type Page struct {
-	Entries []*Entry
-	More    bool
-}
-
 // ListOf returns what concerns each of the users, the newest first, in one query: for all of them the
 // same window.
-func (l *Log) ListOf(ctx context.Context, users []token.UserID, w store.Window) (map[token.UserID]*Page, error) {
+func (l *Log) ListOf(ctx context.Context, users []token.UserID, w store.Window) (map[token.UserID]*store.Page[Entry], error) {
 	within, order, args := bounds(w, nil)
 	query, args := store.Each("SELECT "+columns+" FROM audit_log WHERE user_id <> '' AND user_id = %s"+within+order, users, args...)
-	var rows []*Entry
-	if err := l.db.Select(ctx, &rows, query, args...); err != nil {
+	pages, err := store.PageBy(ctx, l.db, w, users, (*Entry).OwnerID, query, args...)
+	if err != nil {
 		return nil, fmt.Errorf("read audit log: %w", err)
-	}
-	pages := make(map[token.UserID]*Page, len(users))
-	for _, user := range users {
-		pages[user] = &Page{}
-	}
-	for _, one := range rows {
-		pages[one.UserID].Entries = append(pages[one.UserID].Entries, one)
-	}
-	for _, page := range pages {
-		page.Entries, page.More = store.Cut(w, page.Entries)
 	}
 	return pages, nil
 }
@@ -198,19 +182,7 @@ func (l *Log) Count(ctx context.Context, f Filter) (n int, err error) {
 
 // CountOf returns how many entries concern each user; one whom none does is not in the map.
 func (l *Log) CountOf(ctx context.Context, users []token.UserID) (map[token.UserID]int, error) {
-	list, args := store.List(users)
-	var rows []struct {
-		UserID token.UserID `db:"user_id"`
-		N      int          `db:"n"`
-	}
-	if err := l.db.Select(ctx, &rows, "SELECT user_id, count(*) AS n FROM audit_log WHERE user_id IN "+list+" GROUP BY user_id", args...); err != nil {
-		return nil, fmt.Errorf("count audit log: %w", err)
-	}
-	counts := make(map[token.UserID]int, len(rows))
-	for _, row := range rows {
-		counts[row.UserID] = row.N
-	}
-	return counts, nil
+	return store.CountBy(ctx, l.db, "audit_log", "user_id", "user_id <> ''", users)
 }
 
 // Prune deletes what has reached its age, and of the folded entries the oldest beyond their bound.

@@ -111,7 +111,8 @@ type Error struct {
 	Message string
 	// Err is the cause; it is logged where the error is handled and never sent.
 	Err error
-	// Fields lists every problem of an input at once; with BadUserInput only.
+	// Fields lists every problem of an input at once, with BadUserInput; with Conflict, the input that
+	// clashes with what exists.
 	Fields []Field
 	// RetryAfter is rounded up to whole seconds on the wire; with RateLimited and Unavailable only.
 	RetryAfter time.Duration

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
@@ -220,6 +222,22 @@ func (c *compiler) checkInterfaces(def *ast.Definition) {
 	if c.isRoot(def) && len(def.Interfaces) > 0 {
 		c.refuse(def.Name, "a root type must not implement an interface")
 	}
+}
+
+// MayIntrospect tells whether the caller behind ctx, as Middleware found them, may read the schema. The
+// error is a *fault.Error.
+func (p *Policy) MayIntrospect(ctx context.Context, now time.Time) error {
+	if refusal := p.mayIntrospect(stateAt(ctx, nil), now); refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
+func (p *Policy) mayIntrospect(s state, now time.Time) *fault.Error {
+	if p.introspection == nil {
+		return fault.New(fault.Forbidden, fault.IntrospectionDisabled, "introspection is off")
+	}
+	return p.introspection.judge(s, nil, now)
 }
 
 // entry finds the rule of a field; nil if there is none.

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/uuid"
@@ -195,12 +196,19 @@ func TestSessionsOfAUserAreCapped(t *testing.T) {
 	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
 		c, bystander := srv.As(t), srv.As(t)
 		var group errgroup.Group
-		group.SetLimit(16)
+		group.SetLimit(4)
 		for range session.MaxPerUser + 10 {
 			group.Go(func() error {
-				_, err := srv.Anonymous().Call(t.Context(), `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password}) { tokenType } }`,
-					map[string]any{"email": c.Email, "password": graphtest.Password})
-				return err
+				for { // a busy machine turns some away
+					answer, err := srv.Anonymous().Call(t.Context(), `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password}) { tokenType } }`,
+						map[string]any{"email": c.Email, "password": graphtest.Password})
+					if err != nil || len(answer.Errors) == 0 {
+						return err
+					}
+					if code := answer.Errors[0].Extensions.Code; code != "UNAVAILABLE" {
+						return fmt.Errorf("%s", answer.Body)
+					}
+				}
 			})
 		}
 		if err := group.Wait(); err != nil {

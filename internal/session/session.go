@@ -218,7 +218,7 @@ func (s *Service) ByID(ctx context.Context, id ID) (*Session, error) {
 
 // List returns live sessions of each user, the newest first, in one query: for all of them the same
 // window, whose positions are the id alone. More tells whether there are others beyond it in the direction read.
-func (s *Service) List(ctx context.Context, users []token.UserID, w store.Window) (map[token.UserID]*Page, error) {
+func (s *Service) List(ctx context.Context, users []token.UserID, w store.Window) (map[token.UserID]*store.Page[Session], error) {
 	// Ids are UUIDv7 and so in order of creation. An absent bound is a UUID that none passes; any other
 	// text would stand elsewhere under another collation.
 	order, after, before := "DESC", uuid.Max.String(), uuid.Nil.String()
@@ -233,44 +233,14 @@ func (s *Service) List(ctx context.Context, users []token.UserID, w store.Window
 	}
 	query, args := store.Each("SELECT "+columns+` FROM sessions WHERE user_id = %s AND id < $1 AND id > $2
 		AND revoked_at IS NULL AND expires_at > now_us() ORDER BY id `+order+" LIMIT $3", users, after, before, w.Limit+1)
-	var rows []*Session
-	if err := s.db.Select(ctx, &rows, query, args...); err != nil {
+	pages, err := store.PageBy(ctx, s.db, w, users, func(one *Session) token.UserID { return one.UserID }, query, args...)
+	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
-	}
-	pages := make(map[token.UserID]*Page, len(users))
-	for _, user := range users {
-		pages[user] = &Page{}
-	}
-	for _, one := range rows {
-		pages[one.UserID].Sessions = append(pages[one.UserID].Sessions, one)
-	}
-	for _, page := range pages {
-		page.Sessions, page.More = store.Cut(w, page.Sessions)
 	}
 	return pages, nil
 }
 
-// Page is a window of one user's sessions.
-type Page struct {
-	Sessions []*Session
-	More     bool
-}
-
 // Count returns how many live sessions each user has; one who has none is not in the map.
 func (s *Service) Count(ctx context.Context, users []token.UserID) (map[token.UserID]int, error) {
-	list, args := store.List(users)
-	var rows []struct {
-		UserID token.UserID `db:"user_id"`
-		N      int          `db:"n"`
-	}
-	err := s.db.Select(ctx, &rows, "SELECT user_id, count(*) AS n FROM sessions WHERE user_id IN "+list+
-		" AND revoked_at IS NULL AND expires_at > now_us() GROUP BY user_id", args...)
-	if err != nil {
-		return nil, fmt.Errorf("count sessions: %w", err)
-	}
-	counts := make(map[token.UserID]int, len(rows))
-	for _, row := range rows {
-		counts[row.UserID] = row.N
-	}
-	return counts, nil
+	return store.CountBy(ctx, s.db, "sessions", "user_id", "revoked_at IS NULL AND expires_at > now_us()", users)
 }

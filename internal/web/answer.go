@@ -169,6 +169,21 @@ func authenticate(status int, errs gqlerror.List) string {
 	return ""
 }
 
+// Refuse answers a request for something other than /graphql that err refuses: with the status and the
+// headers that an operation so refused has, and the message that is the caller's to read.
+func Refuse(w http.ResponseWriter, err error) {
+	f := faultOf(err)
+	status := statusOfCode(f.Code)
+	errs := gqlerror.List{{Extensions: map[string]any{"reason": f.Reason, "retryAfter": f.RetryAfter.Seconds()}}}
+	if auth := authenticate(status, errs); auth != "" {
+		w.Header().Set("WWW-Authenticate", auth)
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter(errs)))
+	}
+	tell(w, status, f.Message+"\n")
+}
+
 // retryAfter returns the longest wait that the errors ask for, in seconds, and at least one.
 func retryAfter(errs gqlerror.List) int {
 	wait := 1.0

@@ -1,14 +1,21 @@
-// Apollo Client with Graphwarden's sessions: copy it with shared/src/session.ts. docs/CLIENTS.md explains both.
+// Apollo Client with Graphwarden's sessions: copy it with shared/src/session.ts and, for subscriptions,
+// shared/src/live.ts. docs/CLIENTS.md explains them.
 import { ApolloClient, ApolloLink, HttpLink, InMemoryCache } from '@apollo/client';
 import { CombinedGraphQLErrors } from '@apollo/client/errors';
 import { SetContextLink } from '@apollo/client/link/context';
 import { ErrorLink } from '@apollo/client/link/error';
+import { PersistedQueryLink } from '@apollo/client/link/persisted-queries';
+import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
+import { OperationTypeNode } from 'graphql';
+import type { Client as Live } from 'graphql-ws';
 import { from, of, switchMap } from 'rxjs';
 import { tokenRefusal, type Session } from 'shared/src/session';
 
-export function connect(session: Session, uri: string): ApolloClient {
-  const authenticate = new SetContextLink(({ headers }) => {
-    const token = session.get().tokens?.accessToken;
+// connect makes a client for one session. With trusted, it sends the hashes that graphql-codegen put into
+// the documents, instead of their text.
+export function connect(session: Session, uri: string, live: Live, trusted: boolean): ApolloClient {
+  const authenticate = new SetContextLink(async ({ headers }) => {
+    const token = await session.token();
     return token ? { token, headers: { ...headers, Authorization: `Bearer ${token}` } } : {};
   });
 
@@ -20,8 +27,13 @@ export function connect(session: Session, uri: string): ApolloClient {
     return from(session.recover(reason, token)).pipe(switchMap((again) => (again ? forward(operation) : of(result!))));
   });
 
-  return new ApolloClient({
-    link: ApolloLink.from([recover, authenticate, new HttpLink({ uri })]),
-    cache: new InMemoryCache(),
+  const request = ApolloLink.from([recover, authenticate, new HttpLink({ uri, credentials: 'include' })]);
+  // The link would send the text as well, in another spelling than the one that the hash is of.
+  const subscribe = new GraphQLWsLink({
+    ...live,
+    subscribe: (payload, sink) => live.subscribe(trusted ? { ...payload, query: '' } : payload, sink),
   });
+  const send = ApolloLink.split(({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION, subscribe, request);
+  const hash = new PersistedQueryLink({ generateHash: (document: any) => document.__meta__.hash, retry: () => false });
+  return new ApolloClient({ link: trusted ? hash.concat(send) : send, cache: new InMemoryCache() });
 }

@@ -1,9 +1,10 @@
-import { ApolloProvider, useMutation, useQuery } from '@apollo/client/react';
+import { ApolloProvider, useMutation, useQuery, useSubscription } from '@apollo/client/react';
 import { CombinedGraphQLErrors } from '@apollo/client/errors';
 import { useState } from 'react';
 import { mount, type ConnectProps } from 'shared/src/app';
 import type { Backend } from 'shared/src/backend';
 import { Refusal } from 'shared/src/refusal';
+import { trusted, url } from 'shared/src/settings';
 import { connect } from './client';
 
 function refusal(error: unknown): Refusal {
@@ -30,10 +31,14 @@ const backend: Backend = {
       }
     };
   },
+  useSubscription(document, event) {
+    const { error } = useSubscription<any>(document, { onData: ({ data: { data } }) => data && event(data) });
+    return error && refusal(error);
+  },
 };
 
-function Connect({ session, children }: ConnectProps) {
-  const [client] = useState(() => connect(session, '/graphql'));
+function Connect({ session, live, children }: ConnectProps) {
+  const [client] = useState(() => connect(session, url, live, trusted));
   return <ApolloProvider client={client}>{children}</ApolloProvider>;
 }
 

@@ -1,5 +1,4 @@
 import { createContext, useContext, useState, type ReactNode, type SubmitEvent } from 'react';
-import type { ErrorReason } from './gql/enums';
 import { Refusal } from './refusal';
 import { whenToRetry, wordsFor } from './words';
 
@@ -67,19 +66,11 @@ export function Form({ button, className, done, submit, children }: FormProps) {
   return (
     <form onSubmit={onSubmit} noValidate>
       <RefusalContext value={form.refusal}>{children}</RefusalContext>
-      {form.refusal && !problemFields(form.refusal).length && <Problem refusal={form.refusal} />}
+      {form.refusal && !form.refusal.fields && <Problem refusal={form.refusal} />}
       <button className={className} disabled={form.busy}>{button}</button>
       {form.done && done && <p className="done" role="status">{done}</p>}
     </form>
   );
-}
-
-// A conflict comes without fields.
-const FIELD_OF: Partial<Record<ErrorReason, string>> = { EMAIL_TAKEN: 'input.email', USERNAME_TAKEN: 'input.username' };
-
-function problemFields(refusal: Refusal) {
-  const path = refusal.reason && FIELD_OF[refusal.reason];
-  return refusal.fields ?? (path ? [{ path, reason: refusal.reason, message: refusal.message }] : []);
 }
 
 type FieldProps = { name: string; label: string; hint?: string; type?: string; autoComplete?: string; defaultValue?: string };
@@ -87,7 +78,7 @@ type FieldProps = { name: string; label: string; hint?: string; type?: string; a
 // Field is an input named like the field of the operation's input.
 export function Field({ name, label, hint, ...input }: FieldProps) {
   const refusal = useContext(RefusalContext);
-  const problem = refusal && problemFields(refusal).find(({ path }) => path === `input.${name}`);
+  const problem = refusal && refusal.fields?.find(({ path }) => path === `input.${name}`);
   return (
     <label>
       <span>{label}</span>

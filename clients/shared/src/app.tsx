@@ -1,26 +1,34 @@
-import { StrictMode, useSyncExternalStore, type ComponentType, type ReactNode } from 'react';
+import type { Client as Live } from 'graphql-ws';
+import { StrictMode, useState, useSyncExternalStore, type ComponentType, type ReactNode } from 'react';
 import { createRoot } from 'react-dom/client';
-import { BackendContext, SessionContext, type Backend } from './backend';
+import { BackendContext, LiveContext, SessionContext, type Backend } from './backend';
 import { Home } from './home';
+import { connectLive } from './live';
 import { Session } from './session';
+import { delivery, url } from './settings';
 import { StepUp } from './stepup';
 import './style.css';
 import { Welcome } from './welcome';
 
-export type ConnectProps = { session: Session; children: ReactNode };
+export type ConnectProps = { session: Session; live: Live; children: ReactNode };
 
 // mount starts the application. Connect makes a client of the GraphQL library when it is mounted, and
 // gives it to the library's hooks below it.
 export function mount(library: string, Connect: ComponentType<ConnectProps>, backend: Backend): void {
-  const session = new Session('/graphql');
+  const session = new Session(url, delivery);
+
+  // A client and a WebSocket for each session, by the key: what one user has read is not in the next one's cache.
+  function Connected({ children }: { children: ReactNode }) {
+    const [live] = useState(() => connectLive(session, url));
+    return <LiveContext value={live}><Connect session={session} live={live}>{children}</Connect></LiveContext>;
+  }
 
   function App() {
     const { tokens, ended } = useSyncExternalStore(session.subscribe, session.get);
-    // A client for each session, by the key: what one user has read is not in the next one's cache.
     return (
-      <Connect key={tokens?.sessionId ?? ''} session={session}>
+      <Connected key={tokens?.sessionId ?? ''}>
         {tokens ? <StepUp><Home library={library} /></StepUp> : <Welcome library={library} ended={ended} />}
-      </Connect>
+      </Connected>
     );
   }
 

@@ -1,4 +1,5 @@
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
+import type { Client as Live } from 'graphql-ws';
 import { createContext, useContext } from 'react';
 import type { Refusal } from './refusal';
 import type { Session } from './session';
@@ -8,6 +9,8 @@ export interface Backend {
   useQuery<D>(document: TypedDocumentNode<D, Record<string, never>>): Query<D>;
   // The mutation rejects with a Refusal.
   useMutation<D, V extends object>(document: TypedDocumentNode<D, V>): (variables: V) => Promise<D>;
+  // What it returns is why the subscription has ended.
+  useSubscription<D>(document: TypedDocumentNode<D, Record<string, never>>, event: (data: D) => void): Refusal | undefined;
 }
 
 export type Query<D> = { data: D | undefined; refusal: Refusal | undefined; loading: boolean; reload(): void };
@@ -20,6 +23,14 @@ function useBackend(): Backend {
 
 export const useQuery: Backend['useQuery'] = (document) => useBackend().useQuery(document);
 export const useMutation: Backend['useMutation'] = (document) => useBackend().useMutation(document);
+export const useSubscription: Backend['useSubscription'] = (document, event) => useBackend().useSubscription(document, event);
+
+// The WebSocket below the subscriptions.
+export const LiveContext = createContext<Live | null>(null);
+
+export function useLive(): Live {
+  return useContext(LiveContext)!;
+}
 
 export const SessionContext = createContext<Session | null>(null);
 

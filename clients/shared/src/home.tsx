@@ -1,17 +1,19 @@
+import { useState } from 'react';
 import { Button, Field, Form, Problem } from './act';
 import { useMutation, useQuery, useSession } from './backend';
 import { ChangePassword, DeleteAccount, Logout, Me, UpdateProfile } from './operations';
+import { SecurityCard } from './security';
 import { SessionsCard } from './sessions';
 
 export function Home({ library }: { library: string }) {
   const session = useSession();
   const logout = useMutation(Logout);
   const { data, refusal, reload } = useQuery(Me);
+  const [onSecurity, setOnSecurity] = useState(false);
 
   async function signOut() {
-    const { tokens } = session.get();
     try {
-      if (tokens) await logout({ input: { refreshToken: tokens.refreshToken } });
+      await logout({ input: { ...session.refreshInput } });
     } finally {
       session.end(null); // without a server too: whoever signs out wants to be out
     }
@@ -20,16 +22,19 @@ export function Home({ library }: { library: string }) {
     <>
       <header>
         <h1>Graphwarden <small>with {library}</small></h1>
+        <button type="button" className="quiet" onClick={() => setOnSecurity(!onSecurity)}>{onSecurity ? 'Account' : 'Security'}</button>
         <span className="who">{data?.me.name || data?.me.email}</span>
         <Button run={signOut} className="quiet">Sign out</Button>
       </header>
-      <main>
-        {refusal && <section><Problem refusal={refusal} /><button type="button" onClick={reload}>Try again</button></section>}
-        {data && <ProfileCard me={data.me} />}
-        <SessionsCard />
-        <PasswordCard />
-        {data && <DeleteCard email={data.me.email} />}
-      </main>
+      {onSecurity ? <main><SecurityCard /></main> : (
+        <main>
+          {refusal && <section><Problem refusal={refusal} /><button type="button" onClick={reload}>Try again</button></section>}
+          {data && <ProfileCard me={data.me} />}
+          <SessionsCard />
+          <PasswordCard />
+          {data && <DeleteCard email={data.me.email} />}
+        </main>
+      )}
     </>
   );
 }

@@ -46,3 +46,15 @@ export const ChangePassword = graphql(`
 export const DeleteAccount = graphql(`
   mutation DeleteAccount($input: DeleteAccountInput!) { deleteAccount(input: $input) { id } }
 `);
+
+export const SecurityLog = graphql(`
+  query SecurityLog { me { id securityLog(first: 20) { nodes { ...SecurityEvent } } } }
+`);
+
+export const SecurityEvent = graphql(`
+  fragment SecurityEvent on SecurityEvent { id action at count ip userAgent byAdministrator }
+`);
+
+export const SecurityEvents = graphql(`
+  subscription SecurityEvents { securityEvents { id } }
+`);

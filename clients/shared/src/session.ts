@@ -1,8 +1,10 @@
 // Who is signed in, for all tabs of this browser. Copy this file into your application, beside the one
 // for your GraphQL client; docs/CLIENTS.md explains it line by line.
-import type { ErrorReason } from './gql/enums';
+import type { ErrorReason, TokenDelivery } from './gql/enums';
 
-export type Tokens = { accessToken: string; refreshToken: string; sessionId: string };
+// What this tab knows of the session. With delivery COOKIE there is no refreshToken, and the accessToken
+// of a page that was just loaded is '' until its first refresh.
+export type Tokens = { accessToken: string; refreshToken: string | null; sessionId: string };
 // ended says why there are no tokens; null if nobody signed in yet, or the user signed out.
 export type State = { tokens: Tokens | null; ended: ErrorReason | null };
 type AuthPayload = { accessToken: string; refreshToken?: string | null; session: { id: string } };
@@ -12,9 +14,8 @@ const KEY = 'graphwarden';
 const TOKEN_REFUSED: readonly unknown[] = ['TOKEN_EXPIRED', 'TOKEN_STALE', 'TOKEN_INVALID', 'TOKEN_REVOKED'];
 // What a refresh can be refused for that no later try changes.
 const FINAL: readonly unknown[] = ['SESSION_REVOKED', 'SESSION_EXPIRED', 'REFRESH_REUSED', 'REFRESH_INVALID'];
-const REFRESH = /* GraphQL */ `mutation Refresh($input: RefreshTokenInput!) {
-  refreshToken(input: $input) { accessToken refreshToken session { id } }
-}`;
+// Letter for letter as graphql-codegen prints it: a server with trusted documents knows no other.
+const REFRESH = /* GraphQL */ `mutation Refresh($input: RefreshTokenInput) { __typename refreshToken(input: $input) { __typename accessToken refreshToken session { __typename id } } }`;
 
 export class Session {
   #state = stored();
@@ -22,7 +23,8 @@ export class Session {
   readonly #listeners = new Set<() => void>();
   readonly #tabs = new BroadcastChannel(KEY);
 
-  constructor(private readonly url: string) {
+  // delivery is for the inputs of register and login: where the refresh token goes.
+  constructor(private readonly url: string, readonly delivery: TokenDelivery) {
     this.#tabs.onmessage = ({ data }) => this.#adopt(data);
   }
 
@@ -33,8 +35,24 @@ export class Session {
     return () => this.#listeners.delete(listener);
   };
 
+  // refreshInput is what refreshToken and logout are told: nothing where the cookie says it.
+  get refreshInput(): { refreshToken: string } | undefined {
+    const refreshToken = this.#state.tokens?.refreshToken;
+    return refreshToken ? { refreshToken } : undefined;
+  }
+
+  // token is the access token to send, if somebody is signed in. It rejects as recover does.
+  async token(): Promise<string | undefined> {
+    if (this.lacksToken) await this.recover('TOKEN_EXPIRED', '');
+    return this.#state.tokens?.accessToken;
+  }
+
+  get lacksToken(): boolean {
+    return this.#state.tokens?.accessToken === '';
+  }
+
   begin({ accessToken, refreshToken, session }: AuthPayload): void {
-    this.#publish({ tokens: { accessToken, refreshToken: refreshToken!, sessionId: session.id }, ended: null });
+    this.#publish({ tokens: { accessToken, refreshToken: refreshToken ?? null, sessionId: session.id }, ended: null });
   }
 
   end(reason: ErrorReason | null): void {
@@ -49,21 +67,30 @@ export class Session {
   }
 
   async #mend(reason: ErrorReason, used: string): Promise<boolean> {
-    this.#adopt(stored()); // this tab may have slept through what the others said
+    this.#adopt(this.#newest()); // this tab may have slept through what the others said
     const { tokens } = this.#state;
     if (!tokens || tokens.accessToken !== used) return tokens !== null;
     if (reason === 'TOKEN_REVOKED') return this.end(reason), false;
 
-    const answer = await redeem(this.url, tokens.refreshToken);
-    if (stored().tokens?.refreshToken !== tokens.refreshToken) return this.#mend(reason, used); // signed in or out meanwhile
+    const before = localStorage.getItem(KEY);
+    const answer = await redeem(this.url, this.refreshInput);
+    if (localStorage.getItem(KEY) !== before) return this.#mend(reason, used); // signed in or out meanwhile
     if (answer.data) return this.begin(answer.data.refreshToken), true;
     const refusal = answer.errors![0]!;
     if (!FINAL.includes(refusal.extensions.reason)) throw new Error(refusal.message);
     return this.end(refusal.extensions.reason), false;
   }
 
+  // newest is what is stored, with this tab's own access token where none is.
+  #newest(): State {
+    const state = stored();
+    return state.tokens?.accessToken === '' && state.tokens.sessionId === this.#state.tokens?.sessionId ? this.#state : state;
+  }
+
   #publish(state: State): void {
-    localStorage.setItem(KEY, JSON.stringify(state));
+    // Beside a cookie, nothing that is stored signs anybody in.
+    const kept = state.tokens && this.delivery === 'COOKIE' ? { ...state, tokens: { ...state.tokens, accessToken: '' } } : state;
+    localStorage.setItem(KEY, JSON.stringify(kept));
     this.#tabs.postMessage(state);
     this.#adopt(state);
   }
@@ -75,7 +102,7 @@ export class Session {
 }
 
 // tokenRefusal finds why an operation's access token was refused. Other errors, such as a wrong password
-// (UNAUTHENTICATED as well), have nothing to do with tokens.
+// at a sign-in (UNAUTHENTICATED as well), have nothing to do with tokens.
 export function tokenRefusal(errors: readonly { extensions?: Record<string, unknown> }[]): ErrorReason | undefined {
   const refused = errors.find(({ extensions: e }) => e?.code === 'UNAUTHENTICATED' && TOKEN_REFUSED.includes(e.reason));
   return refused?.extensions?.reason as ErrorReason | undefined;
@@ -95,11 +122,12 @@ type Answer = {
 };
 
 // redeem does without the GraphQL client, whose own recovery would come round to it.
-async function redeem(url: string, refreshToken: string): Promise<Answer> {
+async function redeem(url: string, input: { refreshToken: string } | undefined): Promise<Answer> {
   const response = await fetch(url, {
     method: 'POST',
+    credentials: 'include', // the cookie, to another origin too
     headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ query: REFRESH, operationName: 'Refresh', variables: { input: { refreshToken } } }),
+    body: JSON.stringify({ query: REFRESH, operationName: 'Refresh', variables: { input } }),
     signal: AbortSignal.timeout(10_000), // the other tabs wait for the lock
   });
   return response.json();

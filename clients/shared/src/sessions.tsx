@@ -2,6 +2,7 @@ import { Button, Problem } from './act';
 import { useMutation, useQuery } from './backend';
 import type { SessionsQuery } from './gql/graphql';
 import { Logout, RevokeSession, Sessions } from './operations';
+import { day, device, time } from './words';
 
 export function SessionsCard() {
   const logout = useMutation(Logout);
@@ -41,14 +42,4 @@ function Row({ one, revoked }: { one: SessionsQuery['me']['sessions']['nodes'][n
       {!one.current && <Button run={run} className="quiet">Revoke</Button>}
     </li>
   );
-}
-
-const day = (text: string) => new Date(text).toLocaleDateString(undefined, { dateStyle: 'medium' });
-const time = (text: string) => new Date(text).toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'short' });
-
-// Many browsers name Chrome and Safari too, so the order matters.
-function device(userAgent: string): string {
-  const browser = /Firefox|Edg|Chrome|Safari/.exec(userAgent)?.[0].replace('Edg', 'Edge');
-  const system = /Android|iPhone|iPad|Windows|Mac OS|Linux/.exec(userAgent)?.[0];
-  return browser && system ? `${browser} on ${system}` : userAgent || 'Unknown';
 }

@@ -28,7 +28,7 @@ function SignInForm() {
 
   async function submit({ name = '', password = '' }: Record<string, string>) {
     const who = name.includes('@') ? { email: name } : { username: name };
-    session.begin((await login({ input: { ...who, password } })).login);
+    session.begin((await login({ input: { ...who, password, delivery: session.delivery } })).login);
   }
   return (
     <Form button="Sign in" submit={submit}>
@@ -43,7 +43,7 @@ function RegisterForm() {
   const register = useMutation(Register);
 
   async function submit({ email = '', name = '', password = '' }: Record<string, string>) {
-    const { auth } = (await register({ input: { email, name, password } })).register;
+    const { auth } = (await register({ input: { email, name, password, delivery: session.delivery } })).register;
     if (auth) session.begin(auth);
   }
   return (

@@ -31,3 +31,13 @@ export function wordsForEnd(reason: ErrorReason): string {
 export function whenToRetry({ retryAfter }: Refusal): string {
   return retryAfter ? ` Try again in ${retryAfter} s.` : '';
 }
+
+export const day = (text: string) => new Date(text).toLocaleDateString(undefined, { dateStyle: 'medium' });
+export const time = (text: string) => new Date(text).toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'short' });
+
+// Many browsers name Chrome and Safari too, so the order matters.
+export function device(userAgent: string): string {
+  const browser = /Firefox|Edg|Chrome|Safari/.exec(userAgent)?.[0].replace('Edg', 'Edge');
+  const system = /Android|iPhone|iPad|Windows|Mac OS|Linux/.exec(userAgent)?.[0];
+  return browser && system ? `${browser} on ${system}` : userAgent || 'Unknown';
+}

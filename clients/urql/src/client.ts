@@ -1,9 +1,14 @@
-// urql with Graphwarden's sessions: copy it with shared/src/session.ts. docs/CLIENTS.md explains both.
+// urql with Graphwarden's sessions: copy it with shared/src/session.ts and, for subscriptions,
+// shared/src/live.ts. docs/CLIENTS.md explains them.
 import { authExchange } from '@urql/exchange-auth';
+import { persistedExchange } from '@urql/exchange-persisted';
+import type { Client as Live } from 'graphql-ws';
 import { tokenRefusal, type Session } from 'shared/src/session';
-import { cacheExchange, Client, fetchExchange, makeOperation } from 'urql';
+import { cacheExchange, Client, fetchExchange, makeOperation, subscriptionExchange } from 'urql';
 
-export function connect(session: Session, url: string): Client {
+// connect makes a client for one session. With trusted, it sends the hashes that graphql-codegen put into
+// the documents, instead of their text.
+export function connect(session: Session, url: string, live: Live, trusted: boolean): Client {
   const authenticate = authExchange(async ({ appendHeaders }) => {
     let refused: Parameters<Session['recover']>;
     return {
@@ -13,6 +18,12 @@ export function connect(session: Session, url: string): Client {
         const noted = makeOperation(operation.kind, operation, { ...operation.context, token });
         return appendHeaders(noted, { Authorization: `Bearer ${token}` });
       },
+      // With the refresh token in a cookie, a page that was just loaded has no access token yet.
+      willAuthError() {
+        if (!session.lacksToken) return false;
+        refused = ['TOKEN_EXPIRED', ''];
+        return true;
+      },
       // Of an operation that was sent again already, the exchange ignores the answer.
       didAuthError({ graphQLErrors }, { context: { token } }) {
         const reason = tokenRefusal(graphQLErrors);
@@ -20,13 +31,30 @@ export function connect(session: Session, url: string): Client {
         refused = [reason, token];
         return true;
       },
-      // Called right after didAuthError; operations that start meanwhile wait for it.
+      // Called right after one of these; operations that start meanwhile wait for it.
       async refreshAuth() {
         if (!(await session.recover(...refused))) throw new Error('signed out');
       },
     };
   });
+  const hash = persistedExchange({
+    enforcePersistedQueries: true,
+    preferGetForPersistedQueries: false, // as below
+    enableForMutation: true,
+    enableForSubscriptions: true,
+    generateHash: async (_, document: any) => document.__meta__.hash,
+  });
+  const subscribe = subscriptionExchange({
+    forwardSubscription: ({ query = '', ...request }) => ({
+      subscribe: (sink) => ({ unsubscribe: live.subscribe({ query, ...request }, sink as Parameters<Live['subscribe']>[1]) }),
+    }),
+  });
 
   // Queries go by POST as well: the URL of a GET ends up in logs with its variables.
-  return new Client({ url, preferGetMethod: false, exchanges: [cacheExchange, authenticate, fetchExchange] });
+  return new Client({
+    url,
+    preferGetMethod: false,
+    fetchOptions: { credentials: 'include' },
+    exchanges: [cacheExchange, authenticate, ...(trusted ? [hash] : []), subscribe, fetchExchange],
+  });
 }

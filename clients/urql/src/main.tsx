@@ -1,8 +1,9 @@
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { mount, type ConnectProps } from 'shared/src/app';
 import type { Backend } from 'shared/src/backend';
 import { Refusal } from 'shared/src/refusal';
-import { Provider, useMutation, useQuery, type CombinedError } from 'urql';
+import { trusted, url } from 'shared/src/settings';
+import { Provider, useMutation, useQuery, useSubscription, type CombinedError } from 'urql';
 import { connect } from './client';
 
 const refusal = (error: CombinedError) => new Refusal(error.graphQLErrors, error);
@@ -25,10 +26,15 @@ const backend: Backend = {
       return data!;
     };
   },
+  useSubscription(document, event) {
+    const [{ data, error }] = useSubscription({ query: document, variables: {} });
+    useEffect(() => { if (data) event(data); }, [data]);
+    return error && refusal(error);
+  },
 };
 
-function Connect({ session, children }: ConnectProps) {
-  const [client] = useState(() => connect(session, '/graphql'));
+function Connect({ session, live, children }: ConnectProps) {
+  const [client] = useState(() => connect(session, url, live, trusted));
   return <Provider value={client}>{children}</Provider>;
 }
 

@@ -1,19 +1,25 @@
 -- +goose Up
--- What users are found by: "text:" with the lower case of their address, username and name, and "role:"
--- with each of their roles. One index serves every list of users, and a prefix is a range of it.
+-- What users are found by: a facet, a colon, and an address, username or name in lower case. Facets are the
+-- empty one, "role=R" for each role but USER, and for the disabled each of these after "disabled".
 CREATE TABLE user_terms (
     term    BYTE_TEXT NOT NULL,
     user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     PRIMARY KEY (term, user_id)
 );
-CREATE INDEX user_terms_user ON user_terms (user_id);
-CREATE INDEX users_disabled ON users ((disabled_at IS NOT NULL), id);
+CREATE INDEX user_terms_user ON user_terms (user_id, term);
 INSERT INTO user_terms (term, user_id)
-    SELECT 'text:' || email_key, id FROM users
-    UNION SELECT 'text:' || username, id FROM users WHERE username IS NOT NULL
-    UNION SELECT 'text:' || lower(name), id FROM users WHERE name <> ''
-    UNION SELECT 'role:' || role, id FROM users JOIN (SELECT 'USER' AS role UNION ALL SELECT 'ADMIN') AS known
-        ON ' ' || roles || ' ' LIKE '% ' || role || ' %';
+    SELECT facet || ':' || text, id FROM (
+        SELECT id, email_key AS text FROM users
+        UNION SELECT id, username FROM users WHERE username IS NOT NULL
+        UNION SELECT id, lower(name) FROM users WHERE name <> ''
+        UNION SELECT id, '' FROM users
+    ) AS texts JOIN (
+        SELECT id AS of, '' AS facet FROM users
+        UNION SELECT id, 'disabled' FROM users WHERE disabled_at IS NOT NULL
+        UNION SELECT id, 'role=ADMIN' FROM users WHERE ' ' || roles || ' ' LIKE '% ADMIN %'
+        UNION SELECT id, 'disabledrole=ADMIN' FROM users WHERE ' ' || roles || ' ' LIKE '% ADMIN %' AND disabled_at IS NOT NULL
+    ) AS facets ON of = id
+    WHERE facet || text <> '';
 
 -- A folded entry stands for count events of one kind, from at to last_at; fold is what they share, and
 -- null for everything else.

@@ -52,6 +52,14 @@ func RunB(b *testing.B, f func(b *testing.B, db *store.DB)) {
 	}
 }
 
+// URLsB is URLs for benchmarks, one after the other; each call of url names a database of its own.
+func URLsB(b *testing.B, f func(b *testing.B, url func() string)) {
+	b.Helper()
+	for _, kind := range kinds {
+		b.Run(string(kind.dialect), func(b *testing.B) { f(b, func() string { return kind.url(b) }) })
+	}
+}
+
 // Open opens and migrates the database at url, and closes it when the test ends.
 func Open(tb testing.TB, url string) *store.DB {
 	tb.Helper()

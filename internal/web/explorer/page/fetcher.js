@@ -9,17 +9,28 @@ export function makeFetcher(session, path) {
     url: url.href,
     subscriptionUrl: subscriptionUrl.href,
     enableIncrementalDelivery: false, // the server has no @defer
+    // GraphiQL adds a copy of the tab's headers. JSON.stringify asks toJSON each time that the subscription
+    // connects, which it does again when its token has expired.
+    wsConnectionParams: {
+      toJSON() {
+        const { toJSON, ...tab } = this;
+        return fillHeaders(tab, session);
+      },
+    },
   });
   return async (operation, options) => {
     await session.fresh();
     const answer = await send(
       { ...operation, variables: fill(operation.variables, session) },
-      { ...options, headers: fillHeaders(options?.headers, session) },
+      { ...options, headers: isSubscription(operation, options) ? options.headers : fillHeaders(options?.headers, session) },
     );
     session.observe(answer).catch(() => {}); // the answer is shown anyway
     return answer;
   };
 }
+
+const isSubscription = ({ operationName }, options) => options?.documentAST?.definitions.some(
+  ({ operation, name }) => operation === 'subscription' && name?.value === operationName);
 
 const placeholder = /\{\{\s*(accessToken|refreshToken)\s*\}\}/g;
 

@@ -70,4 +70,15 @@ mutation Refresh($input: RefreshTokenInput!) {
     }
   }
 }`, { input: { refreshToken: '{{refreshToken}}' } }),
+  tab(`
+# Your account's events, live:
+# ▶, then sign in elsewhere.
+subscription Security {
+  securityEvents {
+    action
+    at
+    ip
+    userAgent
+  }
+}`),
 ];

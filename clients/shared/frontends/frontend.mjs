@@ -1,0 +1,135 @@
+// An application in a browser, before a server of its own, and the person who uses it.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { password, start } from '../server.mjs';
+import { serve } from '../site.mjs';
+
+export const clients = fileURLToPath(new URL('../..', import.meta.url));
+export const screenshots = join(clients, 'screenshots');
+
+// Tokens that live a second are refused after six: verifiers allow for clocks that are five seconds off.
+const SHORT = ['--access-life', '1s', '--refresh-grace', '2s'];
+const TOKEN = 'query($token: String!) { verifyToken(token: $token) { active } }';
+export const LOGIN = 'mutation($input: LoginInput!) { login(input: $input) { accessToken session { id } } }';
+
+export class Frontend {
+  // start serves the application with the settings of its page, before a server with further flags. With
+  // direct, the page calls the server itself, which is of another origin.
+  static async start(app, browser, { flags = [], settings = {}, direct = false } = {}) {
+    const f = new Frontend();
+    f.folder = mkdtempSync(join(tmpdir(), 'frontend-'));
+    f.site = await serve(join(clients, app, 'dist'), '', settings);
+    f.flags = [...SHORT, '--database', `sqlite:${f.folder}/test.db`, ...flags, ...(direct ? ['--allowed-origins', f.site.url] : [])];
+    f.server = await start(...f.flags);
+    f.site.target = f.server.url;
+    if (direct) f.site.settings = { ...settings, url: `${f.server.url}/graphql` };
+    f.context = await browser.newContext();
+    f.context.setDefaultTimeout(20_000);
+    f.user = { email: `user-${crypto.randomUUID()}@example.com`, password };
+    return f;
+  }
+
+  async close() {
+    await this.context.close();
+    await this.site.close();
+    await this.server.stop();
+    rmSync(this.folder, { recursive: true });
+  }
+
+  // restart brings back a server that was stopped, at another port; its tokens are still good.
+  async restart() {
+    this.server = await start(...this.flags, '--public-url', this.server.url);
+    this.site.target = this.server.url;
+  }
+
+  // register makes the user's account, elsewhere.
+  register() { return this.server.register(this.user.email); }
+
+  async open(context = this.context) {
+    const page = await context.newPage();
+    await page.goto(this.site.url);
+    return page;
+  }
+
+  // signIn signs the user in, in a new tab; with a right password it waits for that.
+  async signIn(given, context) {
+    const page = await this.open(context);
+    await page.getByLabel('E-mail or username').fill(this.user.email);
+    await page.getByLabel('Password').fill(given ?? password);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    if (!given) await this.signedIn(page);
+    return page;
+  }
+
+  signedIn(page) { return see(page.locator('.who', { hasText: this.user.email })); }
+
+  // another opens a second tab of the signed-in user.
+  async another() {
+    const page = await this.open();
+    await this.signedIn(page);
+    return page;
+  }
+
+  // login signs the user in elsewhere.
+  async login() {
+    return (await this.server.graphql(LOGIN, { variables: { input: { email: this.user.email, password } } })).data.login;
+  }
+
+  // revoke ends the session of a page, from elsewhere.
+  async revoke(page) {
+    const { accessToken } = await this.login();
+    const id = await page.evaluate(() => JSON.parse(localStorage.graphwarden).tokens.sessionId);
+    await this.server.graphql('mutation($id: ID!) { revokeSession(input: {id: $id}) { id } }', { variables: { id }, token: accessToken });
+  }
+
+  async active(token) {
+    return (await this.server.graphql(TOKEN, { variables: { token } })).data.verifyToken.active;
+  }
+
+  // accessToken is the newest one that a page has sent.
+  async accessToken() { return this.site.requests.findLast(({ token }) => token).token; }
+
+  // expiry waits until the server refuses the page's access token.
+  async expiry() {
+    const token = await this.accessToken();
+    await until(async () => !(await this.active(token)));
+  }
+
+  // works shows that a guarded operation of the page succeeds.
+  async works(page) {
+    const before = this.succeeded('Sessions');
+    await reload(page);
+    await until(() => this.succeeded('Sessions') > before);
+    await see(page.getByText('this one'));
+  }
+
+  succeeded(operation) { return this.site.sent(operation).filter(({ status }) => status === 200).length; }
+
+  // backdateProofs makes the last proof of every session's credential an old one.
+  async backdateProofs() {
+    const path = `${this.folder}/test.db`;
+    const sql = 'UPDATE sessions SET auth_time = auth_time - 400000000';
+    const { DatabaseSync } = await import('node:sqlite').catch(() => ({}));
+    if (DatabaseSync) return new DatabaseSync(path).exec(sql);
+    // Older Nodes have no driver, but nearly every machine has this one.
+    const script = 'import sqlite3, sys\nwith sqlite3.connect(sys.argv[1]) as db: db.execute(sys.argv[2])';
+    const python = spawnSync('python3', ['-c', script, path, sql], { encoding: 'utf8' });
+    assert.equal(python.status, 0, python.stderr);
+  }
+}
+
+export const see = (locator) => locator.first().waitFor();
+export const field = (page, label) => page.locator('label', { has: page.getByText(label, { exact: true }) });
+export const reload = (page) => page.getByRole('button', { name: 'Reload' }).click();
+export const revokeButtons = (page) => page.getByRole('button', { name: 'Revoke' });
+
+export async function until(condition) {
+  for (const deadline = Date.now() + 20_000; !(await condition());) {
+    assert.ok(Date.now() < deadline, `still waiting for ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}

@@ -1,0 +1,46 @@
+// What happens to the account, live.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { afterEach, beforeEach, it } from 'node:test';
+import { Frontend, screenshots, see, until } from './frontend.mjs';
+
+export function security(app, browser) {
+  let f, page, sockets;
+  beforeEach(async () => {
+    f = await Frontend.start(app, browser());
+    await f.register();
+    page = await f.signIn();
+    sockets = 0;
+    page.on('websocket', () => { sockets++; });
+    await page.getByRole('button', { name: 'Security' }).click();
+    await see(events('Account made'));
+    await until(() => sockets > 0);
+  });
+  afterEach(() => f.close());
+
+  const events = (name) => page.getByRole('listitem').filter({ hasText: name });
+
+  it('shows a sign-in elsewhere as it happens, also after the token has expired', async () => {
+    assert.equal(await events('Signed in').count(), 1);
+    await f.login();
+    await until(async () => (await events('Signed in').count()) === 2);
+    await page.screenshot({ path: join(screenshots, `${app}-security.png`) });
+    await until(() => sockets >= 3); // the second has expired as well
+    await f.login();
+    await until(async () => (await events('Signed in').count()) === 3);
+    assert.equal(await page.getByRole('alert').count(), 0);
+  });
+
+  it('is signed out the moment its session is revoked', async () => {
+    await f.revoke(page);
+    await see(page.getByText('ended from elsewhere'));
+  });
+
+  it('shows what happened while the server was away', async () => {
+    await f.server.stop();
+    await f.restart();
+    await f.login();
+    await until(async () => (await events('Signed in').count()) === 2);
+    assert.equal(await page.getByRole('alert').count(), 0);
+  });
+}

@@ -1,0 +1,54 @@
+import { useEffect } from 'react';
+import { Problem } from './act';
+import { useLive, useQuery, useSubscription } from './backend';
+import type { AuditAction } from './gql/enums';
+import type { SecurityEventFragment } from './gql/graphql';
+import { SecurityEvents, SecurityLog } from './operations';
+import { device, time } from './words';
+
+// SecurityCard shows what happened to the account, and what happens.
+export function SecurityCard() {
+  const live = useLive();
+  const { data, refusal, reload } = useQuery(SecurityLog);
+  const ended = useSubscription(SecurityEvents, reload);
+  const problem = refusal ?? ended;
+  // What happened while there was no connection is not sent again.
+  useEffect(() => live.on('connected', reload), [live]);
+  return (
+    <section>
+      <h2>Security</h2>
+      {problem && <Problem refusal={problem} />}
+      <ul>{data?.me.securityLog.nodes.map((one) => <Row key={one.id} one={one} />)}</ul>
+    </section>
+  );
+}
+
+function Row({ one }: { one: SecurityEventFragment }) {
+  return (
+    <li>
+      <div>
+        <strong>{one.byAdministrator ? 'An administrator: ' : ''}{actions[one.action] ?? one.action}</strong>{' '}
+        {one.count > 1 && <span className="badge">{one.count} times</span>}
+        <small>{time(one.at)}{one.ip && ` · ${one.ip} · ${device(one.userAgent)}`}</small>
+      </div>
+    </li>
+  );
+}
+
+// What an owner sees of them; all others are named as they are.
+const actions: Partial<Record<AuditAction, string>> = {
+  USER_CREATED: 'Account made',
+  USER_UPDATED: 'Profile changed',
+  USER_DISABLED: 'Account disabled',
+  USER_ENABLED: 'Account enabled',
+  PRIVILEGE_PERMISSIONS_CHANGED: 'Roles changed',
+  AUTHN_PASSWORD_CHANGE: 'Password changed',
+  AUTHN_LOGIN_SUCCESS: 'Signed in',
+  AUTHN_LOGIN_FAIL: 'Sign-in refused',
+  AUTHN_REAUTHENTICATED: 'Password confirmed',
+  AUTHN_REAUTHENTICATE_FAIL: 'Wrong password',
+  AUTHN_TOKEN_REVOKED: 'Session ended',
+  AUTHN_TOKEN_REUSE: 'Stolen token used: session ended',
+  AUTHN_TOKEN_REPLAYED_ELSEWHERE: 'Token used from two places',
+  SESSION_CAP_REACHED: 'Too many sessions: the oldest ended',
+};

@@ -1,0 +1,4 @@
+package account
+
+// Terms is what a user is found by.
+func Terms(u *User) []string { return u.terms() }

@@ -1,0 +1,159 @@
+package main_test
+
+import (
+	"fmt"
+	"go/ast"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Tests are named by a span of code that holds their folder or file: "internal/guard TestAttacks",
+// "internal/guard TestAttacks/SUBTEST", "clients/node/live.test.mjs TITLE".
+var (
+	codeSpan  = regexp.MustCompile("`([^`]+)`")
+	namesTest = regexp.MustCompile(`\b(Test|Fuzz)[A-Z]|\.mjs `)
+	titleOf   = regexp.MustCompile(`\b(?:it|test|describe)\((?:'([^']+)'|"([^"]+)"|` + "`([^`]+)`)")
+)
+
+// A document about security is believed, so what it calls a proof has to be there.
+func TestSecurityNamesTestsThatExist(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile("docs/SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range unproved(string(document), namedTests(t)) {
+		t.Error("docs/SECURITY.md", problem)
+	}
+}
+
+// namedTests are all tests of the repository as documents name them. A text inside of a test counts as the name of a
+// subtest, since most come from tables.
+func namedTests(t *testing.T) map[string]bool {
+	t.Helper()
+	named := map[string]bool{}
+	for _, s := range sources(t) {
+		for _, d := range s.file.Decls {
+			f, isFunc := d.(*ast.FuncDecl)
+			if !isFunc || f.Recv != nil || !strings.HasSuffix(s.path, "_test.go") || !namesTest.MatchString(f.Name.Name) {
+				continue
+			}
+			name := path.Dir(s.path) + " " + f.Name.Name
+			named[name] = true
+			ast.Inspect(f, func(node ast.Node) bool {
+				if text, isText := node.(*ast.BasicLit); isText {
+					if value, err := strconv.Unquote(text.Value); err == nil {
+						named[name+"/"+value] = true
+					}
+				}
+				return true
+			})
+		}
+	}
+	files(t, func(path string) {
+		if !strings.HasSuffix(path, ".mjs") {
+			return
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range titleOf.FindAllStringSubmatch(string(text), -1) {
+			named[path+" "+found[1]+found[2]+found[3]] = true
+		}
+	})
+	return named
+}
+
+// unproved lists what does not hold of a document's tests. In its chapter "Threats and defences" each section has a
+// table, and each row of that ends with at least one test.
+func unproved(document string, named map[string]bool) (problems []string) {
+	chapter, section, rows := "", "", 0
+	end := func() {
+		if chapter == "Threats and defences" && section != "" && rows == 0 {
+			problems = append(problems, fmt.Sprintf("section %q names no test for a defence", section))
+		}
+		section, rows = "", 0
+	}
+	for i, line := range strings.Split(document, "\n") {
+		problem := func(format string, args ...any) {
+			problems = append(problems, fmt.Sprintf("line %d: ", i+1)+fmt.Sprintf(format, args...))
+		}
+		for _, found := range codeSpan.FindAllStringSubmatch(line, -1) {
+			if namesTest.MatchString(found[1]) && !named[found[1]] {
+				problem("there is no test %s", found[1])
+			}
+		}
+		switch title, isSection := strings.CutPrefix(line, "### "); {
+		case isSection:
+			end()
+			section = title
+		case strings.HasPrefix(line, "## "):
+			end()
+			chapter = line[3:]
+		case chapter == "Threats and defences" && strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| threat "):
+			cells := strings.Split(strings.Trim(line, "| "), " | ")
+			if len(cells) < 3 || !slices.ContainsFunc(codeSpan.FindAllStringSubmatch(cells[len(cells)-1], -1), func(found []string) bool { return namesTest.MatchString(found[1]) }) {
+				problem("no test is named for the defence against %q", cells[0])
+				continue
+			}
+			rows++
+		}
+	}
+	end()
+	return problems
+}
+
+func TestUnprovedDefencesAreFound(t *testing.T) {
+	t.Parallel()
+	named := map[string]bool{"internal/a TestA": true, "internal/a TestA/of b": true, "clients/a.test.mjs does c": true}
+	const head = "## Threats and defences\n\n### S\n\n| threat | defence | proved by |\n|---|---|---|\n"
+	for name, test := range map[string]struct {
+		document string
+		want     []string
+	}{
+		"all is there":           {head + "| t | d | `internal/a TestA`, `internal/a TestA/of b` |\n| t | d | `clients/a.test.mjs does c` |\n", nil},
+		"another package":        {head + "| t | d | `internal/b TestA` |\n", []string{"line 7: there is no test internal/b TestA"}},
+		"no package":             {head + "| t | d | `TestA` |\n", []string{"line 7: there is no test TestA"}},
+		"another subtest":        {head + "| t | d | `internal/a TestA/of c` |\n", []string{"line 7: there is no test internal/a TestA/of c"}},
+		"another title":          {head + "| t | d | `clients/a.test.mjs does d` |\n", []string{"line 7: there is no test clients/a.test.mjs does d"}},
+		"one of two":             {head + "| t | d | `internal/a TestA`, `internal/a TestB` |\n", []string{"line 7: there is no test internal/a TestB"}},
+		"elsewhere in the text":  {"# T\n\nAs `internal/a TestB` shows.\n", []string{"line 3: there is no test internal/a TestB"}},
+		"a fuzz target":          {"`internal/a FuzzA`", []string{"line 1: there is no test internal/a FuzzA"}},
+		"a row without a test":   {head + "| t | d | `internal/a TestA` |\n| u | d | believe us, `internal/a` |\n", []string{`line 8: no test is named for the defence against "u"`}},
+		"a test in another cell": {head + "| t | d | `internal/a TestA` |\n| u | `internal/a TestA` | – |\n", []string{`line 8: no test is named for the defence against "u"`}},
+		"a section without rows": {head + "| t | d | `internal/a TestA` |\n\n### U\n\nText.\n", []string{`section "U" names no test for a defence`}},
+		"the last of a chapter":  {head + "\n## Other\n\n### V\n", []string{`section "S" names no test for a defence`}},
+		"tables of others":       {"## Other\n\n### V\n\n| asked | answer |\n|---|---|\n| a | b |\n", nil},
+	} {
+		if diff := cmp.Diff(test.want, unproved(test.document, named)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestNamedTestsAreFound(t *testing.T) {
+	t.Parallel()
+	named := namedTests(t)
+	for name, want := range map[string]bool{
+		". TestNamedTestsAreFound":                                                 true,
+		"internal/guard TestAttacks":                                               true,
+		"internal/guard TestAttacks/behind a union":                                true,
+		"internal/session TestReuse/kills all that the session has issued":         true,
+		"clients/node/live.test.mjs goes on over three expiries, without an error": true,
+		"internal/guard TestAttacks/behind " + "nothing":                           false,
+		"internal/token TestAttacks":                                               false,
+		"internal/guard NewPolicy":                                                 false,
+	} {
+		if named[name] != want {
+			t.Errorf("%s: found %t", name, named[name])
+		}
+	}
+}
