@@ -8,12 +8,14 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/throttle"
 )
 
 // Resolver holds the services that resolvers call, and nothing else.
 type Resolver struct {
 	Accounts      *account.Service
 	Sessions      *session.Service
+	Throttle      *throttle.Throttle
 	Audit         *audit.Log
 	Feed          *audit.Feed
 	Authenticator *guard.Authenticator

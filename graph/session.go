@@ -8,7 +8,6 @@ import (
 	"github.com/graphwarden/graphwarden/graph/model"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
-	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -27,13 +26,13 @@ func required(path string) error {
 	return fault.Invalid([]fault.Field{{Path: path, Reason: fault.Required, Message: "this is required"}})
 }
 
-func tokenInfo(ctx context.Context, a *guard.Authenticator, raw string) (*model.TokenInfo, error) {
+func (r *Resolver) tokenInfo(ctx context.Context, raw string) (*model.TokenInfo, error) {
 	if web.RequestFrom(ctx).Method == http.MethodGet {
 		return nil, fault.New(fault.BadUserInput, fault.PostRequired, "verifyToken is answered to POST only: a URL with a token ends up in logs")
 	}
-	principal, err := a.Authenticate(ctx, raw)
+	principal, err := r.Authenticator.Authenticate(ctx, raw)
 	if f := fault.As(err); f != nil && f.Code == fault.Unauthenticated {
-		return &model.TokenInfo{}, nil
+		return &model.TokenInfo{}, r.Throttle.VerifyInvalid(ctx, origin(ctx).IP)
 	}
 	if err != nil {
 		return nil, err

@@ -49,7 +49,7 @@ func (r *mutationResolver) RevokeSession(ctx context.Context, input model.Revoke
 }
 
 func (r *queryResolver) VerifyToken(ctx context.Context, token string) (*model.TokenInfo, error) {
-	return tokenInfo(ctx, r.Authenticator, token)
+	return r.tokenInfo(ctx, token)
 }
 
 func (r *sessionResolver) Current(ctx context.Context, obj *session.Session) (bool, error) {

@@ -21,7 +21,7 @@ func limited(l config.Limits) func(*graphtest.Options) {
 // wide are limits that no test of another one meets.
 func wide() config.Limits {
 	return config.Limits{LoginPairLimit: 1000, LoginAccountLimit: 1000, LoginAddressLimit: 1000, RegisterAddressLimit: 1000,
-		RegisterLimit: 1000, RefreshLimit: 1000, RefreshInvalidLimit: 1000}
+		RegisterLimit: 1000, RefreshLimit: 1000, RefreshInvalidLimit: 1000, VerifyInvalidLimit: 1000}
 }
 
 func guess(email, password string) string {
@@ -149,5 +149,20 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 		}
 		other.Redeem(t, "gwr_forged").Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 		other.Refresh(t) // a genuine one is not kept out by forgeries
+	})
+	t.Run("verifyToken", func(t *testing.T) {
+		t.Parallel()
+		limits := wide()
+		limits.VerifyInvalidLimit = 2
+		srv := graphtest.Start(t, limited(limits))
+		c := srv.As(t)
+		verify := func(token string) *graphtest.Answer {
+			return srv.Anonymous().Do(t, `query($token: String!) { verifyToken(token: $token) { active } }`, vars{"token": token})
+		}
+		for range 2 {
+			verify("nonsense").Into(t, &struct{}{})
+		}
+		verify("nonsense").Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+		verify(c.AccessToken).Into(t, &struct{}{}) // what is good costs nothing
 	})
 }

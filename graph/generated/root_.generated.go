@@ -1749,7 +1749,8 @@ type PageInfo {
 	{Name: "../../schema/session.graphqls", Input: `extend type Query {
   """
   Whether a token would be accepted just now. Whatever is unusable (expired, revoked, tampered with, not
-  a token at all) is only ` + "`" + `active: false` + "`" + `. Answered to POST only, since a URL ends up in logs.
+  a token at all) is only ` + "`" + `active: false` + "`" + `. Answered to POST only, since a URL ends up in logs. An address
+  that asks about too many unusable tokens is answered RATE_LIMITED.
   """
   verifyToken(
     "An access token."

@@ -104,7 +104,7 @@ func Config(tb testing.TB) *config.Config {
 		Tokens: config.Tokens{Algorithm: "ES256", AccessLife: 15 * time.Minute, KeyLife: 2160 * time.Hour, KeyOverlap: time.Hour,
 			SessionIdle: 720 * time.Hour, SessionLife: 2160 * time.Hour, AuditLife: 4320 * time.Hour, RefreshGrace: 10 * time.Second, BcryptCost: 4, PasswordMin: 8},
 		Limits: config.Limits{LoginPairLimit: plenty, LoginAccountLimit: plenty, LoginAddressLimit: plenty, RegisterAddressLimit: plenty,
-			RegisterLimit: plenty, RefreshLimit: plenty, RefreshInvalidLimit: plenty},
+			RegisterLimit: plenty, RefreshLimit: plenty, RefreshInvalidLimit: plenty, VerifyInvalidLimit: plenty},
 		Queries: queries(tb),
 		Server:  config.Server{Listen: "127.0.0.1:0", MaxBody: 1 << 20, StreamsPerAddress: plenty, StreamsPerUser: plenty, OperationsPerSocket: plenty, OperationTimeout: 30 * time.Second, DrainTimeout: 5 * time.Second, LogLevel: "info"},
 	}

@@ -163,7 +163,7 @@ func rates(l *config.Limits) throttle.Rates {
 	return throttle.Rates{
 		Pair: quarter(l.LoginPairLimit), Account: quarter(l.LoginAccountLimit), Address: quarter(l.LoginAddressLimit),
 		Register: hour(l.RegisterAddressLimit), RegisterAll: hour(l.RegisterLimit),
-		Refresh: minute(l.RefreshLimit), RefreshInvalid: minute(l.RefreshInvalidLimit),
+		Refresh: minute(l.RefreshLimit), RefreshInvalid: minute(l.RefreshInvalidLimit), VerifyInvalid: minute(l.VerifyInvalidLimit),
 	}
 }
 
@@ -190,7 +190,7 @@ func (a *App) Close() error { return a.DB.Close() }
 
 // graphQL makes the handler of /graphql; more are further extensions, inside the guard.
 func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
-	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Audit: a.Audit, Feed: a.Feed,
+	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Throttle: a.Throttle, Audit: a.Audit, Feed: a.Feed,
 		Authenticator: a.authenticator, Cursors: a.cursors, Team: newTeam(a.DB)}
 	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
 		Bounds:  limit.Bounds(a.Config.Queries),

@@ -48,6 +48,8 @@ type Rates struct {
 	Register, RegisterAll Rate
 	// RefreshInvalid is for forged refresh tokens from one address, Refresh for one session's genuine ones.
 	RefreshInvalid, Refresh Rate
+	// VerifyInvalid is for tokens from one address that verifyToken finds to be no good.
+	VerifyInvalid Rate
 }
 
 // Throttle counts attempts.
@@ -149,6 +151,12 @@ func (t *Throttle) Register(ctx context.Context, ip string) error {
 // RefreshInvalid counts a refresh token that is none of this server's.
 func (t *Throttle) RefreshInvalid(ctx context.Context, ip string) error {
 	return t.take(ctx, bucket{t.name("refresh invalid", network(ip)), t.rates.RefreshInvalid})
+}
+
+// VerifyInvalid counts a token that was asked about and is no good. What is good costs nothing: a service
+// behind one address asks for all of its users.
+func (t *Throttle) VerifyInvalid(ctx context.Context, ip string) error {
+	return t.take(ctx, bucket{t.name("verify invalid", network(ip)), t.rates.VerifyInvalid})
 }
 
 // Refresh reserves a refresh of a session, in the transaction that does it.
