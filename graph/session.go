@@ -32,7 +32,11 @@ func (r *Resolver) tokenInfo(ctx context.Context, raw string) (*model.TokenInfo,
 	}
 	principal, err := r.Authenticator.Authenticate(ctx, raw)
 	if f := fault.As(err); f != nil && f.Code == fault.Unauthenticated {
-		return &model.TokenInfo{}, r.Throttle.VerifyInvalid(ctx, origin(ctx).IP)
+		// That the token is no good is certain even where it cannot be counted: without the database, above all.
+		if err := r.Throttle.VerifyInvalid(ctx, origin(ctx).IP); fault.Is(err, fault.TooManyAttempts) {
+			return nil, err
+		}
+		return &model.TokenInfo{}, nil
 	}
 	if err != nil {
 		return nil, err
