@@ -183,7 +183,7 @@ func TestSparsePagesLeadOn(t *testing.T) {
 	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
 		admin := srv.As(t, "ADMIN")
 		var lines strings.Builder
-		const n = 1300
+		const n = 1500
 		for i := range n {
 			fmt.Fprintf(&lines, `{"email": "crowd%04d@example.com", "disabled": %t}`+"\n", i, i != 7 && i != n-7)
 		}
