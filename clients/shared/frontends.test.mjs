@@ -20,17 +20,20 @@ for (const app of APPS) {
   });
 }
 
-for (const app of APPS) {
-  describe(`the ${app} application`, { skip }, () => {
-    let browser;
-    before(async () => {
-      mkdirSync(screenshots, { recursive: true });
-      browser = await launch();
-    });
-    after(() => browser?.close());
+// Both at once: most of the time they wait for tokens to expire.
+describe('in a browser', { skip, concurrency: APPS.length }, () => {
+  for (const app of APPS) {
+    describe(`the ${app} application`, { concurrency: 1 }, () => {
+      let browser;
+      before(async () => {
+        mkdirSync(screenshots, { recursive: true });
+        browser = await launch();
+      });
+      after(() => browser?.close());
 
-    for (const [name, tests] of Object.entries({ headerMode, cookieMode, trustedDocuments, security })) {
-      describe(name, () => tests(app, () => browser));
-    }
-  });
-}
+      for (const [name, tests] of Object.entries({ headerMode, cookieMode, trustedDocuments, security })) {
+        describe(name, () => tests(app, () => browser));
+      }
+    });
+  }
+});
