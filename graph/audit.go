@@ -21,11 +21,13 @@ func auditFilter(in *model.AuditFilter) (f audit.Filter, err error) {
 		return f, nil
 	}
 	var problems []fault.Field
-	for path, id := range map[string]*string{"filter.userId": in.UserID, "filter.actorId": in.ActorID} {
+	user := func(path string, id *string) {
 		if id != nil && uuid.Validate(*id) != nil {
 			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: "is not the id of a user"})
 		}
 	}
+	user("filter.userId", in.UserID)
+	user("filter.actorId", in.ActorID)
 	set(&f.User, (*token.UserID)(in.UserID))
 	set(&f.Actor, (*token.UserID)(in.ActorID))
 	set(&f.Action, in.Action)

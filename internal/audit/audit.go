@@ -88,5 +88,8 @@ func write(tx *store.Tx, e Event, fold string) error {
 	if err != nil {
 		return fmt.Errorf("audit %s: %w", e.Action, err)
 	}
+	if fold != "" {
+		return nil // followers poll: under attack, notifications would have all commits queue for them
+	}
 	return tx.Notify(topic)
 }

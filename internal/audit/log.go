@@ -105,14 +105,15 @@ func (f Filter) Matches(e *Entry) bool {
 
 // Log reads the log, and writes what would have no transaction of its own.
 type Log struct {
-	db   *store.DB
-	life time.Duration
-	now  func() time.Time
+	db        *store.DB
+	life      time.Duration
+	now       func() time.Time
+	maxFolded int
 }
 
 // NewLog wires a Log, whose entries are kept for life.
 func NewLog(db *store.DB, life time.Duration, now func() time.Time) *Log {
-	return &Log{db: db, life: life, now: now}
+	return &Log{db: db, life: life, now: now, maxFolded: maxFolded}
 }
 
 // Failed records a refused proof of who somebody is. Strangers cause these, so they fold: one entry an
@@ -191,5 +192,5 @@ func (l *Log) Prune(ctx context.Context) error {
 		return err
 	}
 	return l.db.Prune(ctx, "audit_log", "id",
-		"fold IS NOT NULL AND at < (SELECT at FROM audit_log WHERE fold IS NOT NULL ORDER BY at DESC LIMIT 1 OFFSET $2)", maxFolded)
+		"fold IS NOT NULL AND at < (SELECT at FROM audit_log WHERE fold IS NOT NULL ORDER BY at DESC LIMIT 1 OFFSET $2)", l.maxFolded-1)
 }
