@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -32,9 +33,10 @@ func facet(role token.Role, disabled bool) string {
 // everybody is the facet of all users.
 const everybody = ":"
 
-// maxScanned bounds the candidates that one page looks at: where few of them fit, a page is short, and
-// the next goes on behind the last one looked at. However many users there are, no page is slow.
-const maxScanned = 1000
+// maxChunk bounds the candidates that one statement reads, and all of a page to twice as many: where few
+// of them fit, a page is short, and the next goes on behind the last one looked at. However many users
+// there are, no page is slow.
+const maxChunk = 512
 
 // fold is the spelling that texts are compared in.
 func fold(text string) string { return strings.ToLower(norm.NFC.String(strings.TrimSpace(text))) }
@@ -99,14 +101,13 @@ type Page struct {
 	Stopped store.Position
 }
 
-// candidate is a user who may be on a page, and where they stand.
+// candidate is a user who may be on a page, and what they stand there for.
 type candidate struct {
+	User
 	Term string `db:"term"`
-	ID   ID     `db:"user_id"`
-	Fits bool   `db:"fits"`
 }
 
-func (c candidate) position() store.Position { return store.Position{c.Term, string(c.ID)} }
+func (c *candidate) position() store.Position { return store.Position{c.Term, string(c.ID)} }
 
 // List returns the users that f selects: found by Search in the order of what they were found by, else
 // the newest first.
@@ -115,25 +116,25 @@ func (s *Service) List(ctx context.Context, f Filter, w store.Window) (*Page, er
 	if !utf8.ValidString(f.Search) || strings.ContainsRune(f.Search, 0) {
 		return page, nil // nobody is called that, and a database would choke on it
 	}
-	var found []candidate
-	within, chunk := w, w.Limit+1
-	for scanned := 0; ; chunk *= 2 {
-		var rows []candidate
+	var found []*candidate
+	within := w
+	// Chunks are powers of two, so that few different texts are ever prepared.
+	for chunk := 1 << bits.Len(uint(w.Limit)); ; chunk *= 2 {
+		var rows []*candidate
 		query, args := f.candidates(within, chunk)
 		if err := s.db.Select(ctx, &rows, query, args...); err != nil {
 			return nil, fmt.Errorf("list users: %w", err)
 		}
 		for _, row := range rows {
-			if row.Fits {
+			if f.fits(row) {
 				found = append(found, row)
 			}
 		}
-		scanned += len(rows)
 		if len(found) > w.Limit || len(rows) < chunk {
 			break
 		}
 		last := rows[len(rows)-1].position()
-		if scanned >= maxScanned {
+		if chunk >= maxChunk {
 			page.Stopped = last
 			break
 		}
@@ -145,27 +146,11 @@ func (s *Service) List(ctx context.Context, f Filter, w store.Window) (*Page, er
 	}
 	found, page.More = store.Cut(w, found)
 	page.More = page.More || page.Stopped != nil
-	var ids []ID
 	for _, one := range found {
-		ids = append(ids, one.ID)
+		page.Users = append(page.Users, &one.User)
 		page.Positions = append(page.Positions, one.position())
 	}
-	users, err := s.ByIDs(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	page.Users = users
-	return page.withoutGaps(), nil
-}
-
-// withoutGaps leaves those out who were deleted between the two queries.
-func (p *Page) withoutGaps() *Page {
-	for i := len(p.Users) - 1; i >= 0; i-- {
-		if p.Users[i] == nil {
-			p.Users, p.Positions = slices.Delete(p.Users, i, i+1), slices.Delete(p.Positions, i, i+1)
-		}
-	}
-	return p
+	return page, nil
 }
 
 // statement collects the arguments of a statement while it is written.
@@ -176,33 +161,28 @@ func (s *statement) arg(value any) string {
 	return fmt.Sprintf("$%d", len(s.args))
 }
 
-// candidates writes the statement that reads the next candidates: along the index of the facet, with the
-// rest of f as what makes one fit.
+// candidates writes the statement that reads the next candidates along the index of the facet. The limit
+// is part of the text: Postgres must know how few rows are wanted when it plans for any arguments.
 func (f Filter) candidates(w store.Window, limit int) (string, []any) {
 	s := &statement{}
 	direction := "DESC"
 	if w.FromEnd != (f.Search != "") {
 		direction = "ASC"
 	}
-	facet := f.facet()
-	var query string
-	switch {
-	case f.Search != "":
-		low, high := prefixRange(facet + fold(f.Search))
-		from, to := s.arg(low), s.arg(high)
-		query = "SELECT t.term, t.user_id, " + f.fits() +
-			" AND NOT EXISTS (SELECT 1 FROM user_terms o WHERE o.user_id = t.user_id AND o.term >= " + from + " AND o.term < t.term) AS fits" +
-			" FROM (SELECT term, user_id FROM user_terms WHERE term >= " + from + " AND term < " + to +
-			bounded(s, w, "(term, user_id)", ">", "<", 0) + " ORDER BY term " + direction + ", user_id " + direction + " LIMIT " + s.arg(limit) +
-			") t JOIN users u ON u.id = t.user_id ORDER BY t.term " + direction + ", t.user_id " + direction
-	case facet != everybody:
-		query = "SELECT t.term, t.user_id, " + f.fits() + " AS fits FROM user_terms t JOIN users u ON u.id = t.user_id WHERE t.term = " + s.arg(facet) +
-			bounded(s, w, "t.user_id", "<", ">", 1) + " ORDER BY t.user_id " + direction
-	default:
-		query = "SELECT '' AS term, u.id AS user_id, " + f.fits() + " AS fits FROM users u WHERE TRUE" +
-			bounded(s, w, "u.id", "<", ">", 1) + " ORDER BY u.id " + direction
+	if f.Search == "" && f.facet() == everybody {
+		return fmt.Sprintf("SELECT '' AS term, "+userColumns+" FROM users WHERE TRUE"+bounded(s, w, "id", "<", ">", 1)+" ORDER BY id "+direction+" LIMIT %d", limit), s.args
 	}
-	return query + " LIMIT " + s.arg(limit), s.args
+	var terms string
+	order := "user_id " + direction
+	if f.Search == "" {
+		terms = "term = " + s.arg(f.facet()) + bounded(s, w, "user_id", "<", ">", 1)
+	} else {
+		low, high := f.terms()
+		terms = "term >= " + s.arg(low) + " AND term < " + s.arg(high) + bounded(s, w, "(term, user_id)", ">", "<", 0)
+		order = "term " + direction + ", " + order
+	}
+	return fmt.Sprintf("SELECT term, "+userColumns+" FROM (SELECT term, user_id FROM user_terms WHERE "+terms+" ORDER BY "+order+" LIMIT %d) AS t"+
+		" JOIN users ON id = user_id ORDER BY "+order, limit), s.args
 }
 
 // bounded writes the bounds of a window: column stands for the position's values from skip on.
@@ -226,12 +206,20 @@ func bounded(s *statement, w store.Window, column, after, before string, skip in
 // facet is the facet that tells most of f.
 func (f Filter) facet() string { return facet(f.Role, f.Disabled != nil && *f.Disabled) }
 
-// fits writes what the facet of f does not tell, as a condition on the user u.
-func (f Filter) fits() string {
-	if f.Disabled != nil && !*f.Disabled {
-		return "u.disabled_at IS NULL"
+// terms is the range of the terms that Search finds.
+func (f Filter) terms() (low, high string) { return prefixRange(f.facet() + fold(f.Search)) }
+
+// fits tells of a user in the facet of f whether f selects them, and for the first time: who is found by
+// several terms is listed once.
+func (f Filter) fits(c *candidate) bool {
+	if f.Disabled != nil && *f.Disabled != c.Disabled() {
+		return false
 	}
-	return "TRUE"
+	if f.Search == "" {
+		return true
+	}
+	low, _ := f.terms()
+	return !slices.ContainsFunc(c.terms(), func(term string) bool { return low <= term && term < c.Term })
 }
 
 // Count returns how many users f selects.
@@ -240,14 +228,16 @@ func (s *Service) Count(ctx context.Context, f Filter) (n int, err error) {
 		return 0, nil
 	}
 	q := &statement{}
-	facet := f.facet()
-	query := "SELECT count(*) FROM users u WHERE " + f.fits()
+	query := "SELECT count(*) FROM users WHERE TRUE"
+	if f.Disabled != nil && !*f.Disabled {
+		query = "SELECT count(*) FROM users WHERE disabled_at IS NULL"
+	}
 	switch {
 	case f.Search != "":
-		low, high := prefixRange(facet + fold(f.Search))
-		query += " AND u.id IN (SELECT user_id FROM user_terms WHERE term >= " + q.arg(low) + " AND term < " + q.arg(high) + ")"
-	case facet != everybody:
-		query += " AND u.id IN (SELECT user_id FROM user_terms WHERE term = " + q.arg(facet) + ")"
+		low, high := f.terms()
+		query += " AND id IN (SELECT user_id FROM user_terms WHERE term >= " + q.arg(low) + " AND term < " + q.arg(high) + ")"
+	case f.facet() != everybody:
+		query += " AND id IN (SELECT user_id FROM user_terms WHERE term = " + q.arg(f.facet()) + ")"
 	}
 	if err := s.db.Get(ctx, &n, query, q.args...); err != nil {
 		return 0, fmt.Errorf("count users: %w", err)
