@@ -143,6 +143,8 @@ func (e *eventStream) write(text string) {
 	if err == nil {
 		err = e.control.Flush()
 	}
+	// Over HTTP/2 a deadline that passes resets the stream, whether or not anything is being written.
+	_ = e.control.SetWriteDeadline(time.Time{})
 	if err != nil {
 		e.state.end(errLost)
 	}

@@ -284,27 +284,26 @@ func TestAStreamOverHTTP2OutlivesTheTimeouts(t *testing.T) {
 		p := newPair(t, "test") // good by the clock of the bubble
 		trust := tlstest.Trust(t, p.cert)
 		trust.ServerName, trust.NextProtos = "localhost", []string{"h2"}
+		f, h := newFeed(web.StreamOptions{})
+		f.expires = f.clock.Add(time.Hour)
 		l := &pipes{accepted: make(chan net.Conn), closed: make(chan struct{})}
-		serveOn(t, opened(t, p, time.Now, quiet()).Listen(l), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			select {
-			case <-r.Context().Done():
-			case <-time.After(time.Hour):
-				_, _ = io.WriteString(w, "last event")
-			}
-		}))
+		serveOn(t, opened(t, p, time.Now, quiet()).Listen(l), h)
 		transport := &http.Transport{ForceAttemptHTTP2: true, DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			conn := tls.Client(l.dial(), trust)
 			return conn, conn.HandshakeContext(ctx)
 		}}
 		defer transport.CloseIdleConnections()
-		resp, err := (&http.Client{Transport: transport}).Do(request(t, "POST", "https://localhost/", "{}"))
+		begin := time.Now()
+		resp, err := (&http.Client{Transport: transport}).Do(request(t, "POST", "https://localhost/", operation("subscription{silent}"),
+			"Content-Type", plain, "Accept", events, "Authorization", "Bearer ann"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = resp.Body.Close() }()
-		if text, err := io.ReadAll(resp.Body); err != nil || string(text) != "last event" || resp.ProtoMajor != 2 {
+		if text, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(text), "TOKEN_EXPIRED") || resp.ProtoMajor != 2 {
 			t.Errorf("%s %q %v", resp.Proto, text, err)
 		}
+		took(t, begin, time.Hour)
+		f.gone(t)
 	})
 }
