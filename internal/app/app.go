@@ -206,7 +206,7 @@ func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time) 
 	connect := func(ctx context.Context, raw string) (context.Context, web.Key, time.Time, error) {
 		ctx, principal, err := a.Connect(ctx, raw)
 		if err != nil {
-			return nil, web.Key{}, time.Time{}, err
+			return ctx, web.Key{}, time.Time{}, err
 		}
 		return ctx, web.Key{User: string(principal.UserID), Session: string(principal.SessionID)}, principal.ExpiresAt, nil
 	}

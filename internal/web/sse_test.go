@@ -189,3 +189,16 @@ func TestABadTokenDoesNotKeepPublicEventsBack(t *testing.T) {
 	}
 	listenTo(t, url, "{who}", "Authorization", "Bearer ann").receives("event: next", `data: {"data":{"who":"ann"}}`)
 }
+
+// A token that is revoked between the request's verification and the stream's leaves nobody: of the principal
+// whom the request's context knows, the registry does not.
+func TestEventsOfATokenRefusedMeanwhileAreNobodys(t *testing.T) {
+	t.Parallel()
+	_, h := newFeed(web.StreamOptions{})
+	url := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, "ann")))
+	}))
+	for _, token := range []string{"late", "down"} {
+		listenTo(t, url, "{who}", "Authorization", "Bearer "+token).receives("event: next", `data: {"data":{"who":"nobody"}}`)
+	}
+}

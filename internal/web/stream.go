@@ -13,7 +13,8 @@ import (
 )
 
 // Authenticate verifies the access token of a stream. It returns the context that the stream's operations
-// run with, whose the stream is, and when the token expires. Its error is a *fault.Error.
+// run with, whose the stream is, and when the token expires. Its error is a *fault.Error; operations that
+// run all the same are nobody's in the context that comes with it.
 type Authenticate func(ctx context.Context, token string) (caller context.Context, key Key, expires time.Time, err error)
 
 // Check tells whether the caller that Authenticate put into ctx, if any, is still who they were:
@@ -182,11 +183,12 @@ func (t *Streams) open(ctx context.Context, abort func()) (s *stream, why *endin
 	return s, nil
 }
 
-// accept authenticates s by token and returns the context of its operations.
+// accept authenticates s by token and returns the context of its operations, which are nobody's if the
+// token is refused.
 func (t *Streams) accept(ctx context.Context, s *stream, token string) (context.Context, *ending) {
 	caller, key, expires, err := t.authenticate(ctx, token)
 	if err != nil {
-		return nil, refused(faultOf(err))
+		return caller, refused(faultOf(err))
 	}
 	t.mu.Lock()
 	user := label{ofUser, key.User}

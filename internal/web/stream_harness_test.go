@@ -189,15 +189,16 @@ func callerOf(ctx context.Context) string {
 func (p *people) authenticate(ctx context.Context, token string) (context.Context, web.Key, time.Time, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	nobody := context.WithValue(ctx, callerKey{}, "")
 	switch {
 	case token == "late":
-		return nil, web.Key{}, time.Time{}, fault.New(fault.Unauthenticated, fault.TokenExpired, "expired")
+		return nobody, web.Key{}, time.Time{}, fault.New(fault.Unauthenticated, fault.TokenExpired, "expired")
 	case token == "down":
-		return nil, web.Key{}, time.Time{}, fault.Busy(fault.RevocationViewStale, "cannot tell", time.Second)
+		return nobody, web.Key{}, time.Time{}, fault.Busy(fault.RevocationViewStale, "cannot tell", time.Second)
 	case token == "odd":
-		return nil, web.Key{}, time.Time{}, fmt.Errorf("something odd")
+		return nobody, web.Key{}, time.Time{}, fmt.Errorf("something odd")
 	case strings.ContainsAny(token, " ,"):
-		return nil, web.Key{}, time.Time{}, fault.New(fault.Unauthenticated, fault.TokenInvalid, "invalid")
+		return nobody, web.Key{}, time.Time{}, fault.New(fault.Unauthenticated, fault.TokenInvalid, "invalid")
 	}
 	return context.WithValue(ctx, callerKey{}, token), web.Key{User: token[:1], Session: "session of " + token}, p.expires, nil
 }
