@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
@@ -150,8 +149,9 @@ func TestEventsEndWithTheReasonWhenTheTokenDoes(t *testing.T) {
 	f.revoke("ann2")
 	f.events <- "1"
 	asked.ends(last("TOKEN_REVOKED", "revoked")...)
-	f.streams.End(web.Key{Session: "session of ann"}, fault.New(fault.Unauthenticated, fault.TokenRevoked, "over"))
-	silent.ends(last("TOKEN_REVOKED", "over")...)
+	f.revoke("ann")
+	f.streams.Recheck(web.Key{Session: "session of ann"})
+	silent.ends(last("TOKEN_REVOKED", "revoked")...)
 	if err := f.streams.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -239,16 +239,10 @@ func (t *Streams) close(s *stream) {
 	}
 }
 
-// End ends the streams of a user or of a session with the error f. From then on no event is begun; it
-// does not wait for the clients, so that a resolver can end the stream it is called through.
-func (t *Streams) End(key Key, f *fault.Error) {
-	for s := range t.find(key) {
-		s.end(refused(f))
-	}
-}
-
 // Recheck asks the Check of every stream of a user or of a session, and ends those that it finds
-// UNAUTHENTICATED. It is called when something about that user or session was revoked.
+// UNAUTHENTICATED. It is called when something about that user or session was revoked. From then on no
+// event is begun; it does not wait for the clients, so that a resolver can end the stream it is called
+// through.
 func (t *Streams) Recheck(key Key) {
 	for s, caller := range t.find(key) {
 		t.recheck(s, caller)

@@ -172,7 +172,7 @@ type people struct {
 	expires time.Time
 	clock   time.Time
 	broken  atomic.Bool
-	asked   func() // on each Check, if not nil
+	asked   func(context.Context) // on each Check, if not nil
 }
 
 func newPeople() *people { return &people{revoked: make(map[string]bool), clock: time.Now()} }
@@ -205,7 +205,7 @@ func (p *people) authenticate(ctx context.Context, token string) (context.Contex
 
 func (p *people) check(ctx context.Context) error {
 	if p.asked != nil {
-		p.asked()
+		p.asked(ctx)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
