@@ -16,8 +16,11 @@ const (
 	// feedWindow is how far each reading goes back before the last: further than any transaction may take
 	// from its entry to its commit.
 	feedWindow = 15 * time.Second
-	// feedBuffer is how many entries a subscriber may be behind.
-	feedBuffer = 64
+	// feedPause is between readings, however many notifications come: each reads the whole window.
+	feedPause = 100 * time.Millisecond
+	// feedBuffer is how many entries a subscriber may be behind: more than twice what one transaction writes,
+	// where somebody ends all of their sessions. Those arrive at once, however fast the reader is.
+	feedBuffer = 256
 )
 
 // Feed tells subscribers of new entries, from whichever replica. It reads only while it has any.
@@ -135,7 +138,7 @@ func (f *Feed) Follow(ctx context.Context, log *slog.Logger) {
 	defer stop()
 	tick := time.NewTicker(feedEvery)
 	defer tick.Stop()
-	for failing := false; ; {
+	for failing := false; ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
 			return
@@ -147,5 +150,9 @@ func (f *Feed) Follow(ctx context.Context, log *slog.Logger) {
 			log.Error("the audit log cannot be followed", "error", err)
 		}
 		failing = err != nil
+		select {
+		case <-ctx.Done():
+		case <-time.After(feedPause):
+		}
 	}
 }
