@@ -31,8 +31,8 @@ const never = 1000 * time.Hour
 
 // feed is an executable schema with subscriptions, run by gqlgen's real server.
 //
-// events yields what the test puts into the channel, flood one large event after the other, and silent
-// none. who is the caller's token, held waits for release, logout revokes the caller's own token.
+// events yields what the test puts into the channel, flood one large event after the other, silent none,
+// and the subscription held does not begin before release. who is the caller's token, held waits for release, logout revokes the caller's own token.
 type feed struct {
 	*people
 	schema  *ast.Schema
@@ -47,7 +47,7 @@ type feed struct {
 const feedSDL = `
 type Query { who: String! cookie: String! held: String! stuck: String! fails: String! refused: String! panics: String! }
 type Mutation { logout: String! setCookie: String! held: String! }
-type Subscription { events: Raw! flood: String! silent: String! fails: String! panics: String! }
+type Subscription { events: Raw! flood: String! silent: String! held: String! fails: String! panics: String! }
 scalar Raw`
 
 // serveFeed starts a feed's server and returns its URL.
@@ -94,6 +94,9 @@ func (f *feed) Exec(ctx context.Context) graphql.ResponseHandler {
 	if field.Name == "fails" {
 		graphql.AddError(ctx, fault.New(fault.Forbidden, fault.RoleRequired, "not for you"))
 		return nil
+	}
+	if field.Name == "held" {
+		<-f.release
 	}
 	context.AfterFunc(ctx, func() { f.ended <- struct{}{} })
 	return func(ctx context.Context) *graphql.Response {
