@@ -300,17 +300,13 @@ func (t *Streams) Shutdown(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// network is what counts as one address: of IPv6 the /64, which one customer has to themself.
+// network is what counts as one address, of those in canonical form: of IPv6 the /64, which one customer
+// has to themself.
 func network(ip string) string {
-	address, err := netip.ParseAddr(ip)
-	if err != nil || address.Is4() {
-		return ip
+	if address, err := netip.ParseAddr(ip); err == nil && address.Is6() {
+		return netip.PrefixFrom(address, 64).Masked().String()
 	}
-	prefix, err := address.Prefix(64)
-	if err != nil {
-		return ip
-	}
-	return prefix.String()
+	return ip
 }
 
 // faultOf returns the fault in err; what was not made for the caller becomes an internal error.
