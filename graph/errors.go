@@ -17,6 +17,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
@@ -86,6 +87,9 @@ var quotation = regexp.MustCompile(`(?s)(, found \w+ |^Expected value of type .*
 // maxMessage bounds a message that repeats names of the document, in bytes.
 const maxMessage = 300
 
+// maxName bounds an operation's name in the log, in bytes.
+const maxName = 100
+
 // maxQuoting bounds a message that is searched for what it quotes. A longer one is not worth the time, which
 // grows with its length, and cannot be shortened first: what it quotes may stand before what tells so.
 const maxQuoting = 4 << 10
@@ -120,7 +124,8 @@ func extensions(f *fault.Error) map[string]any {
 	return e
 }
 
-// record logs a fault once, where it is handled.
+// record logs a fault once, where it is handled: never a value, and of names only what the document gave the
+// operation.
 func record(ctx context.Context, log *slog.Logger, f *fault.Error, shown *gqlerror.Error) {
 	level := slog.LevelDebug
 	switch f.Code {
@@ -130,7 +135,20 @@ func record(ctx context.Context, log *slog.Logger, f *fault.Error, shown *gqlerr
 		level = slog.LevelWarn
 	}
 	log.LogAttrs(ctx, level, "request refused", slog.String("code", string(f.Code)), slog.String("reason", string(f.Reason)),
-		slog.String("path", shown.Path.String()), slog.Any("error", f.Err), slog.String("request", web.RequestFrom(ctx).ID))
+		slog.String("path", shown.Path.String()), slog.Any("error", f.Err), slog.String("request", web.RequestFrom(ctx).ID),
+		slog.String("operation", operationName(ctx)), slog.String("user", string(guard.Caller(ctx).UserID)))
+}
+
+// operationName is what the document calls the operation under way, unless that is too long to be a name.
+func operationName(ctx context.Context) string {
+	if !graphql.HasOperationContext(ctx) {
+		return ""
+	}
+	op := graphql.GetOperationContext(ctx).Operation
+	if op == nil || len(op.Name) > maxName {
+		return ""
+	}
+	return op.Name
 }
 
 // recovered turns a panic of a resolver into an error for the log. The panic's value is not sent.

@@ -77,7 +77,7 @@ func TestWhatIsNotMadeForTheCallerSaysNothing(t *testing.T) {
 			var log record
 			srv := graphtest.Start(t, extended(f), recorded(&log))
 			c := srv.As(t)
-			a := c.Do(t, `{ me { id } }`, nil)
+			a := c.Do(t, `query Profile { me { id } }`, nil)
 			a.Refused(t, "INTERNAL_SERVER_ERROR", "")
 			silent(t, a, cause, "10.0.0.7", "select", "panic", "goroutine", "*errors.", "read:")
 			if a.Errors[0].Message != "internal error" {
@@ -89,6 +89,8 @@ func TestWhatIsNotMadeForTheCallerSaysNothing(t *testing.T) {
 			}
 			if line := lineWith(log.String(), id); !strings.Contains(line, `"ERROR"`) || name != "a wrong Go type" && !strings.Contains(line, cause) {
 				t.Errorf("the log says %q", line)
+			} else if !strings.Contains(line, `"operation":"Profile","user":"`+string(c.UserID)+`"`) {
+				t.Errorf("the log does not say what was asked for and by whom: %q", line)
 			}
 		})
 	}

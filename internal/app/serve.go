@@ -38,11 +38,9 @@ func (a *App) Run(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	notReady := func() {
+	notReady := func(drained context.Context) {
 		health.Stop()
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Config.DrainTimeout)
-		defer cancel()
-		if err := a.streams.Shutdown(last); err != nil {
+		if err := a.streams.Shutdown(drained); err != nil {
 			a.log.Warn("streams were cut off", "error", err)
 		}
 	}

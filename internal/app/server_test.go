@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -218,6 +220,50 @@ func TestReadinessFollowsTheServer(t *testing.T) {
 	health.Stop()
 	if ready, live := status("/readyz"), status("/healthz"); ready != 503 || live != 200 {
 		t.Errorf("stopping: ready %d, live %d", ready, live)
+	}
+}
+
+// A request of which half has come holds the stop up for as long as --drain-timeout.
+func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, t.TempDir(), "--drain-timeout=10m")
+	address := strings.TrimPrefix(srv.URL, "http://")
+	half, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer half.Close()
+	if _, err := io.WriteString(half, "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(half).ReadString('\n'); err != nil || !strings.Contains(line, "100") {
+		t.Fatalf("the body is not awaited: %q, %v", line, err)
+	}
+	stopping := func() bool {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	}
+	if err := srv.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for begin := time.Now(); !stopping(); time.Sleep(10 * time.Millisecond) {
+		if time.Since(begin) > deadline {
+			t.Fatal("the first signal does not stop it")
+		}
+	}
+	if err := srv.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-srv.exited:
+		if err == nil {
+			t.Error("it waited for the request")
+		}
+	case <-time.After(deadline):
+		t.Error("it goes on waiting")
 	}
 }
 

@@ -70,6 +70,7 @@ type env struct {
 func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // whoever does not want to wait for an orderly end interrupts once more
 	fail := func(code int, err error) int {
 		fmt.Fprintf(stderr, "graphwarden: %v\n", spelledOut(err))
 		return code

@@ -57,7 +57,7 @@ type Server struct {
 	StreamsPerUser      int           `default:"50" help:"The most WebSockets and event streams open of one user."`
 	OperationsPerSocket int           `default:"100" help:"The most operations under way on one WebSocket."`
 	OperationTimeout    time.Duration `default:"10s" help:"The most time that a query or mutation may take."`
-	DrainTimeout        time.Duration `default:"10s" help:"How long requests under way may still take once the server is told to stop."`
+	DrainTimeout        time.Duration `default:"10s" help:"How long requests and streams under way may still take once the server is told to stop."`
 	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"The least level of log lines: ${enum}."`
 }
 

@@ -19,14 +19,15 @@ const (
 	maxHeader      = 32 << 10
 )
 
-// Serve answers connections of l with h until ctx ends. Then it calls notReady and waits for it, so
-// a caller that wants load balancers to notice first lets notReady take that long; requests go on
-// being answered meanwhile. After that no connection is accepted, and requests under way have drain
-// to finish; if one does not, it is cut off and the error wraps context.DeadlineExceeded.
+// Serve answers connections of l with h until ctx ends, and stops within drain from then on. It calls
+// notReady and waits for it, so a caller that wants load balancers to notice first lets notReady take
+// that long; requests go on being answered meanwhile. After that no connection is accepted, and requests
+// under way have the rest of the time, which the context of notReady shares; if one takes longer, it is cut
+// off and the error wraps context.DeadlineExceeded.
 //
 // Hijacked connections, such as WebSockets, are not waited for: whoever hijacked them ends them.
 // Streams over HTTP are requests under way, which notReady should end.
-func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Duration, notReady func(), log *slog.Logger) error {
+func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Duration, notReady func(context.Context), log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
@@ -43,10 +44,10 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Durat
 	case <-ctx.Done():
 	}
 
-	notReady()
 	// Not ctx, which has ended: requests and their drain outlive it.
 	drained, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
+	notReady(drained)
 	err := server.Shutdown(drained)
 	if err != nil {
 		err = fmt.Errorf("drain: %w", errors.Join(err, server.Close()))

@@ -51,7 +51,7 @@ func TestStopAnswersWhatIsUnderWay(t *testing.T) {
 			_ = resp.Body.Close()
 			return resp.StatusCode
 		}
-		red := func() {
+		red := func(context.Context) {
 			health.Stop()
 			// The listener must still answer here, or no load balancer would ever see it.
 			if status := readiness(); status != 503 {
@@ -99,7 +99,7 @@ func TestServeReportsALostListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = listener.Close()
-	err = web.Serve(t.Context(), listener, http.NotFoundHandler(), time.Second, func() { t.Error("called") }, quiet())
+	err = web.Serve(t.Context(), listener, http.NotFoundHandler(), time.Second, func(context.Context) { t.Error("called") }, quiet())
 	if !errors.Is(err, net.ErrClosed) {
 		t.Errorf("%v", err)
 	}
@@ -116,7 +116,7 @@ func TestHeaderSizeIsBounded(t *testing.T) {
 	go func() {
 		stopped <- web.Serve(ctx, listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusNoContent)
-		}), time.Second, func() {}, quiet())
+		}), time.Second, func(context.Context) {}, quiet())
 	}()
 	for size, want := range map[int]int{16 << 10: 204, 64 << 10: 431} {
 		r := request(t, "GET", "http://"+listener.Addr().String(), "", "X-Long", strings.Repeat("a", size))
@@ -170,7 +170,7 @@ func inBubble(t *testing.T, h http.Handler) (dial func() net.Conn) {
 	l := &pipes{accepted: make(chan net.Conn), closed: make(chan struct{})}
 	ctx, stop := context.WithCancel(t.Context())
 	stopped := make(chan error, 1)
-	go func() { stopped <- web.Serve(ctx, l, h, time.Minute, func() {}, quiet()) }()
+	go func() { stopped <- web.Serve(ctx, l, h, time.Minute, func(context.Context) {}, quiet()) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-stopped; err != nil {
@@ -265,7 +265,8 @@ func TestARequestThatOutlastsTheDrainIsCutOff(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		stopped := make(chan error, 1)
 		endless := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		go func() { stopped <- web.Serve(ctx, l, endless, 10*time.Second, func() {}, quiet()) }()
+		streams := func(context.Context) { time.Sleep(4 * time.Second) } // their time is not added to the others'
+		go func() { stopped <- web.Serve(ctx, l, endless, 10*time.Second, streams, quiet()) }()
 		conn := l.dial()
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
