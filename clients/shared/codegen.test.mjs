@@ -1,7 +1,7 @@
 // What is generated from the schema does not depend on where the schema comes from, and its types hold.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -12,11 +12,12 @@ const shared = fileURLToPath(new URL('.', import.meta.url));
 const programs = join(shared, '../node_modules/.bin');
 
 describe('code generated from the schema', () => {
-  let server, folder;
+  let server, folder, fromFiles;
   before(async () => {
     server = await start();
     folder = mkdtempSync(join(tmpdir(), 'codegen-'));
     writeFileSync(join(folder, 'schema.graphql'), run(binary(), ['schema', 'print']));
+    fromFiles = generate('files', '../../schema/*.graphqls');
   });
   after(async () => {
     await server.stop();
@@ -24,7 +25,6 @@ describe('code generated from the schema', () => {
   });
 
   it('is the same from the files, the command line, the URL and introspection', () => {
-    const fromFiles = generate('files', '../../schema/*.graphqls');
     assert.deepEqual(Object.keys(fromFiles).sort(), ['enums.ts', 'gql.ts', 'graphql.ts', 'index.ts', 'persisted-documents.json']);
     assert.match(fromFiles['enums.ts'], /'REFRESH_REUSED'/);
     assert.deepEqual(generate('print', join(folder, 'schema.graphql')), fromFiles);
@@ -42,6 +42,27 @@ describe('code generated from the schema', () => {
   it('is not needed by the client without a framework, whose own types hold', () => {
     run(join(programs, 'tsc'), ['-p', join(shared, '../node')]);
   });
+
+  for (const library of ['apollo', 'urql']) {
+    it(`is all that the files for ${library} need where they are copied to`, () => {
+      const page = readFileSync(join(shared, '../../docs/CLIENTS.md'), 'utf8').match(/```tsx\n([^]*?)```/)[1];
+      const copied = mkdtempSync(join(shared, 'copied-')); // where node_modules is found from
+      try {
+        for (const file of ['session.ts', 'live.ts']) copyFileSync(join(shared, 'src', file), join(copied, file));
+        const client = readFileSync(join(shared, '..', library, 'src/client.ts'), 'utf8');
+        writeFileSync(join(copied, 'client.ts'), client.replace("'shared/src/session'", "'./session'"));
+        writeFileSync(join(copied, 'main.tsx'), library === 'apollo' ? page : page
+          .replace("{ ApolloProvider } from '@apollo/client/react'", "{ Provider } from 'urql'")
+          .replace('<ApolloProvider client={client}>', '<Provider value={client}>').replace('</ApolloProvider>', '</Provider>'));
+        mkdirSync(join(copied, 'gql'));
+        writeFileSync(join(copied, 'gql/enums.ts'), fromFiles['enums.ts']);
+        writeFileSync(join(copied, 'tsconfig.json'), JSON.stringify({ extends: '../tsconfig.base.json', include: ['.'] }));
+        run(join(programs, 'tsc'), ['-p', copied]);
+      } finally {
+        rmSync(copied, { recursive: true });
+      }
+    });
+  }
 
   // generate returns the files that graphql-codegen writes, by name.
   function generate(name, schema) {

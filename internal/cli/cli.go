@@ -18,7 +18,6 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/app"
 	"github.com/graphwarden/graphwarden/internal/config"
-	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/schema"
 )
 
@@ -123,9 +122,6 @@ func logger(level string, w io.Writer) *slog.Logger {
 // with opens the app for a verb and closes it after.
 func (e *env) with(f func(*app.App) error) (err error) {
 	a, err := app.Open(e.ctx, e.config, time.Now, e.log)
-	if errors.Is(err, secret.ErrUnseal) {
-		return fmt.Errorf("%w: give the --secret that this database was made with, or name it with --accept-secret too", err)
-	}
 	if err != nil {
 		return err
 	}

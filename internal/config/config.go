@@ -15,13 +15,17 @@ import (
 	"github.com/graphwarden/graphwarden/internal/secret"
 )
 
+// Lines are values that may themselves hold commas: each its own flag, or a line of the variable. The type has a
+// name, or --help would print the line break after the placeholder.
+type Lines []string
+
 // Storage says where the data is; every verb of the command line takes it.
 type Storage struct {
-	Database       string   `default:"sqlite:data/graphwarden.db" placeholder:"URL" help:"sqlite:PATH, or postgres://USER:PASSWORD@HOST/NAME for several replicas."`
-	DatabasePooler bool     `help:"The database is behind a transaction pooler: no prepared statements, no settings of the connection."`
-	DatabaseConns  int      `default:"16" help:"The most connections to the database."`
-	Secret         string   `placeholder:"TEXT" help:"The one secret that all keys are derived from, at least 32 bytes, the same on every replica (try: openssl rand -base64 33). With SQLite it is made once, in a file beside the database."`
-	AcceptSecret   []string `sep:"\n" placeholder:"TEXT" help:"A secret that is accepted besides; may be repeated, in the variable one a line. To change the secret, first accept the new one everywhere, then make it --secret and accept the old one."`
+	Database       string `default:"sqlite:data/graphwarden.db" help:"sqlite:PATH, or postgres://USER:PASSWORD@HOST/NAME for several replicas."`
+	DatabasePooler bool   `help:"The database is behind a transaction pooler: no prepared statements, no settings of the connection."`
+	DatabaseConns  int    `default:"16" help:"The most connections to the database."`
+	Secret         string `placeholder:"TEXT" help:"The one secret that all keys are derived from, at least 32 bytes, the same on every replica (try: openssl rand -base64 33). With SQLite it is made once, in a file beside the database."`
+	AcceptSecret   Lines  `sep:"\n" placeholder:"TEXT" help:"A secret that is accepted besides; may be repeated, in the variable one a line. To change the secret, first accept the new one everywhere, then make it --secret and accept the old one."`
 }
 
 // Tokens says how tokens are made and how long things live.
@@ -39,12 +43,12 @@ type Tokens struct {
 	BcryptCost     int           `default:"12" help:"Cost of password hashes, 4 to 16; below 12 for tests only."`
 	PasswordMin    int           `default:"8" help:"The fewest characters of a new password."`
 	PasswordPepper string        `placeholder:"ID:TEXT" help:"A key for password hashes that the database does not hold, after an id of its own. Lost, it takes all passwords along."`
-	OldPepper      []string      `sep:"\n" placeholder:"ID:TEXT" help:"A pepper used before, whose hashes are renewed at login; may be repeated, in the variable one a line."`
+	OldPepper      Lines         `sep:"\n" placeholder:"ID:TEXT" help:"A pepper used before, whose hashes are renewed at login; may be repeated, in the variable one a line."`
 }
 
 // Server says how the server listens and what it allows.
 type Server struct {
-	Listen              string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen."`
+	Listen              string        `default:"127.0.0.1:8080" help:"Where to listen, HOST:PORT."`
 	MetricsListen       string        `placeholder:"HOST:PORT" help:"Where to serve /metrics for Prometheus, apart from everything else and with no sign-in; nowhere if not given."`
 	PublicURL           string        `name:"public-url" placeholder:"URL" help:"Where clients find the server; http:// or, with a certificate, https:// and the listening address if not given."`
 	Production          bool          `help:"Refuse settings that are unsafe in production."`
@@ -114,13 +118,13 @@ type Queries struct {
 
 // Config is everything that a server needs.
 type Config struct {
-	Storage  `embed:""`
-	Tokens   `embed:""`
-	Limits   `embed:""`
-	Queries  Queries `embed:"" prefix:"max-"`
-	Server   `embed:""`
-	Network  `embed:""`
-	Insecure `embed:""`
+	Storage  `embed:"" group:"Storage and the secret:"`
+	Server   `embed:"" group:"Server:"`
+	Network  `embed:"" group:"Network:"`
+	Tokens   `embed:"" group:"Tokens, sessions and passwords:"`
+	Limits   `embed:"" group:"How often somebody may try:"`
+	Queries  Queries `embed:"" prefix:"max-" group:"How much one operation may ask for:"`
+	Insecure `embed:"" group:"What --production lets pass:"`
 }
 
 // Complete fills what follows from other settings and returns every problem of form at once; what is well

@@ -77,7 +77,7 @@ func TestVariablesSetWhatFlagsDo(t *testing.T) {
 	if c.DatabaseConns != 8 {
 		t.Errorf("%d connections: the flag counts more than the variable", c.DatabaseConns)
 	}
-	if diff := cmp.Diff([]string{strings.Repeat("a", 32) + ",with a comma", strings.Repeat("b", 32)}, c.AcceptSecret); diff != "" {
+	if diff := cmp.Diff(config.Lines{strings.Repeat("a", 32) + ",with a comma", strings.Repeat("b", 32)}, c.AcceptSecret); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -34,6 +34,9 @@ func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the folder of the database: %w; make it, or name another file with --database", err)
 	}
+	if err := create(path); err != nil {
+		return nil, notWritable(path, err)
+	}
 	// Immediate transactions, because a read transaction that turns into a write fails at once with
 	// SQLITE_BUSY whatever the time-out. FULL, because an acknowledged commit must survive a power cut.
 	const shared = "_journal_mode=WAL&_busy_timeout=5000&_foreign_keys=on&_synchronous=FULL"
@@ -61,6 +64,20 @@ func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 	}, nil
 }
 
+// create makes the file, if there is none, for its owner alone: SQLite would let everybody read it, and gives -wal
+// and -shm the mode that it finds. A file that exists is not even opened: to close it again would drop the locks
+// of this process.
+func create(path string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if os.IsExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
 // writable takes the write lock once: a read-only folder or file shows now and not at the first register.
 func writable(ctx context.Context, db *sqlx.DB, path string) error {
 	tx, err := db.BeginTxx(ctx, nil)
@@ -69,9 +86,13 @@ func writable(ctx context.Context, db *sqlx.DB, path string) error {
 		err = errors.Join(err, tx.Rollback())
 	}
 	if err != nil {
-		return fmt.Errorf("cannot write the database %s: %w; make the file and its folder writable for this user, or name another with --database", path, err)
+		return notWritable(path, err)
 	}
 	return nil
+}
+
+func notWritable(path string, err error) error {
+	return fmt.Errorf("cannot write the database %s: %w; make the file and its folder writable for this user, or name another with --database", path, err)
 }
 
 // Lock makes this process the only server on an SQLite file, since two could not follow each other's

@@ -61,14 +61,23 @@ func TestSQLitePathsWithSpecialCharacters(t *testing.T) {
 
 func TestSQLiteFilesAreTheirOwnersOnly(t *testing.T) {
 	t.Parallel()
-	folder := filepath.Join(t.TempDir(), "data")
-	storetest.Open(t, "sqlite:"+filepath.Join(folder, "test.db"))
-	info, err := os.Stat(folder)
-	if err != nil {
+	open := t.TempDir()
+	if err := os.Chmod(open, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if got := info.Mode().Perm(); got != 0o700 {
-		t.Errorf("the folder of the database has mode %o, want 700", got)
+	folder := filepath.Join(open, "data")
+	inside, beside := filepath.Join(folder, "test.db"), filepath.Join(open, "test.db")
+	for _, path := range []string{inside, beside} {
+		run(t, storetest.Open(t, "sqlite:"+path), createNumbers)
+	}
+	for path, want := range map[string]os.FileMode{folder: 0o700, inside: 0o600, beside: 0o600, beside + "-wal": 0o600, beside + "-shm": 0o600} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %o, want %o", path, got, want)
+		}
 	}
 }
 

@@ -194,7 +194,7 @@ func openKey(row keyRow, s *secret.Secret) (*key, error) {
 	}
 	plain, _, err := unseal(row.KeyID, row.Sealed, s)
 	if errors.Is(err, secret.ErrUnseal) {
-		return nil, fmt.Errorf("%w; set GRAPHWARDEN_SECRET to that one, or accept it beside the new one", err)
+		return nil, fmt.Errorf("%w: give the --secret that this database was made with, or name it with --accept-secret too", err)
 	}
 	if err != nil {
 		return nil, err

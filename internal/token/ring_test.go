@@ -349,7 +349,7 @@ func TestWrongSecret(t *testing.T) {
 		ring := mustOpen(t, db, options(token.ES256))
 		before := mustKeys(t, ring)
 		_, err := token.OpenRing(t.Context(), db, mustSecret(t, "two"), options(token.ES256))
-		if err == nil || !strings.Contains(err.Error(), "set GRAPHWARDEN_SECRET") || strings.ContainsAny(err.Error(), "\n") {
+		if err == nil || !strings.Contains(err.Error(), "give the --secret") || strings.ContainsAny(err.Error(), "\n") {
 			t.Errorf("got %v", err)
 		}
 		if diff := cmp.Diff(before, mustKeys(t, ring)); diff != "" {

@@ -18,13 +18,17 @@ const FINAL: readonly unknown[] = ['SESSION_REVOKED', 'SESSION_EXPIRED', 'REFRES
 const REFRESH = /* GraphQL */ `mutation Refresh($input: RefreshTokenInput) { __typename refreshToken(input: $input) { __typename accessToken refreshToken session { __typename id } } }`;
 
 export class Session {
+  // Where the refresh token goes: for the inputs of register and login.
+  readonly delivery: TokenDelivery;
+  readonly #url: string;
   #state = stored();
   #mending: Promise<boolean> | undefined;
   readonly #listeners = new Set<() => void>();
   readonly #tabs = new BroadcastChannel(KEY);
 
-  // delivery is for the inputs of register and login: where the refresh token goes.
-  constructor(private readonly url: string, readonly delivery: TokenDelivery) {
+  constructor(url: string, delivery: TokenDelivery) {
+    this.#url = url;
+    this.delivery = delivery;
     this.#tabs.onmessage = ({ data }) => this.#adopt(data);
   }
 
@@ -73,7 +77,7 @@ export class Session {
     if (reason === 'TOKEN_REVOKED') return this.end(reason), false;
 
     const before = localStorage.getItem(KEY);
-    const answer = await redeem(this.url, this.refreshInput);
+    const answer = await redeem(this.#url, this.refreshInput);
     if (localStorage.getItem(KEY) !== before) return this.#mend(reason, used); // signed in or out meanwhile
     if (answer.data) return this.begin(answer.data.refreshToken), true;
     const refusal = answer.errors![0]!;
