@@ -63,7 +63,8 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
 	srv.Use(persisted)
-	srv.Use(limits)                    // after the text of a persisted operation is known
+	srv.Use(limits) // after the text of a persisted operation is known
+	srv.Use(exactEnums{schema})
 	srv.Use(extension.Introspection{}) // who may use it is for the guard to say
 	srv.AroundOperations(withSiblings)
 	srv.AroundOperations(deadline(o.Timeout))
