@@ -16,14 +16,13 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-func auditFilter(in *model.AuditFilter) (f audit.Filter, err error) {
+func auditFilter(in *model.AuditFilter) (f audit.Filter, problems []fault.Field) {
 	if in == nil {
 		return f, nil
 	}
-	var problems []fault.Field
 	user := func(path string, id *string) {
 		if id != nil && uuid.Validate(*id) != nil {
-			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: "is not the id of a user"})
+			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: path + " is not the id of a user"})
 		}
 	}
 	user("filter.userId", in.UserID)
@@ -34,7 +33,7 @@ func auditFilter(in *model.AuditFilter) (f audit.Filter, err error) {
 	set(&f.Outcome, in.Outcome)
 	set(&f.Since, in.Since)
 	set(&f.Until, in.Until)
-	return f, fault.Invalid(problems)
+	return f, problems
 }
 
 // set copies what was given.

@@ -60,16 +60,15 @@ type paging struct {
 }
 
 // page checks the arguments of a connection and names every problem at once. list names what the cursors
-// belong to.
-func (c *Cursors) page(list string, first *int32, after *string, last *int32, before *string) (paging, error) {
+// belong to; problems are those that were found in other arguments.
+func (c *Cursors) page(list string, first *int32, after *string, last *int32, before *string, problems ...fault.Field) (paging, error) {
 	p := paging{store.Window{Limit: defaultPage, FromEnd: last != nil}, c, list}
-	var problems []fault.Field
 	size := func(path string, n *int32) {
 		if n == nil {
 			return
 		}
 		if p.Limit = int(*n); *n < 1 || *n > maxPage {
-			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: "must be from 1 to 100"})
+			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: path + " must be from 1 to 100"})
 		}
 	}
 	size("first", first)
@@ -83,7 +82,7 @@ func (c *Cursors) page(list string, first *int32, after *string, last *int32, be
 		}
 		at, ok := c.read(list, *cursor)
 		if !ok {
-			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: "is not a cursor of this list"})
+			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: path + " is not a cursor of this list"})
 		}
 		return at
 	}
