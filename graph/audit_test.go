@@ -18,9 +18,9 @@ import (
 var origin = audit.Origin{IP: "192.0.2.1", UserAgent: "a test", RequestID: "its request"}
 
 type entry struct {
-	ID, Action, Outcome, IP, UserID string
-	Count                           int
-	ByAdministrator                 bool
+	ID, Action, Outcome, IP, UserID, SessionID string
+	Count                                      int
+	ByAdministrator                            bool
 }
 
 type entries struct {
@@ -53,7 +53,7 @@ func auditLog(tb testing.TB, c *graphtest.Client, arguments string) entries {
 func securityLog(tb testing.TB, c *graphtest.Client, arguments string) entries {
 	tb.Helper()
 	var out struct{ Me struct{ SecurityLog entries } }
-	c.Do(tb, `{ me { securityLog`+arguments+` { nodes { id action ip count byAdministrator } pageInfo { hasNextPage endCursor } totalCount } } }`, nil).Into(tb, &out)
+	c.Do(tb, `{ me { securityLog`+arguments+` { nodes { id action ip sessionId count byAdministrator } pageInfo { hasNextPage endCursor } totalCount } } }`, nil).Into(tb, &out)
 	return out.Me.SecurityLog
 }
 
@@ -79,6 +79,12 @@ func TestOwnersReadTheirSecurityLog(t *testing.T) {
 		}
 		if failed.Count != 3 || failed.IP != "127.0.0.1" || failed.ByAdministrator {
 			t.Errorf("failed sign-ins: %+v", failed)
+		}
+		admin.Do(t, revokeSessions, vars{"id": c.UserID}).Into(t, &struct{}{})
+		c = c.Login(t)
+		revoked := securityLog(t, c, "(first: 2)").Nodes[1]
+		if byAdmin.SessionID != "" || revoked.Action != "AUTHN_TOKEN_REVOKED" || revoked.SessionID == "" {
+			t.Errorf("nor is an administrator's session, but one's own that was ended: %+v %+v", byAdmin, revoked)
 		}
 		for _, other := range securityLog(t, stranger, "").Nodes {
 			if other.Action != "USER_CREATED" {

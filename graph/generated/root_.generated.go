@@ -133,8 +133,8 @@ type ComplexityRoot struct {
 		ID           func(childComplexity int) int
 		LastAt       func(childComplexity int) int
 		OwnIP        func(childComplexity int) int
+		OwnSessionID func(childComplexity int) int
 		OwnUserAgent func(childComplexity int) int
-		SessionID    func(childComplexity int) int
 	}
 
 	SecurityEventConnection struct {
@@ -703,18 +703,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SecurityEvent.OwnIP(childComplexity), true
+	case "SecurityEvent.sessionId":
+		if e.ComplexityRoot.SecurityEvent.OwnSessionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEvent.OwnSessionID(childComplexity), true
 	case "SecurityEvent.userAgent":
 		if e.ComplexityRoot.SecurityEvent.OwnUserAgent == nil {
 			break
 		}
 
 		return e.ComplexityRoot.SecurityEvent.OwnUserAgent(childComplexity), true
-	case "SecurityEvent.sessionId":
-		if e.ComplexityRoot.SecurityEvent.SessionID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SecurityEvent.SessionID(childComplexity), true
 
 	case "SecurityEventConnection.edges":
 		if e.ComplexityRoot.SecurityEventConnection.Edges == nil {
@@ -1411,7 +1411,7 @@ type SecurityEvent @auth(roles: [ADMIN], owner: true) {
   lastAt: Time!
   "How many failed sign-ins it stands for; else 1."
   count: Int!
-  "The session that it happened in or to; empty if in none."
+  "The session that it happened in or to; empty if in none, or in an administrator's."
   sessionId: ID!
   "From which network address, the last of them; empty if it was an administrator's."
   ip: String!
