@@ -240,3 +240,27 @@ func TestRefusedArgumentsAreNamed(t *testing.T) {
 		}
 	}
 }
+
+// Whatever way somebody came to a role, the log says so.
+func TestAccountsMadeWithRolesAreRecordedWithThem(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t)
+	admin := srv.As(t, "ADMIN")
+	added := addUser(t, srv, "added@example.com", "", "", "ADMIN")
+	if _, _, err := srv.App.Accounts.Import(t.Context(), strings.NewReader(`{"email": "imported@example.com", "roles": ["ADMIN"]}`), func(token.Role) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	imported, err := srv.App.Accounts.Find(t.Context(), "imported@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[token.UserID]string{added.ID: "ADMIN USER", imported.ID: "ADMIN USER", srv.As(t).UserID: ""} {
+		var out struct {
+			AuditLog struct{ Nodes []struct{ Action, Detail string } }
+		}
+		admin.Do(t, `query($id: ID) { auditLog(filter: {userId: $id}) { nodes { action detail } } }`, vars{"id": id}).Into(t, &out)
+		if diff := cmp.Diff([]struct{ Action, Detail string }{{"USER_CREATED", want}}, out.AuditLog.Nodes); diff != "" {
+			t.Error(diff)
+		}
+	}
+}

@@ -1474,7 +1474,7 @@ type AuditEntry @auth(roles: [ADMIN]) {
   userAgent: String!
   "The request, as ` + "`" + `extensions.requestId` + "`" + ` of its errors and the log have it."
   requestId: String!
-  "What else there is to say, such as the roles before and after."
+  "What else there is to say, such as the roles before and after, or those of an account that was made with more than USER."
   detail: String!
 }
 
