@@ -46,12 +46,6 @@ func (r *Resolver) userPage(ctx context.Context, f account.Filter, p paging) (*m
 	}
 	together(ctx, ids)
 	page.PageInfo = p.info(cursors, found.More, found.Stopped)
-	if selects(ctx, "totalCount") {
-		total, err := r.Accounts.Count(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		page.TotalCount = int32(total)
-	}
-	return page, nil
+	page.TotalCount, err = total(ctx, func() (int, error) { return r.Accounts.Count(ctx, f) })
+	return page, err
 }

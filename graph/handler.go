@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -88,9 +87,4 @@ func deadline(timeout time.Duration) graphql.OperationMiddleware {
 			return respond(ctx)
 		}
 	}
-}
-
-// selects reports whether the field under way asks for a field of its object.
-func selects(ctx context.Context, name string) bool {
-	return slices.Contains(graphql.CollectAllFields(ctx), name)
 }

@@ -1,11 +1,15 @@
 package graph
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
 
 	"github.com/graphwarden/graphwarden/graph/model"
 	"github.com/graphwarden/graphwarden/internal/fault"
@@ -108,4 +112,13 @@ func (p paging) info(cursors []string, more bool, stopped store.Position) *model
 		}
 	}
 	return info
+}
+
+// total counts the list under way, if its client asks for that.
+func total(ctx context.Context, count func() (int, error)) (int32, error) {
+	if !slices.Contains(graphql.CollectAllFields(ctx), "totalCount") {
+		return 0, nil
+	}
+	n, err := count()
+	return int32(n), err
 }
