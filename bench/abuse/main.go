@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -47,18 +46,10 @@ func run(ctx context.Context, url string, server process, tries int, out io.Writ
 	if url != "" {
 		return report(ctx, url, server, tries, out)
 	}
-	err = replica.InFolder(func(folder string) error {
-		binary, err := replica.Build(ctx, folder)
-		if err != nil {
-			return err
-		}
-		s, err := replica.Start(binary, os.Stderr, "--production", "--public-url=https://localhost", "--log-level=error", "--secret="+rand.Text()+rand.Text())
-		if err != nil {
-			return err
-		}
+	err = replica.Run(ctx, func(s *replica.Server) error {
 		inOrder, err = report(ctx, s.URL, process(s.PID), tries, out)
-		return errors.Join(err, s.Stop())
-	})
+		return err
+	}, "--production", "--public-url=https://localhost", "--secret="+rand.Text()+rand.Text())
 	return inOrder, err
 }
 

@@ -31,26 +31,15 @@ const (
 	settle = 2 * time.Second
 )
 
+// The server believes loopback, so that each login comes from another address and no throttle answers in
+// the place of the password pool. All other settings are as they come.
 func main() {
 	flag.Parse()
-	if err := replica.InFolder(func(folder string) error { return run(context.Background(), folder) }); err != nil {
+	ctx := context.Background()
+	if err := replica.Run(ctx, func(s *replica.Server) error { return measure(ctx, s.URL) }, "--trusted-proxies=127.0.0.1"); err != nil {
 		fmt.Fprintln(os.Stderr, "flood:", err)
 		os.Exit(1)
 	}
-}
-
-// run has the server believe loopback, so that each login comes from another address and no throttle
-// answers in the place of the password pool. All other settings are as they come.
-func run(ctx context.Context, folder string) error {
-	binary, err := replica.Build(ctx, folder)
-	if err != nil {
-		return err
-	}
-	s, err := replica.Start(binary, os.Stderr, "--trusted-proxies=127.0.0.1", "--log-level=error")
-	if err != nil {
-		return err
-	}
-	return errors.Join(measure(ctx, s.URL), s.Stop())
 }
 
 func measure(ctx context.Context, url string) error {

@@ -99,6 +99,21 @@ func FreeAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
+// Run builds the server, starts it with args and calls f with it; it logs to stderr.
+func Run(ctx context.Context, f func(*Server) error, args ...string) error {
+	return InFolder(func(folder string) error {
+		binary, err := Build(ctx, folder)
+		if err != nil {
+			return err
+		}
+		s, err := Start(binary, os.Stderr, append(args, "--log-level=error")...)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f(s), s.Stop())
+	})
+}
+
 // InFolder calls f with a new folder that is gone afterwards.
 func InFolder(f func(folder string) error) error {
 	folder, err := os.MkdirTemp("", "graphwarden-bench-")

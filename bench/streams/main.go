@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -31,27 +30,20 @@ const (
 
 func main() {
 	flag.Parse()
-	if err := replica.InFolder(func(folder string) error { return run(context.Background(), folder) }); err != nil {
+	if err := run(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "streams:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, folder string) error {
-	binary, err := replica.Build(ctx, folder)
-	if err != nil {
-		return err
-	}
+func run(ctx context.Context) error {
 	metrics, err := replica.FreeAddress()
 	if err != nil {
 		return err
 	}
-	s, err := replica.Start(binary, os.Stderr, append(replica.Unlimited(), "--metrics-listen="+metrics, "--log-level=error",
-		fmt.Sprintf("--streams-per-address=%d", *streams), fmt.Sprintf("--streams-per-user=%d", *streams))...)
-	if err != nil {
-		return err
-	}
-	return errors.Join(measure(ctx, replica.NewClient(s.URL), strings.Replace(s.URL, "http", "ws", 1), "http://"+metrics+"/metrics"), s.Stop())
+	return replica.Run(ctx, func(s *replica.Server) error {
+		return measure(ctx, replica.NewClient(s.URL), strings.Replace(s.URL, "http", "ws", 1), "http://"+metrics+"/metrics")
+	}, append(replica.Unlimited(), "--metrics-listen="+metrics, fmt.Sprintf("--streams-per-address=%d", *streams), fmt.Sprintf("--streams-per-user=%d", *streams))...)
 }
 
 func measure(ctx context.Context, client *replica.Client, socketURL, metricsURL string) error {
@@ -60,16 +52,8 @@ func measure(ctx context.Context, client *replica.Client, socketURL, metricsURL 
 	if err != nil {
 		return err
 	}
-	subscribes, err := hasSubscription(ctx, client)
-	if err != nil {
-		return err
-	}
-	query := ""
-	if subscribes {
-		query = operation
-	}
 	// What the first streams load and cache is no stream's own.
-	warm, err := open(ctx, socketURL, token, query, 20)
+	warm, err := open(ctx, socketURL, token, 20)
 	if err != nil {
 		return err
 	}
@@ -79,7 +63,7 @@ func measure(ctx context.Context, client *replica.Client, socketURL, metricsURL 
 		return err
 	}
 	start := time.Now()
-	all, err := open(ctx, socketURL, token, query, *streams)
+	all, err := open(ctx, socketURL, token, *streams)
 	if err != nil {
 		return err
 	}
@@ -89,11 +73,7 @@ func measure(ctx context.Context, client *replica.Client, socketURL, metricsURL 
 	if err != nil {
 		return err
 	}
-	what := "idle sockets (the schema has no securityEvents)"
-	if subscribes {
-		what = operation
-	}
-	fmt.Printf("%d WebSockets of one user, each with: %s\n", *streams, what)
+	fmt.Printf("%d WebSockets of one user, each with: %s\n", *streams, operation)
 	fmt.Printf("opened in %v; %.1f KiB of resident memory and %.1f goroutines a stream\n", opened.Round(time.Millisecond),
 		float64(during.resident-before.resident)/1024/float64(*streams), float64(during.goroutines-before.goroutines)/float64(*streams))
 	if err := end(ctx, client, token, all); err != nil {
@@ -102,15 +82,6 @@ func measure(ctx context.Context, client *replica.Client, socketURL, metricsURL 
 	after, err := settled(ctx, metricsURL, func(m gauges) bool { return m.streams == 0 && m.goroutines <= before.goroutines+spare })
 	fmt.Printf("goroutines before %d, during %d, after %d\n", before.goroutines, during.goroutines, after.goroutines)
 	return err
-}
-
-// hasSubscription tells whether the schema has come to the one that is to be measured.
-func hasSubscription(ctx context.Context, client *replica.Client) (bool, error) {
-	a, err := client.Do(ctx, "", "{ __schema { subscriptionType { fields { name } } } }", nil)
-	if err != nil {
-		return false, err
-	}
-	return strings.Contains(string(a.Data), `"securityEvents"`), nil
 }
 
 // end logs the user out everywhere and says how soon every stream was closed for that.

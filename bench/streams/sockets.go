@@ -32,14 +32,14 @@ type ending struct {
 	code websocket.StatusCode
 }
 
-// open opens n sockets with token, and runs query on each unless it is empty.
-func open(ctx context.Context, url, token, query string, n int) (*sockets, error) {
+// open opens n sockets with token, and runs the operation on each.
+func open(ctx context.Context, url, token string, n int) (*sockets, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &sockets{cancel: cancel}
 	var group errgroup.Group
 	group.SetLimit(dialers)
 	for range n {
-		group.Go(func() error { return s.one(ctx, url, token, query) })
+		group.Go(func() error { return s.one(ctx, url, token) })
 	}
 	if err := group.Wait(); err != nil {
 		s.close()
@@ -48,7 +48,7 @@ func open(ctx context.Context, url, token, query string, n int) (*sockets, error
 	return s, nil
 }
 
-func (s *sockets) one(ctx context.Context, url, token, query string) error {
+func (s *sockets) one(ctx context.Context, url, token string) error {
 	conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
 	if err != nil {
 		return err
@@ -69,10 +69,8 @@ func (s *sockets) one(ctx context.Context, url, token, query string) error {
 	if _, text, err := conn.Read(ctx); err != nil || !strings.Contains(string(text), "connection_ack") {
 		return fmt.Errorf("instead of connection_ack: %q, %w", text, err)
 	}
-	if query != "" {
-		if err := send(map[string]any{"id": "1", "type": "subscribe", "payload": map[string]string{"query": query}}); err != nil {
-			return err
-		}
+	if err := send(map[string]any{"id": "1", "type": "subscribe", "payload": map[string]string{"query": operation}}); err != nil {
+		return err
 	}
 	s.reading.Go(func() {
 		var err error
