@@ -256,7 +256,9 @@ func TestAccountsMadeWithRolesAreRecordedWithThem(t *testing.T) {
 	}
 	for id, want := range map[token.UserID]string{added.ID: "ADMIN USER", imported.ID: "ADMIN USER", srv.As(t).UserID: ""} {
 		var out struct {
-			AuditLog struct{ Nodes []struct{ Action, Detail string } }
+			AuditLog struct {
+				Nodes []struct{ Action, Detail string }
+			}
 		}
 		admin.Do(t, `query($id: ID) { auditLog(filter: {userId: $id}) { nodes { action detail } } }`, vars{"id": id}).Into(t, &out)
 		if diff := cmp.Diff([]struct{ Action, Detail string }{{"USER_CREATED", want}}, out.AuditLog.Nodes); diff != "" {
