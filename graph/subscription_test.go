@@ -165,7 +165,7 @@ func TestSlowReadersAreSentAway(t *testing.T) {
 	s := connect(t, srv, c.AccessToken)
 	s.subscribe("mine", `subscription { securityEvents { action } }`)
 	subscribed(t, srv, 2)
-	const n = 200
+	const n = 1000
 	err = srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error {
 		for range n {
 			if err := audit.Record(tx, audit.Event{Action: audit.UserUpdated, Outcome: audit.Done, Actor: c.UserID, User: c.UserID}); err != nil {

@@ -128,7 +128,7 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 	if a.Activity, err = session.NewActivity(a.DB, a.now); err != nil {
 		return err
 	}
-	a.Audit, a.Feed = audit.NewLog(a.DB, c.AuditLife, a.now), audit.NewFeed(a.DB)
+	a.Audit, a.Feed = audit.NewLog(a.DB, c.AuditLife, a.now), audit.NewFeed(a.DB, a.now)
 	a.cursors = graph.NewCursors(key)
 	a.Throttle = throttle.New(a.DB, key, rates(&c.Limits))
 	a.Sessions = session.NewService(a.DB, a.Issuer, key, a.View, a.Throttle,
@@ -206,7 +206,7 @@ func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time) 
 	connect := func(ctx context.Context, raw string) (context.Context, web.Key, time.Time, error) {
 		ctx, principal, err := a.Connect(ctx, raw)
 		if err != nil {
-			return nil, web.Key{}, time.Time{}, err
+			return ctx, web.Key{}, time.Time{}, err
 		}
 		return ctx, web.Key{User: string(principal.UserID), Session: string(principal.SessionID)}, principal.ExpiresAt, nil
 	}

@@ -16,13 +16,19 @@ const (
 	// feedWindow is how far each reading goes back before the last: further than any transaction may take
 	// from its entry to its commit.
 	feedWindow = 15 * time.Second
-	// feedBuffer is how many entries a subscriber may be behind.
-	feedBuffer = 64
+	// feedPause is between readings at least, however many notifications come. Each reads the whole window:
+	// where that takes long, feedShare times as long is left to others.
+	feedPause = 2 * time.Millisecond
+	feedShare = 4
+	// feedBuffer is how many entries a subscriber may be behind: more than twice what one transaction writes,
+	// where somebody ends all of their sessions. Those arrive at once, however fast the reader is.
+	feedBuffer = 256
 )
 
 // Feed tells subscribers of new entries, from whichever replica. It reads only while it has any.
 type Feed struct {
-	db *store.DB
+	db  *store.DB
+	now func() time.Time
 
 	mu          sync.Mutex
 	subscribers map[*subscriber]struct{}
@@ -36,9 +42,9 @@ type subscriber struct {
 	lagged  func()
 }
 
-// NewFeed wires a Feed; Follow must run for it to tell anything.
-func NewFeed(db *store.DB) *Feed {
-	return &Feed{db: db, subscribers: make(map[*subscriber]struct{})}
+// NewFeed wires a Feed; Follow must run for it to tell anything. now measures how long readings take.
+func NewFeed(db *store.DB, now func() time.Time) *Feed {
+	return &Feed{db: db, now: now, subscribers: make(map[*subscriber]struct{})}
 }
 
 // Subscribe tells of the entries that f selects and that are committed after it returns, until ctx ends
@@ -135,17 +141,22 @@ func (f *Feed) Follow(ctx context.Context, log *slog.Logger) {
 	defer stop()
 	tick := time.NewTicker(feedEvery)
 	defer tick.Stop()
-	for failing := false; ; {
+	for failing := false; ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		case <-wake:
 		}
+		began := f.now()
 		err := f.tell(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
 			log.Error("the audit log cannot be followed", "error", err)
 		}
 		failing = err != nil
+		select {
+		case <-ctx.Done():
+		case <-time.After(min(max(feedPause, feedShare*f.now().Sub(began)), feedEvery)):
+		}
 	}
 }

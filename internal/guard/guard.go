@@ -94,13 +94,10 @@ func (a *Authenticator) standing(ctx context.Context, c *Principal) error {
 }
 
 // Connect is Authenticate for a connection that lives longer than a request: operations under the
-// context that it returns are the principal's.
+// context that it returns are the principal's, or with an error nobody's, whoever the request is of.
 func (a *Authenticator) Connect(ctx context.Context, raw string) (context.Context, *Principal, error) {
 	principal, err := a.Authenticate(ctx, raw)
-	if err != nil {
-		return nil, nil, err
-	}
-	return context.WithValue(ctx, stateKey{}, &state{principal: principal}), principal, nil
+	return context.WithValue(ctx, stateKey{}, stateOf(principal, err)), principal, err
 }
 
 // Check tells whether the principal of ctx, if there is one, may go on: whether their token has
@@ -134,14 +131,18 @@ func (a *Authenticator) state(ctx context.Context, headers []string) *state {
 	if err != nil {
 		return &state{refusal: errTokenInvalid.Because(err)}
 	}
-	principal, err := a.Authenticate(ctx, raw)
-	if err != nil {
-		if refusal := fault.As(err); refusal != nil {
-			return &state{refusal: refusal}
-		}
-		return &state{refusal: fault.New(fault.Internal, "", "internal error").Because(err)}
+	return stateOf(a.Authenticate(ctx, raw))
+}
+
+// stateOf is what Authenticate found.
+func stateOf(principal *Principal, err error) *state {
+	if err == nil {
+		return &state{principal: principal}
 	}
-	return &state{principal: principal}
+	if refusal := fault.As(err); refusal != nil {
+		return &state{refusal: refusal}
+	}
+	return &state{refusal: fault.New(fault.Internal, "", "internal error").Because(err)}
 }
 
 // bearer accepts exactly one header with the scheme Bearer, in any case (RFC 9110 section 11.1), and one token:

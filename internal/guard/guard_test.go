@@ -37,6 +37,22 @@ func TestAuthenticate(t *testing.T) {
 	}
 }
 
+// Whom the request's own token names is not who a connection with a token that is refused belongs to.
+func TestARefusedConnectionIsNobodys(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	alice, _, err := s.Authenticator.Connect(t.Context(), s.issue(t, s.claims("alice")))
+	if who := guard.Caller(alice); err != nil || who.UserID != "alice" {
+		t.Fatalf("got %v, %v", who, err)
+	}
+	for reason, raw := range s.refusedTokens(t, "alice") {
+		ctx, _, err := s.Authenticator.Connect(alice, raw)
+		if who := guard.Caller(ctx); err == nil || who.UserID != "" || !fault.Is(guard.Refusal(ctx), fault.Reason(reason)) {
+			t.Errorf("%s: got %v, %v", reason, who, err)
+		}
+	}
+}
+
 // The log has what was wrong with a forgery, the caller has not.
 func TestForgeriesLookAlike(t *testing.T) {
 	t.Parallel()

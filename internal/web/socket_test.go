@@ -104,8 +104,8 @@ func TestRevocationEndsTheStreamsOfThatSessionOrUser(t *testing.T) {
 		s.subscribe("1", "subscription{silent}")
 		s.alive()
 	}
-	revoked := fault.New(fault.Unauthenticated, fault.TokenRevoked, "revoked")
-	f.streams.End(web.Key{Session: "session of ann"}, revoked)
+	f.revoke("ann")
+	f.streams.Recheck(web.Key{Session: "session of ann"})
 	ann.closed(4403, "TOKEN_REVOKED")
 	ann2.alive()
 	f.streams.Recheck(web.Key{User: "a"}) // of which nothing is revoked
@@ -114,10 +114,11 @@ func TestRevocationEndsTheStreamsOfThatSessionOrUser(t *testing.T) {
 	f.revoke("bob")
 	f.streams.Recheck(web.Key{User: "a"})
 	ann2.closed(4403, "TOKEN_REVOKED")
-	bob.alive() // nobody asked
-	f.streams.End(web.Key{}, revoked)
+	bob.alive()  // nobody asked
+	f.revoke("") // which is nobody's
+	f.streams.Recheck(web.Key{})
 	nobody.alive()
-	f.streams.End(web.Key{User: "b", Session: "session of bob"}, revoked)
+	f.streams.Recheck(web.Key{User: "b", Session: "session of bob"})
 	bob.closed(4403, "TOKEN_REVOKED")
 	nobody.alive()
 }
@@ -150,8 +151,8 @@ func TestNoEventFollowsTheEndOfItsStream(t *testing.T) {
 	s.alive()
 	f.events <- "1"
 	s.receives(`{"type":"next","id":"1","payload":{"data":{"events":1}}}`)
-	f.asked = func() {
-		f.streams.End(web.Key{User: "a"}, fault.New(fault.Unauthenticated, fault.TokenRevoked, "revoked"))
+	f.asked = func(ctx context.Context) {
+		web.EndStream(ctx, fault.New(fault.Unauthenticated, fault.TokenRevoked, "revoked"))
 	}
 	f.events <- "2"
 	s.closed(4403, "TOKEN_REVOKED")

@@ -46,11 +46,13 @@ func (t Events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 	defer t.Streams.close(state)
 	ctx := r.Context()
 	if token := headerToken(r.Header); why == nil && token != "" {
-		// A bad token ends nothing here: public fields answer whatever token came along.
-		if caller, refused := t.Streams.accept(ctx, state, token); refused == nil {
-			ctx = caller
-		} else if refused.code == codeTooMany {
+		// A bad token ends nothing here: public fields answer whatever token came along. But a principal whom
+		// the request's context still knows from a moment ago would have a stream that nothing ends.
+		caller, refused := t.Streams.accept(ctx, state, token)
+		if refused != nil && refused.code == codeTooMany {
 			why = refused
+		} else {
+			ctx = caller
 		}
 	}
 	if why != nil {
@@ -143,6 +145,8 @@ func (e *eventStream) write(text string) {
 	if err == nil {
 		err = e.control.Flush()
 	}
+	// Over HTTP/2 a deadline that passes resets the stream, whether or not anything is being written.
+	_ = e.control.SetWriteDeadline(time.Time{})
 	if err != nil {
 		e.state.end(errLost)
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
@@ -150,8 +149,9 @@ func TestEventsEndWithTheReasonWhenTheTokenDoes(t *testing.T) {
 	f.revoke("ann2")
 	f.events <- "1"
 	asked.ends(last("TOKEN_REVOKED", "revoked")...)
-	f.streams.End(web.Key{Session: "session of ann"}, fault.New(fault.Unauthenticated, fault.TokenRevoked, "over"))
-	silent.ends(last("TOKEN_REVOKED", "over")...)
+	f.revoke("ann")
+	f.streams.Recheck(web.Key{Session: "session of ann"})
+	silent.ends(last("TOKEN_REVOKED", "revoked")...)
 	if err := f.streams.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -188,4 +188,17 @@ func TestABadTokenDoesNotKeepPublicEventsBack(t *testing.T) {
 		s.receives("event: next", `data: {"data":{"who":"nobody"}}`)
 	}
 	listenTo(t, url, "{who}", "Authorization", "Bearer ann").receives("event: next", `data: {"data":{"who":"ann"}}`)
+}
+
+// A token that is revoked between the request's verification and the stream's leaves nobody: of the principal
+// whom the request's context knows, the registry does not.
+func TestEventsOfATokenRefusedMeanwhileAreNobodys(t *testing.T) {
+	t.Parallel()
+	_, h := newFeed(web.StreamOptions{})
+	url := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, "ann")))
+	}))
+	for _, token := range []string{"late", "down"} {
+		listenTo(t, url, "{who}", "Authorization", "Bearer "+token).receives("event: next", `data: {"data":{"who":"nobody"}}`)
+	}
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // Authenticate verifies the access token of a stream. It returns the context that the stream's operations
-// run with, whose the stream is, and when the token expires. Its error is a *fault.Error.
+// run with, whose the stream is, and when the token expires. Its error is a *fault.Error; operations that
+// run all the same are nobody's in the context that comes with it.
 type Authenticate func(ctx context.Context, token string) (caller context.Context, key Key, expires time.Time, err error)
 
 // Check tells whether the caller that Authenticate put into ctx, if any, is still who they were:
@@ -182,11 +183,12 @@ func (t *Streams) open(ctx context.Context, abort func()) (s *stream, why *endin
 	return s, nil
 }
 
-// accept authenticates s by token and returns the context of its operations.
+// accept authenticates s by token and returns the context of its operations, which are nobody's if the
+// token is refused.
 func (t *Streams) accept(ctx context.Context, s *stream, token string) (context.Context, *ending) {
 	caller, key, expires, err := t.authenticate(ctx, token)
 	if err != nil {
-		return nil, refused(faultOf(err))
+		return caller, refused(faultOf(err))
 	}
 	t.mu.Lock()
 	user := label{ofUser, key.User}
@@ -237,16 +239,10 @@ func (t *Streams) close(s *stream) {
 	}
 }
 
-// End ends the streams of a user or of a session with the error f. From then on no event is begun; it
-// does not wait for the clients, so that a resolver can end the stream it is called through.
-func (t *Streams) End(key Key, f *fault.Error) {
-	for s := range t.find(key) {
-		s.end(refused(f))
-	}
-}
-
 // Recheck asks the Check of every stream of a user or of a session, and ends those that it finds
-// UNAUTHENTICATED. It is called when something about that user or session was revoked.
+// UNAUTHENTICATED. It is called when something about that user or session was revoked. From then on no
+// event is begun; it does not wait for the clients, so that a resolver can end the stream it is called
+// through.
 func (t *Streams) Recheck(key Key) {
 	for s, caller := range t.find(key) {
 		t.recheck(s, caller)
@@ -304,17 +300,13 @@ func (t *Streams) Shutdown(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// network is what counts as one address: of IPv6 the /64, which one customer has to themself.
+// network is what counts as one address, of those in canonical form: of IPv6 the /64, which one customer
+// has to themself.
 func network(ip string) string {
-	address, err := netip.ParseAddr(ip)
-	if err != nil || address.Is4() {
-		return ip
+	if address, err := netip.ParseAddr(ip); err == nil && address.Is6() {
+		return netip.PrefixFrom(address, 64).Masked().String()
 	}
-	prefix, err := address.Prefix(64)
-	if err != nil {
-		return ip
-	}
-	return prefix.String()
+	return ip
 }
 
 // faultOf returns the fault in err; what was not made for the caller becomes an internal error.

@@ -31,8 +31,8 @@ const never = 1000 * time.Hour
 
 // feed is an executable schema with subscriptions, run by gqlgen's real server.
 //
-// events yields what the test puts into the channel, flood one large event after the other, and silent
-// none. who is the caller's token, held waits for release, logout revokes the caller's own token.
+// events yields what the test puts into the channel, flood one large event after the other, silent none,
+// and the subscription held does not begin before release. who is the caller's token, held waits for release, logout revokes the caller's own token.
 type feed struct {
 	*people
 	schema  *ast.Schema
@@ -47,7 +47,7 @@ type feed struct {
 const feedSDL = `
 type Query { who: String! cookie: String! held: String! stuck: String! fails: String! refused: String! panics: String! }
 type Mutation { logout: String! setCookie: String! held: String! }
-type Subscription { events: Raw! flood: String! silent: String! fails: String! panics: String! }
+type Subscription { events: Raw! flood: String! silent: String! held: String! fails: String! panics: String! }
 scalar Raw`
 
 // serveFeed starts a feed's server and returns its URL.
@@ -94,6 +94,9 @@ func (f *feed) Exec(ctx context.Context) graphql.ResponseHandler {
 	if field.Name == "fails" {
 		graphql.AddError(ctx, fault.New(fault.Forbidden, fault.RoleRequired, "not for you"))
 		return nil
+	}
+	if field.Name == "held" {
+		<-f.release
 	}
 	context.AfterFunc(ctx, func() { f.ended <- struct{}{} })
 	return func(ctx context.Context) *graphql.Response {
@@ -172,7 +175,7 @@ type people struct {
 	expires time.Time
 	clock   time.Time
 	broken  atomic.Bool
-	asked   func() // on each Check, if not nil
+	asked   func(context.Context) // on each Check, if not nil
 }
 
 func newPeople() *people { return &people{revoked: make(map[string]bool), clock: time.Now()} }
@@ -189,22 +192,23 @@ func callerOf(ctx context.Context) string {
 func (p *people) authenticate(ctx context.Context, token string) (context.Context, web.Key, time.Time, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	nobody := context.WithValue(ctx, callerKey{}, "")
 	switch {
 	case token == "late":
-		return nil, web.Key{}, time.Time{}, fault.New(fault.Unauthenticated, fault.TokenExpired, "expired")
+		return nobody, web.Key{}, time.Time{}, fault.New(fault.Unauthenticated, fault.TokenExpired, "expired")
 	case token == "down":
-		return nil, web.Key{}, time.Time{}, fault.Busy(fault.RevocationViewStale, "cannot tell", time.Second)
+		return nobody, web.Key{}, time.Time{}, fault.Busy(fault.RevocationViewStale, "cannot tell", time.Second)
 	case token == "odd":
-		return nil, web.Key{}, time.Time{}, fmt.Errorf("something odd")
+		return nobody, web.Key{}, time.Time{}, fmt.Errorf("something odd")
 	case strings.ContainsAny(token, " ,"):
-		return nil, web.Key{}, time.Time{}, fault.New(fault.Unauthenticated, fault.TokenInvalid, "invalid")
+		return nobody, web.Key{}, time.Time{}, fault.New(fault.Unauthenticated, fault.TokenInvalid, "invalid")
 	}
 	return context.WithValue(ctx, callerKey{}, token), web.Key{User: token[:1], Session: "session of " + token}, p.expires, nil
 }
 
 func (p *people) check(ctx context.Context) error {
 	if p.asked != nil {
-		p.asked()
+		p.asked(ctx)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

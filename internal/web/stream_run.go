@@ -15,7 +15,7 @@ import (
 
 // delivery is how a transport sends what an operation answers.
 type delivery struct {
-	// begin is called once the operation is known to be a subscription that may run.
+	// begin is called once a subscription has begun: of what happens from then on no event is missed.
 	begin func()
 	// next sends one answer.
 	next func(payload []byte)
@@ -62,20 +62,20 @@ func (t *Streams) run(ctx context.Context, s *stream, exec graphql.GraphExecutor
 		d.last(nil)
 		return
 	}
-	d.begin()
-	errs = t.subscribe(ctx, s, exec, op, d.next)
+	errs = t.subscribe(ctx, s, exec, op, d)
 	if s.ctx.Err() == nil {
 		d.last(errs)
 	}
 }
 
 // subscribe runs a subscription to its end, or to the errors that end it.
-func (t *Streams) subscribe(ctx context.Context, s *stream, exec graphql.GraphExecutor, op *graphql.OperationContext, send func([]byte)) gqlerror.List {
+func (t *Streams) subscribe(ctx context.Context, s *stream, exec graphql.GraphExecutor, op *graphql.OperationContext, d delivery) gqlerror.List {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
 	// Errors are presented outside of it: within, an extension may take them for an event.
 	next, within := exec.DispatchOperation(ctx, op)
+	d.begin()
 	for {
 		resp := next(within)
 		if resp == nil {
@@ -88,7 +88,7 @@ func (t *Streams) subscribe(ctx context.Context, s *stream, exec graphql.GraphEx
 		if s.ctx.Err() != nil {
 			return nil
 		}
-		send(t.payload(resp))
+		d.next(t.payload(resp))
 	}
 }
 

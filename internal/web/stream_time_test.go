@@ -187,6 +187,26 @@ func TestSilentEventStreamsAreKeptAliveUntilTheTokenExpires(t *testing.T) {
 	})
 }
 
+// Who reads what there is once the answer begins, and takes events from then on, has everything.
+func TestEventsAreAnsweredOnceTheSubscriptionHasBegun(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(t *testing.T, f *feed, connect func() net.Conn) {
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			raw(t, connect, eventsOf("subscription{held}", ""))
+		}()
+		synctest.Wait()
+		select {
+		case <-answered:
+			t.Error("answered before it has begun")
+		default:
+		}
+		close(f.release)
+		<-answered
+	})
+}
+
 func TestClientsOfEventsThatLeaveAreNoticed(t *testing.T) {
 	t.Parallel()
 	inTime(t, func(t *testing.T, f *feed, connect func() net.Conn) {

@@ -278,33 +278,54 @@ func TestAStalledHandshakeIsClosed(t *testing.T) {
 	})
 }
 
-func TestAStreamOverHTTP2OutlivesTheTimeouts(t *testing.T) {
-	t.Parallel()
+// inTimeOverHTTP2 is inTime, where ask posts a subscription over HTTP/2.
+func inTimeOverHTTP2(t *testing.T, test func(t *testing.T, f *feed, ask func(query string) *http.Response)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, "test") // good by the clock of the bubble
 		trust := tlstest.Trust(t, p.cert)
 		trust.ServerName, trust.NextProtos = "localhost", []string{"h2"}
+		f, h := newFeed(web.StreamOptions{})
 		l := &pipes{accepted: make(chan net.Conn), closed: make(chan struct{})}
-		serveOn(t, opened(t, p, time.Now, quiet()).Listen(l), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			select {
-			case <-r.Context().Done():
-			case <-time.After(time.Hour):
-				_, _ = io.WriteString(w, "last event")
-			}
-		}))
+		serveOn(t, opened(t, p, time.Now, quiet()).Listen(l), h)
 		transport := &http.Transport{ForceAttemptHTTP2: true, DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			conn := tls.Client(l.dial(), trust)
 			return conn, conn.HandshakeContext(ctx)
 		}}
 		defer transport.CloseIdleConnections()
-		resp, err := (&http.Client{Transport: transport}).Do(request(t, "POST", "https://localhost/", "{}"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		test(t, f, func(query string) *http.Response {
+			resp, err := (&http.Client{Transport: transport}).Do(request(t, "POST", "https://localhost/", operation(query),
+				"Content-Type", plain, "Accept", events, "Authorization", "Bearer ann"))
+			if err != nil || resp.ProtoMajor != 2 {
+				t.Fatalf("%v %v", resp, err)
+			}
+			return resp
+		})
+		f.gone(t)
+	})
+}
+
+func TestAStreamOverHTTP2OutlivesTheTimeouts(t *testing.T) {
+	t.Parallel()
+	inTimeOverHTTP2(t, func(t *testing.T, f *feed, ask func(string) *http.Response) {
+		begin := time.Now()
+		f.expires = f.clock.Add(time.Hour)
+		resp := ask("subscription{silent}")
 		defer func() { _ = resp.Body.Close() }()
-		if text, err := io.ReadAll(resp.Body); err != nil || string(text) != "last event" || resp.ProtoMajor != 2 {
-			t.Errorf("%s %q %v", resp.Proto, text, err)
+		if text, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(text), "TOKEN_EXPIRED") {
+			t.Errorf("%q %v", text, err)
 		}
+		took(t, begin, time.Hour)
+	})
+}
+
+func TestSlowReadersOverHTTP2AreDropped(t *testing.T) {
+	t.Parallel()
+	inTimeOverHTTP2(t, func(t *testing.T, f *feed, ask func(string) *http.Response) {
+		begin := time.Now()
+		resp := ask("subscription{flood}")
+		wait(t, f.ended, "the subscription goes on although nobody reads")
+		took(t, begin, 10*time.Second)
+		_ = resp.Body.Close()
 	})
 }

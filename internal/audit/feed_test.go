@@ -1,0 +1,155 @@
+package audit_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+)
+
+// follow has feed followed until the test ends.
+func follow(tb testing.TB, db *store.DB, feed *audit.Feed) {
+	ctx, stop := context.WithCancel(context.WithoutCancel(tb.Context()))
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	var beside sync.WaitGroup
+	beside.Go(func() { db.Listen(ctx, log) })
+	beside.Go(func() { feed.Follow(ctx, log) })
+	tb.Cleanup(func() {
+		stop()
+		beside.Wait()
+	})
+}
+
+func record(tx *store.Tx, detail string) error {
+	return audit.Record(tx, audit.Event{Action: audit.UserUpdated, Outcome: audit.Done, Detail: detail})
+}
+
+func mustRecord(tb testing.TB, db *store.DB, details ...string) {
+	tb.Helper()
+	err := db.Tx(tb.Context(), func(tx *store.Tx) error {
+		for _, detail := range details {
+			if err := record(tx, detail); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func mustSubscribe(tb testing.TB, feed *audit.Feed) <-chan *audit.Entry {
+	tb.Helper()
+	entries, err := feed.Subscribe(tb.Context(), audit.Filter{}, func() { tb.Error("sent away") })
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return entries
+}
+
+func receives(tb testing.TB, entries <-chan *audit.Entry, want ...string) {
+	tb.Helper()
+	for _, detail := range want {
+		select {
+		case entry, ok := <-entries:
+			if !ok || entry.Detail != detail {
+				tb.Fatalf("told of %+v, want %s", entry, detail)
+			}
+		case <-time.After(20 * time.Second):
+			tb.Fatalf("not told of %s", detail)
+		}
+	}
+}
+
+// One logout can end as many sessions as a user may have. Nobody is sent away for that, not even who is
+// busy with the first.
+func TestOneTransactionSendsNobodyAway(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		feed := audit.NewFeed(db, time.Now)
+		entries := mustSubscribe(t, feed)
+		follow(t, db, feed)
+		var ended []string
+		for i := range 2 * session.MaxPerUser {
+			ended = append(ended, fmt.Sprint(i))
+		}
+		mustRecord(t, db, ended...)
+		for limit := time.Now().Add(20 * time.Second); len(entries) < len(ended); time.Sleep(time.Millisecond) {
+			if time.Now().After(limit) {
+				t.Fatalf("told of %d entries, want %d", len(entries), len(ended))
+			}
+		}
+		receives(t, entries, ended...)
+	})
+}
+
+func TestEntriesThatCommitLateAreToldOnce(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		if db.Dialect() == store.SQLite {
+			t.Skip("it has one writer: nothing commits in another order than it began")
+		}
+		feed := audit.NewFeed(db, time.Now)
+		written, commit := make(chan error, 1), make(chan struct{})
+		done := make(chan error, 1)
+		go func() {
+			done <- db.Tx(t.Context(), func(tx *store.Tx) error {
+				written <- record(tx, "late")
+				<-commit
+				return nil
+			})
+		}()
+		if err := <-written; err != nil {
+			t.Fatal(err)
+		}
+		entries := mustSubscribe(t, feed)
+		follow(t, db, feed)
+		mustRecord(t, db, "first")
+		receives(t, entries, "first")
+		close(commit)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		receives(t, entries, "late")
+		mustRecord(t, db, "last")
+		receives(t, entries, "last")
+	})
+}
+
+// Each reading is of the whole window: where that takes long, one after each commit would be most of the work
+// of a busy server, for one subscriber.
+func TestAStormOfEntriesIsReadNowAndThen(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		perEntry := db.Statements()
+		mustRecord(t, db, "before")
+		perEntry = db.Statements() - perEntry
+		var seconds atomic.Int64
+		feed := audit.NewFeed(db, func() time.Time { return time.Unix(seconds.Add(1), 0) }) // a reading takes a second
+		entries := mustSubscribe(t, feed)
+		follow(t, db, feed)
+		begin, before := time.Now(), db.Statements()
+		const n = 200
+		for range n {
+			mustRecord(t, db, "storm")
+		}
+		const perReading = 2
+		readings := (db.Statements() - before - n*perEntry) / perReading
+		if most := 2 + int64(time.Since(begin)/(400*time.Millisecond)); readings > most {
+			t.Errorf("%d readings for %d entries, want %d at most", readings, n, most)
+		}
+		for range n {
+			receives(t, entries, "storm")
+		}
+	})
+}
