@@ -2,24 +2,27 @@ package graph
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/graphwarden/graphwarden/graph/model"
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// userList names the list that a filter gives: cursors of one with another order are no use.
+// userList names the list that a filter gives. A cursor of what was searched for lies outside of another
+// search: the page behind it would be one of strangers, or empty, and look like any other.
 func userList(f account.Filter) string {
-	if f.Search != "" {
-		return "users by text"
+	if f.Search == "" {
+		return "users"
 	}
-	return "users"
+	return fmt.Sprintf("users %s %t by %s", f.Role, f.Disabled != nil && *f.Disabled, f.Search)
 }
 
 func userFilter(search *string, role *token.Role, disabled *bool) account.Filter {
 	f := account.Filter{Disabled: disabled}
 	if search != nil {
-		f.Search = *search
+		f.Search = strings.TrimSpace(*search) // blanks search for nothing
 	}
 	if role != nil {
 		f.Role = *role
@@ -43,12 +46,6 @@ func (r *Resolver) userPage(ctx context.Context, f account.Filter, p paging) (*m
 	}
 	together(ctx, ids)
 	page.PageInfo = p.info(cursors, found.More, found.Stopped)
-	if selects(ctx, "totalCount") {
-		total, err := r.Accounts.Count(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		page.TotalCount = int32(total)
-	}
-	return page, nil
+	page.TotalCount, err = total(ctx, func() (int, error) { return r.Accounts.Count(ctx, f) })
+	return page, err
 }

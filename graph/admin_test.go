@@ -142,6 +142,7 @@ func TestUsersAreListed(t *testing.T) {
 			"the last character of Unicode":           {vars{"search": "\U0010FFFF"}, ""},
 			"the one before the surrogates":           {vars{"search": "\uD7FF"}, ""},
 			"the empty search finds all":              {vars{"search": ""}, "carl ANNA bob ann user1"},
+			"and so does a blank one":                 {vars{"search": " \t"}, "carl ANNA bob ann user1"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				page := users(t, admin, test.variables)
@@ -214,6 +215,7 @@ func TestCursorsCannotBeMadeUp(t *testing.T) {
 	admin := srv.As(t, "ADMIN")
 	srv.As(t)
 	genuine := users(t, admin, vars{"first": 1}).PageInfo.EndCursor
+	found := users(t, admin, vars{"first": 1, "search": "user"}).PageInfo.EndCursor
 	raw, err := base64.RawURLEncoding.DecodeString(genuine)
 	if err != nil {
 		t.Fatal(err)
@@ -236,6 +238,9 @@ func TestCursorsCannotBeMadeUp(t *testing.T) {
 		"padding":                {"after": genuine + "="},
 		"of another list":        {"after": own.Me.Sessions.PageInfo.EndCursor},
 		"of another order":       {"after": genuine, "search": "user"},
+		"of another search":      {"after": found, "search": "ann"},
+		"of another role":        {"after": found, "search": "user", "role": "ADMIN"},
+		"of another state":       {"after": found, "search": "user", "disabled": true},
 		"of another server":      {"before": foreign},
 		"a page of nobody":       {"first": 0},
 		"a page of fewer":        {"last": -1},

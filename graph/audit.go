@@ -16,14 +16,13 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-func auditFilter(in *model.AuditFilter) (f audit.Filter, err error) {
+func auditFilter(in *model.AuditFilter) (f audit.Filter, problems []fault.Field) {
 	if in == nil {
 		return f, nil
 	}
-	var problems []fault.Field
 	user := func(path string, id *string) {
 		if id != nil && uuid.Validate(*id) != nil {
-			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: "is not the id of a user"})
+			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: path + " is not the id of a user"})
 		}
 	}
 	user("filter.userId", in.UserID)
@@ -34,7 +33,7 @@ func auditFilter(in *model.AuditFilter) (f audit.Filter, err error) {
 	set(&f.Outcome, in.Outcome)
 	set(&f.Since, in.Since)
 	set(&f.Until, in.Until)
-	return f, fault.Invalid(problems)
+	return f, problems
 }
 
 // set copies what was given.
@@ -60,14 +59,8 @@ func (r *Resolver) auditPage(ctx context.Context, f audit.Filter, p paging) (*mo
 	}
 	together(ctx, concerned)
 	page.PageInfo = p.info(cursors, more, nil)
-	if selects(ctx, "totalCount") {
-		total, err := r.Audit.Count(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		page.TotalCount = int32(total)
-	}
-	return page, nil
+	page.TotalCount, err = total(ctx, func() (int, error) { return r.Audit.Count(ctx, f) })
+	return page, err
 }
 
 // userOf reads a user whom an entry of the audit log names; nil if there is none any more.
@@ -75,7 +68,7 @@ func (r *Resolver) userOf(ctx context.Context, id token.UserID) (*account.User, 
 	if id == "" {
 		return nil, nil
 	}
-	return of(ctx, "user", id, func(ids []token.UserID) (map[token.UserID]*account.User, error) {
+	return of(ctx, "user", id, func(ctx context.Context, ids []token.UserID) (map[token.UserID]*account.User, error) {
 		users, err := r.Accounts.ByIDs(ctx, ids)
 		found := make(map[token.UserID]*account.User, len(users))
 		for i, u := range users {
@@ -87,7 +80,7 @@ func (r *Resolver) userOf(ctx context.Context, id token.UserID) (*account.User, 
 
 // securityPage is a page of what concerns one user.
 func (r *Resolver) securityPage(ctx context.Context, user token.UserID, p paging) (*model.SecurityEventConnection, error) {
-	found, err := of(ctx, fmt.Sprint("security log ", p.Window), user, func(users []token.UserID) (map[token.UserID]*store.Page[audit.Entry], error) {
+	found, err := of(ctx, fmt.Sprint("security log ", p.Window), user, func(ctx context.Context, users []token.UserID) (map[token.UserID]*store.Page[audit.Entry], error) {
 		return r.Audit.ListOf(ctx, users, p.Window)
 	})
 	if err != nil {
@@ -100,16 +93,8 @@ func (r *Resolver) securityPage(ctx context.Context, user token.UserID, p paging
 		page.Edges = append(page.Edges, &model.SecurityEventEdge{Cursor: cursors[i], Node: one})
 	}
 	page.PageInfo = p.info(cursors, found.More, nil)
-	if selects(ctx, "totalCount") {
-		total, err := of(ctx, "security log count", user, func(users []token.UserID) (map[token.UserID]int, error) {
-			return r.Audit.CountOf(ctx, users)
-		})
-		if err != nil {
-			return nil, err
-		}
-		page.TotalCount = int32(total)
-	}
-	return page, nil
+	page.TotalCount, err = total(ctx, func() (int, error) { return of(ctx, "security log count", user, r.Audit.CountOf) })
+	return page, err
 }
 
 // follow tells of new entries. A reader who cannot keep up is sent away to come back: going on would

@@ -12,6 +12,7 @@ import (
 	"github.com/graphwarden/graphwarden/graph/model"
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/guard"
 )
 
@@ -24,11 +25,8 @@ func (r *auditEntryResolver) User(ctx context.Context, obj *audit.Entry) (*accou
 }
 
 func (r *queryResolver) AuditLog(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *model.AuditFilter) (*model.AuditConnection, error) {
-	p, err := r.Cursors.page("audit log", first, after, last, before)
-	if err != nil {
-		return nil, err
-	}
-	f, err := auditFilter(filter)
+	f, problems := auditFilter(filter)
+	p, err := r.Cursors.page("audit log", first, after, last, before, problems...)
 	if err != nil {
 		return nil, err
 	}
@@ -40,8 +38,8 @@ func (r *subscriptionResolver) SecurityEvents(ctx context.Context) (<-chan *audi
 }
 
 func (r *subscriptionResolver) AuditEvents(ctx context.Context, filter *model.AuditFilter) (<-chan *audit.Entry, error) {
-	f, err := auditFilter(filter)
-	if err != nil {
+	f, problems := auditFilter(filter)
+	if err := fault.Invalid(problems); err != nil {
 		return nil, err
 	}
 	return r.follow(ctx, f)

@@ -18,9 +18,9 @@ import (
 var origin = audit.Origin{IP: "192.0.2.1", UserAgent: "a test", RequestID: "its request"}
 
 type entry struct {
-	ID, Action, Outcome, IP, UserID string
-	Count                           int
-	ByAdministrator                 bool
+	ID, Action, Outcome, IP, UserID, SessionID string
+	Count                                      int
+	ByAdministrator                            bool
 }
 
 type entries struct {
@@ -53,7 +53,7 @@ func auditLog(tb testing.TB, c *graphtest.Client, arguments string) entries {
 func securityLog(tb testing.TB, c *graphtest.Client, arguments string) entries {
 	tb.Helper()
 	var out struct{ Me struct{ SecurityLog entries } }
-	c.Do(tb, `{ me { securityLog`+arguments+` { nodes { id action ip count byAdministrator } pageInfo { hasNextPage endCursor } totalCount } } }`, nil).Into(tb, &out)
+	c.Do(tb, `{ me { securityLog`+arguments+` { nodes { id action ip sessionId count byAdministrator } pageInfo { hasNextPage endCursor } totalCount } } }`, nil).Into(tb, &out)
 	return out.Me.SecurityLog
 }
 
@@ -79,6 +79,12 @@ func TestOwnersReadTheirSecurityLog(t *testing.T) {
 		}
 		if failed.Count != 3 || failed.IP != "127.0.0.1" || failed.ByAdministrator {
 			t.Errorf("failed sign-ins: %+v", failed)
+		}
+		admin.Do(t, revokeSessions, vars{"id": c.UserID}).Into(t, &struct{}{})
+		c = c.Login(t)
+		revoked := securityLog(t, c, "(first: 2)").Nodes[1]
+		if byAdmin.SessionID != "" || revoked.Action != "AUTHN_TOKEN_REVOKED" || revoked.SessionID == "" {
+			t.Errorf("nor is an administrator's session, but one's own that was ended: %+v %+v", byAdmin, revoked)
 		}
 		for _, other := range securityLog(t, stranger, "").Nodes {
 			if other.Action != "USER_CREATED" {
@@ -209,4 +215,54 @@ func TestAuditLogIsKeptAsLongAsTheSettingSays(t *testing.T) {
 			t.Errorf("left: %+v", left)
 		}
 	})
+}
+
+func TestRefusedArgumentsAreNamed(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t)
+	admin := srv.As(t, "ADMIN")
+	for arguments, want := range map[string][]string{
+		`(filter: {since: "yesterday"})`: {"filter.since: an argument has a value that its type does not allow"},
+		`(first: 0, after: "x", filter: {userId: "y"})`: {"filter.userId: filter.userId is not the id of a user",
+			"first: first must be from 1 to 100", "after: after is not a cursor of this list"},
+	} {
+		answer := admin.Do(t, `{ auditLog`+arguments+` { totalCount } }`, nil)
+		answer.Refused(t, "BAD_USER_INPUT", "MALFORMED")
+		var got []string
+		for _, field := range answer.Errors[0].Extensions.Fields {
+			got = append(got, field.Path+": "+field.Message)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", arguments, diff)
+		}
+		if diff := cmp.Diff([]any{"auditLog"}, answer.Errors[0].Path); diff != "" {
+			t.Errorf("%s: the path is of a field of the answer: %s", arguments, diff)
+		}
+	}
+}
+
+// Whatever way somebody came to a role, the log says so.
+func TestAccountsMadeWithRolesAreRecordedWithThem(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t)
+	admin := srv.As(t, "ADMIN")
+	added := addUser(t, srv, "added@example.com", "", "", "ADMIN")
+	if _, _, err := srv.App.Accounts.Import(t.Context(), strings.NewReader(`{"email": "imported@example.com", "roles": ["ADMIN"]}`), func(token.Role) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	imported, err := srv.App.Accounts.Find(t.Context(), "imported@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[token.UserID]string{added.ID: "ADMIN USER", imported.ID: "ADMIN USER", srv.As(t).UserID: ""} {
+		var out struct {
+			AuditLog struct {
+				Nodes []struct{ Action, Detail string }
+			}
+		}
+		admin.Do(t, `query($id: ID) { auditLog(filter: {userId: $id}) { nodes { action detail } } }`, vars{"id": id}).Into(t, &out)
+		if diff := cmp.Diff([]struct{ Action, Detail string }{{"USER_CREATED", want}}, out.AuditLog.Nodes); diff != "" {
+			t.Error(diff)
+		}
+	}
 }

@@ -32,6 +32,9 @@ func presenter(schema *ast.Schema, log *slog.Logger) graphql.ErrorPresenterFunc 
 				shown.Path = given.Path
 			}
 		}
+		if len(refusedArguments(ctx)) > 0 {
+			shown.Path = graphql.GetFieldContext(ctx).Path() // where it is in the arguments is for the fields to tell
+		}
 		f := classify(ctx, schema, err)
 		shown.Message = f.Message
 		shown.Extensions = extensions(f)
@@ -60,10 +63,11 @@ func classify(ctx context.Context, schema *ast.Schema, err error) *fault.Error {
 		}
 	}
 	if arguments := refusedArguments(ctx); len(arguments) > 0 {
+		at := argumentPath(ctx, err)
 		if takesSensitive(schema, arguments) {
 			err = errors.New("not logged: it may repeat a value that is @sensitive")
 		}
-		return fault.As(fault.Invalid([]fault.Field{{Path: arguments[0].Name, Reason: fault.Malformed, Message: "an argument has a value that its type does not allow"}}).(*fault.Error).Because(err))
+		return fault.As(fault.Invalid([]fault.Field{{Path: at, Reason: fault.Malformed, Message: "an argument has a value that its type does not allow"}}).(*fault.Error).Because(err))
 	}
 	if f := fault.As(err); f != nil && f.Err != nil {
 		err = f.Err // what a *gqlerror.Error around it would not tell the log
@@ -79,6 +83,15 @@ func refusedArguments(ctx context.Context) ast.ArgumentDefinitionList {
 		return nil
 	}
 	return fc.Field.Definition.Arguments
+}
+
+// argumentPath is where in the arguments of the field under way err is: gqlgen appends that to the field's path.
+func argumentPath(ctx context.Context, err error) string {
+	given, ok := errors.AsType[*gqlerror.Error](err)
+	if field := graphql.GetFieldContext(ctx).Path(); ok && len(given.Path) > len(field) {
+		return given.Path[len(field):].String()
+	}
+	return ""
 }
 
 // quotation is where a message of the parser or the validator repeats a piece of the document or of a variable.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -63,7 +62,8 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
 	srv.Use(persisted)
-	srv.Use(limits)                    // after the text of a persisted operation is known
+	srv.Use(limits) // after the text of a persisted operation is known
+	srv.Use(exactEnums{schema})
 	srv.Use(extension.Introspection{}) // who may use it is for the guard to say
 	srv.AroundOperations(withSiblings)
 	srv.AroundOperations(deadline(o.Timeout))
@@ -87,9 +87,4 @@ func deadline(timeout time.Duration) graphql.OperationMiddleware {
 			return respond(ctx)
 		}
 	}
-}
-
-// selects reports whether the field under way asks for a field of its object.
-func selects(ctx context.Context, name string) bool {
-	return slices.Contains(graphql.CollectAllFields(ctx), name)
 }

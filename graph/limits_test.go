@@ -215,3 +215,37 @@ func TestIntIsANumber(t *testing.T) {
 		}
 	}
 }
+
+func TestEnumValuesOfVariablesAreSpelledExactly(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t)
+	admin, c := srv.As(t, "ADMIN"), srv.As(t)
+	other := c.Login(t)
+	for name, act := range map[string]func() *graphtest.Answer{
+		"an argument": func() *graphtest.Answer { return admin.Do(t, usersQuery, vars{"role": "admin"}) },
+		"in a list": func() *graphtest.Answer {
+			return admin.Do(t, setRoles, vars{"id": c.UserID, "roles": []string{"ADMIN", "admin"}})
+		},
+		"instead of a list": func() *graphtest.Answer { return admin.Do(t, setRoles, vars{"id": c.UserID, "roles": "Admin"}) },
+		"in an input": func() *graphtest.Answer {
+			return c.Do(t, `mutation($in: LogoutInput) { logout(input: $in) { endedSessions } }`, vars{"in": vars{"scope": "all"}})
+		},
+		"in a list of an input": func() *graphtest.Answer {
+			return admin.Do(t, `mutation($in: SetRolesInput!) { setRoles(input: $in) { id } }`, vars{"in": vars{"id": c.UserID, "roles": "admin"}})
+		},
+	} {
+		answer := act()
+		answer.Refused(t, "GRAPHQL_VALIDATION_FAILED", "")
+		holdsContract(t, sdl(t), answer)
+		if answer.Status != http.StatusBadRequest {
+			t.Errorf("%s: status %d", name, answer.Status)
+		}
+	}
+	for _, one := range []*graphtest.Client{c, other} {
+		one.Do(t, `{ me { roles } }`, nil).Into(t, &struct{}{}) // neither stale nor ended
+	}
+	admin.Do(t, setRoles, vars{"id": c.UserID, "roles": "ADMIN"}).Into(t, &struct{}{})
+	c.Refresh(t)
+	c.Do(t, `mutation($in: LogoutInput) { logout(input: $in) { endedSessions } }`, vars{"in": vars{"scope": "ALL"}}).Into(t, &struct{}{})
+	other.Do(t, `{ me { id } }`, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
+}

@@ -1,11 +1,15 @@
 package graph
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
 
 	"github.com/graphwarden/graphwarden/graph/model"
 	"github.com/graphwarden/graphwarden/internal/fault"
@@ -60,16 +64,15 @@ type paging struct {
 }
 
 // page checks the arguments of a connection and names every problem at once. list names what the cursors
-// belong to.
-func (c *Cursors) page(list string, first *int32, after *string, last *int32, before *string) (paging, error) {
+// belong to; problems are those that were found in other arguments.
+func (c *Cursors) page(list string, first *int32, after *string, last *int32, before *string, problems ...fault.Field) (paging, error) {
 	p := paging{store.Window{Limit: defaultPage, FromEnd: last != nil}, c, list}
-	var problems []fault.Field
 	size := func(path string, n *int32) {
 		if n == nil {
 			return
 		}
 		if p.Limit = int(*n); *n < 1 || *n > maxPage {
-			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: "must be from 1 to 100"})
+			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: path + " must be from 1 to 100"})
 		}
 	}
 	size("first", first)
@@ -83,7 +86,7 @@ func (c *Cursors) page(list string, first *int32, after *string, last *int32, be
 		}
 		at, ok := c.read(list, *cursor)
 		if !ok {
-			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: "is not a cursor of this list"})
+			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: path + " is not a cursor of this list"})
 		}
 		return at
 	}
@@ -109,4 +112,13 @@ func (p paging) info(cursors []string, more bool, stopped store.Position) *model
 		}
 	}
 	return info
+}
+
+// total counts the list under way, if its client asks for that.
+func total(ctx context.Context, count func() (int, error)) (int32, error) {
+	if !slices.Contains(graphql.CollectAllFields(ctx), "totalCount") {
+		return 0, nil
+	}
+	n, err := count()
+	return int32(n), err
 }

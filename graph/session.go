@@ -47,7 +47,7 @@ func (r *Resolver) tokenInfo(ctx context.Context, raw string) (*model.TokenInfo,
 
 // sessionPage is a page of a user's sessions.
 func (r *Resolver) sessionPage(ctx context.Context, user token.UserID, p paging) (*model.SessionConnection, error) {
-	found, err := of(ctx, fmt.Sprint("sessions ", p.Window), user, func(users []token.UserID) (map[token.UserID]*store.Page[session.Session], error) {
+	found, err := of(ctx, fmt.Sprint("sessions ", p.Window), user, func(ctx context.Context, users []token.UserID) (map[token.UserID]*store.Page[session.Session], error) {
 		return r.Sessions.List(ctx, users, p.Window)
 	})
 	if err != nil {
@@ -60,14 +60,6 @@ func (r *Resolver) sessionPage(ctx context.Context, user token.UserID, p paging)
 		page.Edges = append(page.Edges, &model.SessionEdge{Cursor: cursors[len(cursors)-1], Node: one})
 	}
 	page.PageInfo = p.info(cursors, found.More, nil)
-	if selects(ctx, "totalCount") {
-		total, err := of(ctx, "session count", user, func(users []token.UserID) (map[token.UserID]int, error) {
-			return r.Sessions.Count(ctx, users)
-		})
-		if err != nil {
-			return nil, err
-		}
-		page.TotalCount = int32(total)
-	}
-	return page, nil
+	page.TotalCount, err = total(ctx, func() (int, error) { return of(ctx, "session count", user, r.Sessions.Count) })
+	return page, err
 }

@@ -53,13 +53,13 @@ func together(ctx context.Context, users []token.UserID) {
 
 // of returns what read finds for the user id: read with all that are named together with it, once for
 // each what. What it does not find is the zero value.
-func of[V any](ctx context.Context, what string, id token.UserID, read func(users []token.UserID) (map[token.UserID]V, error)) (V, error) {
+func of[V any](ctx context.Context, what string, id token.UserID, read func(ctx context.Context, users []token.UserID) (map[token.UserID]V, error)) (V, error) {
 	s := ctx.Value(siblingsKey{}).(*siblings)
 	s.mu.Lock()
 	g := s.groups[id]
 	if g == nil { // alone: nothing is kept, for an event of a stream must not see what an earlier one read
 		s.mu.Unlock()
-		found, err := read([]token.UserID{id})
+		found, err := read(ctx, []token.UserID{id})
 		return found[id], err
 	}
 	r := g.reads[what]
@@ -68,7 +68,7 @@ func of[V any](ctx context.Context, what string, id token.UserID, read func(user
 		g.reads[what] = r
 	}
 	s.mu.Unlock()
-	r.once.Do(func() { r.found, r.err = read(g.users) })
+	r.once.Do(func() { r.found, r.err = read(ctx, g.users) })
 	found, _ := r.found.(map[token.UserID]V)
 	return found[id], r.err
 }

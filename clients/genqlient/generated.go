@@ -160,7 +160,8 @@ func (v *RefreshRefreshTokenAuthPayload) __premarshalJSON() (*__premarshalRefres
 type RefreshResponse struct {
 	// Exchanges a refresh token for a new pair. Each works once; inside a few seconds its predecessor gets
 	// the same successor again, so that several tabs or a lost answer do no harm. A token that was used
-	// long ago ends the session: REFRESH_REUSED.
+	// long ago ends the session: REFRESH_REUSED. Other errors: UNAUTHENTICATED with REFRESH_INVALID,
+	// SESSION_EXPIRED or SESSION_REVOKED, after each of which only signing in helps.
 	RefreshToken RefreshRefreshTokenAuthPayload `json:"refreshToken"`
 }
 

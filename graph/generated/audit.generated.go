@@ -713,7 +713,7 @@ func (ec *executionContext) _SecurityEvent_sessionId(ctx context.Context, field 
 			return ec.fieldContext_SecurityEvent_sessionId(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.SessionID, nil
+			return obj.OwnSessionID(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v token.SessionID) graphql.Marshaler {
@@ -724,7 +724,7 @@ func (ec *executionContext) _SecurityEvent_sessionId(ctx context.Context, field 
 	)
 }
 func (ec *executionContext) fieldContext_SecurityEvent_sessionId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("SecurityEvent", field, false, false, errors.New("field of type ID does not have child fields"))
+	return graphql.NewScalarFieldContext("SecurityEvent", field, true, false, errors.New("field of type ID does not have child fields"))
 }
 
 func (ec *executionContext) _SecurityEvent_ip(ctx context.Context, field graphql.CollectedField, obj *audit.Entry) (ret graphql.Marshaler) {

@@ -133,8 +133,8 @@ type ComplexityRoot struct {
 		ID           func(childComplexity int) int
 		LastAt       func(childComplexity int) int
 		OwnIP        func(childComplexity int) int
+		OwnSessionID func(childComplexity int) int
 		OwnUserAgent func(childComplexity int) int
-		SessionID    func(childComplexity int) int
 	}
 
 	SecurityEventConnection struct {
@@ -703,18 +703,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SecurityEvent.OwnIP(childComplexity), true
+	case "SecurityEvent.sessionId":
+		if e.ComplexityRoot.SecurityEvent.OwnSessionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecurityEvent.OwnSessionID(childComplexity), true
 	case "SecurityEvent.userAgent":
 		if e.ComplexityRoot.SecurityEvent.OwnUserAgent == nil {
 			break
 		}
 
 		return e.ComplexityRoot.SecurityEvent.OwnUserAgent(childComplexity), true
-	case "SecurityEvent.sessionId":
-		if e.ComplexityRoot.SecurityEvent.SessionID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SecurityEvent.SessionID(childComplexity), true
 
 	case "SecurityEventConnection.edges":
 		if e.ComplexityRoot.SecurityEventConnection.Edges == nil {
@@ -1119,7 +1119,10 @@ type Mutation {
     input: RegisterInput!
   ): RegisterPayload! @public
 
-  "Changes the caller's profile; what is not given stays as it is."
+  """
+  Changes the caller's profile; what is not given stays as it is. Errors: BAD_USER_INPUT naming every
+  problem, CONFLICT with USERNAME_TAKEN.
+  """
   updateProfile(
     "What changes."
     input: UpdateProfileInput!
@@ -1127,8 +1130,8 @@ type Mutation {
 
   """
   Changes the caller's password, ends all other sessions, and answers a new pair of tokens: every
-  access token issued before is refused. Errors: BAD_USER_INPUT naming every problem, INVALID_CREDENTIALS
-  for the current password.
+  access token issued before is refused. Errors: BAD_USER_INPUT naming every problem of the new one or, with
+  INVALID_CREDENTIALS, that the current one is wrong.
   """
   changePassword(
     "The old password and the new."
@@ -1137,7 +1140,8 @@ type Mutation {
 
   """
   Deletes the caller's account for good, with all its sessions. Needs a credential proved in the last
-  five minutes; ` + "`" + `reauthenticate` + "`" + ` proves one.
+  five minutes; ` + "`" + `reauthenticate` + "`" + ` proves one. Errors: FORBIDDEN with STEP_UP_REQUIRED, BAD_USER_INPUT for
+  another e-mail address, CONFLICT with LAST_ADMIN.
   """
   deleteAccount(
     "The sign that this is meant."
@@ -1214,7 +1218,7 @@ input ChangePasswordInput {
 
 "Deleting cannot be undone."
 input DeleteAccountInput {
-  "The caller's own e-mail address, as a sign that this is meant."
+  "The caller's own e-mail address, in any case, as a sign that this is meant."
   confirmEmail: String!
 }
 
@@ -1226,9 +1230,9 @@ type DeletedPayload @public {
 `, BuiltIn: false},
 	{Name: "../../schema/admin.graphqls", Input: `extend type Query {
   """
-  All users: the newest first or, with ` + "`" + `search` + "`" + `, in the order of what was searched. Give ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `, 1
-  to 100; without either the first 20 come. A page can be shorter than asked for although there are more:
-  where few users fit several filters at once, ` + "`" + `pageInfo` + "`" + ` says where to go on.
+  For administrators: all users, the newest first or, with ` + "`" + `search` + "`" + `, in the order of what was searched. Give
+  ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `, 1 to 100; without either the first 20 come. A page can be shorter than asked for, even
+  empty, although there are more: where few users fit several filters at once, ` + "`" + `pageInfo` + "`" + ` says where to go on.
   """
   users(
     "The greatest number of users from the start."
@@ -1247,7 +1251,7 @@ type DeletedPayload @public {
     disabled: Boolean
   ): UserConnection! @auth(roles: [ADMIN])
 
-  "One user. Errors: NOT_FOUND."
+  "For administrators: one user. Errors: NOT_FOUND."
   user(
     "The user's id."
     id: ID!
@@ -1256,8 +1260,9 @@ type DeletedPayload @public {
 
 extend type Mutation {
   """
-  Replaces the roles of a user; everybody keeps USER. The user's access tokens are refused as TOKEN_STALE
-  from now on, and a refresh brings the new roles. Errors: CONFLICT with LAST_ADMIN, NOT_FOUND.
+  For administrators with a credential proved in the last 15 minutes: replaces the roles of a user; everybody
+  keeps USER. The user's access tokens are refused as TOKEN_STALE from now on, and a refresh brings the new
+  roles. Errors: FORBIDDEN with STEP_UP_REQUIRED, CONFLICT with LAST_ADMIN, NOT_FOUND.
   """
   setRoles(
     "Whose roles, and which."
@@ -1265,28 +1270,33 @@ extend type Mutation {
   ): User! @auth(roles: [ADMIN], maxAge: 900)
 
   """
-  Locks a user out: no sign-in any more, and all sessions end, on every replica. Errors: CONFLICT with
-  LAST_ADMIN, NOT_FOUND.
+  For administrators with a credential proved in the last 15 minutes: locks a user out. No sign-in any more,
+  and all sessions end, on every replica. Errors: FORBIDDEN with STEP_UP_REQUIRED, CONFLICT with LAST_ADMIN,
+  NOT_FOUND.
   """
   disableUser(
     "Which user."
     input: DisableUserInput!
   ): User! @auth(roles: [ADMIN], maxAge: 900)
 
-  "Lets a disabled user sign in again. Errors: NOT_FOUND."
+  """
+  For administrators with a credential proved in the last 15 minutes: lets a disabled user sign in again.
+  Errors: FORBIDDEN with STEP_UP_REQUIRED, NOT_FOUND.
+  """
   enableUser(
     "Which user."
     input: EnableUserInput!
   ): User! @auth(roles: [ADMIN], maxAge: 900)
 
-  "Ends all sessions of a user; they can sign in again. Errors: NOT_FOUND."
+  "For administrators: ends all sessions of a user, who can sign in again. Errors: NOT_FOUND."
   revokeSessions(
     "Whose sessions."
     input: RevokeSessionsInput!
   ): RevokeSessionsPayload! @auth(roles: [ADMIN])
 
   """
-  Deletes a user's account for good, with all its sessions. What the audit log says of it stays. Errors:
+  For administrators with a credential proved in the last five minutes: deletes a user's account for good,
+  with all its sessions. What the audit log says of it stays. Errors: FORBIDDEN with STEP_UP_REQUIRED,
   CONFLICT with LAST_ADMIN, NOT_FOUND.
   """
   deleteUser(
@@ -1319,7 +1329,7 @@ type UserEdge @auth(roles: [ADMIN]) {
 input SetRolesInput {
   "The user's id."
   id: ID!
-  "All of the roles."
+  "All of the roles; none stands for USER alone."
   roles: [Role!]!
 }
 
@@ -1354,7 +1364,7 @@ input DeleteUserInput {
 }
 `, BuiltIn: false},
 	{Name: "../../schema/audit.graphqls", Input: `extend type Query {
-  "What happened to accounts and sessions, the newest first. Give ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `, 1 to 100; without either the first 20 come."
+  "For administrators: what happened to accounts and sessions, the newest first. Give ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `, 1 to 100; without either the first 20 come."
   auditLog(
     "The greatest number of entries from the start."
     first: Int
@@ -1378,7 +1388,7 @@ type Subscription {
   "What happens to the caller's account, from now on."
   securityEvents: SecurityEvent! @auth
 
-  "What happens to all accounts, from now on."
+  "For administrators: what happens to all accounts, from now on."
   auditEvents(
     "Which entries; without it all."
     filter: AuditFilter
@@ -1411,13 +1421,13 @@ type SecurityEvent @auth(roles: [ADMIN], owner: true) {
   lastAt: Time!
   "How many failed sign-ins it stands for; else 1."
   count: Int!
-  "The session that it happened in or to; empty if in none."
+  "The session that it happened in or to; empty if in none, or in an administrator's."
   sessionId: ID!
   "From which network address, the last of them; empty if it was an administrator's."
   ip: String!
   "What the client called itself; empty if it was an administrator's."
   userAgent: String!
-  "Whether an administrator did it."
+  "Whether an administrator did it; of what was done on the command line, false."
   byAdministrator: Boolean!
 }
 
@@ -1474,7 +1484,7 @@ type AuditEntry @auth(roles: [ADMIN]) {
   userAgent: String!
   "The request, as ` + "`" + `extensions.requestId` + "`" + ` of its errors and the log have it."
   requestId: String!
-  "What else there is to say, such as the roles before and after."
+  "What else there is to say, such as the roles before and after, or those of an account that was made with more than USER."
   detail: String!
 }
 
@@ -1740,9 +1750,9 @@ type PageInfo {
   hasNextPage: Boolean!
   "Whether there is more before the page; known only when paging with ` + "`" + `last` + "`" + `."
   hasPreviousPage: Boolean!
-  "The cursor of the first item; null on an empty page."
+  "The cursor for ` + "`" + `before` + "`" + ` that leads on: of the first item, or of where a page that came out short begins; null if there is none."
   startCursor: String
-  "The cursor of the last item; null on an empty page."
+  "The cursor for ` + "`" + `after` + "`" + ` that leads on: of the last item, or of where a page that came out short ends; null if there is none."
   endCursor: String
 }
 `, BuiltIn: false},
@@ -1771,14 +1781,18 @@ extend type Mutation {
   """
   Exchanges a refresh token for a new pair. Each works once; inside a few seconds its predecessor gets
   the same successor again, so that several tabs or a lost answer do no harm. A token that was used
-  long ago ends the session: REFRESH_REUSED.
+  long ago ends the session: REFRESH_REUSED. Other errors: UNAUTHENTICATED with REFRESH_INVALID,
+  SESSION_EXPIRED or SESSION_REVOKED, after each of which only signing in helps.
   """
   refreshToken(
     "The refresh token, unless it comes in a cookie."
     input: RefreshTokenInput
   ): AuthPayload! @public
 
-  "Ends sessions. Works with a valid access token, or with the refresh token alone."
+  """
+  Ends sessions. Works with a valid access token, or with the refresh token alone. Errors: UNAUTHENTICATED;
+  with SESSION_EXPIRED or SESSION_REVOKED there is nothing left to end.
+  """
   logout(
     "Which sessions; without it the one of the token."
     input: LogoutInput
@@ -1793,7 +1807,10 @@ extend type Mutation {
     input: ReauthenticateInput!
   ): AuthPayload! @auth
 
-  "Ends one of the caller's sessions. Its access tokens are refused from now on, on every replica."
+  """
+  Ends one of the caller's sessions. Its access tokens are refused from now on, on every replica. Errors:
+  NOT_FOUND with SESSION_NOT_FOUND, also if it has ended already.
+  """
   revokeSession(
     "Which session."
     input: RevokeSessionInput!

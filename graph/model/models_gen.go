@@ -61,7 +61,7 @@ type ChangePasswordInput struct {
 
 // Deleting cannot be undone.
 type DeleteAccountInput struct {
-	// The caller's own e-mail address, as a sign that this is meant.
+	// The caller's own e-mail address, in any case, as a sign that this is meant.
 	ConfirmEmail string `json:"confirmEmail"`
 }
 
@@ -121,9 +121,9 @@ type PageInfo struct {
 	HasNextPage bool `json:"hasNextPage"`
 	// Whether there is more before the page; known only when paging with `last`.
 	HasPreviousPage bool `json:"hasPreviousPage"`
-	// The cursor of the first item; null on an empty page.
+	// The cursor for `before` that leads on: of the first item, or of where a page that came out short begins; null if there is none.
 	StartCursor *string `json:"startCursor,omitempty"`
-	// The cursor of the last item; null on an empty page.
+	// The cursor for `after` that leads on: of the last item, or of where a page that came out short ends; null if there is none.
 	EndCursor *string `json:"endCursor,omitempty"`
 }
 
@@ -221,7 +221,7 @@ type SessionEdge struct {
 type SetRolesInput struct {
 	// The user's id.
 	ID string `json:"id"`
-	// All of the roles.
+	// All of the roles; none stands for USER alone.
 	Roles []token.Role `json:"roles"`
 }
 

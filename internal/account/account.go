@@ -175,7 +175,11 @@ func create(tx *store.Tx, u *User, hash string, from audit.Origin) error {
 	if err := index(tx, u); err != nil {
 		return err
 	}
-	return audit.Record(tx, audit.Event{Action: audit.UserCreated, Outcome: audit.Done, User: u.ID, From: from})
+	detail := ""
+	if u.RoleList != string(RoleUser) { // nobody has more without a trace
+		detail = u.RoleList
+	}
+	return audit.Record(tx, audit.Event{Action: audit.UserCreated, Outcome: audit.Done, User: u.ID, From: from, Detail: detail})
 }
 
 func taken(err error, doing string) error {

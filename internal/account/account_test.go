@@ -1,6 +1,8 @@
 package account_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -377,6 +379,20 @@ func TestDisabledAccountsAreShutOutAtOnce(t *testing.T) {
 		want := []audit.Action{audit.UserCreated, audit.UserDisabled, audit.LoginFailed, audit.UserEnabled, audit.LoginSucceeded}
 		if diff := cmp.Diff(want, recorded(t, srv, c.UserID)); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+func TestAnInterruptedImportStops(t *testing.T) {
+	t.Parallel()
+	on(t, func(t *testing.T, srv *graphtest.Server) {
+		ctx, cancel := context.WithCancel(t.Context())
+		known := func(token.Role) bool { cancel(); return true } // asked at the second entry
+		created, problems, err := srv.App.Accounts.Import(ctx, strings.NewReader(`{"email": "a@example.com"}
+			{"email": "b@example.com", "roles": ["ADMIN"]}
+			{"email": "c@example.com"}`), known)
+		if created != 1 || problems != nil || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "entry 2") {
+			t.Errorf("%d created, %v, %v", created, problems, err)
 		}
 	})
 }

@@ -36,15 +36,17 @@ func (s *Service) changeRoles(ctx context.Context, caller token.Claims, id ID, c
 		if u, err = hold(tx, id); err != nil {
 			return err
 		}
-		before, after := u.RoleList, joinRoles(append(change(u.Roles()), RoleUser))
+		roles := append(change(u.Roles()), RoleUser)
+		before, after := u.RoleList, joinRoles(roles)
 		if before == after {
 			return nil
 		}
-		if u.RoleList = after; !slices.Contains(u.Roles(), RoleAdmin) {
-			if err := keepAnAdmin(tx, id); err != nil {
+		if !slices.Contains(roles, RoleAdmin) {
+			if err := keepAnAdmin(tx, u); err != nil {
 				return err
 			}
 		}
+		u.RoleList = after
 		if _, err := tx.Exec("UPDATE users SET roles = $2, updated_at = now_us() WHERE id = $1", id, after); err != nil {
 			return fmt.Errorf("change roles: %w", err)
 		}
@@ -70,7 +72,7 @@ func (s *Service) SetDisabled(ctx context.Context, caller token.Claims, id ID, d
 		action := audit.UserEnabled
 		if disabled {
 			action = audit.UserDisabled
-			if err := keepAnAdmin(tx, id); err != nil {
+			if err := keepAnAdmin(tx, u); err != nil {
 				return err
 			}
 			if _, err := s.sessions.EndAll(tx, id, ""); err != nil {
@@ -113,7 +115,7 @@ func (s *Service) Remove(ctx context.Context, caller token.Claims, id ID, from a
 }
 
 func (s *Service) remove(tx *store.Tx, caller token.Claims, u *User, from audit.Origin) error {
-	if err := keepAnAdmin(tx, u.ID); err != nil {
+	if err := keepAnAdmin(tx, u); err != nil {
 		return err
 	}
 	if _, err := s.sessions.EndAll(tx, u.ID, ""); err != nil {
@@ -142,22 +144,22 @@ func hold(tx *store.Tx, id ID) (*User, error) {
 	return &u, nil
 }
 
-// keepAnAdmin refuses with LAST_ADMIN if, of the enabled administrators, there is none but the user id. It
-// holds all of them until the end of tx, so that of two who depose each other the second is refused.
-func keepAnAdmin(tx *store.Tx, id ID) error {
+// keepAnAdmin refuses with LAST_ADMIN if u, whose row tx holds, is the only enabled administrator. It holds
+// all of them until the end of tx, so that of two who depose each other the second is refused.
+func keepAnAdmin(tx *store.Tx, u *User) error {
+	if u.Disabled() || !slices.Contains(u.Roles(), RoleAdmin) {
+		return nil
+	}
 	admin := facet(RoleAdmin, false)
 	if _, err := tx.Exec("UPDATE user_terms SET user_id = user_id WHERE term = $1", admin); err != nil {
 		return fmt.Errorf("hold administrators: %w", err)
 	}
-	var is, others bool
-	err := tx.Get(&is, "SELECT EXISTS (SELECT 1 FROM user_terms t JOIN users u ON u.id = t.user_id WHERE t.term = $1 AND u.id = $2 AND u.disabled_at IS NULL)", admin, id)
-	if err == nil && is {
-		err = tx.Get(&others, "SELECT EXISTS (SELECT 1 FROM user_terms t JOIN users u ON u.id = t.user_id WHERE t.term = $1 AND u.id <> $2 AND u.disabled_at IS NULL)", admin, id)
-	}
+	var others bool
+	err := tx.Get(&others, "SELECT EXISTS (SELECT 1 FROM user_terms t JOIN users u ON u.id = t.user_id WHERE t.term = $1 AND u.id <> $2 AND u.disabled_at IS NULL)", admin, u.ID)
 	if err != nil {
 		return fmt.Errorf("count administrators: %w", err)
 	}
-	if is && !others {
+	if !others {
 		return errLastAdmin
 	}
 	return nil

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -45,19 +46,26 @@ type Imported struct {
 // wrong with the others, which it skips. A role must be one that known reports.
 func (s *Service) Import(ctx context.Context, r io.Reader, known func(token.Role) bool) (created int, problems []error, err error) {
 	lines := json.NewDecoder(r)
-	lines.DisallowUnknownFields() // a misspelt "roles" must not pass as none
 	for n := 1; ; n++ {
-		var in Imported
-		if err := lines.Decode(&in); errors.Is(err, io.EOF) {
+		var line json.RawMessage
+		if err := lines.Decode(&line); errors.Is(err, io.EOF) {
 			return created, problems, nil
-		} else if err != nil {
-			return created, problems, fmt.Errorf("entry %d is not the JSON of a user: %w", n, err)
+		} else if err != nil { // where the next entry begins cannot be told
+			return created, problems, fmt.Errorf("entry %d is not JSON: %w", n, err)
 		}
-		switch err := s.importOne(ctx, in, known); {
+		var in Imported
+		entry := json.NewDecoder(bytes.NewReader(line))
+		entry.DisallowUnknownFields() // a misspelt "roles" must not pass as none
+		if err := entry.Decode(&in); err != nil {
+			problems = append(problems, fmt.Errorf("entry %d (%q) is not the JSON of a user: %w", n, in.Email, err))
+			continue
+		}
+		err := s.importOne(ctx, in, known)
+		switch f := fault.As(err); {
 		case err == nil:
 			created++
-		case fault.As(err) != nil && fault.As(err).Code == fault.Unavailable:
-			return created, problems, err
+		case ctx.Err() != nil, f != nil && f.Code == fault.Unavailable: // no better with the next
+			return created, problems, fmt.Errorf("stopped at entry %d: %w", n, err)
 		default:
 			problems = append(problems, fmt.Errorf("entry %d (%q): %w", n, in.Email, err))
 		}

@@ -65,6 +65,14 @@ func (e *Entry) OwnUserAgent() string {
 	return e.UserAgent
 }
 
+// OwnSessionID is the session, for the eyes of the user: of what ByOther did in a session of their own, empty.
+func (e *Entry) OwnSessionID() token.SessionID {
+	if e.ByOther() && e.Action != SessionRevoked {
+		return ""
+	}
+	return e.SessionID
+}
+
 // Position is where e stands among the entries, the newest first.
 func (e *Entry) Position() store.Position {
 	return store.Position{strconv.FormatInt(int64(e.At), 10), e.ID}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -166,6 +167,11 @@ func (c userRoleCmd) Run(e *env) error {
 		return err
 	}
 	return c.do(e, func(a *app.App, u *account.User) error {
+		// What the schema no longer has can still be taken from who has it.
+		absent := slices.DeleteFunc(slices.Clone(c.Remove), func(r token.Role) bool { return slices.Contains(u.Roles(), r) })
+		if err := e.knowRoles(absent); err != nil {
+			return err
+		}
 		u, err := a.Accounts.ChangeRoles(e.ctx, u.ID, c.Add, c.Remove)
 		if err != nil {
 			return err
