@@ -78,8 +78,8 @@ var mutants = []mutant{
 	{"events are not judged", "events.go", "refusal = g.judgeYield(rule, e.state, event.Interface())", "_ = rule", true},
 	{"a subscription is judged at its start only", "events.go", "refusal := g.judge(e.field.Object, e.field.Field.Name, e.state, nil)", "var refusal *fault.Error", false},
 	{"a refused subscription goes on", "events.go", "if e.ended {", "if false {", false},
-	{"an event belongs to nobody", "events.go", "\te.field.Result = event.Interface()\n", "", true},
-	{"an event is nobody's parent", "events.go", "return next(graphql.WithFieldContext(ctx, e.field))", "return next(ctx)", true},
+	{"an event belongs to nobody", "events.go", "\te.field.Result = event.Interface()\n", "", false},
+	{"an event is nobody's parent", "events.go", "return next(graphql.WithFieldContext(ctx, e.field))", "return next(ctx)", false},
 
 	// The token.
 	{"a revoked token is good", "guard.go", "case reason == fault.TokenRevoked:", "case false:", true},
