@@ -216,6 +216,26 @@ func TestIntIsANumber(t *testing.T) {
 	}
 }
 
+func TestNumbersAreNoText(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t)
+	admin, c := srv.As(t, "ADMIN"), srv.As(t)
+	const rename = `mutation($in: UpdateProfileInput!) { updateProfile(input: $in) { name } }`
+	for name, answer := range map[string]*graphtest.Answer{
+		"an argument":  admin.Do(t, usersQuery, vars{"search": 5}),
+		"in an input":  c.Do(t, rename, vars{"in": vars{"name": 5}}),
+		"with a point": c.Do(t, rename, vars{"in": vars{"name": 1.5}}),
+	} {
+		answer.Refused(t, "GRAPHQL_VALIDATION_FAILED", "")
+		holdsContract(t, sdl(t), answer)
+		if answer.Status != http.StatusBadRequest {
+			t.Errorf("%s: status %d", name, answer.Status)
+		}
+	}
+	c.Do(t, rename, vars{"in": vars{"name": "5"}}).Into(t, &struct{}{})
+	admin.Do(t, `query($id: ID!) { user(id: $id) { id } }`, vars{"id": 5}).Refused(t, "NOT_FOUND", "USER_NOT_FOUND") // an ID may be either
+}
+
 func TestEnumValuesOfVariablesAreSpelledExactly(t *testing.T) {
 	t.Parallel()
 	srv := graphtest.Start(t)
