@@ -14,11 +14,11 @@ RACE := -race $(foreach module,modernc.org golang.org/x/crypto golang.org/x/text
 
 BENCH    ?= .
 PKG      ?= ./...
-FUZZTIME ?= 3s
+FUZZTIME ?= 20s
 USERS    ?= 1000000
 STREAMS  ?= 5000
 
-.PHONY: help run assets generate test test-long test-clients lint cover bench bench-admin bench-login bench-revocation bench-streams bench-flood abuse fuzz fuzz-blind
+.PHONY: help run assets generate test test-long test-clients lint cover bench bench-admin bench-login bench-revocation bench-streams bench-flood abuse fuzz
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,7 +37,7 @@ generate: ## write the code that follows from the schema
 
 test: ## all tests, on SQLite and on a throwaway Postgres; PKG=package narrows them
 	$(WITHPOSTGRES) go test $(RACE) -shuffle=on -timeout 9m $(PKG)
-	$(if $(filter ./...,$(PKG)),@$(MAKE) --no-print-directory fuzz-blind test-clients)
+	$(if $(filter ./...,$(PKG)),@$(MAKE) --no-print-directory test-clients)
 
 test-clients: ## real frontends and the page at /, in Node and Chromium, on the built server
 	@if command -v npm >/dev/null; then \
@@ -60,7 +60,7 @@ LONGTESTS := grep -rl --include='*_test.go' '^//go:build long$$' .
 test-long: ## those that take minutes: the tests behind the tag long, and fuzzing guided by coverage
 	go test -tags long -timeout 30m -run "$$($(LONGTESTS) | xargs sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/^\1$$/p' | paste -sd '|')" \
 		$$($(LONGTESTS) | xargs -n 1 dirname | sort -u)
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=20s
+	@$(MAKE) --no-print-directory fuzz
 
 lint: ## gofmt, go vet, staticcheck
 	@files=$$(gofmt -s -l $$(git ls-files -co --exclude-standard '*.go' ':!*/generated/*')) && \
@@ -112,19 +112,8 @@ bench-streams: ## what 5,000 open subscriptions cost, and how soon they end; STR
 bench-flood: ## what 200 logins at a time leave for a user who is signed in
 	go run ./bench/flood
 
-FUZZTARGETS := grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*_test.go:func | |' | sort -u
-
-fuzz: ## every fuzz target for FUZZTIME
-	@$(FUZZTARGETS) | while read -r package target; do \
+fuzz: ## every fuzz target for FUZZTIME; make test runs their corpora
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*_test.go:func | |' | sort -u | while read -r package target; do \
 		echo "$$package $$target"; \
 		go test -run=NONE -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$package" || exit 1; \
-	done
-
-# Guidance by coverage needs everything built anew, which takes longer than the fuzzing.
-fuzz-blind: ## the same without guidance by coverage
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(FUZZTARGETS) | while read -r package target; do \
-		binary="$$folder/$$(basename "$$package").test"; \
-		echo "$$package $$target"; \
-		test -e "$$binary" || go test -c -o "$$binary" "$$package" || exit 1; \
-		(cd "$$package" && "$$binary" -test.run=NONE -test.fuzz="^$$target\$$" -test.fuzztime=$(FUZZTIME) -test.fuzzcachedir="$$folder/cache") || exit 1; \
 	done
