@@ -9,7 +9,7 @@ COVERED   := guard token session account
 COVER_MIN := 85
 
 # The race detector leaves alone what shares nothing between goroutines but computes a lot, most of all
-# SQLite's C, translated to Go: watching it took half of the time of all tests.
+# SQLite's C, translated to Go: watching it took almost half of the processor time of all tests.
 RACE := -race $(foreach module,modernc.org golang.org/x/crypto golang.org/x/text,-gcflags=$(module)/...=-race=false)
 
 BENCH    ?= .

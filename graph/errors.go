@@ -147,6 +147,9 @@ func record(ctx context.Context, log *slog.Logger, f *fault.Error, shown *gqlerr
 	case fault.Unavailable:
 		level = slog.LevelWarn
 	}
+	if !log.Enabled(ctx, level) { // as most refusals are: they must not cost what nobody reads
+		return
+	}
 	log.LogAttrs(ctx, level, "request refused", slog.String("code", string(f.Code)), slog.String("reason", string(f.Reason)),
 		slog.String("path", shown.Path.String()), slog.Any("error", f.Err), slog.String("request", web.RequestFrom(ctx).ID),
 		slog.String("operation", operationName(ctx)), slog.String("user", string(guard.Caller(ctx).UserID)))

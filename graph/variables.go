@@ -12,9 +12,9 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// exactVariables refuses variables that the validator lets pass though their types do not allow it: enum
-// values spelled in another case, numbers as text, and text as numbers. The domain would be given what the schema
-// does not have: a role "admin", or a scope "all" that ends one session only.
+// exactVariables refuses variables that the validator lets pass though their types do not allow it: numbers as
+// text, and enum values spelled in another case. The domain would be given what the schema does not have: a role
+// "admin", or a scope "all" that ends one session only. That text is no Int is for model.UnmarshalInt to say.
 type exactVariables struct{ schema *ast.Schema }
 
 var _ interface {
@@ -32,7 +32,7 @@ func (exactVariables) Validate(graphql.ExecutableSchema) error { return nil }
 func (x exactVariables) MutateOperationContext(_ context.Context, op *graphql.OperationContext) *gqlerror.Error {
 	for _, v := range op.Operation.VariableDefinitions {
 		if !x.fits(v.Type, op.Variables[v.Variable]) {
-			return refusal(fault.New(fault.ValidationFailed, "", fmt.Sprintf("the variable $%.100s holds a value that its type does not have: text and numbers differ, and so do the cases of an enum", v.Variable)))
+			return refusal(fault.New(fault.ValidationFailed, "", fmt.Sprintf("the variable $%.100s holds a value that its type does not have: a number is no text, and the case of an enum's value matters", v.Variable)))
 		}
 	}
 	return nil
@@ -60,12 +60,7 @@ func (x exactVariables) fits(t *ast.Type, value any) bool {
 		return def.EnumValues.ForName(name) != nil
 	case ast.Scalar:
 		_, isText := value.(string) // a number is a json.Number
-		switch def.Name {
-		case "String":
-			return isText
-		case "Int", "Float":
-			return !isText
-		}
+		return isText || def.Name != "String"
 	case ast.InputObject:
 		fields, _ := value.(map[string]any)
 		for _, field := range def.Fields {
