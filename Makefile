@@ -14,7 +14,7 @@ RACE := -race $(foreach module,modernc.org golang.org/x/crypto golang.org/x/text
 
 BENCH    ?= .
 PKG      ?= ./...
-FUZZTIME ?= 20s
+FUZZTIME ?= 50000x
 USERS    ?= 1000000
 STREAMS  ?= 5000
 
@@ -112,7 +112,8 @@ bench-streams: ## what 5,000 open subscriptions cost, and how soon they end; STR
 bench-flood: ## what 200 logins at a time leave for a user who is signed in
 	go run ./bench/flood
 
-fuzz: ## every fuzz target for FUZZTIME; make test runs their corpora
+# FUZZTIME is a number of executions: given a time, go test now and then takes its own deadline for a failure.
+fuzz: ## every fuzz target, guided by coverage, FUZZTIME inputs each; make test runs their corpora
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*_test.go:func | |' | sort -u | while read -r package target; do \
 		echo "$$package $$target"; \
 		go test -run=NONE -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$package" || exit 1; \
