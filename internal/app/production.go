@@ -51,6 +51,11 @@ func Checks(c *config.Config) []Check {
 	_, badOrigin := web.NewOrigins(c.PublicURL, c.AllowedOrigins)
 	_, badProxy := web.NewProxies(c.TrustedProxies)
 	return slices.Concat(
+		[]Check{{
+			Name: "variables", OK: len(c.UnknownVariables) == 0,
+			Good: "each variable GRAPHWARDEN_… is a setting's", Bad: "no setting has the variable " + strings.Join(c.UnknownVariables, ", "),
+			Fix: "correct its name, as --help has it, or take it away; what it was to set has its default",
+		}},
 		secretChecks(c),
 		[]Check{{
 			Name: "https", OK: c.IsHTTPS(), Flag: "--insecure-http", Accepted: c.InsecureHTTP,

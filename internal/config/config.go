@@ -125,6 +125,9 @@ type Config struct {
 	Limits   `embed:"" group:"How often somebody may try:"`
 	Queries  Queries `embed:"" prefix:"max-" group:"How much one operation may ask for:"`
 	Insecure `embed:"" group:"What --production lets pass:"`
+
+	// UnknownVariables are the names of variables GRAPHWARDEN_… that are no setting's, for a person to read.
+	UnknownVariables []string `kong:"-"`
 }
 
 // Complete fills what follows from other settings and returns every problem of form at once; what is well
