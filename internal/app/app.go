@@ -23,7 +23,6 @@ import (
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/observe"
-	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
@@ -97,25 +96,30 @@ func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog
 	if err != nil {
 		return nil, err
 	}
-	key, err := c.LoadSecret()
-	if err != nil {
-		return nil, err
-	}
 	db, err := store.Open(ctx, store.Options{URL: c.Database, Pooler: c.DatabasePooler, MaxConns: c.DatabaseConns})
 	if err != nil {
 		return nil, err
 	}
 	a := &App{Config: c, Schema: sdl, DB: db, policy: policy, trusted: trusted, origins: origins, proxies: proxies, now: now, log: log}
-	if err := a.wire(ctx, key); err != nil {
+	if err := a.wire(ctx); err != nil {
 		_ = db.Close()
 		return nil, err
 	}
 	return a, nil
 }
 
-func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
+func (a *App) wire(ctx context.Context) (err error) {
 	c := a.Config
 	if err = a.migrate(ctx); err != nil {
+		return err
+	}
+	// Before the secret: one that is made for keys which another has sealed would only be in the way of that.
+	hasKeys, err := token.HasKeys(ctx, a.DB)
+	if err != nil {
+		return err
+	}
+	key, err := c.LoadSecret(!hasKeys)
+	if err != nil {
 		return err
 	}
 	if a.Keys, err = token.OpenRing(ctx, a.DB, key, token.RingOptions{

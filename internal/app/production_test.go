@@ -13,6 +13,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/app"
 	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/web/tlstest"
 	"github.com/graphwarden/graphwarden/schema"
@@ -244,11 +245,28 @@ func TestALostSecretFileIsDiagnosed(t *testing.T) {
 	if err := os.Remove(c.SecretFile()); err != nil {
 		t.Fatal(err)
 	}
-	if check := diagnosed(t, c, time.Now, "signing key"); !check.Fails() || !strings.Contains(check.Fix, c.SecretFile()) {
+	if check := diagnosed(t, c, time.Now, "signing key"); !check.Fails() || !strings.Contains(check.Bad, c.SecretFile()) {
 		t.Errorf("%+v", check)
 	}
+	refused(t, dir, []string{"--database=" + c.Database}, "the secret of this database is gone", c.SecretFile(), "put the file back")
 	if _, err := os.Stat(c.SecretFile()); err == nil {
-		t.Error("a diagnosis made a secret")
+		t.Error("another took its place")
+	}
+	// Whoever gives it up, as OPERATIONS.md has it, starts anew.
+	db := storetest.Open(t, c.Database)
+	err := db.Tx(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec("DELETE FROM signing_keys")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if check := diagnosed(t, c, time.Now, "signing key"); !check.OK {
+		t.Errorf("without keys: %+v", check)
+	}
+	run(t, dir, "--database="+c.Database, "migrate")
+	if _, err := os.Stat(c.SecretFile()); err != nil {
+		t.Error(err)
 	}
 }
 

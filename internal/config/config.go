@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -286,13 +285,14 @@ func splitPepper(s string) (id, key string, err error) {
 	return id, key, nil
 }
 
-// LoadSecret returns the deployment's secret. Where none was given, on SQLite only, it is made once, in
-// a file beside the database that its owner alone may read.
-func (s *Storage) LoadSecret() (*secret.Secret, error) {
+// LoadSecret returns the deployment's secret. Where none was given, on SQLite only, it is in a file beside the
+// database that its owner alone may read; for a fresh database, which has nothing sealed, it is made once. The
+// folder exists.
+func (s *Storage) LoadSecret(fresh bool) (*secret.Secret, error) {
 	current := s.Secret
 	if current == "" {
 		var err error
-		if current, err = secretFile(s.SecretFile()); err != nil {
+		if current, err = secretFile(s.SecretFile(), fresh); err != nil {
 			return nil, err
 		}
 	}
@@ -310,11 +310,11 @@ func (s *Storage) SQLitePath() string {
 	return ""
 }
 
-func secretFile(path string) (string, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", fmt.Errorf("cannot make the folder of the secret: %w; make it, or give --secret", err)
-	}
+func secretFile(path string, fresh bool) (string, error) {
 	b, err := os.ReadFile(path)
+	if os.IsNotExist(err) && !fresh {
+		return "", fmt.Errorf("the secret of this database is gone: %w; put the file back, or give its text with --secret", err)
+	}
 	if os.IsNotExist(err) {
 		if err := secret.WriteFile(path); err != nil {
 			return "", fmt.Errorf("cannot write the secret: %w; make its folder writable, or give --secret", err)

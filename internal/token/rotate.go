@@ -37,6 +37,14 @@ type KeyInfo struct {
 // errRaced means that the keys changed between looking and acting.
 var errRaced = errors.New("another rotation came first")
 
+// HasKeys reports whether any secret has sealed keys in the database.
+func HasKeys(ctx context.Context, db *store.DB) (has bool, err error) {
+	if err := db.Get(ctx, &has, `SELECT EXISTS (SELECT 1 FROM signing_keys)`); err != nil {
+		return false, fmt.Errorf("look for signing keys: %w", err)
+	}
+	return has, nil
+}
+
 // Inspect is Keys without a ring, and without a change to the database. It fails if the secret does not
 // open the keys that verify.
 func Inspect(ctx context.Context, db *store.DB, s *secret.Secret) ([]KeyInfo, error) {
