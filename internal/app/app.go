@@ -151,7 +151,7 @@ func (a *App) wire(ctx context.Context) (err error) {
 	}
 	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
-	a.streams = newStreams(a.authenticator, c, a.now)
+	a.streams = newStreams(a.authenticator, c, a.now, a.log)
 	a.View.Tell(func(id session.ID, user token.UserID) {
 		a.streams.Recheck(web.Key{User: string(user), Session: string(id)})
 	})
@@ -206,7 +206,7 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 	return a.authenticator.Middleware(srv), nil
 }
 
-func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time) *web.Streams {
+func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time, log *slog.Logger) *web.Streams {
 	connect := func(ctx context.Context, raw string) (context.Context, web.Key, time.Time, error) {
 		ctx, principal, err := a.Connect(ctx, raw)
 		if err != nil {
@@ -215,7 +215,7 @@ func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time) 
 		return ctx, web.Key{User: string(principal.UserID), Session: string(principal.SessionID)}, principal.ExpiresAt, nil
 	}
 	return web.NewStreams(connect, a.Check, web.StreamOptions{PerAddress: c.StreamsPerAddress, PerUser: c.StreamsPerUser, Operations: c.OperationsPerSocket,
-		MaxBody: c.MaxBody, Leeway: token.Leeway}, now)
+		MaxBody: c.MaxBody, Leeway: token.Leeway}, now, log)
 }
 
 // trustedDocuments reads the file of that setting; without one everything runs.
