@@ -161,6 +161,26 @@ func TestASecretThatOthersCanReadIsRefused(t *testing.T) {
 	}
 }
 
+func TestADatabaseThatEverybodyCanReadIsRefused(t *testing.T) {
+	t.Parallel()
+	c := settings(t, production(t)...)
+	for mode, want := range map[os.FileMode][]string{0o600: nil, 0o660: nil, 0o644: {"database file"}, 0o602: {"database file"}} {
+		if err := os.WriteFile(c.SQLitePath(), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(c.SQLitePath(), mode); err != nil {
+			t.Fatal(err)
+		}
+		checks := app.Checks(c)
+		if diff := cmp.Diff(want, failing(checks)); diff != "" {
+			t.Errorf("%o: %s", mode, diff)
+		}
+		if want != nil && !strings.Contains(app.Refusals(checks)[0], "chmod o-rwx "+c.SQLitePath()) {
+			t.Errorf("%o: %q", mode, app.Refusals(checks))
+		}
+	}
+}
+
 // diagnosed returns one check of a diagnosis by its name.
 func diagnosed(t *testing.T, c *config.Config, now func() time.Time, name string) app.Check {
 	t.Helper()
