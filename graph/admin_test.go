@@ -188,7 +188,7 @@ func TestSparsePagesLeadOn(t *testing.T) {
 		for i := range n {
 			fmt.Fprintf(&lines, `{"email": "crowd%04d@example.com", "disabled": %t}`+"\n", i, i != 7 && i != n-7)
 		}
-		created, problems, err := srv.App.Accounts.Import(t.Context(), strings.NewReader(lines.String()), func(token.Role) bool { return true })
+		created, problems, err := srv.App.Accounts.Import(t.Context(), strings.NewReader(lines.String()))
 		if err != nil || created != n {
 			t.Fatal(created, problems, err)
 		}
@@ -520,4 +520,26 @@ func execute(tb testing.TB, srv *graphtest.Server, query string, args ...any) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+}
+
+func TestARoleThatTheSchemaHasNoMoreIsNone(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		admin, c := srv.As(t, "ADMIN", "FORMER"), srv.As(t, "FORMER")
+		type user struct{ Roles []string }
+		var out struct {
+			Me       user
+			SetRoles user
+		}
+		admin.Do(t, `{ me { roles } }`, nil).Into(t, &out)
+		if diff := cmp.Diff([]string{"ADMIN", "USER"}, out.Me.Roles); diff != "" {
+			t.Error(diff)
+		}
+		c.Do(t, `{ users { totalCount } }`, nil).Refused(t, "FORBIDDEN", "ROLE_REQUIRED")
+		c.Do(t, `{ users(role: FORMER) { totalCount } }`, nil).Refused(t, "GRAPHQL_VALIDATION_FAILED", "")
+		admin.Do(t, `mutation($id: ID!) { setRoles(input: {id: $id, roles: [USER]}) { roles } }`, vars{"id": c.UserID}).Into(t, &out)
+		if u, err := srv.App.Accounts.ByID(t.Context(), c.UserID); err != nil || u.RoleList != "USER" {
+			t.Errorf("setRoles leaves %+v, %v", u, err)
+		}
+	})
 }

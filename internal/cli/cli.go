@@ -95,9 +95,8 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 	if err != nil {
 		return fail(exitFailed, err)
 	}
-	hasRole := func(role string) bool { return sdl.Types["Role"].EnumValues.ForName(role) != nil }
 	c.UnknownVariables = unknownVariables(parser.Model, os.Environ())
-	problems := c.Complete(hasRole)
+	problems := c.Complete(func(role string) bool { return schema.HasRole(sdl, role) })
 	if c.Production && parsed.Command() != "doctor" { // which lists them itself
 		problems = append(problems, app.Refusals(app.Checks(&c.Config))...)
 	}
