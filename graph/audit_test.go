@@ -111,6 +111,7 @@ func TestAuditLogIsFilteredAndPaged(t *testing.T) {
 			`{outcome: REFUSED}`:                    {"AUTHN_LOGIN_FAIL"},
 			`{action: AUTHN_LOGIN_SUCCESS, since: "` + middle + `"}`:                         {"AUTHN_LOGIN_SUCCESS"},
 			`{action: AUTHN_LOGIN_SUCCESS, until: "` + middle + `"}`:                         {"AUTHN_LOGIN_SUCCESS"},
+			`{until: "1970-01-01T00:00:00Z"}`:                                                nil,
 			`{userId: "` + string(c.UserID) + `", action: USER_DELETED}`:                     nil,
 			`{userId: "` + string(c.UserID) + `", actorId: null, action: null, since: null}`: {"USER_CREATED", "AUTHN_LOGIN_SUCCESS", "AUTHN_LOGIN_SUCCESS"},
 		} {
