@@ -230,6 +230,9 @@ func TestCursorsCannotBeMadeUp(t *testing.T) {
 	admin.Do(t, `{ me { sessions { pageInfo { endCursor } } } }`, nil).Into(t, &own)
 	other := graphtest.Start(t, func(o *graphtest.Options) { o.Config.Secret = "another secret, of more than 32 bytes too" })
 	foreign := users(t, other.As(t, "ADMIN"), vars{"first": 1}).PageInfo.EndCursor
+	if again := users(t, admin, vars{"first": 1, "search": " UseR", "after": found}); again.names() != "user2" {
+		t.Errorf("the same search in another case goes on with %q", again.names())
+	}
 	for name, variables := range map[string]vars{
 		"nothing":                {"after": ""},
 		"text":                   {"after": "MjA"},
@@ -239,6 +242,7 @@ func TestCursorsCannotBeMadeUp(t *testing.T) {
 		"of another list":        {"after": own.Me.Sessions.PageInfo.EndCursor},
 		"of another order":       {"after": genuine, "search": "user"},
 		"of another search":      {"after": found, "search": "ann"},
+		"of a longer search":     {"after": found, "search": "user1"},
 		"of another role":        {"after": found, "search": "user", "role": "ADMIN"},
 		"of another state":       {"after": found, "search": "user", "disabled": true},
 		"of another server":      {"before": foreign},
