@@ -324,5 +324,9 @@ func secretFile(path string, fresh bool) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot read the secret: %w; make it readable for this user, or give --secret", err)
 	}
-	return strings.TrimSpace(string(b)), nil
+	text := strings.TrimSpace(string(b))
+	if len(text) < secret.MinLength {
+		return "", fmt.Errorf("%s is too short to be a secret; put back the file as it was, or give its text with --secret", path)
+	}
+	return text, nil
 }
