@@ -105,7 +105,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 	}
 	e := &env{ctx: ctx, config: &c.Config, schema: sdl, in: in, out: out, log: logger(c.LogLevel, stderr)}
 	if len(c.UnknownVariables) > 0 && parsed.Command() != "doctor" {
-		e.log.Warn("no setting has these variables", "variables", c.UnknownVariables)
+		e.log.Warn("variables that are no setting's were ignored", "variables", c.UnknownVariables)
 	}
 	if err := parsed.Run(e); errors.Is(err, errUnhealthy) {
 		return exitFailed // it has said why
