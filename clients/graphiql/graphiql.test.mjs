@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { password, start } from '../shared/server.mjs';
 import { launch, skip } from './browser.mjs';
-import { clear, execute, fill, open, openTab, request, response, result, setEditor, signUp, stored } from './page.mjs';
+import { clear, execute, fill, inView, open, openTab, request, response, result, setEditor, signUp, stored } from './page.mjs';
 
 const screenshots = fileURLToPath(new URL('../screenshots/', import.meta.url));
 
@@ -53,14 +53,43 @@ describe('the page at /', { skip }, () => {
       await page.close();
     });
 
-    it('works on a phone', async () => {
+    it('works on a phone: the answer is in view after a run, whoever asks', async () => {
       const { page } = await open(browser, server, { viewport: { width: 390, height: 844 } });
-      await page.screenshot({ path: `${screenshots}phone-welcome.png`, fullPage: true });
+      await page.screenshot({ path: `${screenshots}phone-welcome.png` });
+      await execute(page);
+      assert.equal((await response(page)).errors[0].extensions.reason, 'TOKEN_MISSING');
+      await inView(page.locator('.graphiql-response'));
+
+      await page.getByRole('button', { name: 'Show Account' }).click();
       const email = await signUp(page);
       await execute(page);
       assert.equal((await response(page)).data.me.email, email);
-      await page.screenshot({ path: `${screenshots}phone.png`, fullPage: true });
-      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390, 'it scrolls sideways');
+      for (const part of ['.graphiql-response', '.graphiql-execute-button', '.account-who']) await inView(page.locator(part));
+      await page.screenshot({ path: `${screenshots}phone.png` });
+
+      await page.setViewportSize({ width: 667, height: 375 }); // on its side
+      await execute(page);
+      await inView(page.locator('.graphiql-response'));
+      await page.getByRole('button', { name: 'Show Account' }).click();
+      await page.getByRole('definition').filter({ hasText: email }).waitFor();
+      await page.setViewportSize({ width: 320, height: 568 });
+      await inView(page.locator('.account-who'));
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320, 'it scrolls sideways');
+      await page.close();
+    });
+
+    it('is used with the keyboard alone', async () => {
+      const { page } = await open(browser, server);
+      const email = `user-${crypto.randomUUID()}@example.com`;
+      await page.getByRole('textbox', { name: 'E-mail', exact: true }).focus();
+      await page.keyboard.type(email);
+      await page.keyboard.press('Tab');
+      await page.keyboard.type(password);
+      await page.keyboard.press('Enter');
+      await page.getByRole('definition').filter({ hasText: email }).waitFor();
+      await page.waitForFunction(() => document.activeElement.matches('.graphiql-execute-button'));
+      await page.keyboard.press('Enter');
+      await page.waitForFunction((text) => document.querySelector('.result-window .CodeMirror').CodeMirror.getValue().includes(text), email);
       await page.close();
     });
 
@@ -81,7 +110,7 @@ describe('the page at /', { skip }, () => {
       await problem.filter({ hasText: 'at least 8 characters' }).waitFor();
       await page.screenshot({ path: `${screenshots}refused.png` });
 
-      await page.getByRole('tab', { name: 'Sign in' }).click();
+      await page.getByRole('button', { name: 'Sign in' }).first().click();
       await fill(page, 'Sign in', email, 'not the password');
       await problem.filter({ hasText: 'wrong' }).waitFor();
       assert.equal(await page.getByText('Access token').count(), 0);
