@@ -192,6 +192,17 @@ export function headerMode(app, browser) {
     assert.equal(await page.getByText('cannot be reached').count(), 0);
   });
 
+  it('says when to try again where a refresh is refused for now, and stays signed in', async () => {
+    await start({ flags: ['--refresh-limit', '1'] }); // in a minute
+    const page = await f.signIn();
+    await f.expiry();
+    await f.works(page);
+    await f.expiry();
+    await reload(page);
+    await see(page.getByRole('alert').getByText(/wait a while. Try again in \d+ s/));
+    await see(page.locator('.who', { hasText: f.user.email }));
+  });
+
   it('fits a phone, and the dark', async () => {
     await start();
     for (let i = 0; i < 2; i++) await f.login();

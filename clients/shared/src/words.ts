@@ -24,7 +24,7 @@ export function wordsFor({ reason, message }: { reason?: ErrorReason | undefined
 }
 
 export function wordsForEnd(reason: ErrorReason): string {
-  return wordsFor({ reason, message: 'You were signed out.' });
+  return wordsFor({ reason, message: 'You were signed out: please sign in again.' });
 }
 
 // whenToRetry ends a refusal's words where the server said when to try again.
