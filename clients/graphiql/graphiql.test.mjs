@@ -73,6 +73,8 @@ describe('the page at /', { skip }, () => {
       await page.getByRole('button', { name: 'Show Account' }).click();
       await page.getByRole('definition').filter({ hasText: email }).waitFor();
       await page.setViewportSize({ width: 320, height: 568 });
+      const bottom = (part) => page.locator(part).evaluate((element) => element.getBoundingClientRect().bottom);
+      assert.ok(await bottom('.graphiql-editor-tools') <= await bottom('.graphiql-editors'), 'the editor covers the answer');
       await inView(page.locator('.account-who'));
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320, 'it scrolls sideways');
       await page.close();
@@ -209,6 +211,26 @@ describe('the page at /', { skip }, () => {
     assert.ok((await response(page)).data.me.email);
     assert.notEqual(second.headers().authorization, first.headers().authorization);
     assert.deepEqual(complaints, []);
+    await page.close();
+  });
+
+  it('keeps whoever is signed in while the token cannot be renewed, and goes on when it can', async (t) => {
+    const server = await start('--refresh-limit', '20'); // in a minute: one more every three seconds
+    t.after(() => server.stop().catch(() => {})); // it has ended already
+    const { page } = await open(browser, server);
+    const email = await signUp(page);
+    const renew = page.getByRole('button', { name: 'Renew now' });
+    for (let n = 1; n <= 20; n++) {
+      await renew.click();
+      await page.locator(`[data-renewals="${n}"]`).waitFor();
+    }
+    await renew.click();
+    await page.getByText(/tried again: too many attempts: wait a while \(\d s\)/).waitFor();
+    await page.getByText('so far 21 times').waitFor();
+    await server.stop();
+    await renew.click();
+    await page.getByText('the server cannot be reached').waitFor();
+    await page.getByRole('definition').filter({ hasText: email }).waitFor();
     await page.close();
   });
 
