@@ -90,6 +90,9 @@ describe('the page at /', { skip }, () => {
       await page.keyboard.press('Enter');
       await page.getByRole('definition').filter({ hasText: email }).waitFor();
       await page.waitForFunction(() => document.activeElement.matches('.graphiql-execute-button'));
+      await page.keyboard.press('Shift+Tab'); // into the editor, and out of it
+      await page.keyboard.press('Tab');
+      await page.waitForFunction(() => document.activeElement.matches('.graphiql-execute-button'));
       await page.keyboard.press('Enter');
       await page.waitForFunction((text) => document.querySelector('.result-window .CodeMirror').CodeMirror.getValue().includes(text), email);
       await page.close();

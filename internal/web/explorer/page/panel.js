@@ -31,7 +31,9 @@ export function makePanel(session) {
 
   // Opener is rendered inside GraphiQL for its effects alone.
   const Opener = () => {
-    const { useExecutionContext, usePluginStore, useSchemaStore } = window.GraphiQL.React;
+    const { useEditorContext, useExecutionContext, usePluginStore, useSchemaStore } = window.GraphiQL.React;
+    const { queryEditor, variableEditor, headerEditor, responseEditor } = useEditorContext();
+    const editors = [queryEditor, variableEditor, headerEditor, responseEditor];
     const { isFetching } = useExecutionContext();
     const { plugins } = usePluginStore();
     const { schema, introspect } = useSchemaStore();
@@ -40,6 +42,8 @@ export function makePanel(session) {
     React.useEffect(() => { document.querySelector('[aria-label="Show Account"]')?.click(); }, [plugins]);
     // A server may show its schema to those who are signed in only.
     React.useEffect(() => { if (account && !schema) introspect(); }, [account?.id]);
+    // Tab leaves an editor: it would catch whoever has no mouse.
+    React.useEffect(() => editors.forEach((one) => one?.addKeyMap({ Tab: false, 'Shift-Tab': false })), editors);
     React.useEffect(() => { if (account) makeRoom(); }, [account?.id]);
     React.useEffect(() => { if (isFetching) makeRoom(); }, [isFetching]);
     return null;
