@@ -141,10 +141,11 @@ func extensions(f *fault.Error) map[string]any {
 // operation.
 func record(ctx context.Context, log *slog.Logger, f *fault.Error, shown *gqlerror.Error) {
 	level := slog.LevelDebug
-	switch f.Code {
-	case fault.Internal:
+	switch {
+	case f.Code == fault.Internal:
 		level = slog.LevelError
-	case fault.Unavailable:
+	case f.Code == fault.Unavailable && f.Err != nil && !errors.Is(f.Err, context.Canceled):
+		// Without a cause it is load, of which metrics tell, and a flood must not fill the disk with lines.
 		level = slog.LevelWarn
 	}
 	if !log.Enabled(ctx, level) { // as most refusals are: they must not cost what nobody reads

@@ -123,6 +123,37 @@ func TestFaultsKeepWhatTheySay(t *testing.T) {
 	}
 }
 
+func TestTheLogTellsFaultsFromLoad(t *testing.T) {
+	t.Parallel()
+	busy := fault.Busy(fault.Overloaded, "come back later", time.Second)
+	for level, refusal := range map[string]error{
+		"ERROR": errors.New("a fault of the server"),
+		"WARN":  busy.Because(errors.New("the database is away")),
+		"DEBUG": busy,
+	} {
+		t.Run(level, func(t *testing.T) {
+			t.Parallel()
+			var log record
+			srv := graphtest.Start(t, recorded(&log), extended(func(context.Context) (any, error) { return nil, refusal }))
+			a := srv.As(t).Do(t, `{ me { id } }`, nil)
+			if line := lineWith(log.String(), a.Errors[0].Extensions.RequestID); !strings.Contains(line, `"level":"`+level+`"`) {
+				t.Errorf("the log says %q", line)
+			}
+		})
+	}
+	t.Run("a client that has gone", func(t *testing.T) {
+		t.Parallel()
+		var log record
+		srv := graphtest.Start(t, recorded(&log), extended(func(context.Context) (any, error) {
+			return nil, busy.Because(fmt.Errorf("waiting: %w", context.Canceled))
+		}))
+		a := srv.As(t).Do(t, `{ me { id } }`, nil)
+		if line := lineWith(log.String(), a.Errors[0].Extensions.RequestID); !strings.Contains(line, `"level":"DEBUG"`) {
+			t.Errorf("the log says %q", line)
+		}
+	})
+}
+
 func TestAStorageFaultIsNotAWrongPassword(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
