@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/graphwarden/graphwarden/graph/graphtest"
@@ -114,7 +115,7 @@ func hostile(named string) []string {
 	if named == "Int" {
 		return append(values, `"1"`, `"' OR 1=1--"`)
 	}
-	for _, text := range append(injections, "\x00", "a\x00b", "\x1b[31m", "\u202e", "\ufffe", strings.Repeat("a", 100_000), "😀", "a\r\nSet-Cookie: a=b") {
+	for _, text := range append(injections, "\x00", "a\x00b", "\x00" + uuid.Nil.String() + "\x00", "\x1b[31m", "\u202e", "\ufffe", strings.Repeat("a", 100_000), "😀", "a\r\nSet-Cookie: a=b") {
 		values = append(values, quoted(text))
 	}
 	return append(values, `"\ud800"`, `"\udfff\ud800"`, `"a\ud83d"`)

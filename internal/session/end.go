@@ -44,8 +44,10 @@ func (s *Service) end(tx *store.Tx, condition string, args ...any) ([]Session, e
 // one that has ended already.
 func (s *Service) Revoke(ctx context.Context, owner token.UserID, id ID, from audit.Origin) (*Session, error) {
 	unknown := fault.New(fault.NotFound, fault.SessionUnknown, "you have no such session")
-	if _, err := uuid.Parse(string(id)); err != nil {
-		return nil, unknown // text that is no id need not reach the database, which would choke on some
+	// Text that is no id need not reach the database, which would choke on some. uuid.Parse takes anything for
+	// the braces around an id, even NUL.
+	if uuid.Validate(string(id)) != nil {
+		return nil, unknown
 	}
 	var one *Session
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
