@@ -223,7 +223,7 @@ func TestHostileValuesInEveryArgument(t *testing.T) {
 	s := sdl(t)
 	storetest.URLs(t, func(t *testing.T, url string) {
 		srv := graphtest.Start(t, graphtest.Database(url))
-		victim, c := srv.As(t), srv.As(t)
+		victim, c := srv.As(t), srv.As(t, "ADMIN") // whom every argument reaches its resolver for
 		before := rows(t, srv, victim)
 		sent := 0
 		for _, o := range operations(s) {
