@@ -195,6 +195,20 @@ func TestLoginsAtOnceUpgradeAnImportedHashTogether(t *testing.T) {
 	})
 }
 
+// Who was overtaken goes on with another hash than the one that was compared: it can be of another password.
+func TestAnOvertakenLoginProvesItsPasswordAgain(t *testing.T) {
+	t.Parallel()
+	on(t, func(t *testing.T, srv *graphtest.Server) {
+		c := jane(t, srv)
+		if hash, err := srv.App.Accounts.Stored(t.Context(), c.UserID, password); err != nil || hash != storedHash(t, srv, "jane.doe@example.com") {
+			t.Errorf("the right password: %q, %v", hash, err)
+		}
+		if _, err := srv.App.Accounts.Stored(t.Context(), c.UserID, "the former password"); err == nil {
+			t.Error("another password passes")
+		}
+	})
+}
+
 // A payload that signs someone in is judged by its own session, whatever bearer came with the request.
 func TestLoginReadsItsOwnPayload(t *testing.T) {
 	t.Parallel()
