@@ -79,7 +79,7 @@ func (m *measure) selections(set ast.SelectionSet) (sum extent) {
 		m.add(&sum, extent{fields: 1})
 		switch s := selection.(type) {
 		case *ast.Field:
-			m.refuse(len(s.Alias) > maxAlias, fault.DocumentTooLarge, "an alias may have at most %d bytes", maxAlias)
+			m.refuse(s.Alias != s.Name && len(s.Alias) > maxAlias, fault.DocumentTooLarge, "an alias may have at most %d bytes", maxAlias)
 			m.annotated(s.Directives)
 			m.arguments(s.Arguments)
 			m.add(&sum, m.selections(s.SelectionSet))
