@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { password, start } from '../shared/server.mjs';
 import { launch, skip } from './browser.mjs';
-import { clear, execute, fill, open, openTab, request, response, result, setEditor, signUp, stored } from './page.mjs';
+import { clear, execute, fill, inView, open, openTab, request, response, result, setEditor, signUp, stored } from './page.mjs';
 
 const screenshots = fileURLToPath(new URL('../screenshots/', import.meta.url));
 
@@ -53,14 +53,48 @@ describe('the page at /', { skip }, () => {
       await page.close();
     });
 
-    it('works on a phone', async () => {
+    it('works on a phone: the answer is in view after a run, whoever asks', async () => {
       const { page } = await open(browser, server, { viewport: { width: 390, height: 844 } });
-      await page.screenshot({ path: `${screenshots}phone-welcome.png`, fullPage: true });
+      await page.screenshot({ path: `${screenshots}phone-welcome.png` });
+      await execute(page);
+      assert.equal((await response(page)).errors[0].extensions.reason, 'TOKEN_MISSING');
+      await inView(page.locator('.graphiql-response'));
+
+      await page.getByRole('button', { name: 'Show Account' }).click();
       const email = await signUp(page);
       await execute(page);
       assert.equal((await response(page)).data.me.email, email);
-      await page.screenshot({ path: `${screenshots}phone.png`, fullPage: true });
-      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390, 'it scrolls sideways');
+      for (const part of ['.graphiql-response', '.graphiql-execute-button', '.account-who']) await inView(page.locator(part));
+      await page.screenshot({ path: `${screenshots}phone.png` });
+
+      await page.setViewportSize({ width: 667, height: 375 }); // on its side
+      await execute(page);
+      await inView(page.locator('.graphiql-response'));
+      await page.getByRole('button', { name: 'Show Account' }).click();
+      await page.getByRole('definition').filter({ hasText: email }).waitFor();
+      await page.setViewportSize({ width: 320, height: 568 });
+      const bottom = (part) => page.locator(part).evaluate((element) => element.getBoundingClientRect().bottom);
+      assert.ok(await bottom('.graphiql-editor-tools') <= await bottom('.graphiql-editors'), 'the editor covers the answer');
+      await inView(page.locator('.account-who'));
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320, 'it scrolls sideways');
+      await page.close();
+    });
+
+    it('is used with the keyboard alone', async () => {
+      const { page } = await open(browser, server);
+      const email = `user-${crypto.randomUUID()}@example.com`;
+      await page.getByRole('textbox', { name: 'E-mail', exact: true }).focus();
+      await page.keyboard.type(email);
+      await page.keyboard.press('Tab');
+      await page.keyboard.type(password);
+      await page.keyboard.press('Enter');
+      await page.getByRole('definition').filter({ hasText: email }).waitFor();
+      await page.waitForFunction(() => document.activeElement.matches('.graphiql-execute-button'));
+      await page.keyboard.press('Shift+Tab'); // into the editor, and out of it
+      await page.keyboard.press('Tab');
+      await page.waitForFunction(() => document.activeElement.matches('.graphiql-execute-button'));
+      await page.keyboard.press('Enter');
+      await page.waitForFunction((text) => document.querySelector('.result-window .CodeMirror').CodeMirror.getValue().includes(text), email);
       await page.close();
     });
 
@@ -81,7 +115,7 @@ describe('the page at /', { skip }, () => {
       await problem.filter({ hasText: 'at least 8 characters' }).waitFor();
       await page.screenshot({ path: `${screenshots}refused.png` });
 
-      await page.getByRole('tab', { name: 'Sign in' }).click();
+      await page.getByRole('button', { name: 'Sign in' }).first().click();
       await fill(page, 'Sign in', email, 'not the password');
       await problem.filter({ hasText: 'wrong' }).waitFor();
       assert.equal(await page.getByText('Access token').count(), 0);
@@ -180,6 +214,26 @@ describe('the page at /', { skip }, () => {
     assert.ok((await response(page)).data.me.email);
     assert.notEqual(second.headers().authorization, first.headers().authorization);
     assert.deepEqual(complaints, []);
+    await page.close();
+  });
+
+  it('keeps whoever is signed in while the token cannot be renewed, and goes on when it can', async (t) => {
+    const server = await start('--refresh-limit', '20'); // in a minute: one more every three seconds
+    t.after(() => server.stop().catch(() => {})); // it has ended already
+    const { page } = await open(browser, server);
+    const email = await signUp(page);
+    const renew = page.getByRole('button', { name: 'Renew now' });
+    for (let n = 1; n <= 20; n++) {
+      await renew.click();
+      await page.locator(`[data-renewals="${n}"]`).waitFor();
+    }
+    await renew.click();
+    await page.getByText(/tried again: too many attempts: wait a while \(\d s\)/).waitFor();
+    await page.getByText('so far 21 times').waitFor();
+    await server.stop();
+    await renew.click();
+    await page.getByText('the server cannot be reached').waitFor();
+    await page.getByRole('definition').filter({ hasText: email }).waitFor();
     await page.close();
   });
 

@@ -34,7 +34,7 @@ export async function fill(page, button, name, secret) {
 // signUp registers an account by clicking and returns its address.
 export async function signUp(page, email = `user-${crypto.randomUUID()}@example.com`) {
   await fill(page, 'Create account', email, password);
-  await page.getByRole('definition').filter({ hasText: email }).waitFor();
+  await page.locator('.account-who', { hasText: email }).waitFor({ state: 'attached' }); // only a phone shows it
   return email;
 }
 
@@ -70,6 +70,15 @@ export const result = (page) => page.locator('.result-window .CodeMirror').evalu
 export async function setEditor(page, label, text) {
   const editor = page.getByRole('region', { name: label }).locator('.CodeMirror:visible').first();
   await editor.evaluate((element, value) => element.CodeMirror.setValue(value), text);
+}
+
+// inView shows that somebody sees all of it, without scrolling.
+export async function inView(locator) {
+  const { box, width, height } = await locator.evaluate((element) => ({
+    box: element.getBoundingClientRect().toJSON(), width: innerWidth, height: innerHeight,
+  }));
+  const seen = box.height > 0 && box.top >= 0 && box.left >= 0 && box.bottom <= height && box.right <= width;
+  assert.ok(seen, `${locator} is at ${JSON.stringify(box)} in a window of ${width} by ${height}`);
 }
 
 // stored returns all that the page left in the browser.

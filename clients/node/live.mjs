@@ -20,7 +20,7 @@ export async function* overSocket(client, url, request, options) {
   const live = ws.createClient({
     url: url.replace(/^http/, 'ws'),
     retryAttempts: Infinity,
-    shouldRetry: (error) => !(error instanceof Refusal),
+    shouldRetry: mayPass,
     retryWait: (retries) => pause(retries === 0 && refused ? 0 : backoff(retries)),
     async connectionParams() {
       if (refused) await client.renew(used);
@@ -30,7 +30,7 @@ export async function* overSocket(client, url, request, options) {
     },
     ...options,
   });
-  live.on('closed', (event) => { refused = /** @type {CloseEvent} */ (event).code === FORBIDDEN; });
+  live.on('closed', (event) => { refused ||= /** @type {CloseEvent} */ (event).code === FORBIDDEN; });
   for await (const answer of live.iterate(request)) yield dataOf(answer);
 }
 
@@ -57,10 +57,34 @@ export async function* overEvents(client, url, request, options) {
     refused = false;
     for await (const answer of live.iterate(request)) {
       refused = !!answer.errors?.some(refusesToken);
-      if (refused) await client.renew(used);
+      if (refused) await renew(client, used);
       else yield dataOf(answer);
     }
   }
+}
+
+/**
+ * renew does not give up over a server that is away or busy.
+ * @param {import('./client.mjs').Client} client
+ * @param {string} used
+ */
+async function renew(client, used) {
+  for (let retries = 0; ; retries++) {
+    try {
+      return await client.renew(used);
+    } catch (error) {
+      if (!mayPass(error)) throw error;
+      await pause(backoff(retries));
+    }
+  }
+}
+
+/**
+ * mayPass tells what a later try may mend from the end of the session.
+ * @param {unknown} error
+ */
+function mayPass(error) {
+  return !(error instanceof Refusal) || error.code === 'RATE_LIMITED' || error.code === 'UNAVAILABLE';
 }
 
 /** @param {any} answer */

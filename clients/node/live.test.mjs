@@ -8,11 +8,13 @@ import { overEvents, overSocket } from './live.mjs';
 
 const EVENTS = { query: 'subscription { securityEvents { action } }' };
 const LOGIN = 'mutation($input: LoginInput!) { login(input: $input) { accessToken } }';
+const REFRESH = 'mutation($input: RefreshTokenInput!) { refreshToken(input: $input) { accessToken refreshToken } }';
+const LIMIT = 6; // refreshes in a minute: one more every ten seconds, which is longer than a token is taken
 
 for (const [name, subscribe] of Object.entries({ 'graphql-ws': overSocket, 'graphql-sse': overEvents })) {
   describe(`a subscription with ${name}`, () => {
     let server, user, client, connections, events, done, ended;
-    before(async () => { server = await start('--access-life', '1s', '--refresh-grace', '2s'); });
+    before(async () => { server = await start('--access-life', '1s', '--refresh-grace', '2s', '--refresh-limit', String(LIMIT)); });
     after(() => server.stop());
 
     beforeEach(async () => {
@@ -48,6 +50,23 @@ for (const [name, subscribe] of Object.entries({ 'graphql-ws': overSocket, 'grap
       assert.equal(tokens.size, 4);
       assert.equal(ended, undefined);
       assert.ok(events.every((action) => action === 'AUTHN_LOGIN_SUCCESS'), String(events));
+      await server.graphql('mutation { logout { endedSessions } }', { token: client.tokens.accessToken });
+      await assert.rejects(done);
+    });
+
+    it('outlasts a refresh that is refused for now', async () => {
+      let code;
+      while (code !== 'RATE_LIMITED') {
+        const { data, errors } = await server.graphql(REFRESH, { variables: { input: { refreshToken: client.tokens.refreshToken } } });
+        if (data) await client.begin(data.refreshToken);
+        code = errors?.[0].extensions.code;
+      }
+      await until(() => connections >= 2 || ended);
+      await until(async () => {
+        await login();
+        return events.length > 0 || ended;
+      });
+      assert.equal(ended, undefined);
       await server.graphql('mutation { logout { endedSessions } }', { token: client.tokens.accessToken });
       await assert.rejects(done);
     });

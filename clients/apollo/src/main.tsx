@@ -4,11 +4,13 @@ import { useState } from 'react';
 import { mount, type ConnectProps } from 'shared/src/app';
 import type { Backend } from 'shared/src/backend';
 import { Refusal } from 'shared/src/refusal';
+import { RefreshRefused } from 'shared/src/session';
 import { trusted, url } from 'shared/src/settings';
 import { connect } from './client';
 
 function refusal(error: unknown): Refusal {
-  return new Refusal(CombinedGraphQLErrors.is(error) ? error.errors : [], error);
+  const answered = CombinedGraphQLErrors.is(error) || error instanceof RefreshRefused;
+  return new Refusal(answered ? error.errors : [], error);
 }
 
 const backend: Backend = {

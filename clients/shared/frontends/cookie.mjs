@@ -65,6 +65,15 @@ export function cookieMode(app, browser) {
     assert.equal(f.site.sent('Refresh').length, before);
   });
 
+  it('is signed out where the browser has dropped the cookie, as it does when that expires', async () => {
+    await start();
+    const page = await f.signIn();
+    await f.context.clearCookies();
+    await page.reload();
+    await see(page.getByRole('heading', { name: 'Sign in' }));
+    await see(page.getByRole('status').getByText('You were signed out'));
+  });
+
   it('is still signed in after a reload without a server', async () => {
     await start();
     const page = await f.signIn();

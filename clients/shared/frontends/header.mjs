@@ -31,6 +31,9 @@ export function headerMode(app, browser) {
     await page.getByRole('button', { name: 'Register' }).click();
     await see(field(page, 'E-mail').getByText('not an e-mail address'));
     await see(field(page, 'Password').getByRole('alert'));
+    const focused = page.getByRole('textbox', { name: 'E-mail', exact: true }).and(page.locator(':focus'));
+    const note = await focused.getAttribute('aria-describedby');
+    assert.match(await page.locator(`[id="${note}"]`).innerText(), /not an e-mail address/);
     await page.screenshot({ path: join(screenshots, `${app}-problems.png`) });
 
     await page.getByLabel('E-mail').fill(f.user.email);
@@ -192,6 +195,17 @@ export function headerMode(app, browser) {
     assert.equal(await page.getByText('cannot be reached').count(), 0);
   });
 
+  it('says when to try again where a refresh is refused for now, and stays signed in', async () => {
+    await start({ flags: ['--refresh-limit', '1'] }); // in a minute
+    const page = await f.signIn();
+    await f.expiry();
+    await f.works(page);
+    await f.expiry();
+    await reload(page);
+    await see(page.getByRole('alert').getByText(/wait a while. Try again in \d+ s/));
+    await see(page.locator('.who', { hasText: f.user.email }));
+  });
+
   it('fits a phone, and the dark', async () => {
     await start();
     for (let i = 0; i < 2; i++) await f.login();
@@ -201,6 +215,8 @@ export function headerMode(app, browser) {
     await page.emulateMedia({ colorScheme: 'dark' });
     await page.setViewportSize({ width: 390, height: 844 });
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+    const top = async (name) => (await page.getByRole('button', { name, exact: true }).boundingBox()).y;
+    assert.equal(await top('Sign out'), await top('Security'), 'the header is broken over more lines');
     await page.screenshot({ path: join(screenshots, `${app}-phone-dark.png`), fullPage: true });
   });
 }

@@ -1,4 +1,4 @@
-import { createContext, useContext, useState, type ReactNode, type SubmitEvent } from 'react';
+import { createContext, useContext, useEffect, useId, useRef, useState, type ReactNode, type SubmitEvent } from 'react';
 import { Refusal } from './refusal';
 import { whenToRetry, wordsFor } from './words';
 
@@ -35,11 +35,13 @@ export function Problem({ refusal }: { refusal: Refusal }) {
   );
 }
 
-export function Button({ run, children, className }: { run: () => Promise<void>; children: ReactNode; className?: string }) {
+type ButtonProps = { run: () => Promise<void>; children: ReactNode; className?: string; 'aria-label'?: string };
+
+export function Button({ run, children, ...button }: ButtonProps) {
   const { act, busy, refusal } = useAct<void>(run);
   return (
     <>
-      <button type="button" className={className} disabled={busy} onClick={() => act()}>{children}</button>
+      <button type="button" disabled={busy} onClick={() => act()} {...button}>{children}</button>
       {refusal && <Problem refusal={refusal} />}
     </>
   );
@@ -55,16 +57,19 @@ type FormProps = {
   children: ReactNode;
 };
 
-// Form shows each problem at the field it belongs to, and whatever has no field above the button.
+// Form shows each problem at the field it belongs to, and takes the keyboard to the first; whatever has no field
+// stands above the button.
 export function Form({ button, className, done, submit, children }: FormProps) {
   const form = useAct(submit);
+  const ref = useRef<HTMLFormElement>(null);
+  useEffect(() => { if (form.refusal) ref.current!.querySelector<HTMLElement>('[aria-invalid=true]')?.focus(); }, [form.refusal]);
 
   function onSubmit(event: SubmitEvent<HTMLFormElement>) {
     event.preventDefault();
     void form.act(Object.fromEntries(new FormData(event.currentTarget)) as Record<string, string>);
   }
   return (
-    <form onSubmit={onSubmit} noValidate>
+    <form ref={ref} onSubmit={onSubmit} noValidate>
       <RefusalContext value={form.refusal}>{children}</RefusalContext>
       {form.refusal && !form.refusal.fields && <Problem refusal={form.refusal} />}
       <button className={className} disabled={form.busy}>{button}</button>
@@ -77,13 +82,14 @@ type FieldProps = { name: string; label: string; hint?: string; type?: string; a
 
 // Field is an input named like the field of the operation's input.
 export function Field({ name, label, hint, ...input }: FieldProps) {
+  const id = useId();
   const refusal = useContext(RefusalContext);
   const problem = refusal && refusal.fields?.find(({ path }) => path === `input.${name}`);
   return (
     <label>
-      <span>{label}</span>
-      <input name={name} aria-invalid={!!problem} spellCheck={false} autoCapitalize="none" {...input} />
-      {problem ? <small className="problem" role="alert">{wordsFor(problem)}</small> : hint && <small>{hint}</small>}
+      <span id={`${id}label`}>{label}</span>
+      <input name={name} aria-labelledby={`${id}label`} aria-describedby={`${id}note`} aria-invalid={!!problem} spellCheck={false} autoCapitalize="none" {...input} />
+      {problem ? <small id={`${id}note`} className="problem" role="alert">{wordsFor(problem)}</small> : hint && <small id={`${id}note`}>{hint}</small>}
     </label>
   );
 }

@@ -12,8 +12,8 @@ type AuthPayload = { accessToken: string; refreshToken?: string | null; session:
 const KEY = 'graphwarden';
 // What an access token can be refused for: a refresh mends it, or tells that the session has ended.
 const TOKEN_REFUSED: readonly unknown[] = ['TOKEN_EXPIRED', 'TOKEN_STALE', 'TOKEN_INVALID', 'TOKEN_REVOKED'];
-// What a refresh can be refused for that no later try changes.
-const FINAL: readonly unknown[] = ['SESSION_REVOKED', 'SESSION_EXPIRED', 'REFRESH_REUSED', 'REFRESH_INVALID'];
+// What a refresh can be refused for that no later try changes; REQUIRED if the browser has dropped the cookie.
+const FINAL: readonly unknown[] = ['SESSION_REVOKED', 'SESSION_EXPIRED', 'REFRESH_REUSED', 'REFRESH_INVALID', 'REQUIRED'];
 // Letter for letter as graphql-codegen prints it: a server with trusted documents knows no other.
 const REFRESH = /* GraphQL */ `mutation Refresh($input: RefreshTokenInput) { __typename refreshToken(input: $input) { __typename accessToken refreshToken session { __typename id } } }`;
 
@@ -80,9 +80,9 @@ export class Session {
     const answer = await redeem(this.#url, this.refreshInput);
     if (localStorage.getItem(KEY) !== before) return this.#mend(reason, used); // signed in or out meanwhile
     if (answer.data) return this.begin(answer.data.refreshToken), true;
-    const refusal = answer.errors![0]!;
-    if (!FINAL.includes(refusal.extensions.reason)) throw new Error(refusal.message);
-    return this.end(refusal.extensions.reason), false;
+    const { reason: why } = answer.errors![0]!.extensions;
+    if (!FINAL.includes(why)) throw new RefreshRefused(answer.errors!);
+    return this.end(why), false;
   }
 
   // newest is what is stored, with this tab's own access token where none is.
@@ -105,6 +105,16 @@ export class Session {
   }
 }
 
+// RefreshRefused is a refresh that may succeed later, when retryAfter of its errors says.
+export class RefreshRefused extends Error {
+  readonly errors: GraphQLError[];
+
+  constructor(errors: GraphQLError[]) {
+    super(errors[0]!.message);
+    this.errors = errors;
+  }
+}
+
 // tokenRefusal finds why an operation's access token was refused. Other errors, such as a wrong password
 // at a sign-in (UNAUTHENTICATED as well), have nothing to do with tokens.
 export function tokenRefusal(errors: readonly { extensions?: Record<string, unknown> }[]): ErrorReason | undefined {
@@ -120,10 +130,8 @@ function exclusively<T>(work: () => Promise<T>): Promise<T> {
   return navigator.locks ? navigator.locks.request(KEY, work) : work();
 }
 
-type Answer = {
-  data?: { refreshToken: AuthPayload };
-  errors?: { message: string; extensions: { reason: ErrorReason } }[];
-};
+type GraphQLError = { message: string; extensions: { reason: ErrorReason } };
+type Answer = { data?: { refreshToken: AuthPayload } | null; errors?: GraphQLError[] };
 
 // redeem does without the GraphQL client, whose own recovery would come round to it.
 async function redeem(url: string, input: { refreshToken: string } | undefined): Promise<Answer> {

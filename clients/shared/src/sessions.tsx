@@ -39,7 +39,7 @@ function Row({ one, revoked }: { one: SessionsQuery['me']['sessions']['nodes'][n
         <strong title={one.userAgent}>{device(one.userAgent)}</strong> {one.current && <span className="badge">this one</span>}
         <small>{one.ip} · since {day(one.createdAt)} · seen {time(one.lastSeenAt)}</small>
       </div>
-      {!one.current && <Button run={run} className="quiet">Revoke</Button>}
+      {!one.current && <Button run={run} className="quiet" aria-label={`Revoke ${device(one.userAgent)}`}>Revoke</Button>}
     </li>
   );
 }

@@ -24,7 +24,7 @@ export function wordsFor({ reason, message }: { reason?: ErrorReason | undefined
 }
 
 export function wordsForEnd(reason: ErrorReason): string {
-  return wordsFor({ reason, message: 'You were signed out.' });
+  return wordsFor({ reason, message: 'You were signed out: please sign in again.' });
 }
 
 // whenToRetry ends a refusal's words where the server said when to try again.
@@ -33,7 +33,7 @@ export function whenToRetry({ retryAfter }: Refusal): string {
 }
 
 export const day = (text: string) => new Date(text).toLocaleDateString(undefined, { dateStyle: 'medium' });
-export const time = (text: string) => new Date(text).toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'short' });
+export const time = (text: string) => new Date(text).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
 // Many browsers name Chrome and Safari too, so the order matters.
 export function device(userAgent: string): string {

@@ -2,11 +2,15 @@ import { useEffect, useState } from 'react';
 import { mount, type ConnectProps } from 'shared/src/app';
 import type { Backend } from 'shared/src/backend';
 import { Refusal } from 'shared/src/refusal';
+import { RefreshRefused } from 'shared/src/session';
 import { trusted, url } from 'shared/src/settings';
 import { Provider, useMutation, useQuery, useSubscription, type CombinedError } from 'urql';
 import { connect } from './client';
 
-const refusal = (error: CombinedError) => new Refusal(error.graphQLErrors, error);
+function refusal(error: CombinedError): Refusal {
+  const { graphQLErrors, networkError } = error;
+  return new Refusal(networkError instanceof RefreshRefused ? networkError.errors : graphQLErrors, error);
+}
 
 const backend: Backend = {
   useQuery(document) {

@@ -1,7 +1,7 @@
 // The page at /: GraphiQL with a panel for signing in, around one session.
 import { makeFetcher } from './fetcher.js';
 import { headers, operations } from './operations.js';
-import { makePanel } from './panel.js';
+import { makePanel, onPhone } from './panel.js';
 import { Session } from './session.js';
 import { SafeStorage } from './storage.js';
 
@@ -21,7 +21,7 @@ if (GraphiQL && React && ReactDOM) {
         defaultTabs: operations,
         defaultHeaders: headers,
         defaultQuery: '# Ctrl+Space completes, Ctrl+Enter runs.\n',
-        defaultEditorToolsVisibility: 'headers',
+        defaultEditorToolsVisibility: onPhone() ? false : 'headers',
         shouldPersistHeaders: false,
         inputValueDeprecation: true,
       },

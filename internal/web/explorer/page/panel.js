@@ -2,28 +2,39 @@
 const { React } = window;
 const h = React?.createElement;
 
+// As in page.css.
+export const onPhone = () => window.matchMedia('(max-width: 700px)').matches;
+
 // makePanel returns a GraphiQL plugin around session.
 export function makePanel(session) {
   const useSession = () => React.useSyncExternalStore(session.subscribe, session.state);
 
-  // The icon tells from afar whether somebody is signed in.
-  const Icon = (props) => h('svg', { ...props, viewBox: '0 0 24 24', fill: 'none', stroke: 'currentColor', strokeWidth: 1.5 },
-    h('circle', { cx: 12, cy: 8, r: 4 }),
-    h('path', { d: 'M4 21c0-4.4 3.6-7 8-7s8 2.6 8 7', strokeLinecap: 'round' }),
-    useSession().expires && h('circle', { className: 'account-dot', cx: 19, cy: 5, r: 4, stroke: 'none' }));
+  // The icon tells from afar whether somebody is signed in; beside it, a phone shows who.
+  const Icon = (props) => {
+    const { account, expires } = useSession();
+    return h(React.Fragment, null,
+      h('svg', { ...props, viewBox: '0 0 24 24', fill: 'none', stroke: 'currentColor', strokeWidth: 1.5 },
+        h('circle', { cx: 12, cy: 8, r: 4 }),
+        h('path', { d: 'M4 21c0-4.4 3.6-7 8-7s8 2.6 8 7', strokeLinecap: 'round' }),
+        expires && h('circle', { className: 'account-dot', cx: 19, cy: 5, r: 4, stroke: 'none' })),
+      h('span', { className: 'account-who' }, expires ? account?.email : 'Sign in'));
+  };
 
   const Panel = () => {
     const state = useSession();
     const { expires, notice } = state;
     return h('div', { className: 'account' },
-      h('div', { className: 'graphiql-doc-explorer-title account-title' }, expires ? 'Account' : 'Welcome'),
-      notice && h('p', { className: 'account-notice', role: 'status' }, notice),
+      h('h2', { className: 'graphiql-doc-explorer-title account-title' }, expires ? 'Account' : 'Welcome'),
+      h('p', { className: 'account-notice', role: 'status' }, notice),
       expires ? h(SignedIn, { session, state }) : h(SignedOut, { session }));
   };
 
   // Opener is rendered inside GraphiQL for its effects alone.
   const Opener = () => {
-    const { usePluginStore, useSchemaStore } = window.GraphiQL.React;
+    const { useEditorContext, useExecutionContext, usePluginStore, useSchemaStore } = window.GraphiQL.React;
+    const { queryEditor, variableEditor, headerEditor, responseEditor } = useEditorContext();
+    const editors = [queryEditor, variableEditor, headerEditor, responseEditor];
+    const { isFetching } = useExecutionContext();
     const { plugins } = usePluginStore();
     const { schema, introspect } = useSchemaStore();
     const { account } = useSession();
@@ -31,10 +42,21 @@ export function makePanel(session) {
     React.useEffect(() => { document.querySelector('[aria-label="Show Account"]')?.click(); }, [plugins]);
     // A server may show its schema to those who are signed in only.
     React.useEffect(() => { if (account && !schema) introspect(); }, [account?.id]);
+    // Tab leaves an editor: it would catch whoever has no mouse.
+    React.useEffect(() => editors.forEach((one) => one?.addKeyMap({ Tab: false, 'Shift-Tab': false })), editors);
+    React.useEffect(() => { if (account) makeRoom(); }, [account?.id]);
+    React.useEffect(() => { if (isFetching) makeRoom(); }, [isFetching]);
     return null;
   };
 
   return { title: 'Account', icon: Icon, content: Panel, Opener };
+}
+
+// makeRoom folds whatever panel is open on a phone, where it takes the room that the answer needs.
+function makeRoom() {
+  if (!onPhone()) return;
+  document.querySelector('.graphiql-sidebar [aria-label^="Hide "]')?.click();
+  document.querySelector('.graphiql-response').scrollIntoView({ block: 'nearest' });
 }
 
 // useAction runs one action at a time and keeps what it was refused with.
@@ -58,14 +80,21 @@ const Button = ({ onClick, busy, children, ...props }) => h('button', {
   type: 'button', className: 'graphiql-button', disabled: busy, onClick, ...props,
 }, children);
 
-const Field = ({ label, hint, ...props }) => h('label', { className: 'account-field' },
-  h('span', null, label), h('input', { required: true, ...props }), hint && h('small', null, hint));
+function Field({ label, hint, ...props }) {
+  const id = React.useId();
+  return h('div', { className: 'account-field' },
+    h('label', { htmlFor: id }, label),
+    h('input', { id, required: true, 'aria-describedby': hint && `${id}hint`, ...props }),
+    hint && h('small', { id: `${id}hint` }, hint));
+}
 
 function SignedOut({ session }) {
   const [isNew, setNew] = React.useState(true);
-  const { busy, error, run } = useAction((name, password) => {
-    if (isNew) return session.register({ email: name, password });
-    return session.login(name.includes('@') ? { email: name, password } : { username: name, password });
+  const { busy, error, run } = useAction(async (name, password) => {
+    if (isNew) await session.register({ email: name, password });
+    else await session.login(name.includes('@') ? { email: name, password } : { username: name, password });
+    // The form goes, and with it the keyboard's place.
+    if (session.accessToken) document.querySelector('.graphiql-execute-button').focus();
   });
   const submit = (event) => {
     event.preventDefault();
@@ -73,11 +102,11 @@ function SignedOut({ session }) {
     run(name.value.trim(), password.value);
   };
   const choice = (label, value) => h('button', {
-    type: 'button', role: 'tab', 'aria-selected': isNew === value, onClick: () => setNew(value),
+    type: 'button', 'aria-pressed': isNew === value, onClick: () => setNew(value),
   }, label);
   return h(React.Fragment, null,
     h('p', null, 'Most of this API is for people who are signed in. Make an account, or use yours, and every tab calls as you.'),
-    h('div', { className: 'account-choice', role: 'tablist' }, choice('Create account', true), choice('Sign in', false)),
+    h('div', { className: 'account-choice' }, choice('Create account', true), choice('Sign in', false)),
     h('form', { onSubmit: submit, key: isNew },
       h(Field, isNew
         ? { label: 'E-mail', name: 'name', type: 'email', autoComplete: 'username', placeholder: 'you@example.com' }

@@ -11,7 +11,7 @@ const queries = {
 
 // The share of its life after which a token is renewed.
 const renewAt = 0.8;
-const retryAfter = 5000; // ms
+const retryIn = 5; // s, unless the server names a time
 
 // Reasons for which a token that was good is refused, and that a refresh cures or explains.
 const outdated = ['TOKEN_EXPIRED', 'TOKEN_STALE', 'TOKEN_REVOKED'];
@@ -20,9 +20,11 @@ const outdated = ['TOKEN_EXPIRED', 'TOKEN_STALE', 'TOKEN_REVOKED'];
 export class Fault extends Error {
   constructor(errors) {
     const fields = errors.flatMap((e) => e.extensions?.fields ?? []);
-    super((fields.length > 0 ? fields : errors).map((e) => e.message).join('\n'));
-    this.code = errors[0]?.extensions?.code;
-    this.fields = fields;
+    const { code, retryAfter } = errors[0]?.extensions ?? {};
+    const when = retryAfter ? ` (${retryAfter} s)` : '';
+    super((fields.length > 0 ? fields : errors).map((e) => e.message).join('\n') + when);
+    this.code = code;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -117,7 +119,7 @@ export class Session {
         this.#end(`You were signed out: ${error.message}`);
       } else {
         this.#set({ notice: `Renewing the token failed and is tried again: ${error.message}` });
-        this.#schedule(retryAfter);
+        this.#schedule((error.retryAfter ?? retryIn) * 1000);
       }
     }
   }
@@ -148,7 +150,7 @@ export class Session {
   }
 
   async #call(query, variables, token) {
-    const response = await fetch(this.#url, {
+    const answer = await fetch(this.#url, {
       method: 'POST',
       headers: {
         'Content-Type': 'application/json',
@@ -156,8 +158,7 @@ export class Session {
         ...(token && { Authorization: `Bearer ${token}` }),
       },
       body: JSON.stringify({ query, variables }),
-    });
-    const answer = await response.json();
+    }).then((response) => response.json()).catch(() => { throw new Error('the server cannot be reached'); });
     if (answer.errors) throw new Fault(answer.errors);
     return answer.data;
   }
