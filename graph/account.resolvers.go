@@ -13,6 +13,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 func (r *mutationResolver) Register(ctx context.Context, input model.RegisterInput) (*model.RegisterPayload, error) {
@@ -44,6 +45,10 @@ func (r *mutationResolver) DeleteAccount(ctx context.Context, input model.Delete
 
 func (r *queryResolver) Me(ctx context.Context) (*account.User, error) {
 	return r.Accounts.ByID(ctx, guard.Caller(ctx).UserID)
+}
+
+func (r *userResolver) Roles(ctx context.Context, obj *account.User) ([]token.Role, error) {
+	return r.Accounts.Roles(obj), nil
 }
 
 func (r *userResolver) Sessions(ctx context.Context, obj *account.User, first *int32, after *string, last *int32, before *string) (*model.SessionConnection, error) {

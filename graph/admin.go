@@ -3,7 +3,6 @@ package graph
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/graphwarden/graphwarden/graph/model"
 	"github.com/graphwarden/graphwarden/internal/account"
@@ -22,7 +21,7 @@ func userList(f account.Filter) string {
 func userFilter(search *string, role *token.Role, disabled *bool) account.Filter {
 	f := account.Filter{Disabled: disabled}
 	if search != nil {
-		f.Search = strings.TrimSpace(*search) // blanks search for nothing
+		f.Search = account.Fold(*search) // here, so that a cursor too is good whatever case its search was in
 	}
 	if role != nil {
 		f.Role = *role

@@ -188,7 +188,7 @@ func TestSparsePagesLeadOn(t *testing.T) {
 		for i := range n {
 			fmt.Fprintf(&lines, `{"email": "crowd%04d@example.com", "disabled": %t}`+"\n", i, i != 7 && i != n-7)
 		}
-		created, problems, err := srv.App.Accounts.Import(t.Context(), strings.NewReader(lines.String()), func(token.Role) bool { return true })
+		created, problems, err := srv.App.Accounts.Import(t.Context(), strings.NewReader(lines.String()))
 		if err != nil || created != n {
 			t.Fatal(created, problems, err)
 		}
@@ -230,6 +230,9 @@ func TestCursorsCannotBeMadeUp(t *testing.T) {
 	admin.Do(t, `{ me { sessions { pageInfo { endCursor } } } }`, nil).Into(t, &own)
 	other := graphtest.Start(t, func(o *graphtest.Options) { o.Config.Secret = "another secret, of more than 32 bytes too" })
 	foreign := users(t, other.As(t, "ADMIN"), vars{"first": 1}).PageInfo.EndCursor
+	if again := users(t, admin, vars{"first": 1, "search": " UseR", "after": found}); again.names() != "user2" {
+		t.Errorf("the same search in another case goes on with %q", again.names())
+	}
 	for name, variables := range map[string]vars{
 		"nothing":                {"after": ""},
 		"text":                   {"after": "MjA"},
@@ -239,6 +242,7 @@ func TestCursorsCannotBeMadeUp(t *testing.T) {
 		"of another list":        {"after": own.Me.Sessions.PageInfo.EndCursor},
 		"of another order":       {"after": genuine, "search": "user"},
 		"of another search":      {"after": found, "search": "ann"},
+		"of a longer search":     {"after": found, "search": "user1"},
 		"of another role":        {"after": found, "search": "user", "role": "ADMIN"},
 		"of another state":       {"after": found, "search": "user", "disabled": true},
 		"of another server":      {"before": foreign},
@@ -520,4 +524,26 @@ func execute(tb testing.TB, srv *graphtest.Server, query string, args ...any) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+}
+
+func TestARoleThatTheSchemaHasNoMoreIsNone(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		admin, c := srv.As(t, "ADMIN", "FORMER"), srv.As(t, "FORMER")
+		type user struct{ Roles []string }
+		var out struct {
+			Me       user
+			SetRoles user
+		}
+		admin.Do(t, `{ me { roles } }`, nil).Into(t, &out)
+		if diff := cmp.Diff([]string{"ADMIN", "USER"}, out.Me.Roles); diff != "" {
+			t.Error(diff)
+		}
+		c.Do(t, `{ users { totalCount } }`, nil).Refused(t, "FORBIDDEN", "ROLE_REQUIRED")
+		c.Do(t, `{ users(role: FORMER) { totalCount } }`, nil).Refused(t, "GRAPHQL_VALIDATION_FAILED", "")
+		admin.Do(t, `mutation($id: ID!) { setRoles(input: {id: $id, roles: [USER]}) { roles } }`, vars{"id": c.UserID}).Into(t, &out)
+		if u, err := srv.App.Accounts.ByID(t.Context(), c.UserID); err != nil || u.RoleList != "USER" {
+			t.Errorf("setRoles leaves %+v, %v", u, err)
+		}
+	})
 }

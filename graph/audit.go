@@ -31,8 +31,7 @@ func auditFilter(in *model.AuditFilter) (f audit.Filter, problems []fault.Field)
 	set(&f.Actor, (*token.UserID)(in.ActorID))
 	set(&f.Action, in.Action)
 	set(&f.Outcome, in.Outcome)
-	set(&f.Since, in.Since)
-	set(&f.Until, in.Until)
+	f.Since, f.Until = in.Since, in.Until
 	return f, problems
 }
 

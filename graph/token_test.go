@@ -182,13 +182,14 @@ func TestTokensOfFormerKeysOverHTTP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := srv.App.Keys.Rotate(t.Context()); err != nil {
+	unrecorded := func(*store.Tx, string) error { return nil }
+	if err := srv.App.Keys.Rotate(t.Context(), unrecorded); err != nil {
 		t.Fatal(err)
 	}
 	if !isSignedIn(t, srv, c.AccessToken) {
 		t.Error("a token of the retired key is refused")
 	}
-	if err := srv.App.Keys.Revoke(t.Context(), claims.KeyID); err != nil {
+	if err := srv.App.Keys.Revoke(t.Context(), claims.KeyID, unrecorded); err != nil {
 		t.Fatal(err)
 	}
 	if isSignedIn(t, srv, c.AccessToken) {

@@ -36,6 +36,11 @@ func Load() (*ast.Schema, error) {
 	return schema, nil
 }
 
+// HasRole reports whether the enum Role of an SDL has a role.
+func HasRole[R ~string](sdl *ast.Schema, role R) bool {
+	return sdl.Types["Role"].EnumValues.ForName(string(role)) != nil
+}
+
 func sources() []*ast.Source {
 	names, err := fs.Glob(files, "*.graphqls")
 	if err != nil {

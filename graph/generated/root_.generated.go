@@ -1484,7 +1484,7 @@ type AuditEntry @auth(roles: [ADMIN]) {
   userAgent: String!
   "The request, as ` + "`" + `extensions.requestId` + "`" + ` of its errors and the log have it."
   requestId: String!
-  "What else there is to say, such as the roles before and after, or those of an account that was made with more than USER."
+  "What else there is to say, such as the roles or signing keys before and after, or the roles of an account that was made with more than USER."
   detail: String!
 }
 
@@ -1558,6 +1558,10 @@ enum AuditAction {
   GENERATION_AHEAD
   "One session more than a user can have ended the oldest."
   SESSION_CAP_REACHED
+  "On the command line the next signing key was made to sign; what happens by age is not recorded."
+  SIGNING_KEY_ROTATED
+  "On the command line a signing key was revoked, which ended the life of all its access tokens."
+  SIGNING_KEY_REVOKED
 }
 
 "How it ended."

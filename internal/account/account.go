@@ -54,7 +54,7 @@ const userColumns = "id, email, email_verified, username, name, roles, created_a
 // OwnerID says that a user owns themself, for @auth(owner: true).
 func (u *User) OwnerID() ID { return u.ID }
 
-// Roles lists the user's roles, sorted.
+// Roles lists the user's roles, sorted, those that were taken out of the SDL since among them.
 func (u *User) Roles() []token.Role { return session.ParseRoles(u.RoleList) }
 
 // Disabled reports whether the account was disabled.
@@ -80,12 +80,13 @@ type Service struct {
 	hasher   *Hasher
 	policy   PasswordPolicy
 	audit    *audit.Log
+	hasRole  func(token.Role) bool
 	log      *slog.Logger
 }
 
-// NewService wires a Service.
-func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *Hasher, policy PasswordPolicy, audit *audit.Log, log *slog.Logger) *Service {
-	return &Service{db: db, sessions: sessions, throttle: throttle, hasher: hasher, policy: policy, audit: audit, log: log}
+// NewService wires a Service. hasRole tells of the roles of the SDL.
+func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *Hasher, policy PasswordPolicy, audit *audit.Log, hasRole func(token.Role) bool, log *slog.Logger) *Service {
+	return &Service{db: db, sessions: sessions, throttle: throttle, hasher: hasher, policy: policy, audit: audit, hasRole: hasRole, log: log}
 }
 
 var (
@@ -239,6 +240,11 @@ func (s *Service) ByIDs(ctx context.Context, ids []ID) ([]*User, error) {
 
 // isID reports whether id can be a user's. Other text need not reach a database, which would choke on some.
 func isID(id ID) bool { return uuid.Validate(string(id)) == nil }
+
+// Roles lists the roles of u that are the SDL's: clients know no other, and no field asks for one.
+func (s *Service) Roles(u *User) []token.Role {
+	return slices.DeleteFunc(u.Roles(), func(r token.Role) bool { return !s.hasRole(r) })
+}
 
 func read(tx *store.Tx, id ID) (*User, error) {
 	var u User

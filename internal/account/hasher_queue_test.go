@@ -167,7 +167,7 @@ func TestAFullQueueRefusesBeforeTheDatabase(t *testing.T) {
 		for h.Pending() < 2 {
 			runtime.Gosched()
 		}
-		s := account.NewService(srv.App.DB, srv.App.Sessions, srv.App.Throttle, h, account.PasswordPolicy{MinLength: 8}, srv.App.Audit, slog.New(slog.DiscardHandler))
+		s := account.NewService(srv.App.DB, srv.App.Sessions, srv.App.Throttle, h, account.PasswordPolicy{MinLength: 8}, srv.App.Audit, nil, slog.New(slog.DiscardHandler))
 		if err := srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error { _, err := tx.Exec("DELETE FROM throttle"); return err }); err != nil {
 			t.Fatal(err)
 		}

@@ -43,8 +43,8 @@ type Imported struct {
 }
 
 // Import creates an account for each JSON line of r, and returns how many it created and what was
-// wrong with the others, which it skips. A role must be one that known reports.
-func (s *Service) Import(ctx context.Context, r io.Reader, known func(token.Role) bool) (created int, problems []error, err error) {
+// wrong with the others, which it skips.
+func (s *Service) Import(ctx context.Context, r io.Reader) (created int, problems []error, err error) {
 	lines := json.NewDecoder(r)
 	for n := 1; ; n++ {
 		var line json.RawMessage
@@ -60,7 +60,7 @@ func (s *Service) Import(ctx context.Context, r io.Reader, known func(token.Role
 			problems = append(problems, fmt.Errorf("entry %d (%q) is not the JSON of a user: %w", n, in.Email, err))
 			continue
 		}
-		err := s.importOne(ctx, in, known)
+		err := s.importOne(ctx, in)
 		switch f := fault.As(err); {
 		case err == nil:
 			created++
@@ -72,7 +72,7 @@ func (s *Service) Import(ctx context.Context, r io.Reader, known func(token.Role
 	}
 }
 
-func (s *Service) importOne(ctx context.Context, in Imported, known func(token.Role) bool) error {
+func (s *Service) importOne(ctx context.Context, in Imported) error {
 	u, fields := identity(Registration{Email: in.Email, Username: in.Username, Name: in.Name})
 	if err := fault.Invalid(fields); err != nil {
 		return err
@@ -83,7 +83,7 @@ func (s *Service) importOne(ctx context.Context, in Imported, known func(token.R
 		}
 	}
 	for _, role := range in.Roles {
-		if !known(role) {
+		if !s.hasRole(role) {
 			return fmt.Errorf("there is no role %q in the schema", role)
 		}
 	}

@@ -38,17 +38,17 @@ const everybody = ":"
 // there are, no page is slow.
 const maxChunk = 512
 
-// fold is the spelling that texts are compared in.
-func fold(text string) string { return strings.ToLower(norm.NFC.String(strings.TrimSpace(text))) }
+// Fold is the spelling that texts are compared in.
+func Fold(text string) string { return strings.ToLower(norm.NFC.String(strings.TrimSpace(text))) }
 
 // terms is what u is found by. The empty text, in facets that not all users have, lists the users of one.
 func (u *User) terms() []string {
-	texts := []string{fold(u.Email)}
+	texts := []string{Fold(u.Email)}
 	if u.Username != nil {
 		texts = append(texts, *u.Username)
 	}
 	if u.Name != "" {
-		texts = append(texts, fold(u.Name))
+		texts = append(texts, Fold(u.Name))
 	}
 	var terms []string
 	for _, role := range u.Roles() {
@@ -86,7 +86,7 @@ func index(tx *store.Tx, u *User) error {
 
 // Filter selects users; what is zero selects all.
 type Filter struct {
-	// Search is a prefix of an e-mail address, username or name, in any case.
+	// Search is a prefix of an e-mail address, username or name, as Fold spells it.
 	Search   string
 	Role     token.Role
 	Disabled *bool
@@ -207,7 +207,7 @@ func bounded(s *statement, w store.Window, column, after, before string, skip in
 func (f Filter) facet() string { return facet(f.Role, f.Disabled != nil && *f.Disabled) }
 
 // terms is the range of the terms that Search finds.
-func (f Filter) terms() (low, high string) { return prefixRange(f.facet() + fold(f.Search)) }
+func (f Filter) terms() (low, high string) { return prefixRange(f.facet() + f.Search) }
 
 // fits tells of a user in the facet of f whether f selects them, and for the first time: who is found by
 // several terms is listed once.

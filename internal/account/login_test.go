@@ -142,7 +142,7 @@ func importUser(t *testing.T, srv *graphtest.Server, email string, cost int, pas
 		t.Fatal(err)
 	}
 	line := fmt.Sprintf(`{"email": %q, "passwordHash": %q}`, email, hash)
-	created, problems, err := srv.App.Accounts.Import(t.Context(), strings.NewReader(line), func(token.Role) bool { return true })
+	created, problems, err := srv.App.Accounts.Import(t.Context(), strings.NewReader(line))
 	if created != 1 || problems != nil || err != nil {
 		t.Fatalf("imported %d: %v %v", created, problems, err)
 	}

@@ -23,7 +23,6 @@ import (
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/observe"
-	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
@@ -97,25 +96,30 @@ func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog
 	if err != nil {
 		return nil, err
 	}
-	key, err := c.LoadSecret()
-	if err != nil {
-		return nil, err
-	}
 	db, err := store.Open(ctx, store.Options{URL: c.Database, Pooler: c.DatabasePooler, MaxConns: c.DatabaseConns})
 	if err != nil {
 		return nil, err
 	}
 	a := &App{Config: c, Schema: sdl, DB: db, policy: policy, trusted: trusted, origins: origins, proxies: proxies, now: now, log: log}
-	if err := a.wire(ctx, key); err != nil {
+	if err := a.wire(ctx); err != nil {
 		_ = db.Close()
 		return nil, err
 	}
 	return a, nil
 }
 
-func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
+func (a *App) wire(ctx context.Context) (err error) {
 	c := a.Config
 	if err = a.migrate(ctx); err != nil {
+		return err
+	}
+	// Before the secret: one that is made for keys which another has sealed would only be in the way of that.
+	hasKeys, err := token.HasKeys(ctx, a.DB)
+	if err != nil {
+		return err
+	}
+	key, err := c.LoadSecret(!hasKeys)
+	if err != nil {
 		return err
 	}
 	if a.Keys, err = token.OpenRing(ctx, a.DB, key, token.RingOptions{
@@ -145,9 +149,10 @@ func (a *App) wire(ctx context.Context, key *secret.Secret) (err error) {
 		Cost: c.BcryptCost, Pepper: pepper, PepperID: pepperID, OldPeppers: old, Now: a.now}); err != nil {
 		return err
 	}
-	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.Audit, a.log)
+	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.Audit,
+		func(role token.Role) bool { return schema.HasRole(a.Schema, role) }, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
-	a.streams = newStreams(a.authenticator, c, a.now)
+	a.streams = newStreams(a.authenticator, c, a.now, a.log)
 	a.View.Tell(func(id session.ID, user token.UserID) {
 		a.streams.Recheck(web.Key{User: string(user), Session: string(id)})
 	})
@@ -202,7 +207,7 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 	return a.authenticator.Middleware(srv), nil
 }
 
-func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time) *web.Streams {
+func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time, log *slog.Logger) *web.Streams {
 	connect := func(ctx context.Context, raw string) (context.Context, web.Key, time.Time, error) {
 		ctx, principal, err := a.Connect(ctx, raw)
 		if err != nil {
@@ -211,7 +216,7 @@ func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time) 
 		return ctx, web.Key{User: string(principal.UserID), Session: string(principal.SessionID)}, principal.ExpiresAt, nil
 	}
 	return web.NewStreams(connect, a.Check, web.StreamOptions{PerAddress: c.StreamsPerAddress, PerUser: c.StreamsPerUser, Operations: c.OperationsPerSocket,
-		MaxBody: c.MaxBody, Leeway: token.Leeway}, now)
+		MaxBody: c.MaxBody, Leeway: token.Leeway}, now, log)
 }
 
 // trustedDocuments reads the file of that setting; without one everything runs.

@@ -99,7 +99,7 @@ func BenchmarkLogin(b *testing.B) {
 		b.Fatal(err)
 	}
 	imported := fmt.Sprintf(`{"email": "imported@example.com", "passwordHash": %q}`, lower)
-	if n, problems, err := a.Accounts.Import(b.Context(), strings.NewReader(imported), func(token.Role) bool { return true }); n != 1 {
+	if n, problems, err := a.Accounts.Import(b.Context(), strings.NewReader(imported)); n != 1 {
 		b.Fatal(problems, err)
 	}
 	type attempt struct {

@@ -46,7 +46,8 @@ func TestTheProgramServesTLS(t *testing.T) {
 	}
 	_ = conn.CloseNow()
 	srv.stop(t)
-	refused(t, dir, []string{"--tls-cert=cert.pem", "--tls-key=cert.pem", "--listen=127.0.0.1:0"}, "TLS: cert.pem and cert.pem")
+	refused(t, dir, []string{"--tls-cert=cert.pem", "--tls-key=cert.pem", "--listen=127.0.0.1:0"}, "--tls-key: cert.pem and cert.pem")
+	refused(t, dir, []string{"--tls-cert=nowhere.pem", "--tls-key=nowhere.pem", "--listen=127.0.0.1:0"}, "--tls-cert and --tls-key", "nowhere.pem")
 	refused(t, dir, []string{"--trusted-proxies=everybody"}, "--trusted-proxies", "everybody")
 }
 

@@ -27,6 +27,8 @@ func (a *App) newMetrics() *observe.Metrics {
 	m.Counter("graphwarden_password_refusals_total",
 		"Sign-ins that were refused because too many were waiting.", a.Hasher.Refused)
 	m.Gauge("graphwarden_streams", "Open WebSockets and event streams.", func() float64 { return float64(a.streams.Open()) })
+	a.streams.Measure(m.Counters("graphwarden_streams_ended_total",
+		"WebSockets and event streams that have ended, by the code that a WebSocket is closed with and the reason of the error in it.", "code", "reason"))
 	m.Gauge("graphwarden_database_connections_used",
 		"Connections to the database that are in use.", func() float64 { return float64(a.DB.Stats().InUse) })
 	m.Counter("graphwarden_database_statements_total", "Statements run on the database.", a.DB.Statements)

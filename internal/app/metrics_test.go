@@ -49,11 +49,21 @@ func TestMetrics(t *testing.T) {
 	forged := spent[:len(spent)-4] + "AAAA"
 	a.Anonymous().Redeem(t, forged)
 	a.Anonymous().Redeem(t, forged).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
-	socket, _, err := websocket.Dial(t.Context(), strings.Replace(a.URL, "http", "ws", 1)+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
-	if err != nil {
-		t.Fatal(err)
+	dial := func() *websocket.Conn {
+		socket, _, err := websocket.Dial(t.Context(), strings.Replace(a.URL, "http", "ws", 1)+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return socket
 	}
-	defer socket.CloseNow()
+	defer dial().CloseNow()
+	for _, message := range []string{`{"type":"connection_init","payload":{"token":"nonsense"}}`, "nonsense"} {
+		socket := dial()
+		if err := socket.Write(t.Context(), websocket.MessageText, []byte(message)); err != nil {
+			t.Fatal(err)
+		}
+		_, _, _ = socket.Read(t.Context())
+	}
 	ended := c.Login(t)
 	ended.Server = b
 	ended.Do(t, `mutation { logout { endedSessions } }`, nil).Into(t, &struct{}{})
@@ -62,6 +72,8 @@ func TestMetrics(t *testing.T) {
 		"graphwarden_refresh_replays_total 1",
 		"graphwarden_throttle_refusals_total 1",
 		"graphwarden_streams 1",
+		`graphwarden_streams_ended_total{code="4400",reason=""} 1`,
+		`graphwarden_streams_ended_total{code="4403",reason="TOKEN_INVALID"} 1`,
 		"graphwarden_password_work 0",
 		"graphwarden_password_refusals_total 0",
 		"graphwarden_revocation_view_subjects 1",
@@ -82,7 +94,7 @@ func TestMetrics(t *testing.T) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	onlyTells(t, body, c.Email, c.AccessToken, c.RefreshToken, string(c.UserID), string(c.SessionID), "127.0.0.1", graphtest.Password)
+	onlyTells(t, body, c.Email, c.AccessToken, c.RefreshToken, "nonsense", string(c.UserID), string(c.SessionID), "127.0.0.1", graphtest.Password)
 	if response, _ := get(t, a.URL+"/metrics"); response.StatusCode != http.StatusNotFound {
 		t.Errorf("the public listener answers /metrics with %d", response.StatusCode)
 	}
@@ -100,12 +112,12 @@ func onlyTells(t *testing.T, body string, private ...string) {
 	if diff := cmp.Diff([]string{
 		"database_connections_used gauge", "database_statements_total counter", "database_waits_total counter", "password_refusals_total counter", "password_work gauge",
 		"refresh_replays_total counter", "revocation_lag_seconds histogram", "revocation_view_age_seconds gauge",
-		"revocation_view_subjects gauge", "streams gauge", "throttle_refusals_total counter",
+		"revocation_view_subjects gauge", "streams gauge", "streams_ended_total counter", "throttle_refusals_total counter",
 	}, names); diff != "" {
 		t.Error(diff)
 	}
 	for _, found := range regexp.MustCompile(`[{,]([a-z_]+)=`).FindAllStringSubmatch(body, -1) {
-		if !slices.Contains([]string{"le", "quantile", "version"}, found[1]) {
+		if !slices.Contains([]string{"le", "quantile", "version", "code", "reason"}, found[1]) {
 			t.Errorf("the label %s may tell of somebody", found[1])
 		}
 	}

@@ -51,6 +51,11 @@ func Checks(c *config.Config) []Check {
 	_, badOrigin := web.NewOrigins(c.PublicURL, c.AllowedOrigins)
 	_, badProxy := web.NewProxies(c.TrustedProxies)
 	return slices.Concat(
+		[]Check{{
+			Name: "variables", OK: len(c.UnknownVariables) == 0,
+			Good: "each variable GRAPHWARDEN_… is a setting's", Bad: "no setting has the variable " + strings.Join(c.UnknownVariables, ", "),
+			Fix: "correct its name, as --help has it, or take it away; what it was to set has its default",
+		}},
 		secretChecks(c),
 		[]Check{{
 			Name: "https", OK: c.IsHTTPS(), Flag: "--insecure-http", Accepted: c.InsecureHTTP,
@@ -99,8 +104,16 @@ func secretChecks(c *config.Config) []Check {
 
 func storageChecks(c *config.Config) []Check {
 	if path := c.SQLitePath(); path != "" {
-		network := store.NetworkFileSystem(path)
-		return []Check{onLocalDisk(network, c.InsecureStorage)}
+		checks := []Check{onLocalDisk(store.NetworkFileSystem(path), c.InsecureStorage)}
+		if info, err := os.Stat(path); err == nil {
+			checks = append(checks, Check{
+				// Its group may: the volumes of containers are shared by group.
+				Name: "database file", OK: info.Mode().Perm()&0o007 == 0,
+				Good: "not everybody on this machine can read it", Bad: "everybody on this machine can read " + path + ", password hashes included",
+				Fix: "chmod o-rwx " + path + "*",
+			})
+		}
+		return checks
 	}
 	mode, local := store.PostgresTLS(c.Database)
 	return []Check{{

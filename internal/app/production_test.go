@@ -13,6 +13,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/app"
 	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/web/tlstest"
 	"github.com/graphwarden/graphwarden/schema"
@@ -160,6 +161,26 @@ func TestASecretThatOthersCanReadIsRefused(t *testing.T) {
 	}
 }
 
+func TestADatabaseThatEverybodyCanReadIsRefused(t *testing.T) {
+	t.Parallel()
+	c := settings(t, production(t)...)
+	for mode, want := range map[os.FileMode][]string{0o600: nil, 0o660: nil, 0o644: {"database file"}, 0o602: {"database file"}} {
+		if err := os.WriteFile(c.SQLitePath(), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(c.SQLitePath(), mode); err != nil {
+			t.Fatal(err)
+		}
+		checks := app.Checks(c)
+		if diff := cmp.Diff(want, failing(checks)); diff != "" {
+			t.Errorf("%o: %s", mode, diff)
+		}
+		if want != nil && !strings.Contains(app.Refusals(checks)[0], "chmod o-rwx "+c.SQLitePath()) {
+			t.Errorf("%o: %q", mode, app.Refusals(checks))
+		}
+	}
+}
+
 // diagnosed returns one check of a diagnosis by its name.
 func diagnosed(t *testing.T, c *config.Config, now func() time.Time, name string) app.Check {
 	t.Helper()
@@ -244,11 +265,28 @@ func TestALostSecretFileIsDiagnosed(t *testing.T) {
 	if err := os.Remove(c.SecretFile()); err != nil {
 		t.Fatal(err)
 	}
-	if check := diagnosed(t, c, time.Now, "signing key"); !check.Fails() || !strings.Contains(check.Fix, c.SecretFile()) {
+	if check := diagnosed(t, c, time.Now, "signing key"); !check.Fails() || !strings.Contains(check.Bad, c.SecretFile()) {
 		t.Errorf("%+v", check)
 	}
+	refused(t, dir, []string{"--database=" + c.Database}, "the secret of this database is gone", c.SecretFile(), "put the file back")
 	if _, err := os.Stat(c.SecretFile()); err == nil {
-		t.Error("a diagnosis made a secret")
+		t.Error("another took its place")
+	}
+	// Whoever gives it up, as OPERATIONS.md has it, starts anew.
+	db := storetest.Open(t, c.Database)
+	err := db.Tx(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec("DELETE FROM signing_keys")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if check := diagnosed(t, c, time.Now, "signing key"); !check.OK {
+		t.Errorf("without keys: %+v", check)
+	}
+	run(t, dir, "--database="+c.Database, "migrate")
+	if _, err := os.Stat(c.SecretFile()); err != nil {
+		t.Error(err)
 	}
 }
 

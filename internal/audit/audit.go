@@ -37,6 +37,8 @@ const (
 	RefreshElsewhere   Action = "authn_token_replayed_elsewhere"
 	GenerationAhead    Action = "generation_ahead"
 	SessionCapReached  Action = "session_cap_reached"
+	KeyRotated         Action = "signing_key_rotated"
+	KeyRevoked         Action = "signing_key_revoked"
 )
 
 // Outcome tells whether the action was done or refused.

@@ -78,12 +78,12 @@ func (e *Entry) Position() store.Position {
 	return store.Position{strconv.FormatInt(int64(e.At), 10), e.ID}
 }
 
-// Filter selects entries; what is zero selects all. Since is included, Until is not.
+// Filter selects entries; what is zero selects all. Since is included, Until is not; 1970 is a time, too.
 type Filter struct {
 	User, Actor  token.UserID
 	Action       Action
 	Outcome      Outcome
-	Since, Until store.Time
+	Since, Until *store.Time
 }
 
 // where writes f as SQL conditions that begin with AND.
@@ -99,8 +99,8 @@ func (f Filter) where(args []any) (string, []any) {
 	add(f.Actor != "", "actor_id =", f.Actor)
 	add(f.Action != "", "action =", f.Action)
 	add(f.Outcome != "", "outcome =", f.Outcome)
-	add(f.Since != 0, "at >=", f.Since)
-	add(f.Until != 0, "at <", f.Until)
+	add(f.Since != nil, "at >=", f.Since)
+	add(f.Until != nil, "at <", f.Until)
 	return b.String(), args
 }
 
@@ -108,7 +108,7 @@ func (f Filter) where(args []any) (string, []any) {
 func (f Filter) Matches(e *Entry) bool {
 	return (f.User == "" || f.User == e.UserID) && (f.Actor == "" || f.Actor == e.ActorID) &&
 		(f.Action == "" || f.Action == e.Action) && (f.Outcome == "" || f.Outcome == e.Outcome) &&
-		(f.Since == 0 || e.At >= f.Since) && (f.Until == 0 || e.At < f.Until)
+		(f.Since == nil || e.At >= *f.Since) && (f.Until == nil || e.At < *f.Until)
 }
 
 // Log reads the log, and writes what would have no transaction of its own.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -94,8 +95,8 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 	if err != nil {
 		return fail(exitFailed, err)
 	}
-	hasRole := func(role string) bool { return sdl.Types["Role"].EnumValues.ForName(role) != nil }
-	problems := c.Complete(hasRole)
+	c.UnknownVariables = unknownVariables(parser.Model, os.Environ())
+	problems := c.Complete(func(role string) bool { return schema.HasRole(sdl, role) })
 	if c.Production && parsed.Command() != "doctor" { // which lists them itself
 		problems = append(problems, app.Refusals(app.Checks(&c.Config))...)
 	}
@@ -103,6 +104,9 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 		return fail(exitUsage, errors.New("the settings do not work:\n  "+strings.Join(problems, "\n  ")))
 	}
 	e := &env{ctx: ctx, config: &c.Config, schema: sdl, in: in, out: out, log: logger(c.LogLevel, stderr)}
+	if len(c.UnknownVariables) > 0 && parsed.Command() != "doctor" {
+		e.log.Warn("variables that are no setting's were ignored", "variables", c.UnknownVariables)
+	}
 	if err := parsed.Run(e); errors.Is(err, errUnhealthy) {
 		return exitFailed // it has said why
 	} else if err != nil {

@@ -11,11 +11,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/cli"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -149,5 +153,45 @@ func TestImportedUsersSignIn(t *testing.T) {
 		if hash := stored(); !strings.HasPrefix(hash, "gw1$") {
 			t.Errorf("the hash is still %s", hash)
 		}
+	}
+}
+
+func TestWhatIsDoneToKeysIsInTheAuditLog(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t)
+	admin := srv.As(t, "ADMIN")
+	key := func(args ...string) {
+		t.Helper()
+		run(t, "", append([]string{"--database", srv.App.Config.Database, "--secret", srv.App.Config.Secret, "key"}, args...)...)
+	}
+	err := srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error { // the next key has been published for long enough
+		_, err := tx.Exec("UPDATE signing_keys SET created_at = created_at - $1", (2 * time.Hour).Microseconds())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := srv.App.Keys.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := before[0].KeyID, before[1].KeyID
+	if before[0].State != token.Active {
+		first, second = second, first
+	}
+	key("rotate")
+	key("revoke", first)
+	key("revoke", first) // changes nothing
+	type entry struct{ Action, Outcome, ActorID, Detail string }
+	var got []entry
+	for _, action := range []string{"SIGNING_KEY_ROTATED", "SIGNING_KEY_REVOKED"} {
+		var out struct{ AuditLog struct{ Nodes []entry } }
+		admin.Do(t, `query($action: AuditAction) { auditLog(filter: {action: $action}) { nodes { action outcome actorId detail } } }`,
+			map[string]any{"action": action}).Into(t, &out)
+		got = append(got, out.AuditLog.Nodes...)
+	}
+	want := []entry{{"SIGNING_KEY_ROTATED", "DONE", "", first + " → " + second}, {"SIGNING_KEY_REVOKED", "DONE", "", first}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 type keyListCmd struct{}
@@ -33,11 +35,17 @@ func when(t store.Time) string {
 	return t.Std().Format(time.DateTime)
 }
 
+func recorded(action audit.Action) token.Record {
+	return func(tx *store.Tx, keys string) error {
+		return audit.Record(tx, audit.Event{Action: action, Outcome: audit.Done, Detail: keys})
+	}
+}
+
 type keyRotateCmd struct{}
 
 func (keyRotateCmd) Run(e *env) error {
 	return e.with(func(a *app.App) error {
-		if err := a.Keys.Rotate(e.ctx); err != nil {
+		if err := a.Keys.Rotate(e.ctx, recorded(audit.KeyRotated)); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintln(e.out, "The next key signs now. Running servers follow within a second.")
@@ -51,7 +59,7 @@ type keyRevokeCmd struct {
 
 func (c keyRevokeCmd) Run(e *env) error {
 	return e.with(func(a *app.App) error {
-		if err := a.Keys.Revoke(e.ctx, c.KID); err != nil {
+		if err := a.Keys.Revoke(e.ctx, c.KID, recorded(audit.KeyRevoked)); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintln(e.out, "Tokens of this key are refused. Running servers follow within a second.")

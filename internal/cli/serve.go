@@ -35,7 +35,7 @@ func encrypted(l net.Listener, e *env) (net.Listener, error) {
 	}
 	certificate, err := web.OpenCertificate(e.config.TLSCert, e.config.TLSKey, time.Now, e.log)
 	if err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, errors.Join(fmt.Errorf("--tls-cert and --tls-key: %w", err), l.Close())
 	}
 	return certificate.Listen(l), nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/schema"
 )
 
 type userAddCmd struct {
@@ -76,7 +77,7 @@ func (c userImportCmd) Run(e *env) error {
 		in = f
 	}
 	return e.with(func(a *app.App) error {
-		created, problems, err := a.Accounts.Import(e.ctx, in, e.hasRole)
+		created, problems, err := a.Accounts.Import(e.ctx, in)
 		fmt.Fprintf(e.out, "Imported %s.\n", plural(created, "account"))
 		for i, problem := range problems {
 			problems[i] = spelledOut(problem)
@@ -181,13 +182,9 @@ func (c userRoleCmd) Run(e *env) error {
 	})
 }
 
-func (e *env) hasRole(role token.Role) bool {
-	return e.schema.Types["Role"].EnumValues.ForName(string(role)) != nil
-}
-
 func (e *env) knowRoles(roles []token.Role) error {
 	for _, role := range roles {
-		if !e.hasRole(role) {
+		if !schema.HasRole(e.schema, role) {
 			return fmt.Errorf("there is no role %q in the schema's enum Role", role)
 		}
 	}

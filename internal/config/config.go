@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -125,6 +124,9 @@ type Config struct {
 	Limits   `embed:"" group:"How often somebody may try:"`
 	Queries  Queries `embed:"" prefix:"max-" group:"How much one operation may ask for:"`
 	Insecure `embed:"" group:"What --production lets pass:"`
+
+	// UnknownVariables are the names of variables GRAPHWARDEN_… that are no setting's, for a person to read.
+	UnknownVariables []string `kong:"-"`
 }
 
 // Complete fills what follows from other settings and returns every problem of form at once; what is well
@@ -283,13 +285,14 @@ func splitPepper(s string) (id, key string, err error) {
 	return id, key, nil
 }
 
-// LoadSecret returns the deployment's secret. Where none was given, on SQLite only, it is made once, in
-// a file beside the database that its owner alone may read.
-func (s *Storage) LoadSecret() (*secret.Secret, error) {
+// LoadSecret returns the deployment's secret. Where none was given, on SQLite only, it is in a file beside the
+// database that its owner alone may read; for a fresh database, which has nothing sealed, it is made once. The
+// folder exists.
+func (s *Storage) LoadSecret(fresh bool) (*secret.Secret, error) {
 	current := s.Secret
 	if current == "" {
 		var err error
-		if current, err = secretFile(s.SecretFile()); err != nil {
+		if current, err = secretFile(s.SecretFile(), fresh); err != nil {
 			return nil, err
 		}
 	}
@@ -307,11 +310,11 @@ func (s *Storage) SQLitePath() string {
 	return ""
 }
 
-func secretFile(path string) (string, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", fmt.Errorf("cannot make the folder of the secret: %w; make it, or give --secret", err)
-	}
+func secretFile(path string, fresh bool) (string, error) {
 	b, err := os.ReadFile(path)
+	if os.IsNotExist(err) && !fresh {
+		return "", fmt.Errorf("the secret of this database is gone: %w; put the file back, or give its text with --secret", err)
+	}
 	if os.IsNotExist(err) {
 		if err := secret.WriteFile(path); err != nil {
 			return "", fmt.Errorf("cannot write the secret: %w; make its folder writable, or give --secret", err)
@@ -321,5 +324,9 @@ func secretFile(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot read the secret: %w; make it readable for this user, or give --secret", err)
 	}
-	return strings.TrimSpace(string(b)), nil
+	text := strings.TrimSpace(string(b))
+	if len(text) < secret.MinLength {
+		return "", fmt.Errorf("%s is too short to be a secret; put back the file as it was, or give its text with --secret", path)
+	}
+	return text, nil
 }

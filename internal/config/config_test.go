@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -201,13 +202,19 @@ func TestPeppers(t *testing.T) {
 
 func TestTheSecretIsMadeOnce(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "below", "test.db")
+	path := filepath.Join(t.TempDir(), "test.db")
 	storage := config.Storage{Database: "sqlite:" + path}
-	first, err := storage.LoadSecret()
+	if _, err := storage.LoadSecret(false); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path+".secret") || !strings.Contains(err.Error(), "--secret") {
+		t.Errorf("a lost secret: %v", err)
+	}
+	if _, err := os.Stat(path + ".secret"); err == nil {
+		t.Error("another took the place of a lost secret")
+	}
+	first, err := storage.LoadSecret(true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := storage.LoadSecret()
+	again, err := storage.LoadSecret(true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +228,7 @@ func TestTheSecretIsMadeOnce(t *testing.T) {
 	if err := os.WriteFile(path+".secret", []byte("too short\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := storage.LoadSecret(); err == nil || strings.Contains(err.Error(), "too short\n") {
+	if _, err := storage.LoadSecret(true); err == nil || strings.Contains(err.Error(), "too short\n") || !strings.Contains(err.Error(), path+".secret") {
 		t.Errorf("a short secret: %v", err)
 	}
 }
@@ -234,7 +241,7 @@ func TestASecretThatCannotBeKeptSaysWhatToDo(t *testing.T) {
 	}
 	for _, path := range []string{filepath.Join(file, "test.db"), filepath.Join(file, "below", "test.db")} {
 		storage := config.Storage{Database: "sqlite:" + path}
-		if _, err := storage.LoadSecret(); err == nil || !strings.Contains(err.Error(), "--secret") {
+		if _, err := storage.LoadSecret(true); err == nil || !strings.Contains(err.Error(), "--secret") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}

@@ -1,7 +1,7 @@
 // Package observe owns the metrics of the server: their registry and the listener that a Prometheus
 // server scrapes. It knows nothing of what they mean; who makes the parts says what to read of them.
-// No metric takes a label from its maker, so none can carry a user, a token, an address or anything
-// else that a caller sends.
+// The values of labels are the program's own words, so that none carries a user, a token, an address or
+// anything else that a caller sends.
 package observe
 
 import (
@@ -45,6 +45,14 @@ func (m *Metrics) Gauge(name, help string, read func() float64) {
 // Counter adds a value that only grows, read at each scrape.
 func (m *Metrics) Counter(name, help string, read func() int64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(read()) }))
+}
+
+// Counters adds a counter for each pair of values that its labels, first and second, get, and returns what
+// counts one. The values must be constants of the program.
+func (m *Metrics) Counters(name, help, first, second string) (count func(first, second string)) {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{first, second})
+	m.registry.MustRegister(c)
+	return func(first, second string) { c.WithLabelValues(first, second).Inc() }
 }
 
 // Durations adds a histogram in seconds, with the upper bounds of its buckets, and returns what counts

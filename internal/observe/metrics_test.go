@@ -18,6 +18,10 @@ func TestScrape(t *testing.T) {
 	m := observe.New()
 	m.Gauge("open", "Doors that are open.", func() float64 { return 2.5 })
 	m.Counter("opened_total", "How often a door was opened.", func() int64 { return 7 })
+	ended := m.Counters("closed_total", "How often a door was closed.", "code", "reason")
+	ended("1000", "")
+	ended("4403", "LATE")
+	ended("4403", "LATE")
 	observe := m.Durations("opening_seconds", "How long opening took.", 0.1, 1)
 	observe(50 * time.Millisecond)
 	observe(500 * time.Millisecond)
@@ -38,6 +42,7 @@ func TestScrape(t *testing.T) {
 	for _, line := range []string{
 		"# HELP open Doors that are open.", "# TYPE open gauge", "open 2.5",
 		"# TYPE opened_total counter", "opened_total 7",
+		"# TYPE closed_total counter", `closed_total{code="1000",reason=""} 1`, `closed_total{code="4403",reason="LATE"} 2`,
 		"# TYPE opening_seconds histogram",
 		`opening_seconds_bucket{le="0.1"} 1`, `opening_seconds_bucket{le="1"} 2`, `opening_seconds_bucket{le="+Inf"} 3`, "opening_seconds_sum 5.55",
 		"# TYPE go_goroutines gauge",

@@ -32,7 +32,7 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 	defer cancel()
 	if err := db.PingContext(ctx); err != nil {
 		_ = db.Close()
-		return nil, fmt.Errorf("cannot reach Postgres at %s: %w; check that it runs, and the user, password and database name in --database", host, err)
+		return nil, fmt.Errorf("cannot reach Postgres at %s: %w; check that it runs, and the user, password, database name and sslmode in --database", host, err)
 	}
 	p := &pool{db: db, prepares: !o.Pooler}
 	opened := &DB{dialect: Postgres, pooler: o.Pooler, read: p, write: p}

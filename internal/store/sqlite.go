@@ -14,6 +14,7 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/jmoiron/sqlx"
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // registerClock gives SQLite the function now_us() that a migration gives Postgres. The driver keeps
@@ -92,7 +93,22 @@ func writable(ctx context.Context, db *sqlx.DB, path string) error {
 }
 
 func notWritable(path string, err error) error {
-	return fmt.Errorf("cannot write the database %s: %w; make the file and its folder writable for this user, or name another with --database", path, err)
+	return fmt.Errorf("cannot write the database %s: %w; %s, or name another with --database", path, err, remedy(err))
+}
+
+// remedy says what an operator can do.
+func remedy(err error) string {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch e.Code() & 0xff { // the low byte is the primary result code
+		case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+			return "put back a backup of it"
+		case sqlite3.SQLITE_FULL:
+			return "make room on its disk"
+		case sqlite3.SQLITE_BUSY:
+			return "end what else writes to it"
+		}
+	}
+	return "make the file and its folder writable for this user"
 }
 
 // Lock makes this process the only server on an SQLite file, since two could not follow each other's

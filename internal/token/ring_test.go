@@ -121,7 +121,7 @@ func TestKeyLifeCycle(t *testing.T) {
 		first, second := inState(t, a.Ring, token.Active).KeyID, inState(t, a.Ring, token.Next).KeyID
 		old, _ := a.mustIssue(t)
 
-		if err := a.Rotate(t.Context()); err == nil || !strings.Contains(err.Error(), "rotate again in 1h0m0s") {
+		if err := a.Rotate(t.Context(), unrecorded); err == nil || !strings.Contains(err.Error(), "rotate again in 1h0m0s") {
 			t.Fatalf("rotated to a key that nobody knows yet: %v", err)
 		}
 		must(t, a.Maintain)
@@ -136,7 +136,7 @@ func TestKeyLifeCycle(t *testing.T) {
 		if want := []string{first, second}; !sameSet(want, published(t, b.Ring)) {
 			t.Fatalf("published %v, want %v", published(t, b.Ring), want)
 		}
-		must(t, a.Rotate)
+		mustRotate(t, a.Ring)
 		raw, issued := a.mustIssue(t)
 		if issued.KeyID != second {
 			t.Fatalf("signed with %s, want what was next, %s", issued.KeyID, second)
@@ -201,7 +201,7 @@ func TestRevoke(t *testing.T) {
 		next := inState(t, a.Ring, token.Next).KeyID
 		revoke := func(kid string) {
 			t.Helper()
-			if err := a.Revoke(t.Context(), kid); err != nil {
+			if err := a.Revoke(t.Context(), kid, unrecorded); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -224,7 +224,7 @@ func TestRevoke(t *testing.T) {
 		}
 		revoke(inState(t, a.Ring, token.Next).KeyID)
 		inState(t, a.Ring, token.Next) // there is a new one
-		if err := a.Revoke(t.Context(), "unknown"); err == nil || !strings.Contains(err.Error(), `no signing key "unknown"`) {
+		if err := a.Revoke(t.Context(), "unknown", unrecorded); err == nil || !strings.Contains(err.Error(), `no signing key "unknown"`) {
 			t.Errorf("got %v", err)
 		}
 		for _, k := range mustKeys(t, a.Ring) { // one after the other, all of them
@@ -247,7 +247,7 @@ func TestRevokeWithoutNext(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		s := newServer(mustOpen(t, db, options(token.ES256)))
 		exec(t, db, `DELETE FROM signing_keys WHERE state = 'next'`)
-		if err := s.Revoke(t.Context(), inState(t, s.Ring, token.Active).KeyID); err != nil {
+		if err := s.Revoke(t.Context(), inState(t, s.Ring, token.Active).KeyID, unrecorded); err != nil {
 			t.Fatal(err)
 		}
 		raw, _ := s.mustIssue(t)
@@ -323,14 +323,23 @@ func TestConcurrentRings(t *testing.T) {
 		}
 		next := inState(t, rings[0], token.Next).KeyID
 		age(t, db, o.Overlap)
-		if errs := together(func(i int) error { return rings[i].Rotate(t.Context()) }); len(errs) != len(rings)-1 {
+		var recorded sync.Map
+		record := func(_ *store.Tx, keys string) error {
+			recorded.Store(keys, nil)
+			return nil
+		}
+		active := inState(t, rings[0], token.Active).KeyID
+		if errs := together(func(i int) error { return rings[i].Rotate(t.Context(), record) }); len(errs) != len(rings)-1 {
 			t.Errorf("%d of %d rotations refused: %v", len(errs), len(rings), errs)
+		}
+		if _, ok := recorded.Load(active + " → " + next); !ok {
+			t.Error("the rotation was not recorded")
 		}
 		if got := inState(t, rings[0], token.Active).KeyID; got != next {
 			t.Errorf("%s is active, want %s", got, next)
 		}
 		kids := mustKeys(t, rings[0])
-		if errs := together(func(i int) error { return rings[i].Revoke(t.Context(), kids[i%len(kids)].KeyID) }); len(errs) != 0 {
+		if errs := together(func(i int) error { return rings[i].Revoke(t.Context(), kids[i%len(kids)].KeyID, unrecorded) }); len(errs) != 0 {
 			t.Errorf("revoke: %v", errs)
 		}
 		if errs := together(func(i int) error { return rings[i].Maintain(t.Context()) }); len(errs) != 0 {
@@ -387,7 +396,7 @@ func TestSecretChangeInTwoDeployments(t *testing.T) {
 		// A replica of the first deployment still makes keys under the old secret; the second reads
 		// them, and its maintenance seals them again.
 		age(t, db, o.Overlap)
-		must(t, accepting.Rotate)
+		mustRotate(t, accepting.Ring)
 		must(t, using.Reload)
 		late, _ := using.mustIssue(t)
 		must(t, using.Maintain)
@@ -411,7 +420,7 @@ func TestSurvivesForeignSeals(t *testing.T) {
 	}
 	must(t, behind.Reload)
 	behind.mustVerify(t, raw)
-	if err := ahead.Revoke(t.Context(), issued.KeyID); err != nil {
+	if err := ahead.Revoke(t.Context(), issued.KeyID, unrecorded); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

@@ -37,6 +37,14 @@ type KeyInfo struct {
 // errRaced means that the keys changed between looking and acting.
 var errRaced = errors.New("another rotation came first")
 
+// HasKeys reports whether any secret has sealed keys in the database.
+func HasKeys(ctx context.Context, db *store.DB) (has bool, err error) {
+	if err := db.Get(ctx, &has, `SELECT EXISTS (SELECT 1 FROM signing_keys)`); err != nil {
+		return false, fmt.Errorf("look for signing keys: %w", err)
+	}
+	return has, nil
+}
+
 // Inspect is Keys without a ring, and without a change to the database. It fails if the secret does not
 // open the keys that verify.
 func Inspect(ctx context.Context, db *store.DB, s *secret.Secret) ([]KeyInfo, error) {
@@ -73,7 +81,7 @@ func (r *Ring) Maintain(ctx context.Context) error {
 	}
 	old := turn.activeFor >= r.options.RotateEvery || turn.active.Algorithm != r.options.Algorithm
 	if old && turn.publishedFor >= r.options.Overlap {
-		if err := r.promote(ctx, turn); err != nil && !errors.Is(err, errRaced) {
+		if err := r.promote(ctx, turn, nobodys); err != nil && !errors.Is(err, errRaced) {
 			return err
 		}
 	}
@@ -91,9 +99,16 @@ func (r *Ring) Maintain(ctx context.Context) error {
 	return r.Reload(ctx)
 }
 
+// Record appends to the audit log in the transaction of what somebody did to the keys; keys says to which.
+type Record func(tx *store.Tx, keys string) error
+
+// nobodys is the Record of what Maintain does, which Keys tells well enough: among it, what somebody did would
+// not be seen.
+func nobodys(*store.Tx, string) error { return nil }
+
 // Rotate makes the next key sign, now. It refuses while caches of the JWKS may not hold that key yet;
 // after a leak, Revoke does not wait.
-func (r *Ring) Rotate(ctx context.Context) error {
+func (r *Ring) Rotate(ctx context.Context, record Record) error {
 	if err := r.replenish(ctx); err != nil {
 		return err
 	}
@@ -104,7 +119,7 @@ func (r *Ring) Rotate(ctx context.Context) error {
 	if wait := r.options.Overlap - turn.publishedFor; wait > 0 {
 		return fmt.Errorf("the next key has not been published for long enough: rotate again in %s, or revoke the active key if it leaked", wait.Round(time.Second))
 	}
-	if err := r.promote(ctx, turn); err != nil {
+	if err := r.promote(ctx, turn, record); err != nil {
 		return err
 	}
 	return r.Reload(ctx)
@@ -113,7 +128,7 @@ func (r *Ring) Rotate(ctx context.Context) error {
 // Revoke makes a key verify nothing from now on, here when it returns and elsewhere at the next
 // Reload. If it was active, next takes over at once: verifiers with a cached JWKS may refuse its
 // tokens for a while, which is the lesser evil.
-func (r *Ring) Revoke(ctx context.Context, kid string) error {
+func (r *Ring) Revoke(ctx context.Context, kid string, record Record) error {
 	spare, err := r.newRow()
 	if err != nil {
 		return err
@@ -128,6 +143,9 @@ func (r *Ring) Revoke(ctx context.Context, kid string) error {
 			return tx.Get(&kid, `SELECT kid FROM signing_keys WHERE kid = $1`, kid)
 		}
 		if err := fill(tx, spare); err != nil {
+			return err
+		}
+		if err := record(tx, kid); err != nil {
 			return err
 		}
 		return tx.Notify(Topic)
@@ -169,7 +187,7 @@ func (r *Ring) turn(ctx context.Context) (turn, error) {
 }
 
 // promote retires the active key for the next one, and publishes a new next.
-func (r *Ring) promote(ctx context.Context, t turn) error {
+func (r *Ring) promote(ctx context.Context, t turn, record Record) error {
 	spare, err := r.newRow()
 	if err != nil {
 		return err
@@ -189,7 +207,10 @@ func (r *Ring) promote(ctx context.Context, t turn) error {
 		if retired == 0 || activated == 0 {
 			return errRaced
 		}
-		return fill(tx, spare)
+		if err := fill(tx, spare); err != nil {
+			return err
+		}
+		return record(tx, t.active.KeyID+" → "+t.next.KeyID)
 	})
 	if err != nil {
 		return fmt.Errorf("rotate the signing keys: %w", err)

@@ -52,6 +52,16 @@ func mustOpen(tb testing.TB, db *store.DB, o token.RingOptions) *token.Ring {
 	return r
 }
 
+// unrecorded is for tests of what becomes of the keys.
+func unrecorded(*store.Tx, string) error { return nil }
+
+func mustRotate(tb testing.TB, r *token.Ring) {
+	tb.Helper()
+	if err := r.Rotate(tb.Context(), unrecorded); err != nil {
+		tb.Fatal(err)
+	}
+}
+
 func sqlite(tb testing.TB) *store.DB {
 	tb.Helper()
 	return storetest.Open(tb, "sqlite:"+filepath.Join(tb.TempDir(), "test.db"))

@@ -50,7 +50,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Durat
 	notReady(drained)
 	err := server.Shutdown(drained)
 	if err != nil {
-		err = fmt.Errorf("drain: %w", errors.Join(err, server.Close()))
+		err = fmt.Errorf("requests were cut off that took longer than %s from the stop: %w", drain, errors.Join(err, server.Close()))
 	}
 	<-served
 	return err

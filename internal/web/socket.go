@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -59,10 +60,13 @@ var (
 	errInitLate   = &ending{code: 4408, reason: "Connection initialisation timeout"}
 	errDuplicate  = &ending{code: 4409, reason: "Subscriber already exists"}
 	errSecondInit = &ending{code: codeTooMany, reason: "Too many initialisation requests"}
+	// errTooBig has been told by the package that reads.
+	errTooBig = &ending{code: websocket.StatusMessageTooBig, reason: "Message too big"}
 	// errGone is the ending of a client that has closed the connection, or broken it.
 	errGone = &ending{code: websocket.StatusNormalClosure}
-	// errLost is the ending of a client that neither reads nor answers; it is not waited for.
-	errLost = &ending{code: websocket.StatusNormalClosure}
+	// errLost is the ending of a client that neither reads nor answers; it is not waited for. Its code is never
+	// sent (RFC 6455 section 7.4.1).
+	errLost = &ending{code: websocket.StatusAbnormalClosure, reason: "the client does not answer"}
 )
 
 // serve reads until the connection has ended.
@@ -128,6 +132,9 @@ func (s *socket) finish() {
 func (s *socket) read() {
 	for {
 		kind, data, err := s.conn.Read(s.ctx)
+		if errors.Is(err, websocket.ErrMessageTooBig) {
+			s.state.end(errTooBig)
+		}
 		if err != nil {
 			return
 		}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/web"
@@ -303,5 +305,42 @@ func TestSocketsLeaveNoGoroutines(t *testing.T) {
 		default:
 			runtime.Gosched()
 		}
+	}
+}
+
+func TestTheEndOfEachStreamIsCountedAndLogged(t *testing.T) {
+	t.Parallel()
+	f, url := serveFeed(t, web.StreamOptions{MaxBody: 1 << 10, PerUser: 1})
+	if err := greet(t, url, "").conn.Close(3000, "of its own"); err != nil {
+		t.Fatal(err)
+	}
+	bad := dial(t, url)
+	bad.send("hello")
+	bad.closed(4400, "")
+	big := greet(t, url, "")
+	big.send(strings.Repeat("x", 1<<11))
+	big.closed(websocket.StatusMessageTooBig, "")
+	late := dial(t, url)
+	late.send(`{"type":"connection_init","payload":{"token":"late"}}`)
+	late.closed(4403, "TOKEN_EXPIRED")
+	revoked := greet(t, url, "ann")
+	second := send(t, request(t, "POST", url, operation("{who}"), "Content-Type", plain, "Accept", events, "Authorization", "Bearer ann2"))
+	if second.Status != 429 {
+		t.Fatalf("%d %s", second.Status, second.Text)
+	}
+	f.revoke("ann")
+	f.streams.Recheck(web.Key{User: "a"})
+	revoked.closed(4403, "TOKEN_REVOKED")
+	listenTo(t, url, "{who}").ends("event: next", `data: {"data":{"who":"nobody"}}`, "", "event: complete", "data: ", "")
+	stopped := greet(t, url, "bob")
+	go func() { _ = f.streams.Shutdown(t.Context()) }()
+	stopped.closed(websocket.StatusGoingAway, "")
+	f.gone(t)
+	slices.Sort(f.ends)
+	if diff := cmp.Diff([]string{"1000", "1000", "1001 OVERLOADED", "1009", "4400", "4403 TOKEN_EXPIRED", "4403 TOKEN_REVOKED", "4429 OVERLOADED"}, f.ends); diff != "" {
+		t.Error(diff)
+	}
+	if line := `level=DEBUG msg="stream ended" code=4403 reason=TOKEN_REVOKED request=`; !strings.Contains(f.log.String(), line) || !strings.Contains(f.log.String(), " user=a\n") {
+		t.Errorf("%s", &f.log)
 	}
 }

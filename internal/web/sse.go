@@ -56,6 +56,7 @@ func (t Events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 		}
 	}
 	if why != nil {
+		state.end(why)
 		w.Header().Set("Retry-After", strconv.Itoa(int(why.fault.RetryAfter.Seconds())))
 		a.refuse(ctx, &refusal{status: statusOfCode(why.fault.Code), fault: why.fault})
 		return

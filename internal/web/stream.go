@@ -3,7 +3,9 @@ package web
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
@@ -66,6 +68,8 @@ type Streams struct {
 	check        Check
 	o            StreamOptions
 	now          func() time.Time
+	log          *slog.Logger
+	ended        func(code, reason string) // nil: nobody counts
 
 	mu      sync.Mutex
 	members map[label]map[*stream]struct{}
@@ -74,8 +78,8 @@ type Streams struct {
 }
 
 // NewStreams makes the registry that both transports share.
-func NewStreams(authenticate Authenticate, check Check, o StreamOptions, now func() time.Time) *Streams {
-	return &Streams{authenticate: authenticate, check: check, o: o.withDefaults(), now: now,
+func NewStreams(authenticate Authenticate, check Check, o StreamOptions, now func() time.Time, log *slog.Logger) *Streams {
+	return &Streams{authenticate: authenticate, check: check, o: o.withDefaults(), now: now, log: log,
 		members: make(map[label]map[*stream]struct{}), drained: make(chan struct{})}
 }
 
@@ -85,6 +89,11 @@ func (t *Streams) Open() int {
 	defer t.mu.Unlock()
 	return len(t.members[label{kind: anyone}])
 }
+
+// Measure has f called at the end of each stream, with what a WebSocket is closed with, of event streams the
+// same, and the reason of the error in it, if any; both are this program's words. It is set before any stream
+// opens and must not wait.
+func (t *Streams) Measure(f func(code, reason string)) { t.ended = f }
 
 // label is what streams are counted and found by.
 type label struct {
@@ -111,6 +120,7 @@ type stream struct {
 	// Of the registry, under its mutex.
 	labels []label
 	caller context.Context // nil until a token was accepted
+	key    Key             // likewise empty
 	expiry *time.Timer
 }
 
@@ -197,7 +207,7 @@ func (t *Streams) accept(ctx context.Context, s *stream, token string) (context.
 		return nil, tooMany("user")
 	}
 	t.join(s, user, label{ofSession, key.Session})
-	s.caller = caller
+	s.caller, s.key = caller, key
 	if !expires.IsZero() {
 		s.expiry = time.AfterFunc(expires.Sub(t.now())+t.o.Leeway, func() { s.end(refused(errTokenExpired)) })
 	}
@@ -221,9 +231,24 @@ func (t *Streams) join(s *stream, labels ...label) {
 	}
 }
 
+// record counts and logs the end of s.
+func (t *Streams) record(s *stream) {
+	why := cmp.Or(s.ending(), errGone)
+	code, reason := strconv.Itoa(int(why.code)), ""
+	if why.fault != nil {
+		reason = string(why.fault.Reason)
+	}
+	if t.ended != nil {
+		t.ended(code, reason)
+	}
+	t.log.LogAttrs(s.ctx, slog.LevelDebug, "stream ended", slog.String("code", code), slog.String("reason", why.reason),
+		slog.String("request", RequestFrom(s.ctx).ID), slog.String("user", s.key.User))
+}
+
 // close forgets s, whose connection has ended.
 func (t *Streams) close(s *stream) {
 	s.cancel(nil)
+	t.record(s)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s.expiry != nil {

@@ -1,10 +1,12 @@
 package web_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -41,6 +43,8 @@ type feed struct {
 	held    chan struct{} // has a value for each operation that waits
 	release chan struct{}
 	ended   chan struct{} // has a value for each subscription that has ended
+	ends    []string      // of streams, under mu: code, reason
+	log     bytes.Buffer
 	serving sync.WaitGroup
 }
 
@@ -59,7 +63,12 @@ func serveFeed(tb testing.TB, o web.StreamOptions) (*feed, string) {
 func newFeed(o web.StreamOptions) (*feed, http.Handler) {
 	f := &feed{people: newPeople(), schema: gqlparser.MustLoadSchema(&ast.Source{Name: "feed", Input: feedSDL}),
 		events: make(chan string), held: make(chan struct{}, 100), release: make(chan struct{}), ended: make(chan struct{}, 1000)}
-	f.streams = web.NewStreams(f.authenticate, f.check, o, f.now)
+	f.streams = web.NewStreams(f.authenticate, f.check, o, f.now, slog.New(slog.NewTextHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	f.streams.Measure(func(code, reason string) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.ends = append(f.ends, strings.TrimSpace(code+" "+reason))
+	})
 	srv := handler.New(f)
 	srv.AddTransport(web.WebSocket{Streams: f.streams, Origin: func(r *http.Request) bool { return r.Header.Get("Origin") == "https://app.example.com" }})
 	srv.AddTransport(web.Events{Streams: f.streams})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/graphwarden/graphwarden/internal/web"
 )
@@ -118,6 +119,9 @@ func TestDeadPeersAreDropped(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r) // pings among it, which nothing answers
 		took(t, begin, 30*time.Second)
 		f.gone(t)
+		if diff := cmp.Diff([]string{"1006"}, f.ends); diff != "" {
+			t.Error(diff)
+		}
 	})
 }
 

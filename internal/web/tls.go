@@ -74,7 +74,7 @@ func (c *Certificate) load() error {
 	for i, name := range []string{c.certFile, c.keyFile} {
 		info, err := os.Stat(name)
 		if err != nil {
-			return fmt.Errorf("TLS: %w", err)
+			return err
 		}
 		found[i] = info
 	}
@@ -83,7 +83,7 @@ func (c *Certificate) load() error {
 	}
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
-		return fmt.Errorf("TLS: %s and %s: %w", c.certFile, c.keyFile, err)
+		return fmt.Errorf("%s and %s: %w", c.certFile, c.keyFile, err)
 	}
 	if c.pair != nil {
 		c.log.Info("the TLS certificate was read again", "expires", pair.Leaf.NotAfter)
