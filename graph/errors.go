@@ -8,6 +8,7 @@ import (
 	"math"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ func presenter(schema *ast.Schema, log *slog.Logger) graphql.ErrorPresenterFunc 
 		if given, ok := errors.AsType[*gqlerror.Error](err); ok {
 			shown.Locations = given.Locations
 			if given.Path != nil {
-				shown.Path = given.Path
+				shown.Path = shortened(given.Path)
 			}
 		}
 		if len(refusedArguments(ctx)) > 0 {
@@ -97,7 +98,7 @@ func argumentPath(ctx context.Context, err error) string {
 // quotation is where a message of the parser or the validator repeats a piece of the document or of a variable.
 var quotation = regexp.MustCompile(`(?s)(, found \w+ |^Expected value of type .*?, found |value: |sequence: |^Unexpected \w+ ).*|^.*( is not a valid )|^(Value ").*(" does not exist)`)
 
-// maxMessage bounds a message that repeats names of the document, in bytes.
+// maxMessage bounds a message that repeats names of the document, and each name in a path, in bytes.
 const maxMessage = 300
 
 // maxName bounds an operation's name in the log, in bytes.
@@ -118,6 +119,17 @@ func withoutValues(message string) string {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
 	}
 	return message
+}
+
+// shortened cuts the names in a path: those of a variable's fields can be as long as a request.
+func shortened(path ast.Path) ast.Path {
+	path = slices.Clone(path)
+	for i, element := range path {
+		if name, ok := element.(ast.PathName); ok && len(name) > maxMessage {
+			path[i] = ast.PathName(strings.ToValidUTF8(string(name[:maxMessage]), "") + "…")
+		}
+	}
+	return path
 }
 
 func extensions(f *fault.Error) map[string]any {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/graphwarden/graphwarden/graph/graphtest"
@@ -114,7 +115,7 @@ func hostile(named string) []string {
 	if named == "Int" {
 		return append(values, `"1"`, `"' OR 1=1--"`)
 	}
-	for _, text := range append(injections, "\x00", "a\x00b", "\x1b[31m", "\u202e", "\ufffe", strings.Repeat("a", 100_000), "😀", "a\r\nSet-Cookie: a=b") {
+	for _, text := range append(injections, "\x00", "a\x00b", "\x00"+uuid.Nil.String()+"\x00", "\x1b[31m", "\u202e", "\ufffe", strings.Repeat("a", 100_000), "😀", "a\r\nSet-Cookie: a=b") {
 		values = append(values, quoted(text))
 	}
 	return append(values, `"\ud800"`, `"\udfff\ud800"`, `"a\ud83d"`)
@@ -222,7 +223,7 @@ func TestHostileValuesInEveryArgument(t *testing.T) {
 	s := sdl(t)
 	storetest.URLs(t, func(t *testing.T, url string) {
 		srv := graphtest.Start(t, graphtest.Database(url))
-		victim, c := srv.As(t), srv.As(t)
+		victim, c := srv.As(t), srv.As(t, "ADMIN") // whom every argument reaches its resolver for
 		before := rows(t, srv, victim)
 		sent := 0
 		for _, o := range operations(s) {
@@ -339,6 +340,18 @@ func TestValuesAreNotEchoed(t *testing.T) {
 				t.Fatal(document, variables)
 			}
 		}
+	}
+}
+
+// A name that somebody made up is as long as they like; the refusal of it is not.
+func TestRefusalsAreShort(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t)
+	long := strings.Repeat("ä", 100_000)
+	a := srv.Anonymous().Do(t, `mutation($in: LoginInput!) { login(input: $in) { tokenType } }`, map[string]any{"in": map[string]any{"email": "a", "password": "b", long: 1}})
+	holdsContract(t, sdl(t), a)
+	if want := []any{"variable", "in", strings.Repeat("ä", 150) + "…"}; len(a.Errors) != 1 || !cmp.Equal(a.Errors[0].Path, want) {
+		t.Errorf("%d bytes: %.1000s", len(a.Body), a.Body)
 	}
 }
 

@@ -1710,7 +1710,7 @@ enum ErrorReason {
   EMAIL_TAKEN
   "The username is taken."
   USERNAME_TAKEN
-  "The document has too many bytes."
+  "The document has too many bytes, or an alias in it."
   DOCUMENT_TOO_LARGE
   "The document has too many tokens."
   TOO_MANY_TOKENS

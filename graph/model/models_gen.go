@@ -429,7 +429,7 @@ const (
 	ErrorReasonEmailTaken ErrorReason = "EMAIL_TAKEN"
 	// The username is taken.
 	ErrorReasonUsernameTaken ErrorReason = "USERNAME_TAKEN"
-	// The document has too many bytes.
+	// The document has too many bytes, or an alias in it.
 	ErrorReasonDocumentTooLarge ErrorReason = "DOCUMENT_TOO_LARGE"
 	// The document has too many tokens.
 	ErrorReasonTooManyTokens ErrorReason = "TOO_MANY_TOKENS"

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
@@ -32,11 +31,11 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 	if err := s.hasher.Full(); err != nil {
 		return nil, err
 	}
-	found, err := s.find(ctx, in)
+	found, name, err := s.find(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.throttle.Login(ctx, throttle.Attempt{Account: cmp.Or(string(found.ID), in.name()), IP: from.IP}); err != nil {
+	if err := s.throttle.Login(ctx, throttle.Attempt{Account: cmp.Or(string(found.ID), name), IP: from.IP}); err != nil {
 		return nil, err
 	}
 	stored := found.PasswordHash
@@ -71,32 +70,24 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 	return grant, err
 }
 
-// name is what is throttled where there is no such user: one spelling for all that mean the same.
-func (in Login) name() string {
-	if in.Email != nil {
-		return "name:" + strings.ToLower(strings.TrimSpace(*in.Email))
+// find looks the user up; nobody is an empty user, not an error, so that the caller goes on alike. name is what is
+// throttled then: the key that leads to an account if there is one, else the text as it came. Folded any further,
+// two texts would share it of which one can lead to an account and the other cannot, and the second would tell
+// whoever has used up the first whether it did.
+func (s *Service) find(ctx context.Context, in Login) (found credentials, name string, err error) {
+	column, text, keyOf := "email_key", in.Email, EmailKey
+	if text == nil {
+		column, text, keyOf = "username", in.Username, UsernameKey
 	}
-	return "name:" + strings.ToLower(*in.Username)
-}
-
-// find looks the user up; nobody is an empty user, not an error, so that the caller goes on alike.
-func (s *Service) find(ctx context.Context, in Login) (credentials, error) {
-	key, possible, column := "", false, "email_key"
-	if in.Email != nil {
-		key, possible = EmailKey(*in.Email)
-	} else {
-		column = "username"
-		key, possible = UsernameKey(*in.Username)
-	}
-	var found credentials
+	key, possible := keyOf(*text)
 	if !possible {
-		return found, nil
+		return found, column + " " + *text, nil
 	}
-	err := s.db.Get(ctx, &found, "SELECT "+credentialColumns+" FROM users WHERE "+column+" = $1", key)
+	err = s.db.Get(ctx, &found, "SELECT "+credentialColumns+" FROM users WHERE "+column+" = $1", key)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return found, fmt.Errorf("find user: %w", err)
+		return found, "", fmt.Errorf("find user: %w", err)
 	}
-	return found, nil
+	return found, column + " " + key, nil
 }
 
 // holdUser locks the user's row against other writers and checks that the password proved a moment ago
@@ -116,23 +107,37 @@ func holdUser(tx *store.Tx, id ID, hash string, refusal error) (*User, error) {
 }
 
 // upgrade replaces an imported or weaker hash now that the password is at hand. If it cannot, the
-// login still succeeds and the next one tries again.
+// login still succeeds and the next one tries again. Of several logins at once the first replaces it; the others go
+// on with what it stored, if that is of the same password.
 func (s *Service) upgrade(ctx context.Context, found *credentials, password string) {
+	var replaced int64
 	hash, err := s.hasher.Hash(ctx, password)
 	if err == nil {
-		err = s.db.Tx(ctx, func(tx *store.Tx) error {
-			n, err := tx.Exec("UPDATE users SET password_hash = $3, updated_at = now_us() WHERE id = $1 AND password_hash = $2", found.ID, found.PasswordHash, hash)
-			if err == nil && n == 0 {
-				err = errors.New("the password changed meanwhile")
-			}
+		err = s.db.Tx(ctx, func(tx *store.Tx) (err error) {
+			replaced, err = tx.Exec("UPDATE users SET password_hash = $3, updated_at = now_us() WHERE id = $1 AND password_hash = $2", found.ID, found.PasswordHash, hash)
 			return err
 		})
+	}
+	if err == nil && replaced == 0 {
+		hash, err = s.stored(ctx, found.ID, password)
 	}
 	if err != nil {
 		s.log.Warn("password hash not upgraded", "user", found.ID, "error", err)
 		return
 	}
 	found.PasswordHash = hash
+}
+
+// stored reads the hash of a user's password as it is now; an error if password is not the one any more.
+func (s *Service) stored(ctx context.Context, id ID, password string) (hash string, err error) {
+	if err := s.db.Get(ctx, &hash, "SELECT COALESCE(password_hash, '') FROM users WHERE id = $1", id); err != nil {
+		return "", fmt.Errorf("read password hash: %w", err)
+	}
+	ok, _, err := s.hasher.Compare(ctx, hash, password)
+	if err == nil && !ok {
+		err = errors.New("the password changed meanwhile")
+	}
+	return hash, err
 }
 
 // wrongPassword refuses the password of a caller who is signed in, at the input that holds it. It is not

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -172,6 +173,38 @@ func TestLoginUpgradesImportedHashes(t *testing.T) {
 		srv.Anonymous().Do(t, login, in(input{"email": "imported@example.com", "password": password})).Into(t, &struct{}{})
 		if got := storedHash(t, srv, "imported@example.com"); got != upgraded {
 			t.Error("a hash of our own was upgraded once more")
+		}
+	})
+}
+
+// Of logins that come at once, such as a form sent twice, only one finds the hash that all of them compared with.
+func TestLoginsAtOnceUpgradeAnImportedHashTogether(t *testing.T) {
+	t.Parallel()
+	on(t, func(t *testing.T, srv *graphtest.Server) {
+		importUser(t, srv, "imported@example.com", 4, password)
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				a, err := srv.Anonymous().Call(t.Context(), login, in(input{"email": "imported@example.com", "password": password}))
+				if err != nil || len(a.Errors) > 0 {
+					t.Errorf("the right password: %v %s", err, a.Body)
+				}
+			})
+		}
+		group.Wait()
+	})
+}
+
+// Who was overtaken goes on with another hash than the one that was compared: it can be of another password.
+func TestAnOvertakenLoginProvesItsPasswordAgain(t *testing.T) {
+	t.Parallel()
+	on(t, func(t *testing.T, srv *graphtest.Server) {
+		c := jane(t, srv)
+		if hash, err := srv.App.Accounts.Stored(t.Context(), c.UserID, password); err != nil || hash != storedHash(t, srv, "jane.doe@example.com") {
+			t.Errorf("the right password: %q, %v", hash, err)
+		}
+		if _, err := srv.App.Accounts.Stored(t.Context(), c.UserID, "the former password"); err == nil {
+			t.Error("another password passes")
 		}
 	})
 }

@@ -99,6 +99,20 @@ func TestBoundsAreInclusive(t *testing.T) {
 	}
 }
 
+// Each item of a list repeats the aliases below it.
+func TestAliasesAreShort(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 256)
+	for _, text := range []string{`{ #: a }`, `{ a(first: 10) { #: b } }`, `{ a { ...F } } fragment F on T { ... { #: b } }`} {
+		if got := reason(t, wide(), strings.ReplaceAll(text, "#", long)); got != "" {
+			t.Errorf("%s at the bound is refused: %s", text, got)
+		}
+		if got := reason(t, wide(), strings.ReplaceAll(text, "#", long+"x")); got != fault.DocumentTooLarge {
+			t.Errorf("%s beyond the bound: %q", text, got)
+		}
+	}
+}
+
 func TestOnlyIntrospectionCountsAsIntrospection(t *testing.T) {
 	t.Parallel()
 	b := wide()

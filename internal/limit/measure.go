@@ -22,6 +22,10 @@ type measure struct {
 	refusal                       *fault.Error // the first
 }
 
+// maxAlias is how many bytes an alias may have. Answers repeat it for each item of a list: one as long as a document
+// may be makes gigabytes of them.
+const maxAlias = 256
+
 // extent is how many fields and spreads a selection set stands for, and how deep its spreads nest.
 type extent struct{ fields, nesting int }
 
@@ -75,6 +79,7 @@ func (m *measure) selections(set ast.SelectionSet) (sum extent) {
 		m.add(&sum, extent{fields: 1})
 		switch s := selection.(type) {
 		case *ast.Field:
+			m.refuse(s.Alias != s.Name && len(s.Alias) > maxAlias, fault.DocumentTooLarge, "an alias may have at most %d bytes", maxAlias)
 			m.annotated(s.Directives)
 			m.arguments(s.Arguments)
 			m.add(&sum, m.selections(s.SelectionSet))

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -24,28 +25,35 @@ const (
 	ScopeAll     Scope = "ALL"
 )
 
-// end revokes the live sessions that condition selects, with a revocation each, and returns them.
-func (s *Service) end(tx *store.Tx, condition string, args ...any) ([]Session, error) {
-	var ended []Session
-	err := tx.Select(&ended, "UPDATE sessions SET revoked_at = now_us() WHERE ("+condition+
+// stop marks the live sessions that condition selects as revoked, and returns them.
+func stop(tx *store.Tx, condition string, args ...any) (stopped []Session, err error) {
+	err = tx.Select(&stopped, "UPDATE sessions SET revoked_at = now_us() WHERE ("+condition+
 		") AND revoked_at IS NULL AND expires_at > now_us() RETURNING "+columns, args...)
 	if err != nil {
 		return nil, fmt.Errorf("end sessions: %w", err)
 	}
+	return stopped, nil
+}
+
+// end stops the live sessions that condition selects, with a revocation each, and returns them.
+func (s *Service) end(tx *store.Tx, condition string, args ...any) ([]Session, error) {
+	ended, err := stop(tx, condition, args...)
 	for _, one := range ended {
 		if err := s.view.revoke(tx, revocation{SessionID: one.ID}); err != nil {
 			return nil, err
 		}
 	}
-	return ended, nil
+	return ended, err
 }
 
 // Revoke ends one session of owner. A foreign id is NOT_FOUND exactly as an unknown one is, and so is
 // one that has ended already.
 func (s *Service) Revoke(ctx context.Context, owner token.UserID, id ID, from audit.Origin) (*Session, error) {
 	unknown := fault.New(fault.NotFound, fault.SessionUnknown, "you have no such session")
-	if _, err := uuid.Parse(string(id)); err != nil {
-		return nil, unknown // text that is no id need not reach the database, which would choke on some
+	// Text that is no id need not reach the database, which would choke on some. uuid.Parse takes anything for
+	// the braces around an id, even NUL.
+	if uuid.Validate(string(id)) != nil {
+		return nil, unknown
 	}
 	var one *Session
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
@@ -81,22 +89,14 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Sc
 		if err != nil {
 			return err
 		}
-		switch r.judge(p.generation, s.options.Grace) {
-		case revoked:
-			refusal = errSessionRevoked
-		case expired:
-			refusal = errSessionExpired
-		case reused:
-			refusal = errRefreshReused
+		v := r.judge(p.generation, s.options.Grace)
+		if refusal = v.refusal(); v == reused {
 			return s.endReused(tx, r, p, from)
 		}
 		return nil
 	})
-	if err != nil {
+	if err := cmp.Or(err, refusal); err != nil {
 		return 0, err
-	}
-	if refusal != nil {
-		return 0, refusal
 	}
 	return s.logout(ctx, p.user, p.id, scope, from)
 }
@@ -134,11 +134,9 @@ func (s *Service) EndAll(tx *store.Tx, user token.UserID, kept ID) ([]Session, e
 	if _, err := tx.Exec("UPDATE sessions SET salt = $3 WHERE user_id = $1 AND id = $2", user, kept, newSalt()); err != nil {
 		return nil, fmt.Errorf("void refresh tokens: %w", err)
 	}
-	var ended []Session
-	err = tx.Select(&ended, `UPDATE sessions SET revoked_at = now_us()
-		WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL AND expires_at > now_us() RETURNING `+columns, user, kept)
+	ended, err := stop(tx, "user_id = $1 AND id <> $2", user, kept)
 	if err != nil {
-		return nil, fmt.Errorf("end sessions: %w", err)
+		return nil, err
 	}
 	return ended, s.view.revoke(tx, revocation{UserID: user, BelowVersion: version, KeptSession: kept})
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
@@ -111,37 +112,39 @@ func expected(err error, reasons ...fault.Reason) error {
 	return err
 }
 
+// ends are what ends the session of c.
+var ends = map[string]func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error{
+	"logout": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+		_, err := c.Call(ctx, logoutMutation, map[string]any{"scope": "CURRENT"})
+		return err
+	},
+	"logout of all": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+		_, err := c.Call(ctx, logoutMutation, map[string]any{"scope": "ALL"})
+		return err
+	},
+	"revocation": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+		_, err := srv.App.Sessions.Revoke(ctx, c.UserID, c.SessionID, audit.Origin{})
+		return err
+	},
+	"disabling": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+		_, err := srv.App.Accounts.SetDisabled(ctx, token.Claims{}, c.UserID, true, audit.Origin{})
+		return err
+	},
+	"change of the password": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+		answer, err := c.Call(ctx, `mutation($current: String!, $new: String!) { changePassword(input: {currentPassword: $current, newPassword: $new}) { tokenType } }`,
+			map[string]any{"current": graphtest.Password, "new": newPassword})
+		if err == nil && len(answer.Errors) > 0 {
+			err = fmt.Errorf("change of the password: %s", answer.Body)
+		}
+		return err
+	},
+	"deletion": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+		_, err := c.Call(ctx, `mutation($email: String!) { deleteAccount(input: {confirmEmail: $email}) { id } }`, map[string]any{"email": c.Email})
+		return err
+	},
+}
+
 func TestRefreshRacingAnEndLeavesNothingAlive(t *testing.T) {
-	ends := map[string]func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error{
-		"logout": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
-			_, err := c.Call(ctx, logoutMutation, map[string]any{"scope": "CURRENT"})
-			return err
-		},
-		"logout of all": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
-			_, err := c.Call(ctx, logoutMutation, map[string]any{"scope": "ALL"})
-			return err
-		},
-		"revocation": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
-			_, err := srv.App.Sessions.Revoke(ctx, c.UserID, c.SessionID, audit.Origin{})
-			return err
-		},
-		"disabling": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
-			_, err := srv.App.Accounts.SetDisabled(ctx, token.Claims{}, c.UserID, true, audit.Origin{})
-			return err
-		},
-		"change of the password": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
-			answer, err := c.Call(ctx, `mutation($current: String!, $new: String!) { changePassword(input: {currentPassword: $current, newPassword: $new}) { tokenType } }`,
-				map[string]any{"current": graphtest.Password, "new": newPassword})
-			if err == nil && len(answer.Errors) > 0 {
-				err = fmt.Errorf("change of the password: %s", answer.Body)
-			}
-			return err
-		},
-		"deletion": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
-			_, err := c.Call(ctx, `mutation($email: String!) { deleteAccount(input: {confirmEmail: $email}) { id } }`, map[string]any{"email": c.Email})
-			return err
-		},
-	}
 	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
 		for name, end := range ends {
 			t.Run(name, func(t *testing.T) {
@@ -156,6 +159,32 @@ func TestRefreshRacingAnEndLeavesNothingAlive(t *testing.T) {
 						return expected(err, fault.SessionRevoked, fault.RefreshInvalid)
 					})
 					wantUseless(t, srv, c.AccessToken, c.RefreshToken)
+					for _, grant := range grants {
+						if grant != nil {
+							wantUseless(t, srv, grant.AccessToken, *grant.RefreshToken)
+						}
+					}
+				}
+			})
+		}
+	})
+}
+
+// A login that proved the password before the account ended must not open a session after it.
+func TestLoginRacingAnEndLeavesNothingAlive(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		for _, name := range []string{"disabling", "change of the password", "deletion"} {
+			t.Run(name, func(t *testing.T) {
+				for range 8 {
+					c := srv.As(t)
+					grants := make([]*session.Grant, 8)
+					atOnce(t, len(grants)+1, func(i int) (err error) {
+						if i == len(grants) {
+							return ends[name](t.Context(), srv, c)
+						}
+						grants[i], err = srv.App.Accounts.Login(t.Context(), account.Login{Email: &c.Email, Password: graphtest.Password}, audit.Origin{})
+						return expected(err, fault.InvalidCredentials)
+					})
 					for _, grant := range grants {
 						if grant != nil {
 							wantUseless(t, srv, grant.AccessToken, *grant.RefreshToken)

@@ -117,6 +117,19 @@ const (
 	revoked
 )
 
+// refusal is what the client is told; nil where it gets a grant.
+func (v verdict) refusal() error {
+	switch v {
+	case expired:
+		return errSessionExpired
+	case revoked:
+		return errSessionRevoked
+	case reused:
+		return errRefreshReused
+	}
+	return nil
+}
+
 // judge decides over generation g as of r.Now.
 func (r *row) judge(g int64, grace time.Duration) verdict {
 	switch {
@@ -212,25 +225,14 @@ func (s *Service) Refresh(ctx context.Context, raw string, from audit.Origin) (*
 		if err != nil {
 			return err
 		}
-		switch v {
-		case expired:
-			refusal = errSessionExpired
-			return nil
-		case revoked:
-			refusal = errSessionRevoked
-			return nil
-		case reused:
-			refusal = errRefreshReused
+		if refusal = v.refusal(); refusal != nil {
 			return nil
 		}
 		grant, err = s.grant(r, subject)
 		return err
 	})
-	if err != nil {
+	if err := cmp.Or(err, refusal); err != nil {
 		return nil, err
-	}
-	if refusal != nil {
-		return nil, refusal
 	}
 	return grant, nil
 }

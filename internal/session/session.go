@@ -207,15 +207,6 @@ func idleLimit(life string) string {
 	return "CASE WHEN now_us() + " + life + " < ends_at THEN now_us() + " + life + " ELSE ends_at END"
 }
 
-// ByID reads one session, live or not; sql.ErrNoRows if there is none.
-func (s *Service) ByID(ctx context.Context, id ID) (*Session, error) {
-	var one Session
-	if err := s.db.Get(ctx, &one, "SELECT "+columns+" FROM sessions WHERE id = $1", id); err != nil {
-		return nil, fmt.Errorf("read session: %w", err)
-	}
-	return &one, nil
-}
-
 // List returns live sessions of each user, the newest first, in one query: for all of them the same
 // window, whose positions are the id alone. More tells whether there are others beyond it in the direction read.
 func (s *Service) List(ctx context.Context, users []token.UserID, w store.Window) (map[token.UserID]*store.Page[Session], error) {

@@ -76,7 +76,7 @@ type bucket struct {
 }
 
 // name is the key of a bucket: what is counted, unreadable to whoever reads the table. Parts are
-// separated by a byte that none of them holds, so that no two buckets read alike.
+// ended by NUL, which only the name in the middle can hold, so that no two buckets read alike.
 func (t *Throttle) name(parts ...string) string {
 	h := hmac.New(sha256.New, t.key)
 	for _, part := range parts {
@@ -132,8 +132,10 @@ func (t *Throttle) Login(ctx context.Context, a Attempt) error {
 // for spraying others.
 func (t *Throttle) Succeeded(tx *store.Tx, user token.UserID, ip string) error {
 	pair := t.name("pair", string(user), network(ip))
-	if _, err := tx.Exec("DELETE FROM throttle WHERE key = $1 OR key = $2", pair, t.name("account", string(user))); err != nil {
-		return fmt.Errorf("clear attempts: %w", err)
+	for _, key := range []string{pair, t.name("account", string(user))} { // in Login's order, or the two deadlock
+		if _, err := tx.Exec("DELETE FROM throttle WHERE key = $1", key); err != nil {
+			return fmt.Errorf("clear attempts: %w", err)
+		}
 	}
 	_, err := tx.Exec(`INSERT INTO known_addresses (key, user_id, seen_at) VALUES ($1, $2, now_us())
 		ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at`, pair, user)

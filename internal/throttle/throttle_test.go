@@ -222,6 +222,77 @@ func succeed(t *testing.T, db *store.DB, th *throttle.Throttle, user token.UserI
 	}
 }
 
+// A login that succeeds and one that begins, of one account from one address, want the same two buckets: in another
+// order each would wait for the other, until Postgres ends one of them after a second.
+func TestSuccessTakesBucketsInTheOrderOfAttempts(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		if db.Dialect() != store.Postgres {
+			return // one writer at a time
+		}
+		th := start(t, db, rates)
+		user := newUser(t, db)
+		if err := th.Login(t.Context(), throttle.Attempt{Account: string(user), IP: "192.0.2.1"}); err != nil {
+			t.Fatal(err)
+		}
+		var keys []string // the pair's comes back latest, the address's soonest
+		if err := db.Select(t.Context(), &keys, "SELECT key FROM throttle ORDER BY empty DESC"); err != nil || len(keys) != 3 {
+			t.Fatal(keys, err)
+		}
+		touch := func(tx *store.Tx, key string) error {
+			_, err := tx.Exec("UPDATE throttle SET empty = empty WHERE key = $1", key)
+			return err
+		}
+		// Written anew, the pair's row stands behind the account's: who does not ask for an order meets it last.
+		for _, query := range []string{"DELETE FROM throttle WHERE key = $1", "INSERT INTO throttle (key, empty) VALUES ($1, now_us())"} {
+			err := db.Tx(t.Context(), func(tx *store.Tx) error {
+				_, err := tx.Exec(query, keys[0])
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		var group sync.WaitGroup
+		defer group.Wait()
+		attempts, successes := 0, 0
+		err := db.Tx(t.Context(), func(tx *store.Tx) error {
+			if attempts++; attempts > 1 {
+				return nil
+			}
+			if err := touch(tx, keys[0]); err != nil {
+				return err
+			}
+			var pid int
+			if err := tx.Get(&pid, "SELECT pg_backend_pid()"); err != nil {
+				return err
+			}
+			group.Go(func() {
+				err := db.Tx(t.Context(), func(tx *store.Tx) error {
+					successes++
+					return th.Succeeded(tx, user, "192.0.2.1")
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			for waits := false; !waits; {
+				if err := db.Get(t.Context(), &waits, "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid)))", pid); err != nil {
+					return err
+				}
+			}
+			return touch(tx, keys[1])
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		group.Wait()
+		if attempts != 1 || successes != 1 {
+			t.Errorf("the attempt ran %d times, the success %d: they deadlocked", attempts, successes)
+		}
+	})
+}
+
 func TestOtherBuckets(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {

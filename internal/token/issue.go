@@ -23,7 +23,7 @@ func NewIssuer(r *Ring, issuer, audience string, life time.Duration, now func() 
 }
 
 // Issue signs c into an access token (RFC 9068) and returns it with the claims completed: ID,
-// IssuedAt, KeyID, and ExpiresAt, which is never past notAfter, the end of the session.
+// IssuedAt, KeyID, and ExpiresAt, which is never past notAfter, the end of the session. AuthTime is never past IssuedAt.
 func (i *Issuer) Issue(c Claims, notAfter time.Time) (raw string, issued Claims, err error) {
 	k := i.ring.current.Load().active
 	if k == nil {
@@ -36,7 +36,10 @@ func (i *Issuer) Issue(c Claims, notAfter time.Time) (raw string, issued Claims,
 	if end := seconds(notAfter); end.Before(c.ExpiresAt) {
 		c.ExpiresAt = end
 	}
-	c.AuthTime = seconds(c.AuthTime)
+	// By the database's clock, which may run ahead of this one: from the future, the token would be refused.
+	if c.AuthTime = seconds(c.AuthTime); c.AuthTime.After(c.IssuedAt) {
+		c.AuthTime = c.IssuedAt
+	}
 	c.Roles, c.Methods = append([]Role{}, c.Roles...), append([]string{}, c.Methods...) // never null
 	if c.UserID == "" || c.SessionID == "" || !c.ExpiresAt.After(c.IssuedAt) {
 		return "", Claims{}, fmt.Errorf("issue a token: user %q, session %q until %s is no live session", c.UserID, c.SessionID, notAfter)

@@ -167,6 +167,15 @@ func TestIssue(t *testing.T) {
 			t.Errorf("got %v, %v", got.Roles, got.Methods)
 		}
 	})
+	t.Run("proved in the future, by another clock", func(t *testing.T) {
+		c := s.claims()
+		c.AuthTime = s.now.Add(time.Minute)
+		raw, issued, err := s.Issue(c, s.now.Add(time.Hour))
+		if err != nil || !issued.AuthTime.Equal(issued.IssuedAt) {
+			t.Fatalf("proved at %s, issued at %s, %v", issued.AuthTime, issued.IssuedAt, err)
+		}
+		s.mustVerify(t, raw)
+	})
 	for name, spoil := range map[string]func(*token.Claims, *time.Time){
 		"no user":          func(c *token.Claims, _ *time.Time) { c.UserID = "" },
 		"no session":       func(c *token.Claims, _ *time.Time) { c.SessionID = "" },
