@@ -50,7 +50,9 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 		return nil, s.failed(ctx, audit.Event{Action: audit.LoginFailed, User: found.ID, From: from}, errInvalidCredentials)
 	}
 	if upgrade {
-		s.upgrade(ctx, &found, in.Password)
+		if err := s.upgrade(ctx, &found, in.Password); err != nil {
+			return nil, err
+		}
 	}
 	var grant *session.Grant
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
@@ -106,10 +108,10 @@ func holdUser(tx *store.Tx, id ID, hash string, refusal error) (*User, error) {
 	return &u, nil
 }
 
-// upgrade replaces an imported or weaker hash now that the password is at hand. If it cannot, the
-// login still succeeds and the next one tries again. Of several logins at once the first replaces it; the others go
-// on with what it stored, if that is of the same password.
-func (s *Service) upgrade(ctx context.Context, found *credentials, password string) {
+// upgrade replaces an imported or weaker hash now that the password is at hand. If it cannot, the login still
+// succeeds and the next one tries again. Of several logins at once the first replaces it; the others prove their
+// password again, with what it stored.
+func (s *Service) upgrade(ctx context.Context, found *credentials, password string) error {
 	var replaced int64
 	hash, err := s.hasher.Hash(ctx, password)
 	if err == nil {
@@ -118,26 +120,31 @@ func (s *Service) upgrade(ctx context.Context, found *credentials, password stri
 			return err
 		})
 	}
-	if err == nil && replaced == 0 {
-		hash, err = s.stored(ctx, found.ID, password)
-	}
 	if err != nil {
 		s.log.Warn("password hash not upgraded", "user", found.ID, "error", err)
-		return
+		return nil
+	}
+	if replaced == 0 {
+		return s.proveAgain(ctx, found, password)
 	}
 	found.PasswordHash = hash
+	return nil
 }
 
-// stored reads the hash of a user's password as it is now; an error if password is not the one any more.
-func (s *Service) stored(ctx context.Context, id ID, password string) (hash string, err error) {
-	if err := s.db.Get(ctx, &hash, "SELECT COALESCE(password_hash, '') FROM users WHERE id = $1", id); err != nil {
-		return "", fmt.Errorf("read password hash: %w", err)
+// proveAgain compares password with the hash as it is now.
+func (s *Service) proveAgain(ctx context.Context, found *credentials, password string) error {
+	err := s.db.Get(ctx, &found.PasswordHash, "SELECT COALESCE(password_hash, '') FROM users WHERE id = $1", found.ID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return errInvalidCredentials
 	}
-	ok, _, err := s.hasher.Compare(ctx, hash, password)
+	if err != nil {
+		return fmt.Errorf("read password hash: %w", err)
+	}
+	ok, _, err := s.hasher.Compare(ctx, found.PasswordHash, password)
 	if err == nil && !ok {
-		err = errors.New("the password changed meanwhile")
+		return errInvalidCredentials
 	}
-	return hash, err
+	return err
 }
 
 // wrongPassword refuses the password of a caller who is signed in, at the input that holds it. It is not

@@ -13,6 +13,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
@@ -200,11 +201,14 @@ func TestAnOvertakenLoginProvesItsPasswordAgain(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, srv *graphtest.Server) {
 		c := jane(t, srv)
-		if hash, err := srv.App.Accounts.Stored(t.Context(), c.UserID, password); err != nil || hash != storedHash(t, srv, "jane.doe@example.com") {
+		prove := srv.App.Accounts.ProveAgain
+		if hash, err := prove(t.Context(), c.UserID, password); err != nil || hash != storedHash(t, srv, "jane.doe@example.com") {
 			t.Errorf("the right password: %q, %v", hash, err)
 		}
-		if _, err := srv.App.Accounts.Stored(t.Context(), c.UserID, "the former password"); err == nil {
-			t.Error("another password passes")
+		for name, of := range map[string]token.UserID{"another password": c.UserID, "nobody": "01890000-0000-7000-8000-000000000000"} {
+			if _, err := prove(t.Context(), of, "the former password"); err == nil || fault.As(err).Reason != fault.InvalidCredentials {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 	})
 }

@@ -40,6 +40,7 @@ func (a *App) Run(ctx context.Context, l net.Listener) error {
 	}
 	notReady := func(drained context.Context) {
 		health.Stop()
+		a.log.Info("stopping: what is under way may end", "within", a.Config.DrainTimeout.String())
 		if err := a.streams.Shutdown(drained); err != nil {
 			a.log.Warn("streams were cut off", "error", err)
 		}

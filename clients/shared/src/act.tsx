@@ -19,7 +19,10 @@ function useAct<A>(run: (argument: A) => Promise<void>) {
       });
       setState({ done: true });
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof Refusal)) {
+        setState({});
+        throw error;
+      }
       setState({ refusal: error });
     }
   }
