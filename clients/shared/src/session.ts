@@ -124,10 +124,17 @@ export function tokenRefusal(errors: readonly { extensions?: Record<string, unkn
 
 const stored = (): State => JSON.parse(localStorage.getItem(KEY) ?? '{"tokens":null,"ended":null}');
 
-// exclusively runs work in one tab at a time. Where there are no locks (they need https or localhost),
-// tabs may refresh at once: the server then gives all of them the same pair.
+// exclusively runs work in one tab at a time. It keeps the lock a moment longer than its caller waits: what work
+// stored reaches other tabs by another way than the lock, which may be faster. Where there are no locks (they need
+// https or localhost), tabs may refresh at once: the server then gives all of them the same pair.
 function exclusively<T>(work: () => Promise<T>): Promise<T> {
-  return navigator.locks ? navigator.locks.request(KEY, work) : work();
+  if (!navigator.locks) return work();
+  return new Promise((resolve, reject) => {
+    navigator.locks.request(KEY, async () => {
+      await work().then(resolve, reject);
+      await new Promise((over) => setTimeout(over, 300));
+    }).catch(reject);
+  });
 }
 
 type GraphQLError = { message: string; extensions: { reason: ErrorReason } };
