@@ -298,6 +298,7 @@ func TestWhatDoesNotStartSaysWhatToDo(t *testing.T) {
 		says []string
 	}{
 		"a folder that cannot be written":  {[]string{"--database=sqlite:file/test.db"}, []string{"folder", "--database"}},
+		"the same, with a secret":          {[]string{"--database=sqlite:file/test.db", "--secret=" + long}, []string{"folder", "--database"}},
 		"a database that is none":          {[]string{"--database=sqlite:file", "--secret=" + long}, []string{"cannot write the database file", "put back a backup", "--database"}},
 		"an unreachable Postgres":          {[]string{"--database=postgres://jane:hunter2@" + nowhere + "/x", "--secret=" + long}, []string{"cannot reach Postgres at " + nowhere, "--database"}},
 		"Postgres without a secret":        {[]string{"--database=postgres://jane:hunter2@" + nowhere + "/x"}, []string{"--secret is needed with Postgres", "openssl rand"}},

@@ -170,5 +170,14 @@ func TestSessionOfARequestIsCurrent(t *testing.T) {
 				t.Errorf("got %+v", one)
 			}
 		}
+		lists, err := srv.App.Sessions.List(t.Context(), []token.UserID{c.UserID}, store.Window{Limit: 2})
+		if err != nil || len(lists[c.UserID].Rows) != 2 {
+			t.Fatalf("got %+v, %v", lists, err)
+		}
+		for _, one := range lists[c.UserID].Rows {
+			if one.OwnerID() != c.UserID {
+				t.Errorf("a session of %s is owned by %s", c.UserID, one.OwnerID())
+			}
+		}
 	})
 }
