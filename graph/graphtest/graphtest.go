@@ -25,6 +25,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/app"
 	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
@@ -49,10 +50,11 @@ type Options struct {
 
 // Server is a running API.
 type Server struct {
-	App    *app.App
-	URL    string
-	offset atomic.Int64
-	users  atomic.Int64
+	App            *app.App
+	URL            string
+	offset         atomic.Int64
+	databaseOffset time.Duration
+	users          atomic.Int64
 }
 
 // Start runs a server until the test ends.
@@ -128,9 +130,27 @@ func Database(url string) func(*Options) { return func(o *Options) { o.Config.Da
 // Now is the server's clock, which tokens are judged by. It carries a monotonic reading.
 func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.offset.Load())) }
 
-// Shift moves the server's clock and leaves it to the server to find out; the database's own clock goes
-// on as it is.
+// Shift moves the server's clock and leaves it to the server to find out. The clock of SQLite is the server's;
+// that of Postgres stays as it is.
 func (s *Server) Shift(d time.Duration) { s.offset.Add(int64(d)) }
+
+// ShiftDatabase moves the database's clock. On SQLite that is Shift.
+func (s *Server) ShiftDatabase(tb testing.TB, d time.Duration) {
+	tb.Helper()
+	if s.App.DB.Dialect() == store.SQLite {
+		s.Shift(d)
+		return
+	}
+	s.databaseOffset += d
+	err := s.App.DB.Tx(tb.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec(fmt.Sprintf(`CREATE OR REPLACE FUNCTION now_us() RETURNS BIGINT LANGUAGE sql VOLATILE AS
+			$$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT + %d $$`, s.databaseOffset.Microseconds()))
+		return err
+	})
+	if err != nil {
+		tb.Fatalf("shift the database's clock: %v", err)
+	}
+}
 
 // Advance is Shift, and reads revocations at once, or they would look old by d.
 func (s *Server) Advance(tb testing.TB, d time.Duration) {

@@ -86,7 +86,7 @@ func databaseChecks(ctx context.Context, c *config.Config, now func() time.Time)
 				Fix: "make that folder writable for this user, or name another file with --database"}}
 		}
 	}
-	db, err := store.Open(ctx, store.Options{URL: c.Database, Pooler: c.DatabasePooler, MaxConns: c.DatabaseConns})
+	db, err := store.Open(ctx, store.Options{URL: c.Database, Pooler: c.DatabasePooler, MaxConns: c.DatabaseConns, Now: now})
 	if err != nil {
 		return []Check{{Name: "database", Bad: err.Error()}}
 	}
