@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/alecthomas/kong"
@@ -53,6 +54,7 @@ type Server struct {
 	App            *app.App
 	URL            string
 	offset         atomic.Int64
+	wall           atomic.Int64 // what only the wall clock is off by
 	databaseOffset time.Duration
 	users          atomic.Int64
 }
@@ -104,7 +106,7 @@ func Config(tb testing.TB) *config.Config {
 		Storage: config.Storage{Database: "sqlite:" + filepath.Join(tb.TempDir(), "test.db"), DatabaseConns: 16,
 			Secret: "a secret for tests, of more than 32 bytes"},
 		Tokens: config.Tokens{Algorithm: "ES256", AccessLife: 15 * time.Minute, KeyLife: 2160 * time.Hour, KeyOverlap: time.Hour,
-			SessionIdle: 720 * time.Hour, SessionLife: 2160 * time.Hour, AuditLife: 4320 * time.Hour, RefreshGrace: 10 * time.Second, BcryptCost: 4, PasswordMin: 8},
+			SessionIdle: 720 * time.Hour, SessionLife: 2160 * time.Hour, AuditLife: 4320 * time.Hour, RefreshGrace: 10 * time.Second, ClockSkew: 12 * time.Hour, BcryptCost: 4, PasswordMin: 8},
 		Limits: config.Limits{LoginPairLimit: plenty, LoginAccountLimit: plenty, LoginAddressLimit: plenty, RegisterAddressLimit: plenty,
 			RegisterLimit: plenty, RefreshLimit: plenty, RefreshInvalidLimit: plenty, VerifyInvalidLimit: plenty},
 		Queries: queries(tb),
@@ -128,17 +130,27 @@ func queries(tb testing.TB) (q config.Queries) {
 func Database(url string) func(*Options) { return func(o *Options) { o.Config.Database = url } }
 
 // Now is the server's clock, which tokens are judged by. It carries a monotonic reading.
-func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.offset.Load())) }
+func (s *Server) Now() time.Time {
+	return SetWall(time.Now().Add(time.Duration(s.offset.Load())), time.Duration(s.wall.Load()))
+}
+
+// SetWall moves the wall clock's reading of now by whole seconds and leaves the monotonic one, as setting the
+// machine's clock does. Package time offers no way: its layout is one flag, 33 bits of seconds, 30 of nanoseconds.
+func SetWall(now time.Time, d time.Duration) time.Time {
+	*(*uint64)(unsafe.Pointer(&now)) += uint64(int64(d/time.Second)) << 30
+	return now
+}
 
 // Shift moves the server's clock and leaves it to the server to find out. The clock of SQLite is the server's;
 // that of Postgres stays as it is.
 func (s *Server) Shift(d time.Duration) { s.offset.Add(int64(d)) }
 
-// ShiftDatabase moves the database's clock. On SQLite that is Shift.
+// ShiftDatabase sets the database's clock, by whole seconds. SQLite's is that of the machine, where the monotonic
+// one goes on as it was.
 func (s *Server) ShiftDatabase(tb testing.TB, d time.Duration) {
 	tb.Helper()
 	if s.App.DB.Dialect() == store.SQLite {
-		s.Shift(d)
+		s.wall.Add(int64(d))
 		return
 	}
 	s.databaseOffset += d

@@ -143,7 +143,7 @@ func (r *row) judge(g int64, grace time.Duration) verdict {
 		return current
 	case g < r.Generation-1:
 		return reused
-	case r.Now.Sub(r.RotatedAt) <= grace:
+	case r.Now.Sub(r.RotatedAt).Abs() <= grace: // in the future, where the database's clock went back
 		return replay
 	case r.SeenGeneration < r.Generation:
 		return replay // the successor never came back, so its answer was lost
@@ -157,7 +157,7 @@ func (r *row) judge(g int64, grace time.Duration) verdict {
 func (s *Service) authentic(ctx context.Context, raw string, from audit.Origin) (presented, error) {
 	p, err := s.check(ctx, raw)
 	if fault.Is(err, fault.RefreshInvalid) {
-		err = cmp.Or(s.throttle.RefreshInvalid(ctx, from.IP), err)
+		err = cmp.Or(s.throttle.RefreshInvalid(from.IP), err)
 	}
 	return p, err
 }

@@ -167,6 +167,9 @@ func (s *Service) endOldest(tx *store.Tx, user token.UserID, from audit.Origin) 
 
 // grant issues both tokens for the row's current generation.
 func (s *Service) grant(r *row, subject Subject) (*Grant, error) {
+	if err := s.view.CheckClock(); err != nil {
+		return nil, err
+	}
 	if r.EndsAt.Sub(r.Now) < token.Leeway+time.Second {
 		// A token tells whole seconds of this replica's clock: there might be none in which it lives.
 		return nil, errSessionExpired
