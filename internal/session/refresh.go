@@ -221,6 +221,9 @@ func (s *Service) Refresh(ctx context.Context, raw string, from audit.Origin) (*
 		if err != nil {
 			return err
 		}
+		if err := s.catchUp(tx, &subject, p.id, from); err != nil {
+			return err
+		}
 		r, v, err := s.rotate(tx, p, from)
 		if err != nil {
 			return err
@@ -301,6 +304,26 @@ func (s *Service) endReused(tx *store.Tx, r *row, p presented, from audit.Origin
 	}
 	return audit.Record(tx, audit.Event{Action: audit.RefreshReused, Outcome: audit.Refused, User: r.UserID, Session: r.ID, From: from,
 		Detail: fmt.Sprintf("generation %d of %d", p.generation, r.Generation)})
+}
+
+// catchUp has the database know what this replica does, which it has forgotten if it went back in time: that the
+// session id, of which a token is to be issued, was revoked, or that tokens of the subject's version were. Without an
+// id the session is a new one.
+func (s *Service) catchUp(tx *store.Tx, subject *Subject, id ID, from audit.Origin) error {
+	reason, _ := s.view.look(&token.Claims{UserID: subject.ID, SessionID: id, Version: subject.Version})
+	switch {
+	case reason == fault.TokenRevoked && id != "":
+		ended, err := s.end(tx, "id = $1", id)
+		if err != nil {
+			return err
+		}
+		return s.recordEnd(tx, "", subject.ID, ended, "forgotten by the database", from)
+	case reason != "":
+		version, err := s.raiseVersion(tx, subject.ID)
+		subject.Version = version
+		return err
+	}
+	return nil
 }
 
 // subject reads what a new access token says about its user, in the transaction that issues it.

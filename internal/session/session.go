@@ -129,6 +129,9 @@ const rowColumns = columns + ", salt, generation, seen_generation, auth_time, am
 // Start opens a session for subject in tx, which must hold the user's row against others (a statement
 // that writes it does), so that the cap is exact. methods is the amr claim (RFC 8176).
 func (s *Service) Start(tx *store.Tx, subject Subject, methods []string, from audit.Origin) (*Grant, error) {
+	if err := s.catchUp(tx, &subject, "", from); err != nil {
+		return nil, err
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, fmt.Errorf("session id: %w", err)

@@ -151,6 +151,18 @@ func (v *View) look(c *token.Claims) (reason fault.Reason, complete bool) {
 	return worst(v.users[c.UserID], c), v.dropped == 0
 }
 
+// floor is what a user's next version must reach: above each that this replica knows of, and no lower than the time.
+// A database that went back in time has lost versions of which there are tokens.
+func (v *View) floor(user token.UserID) int64 {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	floor := v.now().UnixMicro()
+	for _, r := range v.users[user] {
+		floor = max(floor, r.BelowVersion+1)
+	}
+	return floor
+}
+
 // worst prefers TOKEN_REVOKED: a stale token promises that a refresh helps.
 func worst(rows []revocation, c *token.Claims) fault.Reason {
 	var found fault.Reason
