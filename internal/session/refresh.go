@@ -255,6 +255,12 @@ func (s *Service) rotate(tx *store.Tx, p presented, from audit.Origin) (*row, ve
 		case current, ahead: // somebody moved it between the two statements, or it went back in time
 			expected = r.Generation
 		case replay:
+			if r.ProofIsOwn {
+				if err := s.withdrawProof(tx, r); err != nil {
+					return nil, 0, err
+				}
+				continue // and judge what is there now: it may have been moved since it was read
+			}
 			return r, v, s.replay(tx, r, from)
 		case reused:
 			return r, v, s.endReused(tx, r, p, from)
@@ -269,6 +275,7 @@ func (s *Service) rotate(tx *store.Tx, p presented, from audit.Origin) (*row, ve
 func (s *Service) swap(tx *store.Tx, p presented, expected int64, from audit.Origin) (*row, error) {
 	r := new(row)
 	err := tx.Get(r, `UPDATE sessions SET generation = CAST($3 AS BIGINT) + 1, seen_generation = $3, rotated_at = now_us(), last_seen_at = now_us(),
+			prior_auth_time = NULL, prior_amr = NULL,
 			ip = $4, user_agent = $5, expires_at = `+idleLimit("$6")+`
 		WHERE id = $1 AND generation = $2 AND revoked_at IS NULL AND expires_at > now_us() RETURNING `+rowColumns,
 		p.id, expected, p.generation, from.IP, from.UserAgent, s.options.IdleLife.Microseconds())
@@ -283,6 +290,18 @@ func (s *Service) swap(tx *store.Tx, p presented, expected int64, from audit.Ori
 	}
 	return r, audit.Record(tx, audit.Event{Action: audit.GenerationAhead, Outcome: audit.Done, User: r.UserID,
 		Session: r.ID, From: from, Detail: fmt.Sprintf("database had %d, the client %d", expected, p.generation)})
+}
+
+// withdrawProof takes back the proof that made r's generation, before the same successor is answered to its
+// predecessor: who presents that has not shown the password, and could redeem the successor next. The access token
+// that the proof was answered with keeps it.
+func (s *Service) withdrawProof(tx *store.Tx, r *row) error {
+	_, err := tx.Exec(`UPDATE sessions SET auth_time = prior_auth_time, amr = prior_amr, prior_auth_time = NULL, prior_amr = NULL
+		WHERE id = $1 AND generation = $2 AND prior_auth_time IS NOT NULL`, r.ID, r.Generation)
+	if err != nil {
+		return fmt.Errorf("withdraw proof: %w", err)
+	}
+	return nil
 }
 
 // replay answers the current generation again. It extends nothing; it is told apart only when it
