@@ -32,6 +32,7 @@ type Tokens struct {
 	Algorithm      string        `default:"ES256" enum:"ES256,EdDSA,RS256,HS256" help:"How access tokens are signed: ${enum}."`
 	Issuer         string        `placeholder:"URL" help:"The iss of access tokens; the public URL if not given."`
 	Audience       string        `placeholder:"URL" help:"The aud of access tokens; the public URL if not given."`
+	TokenType      string        `default:"at+jwt" enum:"at+jwt,JWT" help:"The typ header of access tokens: ${enum}. Use JWT for resource servers that refuse at+jwt (RFC 9068), such as Spring Security by default."`
 	AccessLife     time.Duration `default:"15m" help:"Life of an access token, at most 1h."`
 	KeyLife        time.Duration `default:"2160h" help:"Age at which the signing key is replaced."`
 	KeyOverlap     time.Duration `default:"1h" help:"How long a signing key is published before it signs; caches of the key set are told to keep it for less."`
