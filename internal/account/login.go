@@ -197,13 +197,16 @@ func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, passw
 		if err != nil {
 			return err
 		}
+		if err := s.throttle.Own(tx, u.ID, "proof"); err != nil {
+			return err
+		}
 		if err := s.throttle.Succeeded(tx, u.ID, from.IP); err != nil {
 			return err
 		}
 		if grant, err = s.sessions.Reauthenticate(tx, caller.SessionID, u.subject(), []string{passwordMethod}, from); err != nil {
 			return err
 		}
-		return audit.Record(tx, audit.Event{Action: audit.Reauthenticated, Outcome: audit.Done, Actor: u.ID, User: u.ID,
+		return audit.RecordFolded(tx, audit.Event{Action: audit.Reauthenticated, Outcome: audit.Done, Actor: u.ID, User: u.ID,
 			Session: caller.SessionID, From: from})
 	})
 	return grant, err
@@ -230,6 +233,9 @@ func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, curre
 	var grant *session.Grant
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
 		if _, err := holdUser(tx, found.ID, found.PasswordHash, wrongPassword("input.currentPassword")); err != nil {
+			return err
+		}
+		if err := s.throttle.Own(tx, found.ID, "password"); err != nil {
 			return err
 		}
 		if err := s.throttle.Succeeded(tx, found.ID, from.IP); err != nil {
