@@ -135,7 +135,7 @@ func (s *Service) Register(ctx context.Context, in Registration, from audit.Orig
 
 func (s *Service) validate(in Registration) (*User, error) {
 	u, problems := identity(in)
-	problems = append(problems, s.policy.Check("input.password", in.Password, in.Email, value(in.Username))...)
+	problems = append(problems, s.policy.Check("input.password", in.Password, Trim(in.Email), Trim(value(in.Username)))...)
 	return u, fault.Invalid(problems)
 }
 
@@ -263,8 +263,11 @@ type Profile struct {
 // UpdateProfile changes the caller's profile.
 func (s *Service) UpdateProfile(ctx context.Context, caller token.Claims, in Profile, from audit.Origin) (*User, error) {
 	var problems []fault.Field
-	if in.Username != nil && *in.Username != "" {
-		_, problems = ParseUsername("input.username", *in.Username)
+	if in.Username != nil {
+		username := Trim(*in.Username)
+		if in.Username = &username; username != "" {
+			_, problems = ParseUsername("input.username", username)
+		}
 	}
 	if in.Name != nil {
 		name, more := ParseName("input.name", *in.Name)
@@ -296,15 +299,16 @@ func (s *Service) UpdateProfile(ctx context.Context, caller token.Claims, in Pro
 }
 
 // Delete removes the caller's account for good, with its sessions. Tokens still alive are revoked.
-// confirmEmail must be the account's address, in any case.
+// confirmEmail must be the account's address, in any spelling of it.
 func (s *Service) Delete(ctx context.Context, caller token.Claims, confirmEmail string, from audit.Origin) error {
-	key, _ := EmailKey(confirmEmail)
+	key, possible := EmailKey(confirmEmail)
 	return s.db.Tx(ctx, func(tx *store.Tx) error {
 		u, err := hold(tx, caller.UserID)
 		if err != nil {
 			return err
 		}
-		if own, _ := EmailKey(u.Email); key != own {
+		own, _ := EmailKey(u.Email)
+		if confirmed := possible && key == own || Trim(confirmEmail) == u.Email; !confirmed {
 			return fault.Invalid([]fault.Field{{Path: "input.confirmEmail", Reason: fault.Malformed, Message: "this is not the e-mail address of your account"}})
 		}
 		return s.remove(tx, caller, u, from)

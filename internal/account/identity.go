@@ -34,12 +34,13 @@ func Trim(s string) string {
 }
 
 // isPadding reports blanks, and the invisible format characters that mean nothing at the end of a text. Tag
-// characters and variation selectors are not among them: emoji end with those.
+// characters and variation selectors are not among them, since emoji end with those, nor is the right-to-left
+// override (U+202E), which no program adds.
 func isPadding(r rune) bool {
 	switch {
 	case unicode.IsSpace(r), unicode.Is(unicode.Z, r):
 		return true
-	case '\u200B' <= r && r <= '\u200F', '\u202A' <= r && r <= '\u202E', '\u2060' <= r && r <= '\u206F':
+	case '\u200B' <= r && r <= '\u200F', '\u202A' <= r && r <= '\u202D', '\u2060' <= r && r <= '\u206F':
 		return true
 	}
 	return strings.ContainsRune("\u00AD\u061C\u180E\uFEFF", r)
@@ -136,6 +137,22 @@ func domainKey(domain string) (string, bool) {
 		}
 	}
 	return ascii, true
+}
+
+// otherSpellings are those of an address that differ in the domain, in ASCII or in Unicode.
+func otherSpellings(address string) (others []string) {
+	local, domain, _ := strings.Cut(address, "@")
+	ascii, ok := domainKey(domain)
+	if !ok || ascii == domain && !strings.Contains(domain, "xn--") {
+		return nil
+	}
+	inUnicode, _ := domains.ToUnicode(ascii)
+	for _, spelling := range []string{ascii, inUnicode} {
+		if spelling != domain {
+			others = append(others, local+"@"+spelling)
+		}
+	}
+	return others
 }
 
 // isNotOfDomain keeps punctuation out of domains but for what IDNA2008 allows (RFC 5892 appendix A): IDNA

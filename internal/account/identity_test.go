@@ -227,7 +227,7 @@ func TestEmailKeysOfAllRunes(t *testing.T) {
 func TestPastedPaddingIsTrimmedEverywhere(t *testing.T) {
 	t.Parallel()
 	for _, padding := range []string{" ", "\t", "\r\n", "\u0085", "\u00A0", "\u1680", "\u2003", "\u2009", "\u202F", "\u205F", "\u3000", "\u2028", "\u2029",
-		"\u00AD", "\u180E", "\u200B", "\u200C", "\u200D", "\u200E", "\u200F", "\u061C", "\u202A", "\u202C", "\u202E", "\u2060", "\u2063", "\u2066", "\u2069", "\uFEFF"} {
+		"\u00AD", "\u180E", "\u200B", "\u200C", "\u200D", "\u200E", "\u200F", "\u061C", "\u202A", "\u202C", "\u202D", "\u2060", "\u2063", "\u2066", "\u2069", "\uFEFF"} {
 		around := func(s string) string { return padding + " " + s + "\u200B" + padding }
 		if e, problems := account.ParseEmail("p", around("Kim@example.com")); e.Address != "Kim@example.com" || e.Key != "kim@example.com" {
 			t.Errorf("%+q around an address: %+q, %v", padding, e, problems)

@@ -103,6 +103,7 @@ func (s *Service) importOne(ctx context.Context, in Imported) error {
 
 // Find reads the user with an e-mail address, a username or an id; NOT_FOUND if there is none.
 func (s *Service) Find(ctx context.Context, name string) (*User, error) {
+	name = Trim(name)
 	email, _ := EmailKey(name)
 	username, _ := UsernameKey(name)
 	var u User
