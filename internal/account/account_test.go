@@ -20,6 +20,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/userfile"
 )
 
 // on runs f against a server on each database.
@@ -457,9 +458,9 @@ func TestAnInterruptedImportStops(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, srv *graphtest.Server) {
 		ctx, cancel := context.WithCancel(t.Context())
-		created, problems, err := srv.App.Accounts.Import(ctx, io.MultiReader(strings.NewReader(`{"email": "a@example.com"}`),
-			interruption(cancel), strings.NewReader(`{"email": "b@example.com"} {"email": "c@example.com"}`)))
-		if created != 1 || problems != nil || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "entry 2") {
+		created, problems, err := srv.App.Accounts.Import(ctx, userfile.NewReader(io.MultiReader(strings.NewReader(`{"email": "a@example.com"}`),
+			interruption(cancel), strings.NewReader("\n{\"email\": \"b@example.com\"} {\"email\": \"c@example.com\"}")), userfile.Options{}))
+		if created != 1 || problems != nil || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "line 2") {
 			t.Errorf("%d created, %v, %v", created, problems, err)
 		}
 	})
