@@ -222,8 +222,9 @@ func TestOneOfTwentyRegistrationsOfOneAddressWins(t *testing.T) {
 					won++
 				} else if a.Errors[0].Extensions.Reason != "EMAIL_TAKEN" {
 					return fmt.Errorf("%s", a.Body)
+				} else {
+					silentOnStorage(t, a) // a token can say anything
 				}
-				silentOnStorage(t, a)
 				return nil
 			})
 		}

@@ -48,11 +48,14 @@ func isJSON(contentType []string) bool {
 		return false
 	}
 	media, params, err := mime.ParseMediaType(contentType[0])
-	return err == nil && media == mediaJSON && isUTF8(params["charset"])
+	wellFormed := err == nil || errors.Is(err, mime.ErrInvalidMediaParameter) // a malformed parameter says nothing
+	return wellFormed && media == mediaJSON && isUTF8(params["charset"])
 }
 
 // isUTF8 reports whether a charset parameter, "" when it is missing, is UTF-8 (RFC 8259 section 8.1).
-func isUTF8(charset string) bool { return charset == "" || strings.EqualFold(charset, "utf-8") }
+func isUTF8(charset string) bool {
+	return charset == "" || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
+}
 
 // parameters are the members of a request that mean something; the specification reserves all others,
 // which are skipped.
