@@ -67,7 +67,7 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	srv.Use(extension.Introspection{}) // who may use it is for the guard to say
 	srv.AroundOperations(withSiblings)
 	srv.AroundOperations(deadline(o.Timeout))
-	srv.Use(guard.NewExtension(policy, present, now, log))
+	srv.Use(guard.NewExtension(policy, r.Authenticator.Check, present, now, log))
 	for _, extension := range more {
 		srv.Use(extension)
 	}

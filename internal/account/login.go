@@ -170,11 +170,16 @@ func (s *Service) prove(ctx context.Context, caller token.Claims, path, password
 	if err != nil {
 		return found, err
 	}
-	if !ok {
-		return found, s.failed(ctx, audit.Event{Action: audit.ReauthenticateFail, Actor: caller.UserID, User: caller.UserID,
-			Session: caller.SessionID, From: from}, wrongPassword(path))
+	if ok {
+		return found, nil
 	}
-	return found, nil
+	// A caller whose session has ended meanwhile is told that: there is no account to record the failure for, or the
+	// password was right when the request came.
+	if err := s.db.Tx(ctx, func(tx *store.Tx) error { return session.Authorize(tx, caller) }); err != nil {
+		return found, err
+	}
+	return found, s.failed(ctx, audit.Event{Action: audit.ReauthenticateFail, Actor: caller.UserID, User: caller.UserID,
+		Session: caller.SessionID, From: from}, wrongPassword(path))
 }
 
 // failed records a refused proof and returns the refusal, or that it could not be recorded.
@@ -193,6 +198,9 @@ func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, passw
 	}
 	var grant *session.Grant
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		if err := session.Authorize(tx, caller); err != nil {
+			return err
+		}
 		u, err := holdUser(tx, found.ID, found.PasswordHash, wrongPassword("input.password"))
 		if err != nil {
 			return err
@@ -203,8 +211,7 @@ func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, passw
 		if grant, err = s.sessions.Reauthenticate(tx, caller.SessionID, u.subject(), []string{passwordMethod}, from); err != nil {
 			return err
 		}
-		return audit.Record(tx, audit.Event{Action: audit.Reauthenticated, Outcome: audit.Done, Actor: u.ID, User: u.ID,
-			Session: caller.SessionID, From: from})
+		return record(tx, &caller, audit.Event{Action: audit.Reauthenticated, User: u.ID, From: from})
 	})
 	return grant, err
 }
@@ -213,6 +220,9 @@ func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, passw
 // token issued so far; the caller goes on with the pair it answers.
 func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, currentPassword, newPassword string, from audit.Origin) (*session.Grant, error) {
 	u, err := s.ByID(ctx, caller.UserID)
+	if errors.Is(err, errUserUnknown) {
+		return nil, session.ErrTokenRevoked
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -229,6 +239,9 @@ func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, curre
 	}
 	var grant *session.Grant
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		if err := session.Authorize(tx, caller); err != nil {
+			return err
+		}
 		if _, err := holdUser(tx, found.ID, found.PasswordHash, wrongPassword("input.currentPassword")); err != nil {
 			return err
 		}
@@ -248,8 +261,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, curre
 		if grant, err = s.sessions.Reauthenticate(tx, caller.SessionID, u.subject(), []string{passwordMethod}, from); err != nil {
 			return err
 		}
-		return audit.Record(tx, audit.Event{Action: audit.PasswordChanged, Outcome: audit.Done, Actor: u.ID, User: u.ID,
-			Session: caller.SessionID, From: from})
+		return record(tx, &caller, audit.Event{Action: audit.PasswordChanged, User: u.ID, From: from})
 	})
 	return grant, err
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
-	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 // atOnce starts n calls together and waits for them.
@@ -123,11 +122,11 @@ var ends = map[string]func(ctx context.Context, srv *graphtest.Server, c *grapht
 		return err
 	},
 	"revocation": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
-		_, err := srv.App.Sessions.Revoke(ctx, c.UserID, c.SessionID, audit.Origin{})
+		_, err := srv.App.Sessions.Revoke(ctx, claimsOf(c, 1), c.SessionID, audit.Origin{})
 		return err
 	},
 	"disabling": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
-		_, err := srv.App.Accounts.SetDisabled(ctx, token.Claims{}, c.UserID, true, audit.Origin{})
+		_, err := srv.App.Accounts.ChangeDisabled(ctx, c.UserID, true)
 		return err
 	},
 	"change of the password": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
