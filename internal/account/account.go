@@ -124,7 +124,7 @@ func (s *Service) Register(ctx context.Context, in Registration, from audit.Orig
 		if err := create(tx, u, hash, from); err != nil {
 			return err
 		}
-		if err := s.throttle.Succeeded(tx, u.ID, from.IP); err != nil {
+		if err := s.throttle.Remember(tx, u.ID, from.IP); err != nil {
 			return err
 		}
 		grant, err = s.sessions.Start(tx, u.subject(), []string{passwordMethod}, from)
