@@ -203,7 +203,7 @@ func TestAnOperationThatTakesTooLongIsUnavailable(t *testing.T) {
 	}
 }
 
-// oddities are operations of which validation or @skip leaves nothing to run, or not what the operation is for.
+// oddities are operations that validation refuses, or that @skip leaves without a field to run.
 var oddities = []string{
 	`subscription { securityEvents @skip(if: true) { id } }`,
 	`subscription { securityEvents @include(if: false) { id } }`,
@@ -243,8 +243,7 @@ var oddities = []string{
 	`extend type Query { x: Int }`,
 }
 
-// Whatever a client sends, it is the client's mistake: a stranger must not fill the log with errors, nor hide the
-// server's own among them.
+// An operation that cannot run is the client's mistake: a stranger must not be able to write errors into the log.
 func TestNoOperationIsAnErrorOfTheServer(t *testing.T) {
 	t.Parallel()
 	log := &record{}

@@ -72,7 +72,7 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 	return grant, err
 }
 
-// find looks the user up; an unknown one is an empty user, not an error, so that Login continues alike. name is what
+// find looks the user up; an unknown one is an empty user, not an error, so that Login takes the same path. name is what
 // attempts are counted by: the key, in which all spellings that lead to one account are alike, or the text as it came
 // where no account can have that name.
 func (s *Service) find(ctx context.Context, in Login) (found credentials, name string, err error) {
@@ -178,8 +178,7 @@ func (s *Service) prove(ctx context.Context, caller token.Claims, path, password
 	if ok {
 		return found, nil
 	}
-	// A caller whose session has ended meanwhile is told that: there is no account to record the failure for, or the
-	// password was right when the request came.
+	// A session that ended meanwhile is the reason that counts: the account may be gone, or its password just changed.
 	if err := s.db.Tx(ctx, func(tx *store.Tx) error { return session.Authorize(tx, caller) }); err != nil {
 		return found, err
 	}

@@ -89,8 +89,7 @@ func TestAuthorize(t *testing.T) {
 	})
 }
 
-// revocations are all that takes something from c. Each is answered after what was authorized before has been
-// committed.
+// revocations are the ways to take a right from c. other is a second session of the same user.
 var revocations = map[string]func(t *testing.T, srv *graphtest.Server, c, other *graphtest.Client) error{
 	"logout": func(t *testing.T, srv *graphtest.Server, c, _ *graphtest.Client) error {
 		_, err := srv.App.Sessions.Logout(t.Context(), claimsOf(c, 1), session.ScopeCurrent, audit.Origin{})
@@ -175,7 +174,7 @@ func TestARevocationWaitsForWhatWasAuthorizedBefore(t *testing.T) {
 	})
 }
 
-// Of two who act on each other, neither ever holds what the other waits for: no transaction has to be run again.
+// Two users who act on each other lock both rows in the same order: no transaction has to run again.
 func TestActsOnEachOtherDoNotDeadlock(t *testing.T) {
 	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
 		one, two := srv.As(t), srv.As(t)

@@ -232,8 +232,8 @@ func wantUseless(tb testing.TB, srv *graphtest.Server, accessToken, refreshToken
 	}
 }
 
-// A logout judges the refresh token in the transaction that ends the sessions: one that a change of the password has
-// made void in between ends nothing.
+// A logout judges the refresh token in the transaction that ends the sessions: a token that a change of the password
+// has just made void ends nothing.
 func TestLogoutRacingAVoidedRefreshTokenEndsNothing(t *testing.T) {
 	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
 		for range 60 {
