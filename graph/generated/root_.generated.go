@@ -1777,6 +1777,8 @@ enum ErrorReason {
   STORAGE_UNAVAILABLE
   "The server cannot tell which tokens have been revoked, and so accepts none."
   REVOCATION_VIEW_STALE
+  "The clocks of the server and its database disagree, so it accepts and issues no tokens."
+  CLOCK_SKEW
   "The operation took too long."
   TIMED_OUT
 }
