@@ -335,6 +335,9 @@ func (s *Service) catchUp(tx *store.Tx, subject *Subject, id ID, from audit.Orig
 	reason, _ := s.view.look(&token.Claims{UserID: subject.ID, SessionID: id, Version: subject.Version})
 	switch {
 	case reason == fault.TokenRevoked && id != "":
+		if err := Lock(tx, subject.ID); err != nil {
+			return err
+		}
 		ended, err := s.end(tx, "id = $1", id)
 		if err != nil {
 			return err

@@ -259,7 +259,7 @@ func TestWaitsAreBoundedWhenTheClockGoesBack(t *testing.T) {
 		refresh := func(int) error {
 			return db.Tx(t.Context(), func(tx *store.Tx) error { return th.Refresh(tx, "session") })
 		}
-		login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: "192.0.2.1"}) }
+		login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Name: "ada", IP: "192.0.2.1"}) }
 		for _, back := range []time.Duration{2 * time.Hour, 20 * time.Minute, 365 * 24 * time.Hour} {
 			allowed(t, 9, 30*time.Second, refresh)
 			allowed(t, 9, 5*time.Minute, login)
