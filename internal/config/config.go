@@ -40,6 +40,7 @@ type Tokens struct {
 	SessionIdle    time.Duration `default:"720h" help:"A session ends when it was not refreshed for so long."`
 	SessionLife    time.Duration `default:"2160h" help:"Every session ends so long after its sign-in."`
 	AuditLife      time.Duration `default:"4320h" help:"Entries of the audit log are kept so long."`
+	ClockSkew      time.Duration `default:"30s" help:"Tokens are refused and not issued while this machine's clock and the database's are further apart, 5s to 12h."`
 	RefreshGrace   time.Duration `default:"10s" help:"How long a refresh token that was just used gets the same successor again."`
 	BcryptCost     int           `default:"12" help:"Cost of password hashes, 4 to 16; below 12 for tests only."`
 	PasswordMin    int           `default:"8" help:"The fewest characters of a new password."`
@@ -201,6 +202,7 @@ func (t *Tokens) problems() []string {
 	p.need(t.KeyLife >= 2*t.KeyOverlap, "--key-life must be at least twice --key-overlap")
 	p.need(t.RefreshGrace >= 2*time.Second && t.RefreshGrace <= time.Minute,
 		"--refresh-grace must be from 2s to 1m: the sight of a new token is written within 1s, and must be before the grace ends")
+	p.need(t.ClockSkew >= 5*time.Second && t.ClockSkew <= 12*time.Hour, "--clock-skew must be from 5s to 12h")
 	p.need(t.SessionIdle >= time.Minute, "--session-idle must be at least 1m")
 	p.need(t.AuditLife >= 24*time.Hour, "--audit-life must be at least 24h")
 	p.need(t.SessionLife >= t.SessionIdle, "--session-life must not be below --session-idle")

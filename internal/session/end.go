@@ -128,7 +128,7 @@ func (s *Service) logout(ctx context.Context, user token.UserID, id ID, scope Sc
 // there are. Of the kept session the refresh tokens are void too, for one may be what was stolen: the
 // caller answers a new pair, which Reauthenticate makes.
 func (s *Service) EndAll(tx *store.Tx, user token.UserID, kept ID) ([]Session, error) {
-	version, err := raiseVersion(tx, user)
+	version, err := s.raiseVersion(tx, user)
 	if err != nil {
 		return nil, err
 	}
@@ -154,15 +154,19 @@ func (s *Service) EndAllBy(tx *store.Tx, actor, user token.UserID, from audit.Or
 // MarkStale makes every access token issued to user so far stale: what it says of the user is no
 // longer true, and a refresh brings the new. Its sessions go on.
 func (s *Service) MarkStale(tx *store.Tx, user token.UserID) error {
-	version, err := raiseVersion(tx, user)
+	version, err := s.raiseVersion(tx, user)
 	if err != nil {
 		return err
 	}
 	return s.view.revoke(tx, revocation{UserID: user, BelowVersion: version, Stale: true})
 }
 
-func raiseVersion(tx *store.Tx, user token.UserID) (version int64, err error) {
-	err = tx.Get(&version, "UPDATE users SET version = version + 1 WHERE id = $1 RETURNING version", user)
+// raiseVersion makes tokens issued so far distinguishable from those to come. A version is the time in microseconds,
+// by the clock that is ahead, or one more than the last: also after a restore or a fail-over that lost some, none is
+// used again.
+func (s *Service) raiseVersion(tx *store.Tx, user token.UserID) (version int64, err error) {
+	err = tx.Get(&version, `UPDATE users SET version = CASE WHEN version >= $2 AND version >= now_us() THEN version + 1
+		WHEN now_us() > $2 THEN now_us() ELSE $2 END WHERE id = $1 RETURNING version`, user, s.view.floor(user))
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, errSessionRevoked // the account is gone, which another replica has not heard of yet
 	}

@@ -149,17 +149,15 @@ type refusals struct {
 }
 
 // record logs that pages of an origin, as sent, were refused. The number of lines a minute is bounded, because any page on
-// the web can cause one.
+// the web can cause one. What is not an origin is not repeated, because it may be anything.
 func (f *refusals) record(ctx context.Context, what, sent string) {
-	name := printable(sent, maxOrigin)
-	if !f.isDue(what + " " + name) {
-		return
+	from, err := parseOrigin(sent)
+	switch {
+	case err != nil && f.isDue(what+err.Error()):
+		f.log.WarnContext(ctx, what+"; its origin cannot be listed", "reason", "it "+err.Error())
+	case err == nil && f.isDue(what+from.String()):
+		f.log.WarnContext(ctx, what+"; list it in full to admit it", "origin", from.String(), "flag", "--allowed-origins="+from.String())
 	}
-	if _, err := parseOrigin(sent); err != nil {
-		f.log.WarnContext(ctx, what+"; it cannot be listed", "origin", name, "reason", err.Error())
-		return
-	}
-	f.log.WarnContext(ctx, what+"; list it in full to admit it", "origin", name, "flag", "--allowed-origins="+name)
 }
 
 func (f *refusals) isDue(line string) bool {

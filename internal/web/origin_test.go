@@ -232,7 +232,7 @@ func TestARefusedOriginIsLoggedOnceAMinute(t *testing.T) {
 	usesCookies(t, o, "http://localhost:5173")     // which may not use cookies
 	preflight(t, o, "null", "")                    // cannot be listed
 	preflight(t, o, "https://a|b.example.com", "") // neither
-	if lines("level=WARN") != 5 || lines("--allowed-origins=http://localhost:5173") != 1 || lines("cookies") != 1 || lines("; it cannot be listed") != 2 {
+	if lines("level=WARN") != 5 || lines("--allowed-origins=http://localhost:5173") != 1 || lines("cookies") != 1 || lines("; its origin cannot be listed") != 2 {
 		t.Errorf("log: %s", &log)
 	}
 
