@@ -92,8 +92,8 @@ type Insecure struct {
 // Limits say how often somebody may try. A bucket of N an hour lets N through at once, then one every
 // hour/N.
 type Limits struct {
-	LoginPairLimit       int `default:"20" help:"Attempts in 15 minutes on one account from one address."`
-	LoginAccountLimit    int `default:"100" help:"Attempts in 15 minutes on one account from all addresses that it has not signed in from."`
+	LoginPairLimit       int `default:"20" help:"Attempts in 15 minutes on one e-mail address or username from one address."`
+	LoginAccountLimit    int `default:"100" help:"Attempts in 15 minutes on one e-mail address or username from all addresses that its account has not signed in from."`
 	LoginAddressLimit    int `default:"100" help:"Attempts in 15 minutes from one address, on whatever accounts."`
 	RegisterAddressLimit int `default:"60" help:"New accounts in an hour from one address."`
 	RegisterLimit        int `default:"1000" help:"New accounts in an hour from all addresses."`
