@@ -97,10 +97,7 @@ func renew(tb testing.TB, srv *graphtest.Server, c *graphtest.Client) {
 // from then on is above it all the same, also where another process revokes that has never seen the token.
 func TestRevocationsAfterARestoreReachTokensFromBefore(t *testing.T) {
 	onTwo(t, func(t *testing.T, srv, other *graphtest.Server) {
-		admin, err := srv.App.Verifier.Verify(srv.As(t, "ADMIN").AccessToken)
-		if err != nil {
-			t.Fatal(err)
-		}
+		root := verified(t, srv, srv.As(t, "ADMIN"))
 		ends := map[string]struct {
 			end    func(t *testing.T, c *graphtest.Client) error
 			reason string
@@ -110,11 +107,11 @@ func TestRevocationsAfterARestoreReachTokensFromBefore(t *testing.T) {
 				return err
 			}, "TOKEN_REVOKED"},
 			"end of all sessions": {func(t *testing.T, c *graphtest.Client) error {
-				_, err := other.App.Accounts.RevokeSessions(t.Context(), *admin, c.UserID, audit.Origin{})
+				_, err := other.App.Accounts.RevokeSessions(t.Context(), root, c.UserID, audit.Origin{})
 				return err
 			}, "TOKEN_REVOKED"},
 			"deletion": {func(t *testing.T, c *graphtest.Client) error {
-				return other.App.Accounts.Remove(t.Context(), *admin, c.UserID, audit.Origin{})
+				return other.App.Accounts.Remove(t.Context(), root, c.UserID, audit.Origin{})
 			}, "TOKEN_REVOKED"},
 			"change of roles": {func(t *testing.T, c *graphtest.Client) error {
 				_, err := other.App.Accounts.ChangeRoles(t.Context(), c.UserID, nil, []token.Role{"ADMIN"})
