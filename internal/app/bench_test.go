@@ -23,6 +23,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/userfile"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
@@ -99,7 +100,7 @@ func BenchmarkLogin(b *testing.B) {
 		b.Fatal(err)
 	}
 	imported := fmt.Sprintf(`{"email": "imported@example.com", "passwordHash": %q}`, lower)
-	if n, problems, err := a.Accounts.Import(b.Context(), strings.NewReader(imported)); n != 1 {
+	if n, problems, err := a.Accounts.Import(b.Context(), userfile.NewReader(strings.NewReader(imported), userfile.Options{})); n != 1 {
 		b.Fatal(problems, err)
 	}
 	type attempt struct {
