@@ -32,7 +32,7 @@ var layers = [][]string{
 	{team},
 	{"internal/account", "internal/social"},
 	{"internal/session", "internal/mfa"},
-	{"internal/audit", "internal/limit", "internal/mail", "internal/throttle"},
+	{"internal/audit", "internal/coercion", "internal/limit", "internal/mail", "internal/throttle"},
 	{"internal/token"},
 	{"internal/store"},
 	{"internal/fault", "internal/secret", "schema"},
