@@ -55,3 +55,32 @@ func TestMutationsDoNotRunByHalf(t *testing.T) {
 		t.Errorf("a mutation ran: the name is %q", got.Me.Name)
 	}
 }
+
+// An emoji as two escapes is one character, in a document and in JSON. Half of it is refused and never stored as U+FFFD.
+func TestSurrogatePairsAreOneCharacter(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t)
+	c := srv.As(t)
+	bearer := with("Authorization", "Bearer "+c.AccessToken)
+	for name, body := range map[string]string{
+		"a literal":             `{"query": "mutation { updateProfile(input: {name: \"\\ud83d\\ude00\"}) { name } }"}`,
+		"a literal with braces": `{"query": "mutation { updateProfile(input: {name: \"\\u{1F600}\"}) { name } }"}`,
+		"a body":                `{"query": "mutation { updateProfile(input: {name: \"\ud83d\ude00\"}) { name } }"}`,
+		"a variable":            `{"query": "mutation($n: String) { updateProfile(input: {name: $n}) { name } }", "variables": {"n": "\ud83d\ude00"}}`,
+	} {
+		if a := send(t, srv, []byte(body), bearer); !strings.Contains(string(a.Data), `"name":"😀"`) {
+			t.Errorf("%s: %s", name, a.Body)
+		}
+	}
+	for body, code := range map[string]string{
+		`{"query": "mutation { updateProfile(input: {name: \"\\ud83d\"}) { name } }"}`:                                                     "GRAPHQL_PARSE_FAILED",
+		`{"query": "mutation { updateProfile(input: {name: \"\ud83d\"}) { name } }"}`:                                                      "BAD_USER_INPUT",
+		`{"query": "mutation($n: String) { updateProfile(input: {name: $n}) { name } }", "variables": {"n": "\ude00 Ada"}}`:                "BAD_USER_INPUT",
+		`{"query": "mutation($n: String) { updateProfile(input: {name: $n}) { name } }", "variables": {"n": "Ada", "more": ["\ud83d\n"]}}`: "BAD_USER_INPUT",
+	} {
+		a := send(t, srv, []byte(body), bearer, with("Accept", "application/graphql-response+json"))
+		if a.Status != http.StatusBadRequest || len(a.Errors) != 1 || a.Errors[0].Extensions.Code != code {
+			t.Errorf("%s: %d %s", body, a.Status, a.Body)
+		}
+	}
+}

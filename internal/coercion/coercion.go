@@ -71,6 +71,9 @@ func keyOf(def *ast.Definition, field *ast.FieldDefinition, argument *ast.Argume
 func (x *Extension) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
 	doc, known := x.documents.Get(ctx, params.Query)
 	if !known {
+		if err := CheckEscapes(params.Query); err != nil {
+			return err
+		}
 		doc = x.valid(params.Query)
 	}
 	if doc == nil {
