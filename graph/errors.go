@@ -34,6 +34,9 @@ func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 			}
 		}
 		f := classify(err)
+		if usedUp := fault.As(context.Cause(ctx)); usedUp != nil && f.Reason == fault.TimedOut {
+			f = usedUp.Because(f.Err)
+		}
 		shown.Message = f.Message
 		shown.Extensions = extensions(f)
 		if id := web.RequestFrom(ctx).ID; id != "" {

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/graph/generated"
 	"github.com/graphwarden/graphwarden/internal/coercion"
+	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/web"
@@ -79,11 +81,12 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 
 // deadline ends queries and mutations that take too long; subscriptions go on.
 func deadline(timeout time.Duration) graphql.OperationMiddleware {
+	usedUp := fault.Busy(fault.TimedOut, fmt.Sprintf("the operation has used up its %s: ask for less at once", timeout), time.Second)
 	return func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 		if graphql.GetOperationContext(ctx).Operation.Operation == ast.Subscription {
 			return next(ctx)
 		}
-		ctx, cancel := context.WithTimeout(ctx, timeout)
+		ctx, cancel := context.WithTimeoutCause(ctx, timeout, usedUp)
 		respond := next(ctx)
 		return func(context.Context) *graphql.Response {
 			defer cancel()
