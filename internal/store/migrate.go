@@ -57,7 +57,7 @@ func (db *DB) Migrate(ctx context.Context, further ...Migrations) error {
 
 // goMigrations are those of this package that SQL cannot do, or not alike on both databases.
 func (db *DB) goMigrations() []*goose.Migration {
-	all := []*goose.Migration{goose.NewGoMigration(7, &goose.GoFunc{RunTx: keysInASCII}, nil)}
+	all := []*goose.Migration{goose.NewGoMigration(8, &goose.GoFunc{RunTx: keysInASCII}, nil)}
 	if db.dialect == Postgres {
 		all = append(all, goose.NewGoMigration(1, &goose.GoFunc{RunTx: createClock}, nil),
 			goose.NewGoMigration(5, &goose.GoFunc{RunTx: createByteText}, nil))
