@@ -32,14 +32,14 @@ var layers = [][]string{
 	{team},
 	{"internal/account", "internal/social"},
 	{"internal/session", "internal/mfa"},
-	{"internal/audit", "internal/limit", "internal/mail", "internal/throttle", "internal/userfile"},
+	{"internal/audit", "internal/coercion", "internal/limit", "internal/mail", "internal/throttle", "internal/userfile"},
 	{"internal/token"},
 	{"internal/store"},
 	{"internal/fault", "internal/password", "internal/secret", "schema"},
 }
 
 // narrower lists what a package may import where the table allows it more.
-var narrower = map[string][]string{"internal/web": {"internal/fault"}}
+var narrower = map[string][]string{"internal/web": {"internal/coercion", "internal/fault"}}
 
 // leaves import the last row only, and are imported by their users only.
 var leaves = map[string][]string{
