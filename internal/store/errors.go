@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -39,8 +40,14 @@ func Conflict(err error, column string) bool {
 
 // classify turns what the database could not do just now into UNAVAILABLE, so that an outage never
 // looks like a wrong password. What this program did wrong stays as it is and becomes INTERNAL.
-func classify(err error) error {
-	if err == nil || fault.As(err) != nil || errors.Is(err, context.Canceled) {
+func classify(ctx context.Context, err error) error {
+	if err == nil || fault.As(err) != nil {
+		return err
+	}
+	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) { // the driver only says that the connection was closed
+		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	if errors.Is(err, context.Canceled) {
 		return err
 	}
 	if isOutage(err) || errors.Is(err, context.DeadlineExceeded) {

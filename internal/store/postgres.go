@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 )
 
 func openPostgres(ctx context.Context, o Options) (*DB, error) {
@@ -20,13 +19,14 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	connector, err := pq.NewConnector(dsn)
+	connector, err := newConnector(dsn)
 	if err != nil {
 		return nil, errors.New("--database is not a usable postgres:// URL: check its host, port and options")
 	}
 	db := sqlx.NewDb(sql.OpenDB(connector), "postgres")
-	db.SetMaxOpenConns(o.MaxConns)
-	db.SetMaxIdleConns(o.MaxConns)
+	pooled := max(o.MaxConns-1, 1) // the one that is left is Conn's
+	db.SetMaxOpenConns(pooled)
+	db.SetMaxIdleConns(pooled)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -35,7 +35,8 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 		return nil, fmt.Errorf("cannot reach Postgres at %s: %w; check that it runs, and the user, password, database name and sslmode in --database", host, err)
 	}
 	p := &pool{db: db, prepares: !o.Pooler}
-	opened := &DB{dialect: Postgres, pooler: o.Pooler, read: p, write: p}
+	opened := &DB{dialect: Postgres, pooler: o.Pooler, connector: connector, read: p, write: p,
+		apart: sqlx.NewDb(sql.OpenDB(connector), "postgres")}
 	if err := opened.detect(ctx, p, o, dsn); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("ask Postgres at %s what it can do: %w", host, err)

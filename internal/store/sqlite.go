@@ -62,6 +62,7 @@ func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 		dialect: SQLite, path: path,
 		read:  &pool{db: read, prepares: true},
 		write: &pool{db: write, prepares: true},
+		apart: read,
 	}, nil
 }
 

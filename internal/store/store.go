@@ -26,8 +26,8 @@ const (
 	Postgres Dialect = "postgres"
 )
 
-// txTimeout bounds every transaction, and with it how late a commit can become visible. The
-// revocation view reads back 60 s and depends on it being far less. Postgres enforces the same from
+// txTimeout bounds every transaction, and with it how late a commit can become visible, and every read.
+// The revocation view reads back 60 s and depends on it being far less. Postgres enforces the same from
 // its side (postgres.go), for the case that this process cannot.
 const txTimeout = 8 * time.Second
 
@@ -43,12 +43,14 @@ type Options struct {
 
 // DB is one open database. Reads go to read, transactions to write; on Postgres both are one pool.
 type DB struct {
-	dialect Dialect
-	pooler  bool
-	path    string // of the SQLite file
-	read    *pool
-	write   *pool
-	run     atomic.Int64 // statements
+	dialect   Dialect
+	pooler    bool
+	path      string     // of the SQLite file
+	connector *connector // of Postgres
+	read      *pool
+	write     *pool
+	apart     *sqlx.DB     // where Conn takes its connections
+	run       atomic.Int64 // statements
 	notifier
 }
 
@@ -83,18 +85,14 @@ func (db *DB) Path() string { return db.path }
 
 // Close closes all connections.
 func (db *DB) Close() error {
-	err := db.write.db.Close()
-	if db.read != db.write {
-		err = errors.Join(err, db.read.db.Close())
-	}
-	return err
+	return errors.Join(db.write.db.Close(), db.read.db.Close(), db.apart.Close()) // of one pool, the second does nothing
 }
 
 // Statements counts what Get and Select have read so far, and what transactions have done.
 func (db *DB) Statements() int64 { return db.run.Load() }
 
 // Ping reports whether the database answers.
-func (db *DB) Ping(ctx context.Context) error { return classify(db.read.db.PingContext(ctx)) }
+func (db *DB) Ping(ctx context.Context) error { return classify(ctx, db.read.db.PingContext(ctx)) }
 
 // Now is the time by the database's clock.
 func (db *DB) Now(ctx context.Context) (now Time, err error) {
@@ -107,28 +105,32 @@ func (db *DB) Stats() sql.DBStats { return db.read.db.Stats() }
 
 // Get reads one row outside a transaction; sql.ErrNoRows if there is none.
 func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, txTimeout)
+	defer cancel()
 	db.run.Add(1)
 	stmt, err := db.read.stmt(ctx, query)
 	if err != nil {
-		return classify(err)
+		return classify(ctx, err)
 	}
 	if stmt == nil {
-		return classify(db.read.db.GetContext(ctx, dest, query, args...))
+		return classify(ctx, db.read.db.GetContext(ctx, dest, query, args...))
 	}
-	return classify(stmt.GetContext(ctx, dest, args...))
+	return classify(ctx, stmt.GetContext(ctx, dest, args...))
 }
 
 // Select reads all rows outside a transaction.
 func (db *DB) Select(ctx context.Context, dest any, query string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, txTimeout)
+	defer cancel()
 	db.run.Add(1)
 	stmt, err := db.read.stmt(ctx, query)
 	if err != nil {
-		return classify(err)
+		return classify(ctx, err)
 	}
 	if stmt == nil {
-		return classify(db.read.db.SelectContext(ctx, dest, query, args...))
+		return classify(ctx, db.read.db.SelectContext(ctx, dest, query, args...))
 	}
-	return classify(stmt.SelectContext(ctx, dest, args...))
+	return classify(ctx, stmt.SelectContext(ctx, dest, args...))
 }
 
 // PruneBatch is how many rows Prune deletes in one transaction: it bounds how long a clean-up holds SQLite's only writer.
@@ -182,11 +184,11 @@ func Each[T any](branch string, values []T, args ...any) (string, []any) {
 	return strings.Join(branches, " UNION ALL "), args
 }
 
-// Conn takes one connection of the read pool for its own, for a reader that must never wait behind
-// the others. The caller closes it.
+// Conn returns a connection apart from the pools, for a reader that must never wait behind others. The
+// caller closes it.
 func (db *DB) Conn(ctx context.Context) (*sqlx.Conn, error) {
-	c, err := db.read.db.Connx(ctx)
-	return c, classify(err)
+	c, err := db.apart.Connx(ctx)
+	return c, classify(ctx, err)
 }
 
 // Tx runs f in a transaction that sees and blocks other writers (SQLite: immediate; Postgres: read
@@ -200,7 +202,7 @@ func (db *DB) Tx(ctx context.Context, f func(*Tx) error) error {
 		if attempt < 4 && isSerialization(err) && ctx.Err() == nil {
 			continue
 		}
-		return classify(err)
+		return classify(ctx, err)
 	}
 }
 
@@ -221,8 +223,7 @@ func (db *DB) tx(ctx context.Context, f func(*Tx) error) error {
 		return err
 	}
 	if err := raw.Commit(); err != nil {
-		// Past the deadline the driver only says that the transaction is over, not why.
-		return fmt.Errorf("commit: %w", errors.Join(err, ctx.Err()))
+		return fmt.Errorf("commit: %w", err)
 	}
 	for _, done := range tx.onCommit {
 		done()
