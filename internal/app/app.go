@@ -235,12 +235,12 @@ func trustedDocuments(path string, schema *ast.Schema) (*graph.TrustedDocuments,
 	return trusted, nil
 }
 
-// Ready tells whether guarded fields can be answered.
+// Ready reports whether guarded fields can be answered and sign-ins be written.
 func (a *App) Ready(ctx context.Context) error {
 	if age := a.View.Age(); age > session.MaxViewAge {
 		return fmt.Errorf("revocations were last read %s ago", age)
 	}
-	return a.DB.Ping(ctx)
+	return a.DB.Writable(ctx)
 }
 
 // Follow does what goes on beside the requests until ctx ends: reading revocations and keys, writing

@@ -260,8 +260,8 @@ func (v *View) poll(ctx context.Context, window time.Duration) error {
 		}
 		v.conn = conn
 	}
-	var now store.Time
-	if err := v.conn.GetContext(ctx, &now, "SELECT now_us()"); err != nil {
+	now, err := v.db.Fresh(ctx, v.conn)
+	if err != nil {
 		return err
 	}
 	asked := v.now()
@@ -276,7 +276,7 @@ func (v *View) poll(ctx context.Context, window time.Duration) error {
 		since = 0
 	}
 	var rows []revocation
-	err := v.conn.SelectContext(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE created_at > $1 AND expires_at > $2 LIMIT $3", since, now, v.max+1)
+	err = v.conn.SelectContext(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE created_at > $1 AND expires_at > $2 LIMIT $3", since, now, v.max+1)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	one.Dialer(d)
 	raw, err := one.Connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, outage{err}
 	}
 	s := d.connected()
 	c.mu.Lock()

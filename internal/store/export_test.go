@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -29,3 +30,9 @@ func Classify(ctx context.Context, err error) error { return classify(ctx, err) 
 func (db *DB) Probe(after, timeout time.Duration) {
 	db.connector.probeAfter, db.connector.probeTimeout = after, timeout
 }
+
+// Outage marks an error as those of a connection that cannot be made are.
+func Outage(err error) error { return outage{err} }
+
+// SQLiteOutage reports what an error with this result code is.
+func SQLiteOutage(code int) bool { return slices.Contains(sqliteOutages, primary(code)) }

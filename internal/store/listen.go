@@ -36,14 +36,23 @@ type notifier struct {
 
 // detect finds out what the engine can do: some that speak Postgres' protocol have no NOTIFY, and there
 // the error must not come in the midst of a transaction.
-func (n *notifier) detect(ctx context.Context, p *pool, o Options, dsn string) error {
-	err := p.db.GetContext(ctx, &n.schema, "SELECT COALESCE(current_schema(), '') FROM pg_notify('"+channel+"', '')")
+func (db *DB) detect(ctx context.Context, o Options, dsn string) error {
+	var standby bool
+	db.standby = "pg_is_in_recovery()"
+	err := db.read.db.GetContext(ctx, &standby, "SELECT "+db.standby)
+	if isMissing(err) {
+		db.standby, err = "FALSE", nil
+	}
+	if err != nil {
+		return err
+	}
+	err = db.read.db.GetContext(ctx, &db.schema, "SELECT COALESCE(current_schema(), '') FROM pg_notify('"+channel+"', '')")
 	if isMissing(err) {
 		return nil
 	}
-	n.notifies = err == nil
+	db.notifies = err == nil
 	if !o.Pooler { // behind a transaction pooler the session that listens would be someone else's next
-		n.dsn, n.pingEvery, n.pingTimeout = dsn, pingEvery, pingTimeout
+		db.dsn, db.pingEvery, db.pingTimeout = dsn, pingEvery, pingTimeout
 	}
 	return err
 }

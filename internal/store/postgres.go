@@ -37,7 +37,7 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 	p := &pool{db: db, prepares: !o.Pooler}
 	opened := &DB{dialect: Postgres, pooler: o.Pooler, connector: connector, read: p, write: p,
 		apart: sqlx.NewDb(sql.OpenDB(connector), "postgres")}
-	if err := opened.detect(ctx, p, o, dsn); err != nil {
+	if err := opened.detect(ctx, o, dsn); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("ask Postgres at %s what it can do: %w", host, err)
 	}

@@ -59,7 +59,7 @@ func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 	read.SetMaxOpenConns(o.MaxConns)
 	read.SetMaxIdleConns(o.MaxConns)
 	return &DB{
-		dialect: SQLite, path: path,
+		dialect: SQLite, path: path, standby: "FALSE",
 		read:  &pool{db: read, prepares: true},
 		write: &pool{db: write, prepares: true},
 		apart: read,
@@ -100,7 +100,7 @@ func notWritable(path string, err error) error {
 // remedy says what an operator can do.
 func remedy(err error) string {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		switch e.Code() & 0xff { // the low byte is the primary result code
+		switch primary(e.Code()) {
 		case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
 			return "put back a backup of it"
 		case sqlite3.SQLITE_FULL:

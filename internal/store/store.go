@@ -50,6 +50,7 @@ type DB struct {
 	read      *pool
 	write     *pool
 	apart     *sqlx.DB     // where Conn takes its connections
+	standby   string       // whether this is one, in SQL
 	run       atomic.Int64 // statements
 	notifier
 }
@@ -98,6 +99,29 @@ func (db *DB) Ping(ctx context.Context) error { return classify(ctx, db.read.db.
 func (db *DB) Now(ctx context.Context) (now Time, err error) {
 	err = db.Get(ctx, &now, "SELECT now_us()")
 	return now, err
+}
+
+// Writable reports whether the database can be written now: not by a standby, nor where it is read-only.
+func (db *DB) Writable(ctx context.Context) error {
+	return db.Tx(ctx, func(tx *Tx) error {
+		_, err := tx.Exec("DELETE FROM leases WHERE name = ''") // there is none: nothing is written
+		return err
+	})
+}
+
+// Fresh is Now on a connection of Conn, for what must not be out of date: a standby is refused, whose
+// rows may be.
+func (db *DB) Fresh(ctx context.Context, conn *sqlx.Conn) (Time, error) {
+	var clock struct {
+		Now     Time `db:"now"`
+		Standby bool `db:"standby"`
+	}
+	db.run.Add(1)
+	err := conn.GetContext(ctx, &clock, "SELECT now_us() AS now, "+db.standby+" AS standby")
+	if err == nil && clock.Standby {
+		err = outage{errors.New("this is a standby, and what it knows may be out of date")}
+	}
+	return clock.Now, classify(ctx, err)
 }
 
 // Stats tells of the connections: on SQLite the readers'.
@@ -209,14 +233,14 @@ func (db *DB) Tx(ctx context.Context, f func(*Tx) error) error {
 func (db *DB) tx(ctx context.Context, f func(*Tx) error) error {
 	raw, err := db.write.db.BeginTxx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return fmt.Errorf("begin: %w", outage{err}) // such as by a standby, which has no code of its own for it
 	}
 	tx := &Tx{ctx: ctx, tx: raw, db: db, pool: db.write}
 	defer tx.prepareMissed()
 	defer func() { _ = raw.Rollback() }() // after a commit it has nothing to do and says so
 	if db.pooler {
 		if _, err := raw.ExecContext(ctx, poolerLimits); err != nil {
-			return fmt.Errorf("begin: %w", err)
+			return fmt.Errorf("begin: %w", outage{err})
 		}
 	}
 	if err := f(tx); err != nil {

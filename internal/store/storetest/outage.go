@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 )
@@ -67,6 +68,31 @@ func (o *Outage) Start(tb testing.TB) {
 		tb.Fatal(err)
 	}
 	o.server, o.end = server, end
+}
+
+// Demote makes the server a standby, which follows no other and cannot be written until Promote. It
+// breaks all connections off.
+func (o *Outage) Demote(tb testing.TB) {
+	tb.Helper()
+	o.Stop(tb)
+	if err := os.WriteFile(filepath.Join(o.cluster.data(), "standby.signal"), nil, 0o644); err != nil {
+		tb.Fatal(err)
+	}
+	o.Start(tb)
+}
+
+// Promote makes the standby a server of its own.
+func (o *Outage) Promote(tb testing.TB) {
+	tb.Helper()
+	db, err := sql.Open("postgres", o.URL)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	var promoted bool
+	if err := db.QueryRowContext(tb.Context(), "SELECT pg_promote()").Scan(&promoted); err != nil || !promoted {
+		tb.Fatalf("promoted: %t, %v", promoted, err)
+	}
 }
 
 // Freeze stops the server's processes where they are until Thaw: the system still accepts connections
