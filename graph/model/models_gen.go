@@ -425,6 +425,8 @@ const (
 	ErrorReasonSessionNotFound ErrorReason = "SESSION_NOT_FOUND"
 	// There is no such user.
 	ErrorReasonUserNotFound ErrorReason = "USER_NOT_FOUND"
+	// There is no such object, or it belongs to another user.
+	ErrorReasonNodeNotFound ErrorReason = "NODE_NOT_FOUND"
 	// There is already an account with this e-mail address.
 	ErrorReasonEmailTaken ErrorReason = "EMAIL_TAKEN"
 	// The username is taken.
@@ -502,6 +504,7 @@ var AllErrorReason = []ErrorReason{
 	ErrorReasonMethodNotAllowed,
 	ErrorReasonSessionNotFound,
 	ErrorReasonUserNotFound,
+	ErrorReasonNodeNotFound,
 	ErrorReasonEmailTaken,
 	ErrorReasonUsernameTaken,
 	ErrorReasonDocumentTooLarge,
@@ -526,7 +529,7 @@ var AllErrorReason = []ErrorReason{
 
 func (e ErrorReason) IsValid() bool {
 	switch e {
-	case ErrorReasonTokenMissing, ErrorReasonTokenInvalid, ErrorReasonTokenExpired, ErrorReasonTokenRevoked, ErrorReasonTokenStale, ErrorReasonInvalidCredentials, ErrorReasonRefreshInvalid, ErrorReasonRefreshReused, ErrorReasonSessionExpired, ErrorReasonSessionRevoked, ErrorReasonRoleRequired, ErrorReasonNotOwner, ErrorReasonStepUpRequired, ErrorReasonIntrospectionDisabled, ErrorReasonOriginNotAllowed, ErrorReasonRequired, ErrorReasonMalformed, ErrorReasonTooLong, ErrorReasonExactlyOneRequired, ErrorReasonEmailInvalid, ErrorReasonUsernameInvalid, ErrorReasonNameInvalid, ErrorReasonPasswordTooShort, ErrorReasonPasswordTooLong, ErrorReasonPasswordTooCommon, ErrorReasonPasswordInvalid, ErrorReasonPostRequired, ErrorReasonBodyMalformed, ErrorReasonBodyTooLarge, ErrorReasonUnsupportedMediaType, ErrorReasonNotAcceptable, ErrorReasonMethodNotAllowed, ErrorReasonSessionNotFound, ErrorReasonUserNotFound, ErrorReasonEmailTaken, ErrorReasonUsernameTaken, ErrorReasonDocumentTooLarge, ErrorReasonTooManyTokens, ErrorReasonTooDeep, ErrorReasonTooManyFields, ErrorReasonTooManyAliases, ErrorReasonTooManyRepeats, ErrorReasonTooManyRootFields, ErrorReasonTooManyDirectives, ErrorReasonTooManyItems, ErrorReasonInputTooDeep, ErrorReasonVariablesTooLarge, ErrorReasonIntrospectionTooDeep, ErrorReasonLastAdmin, ErrorReasonTooManyAttempts, ErrorReasonOverloaded, ErrorReasonStorageUnavailable, ErrorReasonRevocationViewStale, ErrorReasonTimedOut:
+	case ErrorReasonTokenMissing, ErrorReasonTokenInvalid, ErrorReasonTokenExpired, ErrorReasonTokenRevoked, ErrorReasonTokenStale, ErrorReasonInvalidCredentials, ErrorReasonRefreshInvalid, ErrorReasonRefreshReused, ErrorReasonSessionExpired, ErrorReasonSessionRevoked, ErrorReasonRoleRequired, ErrorReasonNotOwner, ErrorReasonStepUpRequired, ErrorReasonIntrospectionDisabled, ErrorReasonOriginNotAllowed, ErrorReasonRequired, ErrorReasonMalformed, ErrorReasonTooLong, ErrorReasonExactlyOneRequired, ErrorReasonEmailInvalid, ErrorReasonUsernameInvalid, ErrorReasonNameInvalid, ErrorReasonPasswordTooShort, ErrorReasonPasswordTooLong, ErrorReasonPasswordTooCommon, ErrorReasonPasswordInvalid, ErrorReasonPostRequired, ErrorReasonBodyMalformed, ErrorReasonBodyTooLarge, ErrorReasonUnsupportedMediaType, ErrorReasonNotAcceptable, ErrorReasonMethodNotAllowed, ErrorReasonSessionNotFound, ErrorReasonUserNotFound, ErrorReasonNodeNotFound, ErrorReasonEmailTaken, ErrorReasonUsernameTaken, ErrorReasonDocumentTooLarge, ErrorReasonTooManyTokens, ErrorReasonTooDeep, ErrorReasonTooManyFields, ErrorReasonTooManyAliases, ErrorReasonTooManyRepeats, ErrorReasonTooManyRootFields, ErrorReasonTooManyDirectives, ErrorReasonTooManyItems, ErrorReasonInputTooDeep, ErrorReasonVariablesTooLarge, ErrorReasonIntrospectionTooDeep, ErrorReasonLastAdmin, ErrorReasonTooManyAttempts, ErrorReasonOverloaded, ErrorReasonStorageUnavailable, ErrorReasonRevocationViewStale, ErrorReasonTimedOut:
 		return true
 	}
 	return false

@@ -123,7 +123,7 @@ func (a *App) wire(ctx context.Context) (err error) {
 		return err
 	}
 	if a.Keys, err = token.OpenRing(ctx, a.DB, key, token.RingOptions{
-		Algorithm: token.Algorithm(c.Algorithm), RotateEvery: c.KeyLife, Overlap: c.KeyOverlap, TokenLife: c.AccessLife}); err != nil {
+		Algorithm: token.Algorithm(c.Algorithm), Type: token.Type(c.TokenType), RotateEvery: c.KeyLife, Overlap: c.KeyOverlap, TokenLife: c.AccessLife}); err != nil {
 		return err
 	}
 	a.Issuer = token.NewIssuer(a.Keys, c.Issuer, c.Audience, c.AccessLife, a.now)

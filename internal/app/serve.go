@@ -76,7 +76,7 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 
 // sdl serves the schema to whom the setting introspection admits.
 func (a *App) sdl() http.Handler {
-	text := []byte(schema.Text())
+	text := []byte(schema.Print(a.Schema))
 	document := web.Static("application/graphql; charset=utf-8", "no-cache", func() []byte { return text })
 	return a.authenticator.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Vary", "Authorization")

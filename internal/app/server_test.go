@@ -102,7 +102,7 @@ func TestTheSchemaIsServedToWhomTheSettingAdmits(t *testing.T) {
 					header = []string{"Authorization", "Bearer " + test.token}
 				}
 				response, body := get(t, srv.URL+"/schema.graphql", header...)
-				if response.StatusCode != test.status || (test.status == 200) != strings.Contains(body, "type User @auth") {
+				if response.StatusCode != test.status || (test.status == 200) != strings.Contains(body, "type User implements Node @auth") {
 					t.Errorf("%s: %d %.100s", caller, response.StatusCode, body)
 				}
 				if test.status == 200 || test.status == 404 {

@@ -32,6 +32,7 @@ type Tokens struct {
 	Algorithm      string        `default:"ES256" enum:"ES256,EdDSA,RS256,HS256" help:"How access tokens are signed: ${enum}."`
 	Issuer         string        `placeholder:"URL" help:"The iss of access tokens; the public URL if not given."`
 	Audience       string        `placeholder:"URL" help:"The aud of access tokens; the public URL if not given."`
+	TokenType      string        `default:"at+jwt" enum:"at+jwt,JWT" help:"The typ header of access tokens: ${enum}. Use JWT for resource servers that refuse at+jwt (RFC 9068), such as Spring Security by default."`
 	AccessLife     time.Duration `default:"15m" help:"Life of an access token, at most 1h."`
 	KeyLife        time.Duration `default:"2160h" help:"Age at which the signing key is replaced."`
 	KeyOverlap     time.Duration `default:"1h" help:"How long a signing key is published before it signs; caches of the key set are told to keep it for less."`
@@ -51,7 +52,7 @@ type Server struct {
 	MetricsListen       string        `placeholder:"HOST:PORT" help:"Where to serve /metrics for Prometheus, apart from everything else and with no sign-in; nowhere if not given."`
 	PublicURL           string        `name:"public-url" placeholder:"URL" help:"Where clients find the server; http:// or, with a certificate, https:// and the listening address if not given."`
 	Production          bool          `help:"Refuse settings that are unsafe in production."`
-	TrustedDocuments    string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as graphql-codegen's client preset writes it."`
+	TrustedDocuments    string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as the client preset of graphql-codegen and Relay write it, or a persisted query manifest of Apollo."`
 	AllowedOrigins      []string      `placeholder:"ORIGIN" help:"Web origins besides the public URL's own whose pages may call the server and use cookies, such as https://app.example.com."`
 	Introspection       string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
 	Explorer            bool          `help:"Serve GraphiQL at / in production too, once that is accepted as insecure; everywhere else it always is."`

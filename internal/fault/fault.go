@@ -76,6 +76,7 @@ const (
 	// NOT_FOUND, CONFLICT
 	SessionUnknown Reason = "SESSION_NOT_FOUND"
 	UserUnknown    Reason = "USER_NOT_FOUND"
+	NodeUnknown    Reason = "NODE_NOT_FOUND"
 	EmailTaken     Reason = "EMAIL_TAKEN"
 	UsernameTaken  Reason = "USERNAME_TAKEN"
 	LastAdmin      Reason = "LAST_ADMIN"

@@ -46,14 +46,15 @@ func (s *Service) end(tx *store.Tx, condition string, args ...any) ([]Session, e
 	return ended, err
 }
 
+var errSessionUnknown = fault.New(fault.NotFound, fault.SessionUnknown, "you have no such session")
+
 // Revoke ends one session of owner. A foreign id is NOT_FOUND exactly as an unknown one is, and so is
 // one that has ended already.
 func (s *Service) Revoke(ctx context.Context, owner token.UserID, id ID, from audit.Origin) (*Session, error) {
-	unknown := fault.New(fault.NotFound, fault.SessionUnknown, "you have no such session")
 	// Text that is no id need not reach the database, which would choke on some. uuid.Parse takes anything for
 	// the braces around an id, even NUL.
 	if uuid.Validate(string(id)) != nil {
-		return nil, unknown
+		return nil, errSessionUnknown
 	}
 	var one *Session
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
@@ -62,7 +63,7 @@ func (s *Service) Revoke(ctx context.Context, owner token.UserID, id ID, from au
 			return err
 		}
 		if len(ended) == 0 {
-			return unknown
+			return errSessionUnknown
 		}
 		one = &ended[0]
 		return s.recordEnd(tx, owner, owner, ended, "revoked", from)

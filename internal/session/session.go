@@ -232,6 +232,22 @@ func (s *Service) List(ctx context.Context, users []token.UserID, w store.Window
 	return pages, nil
 }
 
+// ByID reads a live session. It answers NOT_FOUND if there is none.
+func (s *Service) ByID(ctx context.Context, id ID) (*Session, error) {
+	if uuid.Validate(string(id)) != nil {
+		return nil, errSessionUnknown
+	}
+	var one Session
+	err := s.db.Get(ctx, &one, "SELECT "+columns+" FROM sessions WHERE id = $1 AND revoked_at IS NULL AND expires_at > now_us()", id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errSessionUnknown
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read session: %w", err)
+	}
+	return &one, nil
+}
+
 // Count returns how many live sessions each user has; one who has none is not in the map.
 func (s *Service) Count(ctx context.Context, users []token.UserID) (map[token.UserID]int, error) {
 	return store.CountBy(ctx, s.db, "sessions", "user_id", "revoked_at IS NULL AND expires_at > now_us()", users)

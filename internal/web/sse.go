@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,15 +26,9 @@ func (Events) Supports(r *http.Request) bool {
 	return r.Method == http.MethodPost && prefersEvents(r.Header.Values("Accept"))
 }
 
-// prefersEvents reports whether text/event-stream has the greatest weight; of equal ones the first counts.
+// prefersEvents reports whether text/event-stream is preferred.
 func prefersEvents(accept []string) bool {
-	best, greatest := "", 0.0
-	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
-		if mediaRange, quality, ok := parseRange(part); ok && quality > greatest {
-			best, greatest = mediaRange, quality
-		}
-	}
-	return best == mediaEvents
+	return preferred(accept).media == mediaEvents
 }
 
 // Do serves one operation. What was not understood at all is refused as without events.
