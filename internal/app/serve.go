@@ -55,7 +55,7 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", a.origins.CORS(web.Cookies(a.origins, api)))
+	mux.Handle("/graphql", a.current(a.origins.CORS(web.Cookies(a.origins, api))))
 	if servesExplorer(a.Config) {
 		page, err := web.NewExplorer(web.ExplorerAssets())
 		if err != nil {
@@ -64,14 +64,27 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 		mux.Handle("/{$}", page)
 		mux.Handle("/explorer/", page)
 	}
-	mux.Handle("/.well-known/jwks.json", web.Static("application/jwk-set+json",
-		fmt.Sprintf("public, max-age=%d", int(a.Keys.JWKSMaxAge().Seconds())), a.Keys.JWKS))
+	mux.Handle("/.well-known/jwks.json", a.current(web.Static("application/jwk-set+json",
+		fmt.Sprintf("public, max-age=%d", int(a.Keys.JWKSMaxAge().Seconds())), a.Keys.JWKS)))
 	if a.Config.Introspection != "off" {
-		mux.Handle("/schema.graphql", a.sdl())
+		mux.Handle("/schema.graphql", a.current(a.sdl()))
 	}
 	mux.HandleFunc("GET /healthz", health.Live)
 	mux.HandleFunc("GET /readyz", health.Ready)
 	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(mux, a.proxies.ClientIP)), nil
+}
+
+// current counts the requests that set the pace of polls. The first one after a pause waits until the signing
+// keys have been read; View.Check does the same for revocations. If that fails, it is judged by the keys
+// that are known, as during any outage.
+func (a *App) current(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer a.DB.Request()()
+		if err := a.Keys.CatchUp(r.Context()); err != nil {
+			a.log.DebugContext(r.Context(), "the signing keys were not read before this request", "error", err)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // sdl serves the schema to whom the setting introspection admits.

@@ -61,6 +61,7 @@ type Server struct {
 	StreamsPerUser      int           `default:"50" help:"The most WebSockets and event streams open of one user."`
 	OperationsPerSocket int           `default:"100" help:"The most operations under way on one WebSocket."`
 	OperationTimeout    time.Duration `default:"10s" help:"The most time that a query or mutation may take."`
+	IdlePoll            time.Duration `default:"30m" help:"How often a server reads the database that has had no request and no stream for a minute, so that a serverless database can sleep; 0 for as often as with requests. The next request waits for a reading."`
 	DrainTimeout        time.Duration `default:"10s" help:"How long requests and streams under way may still take once the server is told to stop."`
 	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"The least level of log lines: ${enum}."`
 }
@@ -236,6 +237,7 @@ func (s *Server) problems(hasRole func(string) bool) []string {
 	p.need(s.OperationsPerSocket >= 1, "--operations-per-socket must be at least 1")
 	p.need(s.OperationTimeout >= 100*time.Millisecond, "--operation-timeout must be at least 100ms")
 	p.need(s.DrainTimeout > 0, "--drain-timeout must be above 0")
+	p.need(s.IdlePoll == 0 || s.IdlePoll >= time.Second, "--idle-poll must be 0 or at least 1s")
 	return p
 }
 

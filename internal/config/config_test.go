@@ -121,6 +121,8 @@ func TestEachWrongSettingIsNamed(t *testing.T) {
 		"--operations-per-socket=0":             "--operations-per-socket",
 		"--operation-timeout=99ms":              "--operation-timeout",
 		"--drain-timeout=0s":                    "--drain-timeout",
+		"--idle-poll=1ms":                       "--idle-poll",
+		"--idle-poll=-1m":                       "--idle-poll",
 		"--tls-cert=cert.pem":                   "--tls-key",
 		"--tls-key=key.pem":                     "--tls-cert",
 	} {

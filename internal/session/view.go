@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -70,13 +69,12 @@ func (r *revocation) reason(c *token.Claims) fault.Reason {
 }
 
 // View is this replica's picture of all live revocations. A revocation made here is in it before the
-// call that made it returns; others arrive by polling. Once the picture is MaxViewAge old, Check
-// refuses everybody: in doubt, nobody gets in.
+// call that made it returns; others arrive by polling. Check reads first where the picture is older than
+// store.Prompt. If that fails, Check refuses every caller from the age MaxViewAge on.
 type View struct {
-	db   *store.DB
-	now  func() time.Time
-	base time.Time
-	max  int
+	db  *store.DB
+	now func() time.Time
+	max int
 	// every is PollEvery.
 	every time.Duration
 
@@ -87,25 +85,23 @@ type View struct {
 
 	listener func(ID, token.UserID)
 	measure  func(lag time.Duration)
-	// fresh is the start of the last good poll, on the monotonic clock since base.
-	fresh   atomic.Int64
-	polling sync.Mutex
-	conn    *sqlx.Conn // the poll's own
-	polled  store.Time // when the last good poll was, by the database's clock
-	sweep   store.Time // when to look for expired entries, and for room again, next
+	reading  *store.Reading
+	polling  sync.Mutex // guards what follows
+	conn     *sqlx.Conn // the poll's own
+	polled   store.Time // when the last good poll was, by the database's clock
+	sweep    store.Time // when to look for expired entries, and for room again, next
 }
 
 // NewView makes an empty view, which refuses everybody until its first Poll. now must carry a
 // monotonic reading, as time.Now does.
 func NewView(db *store.DB, now func() time.Time) *View {
-	v := &View{db: db, now: now, base: now(), max: maxEntries, every: PollEvery,
+	v := &View{db: db, now: now, max: maxEntries, every: PollEvery, reading: store.NewReading(now),
 		sessions: make(map[ID]store.Time), users: make(map[token.UserID][]revocation)}
-	v.fresh.Store(int64(-MaxViewAge) - 1)
 	return v
 }
 
 // Age is how old the view is: the time since the last good poll began.
-func (v *View) Age() time.Duration { return v.now().Sub(v.base) - time.Duration(v.fresh.Load()) }
+func (v *View) Age() time.Duration { return v.reading.Age() }
 
 // Size is how many subjects the view holds.
 func (v *View) Size() int {
@@ -119,6 +115,10 @@ func (v *View) Size() int {
 func (v *View) Check(ctx context.Context, c *token.Claims) (fault.Reason, error) {
 	age := v.Age() // before looking: a poll that ends in between must not vouch for what was there before it
 	reason, complete := v.look(c)
+	if reason == "" && age > store.Prompt && v.CatchUp(ctx) == nil {
+		age = 0
+		reason, complete = v.look(c)
+	}
 	if reason != "" {
 		return reason, nil
 	}
@@ -237,22 +237,28 @@ func merge(rows []revocation, r revocation) []revocation {
 // above all. A failed poll leaves the view as it is, to age.
 func (v *View) Poll(ctx context.Context) error { return v.pollBack(ctx, pollWindow) }
 
+// CatchUp is Poll where the view is older than store.Prompt: a server that was stopped, or that nothing was
+// asked of, has not polled. All callers share one poll, and none waits for long.
+func (v *View) CatchUp(ctx context.Context) error {
+	return v.reading.CatchUp(ctx, func(ctx context.Context) error { return v.poll(ctx, pollWindow) })
+}
+
 // pollBack is Poll, reading back no further than window.
 func (v *View) pollBack(ctx context.Context, window time.Duration) error {
-	v.polling.Lock()
-	defer v.polling.Unlock()
-	began := v.now().Sub(v.base)
-	if err := v.poll(ctx, window); err != nil {
-		v.release() // it may be broken; the next poll takes another
-		return fmt.Errorf("poll revocations: %w", err)
-	}
-	v.fresh.Store(int64(began))
-	return nil
+	return v.reading.Read(ctx, func(ctx context.Context) error { return v.poll(ctx, window) })
 }
 
 func (v *View) poll(ctx context.Context, window time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
+	v.polling.Lock()
+	defer v.polling.Unlock()
+	if err := v.read(ctx, window); err != nil {
+		v.release() // it may be broken; the next poll takes another
+		return fmt.Errorf("poll revocations: %w", err)
+	}
+	return nil
+}
+
+func (v *View) read(ctx context.Context, window time.Duration) error {
 	if v.conn == nil {
 		conn, err := v.db.Conn(ctx)
 		if err != nil {
@@ -331,7 +337,14 @@ func (v *View) forget(now store.Time) {
 	}
 }
 
-// release gives the poll's connection back.
+// rest gives the poll's connection back until the next poll.
+func (v *View) rest() {
+	v.polling.Lock()
+	defer v.polling.Unlock()
+	v.release()
+}
+
+// release gives the poll's connection back; v.polling is held.
 func (v *View) release() {
 	if v.conn != nil {
 		_ = v.conn.Close()
@@ -341,11 +354,7 @@ func (v *View) release() {
 
 // Follow polls until ctx ends: at intervals, and when the database notifies of a revocation.
 func (v *View) Follow(ctx context.Context, log *slog.Logger) {
-	defer func() {
-		v.polling.Lock()
-		defer v.polling.Unlock()
-		v.release()
-	}()
+	defer v.rest()
 	wake, stop := v.db.Wake(topic)
 	defer stop()
 	tick := time.NewTicker(v.every)
@@ -356,6 +365,10 @@ func (v *View) Follow(ctx context.Context, log *slog.Logger) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			if !v.db.Due(v.Age()) {
+				v.rest()
+				continue
+			}
 		case <-wake:
 			window = wokenWindow
 		}

@@ -144,6 +144,12 @@ func (db *DB) Listen(ctx context.Context, log *slog.Logger) {
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, errQuiet) {
+			if !db.untilRequest(ctx) {
+				return
+			}
+			continue
+		}
 		if isMissing(err) {
 			log.Warn("the database sends no notifications; what other replicas change is found by polling alone", "error", err)
 			return
@@ -161,7 +167,24 @@ func (db *DB) Listen(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// listen holds one connection until it is lost, which its error explains, or ctx ends. Not pq.Listener:
+// errQuiet ends a connection because there are no requests.
+var errQuiet = errors.New("nothing is asked of this server")
+
+// untilRequest waits for the next request, and returns false if ctx ended first.
+func (db *DB) untilRequest(ctx context.Context) bool {
+	look := time.NewTicker(reconnectFirst)
+	defer look.Stop()
+	for db.Quiet() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-look.C:
+		}
+	}
+	return true
+}
+
+// listen holds one connection until it is lost, which its error explains, ctx ends, or there are no requests. Not pq.Listener:
 // that one waits for an answer without a bound, and when told to stop, for its pause to end.
 func (db *DB) listen(ctx context.Context, heard func()) error {
 	notifications := make(chan *pq.Notification, 32)
@@ -204,6 +227,9 @@ func (db *DB) listen(ctx context.Context, heard func()) error {
 		case <-ended:
 			return conn.Err()
 		case <-ping.C:
+		}
+		if db.Quiet() {
+			return errQuiet
 		}
 		if err := ask(conn.Ping); err != nil {
 			return err

@@ -256,3 +256,35 @@ func TestAnEngineWithoutNotifyCommitsAllTheSame(t *testing.T) {
 		await(t, "its own", wake)
 	})
 }
+
+// A connection that listens keeps a serverless database awake, and wakes it again when it is cut off.
+func TestNothingListensWhileThereAreNoRequests(t *testing.T) {
+	t.Parallel()
+	onPostgresURL(t, func(t *testing.T, raw string) {
+		a := storetest.Open(t, raw)
+		var offset atomic.Int64
+		b, err := store.Open(t.Context(), store.Options{URL: named(t, raw, t.Name()), IdlePoll: time.Hour,
+			Now: func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = b.Close() })
+		b.PingEvery(20*time.Millisecond, soon)
+		wake := follow(t, b, topic)
+		listen(t, b)
+		await(t, "the start", wake)
+		settle(t, a, wake)
+		offset.Store(int64(2 * time.Minute))
+		for deadline := time.Now().Add(soon); ; {
+			if count(t, a, `SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND query = ''`, t.Name()) == 0 &&
+				count(t, a, `SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND query LIKE 'LISTEN%'`, t.Name()) == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("it still listens")
+			}
+		}
+		defer b.Request()()
+		settle(t, a, wake)
+	})
+}

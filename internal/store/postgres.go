@@ -14,12 +14,15 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
+// maxIdleTime is how long a connection stays open that nothing uses.
+const maxIdleTime = 5 * time.Minute
+
 func openPostgres(ctx context.Context, o Options) (*DB, error) {
 	dsn, host, err := postgresDSN(o)
 	if err != nil {
 		return nil, err
 	}
-	connector, err := newConnector(dsn)
+	connector, err := newPostgresConnector(dsn)
 	if err != nil {
 		return nil, errors.New("--database is not a usable postgres:// URL: check its host, port and options")
 	}
@@ -27,7 +30,7 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 	pooled := max(o.MaxConns-1, 1) // the one that is left is Conn's
 	db.SetMaxOpenConns(pooled)
 	db.SetMaxIdleConns(pooled)
-	db.SetConnMaxIdleTime(5 * time.Minute)
+	db.SetConnMaxIdleTime(maxIdleTime)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := db.PingContext(ctx); err != nil {
@@ -37,6 +40,7 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 	p := &pool{db: db, prepares: !o.Pooler}
 	opened := &DB{dialect: Postgres, pooler: o.Pooler, connector: connector, read: p, write: p,
 		apart: sqlx.NewDb(sql.OpenDB(connector), "postgres")}
+	opened.apart.SetConnMaxIdleTime(maxIdleTime)
 	if err := opened.detect(ctx, o, dsn); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("ask Postgres at %s what it can do: %w", host, err)

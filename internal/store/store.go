@@ -39,20 +39,25 @@ type Options struct {
 	Pooler bool
 	// MaxConns bounds the connections to Postgres, or the readers of SQLite; 0 means 16.
 	MaxConns int
+	// IdlePoll is how often the database is read while there are no requests; 0 means as often as with them.
+	IdlePoll time.Duration
+	// Now tells how long there have been none; nil means time.Now.
+	Now func() time.Time
 }
 
 // DB is one open database. Reads go to read, transactions to write; on Postgres both are one pool.
 type DB struct {
 	dialect   Dialect
 	pooler    bool
-	path      string     // of the SQLite file
-	connector *connector // of Postgres
+	path      string             // of the SQLite file
+	connector *postgresConnector // of Postgres
 	read      *pool
 	write     *pool
 	apart     *sqlx.DB     // where Conn takes its connections
 	standby   string       // whether this is one, in SQL
 	run       atomic.Int64 // statements
 	notifier
+	pace
 }
 
 // pool is a connection pool with every statement that it has seen prepared. Query texts are constants
@@ -69,6 +74,18 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.MaxConns == 0 {
 		o.MaxConns = 16
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	db, err := open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	db.now, db.start, db.idle = o.Now, o.Now(), o.IdlePoll
+	return db, nil
+}
+
+func open(ctx context.Context, o Options) (*DB, error) {
 	switch scheme, rest, _ := strings.Cut(o.URL, ":"); scheme {
 	case "sqlite":
 		return openSQLite(ctx, rest, o)

@@ -23,13 +23,13 @@ const (
 	deadAfter = 30 * time.Second
 )
 
-// connector opens connections to Postgres on which a statement ends with its context, whatever becomes
+// postgresConnector opens connections to Postgres on which a statement ends with its context, whatever becomes
 // of the server. The driver alone only asks the server to cancel the statement and then waits for its
 // answer, which never comes from a frozen server or through a firewall that forgot the connection.
 //
 // A statement that reaches its deadline unanswered, and a new connection that works, show together that
 // connections which were silent meanwhile are dead: those are closed too.
-type connector struct {
+type postgresConnector struct {
 	driver                   *pq.Connector
 	probeAfter, probeTimeout time.Duration
 	start                    time.Time
@@ -39,20 +39,20 @@ type connector struct {
 	suspect time.Duration // since start: when the last statement that was not answered was sent
 }
 
-func newConnector(dsn string) (*connector, error) {
+func newPostgresConnector(dsn string) (*postgresConnector, error) {
 	base, err := pq.NewConnector(dsn)
 	if err != nil {
 		return nil, err
 	}
-	return &connector{driver: base, probeAfter: probeAfter, probeTimeout: probeTimeout,
+	return &postgresConnector{driver: base, probeAfter: probeAfter, probeTimeout: probeTimeout,
 		start: time.Now(), open: make(map[*socket]struct{})}, nil
 }
 
 // Driver implements driver.Connector.
-func (c *connector) Driver() driver.Driver { return c.driver.Driver() }
+func (c *postgresConnector) Driver() driver.Driver { return c.driver.Driver() }
 
 // Connect implements driver.Connector. It ends with ctx, the handshake included.
-func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+func (c *postgresConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	d := &dialer{start: c.start}
 	defer context.AfterFunc(ctx, d.cut)()
 	one := *c.driver // the driver asks the dialer of the connection for those that cancel its statements
@@ -74,10 +74,12 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 }
 
 // suspects reports whether s has been silent since a statement was sent that got no answer; c.mu is held.
-func (c *connector) suspects(s *socket) bool { return time.Duration(s.heard.Load()) < c.suspect }
+func (c *postgresConnector) suspects(s *socket) bool {
+	return time.Duration(s.heard.Load()) < c.suspect
+}
 
 // unanswered notes that a statement sent at that time, since start, has reached its deadline.
-func (c *connector) unanswered(sent time.Duration) {
+func (c *postgresConnector) unanswered(sent time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.suspect = max(c.suspect, sent)
@@ -188,7 +190,7 @@ type pqConn interface {
 type conn struct {
 	pqConn
 	socket    *socket
-	connector *connector
+	connector *postgresConnector
 }
 
 // watch begins a statement, which ends with stop.
