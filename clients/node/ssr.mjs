@@ -1,7 +1,7 @@
 // Server-side rendering in cookie mode: a renderer, such as a Next.js middleware, calls the API for the person whose
 // browser asks for a page. Copy it; docs/CLIENTS.md explains it. It needs nothing but fetch and standard Requests.
 
-const COOKIE = '__Host-graphwarden_refresh';
+const COOKIE = /^__Host-graphwarden_refresh[^=]*=/; // a public URL with a path adds it to the name
 const REFRESH = 'mutation Refresh { refreshToken { accessToken } }';
 
 /**
@@ -14,7 +14,7 @@ const REFRESH = 'mutation Refresh { refreshToken { accessToken } }';
  * @returns {Promise<{ accessToken: string, cookies: string[] } | null>}
  */
 export async function refreshFor(request, { url, origin, address }) {
-  const cookie = (request.headers.get('Cookie') ?? '').split(/;\s*/).find((one) => one.startsWith(`${COOKIE}=`));
+  const cookie = (request.headers.get('Cookie') ?? '').split(/;\s*/).find((one) => COOKIE.test(one));
   if (!cookie) return null;
   const response = await fetch(url, {
     method: 'POST',

@@ -96,30 +96,25 @@ func Start(tb testing.TB, change ...func(*Options)) *Server {
 	return s
 }
 
-// Config is the configuration that Start begins with: SQLite in a folder of the test, cheap hashes.
+// Config is the configuration that Start begins with: the defaults, but SQLite in a folder of the test, cheap hashes, and
+// limits that no test meets unless it is about them.
 func Config(tb testing.TB) *config.Config {
-	return &config.Config{
-		Storage: config.Storage{Database: "sqlite:" + filepath.Join(tb.TempDir(), "test.db"), DatabaseConns: 16,
-			Secret: "a secret for tests, of more than 32 bytes"},
-		Tokens: config.Tokens{Algorithm: "ES256", AccessLife: 15 * time.Minute, KeyLife: 2160 * time.Hour, KeyOverlap: time.Hour,
-			SessionIdle: 720 * time.Hour, SessionLife: 2160 * time.Hour, AuditLife: 4320 * time.Hour, RefreshGrace: 10 * time.Second, BcryptCost: 4, PasswordMin: 8},
-		Limits: config.Limits{LoginPairLimit: plenty, LoginAccountLimit: plenty, LoginAddressLimit: plenty, RegisterAddressLimit: plenty,
-			RegisterLimit: plenty, RefreshLimit: plenty, RefreshInvalidLimit: plenty, VerifyInvalidLimit: plenty},
-		Queries: queries(tb),
-		Server:  config.Server{Listen: "127.0.0.1:0", MaxBody: 1 << 20, StreamsPerAddress: plenty, StreamsPerUser: plenty, OperationsPerSocket: plenty, OperationTimeout: 30 * time.Second, DrainTimeout: 5 * time.Second, LogLevel: "info"},
-	}
-}
-
-// queries are the limits that a server has unless told otherwise.
-func queries(tb testing.TB) (q config.Queries) {
-	parser, err := kong.New(&q)
+	tb.Helper()
+	c := &config.Config{}
+	parser, err := kong.New(c)
 	if err == nil {
 		_, err = parser.Parse(nil)
 	}
 	if err != nil {
 		tb.Fatalf("defaults: %v", err)
 	}
-	return q
+	c.Database, c.Secret = "sqlite:"+filepath.Join(tb.TempDir(), "test.db"), "a secret for tests, of more than 32 bytes"
+	c.Listen, c.BcryptCost = "127.0.0.1:0", 4
+	c.StreamsPerAddress, c.StreamsPerUser, c.OperationsPerSocket = plenty, plenty, plenty
+	c.OperationTimeout, c.DrainTimeout = 30*time.Second, 5*time.Second
+	c.Limits = config.Limits{LoginPairLimit: plenty, LoginAccountLimit: plenty, LoginAddressLimit: plenty, RegisterAddressLimit: plenty,
+		RegisterLimit: plenty, RefreshLimit: plenty, RefreshInvalidLimit: plenty, VerifyInvalidLimit: plenty}
+	return c
 }
 
 // Database has Start use another database.

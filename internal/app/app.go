@@ -84,9 +84,9 @@ func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog
 	if err != nil {
 		return nil, err
 	}
-	origins, err := web.NewOrigins(c.PublicURL, c.AllowedOrigins)
+	origins, err := newOrigins(c, now, log)
 	if err != nil {
-		return nil, fmt.Errorf("--allowed-origins: %w", err)
+		return nil, err
 	}
 	proxies, err := web.NewProxies(c.TrustedProxies)
 	if err != nil {
@@ -206,6 +206,16 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 		return nil, err
 	}
 	return a.authenticator.Middleware(srv), nil
+}
+
+func newOrigins(c *config.Config, now func() time.Time, log *slog.Logger) (*web.Origins, error) {
+	origins, err := web.NewOrigins(c.PublicURL, web.OriginOptions{
+		Listed: c.AllowedOrigins, Loopback: !c.Production, Headers: c.AllowedHeaders,
+	}, now, log)
+	if err != nil {
+		return nil, fmt.Errorf("--allowed-origins: %w", err)
+	}
+	return origins, nil
 }
 
 func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time, log *slog.Logger) *web.Streams {

@@ -54,7 +54,7 @@ func TestServesWithNothingSet(t *testing.T) {
 		"/healthz":        {"text/plain", "live"},
 		"/readyz":         {"text/plain", "ready"},
 		"/":               {"text/html", "<html"},
-		"/schema.graphql": {"application/graphql", "type User @auth"},
+		"/schema.graphql": {"application/graphql", "type User implements Node @auth"},
 	} {
 		response, body := get(t, srv.URL+path)
 		if response.StatusCode != 200 || !strings.HasPrefix(response.Header.Get("Content-Type"), want.contentType) || !strings.Contains(body, want.text) {
@@ -420,4 +420,27 @@ func TestRunningServersObeyTheCommandLine(t *testing.T) {
 		}
 		group.Wait()
 	})
+}
+
+// A proxy below whose path the server is found may strip that path or not.
+func TestServesBelowThePathOfThePublicURL(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, t.TempDir(), "--public-url=http://127.0.0.1:8080/team/api/")
+	_, page := get(t, srv.URL+"/")
+	script := regexp.MustCompile(`src="(/team/api/explorer/[^"]+/main\.js)"`).FindStringSubmatch(page)
+	if script == nil || !strings.Contains(page, `data-endpoint="/team/api/graphql"`) {
+		t.Fatalf("the page: %s", page)
+	}
+	stripped := strings.TrimPrefix(script[1], "/team/api")
+	for _, path := range []string{script[1], stripped, "/team/api/", "/team/api/healthz", "/healthz", "/team/api/schema.graphql",
+		"/team/api/.well-known/jwks.json", "/team/api/graphql?query={__typename}", "/graphql?query={__typename}"} {
+		if response, body := get(t, srv.URL+path, "Accept", "*/*"); response.StatusCode != 200 {
+			t.Errorf("%s: %d %.100s", path, response.StatusCode, body)
+		}
+	}
+	for _, path := range []string{"/team/api/team/api/healthz", "/team/healthz", "/teamapi/healthz"} {
+		if response, _ := get(t, srv.URL+path); response.StatusCode != 404 {
+			t.Errorf("%s: %d", path, response.StatusCode)
+		}
+	}
 }

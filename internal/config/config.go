@@ -53,7 +53,8 @@ type Server struct {
 	PublicURL           string        `name:"public-url" placeholder:"URL" help:"Where clients find the server; http:// or, with a certificate, https:// and the listening address if not given."`
 	Production          bool          `help:"Refuse settings that are unsafe in production."`
 	TrustedDocuments    string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as the client preset of graphql-codegen and Relay write it, or a persisted query manifest of Apollo."`
-	AllowedOrigins      []string      `placeholder:"ORIGIN" help:"Web origins besides the public URL's own whose pages may call the server and use cookies, such as https://app.example.com."`
+	AllowedOrigins      []string      `placeholder:"ORIGIN" help:"Origins besides the public URL's whose pages may call the server: in full, such as https://app.example.com or capacitor://localhost, then also with cookies, or with one label left open, such as https://*.preview.example.com. Outside production, pages of this machine may call without cookies."`
+	AllowedHeaders      []string      `placeholder:"HEADER" help:"Request headers that pages of other origins may send besides the usual; any if not given."`
 	Introspection       string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
 	Explorer            bool          `help:"Serve GraphiQL at / in production too, once that is accepted as insecure; everywhere else it always is."`
 	MaxBody             int64         `default:"1048576" help:"The greatest size of a request's body, in bytes."`
@@ -62,7 +63,9 @@ type Server struct {
 	OperationsPerSocket int           `default:"100" help:"The most operations under way on one WebSocket."`
 	OperationTimeout    time.Duration `default:"10s" help:"The most time that a query or mutation may take."`
 	IdlePoll            time.Duration `default:"30m" help:"How often a server reads the database that has had no request and no stream for a minute, so that a serverless database can sleep; 0 for as often as with requests. The next request waits for a reading."`
-	DrainTimeout        time.Duration `default:"10s" help:"How long requests and streams under way may still take once the server is told to stop."`
+	KeepAlive           time.Duration `default:"120s" help:"How long an idle connection stays open; above the idle time-out of the load balancer in front."`
+	StopDelay           time.Duration `default:"1s" help:"How long connections are still accepted after the server was told to stop and turned not ready."`
+	DrainTimeout        time.Duration `default:"10s" help:"How long requests and streams under way may still take after that."`
 	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"The least level of log lines: ${enum}."`
 }
 
@@ -238,6 +241,8 @@ func (s *Server) problems(hasRole func(string) bool) []string {
 	p.need(s.OperationTimeout >= 100*time.Millisecond, "--operation-timeout must be at least 100ms")
 	p.need(s.DrainTimeout > 0, "--drain-timeout must be above 0")
 	p.need(s.IdlePoll == 0 || s.IdlePoll >= time.Second, "--idle-poll must be 0 or at least 1s")
+	p.need(s.StopDelay >= 0, "--stop-delay must not be below 0")
+	p.need(s.KeepAlive > 0, "--keep-alive must be above 0")
 	return p
 }
 
@@ -253,6 +258,15 @@ func (n *Network) Scheme() string {
 		return "https"
 	}
 	return "http"
+}
+
+// PublicPath is the path of the public URL, below which clients find everything; empty if that is the root.
+func (s *Server) PublicPath() string {
+	u, err := url.Parse(s.PublicURL)
+	if err != nil {
+		return "" // problems names it
+	}
+	return strings.TrimSuffix(u.EscapedPath(), "/")
 }
 
 // IsHTTPS tells whether clients find the server under https, whoever ends the TLS.
