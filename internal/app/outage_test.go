@@ -13,7 +13,9 @@ import (
 
 const (
 	meQuery       = `{ me { email } }`
-	loginMutation = `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password}) { tokenType } }`
+	loginMutation = `mutation($email: String!, $password: String!) {
+		login(input: {email: $email, password: $password}) { tokenType }
+	}`
 	// operationTimeout is that of the servers here. A busy machine gets three times as long.
 	operationTimeout = 2 * time.Second
 	// recovery is how soon a server uses new connections once the old ones are dead, times three.
@@ -23,8 +25,8 @@ const (
 // onServer runs the program on a Postgres database.
 func onServer(t *testing.T, database string) *server {
 	t.Helper()
-	return serve(t, t.TempDir(), "--bcrypt-cost=4", "--operation-timeout="+operationTimeout.String(), "--database="+database,
-		"--secret=a secret for tests, of more than 32 bytes")
+	return serve(t, t.TempDir(), "--bcrypt-cost=4", "--operation-timeout="+operationTimeout.String(),
+		"--database="+database, "--secret=a secret for tests, of more than 32 bytes")
 }
 
 // ends sends an operation, whose answer must come within the time for one.
@@ -98,7 +100,9 @@ func TestAServerOnAFrozenDatabaseAnswersAndStops(t *testing.T) {
 	var all sync.WaitGroup
 	for range 20 { // more than there are connections
 		all.Go(func() {
-			if answer := ends(t, c, loginMutation); answer.Status != 503 || answer.Errors[0].Extensions.Code != "UNAVAILABLE" || answer.Errors[0].Extensions.RetryAfter <= 0 {
+			answer := ends(t, c, loginMutation)
+			if answer.Status != 503 || answer.Errors[0].Extensions.Code != "UNAVAILABLE" ||
+				answer.Errors[0].Extensions.RetryAfter <= 0 {
 				t.Errorf("a login: %d %s", answer.Status, answer.Body)
 			}
 		})
@@ -113,4 +117,27 @@ func TestAServerOnAFrozenDatabaseAnswersAndStops(t *testing.T) {
 	}
 	postgres.Freeze(t)
 	srv.stop(t)
+}
+
+// connect_timeout=0 removes the time limit of the connection that listens for notifications.
+func TestAStopDoesNotWaitForAConnection(t *testing.T) {
+	t.Parallel()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		if !strings.HasPrefix(url, "postgres:") {
+			return
+		}
+		wall := storetest.StartFirewall(t, url+"&connect_timeout=0&application_name="+t.Name())
+		srv := onServer(t, wall.URL)
+		crowd(t, srv.As(t))
+		wall.Swallow()
+		admin := storetest.Open(t, url)
+		await(t, "the connection that listens is ended", func() bool {
+			var ended int
+			err := admin.Get(t.Context(), &ended, `SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
+				WHERE application_name = left($1, 63) AND query LIKE 'LISTEN%'`, t.Name())
+			return err == nil && ended > 0
+		})
+		await(t, "it connects again", func() bool { return wall.Swallowed() > 0 })
+		srv.stop(t)
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -26,8 +27,10 @@ func (a *App) Run(ctx context.Context, l net.Listener) error {
 		stop()
 		return err
 	}
-	defer wait()
-	defer stop()
+	defer func() {
+		stop()
+		a.waitFor(wait)
+	}()
 	stopMetrics, err := a.serveMetrics(ctx)
 	if err != nil {
 		return err
@@ -50,6 +53,21 @@ func (a *App) Run(ctx context.Context, l net.Listener) error {
 			}
 		},
 	}, a.log)
+}
+
+// waitFor waits for the background work to end, but not much longer than the last write may take: a database
+// that does not answer must not keep the process from ending.
+func (a *App) waitFor(wait func()) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(lastFlush + time.Second):
+		a.log.Error("the database holds up the stop, which does not wait for it")
+	}
 }
 
 // Handler routes everything that is served; more are further extensions of the GraphQL server.

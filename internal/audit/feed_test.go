@@ -154,8 +154,8 @@ func TestAStormOfEntriesIsReadNowAndThen(t *testing.T) {
 	})
 }
 
-// A database that does not answer holds up the reading, and neither the metrics nor those who leave.
-func TestAReadingThatWaitsHoldsUpNobodyElse(t *testing.T) {
+// A reading waits for the database. Counting subscribers and unsubscribing do not wait for the reading.
+func TestAReadingThatWaitsDoesNotBlockSubscribers(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		if db.Dialect() == store.SQLite {

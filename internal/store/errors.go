@@ -58,14 +58,14 @@ func classify(ctx context.Context, err error) error {
 	return err
 }
 
-// outage marks an error that is always one of the database, whatever its code: of a connection that
-// cannot be made, and of a transaction that cannot be begun.
+// outage marks an error that means an outage with any code: a connection that cannot be made, or a
+// transaction that cannot be begun.
 type outage struct{ error }
 
 func (o outage) Unwrap() error { return o.error }
 
-// postgresOutages lists the SQLSTATEs, by class or in full, that a statement of this program meets only
-// while the database cannot serve it.
+// postgresOutages lists the SQLSTATEs, by class or in full, that mean an outage: the statement is right, and
+// the database cannot run it now.
 var postgresOutages = []string{
 	"08",    // connection
 	"25",    // transaction state: read-only (25006), or ended by a time-out of Postgres' own

@@ -25,10 +25,11 @@ import (
 // Not now is UNAVAILABLE; a fault of the program stays INTERNAL.
 func TestOneTableDecidesWhatIsAnOutage(t *testing.T) {
 	t.Parallel()
-	tests := map[string]struct {
+	type test struct {
 		err    error
 		outage bool
-	}{
+	}
+	tests := map[string]test{
 		"a lost connection":            {driver.ErrBadConn, true},
 		"a closed connection":          {sql.ErrConnDone, true},
 		"an end of file":               {io.EOF, true},
@@ -49,10 +50,7 @@ func TestOneTableDecidesWhatIsAnOutage(t *testing.T) {
 		"58000": true, "58030": true, "72000": true, "XX000": true, "XX001": true,
 		"0A000": false, "22001": false, "23505": false, "42601": false, "42703": false, "42P01": false,
 	} {
-		tests["Postgres' "+string(code)] = struct {
-			err    error
-			outage bool
-		}{&pq.Error{Code: code, Message: "of the test"}, outage}
+		tests["Postgres' "+string(code)] = test{&pq.Error{Code: code, Message: "of the test"}, outage}
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -73,12 +71,13 @@ func TestOneTableDecidesWhatIsAnOutage(t *testing.T) {
 func TestOneTableDecidesWhatIsAnOutageOfSQLite(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[int]bool{
-		sqlite3.SQLITE_BUSY: true, sqlite3.SQLITE_BUSY_SNAPSHOT: true, sqlite3.SQLITE_LOCKED: true, sqlite3.SQLITE_INTERRUPT: true,
+		sqlite3.SQLITE_BUSY: true, sqlite3.SQLITE_BUSY_SNAPSHOT: true, sqlite3.SQLITE_LOCKED: true,
+		sqlite3.SQLITE_INTERRUPT: true, sqlite3.SQLITE_ABORT: true, sqlite3.SQLITE_PROTOCOL: true,
 		sqlite3.SQLITE_IOERR: true, sqlite3.SQLITE_IOERR_FSYNC: true, sqlite3.SQLITE_FULL: true, sqlite3.SQLITE_NOMEM: true,
-		sqlite3.SQLITE_READONLY: true, sqlite3.SQLITE_READONLY_DBMOVED: true, sqlite3.SQLITE_CANTOPEN: true, sqlite3.SQLITE_PERM: true,
-		sqlite3.SQLITE_CORRUPT: true, sqlite3.SQLITE_NOTADB: true, sqlite3.SQLITE_PROTOCOL: true, sqlite3.SQLITE_ABORT: true,
-		sqlite3.SQLITE_ERROR: false, sqlite3.SQLITE_CONSTRAINT: false, sqlite3.SQLITE_CONSTRAINT_UNIQUE: false, sqlite3.SQLITE_MISMATCH: false,
-		sqlite3.SQLITE_MISUSE: false, sqlite3.SQLITE_TOOBIG: false, sqlite3.SQLITE_RANGE: false,
+		sqlite3.SQLITE_READONLY: true, sqlite3.SQLITE_READONLY_DBMOVED: true, sqlite3.SQLITE_PERM: true,
+		sqlite3.SQLITE_CANTOPEN: true, sqlite3.SQLITE_CORRUPT: true, sqlite3.SQLITE_NOTADB: true,
+		sqlite3.SQLITE_ERROR: false, sqlite3.SQLITE_CONSTRAINT: false, sqlite3.SQLITE_CONSTRAINT_UNIQUE: false,
+		sqlite3.SQLITE_MISMATCH: false, sqlite3.SQLITE_MISUSE: false, sqlite3.SQLITE_TOOBIG: false, sqlite3.SQLITE_RANGE: false,
 	} {
 		if got := store.SQLiteOutage(code); got != want {
 			t.Errorf("result code %d is an outage: %t, want %t", code, got, want)
@@ -104,8 +103,8 @@ func TestAFullSQLiteDatabaseIsUnavailable(t *testing.T) {
 	}))
 }
 
-// While a server runs, its password is changed or its database dropped: whatever the server answers to a
-// new connection, it is not available.
+// A password can be changed, or a database dropped, while a server runs. Any refusal of a new connection is
+// an outage.
 func TestAConnectionThatIsRefusedIsUnavailable(t *testing.T) {
 	t.Parallel()
 	onPostgresURL(t, func(t *testing.T, raw string) {
@@ -132,7 +131,9 @@ func TestAConnectionThatIsRefusedIsUnavailable(t *testing.T) {
 		defer db.Close()
 		run(t, admin, "ALTER ROLE "+role+" NOLOGIN")
 		var gone int
-		if err := admin.Get(t.Context(), &gone, "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE usename = $1", role); err != nil {
+		err = admin.Get(t.Context(), &gone,
+			"SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE usename = $1", role)
+		if err != nil {
 			t.Fatal(err)
 		}
 		_, err = db.Now(t.Context())

@@ -167,8 +167,8 @@ func (db *DB) Listen(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// errQuiet ends a connection because there are no requests.
-var errQuiet = errors.New("nothing is asked of this server")
+// errQuiet ends a connection while there are no requests.
+var errQuiet = errors.New("this server has no requests")
 
 // untilRequest waits for the next request, and returns false if ctx ended first.
 func (db *DB) untilRequest(ctx context.Context) bool {

@@ -8,21 +8,21 @@ import (
 )
 
 const (
-	// Prompt is how old what is read at intervals may be for a request to be judged by it as it is.
+	// Prompt is the age up to which a request is judged by data in memory as it is.
 	Prompt = time.Second
-	// readingTimeout bounds a reading, and how long a request waits for one.
+	// readingTimeout bounds a read, and how long a request waits for its turn.
 	readingTimeout = 2 * time.Second
 	// unread is the age of what was never read.
 	unread = 1000 * time.Hour
-	// quietAfter is how long there have been no requests when readings become seldom.
+	// quietAfter is the time without requests after which background reads become rare.
 	quietAfter = time.Minute
 )
 
-// errFailing is the error of a reading that was not tried.
-var errFailing = errors.New("the reading before has just failed")
+// errFailing is the error of CatchUp when it does not try.
+var errFailing = errors.New("the last read of the database has just failed")
 
-// Reading is how old something in memory is that follows the database. One reading at a time serves all
-// who wait for it.
+// Reading tracks the age of data in memory that follows the database. Reads run one at a time, and all
+// waiting callers share one.
 type Reading struct {
 	now    func() time.Time
 	start  time.Time
@@ -31,8 +31,7 @@ type Reading struct {
 	failed atomic.Int64 // since start: when the last bad one ended
 }
 
-// NewReading returns a Reading that is older than any bound. now must carry a monotonic reading, as
-// time.Now does.
+// NewReading returns a Reading older than any bound. now must carry a monotonic reading, as time.Now does.
 func NewReading(now func() time.Time) *Reading {
 	r := &Reading{now: now, start: now(), turn: make(chan struct{}, 1)}
 	r.good.Store(int64(-unread))
@@ -45,13 +44,13 @@ func (r *Reading) elapsed() time.Duration { return r.now().Sub(r.start) }
 // Age returns the time since the last good reading began.
 func (r *Reading) Age() time.Duration { return r.elapsed() - time.Duration(r.good.Load()) }
 
-// Read calls read, after the reading under way if there is one.
+// Read calls read, after the one under way if there is any.
 func (r *Reading) Read(ctx context.Context, read func(context.Context) error) error {
 	return r.inTurn(ctx, func() error { return r.run(ctx, read) })
 }
 
-// CatchUp calls read unless the last reading is younger than Prompt, for a request that is about to be
-// judged by it. Where readings have just failed, it fails at once.
+// CatchUp calls read if the last good one is older than Prompt; a request calls it before it is judged by the
+// data. It fails at once if a read has just failed.
 func (r *Reading) CatchUp(ctx context.Context, read func(context.Context) error) error {
 	if r.Age() <= Prompt {
 		return nil
@@ -102,17 +101,16 @@ func (r *Reading) run(ctx context.Context, read func(context.Context) error) err
 	return err
 }
 
-// pace is how often what follows the database is read.
+// pace decides how often the database is read in the background.
 type pace struct {
 	now   func() time.Time
 	start time.Time
-	idle  time.Duration // between readings while there are no requests; 0 means as always
+	idle  time.Duration // between reads while there are no requests; 0 means as frequent as with them
 	under atomic.Int64  // requests under way
 	asked atomic.Int64  // since start: when the last one ended
 }
 
-// Request counts a request, or a stream, from now until end. While there are none, the database is read
-// seldom.
+// Request counts a request or stream as under way until end is called.
 func (p *pace) Request() (end func()) {
 	p.under.Add(1)
 	return func() {
@@ -121,10 +119,10 @@ func (p *pace) Request() (end func()) {
 	}
 }
 
-// Quiet reports whether there has been no request for so long that readings are seldom.
+// Quiet reports whether there has been no request for a minute, so that background reads are rare.
 func (p *pace) Quiet() bool {
 	return p.idle > 0 && p.under.Load() == 0 && p.now().Sub(p.start)-time.Duration(p.asked.Load()) > quietAfter
 }
 
-// Due reports whether it is time for a reading, age after the last one, that is frequent otherwise.
+// Due reports whether a frequent background read may run, the last one being of that age.
 func (p *pace) Due(age time.Duration) bool { return !p.Quiet() || age >= p.idle }

@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// probeAfter is how long a connection may have been silent and still be used without a ping.
+	// probeAfter is how long a connection may be silent before it is pinged at its next use.
 	probeAfter = time.Second
-	// probeTimeout bounds that ping. A statement that had less than half of it says nothing about its connection.
+	// probeTimeout bounds that ping. A statement with less than half of that time proves nothing about its connection.
 	probeTimeout = time.Second
 	// cancelTimeout bounds a request to cancel a statement, which the driver waits for.
 	cancelTimeout = 500 * time.Millisecond
-	// deadAfter is when the kernel gives up a connection whose other end acknowledges nothing.
+	// deadAfter is when the kernel gives up a connection whose peer acknowledges nothing.
 	deadAfter = 30 * time.Second
 )
 
-// postgresConnector opens connections to Postgres on which a statement ends with its context, whatever becomes
-// of the server. The driver alone only asks the server to cancel the statement and then waits for its
-// answer, which never comes from a frozen server or through a firewall that forgot the connection.
+// postgresConnector opens connections to Postgres whose statements end with their contexts. The driver only
+// asks the server to cancel a statement and then waits for the answer without a limit. A frozen server never
+// answers, nor does one behind a firewall that forgot the connection.
 //
-// A statement that reaches its deadline unanswered, and a new connection that works, show together that
-// connections which were silent meanwhile are dead: those are closed too.
+// When a statement reaches its deadline unanswered and a new connection works, all connections that were
+// silent since that statement was sent are dead. They are closed too.
 type postgresConnector struct {
 	driver                   *pq.Connector
 	probeAfter, probeTimeout time.Duration
@@ -55,7 +55,7 @@ func (c *postgresConnector) Driver() driver.Driver { return c.driver.Driver() }
 func (c *postgresConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	d := &dialer{start: c.start}
 	defer context.AfterFunc(ctx, d.cut)()
-	one := *c.driver // the driver asks the dialer of the connection for those that cancel its statements
+	one := *c.driver // a copy, since each connection needs a dialer of its own
 	one.Dialer(d)
 	raw, err := one.Connect(ctx)
 	if err != nil {
@@ -73,19 +73,19 @@ func (c *postgresConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	return &conn{pqConn: raw.(pqConn), socket: s, connector: c}, nil
 }
 
-// suspects reports whether s has been silent since a statement was sent that got no answer; c.mu is held.
+// suspects reports whether s has been silent since the last unanswered statement was sent; c.mu is held.
 func (c *postgresConnector) suspects(s *socket) bool {
 	return time.Duration(s.heard.Load()) < c.suspect
 }
 
-// unanswered notes that a statement sent at that time, since start, has reached its deadline.
+// unanswered records that the statement sent at that time, since start, reached its deadline.
 func (c *postgresConnector) unanswered(sent time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.suspect = max(c.suspect, sent)
 }
 
-// dialer makes the socket of one connection, then those over which its statements are cancelled.
+// dialer dials for one connection: first its socket, later the sockets for requests to cancel its statements.
 type dialer struct {
 	start  time.Time
 	mu     sync.Mutex
@@ -142,7 +142,7 @@ func (d *dialer) cut() {
 	}
 }
 
-// connected returns the socket of the connection; what is dialed from then on cancels.
+// connected returns the socket of the connection. Later dials are requests to cancel.
 func (d *dialer) connected() *socket {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -167,7 +167,7 @@ func (s *socket) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// cut closes the socket under whatever uses it.
+// cut closes the socket; reads and writes under way fail.
 func (s *socket) cut() {
 	s.closed.Store(true)
 	_ = s.Conn.Close()
@@ -193,7 +193,7 @@ type conn struct {
 	connector *postgresConnector
 }
 
-// watch begins a statement, which ends with stop.
+// watch closes the socket if ctx ends before stop is called.
 func (c *conn) watch(ctx context.Context) (stop func() bool) {
 	sent := time.Since(c.connector.start)
 	return context.AfterFunc(ctx, func() {
@@ -217,7 +217,7 @@ func (c *conn) Close() error {
 // IsValid implements driver.Validator.
 func (c *conn) IsValid() bool { return !c.socket.closed.Load() && c.pqConn.IsValid() }
 
-// ResetSession implements driver.SessionResetter: it refuses a connection that is dead, before it is used.
+// ResetSession implements driver.SessionResetter. It refuses a dead connection before it is used.
 func (c *conn) ResetSession(ctx context.Context) error {
 	c.connector.mu.Lock()
 	suspect := c.connector.suspects(c.socket)
@@ -277,7 +277,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	return &stmt{pqStmt: raw.(pqStmt), conn: c}, nil
 }
 
-// tx is a transaction whose end has the context of its begin.
+// tx is a transaction whose commit and rollback end with the context of its begin.
 type tx struct {
 	driver.Tx
 	stop func() bool
@@ -307,8 +307,8 @@ type stmt struct {
 	conn *conn
 }
 
-// Close does nothing: a statement lives as long as its connection, and the driver would hold up the end
-// of that by an exchange for each, which has no context.
+// Close does nothing. A statement lives as long as its connection; the driver would exchange messages without a
+// context for each statement of a connection that is being closed.
 func (*stmt) Close() error { return nil }
 
 // ExecContext implements driver.StmtExecContext.
@@ -328,7 +328,7 @@ func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driv
 	return &rows{Rows: raw, stop: stop}, nil
 }
 
-// rows are read under the context of their query.
+// rows end with the context of their query.
 type rows struct {
 	driver.Rows
 	stop func() bool

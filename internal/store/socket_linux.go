@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// giveUp bounds how long what was sent may stay unacknowledged; the default is a quarter of an hour.
+// giveUp limits how long sent data may stay unacknowledged; the default is a quarter of an hour.
 func giveUp(network, _ string, c syscall.RawConn) error {
 	if network == "unix" {
 		return nil

@@ -4,5 +4,5 @@ package store
 
 import "syscall"
 
-// giveUp leaves to the system how long what was sent may stay unacknowledged.
+// giveUp leaves the limit for unacknowledged data to the system.
 func giveUp(string, string, syscall.RawConn) error { return nil }

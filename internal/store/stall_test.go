@@ -121,7 +121,7 @@ func TestARolledBackTransactionOnADeadConnectionEnds(t *testing.T) {
 	})
 }
 
-// A caller who leaves does not wait either, nor does what they held.
+// A statement also ends when its caller leaves.
 func TestStatementsOnADeadConnectionEndWithTheirCaller(t *testing.T) {
 	behindFirewall(t, func(t *testing.T, wall *storetest.Firewall, db *store.DB) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -244,7 +244,7 @@ func TestStatementsUnderWayEndOnceTheirConnectionsAreFoundDead(t *testing.T) {
 	})
 }
 
-// The end of the process closes the database, whatever the connections are in.
+// The process closes the database when it ends, and must not wait for dead connections.
 func TestADatabaseWithDeadConnectionsCloses(t *testing.T) {
 	t.Parallel()
 	onPostgresURL(t, func(t *testing.T, url string) {
@@ -278,7 +278,9 @@ func TestAFrozenServerHoldsNothingBeyondItsContext(t *testing.T) {
 	for range 4 { // the idle ones, then new ones
 		for what, f := range map[string]func(ctx context.Context) error{
 			"a read":        read,
-			"a transaction": func(ctx context.Context) error { return db.Tx(ctx, func(tx *store.Tx) error { return insert(tx, 1) }) },
+			"a transaction": func(ctx context.Context) error {
+				return db.Tx(ctx, func(tx *store.Tx) error { return insert(tx, 1) })
+			},
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			began := time.Now()

@@ -118,7 +118,7 @@ func (db *DB) Now(ctx context.Context) (now Time, err error) {
 	return now, err
 }
 
-// Writable reports whether the database can be written now: not by a standby, nor where it is read-only.
+// Writable returns an error unless the database can be written now. A standby cannot, nor a read-only database.
 func (db *DB) Writable(ctx context.Context) error {
 	return db.Tx(ctx, func(tx *Tx) error {
 		_, err := tx.Exec("DELETE FROM leases WHERE name = ''") // there is none: nothing is written
@@ -126,8 +126,8 @@ func (db *DB) Writable(ctx context.Context) error {
 	})
 }
 
-// Fresh is Now on a connection of Conn, for what must not be out of date: a standby is refused, whose
-// rows may be.
+// Fresh returns the time by the database's clock on a connection of Conn. It fails on a standby, whose rows may
+// be out of date.
 func (db *DB) Fresh(ctx context.Context, conn *sqlx.Conn) (Time, error) {
 	var clock struct {
 		Now     Time `db:"now"`

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -15,6 +16,8 @@ type Firewall struct {
 	URL string
 
 	mu        sync.Mutex
+	swallows  bool // new connections
+	swallowed atomic.Int64
 	forgotten chan struct{} // closed when the connections that are open are forgotten
 	passing   sync.WaitGroup
 }
@@ -39,9 +42,17 @@ func StartFirewall(tb testing.TB, rawURL string) *Firewall {
 				return
 			}
 			f.mu.Lock()
-			forgotten := f.forgotten
+			forgotten, swallows := f.forgotten, f.swallows
 			f.mu.Unlock()
-			f.passing.Go(func() { pass(client, server, forgotten) })
+			f.passing.Go(func() {
+				if swallows {
+					f.swallowed.Add(1)
+					_, _ = io.Copy(io.Discard, client)
+					_ = client.Close()
+					return
+				}
+				pass(client, server, forgotten)
+			})
 		}
 	})
 	tb.Cleanup(func() {
@@ -61,6 +72,16 @@ func (f *Firewall) Forget() {
 	close(f.forgotten)
 	f.forgotten = make(chan struct{})
 }
+
+// Swallow accepts new connections from now on without passing them.
+func (f *Firewall) Swallow() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.swallows = true
+}
+
+// Swallowed returns how many connections were accepted and not passed.
+func (f *Firewall) Swallowed() int64 { return f.swallowed.Load() }
 
 // pass copies both ways until the connection is forgotten, and then reads and drops.
 func pass(client net.Conn, address string, forgotten <-chan struct{}) {
