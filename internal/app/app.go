@@ -129,13 +129,13 @@ func (a *App) wire(ctx context.Context) (err error) {
 	}
 	a.Issuer = token.NewIssuer(a.Keys, c.Issuer, c.Audience, c.AccessLife, a.now)
 	a.Verifier = token.NewVerifier(a.Keys, c.Issuer, c.Audience, a.now)
-	a.View = session.NewView(a.DB, a.now)
+	a.View = session.NewView(a.DB, a.now, c.ClockSkew)
 	if a.Activity, err = session.NewActivity(a.DB, a.now); err != nil {
 		return err
 	}
 	a.Audit, a.Feed = audit.NewLog(a.DB, c.AuditLife, a.now), audit.NewFeed(a.DB, a.now)
 	a.cursors = graph.NewCursors(key)
-	a.Throttle = throttle.New(a.DB, key, rates(&c.Limits))
+	a.Throttle = throttle.New(a.DB, key, rates(&c.Limits), a.now)
 	a.Sessions = session.NewService(a.DB, a.Issuer, key, a.View, a.Throttle,
 		session.Options{IdleLife: c.SessionIdle, MaxLife: c.SessionLife, Grace: c.RefreshGrace})
 	pepperID, pepper, err := c.Pepper()
@@ -252,6 +252,9 @@ func (a *App) Ready(ctx context.Context) error {
 	if age := a.View.Age(); age > session.MaxViewAge {
 		return fmt.Errorf("revocations were last read %s ago", age)
 	}
+	if err := a.View.CheckClock(); err != nil {
+		return err
+	}
 	return a.DB.Writable(ctx)
 }
 
@@ -271,11 +274,27 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 		defer stop()
 		a.every(ctx, keysEvery, wake, "follow signing keys", a.Keys.Reload)
 	})
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "maintain signing keys", a.Keys.Maintain) })
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "delete dead rows", a.alone("sessions", a.Sessions.Prune)) })
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "empty the throttle", a.alone("throttle", a.Throttle.Prune)) })
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "shorten the audit log", a.alone("audit log", a.Audit.Prune)) })
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "maintain signing keys", a.timely(a.Keys.Maintain)) })
+	group.Go(func() {
+		a.every(ctx, upkeepEvery, nil, "delete dead rows", a.timely(a.alone("sessions", a.Sessions.Prune)))
+	})
+	group.Go(func() {
+		a.every(ctx, upkeepEvery, nil, "empty the throttle", a.timely(a.alone("throttle", a.Throttle.Prune)))
+	})
+	group.Go(func() {
+		a.every(ctx, upkeepEvery, nil, "shorten the audit log", a.timely(a.alone("audit log", a.Audit.Prune)))
+	})
 	return group.Wait, nil
+}
+
+// timely is f while the clocks agree: by a wrong one, f would delete what is still needed. The view has logged it.
+func (a *App) timely(f func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if a.View.CheckClock() != nil {
+			return nil
+		}
+		return f(ctx)
+	}
 }
 
 // alone is f where no other replica has begun it within upkeepEvery. It ends with its lease; the next

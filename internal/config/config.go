@@ -39,6 +39,7 @@ type Tokens struct {
 	SessionIdle    time.Duration `default:"720h" help:"A session ends when it was not refreshed for so long."`
 	SessionLife    time.Duration `default:"2160h" help:"Every session ends so long after its sign-in."`
 	AuditLife      time.Duration `default:"4320h" help:"Entries of the audit log are kept so long."`
+	ClockSkew      time.Duration `default:"30s" help:"Tokens are refused and not issued while this machine's clock and the database's are further apart, 5s to 12h."`
 	RefreshGrace   time.Duration `default:"10s" help:"How long a refresh token that was just used gets the same successor again."`
 	BcryptCost     int           `default:"12" help:"Cost of password hashes, 4 to 16; below 12 for tests only."`
 	PasswordMin    int           `default:"8" help:"The fewest characters of a new password."`
@@ -90,8 +91,8 @@ type Insecure struct {
 // Limits say how often somebody may try. A bucket of N an hour lets N through at once, then one every
 // hour/N.
 type Limits struct {
-	LoginPairLimit       int `default:"20" help:"Attempts in 15 minutes on one account from one address."`
-	LoginAccountLimit    int `default:"100" help:"Attempts in 15 minutes on one account from all addresses that it has not signed in from."`
+	LoginPairLimit       int `default:"20" help:"Attempts in 15 minutes on one e-mail address or username from one address."`
+	LoginAccountLimit    int `default:"100" help:"Attempts in 15 minutes on one e-mail address or username from all addresses that its account has not signed in from."`
 	LoginAddressLimit    int `default:"100" help:"Attempts in 15 minutes from one address, on whatever accounts."`
 	RegisterAddressLimit int `default:"60" help:"New accounts in an hour from one address."`
 	RegisterLimit        int `default:"1000" help:"New accounts in an hour from all addresses."`
@@ -187,6 +188,7 @@ func (t *Tokens) problems() []string {
 	p.need(t.KeyLife >= 2*t.KeyOverlap, "--key-life must be at least twice --key-overlap")
 	p.need(t.RefreshGrace >= 2*time.Second && t.RefreshGrace <= time.Minute,
 		"--refresh-grace must be from 2s to 1m: the sight of a new token is written within 1s, and must be before the grace ends")
+	p.need(t.ClockSkew >= 5*time.Second && t.ClockSkew <= 12*time.Hour, "--clock-skew must be from 5s to 12h")
 	p.need(t.SessionIdle >= time.Minute, "--session-idle must be at least 1m")
 	p.need(t.AuditLife >= 24*time.Hour, "--audit-life must be at least 24h")
 	p.need(t.SessionLife >= t.SessionIdle, "--session-life must not be below --session-idle")

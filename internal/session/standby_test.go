@@ -41,7 +41,7 @@ func wantNoWrites(t *testing.T, srv *graphtest.Server, c *graphtest.Client) {
 		"a wrong login": c.Do(t, loginMutation, map[string]any{"email": c.Email, "password": "not the password"}),
 		"register": c.Do(t, registerMutation,
 			map[string]any{"email": "new@example.com", "password": graphtest.Password}),
-		"refreshToken":  c.Redeem(t, c.RefreshToken),
+		"refreshToken": c.Redeem(t, c.RefreshToken),
 	} {
 		if len(answer.Errors) != 1 {
 			t.Errorf("%s: %s", name, answer.Body)

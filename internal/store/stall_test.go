@@ -277,7 +277,7 @@ func TestAFrozenServerHoldsNothingBeyondItsContext(t *testing.T) {
 	}
 	for range 4 { // the idle ones, then new ones
 		for what, f := range map[string]func(ctx context.Context) error{
-			"a read":        read,
+			"a read": read,
 			"a transaction": func(ctx context.Context) error {
 				return db.Tx(ctx, func(tx *store.Tx) error { return insert(tx, 1) })
 			},

@@ -41,7 +41,8 @@ type Options struct {
 	MaxConns int
 	// IdlePoll is how often the database is read while there are no requests; 0 means as often as with them.
 	IdlePoll time.Duration
-	// Now tells how long there have been none; nil means time.Now.
+	// Now is the clock of SQLite, which has none of its own, and tells how long there have been no requests; nil
+	// means time.Now.
 	Now func() time.Time
 }
 
