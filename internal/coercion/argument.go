@@ -51,7 +51,9 @@ func dependsOnVariable(v *ast.Value) bool {
 }
 
 // argument reads the argument of field as execution will, with coerced variables.
-func (x *Extension) argument(ctx context.Context, field *ast.Field, argument *ast.Argument, variables map[string]any) []problem {
+func (x *Extension) argument(
+	ctx context.Context, field *ast.Field, argument *ast.Argument, variables map[string]any,
+) []problem {
 	def := field.Definition.Arguments.ForName(argument.Name)
 	value, given := variables[argument.Value.Raw]
 	if argument.Value.Kind != ast.Variable {
@@ -75,7 +77,9 @@ func (x *Extension) argument(ctx context.Context, field *ast.Field, argument *as
 }
 
 // unmarshal calls one of the generated unmarshalers, below which are those of custom scalars.
-func (c *checker) unmarshal(ctx context.Context, read func(context.Context, any) error, def *ast.ArgumentDefinition, value any) {
+func (c *checker) unmarshal(
+	ctx context.Context, read func(context.Context, any) error, def *ast.ArgumentDefinition, value any,
+) {
 	if read == nil { // of introspection, which has no custom scalars
 		return
 	}

@@ -37,7 +37,9 @@ var _ interface {
 } = (*Extension)(nil)
 
 // NewExtension makes the extension. The rules of validation and the cache of documents are those of the executor.
-func NewExtension(schema *ast.Schema, unmarshal Unmarshalers, rules func() *rules.Rules, documents graphql.Cache[*ast.QueryDocument]) *Extension {
+func NewExtension(
+	schema *ast.Schema, unmarshal Unmarshalers, rules func() *rules.Rules, documents graphql.Cache[*ast.QueryDocument],
+) *Extension {
 	return &Extension{schema, unmarshal, rules, documents}
 }
 

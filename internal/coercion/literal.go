@@ -39,7 +39,9 @@ type literals struct {
 	suggestions bool
 }
 
-func (l literals) arguments(schema *ast.Schema, of string, defs ast.ArgumentDefinitionList, arguments ast.ArgumentList) {
+func (l literals) arguments(
+	schema *ast.Schema, of string, defs ast.ArgumentDefinitionList, arguments ast.ArgumentList,
+) {
 	for _, argument := range arguments {
 		if def := defs.ForName(argument.Name); def != nil {
 			l.check(schema, "argument ", def.Name, " of "+of, def.Type, argument.Value, isSensitive(def.Directives))
@@ -59,7 +61,8 @@ func (l literals) check(schema *ast.Schema, before, name, after string, t *ast.T
 		l.refuse(core.Message("%s%s", p.message, l.suggestion(schema, t, p.path[1:], at)), core.At(at.Position))
 	}
 	if _, err := v.Value(nil); err != nil && len(c.problems) == 0 {
-		l.refuse(core.Message("%s holds a number that is too large", c.name(ast.Path{ast.PathName(name)})), core.At(v.Position))
+		path := ast.Path{ast.PathName(name)}
+		l.refuse(core.Message("%s holds a number that is too large", c.name(path)), core.At(v.Position))
 	}
 }
 
