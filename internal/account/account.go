@@ -162,7 +162,7 @@ func value(s *string) string {
 	return *s
 }
 
-// create inserts u and fills what the database decides, and its id and time unless it has them from elsewhere.
+// create inserts u and reads it back. It keeps an id and a time of creation that u already has.
 func create(tx *store.Tx, u *User, hash string, from audit.Origin) error {
 	if u.ID == "" {
 		id, err := newID(u.CreatedAt)
@@ -192,7 +192,7 @@ func create(tx *store.Tx, u *User, hash string, from audit.Origin) error {
 	return audit.Record(tx, audit.Event{Action: audit.UserCreated, Outcome: audit.Done, User: u.ID, From: from, Detail: detail})
 }
 
-// newID makes a UUID of version 7 that begins with a time, if there is one: lists are in the order of ids.
+// newID makes a UUID of version 7, with the time at if it is given, because lists are in the order of ids.
 func newID(at store.Time) (ID, error) {
 	id, err := uuid.NewV7()
 	if err != nil {

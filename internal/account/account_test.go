@@ -236,8 +236,8 @@ func TestOneOfTwentyRegistrationsOfOneAddressWins(t *testing.T) {
 	})
 }
 
-// Chromium sends the domain of an e-mail field in ASCII, other fields and phones send what was typed. Either way
-// it is one mailbox, and one account.
+// Chromium sends the domain of an e-mail field in ASCII; other fields and phones send it as typed. Both name one
+// mailbox, so they must reach one account.
 func TestAnInternationalAddressIsOneAccount(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, srv *graphtest.Server) {
@@ -268,7 +268,7 @@ func TestAnInternationalAddressIsOneAccount(t *testing.T) {
 	})
 }
 
-// What a paste brings along is no part of a name, and none of a password is cut.
+// Pasted padding is trimmed from every field except the password.
 func TestPastedPaddingIsNoPartOfAnAccount(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, srv *graphtest.Server) {

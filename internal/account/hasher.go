@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// mark starts a stored hash of our own: gw1$<pepper id>$<bcrypt>. No hash of another system starts so.
+	// mark starts a stored hash of our own: gw1$<pepper id>$<bcrypt>. No other system uses this prefix.
 	mark = "gw1$"
 
 	// label starts every HMAC key. With a bare SHA-384 in its place the hashes of another breach could
@@ -57,7 +57,7 @@ type Hasher struct {
 	keys     map[string][]byte // HMAC keys by pepper id; "" is the one without a pepper
 	rounds   atomic.Uint64
 	dummies  []*password.Hash // by cost, up to that of Hash, to spend time on
-	memory   sync.Mutex       // held for a hash that takes much of it
+	memory   sync.Mutex       // held while a hash that takes memory runs
 
 	slots    chan struct{}
 	limit    int64        // of admitted
@@ -151,7 +151,7 @@ func (h *Hasher) Compare(ctx context.Context, stored, password string) (ok, upgr
 	return ok, upgrade, err
 }
 
-// Rounds is how many bcrypt rounds were run so far, 2^cost for each hash, with those that other hashes stand for.
+// Rounds is how many bcrypt rounds were run so far, 2^cost for each hash. Other schemes count by their estimates.
 func (h *Hasher) Rounds() uint64 { return h.rounds.Load() }
 
 // Pending is how many hashes are under way or wait for their turn.
@@ -202,7 +202,8 @@ type parsed struct {
 	pepperID string
 }
 
-// parse is false for what no password can match. It bounds what is stored as strictly as what is imported.
+// parse takes a stored hash apart; false if no password can match it. It applies the bounds of the import again,
+// because a row can be written by other means.
 func (h *Hasher) parse(stored string) (parsed, bool) {
 	rest, ours := strings.CutPrefix(stored, mark)
 	p := parsed{foreign: !ours}
@@ -215,8 +216,8 @@ func (h *Hasher) parse(stored string) (parsed, bool) {
 	return p, err == nil && (ours || p.foreign) && h.keys[p.pepperID] != nil
 }
 
-// input is what is hashed of a password; false if that must not match whatever the comparison says. Other
-// systems hashed the bytes as sent.
+// input returns the bytes to hash for a password; false if the password must not match in any case. Other systems
+// hashed the bytes as sent.
 func (h *Hasher) input(p parsed, password string) ([]byte, bool) {
 	if p.foreign {
 		return []byte(password), true
@@ -232,7 +233,7 @@ func digest(key []byte, password string) []byte {
 	return base64.StdEncoding.AppendEncode(nil, mac.Sum(nil))
 }
 
-// matches runs hashes that take much memory one after the other, so that logins need no more than one takes.
+// matches compares. It serializes hashes that take memory, so that concurrent logins need no more than one of them.
 func (h *Hasher) matches(hash *password.Hash, input []byte) bool {
 	if hash.Memory > 0 {
 		h.memory.Lock()

@@ -293,7 +293,8 @@ func TestCompareSpendsTheSameRounds(t *testing.T) {
 	}
 }
 
-// What other hashes cost is counted in rounds of bcrypt, and made up for to the last 2^4, the least that bcrypt runs.
+// The cost of other schemes is estimated in rounds of bcrypt. Compare adds the missing rounds, down to 2^4, the
+// least that bcrypt runs.
 func TestForeignHashesSpendTheRoundsOfOurs(t *testing.T) {
 	t.Parallel()
 	const cost = 8
@@ -319,7 +320,7 @@ var foreign = map[string]string{
 	"bcrypt": "{bcrypt}$2b$05$6Aw7PoCQFBYRx.Sh7H.14udQa92MbDAwdod2a0l9wykG3FZI15s56",
 }
 
-// A row that was written past the import costs no more than one that came through it.
+// A row that was not written by the import must not cost more than an imported one.
 func TestStoredHashesAreBoundedToo(t *testing.T) {
 	t.Parallel()
 	const salted = "$c2Vhc29uZWQxMjM0NTY3OA$A9qjp4DZ9W0eDMvpy5YJQg"

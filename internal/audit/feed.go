@@ -36,11 +36,13 @@ type Feed struct {
 	db  *store.DB
 	now func() time.Time
 
+	reading  sync.Mutex       // held over a reading; mu only to hand out an entry
+	seen     map[string]int64 // the entries of the window → the reading that found them last
+	readings int64
+	read     store.Time // when the last good one was, by the database's clock
+
 	mu          sync.Mutex
 	subscribers map[*subscriber]struct{}
-	seen        map[string]int64 // the entries of the window → the reading that found them last
-	readings    int64
-	read        store.Time // when the last good one was, by the database's clock
 }
 
 type subscriber struct {
@@ -58,15 +60,17 @@ func NewFeed(db *store.DB, now func() time.Time) *Feed {
 // or the reader is too slow; then the channel is closed, in the second case after a call of lagged, which
 // must not wait. A folded entry is told when it begins.
 func (f *Feed) Subscribe(ctx context.Context, filter Filter, lagged func()) (<-chan *Entry, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.subscribers) == 0 {
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	if f.Subscribers() == 0 {
 		f.read = 0
 		if err := f.news(ctx, func(*Entry) {}); err != nil { // what is there already is no news
 			return nil, err
 		}
 	}
 	s := &subscriber{entries: make(chan *Entry, feedBuffer), filter: filter, lagged: lagged}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.subscribers[s] = struct{}{}
 	context.AfterFunc(ctx, func() {
 		f.mu.Lock()
@@ -91,7 +95,7 @@ func (f *Feed) remove(s *subscriber) {
 	}
 }
 
-// news tells the entries that were committed since the last reading, the oldest first; f.mu is held. After an error
+// news tells the entries that were committed since the last reading, the oldest first; f.reading is held. After an error
 // the next reading tells the rest.
 func (f *Feed) news(ctx context.Context, tell func(*Entry)) error {
 	limited, cancel := context.WithTimeout(ctx, feedTimeout)
@@ -137,16 +141,18 @@ func (f *Feed) page(ctx context.Context, at store.Time, id string) (rows []*Entr
 
 // tell reads and hands out the news.
 func (f *Feed) tell(ctx context.Context) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.subscribers) == 0 {
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	if f.Subscribers() == 0 {
 		return nil
 	}
 	return f.news(ctx, f.handOut)
 }
 
-// handOut gives an entry to the subscribers whose filter selects it; f.mu is held.
+// handOut gives an entry to the subscribers whose filter selects it.
 func (f *Feed) handOut(entry *Entry) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for s := range f.subscribers {
 		if !s.filter.Matches(entry) {
 			continue

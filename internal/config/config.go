@@ -65,6 +65,7 @@ type Server struct {
 	StreamsPerUser      int           `default:"50" help:"The most WebSockets and event streams open of one user."`
 	OperationsPerSocket int           `default:"100" help:"The most operations under way on one WebSocket."`
 	OperationTimeout    time.Duration `default:"10s" help:"The most time that a query or mutation may take."`
+	IdlePoll            time.Duration `default:"30m" help:"How often a server reads the database that has had no request and no stream for a minute, so that a serverless database can sleep; 0 for as often as with requests. The next request waits for a reading."`
 	KeepAlive           time.Duration `default:"120s" help:"How long an idle connection stays open; above the idle time-out of the load balancer in front."`
 	StopDelay           time.Duration `default:"1s" help:"How long connections are still accepted after the server was told to stop and turned not ready."`
 	DrainTimeout        time.Duration `default:"10s" help:"How long requests and streams under way may still take after that."`
@@ -268,6 +269,7 @@ func (s *Server) problems(hasRole func(string) bool) []string {
 	p.need(s.OperationsPerSocket >= 1, "--operations-per-socket must be at least 1")
 	p.need(s.OperationTimeout >= 100*time.Millisecond, "--operation-timeout must be at least 100ms")
 	p.need(s.DrainTimeout > 0, "--drain-timeout must be above 0")
+	p.need(s.IdlePoll == 0 || s.IdlePoll >= time.Second, "--idle-poll must be 0 or at least 1s")
 	p.need(s.StopDelay >= 0, "--stop-delay must not be below 0")
 	p.need(s.KeepAlive > 0, "--keep-alive must be above 0")
 	return p

@@ -149,6 +149,8 @@ func TestEachWrongSettingIsNamed(t *testing.T) {
 		"--path-prefix=/a//b":                   "--path-prefix",
 		"--path-prefix=/a?b":                    "--path-prefix",
 		"--allowed-headers=X-Team:":             "--allowed-headers",
+		"--idle-poll=1ms":                       "--idle-poll",
+		"--idle-poll=-1m":                       "--idle-poll",
 		"--tls-cert=cert.pem":                   "--tls-key",
 		"--tls-key=key.pem":                     "--tls-cert",
 	} {

@@ -55,7 +55,7 @@ func (db *DB) Migrate(ctx context.Context, further ...Migrations) error {
 	return nil
 }
 
-// goMigrations are those of this package that SQL cannot do, or not alike on both databases.
+// goMigrations are the migrations of this package that SQL cannot express, or that only Postgres needs.
 func (db *DB) goMigrations() []*goose.Migration {
 	all := []*goose.Migration{goose.NewGoMigration(8, &goose.GoFunc{RunTx: keysInASCII}, nil)}
 	if db.dialect == Postgres {
@@ -81,7 +81,7 @@ func (db *DB) Pending(ctx context.Context, further ...Migrations) (bool, error) 
 		if err != nil {
 			return false, fmt.Errorf("migrations: %w", err)
 		}
-		wanted, inGo = append(wanted, inGo...), nil // the first are this package's own
+		wanted, inGo = append(wanted, inGo...), nil // they belong to the first, this package's own
 		if len(wanted) == 0 {
 			continue
 		}
@@ -96,7 +96,7 @@ func (db *DB) Pending(ctx context.Context, further ...Migrations) (bool, error) 
 	return false, nil
 }
 
-// versions are the numbers of the SQL files.
+// versions returns the numbers of the SQL files.
 func versions(files fs.FS) (numbers []int64, err error) {
 	names, err := fs.Glob(files, "*.sql")
 	if err != nil {

@@ -90,8 +90,8 @@ func TestMigrateLeavesTheConnectionsWithTheirTimeLimits(t *testing.T) {
 	})
 }
 
-// A mailbox has one key whichever way its domain is spelled. Of the accounts that it had until then, the verified
-// one keeps it, else the older, and the others lose nothing else.
+// Both spellings of a domain give one key. Where a mailbox had two accounts, the verified one keeps the key, else
+// the older one. The other account loses nothing else.
 func TestMigrateGivesInternationalAddressesOneKey(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
