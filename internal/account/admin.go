@@ -143,7 +143,9 @@ func (s *Service) act(ctx context.Context, caller *token.Claims, id ID, f func(t
 }
 
 // record writes the audit entry of what caller did.
-func record(tx *store.Tx, caller *token.Claims, e audit.Event) error { return audit.Record(tx, done(caller, e)) }
+func record(tx *store.Tx, caller *token.Claims, e audit.Event) error {
+	return audit.Record(tx, done(caller, e))
+}
 
 // done completes the audit entry of what caller did.
 func done(caller *token.Claims, e audit.Event) audit.Event {
