@@ -35,7 +35,7 @@ var layers = [][]string{
 	{"internal/audit", "internal/limit", "internal/mail", "internal/throttle"},
 	{"internal/token"},
 	{"internal/store"},
-	{"internal/fault", "internal/secret", "schema"},
+	{"internal/dsn", "internal/fault", "internal/secret", "schema"},
 }
 
 // narrower lists what a package may import where the table allows it more.

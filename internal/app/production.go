@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/dsn"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
@@ -115,7 +116,11 @@ func storageChecks(c *config.Config) []Check {
 		}
 		return checks
 	}
-	mode, local := store.PostgresTLS(c.Database)
+	source, err := dsn.Parse(c.Database)
+	if err != nil {
+		return nil // it was refused before
+	}
+	mode, local := source.TLSMode(), source.IsLocal()
 	return []Check{{
 		Name: "database TLS", OK: local || strings.HasPrefix(mode, "verify-") || mode == "require", Flag: "--insecure-database", Accepted: c.InsecureDatabase,
 		Good: "what goes to Postgres is encrypted, or stays on this host", Bad: "what goes to Postgres on another host need not be encrypted",

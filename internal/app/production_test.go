@@ -243,9 +243,9 @@ func TestADatabaseThatCannotBeUsedIsDiagnosed(t *testing.T) {
 	}
 	for database, says := range map[string]string{
 		"sqlite:" + file: "cannot write the database",
-		"sqlite:" + filepath.Join(file, "test.db"):            "not a directory",
-		"postgres://u:hunter2@localhost:1/x":                  "cannot reach Postgres at localhost:1",
-		"postgres://u:hunter2@localhost:1/x?sslmode=disabled": "not a usable",
+		"sqlite:" + filepath.Join(file, "test.db"):          "not a directory",
+		"postgres://u:hunter2@localhost:1/x":                "cannot reach Postgres at localhost:1",
+		"postgres://u:p@localhost/x?sslnegotiation=hunter2": "refuses the value of sslnegotiation",
 	} {
 		c := settings(t, production(t, "--database="+database)...)
 		if check := diagnosed(t, c, time.Now, "database"); !check.Fails() || !strings.Contains(check.Bad, says) || strings.Contains(check.Bad, "hunter2") {

@@ -55,10 +55,25 @@ type commands struct {
 	} `cmd:"" help:"The schema and what guards it."`
 }
 
+// access lists what each command may do to the database, also beside a running server. Those that are not in it
+// only read, or open none.
+func access(command string) app.Access {
+	switch words, _, _ := strings.Cut(command, " <"); words {
+	case "serve":
+		return app.Serves
+	case "migrate":
+		return app.Migrates
+	case "user add", "user import", "user disable", "user enable", "user role", "key rotate", "key revoke":
+		return app.Writes
+	}
+	return app.Reads
+}
+
 // env is what verbs run in.
 type env struct {
 	ctx    context.Context
 	config *config.Config
+	access app.Access
 	schema *ast.Schema
 	in     io.Reader
 	out    io.Writer
@@ -103,7 +118,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 	if len(problems) > 0 {
 		return fail(exitUsage, errors.New("the settings do not work:\n  "+strings.Join(problems, "\n  ")))
 	}
-	e := &env{ctx: ctx, config: &c.Config, schema: sdl, in: in, out: out, log: logger(c.LogLevel, stderr)}
+	e := &env{ctx: ctx, config: &c.Config, access: access(parsed.Command()), schema: sdl, in: in, out: out, log: logger(c.LogLevel, stderr)}
 	if len(c.UnknownVariables) > 0 && parsed.Command() != "doctor" {
 		e.log.Warn("variables that are no setting's were ignored", "variables", c.UnknownVariables)
 	}
@@ -125,7 +140,7 @@ func logger(level string, w io.Writer) *slog.Logger {
 
 // with opens the app for a verb and closes it after.
 func (e *env) with(f func(*app.App) error) (err error) {
-	a, err := app.Open(e.ctx, e.config, time.Now, e.log)
+	a, err := app.Open(e.ctx, e.config, e.access, time.Now, e.log)
 	if err != nil {
 		return err
 	}

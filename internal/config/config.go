@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/graphwarden/graphwarden/internal/dsn"
 	"github.com/graphwarden/graphwarden/internal/secret"
 )
 
@@ -163,14 +164,14 @@ func (p *check) need(ok bool, format string, args ...any) {
 
 func (s *Storage) problems() []string {
 	var p check
-	p.need(strings.HasPrefix(s.Database, "sqlite:") || strings.HasPrefix(s.Database, "postgres://") || strings.HasPrefix(s.Database, "postgresql://"),
-		"--database must start with sqlite: or postgres://")
+	source, err := dsn.Parse(s.Database)
+	p.need(err == nil, "%v", err)
 	p.need(s.DatabaseConns >= 3, "--database-conns must be at least 3")
 	p.need(s.Secret == "" || len(s.Secret) >= secret.MinLength, "--secret must have at least %d bytes", secret.MinLength)
 	for _, one := range s.AcceptSecret {
 		p.need(len(one) >= secret.MinLength, "--accept-secret must have at least %d bytes", secret.MinLength)
 	}
-	p.need(s.Secret != "" || !strings.HasPrefix(s.Database, "postgres"),
+	p.need(s.Secret != "" || err != nil || source.Path != "",
 		"--secret is needed with Postgres, the same on every replica: make one with `openssl rand -base64 33`")
 	return p
 }
@@ -304,10 +305,11 @@ func (s *Storage) SecretFile() string { return s.SQLitePath() + ".secret" }
 
 // SQLitePath is the file of an SQLite database, else empty.
 func (s *Storage) SQLitePath() string {
-	if path, ok := strings.CutPrefix(s.Database, "sqlite:"); ok {
-		return path
+	source, err := dsn.Parse(s.Database)
+	if err != nil {
+		return ""
 	}
-	return ""
+	return source.Path
 }
 
 func secretFile(path string, fresh bool) (string, error) {

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // lockPoll is how often a process asks whether another's migration is done.
@@ -29,19 +31,108 @@ type Migrations struct {
 	Files fs.FS
 }
 
+// State is how the tables of a database stand to the migrations of this program.
+type State int
+
+// The states of a database.
+const (
+	Current  State = iota // nothing is to be done; it may have migrations of a later version
+	Outdated              // it was made by an earlier version
+	Empty                 // it has no tables yet
+)
+
+// State compares the tables with the migrations; unlike goose's own answer it writes nothing.
+func (db *DB) State(ctx context.Context, further ...Migrations) (State, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return Current, fmt.Errorf("migrations: %w", err)
+	}
+	state := Current
+	for i, m := range append([]Migrations{{goose.DefaultTablename, files}}, further...) {
+		pending, exists, err := db.pending(ctx, m)
+		switch {
+		case err != nil:
+			return Current, fmt.Errorf("read %s: %w", m.Table, explainRights(err))
+		case i == 0 && !exists:
+			return Empty, nil
+		case pending:
+			state = Outdated
+		}
+	}
+	return state, nil
+}
+
+// pending reports whether a migration of m has not run, and whether the table exists that says so.
+func (db *DB) pending(ctx context.Context, m Migrations) (pending, exists bool, err error) {
+	names, err := fs.Glob(m.Files, "*.sql")
+	if err != nil || len(names) == 0 {
+		return false, true, err
+	}
+	var done []int64
+	err = db.read.db.SelectContext(ctx, &done, "SELECT version_id FROM "+m.Table) // once only: it is not prepared
+	if isNoTable(err) {
+		return true, false, nil
+	}
+	if err != nil {
+		return false, false, err
+	}
+	for _, name := range names {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			return false, true, err
+		}
+		if !slices.Contains(done, version) {
+			return true, true, nil
+		}
+	}
+	return false, true, nil
+}
+
+// isNoTable reports whether err says that a table does not exist.
+func isNoTable(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return postgresCode(err) == "42P01" || ok && e.Code() == sqlite3.SQLITE_ERROR && strings.Contains(e.Error(), "no such table")
+}
+
+// MayMigrate returns nil if Migrate has the rights that it needs, else an error that says how to get them.
+func (db *DB) MayMigrate(ctx context.Context) error {
+	if db.dialect == SQLite {
+		return nil // opening it has shown that it can be written
+	}
+	return db.mayCreate(ctx)
+}
+
 // Migrate brings the schema up to date, forward only, then runs further migrations, such as a team's.
-// Several processes may call it at once: one works, the others wait and find nothing to do.
+// Several processes may call it at once: one works, the others wait and find nothing to do. On SQLite it refuses
+// to change the tables under a running server.
 func (db *DB) Migrate(ctx context.Context, further ...Migrations) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	if db.dialect == SQLite {
-		file := flock.New(db.path + ".migrate.lock")
-		if _, err := file.TryLockContext(ctx, lockPoll); err != nil {
-			return fmt.Errorf("lock the migrations: %w", err)
+		done, err := db.lockMigration(ctx)
+		if err != nil {
+			return err
 		}
-		defer func() { _ = file.Unlock() }()
+		defer done()
+	}
+	state, err := db.State(ctx, further...)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if state == Current {
+		return nil
+	}
+	if err := db.MayMigrate(ctx); err != nil {
+		return err
+	}
+	if db.dialect == SQLite && db.server == nil {
+		server, err := db.tryServer()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = server.Unlock() }()
 	}
 	var levelling []goose.ProviderOption
 	if db.dialect == Postgres {
@@ -50,46 +141,14 @@ func (db *DB) Migrate(ctx context.Context, further ...Migrations) error {
 			goose.NewGoMigration(5, &goose.GoFunc{RunTx: createByteText}, nil)))
 	}
 	if err := db.up(ctx, Migrations{goose.DefaultTablename, files}, levelling...); err != nil {
-		return fmt.Errorf("migrate: %w", err)
+		return fmt.Errorf("migrate: %w", explainRights(err))
 	}
 	for _, m := range further {
 		if err := db.up(ctx, m); err != nil && !errors.Is(err, goose.ErrNoMigrations) {
-			return fmt.Errorf("migrate %s: %w", m.Table, err)
+			return fmt.Errorf("migrate %s: %w", m.Table, explainRights(err))
 		}
 	}
 	return nil
-}
-
-// Pending tells whether Migrate would have something to do; unlike goose's own answer it writes nothing.
-// It is for a database that answers: what else can go wrong counts as pending.
-func (db *DB) Pending(ctx context.Context, further ...Migrations) (bool, error) {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return false, fmt.Errorf("migrations: %w", err)
-	}
-	for _, m := range append([]Migrations{{goose.DefaultTablename, files}}, further...) {
-		names, err := fs.Glob(m.Files, "*.sql")
-		if err != nil {
-			return false, fmt.Errorf("migrations: %w", err)
-		}
-		if len(names) == 0 {
-			continue
-		}
-		var done []int64
-		if db.Select(ctx, &done, "SELECT version_id FROM "+m.Table) != nil {
-			return true, nil // there is no such table
-		}
-		for _, name := range names {
-			version, err := goose.NumericComponent(name)
-			if err != nil {
-				return false, fmt.Errorf("migrations: %w", err)
-			}
-			if !slices.Contains(done, version) {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
 }
 
 func (db *DB) up(ctx context.Context, m Migrations, options ...goose.ProviderOption) error {

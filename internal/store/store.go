@@ -14,7 +14,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/jmoiron/sqlx"
+
+	"github.com/graphwarden/graphwarden/internal/dsn"
 )
 
 // Dialect names the kind of database behind a DB.
@@ -39,13 +42,20 @@ type Options struct {
 	Pooler bool
 	// MaxConns bounds the connections to Postgres, or the readers of SQLite; 0 means 16.
 	MaxConns int
+	// Exclusive makes this process the only server on an SQLite file until Close, since two could not follow each
+	// other's revocations in time. A second one is refused before it writes. On Postgres it does nothing.
+	Exclusive bool
+	// ReadOnly makes no SQLite file and refuses every write to one. On Postgres it does nothing.
+	ReadOnly bool
 }
 
 // DB is one open database. Reads go to read, transactions to write; on Postgres both are one pool.
 type DB struct {
 	dialect Dialect
 	pooler  bool
-	path    string // of the SQLite file
+	path    string       // of the SQLite file, as --database has it
+	file    string       // the same file by the one name that all links to it lead to
+	server  *flock.Flock // held by a server on SQLite
 	read    *pool
 	write   *pool
 	run     atomic.Int64 // statements
@@ -66,13 +76,15 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.MaxConns == 0 {
 		o.MaxConns = 16
 	}
-	switch scheme, rest, _ := strings.Cut(o.URL, ":"); scheme {
-	case "sqlite":
-		return openSQLite(ctx, rest, o)
-	case "postgres", "postgresql":
-		return openPostgres(ctx, o)
+	source, err := dsn.Parse(o.URL)
+	if err != nil {
+		return nil, err
 	}
-	return nil, errors.New("--database must start with sqlite: or postgres://")
+	o.Pooler = o.Pooler || source.Pooler
+	if source.Path != "" {
+		return openSQLite(ctx, source.Path, o)
+	}
+	return openPostgres(ctx, source, o)
 }
 
 // Dialect tells which database it is.
@@ -81,11 +93,14 @@ func (db *DB) Dialect() Dialect { return db.dialect }
 // Path is the file of an SQLite database, else empty.
 func (db *DB) Path() string { return db.path }
 
-// Close closes all connections.
+// Close closes all connections, then lets another server have the SQLite file.
 func (db *DB) Close() error {
 	err := db.write.db.Close()
 	if db.read != db.write {
 		err = errors.Join(err, db.read.db.Close())
+	}
+	if db.server != nil {
+		err = errors.Join(err, db.server.Unlock())
 	}
 	return err
 }
