@@ -150,8 +150,12 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	if err != nil {
 		return err
 	}
-	if a.Hasher, err = account.NewHasher(account.HasherOptions{
-		Cost: c.BcryptCost, Pepper: pepper, PepperID: pepperID, OldPeppers: old, Now: a.now}); err != nil {
+	untrimmed, err := c.UntrimmedPeppers()
+	if err != nil {
+		return err
+	}
+	if a.Hasher, err = account.NewHasher(account.HasherOptions{Cost: c.BcryptCost, Pepper: pepper, PepperID: pepperID,
+		OldPeppers: old, UntrimmedPeppers: untrimmed, Now: a.now}); err != nil {
 		return err
 	}
 	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.Audit,

@@ -39,6 +39,7 @@ func TestCommands(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   exits,
 			"kid":     kid,
+			"secret":  secretOf,
 			"without": without,
 		},
 	})
@@ -71,6 +72,13 @@ func kid(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("no key is %s", args[0])
+}
+
+// secretOf sets SECRET to the text of a file without its line break, and LF and CR to those: secret FILE.
+func secretOf(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv("SECRET", strings.TrimSpace(ts.ReadFile(args[0])))
+	ts.Setenv("LF", "\n")
+	ts.Setenv("CR", "\r")
 }
 
 // without copies the lines that no regexp matches: without REGEXP FROM TO.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/graphwarden/graphwarden/internal/dsn"
 	"github.com/graphwarden/graphwarden/internal/secret"
@@ -18,6 +19,11 @@ import (
 // Lines are values that may themselves hold commas: each its own flag, or a line of the variable. The type has a
 // name, or --help would print the line break after the placeholder.
 type Lines []string
+
+// filled are the values that are not blank: a variable made from a file ends in a line break.
+func (l Lines) filled() []string {
+	return slices.DeleteFunc(slices.Clone(l), func(line string) bool { return secret.Trim(line) == "" })
+}
 
 // Storage says where the data is; every verb of the command line takes it.
 type Storage struct {
@@ -167,9 +173,9 @@ func (s *Storage) problems() []string {
 	source, err := dsn.Parse(s.Database)
 	p.need(err == nil, "%v", err)
 	p.need(s.DatabaseConns >= 3, "--database-conns must be at least 3")
-	p.need(s.Secret == "" || len(s.Secret) >= secret.MinLength, "--secret must have at least %d bytes", secret.MinLength)
-	for _, one := range s.AcceptSecret {
-		p.need(len(one) >= secret.MinLength, "--accept-secret must have at least %d bytes", secret.MinLength)
+	p.need(s.Secret == "" || len(secret.Trim(s.Secret)) >= secret.MinLength, "--secret must have at least %d bytes", secret.MinLength)
+	for _, one := range s.AcceptSecret.filled() {
+		p.need(len(secret.Trim(one)) >= secret.MinLength, "--accept-secret must have at least %d bytes", secret.MinLength)
 	}
 	p.need(s.Secret != "" || err != nil || source.Path != "",
 		"--secret is needed with Postgres, the same on every replica: make one with `openssl rand -base64 33`")
@@ -261,14 +267,31 @@ func (t *Tokens) Pepper() (id, key string, err error) {
 	if t.PasswordPepper == "" {
 		return "", "", nil
 	}
-	return splitPepper(t.PasswordPepper)
+	return splitPepper(secret.Trim(t.PasswordPepper))
 }
 
 // OldPeppers returns the keys of earlier peppers by their ids.
 func (t *Tokens) OldPeppers() (map[string]string, error) {
-	keys := make(map[string]string, len(t.OldPepper))
-	for _, one := range t.OldPepper {
-		id, key, err := splitPepper(one)
+	return peppers(t.OldPepper.filled(), secret.Trim)
+}
+
+// UntrimmedPeppers returns the keys of all peppers as earlier versions read them, with the line break that they may
+// end in; nil if that makes no difference.
+func (t *Tokens) UntrimmedPeppers() (map[string]string, error) {
+	all := t.OldPepper.filled()
+	if t.PasswordPepper != "" {
+		all = append(all, t.PasswordPepper)
+	}
+	if !slices.ContainsFunc(all, func(one string) bool { return secret.Trim(one) != one }) {
+		return nil, nil
+	}
+	return peppers(all, func(one string) string { return strings.TrimLeftFunc(one, unicode.IsSpace) })
+}
+
+func peppers(all []string, trim func(string) string) (map[string]string, error) {
+	keys := make(map[string]string, len(all))
+	for _, one := range all {
+		id, key, err := splitPepper(trim(one))
 		if err != nil {
 			return nil, err
 		}
@@ -297,7 +320,7 @@ func (s *Storage) LoadSecret(fresh bool) (*secret.Secret, error) {
 			return nil, err
 		}
 	}
-	return secret.New(current, s.AcceptSecret...)
+	return secret.New(current, s.AcceptSecret.filled()...)
 }
 
 // SecretFile is where the secret is if none was given.
@@ -326,7 +349,7 @@ func secretFile(path string, fresh bool) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot read the secret: %w; make it readable for this user, or give --secret", err)
 	}
-	text := strings.TrimSpace(string(b))
+	text := secret.Trim(string(b))
 	if len(text) < secret.MinLength {
 		return "", fmt.Errorf("%s is too short to be a secret; put back the file as it was, or give its text with --secret", path)
 	}
