@@ -21,6 +21,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/dsn"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/observe"
@@ -108,6 +109,13 @@ func Open(ctx context.Context, c *config.Config, access Access, now func() time.
 	trusted, err := trustedDocuments(c.TrustedDocuments, sdl)
 	if err != nil {
 		return nil, err
+	}
+	source, err := dsn.Parse(c.Database)
+	if err != nil {
+		return nil, err
+	}
+	if len(source.Ignored) > 0 {
+		log.Warn("ignoring parameters of --database that have no effect here", "parameters", source.Ignored)
 	}
 	db, err := store.Open(ctx, store.Options{URL: c.Database, Pooler: c.DatabasePooler, MaxConns: c.DatabaseConns,
 		Exclusive: access == Serves, ReadOnly: access == Reads})
@@ -275,6 +283,16 @@ func trustedDocuments(path string, schema *ast.Schema) (*graph.TrustedDocuments,
 		return nil, fmt.Errorf("--trusted-documents %s: %w", path, err)
 	}
 	return trusted, nil
+}
+
+// Reload reads the trusted documents again. After an error those that were read before stay in force.
+func (a *App) Reload() error {
+	trusted, err := trustedDocuments(a.Config.TrustedDocuments, a.Schema)
+	if err != nil || trusted == nil {
+		return err
+	}
+	a.trusted.Replace(trusted)
+	return nil
 }
 
 // Ready tells whether guarded fields can be answered.

@@ -92,6 +92,11 @@ func databaseChecks(ctx context.Context, c *config.Config, now func() time.Time)
 	}
 	defer func() { _ = db.Close() }() // nothing was written
 	checks := []Check{{Name: "database", OK: true, Good: "it answers, and can be written"}}
+	if db.Dialect() == store.Postgres {
+		checks = append(checks, Check{Name: "notifications", OK: db.Notifies(), Advice: true,
+			Good: "replicas hear of each other's revocations at once", Bad: "there is no LISTEN here: what other replicas change is found by polling alone",
+			Fix: "name Postgres itself in --database, without a pooler, if a second is too long"})
+	}
 	migrations := migrationCheck(ctx, db)
 	checks = append(checks, migrations)
 	if !migrations.OK {

@@ -51,6 +51,10 @@ func Refusals(checks []Check) (refusals []string) {
 func Checks(c *config.Config) []Check {
 	_, badOrigin := web.NewOrigins(c.PublicURL, c.AllowedOrigins)
 	_, badProxy := web.NewProxies(c.TrustedProxies)
+	// The loopback host is no exception: in production no page of the user's own machine should act as the user.
+	plain := slices.DeleteFunc(slices.Clone(c.AllowedOrigins), func(origin string) bool {
+		return !strings.HasPrefix(strings.ToLower(strings.TrimSpace(origin)), "http://")
+	})
 	return slices.Concat(
 		[]Check{{
 			Name: "variables", OK: len(c.UnknownVariables) == 0,
@@ -67,9 +71,13 @@ func Checks(c *config.Config) []Check {
 			Good: "every origin whose pages may use cookies is named", Bad: "--allowed-origins: " + message(badOrigin),
 			Fix: "name each origin in full; * would let every page on the web act as whoever looks at it",
 		}, {
+			Name: "plain origins", OK: len(plain) == 0, Flag: "--insecure-origins", Accepted: c.InsecureOrigins,
+			Good: "every origin has https://", Bad: "--allowed-origins: anyone on the network can change the pages of " + strings.Join(plain, ", "),
+			Fix: "serve those pages by https:// and list them so",
+		}, {
 			Name: "proxies", OK: badProxy == nil,
 			Good: "no stranger's word about addresses counts", Bad: "--trusted-proxies: " + message(badProxy),
-			Fix: "name the proxies in front of this server, and nobody else",
+			Fix: "name the proxies in front of this server, and no other addresses",
 		}},
 		storageChecks(c),
 		[]Check{{
@@ -129,6 +137,10 @@ func storageChecks(c *config.Config) []Check {
 		Name: "database name", OK: local || mode == "verify-full", Advice: true,
 		Good: "nobody else can pose as Postgres", Bad: "nobody checks that it is Postgres who answers",
 		Fix: "set sslmode=verify-full in --database, and sslrootcert if its certificate needs one",
+	}, {
+		Name: "database URL", OK: len(source.Ignored) == 0, Advice: true,
+		Good: "each parameter has an effect", Bad: "these parameters have no effect here: " + strings.Join(source.Ignored, ", "),
+		Fix: "take them out of --database",
 	}}
 }
 

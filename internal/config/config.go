@@ -82,6 +82,7 @@ type Network struct {
 type Insecure struct {
 	InsecureSecretFile    bool `help:"In production: keep the secret in a file beside the database. Whoever copies the folder has both, and a lost file ends every session and loses the signing keys."`
 	InsecureHTTP          bool `name:"insecure-http" help:"In production: a public URL without TLS. Whoever sits in between reads passwords and tokens."`
+	InsecureOrigins       bool `help:"In production: http:// among --allowed-origins. Anyone on the network between a user and such a page can change it, and act as the user."`
 	InsecureStorage       bool `help:"In production: SQLite on a network file system. Its locks may not hold, and the database breaks."`
 	InsecureDatabase      bool `help:"In production: Postgres on another host without TLS. Whoever sits in between reads its password and all data."`
 	InsecureIntrospection bool `help:"In production: show the schema to everybody. Strangers see what there is to attack."`
