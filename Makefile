@@ -34,12 +34,14 @@ assets: ## bring GraphiQL for the page at / from npm, for the next build to embe
 
 generate: ## write the code that follows from the schema
 	go generate ./...
+	cd clients/genqlient && go generate ./...
 
 test: ## all tests, on SQLite and on a throwaway Postgres; PKG=package narrows them
 	$(WITHPOSTGRES) go test $(RACE) -shuffle=on -timeout 9m $(PKG)
 	$(if $(filter ./...,$(PKG)),@$(MAKE) --no-print-directory test-clients)
 
 test-clients: ## real frontends and the page at /, in Node and Chromium, on the built server
+	cd clients/genqlient && go vet ./... && go test ./...
 	@if command -v npm >/dev/null; then \
 		$(MAKE) --no-print-directory assets clients/node_modules/.complete && \
 		folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
@@ -69,25 +71,10 @@ lint: ## gofmt, go vet, staticcheck
 	go vet -tags long ./...
 	go run $(STATICCHECK) ./...
 
-# A statement counts as covered if any package's tests ran it.
 cover: ## how much of the security packages all tests together run
 	$(WITHPOSTGRES) go test -coverprofile=coverage.out \
 		-coverpkg=$$(printf './internal/%s,' $(COVERED) | sed 's/,$$//') ./...
-	@awk -F'[: ]' -v least=$(COVER_MIN) -v wanted="$(COVERED)" ' \
-		NR > 1 { block = $$1 ":" $$2; size[block] = $$3; if ($$4 > 0) ran[block] = 1 } \
-		END { \
-			for (block in size) { \
-				n = split(block, part, "/"); package = part[n-1]; \
-				all[package] += size[block]; if (block in ran) covered[package] += size[block] \
-			} \
-			count = split(wanted, name, " "); \
-			for (i = 1; i <= count; i++) { \
-				package = name[i]; percent = all[package] ? 100 * covered[package] / all[package] : 0; \
-				printf "%-10s %5.1f %%%s\n", package, percent, percent < least ? "  under " least " %" : ""; \
-				if (percent < least) failed = 1 \
-			} \
-			exit failed \
-		}' coverage.out
+	go run ./bench/cover -min $(COVER_MIN) $(COVERED)
 
 bench: ## benchmarks; BENCH=regexp and PKG=package narrow them
 	@mkdir -p bench

@@ -10,12 +10,21 @@ import (
 
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/formatter"
 )
 
 //go:embed *.graphqls
 var files embed.FS
 
-// Text returns all of the SDL, the files in order of their names.
+// Print returns the SDL as one document without extensions, the types in order of their names. Relay takes an
+// extension of a server's type for one that only the client knows.
+func Print(sdl *ast.Schema) string {
+	var b strings.Builder
+	formatter.NewFormatter(&b, formatter.WithIndent("  ")).FormatSchema(sdl)
+	return b.String()
+}
+
+// Text returns all of the SDL as it is written, the files in order of their names.
 func Text() string {
 	var b strings.Builder
 	for _, source := range sources() {

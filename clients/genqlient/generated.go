@@ -15,7 +15,7 @@ import (
 //
 // An account. Everybody signed in may see its id, username and name; the rest its owner and administrators.
 type MeMeUser struct {
-	// Opaque and for good.
+	// Opaque, stable identifier.
 	Id string `json:"id"`
 	// As its owner spelled it.
 	Email string `json:"email"`
@@ -61,7 +61,7 @@ func (v *MeMeUserSessionsSessionConnection) GetNodes() []MeMeUserSessionsSession
 //
 // A sign-in of one user on one device.
 type MeMeUserSessionsSessionConnectionNodesSession struct {
-	// Opaque; for `revokeSession`.
+	// Opaque, stable identifier, for `revokeSession` and `node`.
 	Id string `json:"id"`
 	// Whether it is the session of this very request.
 	Current bool `json:"current"`

@@ -7,6 +7,7 @@ import { launch, skip } from '../graphiql/browser.mjs';
 import { cookieMode } from './frontends/cookie.mjs';
 import { clients, screenshots } from './frontends/frontend.mjs';
 import { headerMode } from './frontends/header.mjs';
+import { hostileBrowsers } from './frontends/hostile.mjs';
 import { security } from './frontends/security.mjs';
 import { trustedDocuments } from './frontends/trusted.mjs';
 
@@ -31,7 +32,7 @@ describe('in a browser', { skip, concurrency: APPS.length }, () => {
       });
       after(() => browser?.close());
 
-      for (const [name, tests] of Object.entries({ headerMode, cookieMode, trustedDocuments, security })) {
+      for (const [name, tests] of Object.entries({ headerMode, cookieMode, hostileBrowsers, trustedDocuments, security })) {
         describe(name, () => tests(app, () => browser));
       }
     });

@@ -4,5 +4,6 @@ import { defineConfig } from 'vite';
 // In development the server is asked through vite, so that both are one origin.
 export default defineConfig({
   plugins: [react()],
+  build: { target: 'safari15' },
   server: { proxy: { '/graphql': { target: process.env.GRAPHWARDEN_URL ?? 'http://127.0.0.1:8080', ws: true } } },
 });

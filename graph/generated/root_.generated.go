@@ -112,6 +112,7 @@ type ComplexityRoot struct {
 	Query struct {
 		AuditLog    func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *model.AuditFilter) int
 		Me          func(childComplexity int) int
+		Node        func(childComplexity int, id string) int
 		User        func(childComplexity int, id string) int
 		Users       func(childComplexity int, first *int32, after *string, last *int32, before *string, search *string, role *token.Role, disabled *bool) int
 		VerifyToken func(childComplexity int, token string) int
@@ -613,6 +614,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Me(childComplexity), true
+	case "Query.node":
+		if e.ComplexityRoot.Query.Node == nil {
+			break
+		}
+
+		args, err := ec.field_Query_node_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Node(childComplexity, args["id"].(string)), true
 	case "Query.user":
 		if e.ComplexityRoot.Query.User == nil {
 			break
@@ -994,23 +1006,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	opCtx := graphql.GetOperationContext(ctx)
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
-	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
-		ec.unmarshalInputAuditFilter,
-		ec.unmarshalInputChangePasswordInput,
-		ec.unmarshalInputDeleteAccountInput,
-		ec.unmarshalInputDeleteUserInput,
-		ec.unmarshalInputDisableUserInput,
-		ec.unmarshalInputEnableUserInput,
-		ec.unmarshalInputLoginInput,
-		ec.unmarshalInputLogoutInput,
-		ec.unmarshalInputReauthenticateInput,
-		ec.unmarshalInputRefreshTokenInput,
-		ec.unmarshalInputRegisterInput,
-		ec.unmarshalInputRevokeSessionInput,
-		ec.unmarshalInputRevokeSessionsInput,
-		ec.unmarshalInputSetRolesInput,
-		ec.unmarshalInputUpdateProfileInput,
-	)
+	inputUnmarshalers := func() *graphql.InputUnmarshalerIndex {
+		return graphql.NewInputUnmarshalerIndex(
+			graphql.NewInputUnmarshaler("AuditFilter", ec.unmarshalInputAuditFilter),
+			graphql.NewInputUnmarshaler("ChangePasswordInput", ec.unmarshalInputChangePasswordInput),
+			graphql.NewInputUnmarshaler("DeleteAccountInput", ec.unmarshalInputDeleteAccountInput),
+			graphql.NewInputUnmarshaler("DeleteUserInput", ec.unmarshalInputDeleteUserInput),
+			graphql.NewInputUnmarshaler("DisableUserInput", ec.unmarshalInputDisableUserInput),
+			graphql.NewInputUnmarshaler("EnableUserInput", ec.unmarshalInputEnableUserInput),
+			graphql.NewInputUnmarshaler("LoginInput", ec.unmarshalInputLoginInput),
+			graphql.NewInputUnmarshaler("LogoutInput", ec.unmarshalInputLogoutInput),
+			graphql.NewInputUnmarshaler("ReauthenticateInput", ec.unmarshalInputReauthenticateInput),
+			graphql.NewInputUnmarshaler("RefreshTokenInput", ec.unmarshalInputRefreshTokenInput),
+			graphql.NewInputUnmarshaler("RegisterInput", ec.unmarshalInputRegisterInput),
+			graphql.NewInputUnmarshaler("RevokeSessionInput", ec.unmarshalInputRevokeSessionInput),
+			graphql.NewInputUnmarshaler("RevokeSessionsInput", ec.unmarshalInputRevokeSessionsInput),
+			graphql.NewInputUnmarshaler("SetRolesInput", ec.unmarshalInputSetRolesInput),
+			graphql.NewInputUnmarshaler("UpdateProfileInput", ec.unmarshalInputUpdateProfileInput),
+		)
+	}
 	first := true
 
 	switch opCtx.Operation.Operation {
@@ -1020,7 +1034,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			var data graphql.Marshaler
 			if first {
 				first = false
-				ctx = graphql.WithUnmarshalerMap(ctx, inputUnmarshalMap)
+				ctx = graphql.WithLazyInputUnmarshalerIndex(ctx, inputUnmarshalers)
 				data = ec._Query(ctx, opCtx.Operation.SelectionSet)
 			} else {
 				if atomic.LoadInt32(&ec.PendingDeferred) > 0 {
@@ -1050,7 +1064,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 				return nil
 			}
 			first = false
-			ctx = graphql.WithUnmarshalerMap(ctx, inputUnmarshalMap)
+			ctx = graphql.WithLazyInputUnmarshalerIndex(ctx, inputUnmarshalers)
 			data := ec._Mutation(ctx, opCtx.Operation.SelectionSet)
 			var buf bytes.Buffer
 			data.MarshalGQL(&buf)
@@ -1150,8 +1164,8 @@ type Mutation {
 }
 
 "An account. Everybody signed in may see its id, username and name; the rest its owner and administrators."
-type User @auth {
-  "Opaque and for good."
+type User implements Node @auth {
+  "Opaque, stable identifier."
   id: ID!
   "As its owner spelled it."
   email: String! @auth(roles: [ADMIN], owner: true)
@@ -1572,6 +1586,23 @@ enum AuditOutcome {
   REFUSED
 }
 `, BuiltIn: false},
+	{Name: "../../schema/node.graphqls", Input: `"An object with an id that is unique across all types, for Relay's ` + "`" + `@refetchable` + "`" + ` and caches."
+interface Node {
+  "Opaque, stable identifier."
+  id: ID!
+}
+
+extend type Query {
+  """
+  One object by its id: the caller's own account or one of the caller's live sessions, for administrators those of
+  every user. Errors: NOT_FOUND, also for objects of other users.
+  """
+  node(
+    "The object's id."
+    id: ID!
+  ): Node @auth
+}
+`, BuiltIn: false},
 	{Name: "../../schema/schema.graphqls", Input: `"""
 The caller must be signed in. On an object type it holds for every field of the type that carries no
 mark of its own; a field's mark replaces its type's.
@@ -1706,6 +1737,8 @@ enum ErrorReason {
   SESSION_NOT_FOUND
   "There is no such user."
   USER_NOT_FOUND
+  "There is no such object, or it belongs to another user."
+  NODE_NOT_FOUND
   "There is already an account with this e-mail address."
   EMAIL_TAKEN
   "The username is taken."
@@ -1744,6 +1777,8 @@ enum ErrorReason {
   STORAGE_UNAVAILABLE
   "The server cannot tell which tokens have been revoked, and so accepts none."
   REVOCATION_VIEW_STALE
+  "The clocks of the server and its database disagree, so it accepts and issues no tokens."
+  CLOCK_SKEW
   "The operation took too long."
   TIMED_OUT
 }
@@ -1842,8 +1877,8 @@ type AuthPayload @public {
 }
 
 "A sign-in of one user on one device."
-type Session @auth(roles: [ADMIN], owner: true) {
-  "Opaque; for ` + "`" + `revokeSession` + "`" + `."
+type Session implements Node @auth(roles: [ADMIN], owner: true) {
+  "Opaque, stable identifier, for ` + "`" + `revokeSession` + "`" + ` and ` + "`" + `node` + "`" + `."
   id: ID!
   "When the user signed in."
   createdAt: Time!

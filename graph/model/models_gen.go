@@ -425,6 +425,8 @@ const (
 	ErrorReasonSessionNotFound ErrorReason = "SESSION_NOT_FOUND"
 	// There is no such user.
 	ErrorReasonUserNotFound ErrorReason = "USER_NOT_FOUND"
+	// There is no such object, or it belongs to another user.
+	ErrorReasonNodeNotFound ErrorReason = "NODE_NOT_FOUND"
 	// There is already an account with this e-mail address.
 	ErrorReasonEmailTaken ErrorReason = "EMAIL_TAKEN"
 	// The username is taken.
@@ -463,6 +465,8 @@ const (
 	ErrorReasonStorageUnavailable ErrorReason = "STORAGE_UNAVAILABLE"
 	// The server cannot tell which tokens have been revoked, and so accepts none.
 	ErrorReasonRevocationViewStale ErrorReason = "REVOCATION_VIEW_STALE"
+	// The clocks of the server and its database disagree, so it accepts and issues no tokens.
+	ErrorReasonClockSkew ErrorReason = "CLOCK_SKEW"
 	// The operation took too long.
 	ErrorReasonTimedOut ErrorReason = "TIMED_OUT"
 )
@@ -502,6 +506,7 @@ var AllErrorReason = []ErrorReason{
 	ErrorReasonMethodNotAllowed,
 	ErrorReasonSessionNotFound,
 	ErrorReasonUserNotFound,
+	ErrorReasonNodeNotFound,
 	ErrorReasonEmailTaken,
 	ErrorReasonUsernameTaken,
 	ErrorReasonDocumentTooLarge,
@@ -521,12 +526,13 @@ var AllErrorReason = []ErrorReason{
 	ErrorReasonOverloaded,
 	ErrorReasonStorageUnavailable,
 	ErrorReasonRevocationViewStale,
+	ErrorReasonClockSkew,
 	ErrorReasonTimedOut,
 }
 
 func (e ErrorReason) IsValid() bool {
 	switch e {
-	case ErrorReasonTokenMissing, ErrorReasonTokenInvalid, ErrorReasonTokenExpired, ErrorReasonTokenRevoked, ErrorReasonTokenStale, ErrorReasonInvalidCredentials, ErrorReasonRefreshInvalid, ErrorReasonRefreshReused, ErrorReasonSessionExpired, ErrorReasonSessionRevoked, ErrorReasonRoleRequired, ErrorReasonNotOwner, ErrorReasonStepUpRequired, ErrorReasonIntrospectionDisabled, ErrorReasonOriginNotAllowed, ErrorReasonRequired, ErrorReasonMalformed, ErrorReasonTooLong, ErrorReasonExactlyOneRequired, ErrorReasonEmailInvalid, ErrorReasonUsernameInvalid, ErrorReasonNameInvalid, ErrorReasonPasswordTooShort, ErrorReasonPasswordTooLong, ErrorReasonPasswordTooCommon, ErrorReasonPasswordInvalid, ErrorReasonPostRequired, ErrorReasonBodyMalformed, ErrorReasonBodyTooLarge, ErrorReasonUnsupportedMediaType, ErrorReasonNotAcceptable, ErrorReasonMethodNotAllowed, ErrorReasonSessionNotFound, ErrorReasonUserNotFound, ErrorReasonEmailTaken, ErrorReasonUsernameTaken, ErrorReasonDocumentTooLarge, ErrorReasonTooManyTokens, ErrorReasonTooDeep, ErrorReasonTooManyFields, ErrorReasonTooManyAliases, ErrorReasonTooManyRepeats, ErrorReasonTooManyRootFields, ErrorReasonTooManyDirectives, ErrorReasonTooManyItems, ErrorReasonInputTooDeep, ErrorReasonVariablesTooLarge, ErrorReasonIntrospectionTooDeep, ErrorReasonLastAdmin, ErrorReasonTooManyAttempts, ErrorReasonOverloaded, ErrorReasonStorageUnavailable, ErrorReasonRevocationViewStale, ErrorReasonTimedOut:
+	case ErrorReasonTokenMissing, ErrorReasonTokenInvalid, ErrorReasonTokenExpired, ErrorReasonTokenRevoked, ErrorReasonTokenStale, ErrorReasonInvalidCredentials, ErrorReasonRefreshInvalid, ErrorReasonRefreshReused, ErrorReasonSessionExpired, ErrorReasonSessionRevoked, ErrorReasonRoleRequired, ErrorReasonNotOwner, ErrorReasonStepUpRequired, ErrorReasonIntrospectionDisabled, ErrorReasonOriginNotAllowed, ErrorReasonRequired, ErrorReasonMalformed, ErrorReasonTooLong, ErrorReasonExactlyOneRequired, ErrorReasonEmailInvalid, ErrorReasonUsernameInvalid, ErrorReasonNameInvalid, ErrorReasonPasswordTooShort, ErrorReasonPasswordTooLong, ErrorReasonPasswordTooCommon, ErrorReasonPasswordInvalid, ErrorReasonPostRequired, ErrorReasonBodyMalformed, ErrorReasonBodyTooLarge, ErrorReasonUnsupportedMediaType, ErrorReasonNotAcceptable, ErrorReasonMethodNotAllowed, ErrorReasonSessionNotFound, ErrorReasonUserNotFound, ErrorReasonNodeNotFound, ErrorReasonEmailTaken, ErrorReasonUsernameTaken, ErrorReasonDocumentTooLarge, ErrorReasonTooManyTokens, ErrorReasonTooDeep, ErrorReasonTooManyFields, ErrorReasonTooManyAliases, ErrorReasonTooManyRepeats, ErrorReasonTooManyRootFields, ErrorReasonTooManyDirectives, ErrorReasonTooManyItems, ErrorReasonInputTooDeep, ErrorReasonVariablesTooLarge, ErrorReasonIntrospectionTooDeep, ErrorReasonLastAdmin, ErrorReasonTooManyAttempts, ErrorReasonOverloaded, ErrorReasonStorageUnavailable, ErrorReasonRevocationViewStale, ErrorReasonClockSkew, ErrorReasonTimedOut:
 		return true
 	}
 	return false

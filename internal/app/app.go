@@ -98,9 +98,9 @@ func Open(ctx context.Context, c *config.Config, access Access, now func() time.
 	if err != nil {
 		return nil, err
 	}
-	origins, err := web.NewOrigins(c.PublicURL, c.AllowedOrigins)
+	origins, err := newOrigins(c, now, log)
 	if err != nil {
-		return nil, fmt.Errorf("--allowed-origins: %w", err)
+		return nil, err
 	}
 	proxies, err := web.NewProxies(c.TrustedProxies)
 	if err != nil {
@@ -118,7 +118,7 @@ func Open(ctx context.Context, c *config.Config, access Access, now func() time.
 		log.Warn("ignoring parameters of --database that have no effect here", "parameters", source.Ignored)
 	}
 	db, err := store.Open(ctx, store.Options{URL: c.Database, Pooler: c.DatabasePooler, MaxConns: c.DatabaseConns,
-		Exclusive: access == Serves, ReadOnly: access == Reads})
+		Exclusive: access == Serves, ReadOnly: access == Reads, Now: now})
 	if err != nil {
 		return nil, err
 	}
@@ -141,13 +141,13 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	}
 	a.Issuer = token.NewIssuer(a.Keys, c.Issuer, c.Audience, c.AccessLife, a.now)
 	a.Verifier = token.NewVerifier(a.Keys, c.Issuer, c.Audience, a.now)
-	a.View = session.NewView(a.DB, a.now)
+	a.View = session.NewView(a.DB, a.now, c.ClockSkew)
 	if a.Activity, err = session.NewActivity(a.DB, a.now); err != nil {
 		return err
 	}
 	a.Audit, a.Feed = audit.NewLog(a.DB, c.AuditLife, a.now), audit.NewFeed(a.DB, a.now)
 	a.cursors = graph.NewCursors(key)
-	a.Throttle = throttle.New(a.DB, key, rates(&c.Limits))
+	a.Throttle = throttle.New(a.DB, key, rates(&c.Limits), a.now)
 	a.Sessions = session.NewService(a.DB, a.Issuer, key, a.View, a.Throttle,
 		session.Options{IdleLife: c.SessionIdle, MaxLife: c.SessionLife, Grace: c.RefreshGrace})
 	pepperID, pepper, err := c.Pepper()
@@ -224,7 +224,7 @@ func (a *App) openKeys(ctx context.Context, access Access) (*secret.Secret, erro
 		open = token.LoadRing
 	}
 	a.Keys, err = open(ctx, a.DB, key, token.RingOptions{
-		Algorithm: token.Algorithm(c.Algorithm), RotateEvery: c.KeyLife, Overlap: c.KeyOverlap, TokenLife: c.AccessLife})
+		Algorithm: token.Algorithm(c.Algorithm), Type: token.Type(c.TokenType), RotateEvery: c.KeyLife, Overlap: c.KeyOverlap, TokenLife: c.AccessLife})
 	if err != nil || access != Serves {
 		return key, err
 	}
@@ -255,6 +255,16 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 		return nil, err
 	}
 	return a.authenticator.Middleware(srv), nil
+}
+
+func newOrigins(c *config.Config, now func() time.Time, log *slog.Logger) (*web.Origins, error) {
+	origins, err := web.NewOrigins(c.PublicURL, web.OriginOptions{
+		Listed: c.AllowedOrigins, Loopback: !c.Production, Headers: c.AllowedHeaders,
+	}, now, log)
+	if err != nil {
+		return nil, fmt.Errorf("--allowed-origins: %w", err)
+	}
+	return origins, nil
 }
 
 func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time, log *slog.Logger) *web.Streams {
@@ -300,6 +310,9 @@ func (a *App) Ready(ctx context.Context) error {
 	if age := a.View.Age(); age > session.MaxViewAge {
 		return fmt.Errorf("revocations were last read %s ago", age)
 	}
+	if err := a.View.CheckClock(); err != nil {
+		return err
+	}
 	return a.DB.Ping(ctx)
 }
 
@@ -319,11 +332,27 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 		defer stop()
 		a.every(ctx, keysEvery, wake, "follow signing keys", a.Keys.Reload)
 	})
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "maintain signing keys", a.Keys.Maintain) })
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "delete dead rows", a.alone("sessions", a.Sessions.Prune)) })
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "empty the throttle", a.alone("throttle", a.Throttle.Prune)) })
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "shorten the audit log", a.alone("audit log", a.Audit.Prune)) })
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "maintain signing keys", a.timely(a.Keys.Maintain)) })
+	group.Go(func() {
+		a.every(ctx, upkeepEvery, nil, "delete dead rows", a.timely(a.alone("sessions", a.Sessions.Prune)))
+	})
+	group.Go(func() {
+		a.every(ctx, upkeepEvery, nil, "empty the throttle", a.timely(a.alone("throttle", a.Throttle.Prune)))
+	})
+	group.Go(func() {
+		a.every(ctx, upkeepEvery, nil, "shorten the audit log", a.timely(a.alone("audit log", a.Audit.Prune)))
+	})
 	return group.Wait, nil
+}
+
+// timely is f while the clocks agree: by a wrong one, f would delete what is still needed. The view has logged it.
+func (a *App) timely(f func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if a.View.CheckClock() != nil {
+			return nil
+		}
+		return f(ctx)
+	}
 }
 
 // alone is f where no other replica has begun it within upkeepEvery. It ends with its lease; the next

@@ -49,7 +49,7 @@ func Refusals(checks []Check) (refusals []string) {
 
 // Checks judges the settings, which are complete, as for production. It changes nothing.
 func Checks(c *config.Config) []Check {
-	_, badOrigin := web.NewOrigins(c.PublicURL, c.AllowedOrigins)
+	_, badOrigin := newOrigins(c, nil, nil)
 	_, badProxy := web.NewProxies(c.TrustedProxies)
 	// The loopback host is no exception: in production no page of the user's own machine should act as the user.
 	plain := slices.DeleteFunc(slices.Clone(c.AllowedOrigins), func(origin string) bool {
@@ -68,7 +68,7 @@ func Checks(c *config.Config) []Check {
 			Fix: "set --public-url to an https:// URL, with a proxy in front that ends TLS or with --tls-cert",
 		}, {
 			Name: "origins", OK: badOrigin == nil,
-			Good: "every origin whose pages may use cookies is named", Bad: "--allowed-origins: " + message(badOrigin),
+			Good: "every origin whose pages may use cookies is named", Bad: message(badOrigin),
 			Fix: "name each origin in full; * would let every page on the web act as whoever looks at it",
 		}, {
 			Name: "plain origins", OK: len(plain) == 0, Flag: "--insecure-origins", Accepted: c.InsecureOrigins,

@@ -78,7 +78,7 @@ func TestProductionRefusesEachUnsafeSettingUnlessItIsAccepted(t *testing.T) {
 		{"secret", "--secret=", "--secret", "--insecure-secret-file"},
 		{"https", "--public-url=http://api.example.com", "--public-url", "--insecure-http"},
 		{"origins", "--allowed-origins=*", "name each origin", ""},
-		{"origins", "--allowed-origins=https://*.example.com", "name each origin", ""},
+		{"origins", "--allowed-origins=https://*.com", "name each origin", ""},
 		{"plain origins", "--allowed-origins=https://a.example.com,http://b.example.com", "by https://", "--insecure-origins"},
 		{"plain origins", "--allowed-origins=http://localhost:5173", "by https://", "--insecure-origins"},
 		{"proxies", "--trusted-proxies=0.0.0.0/0", "name the proxies", ""},

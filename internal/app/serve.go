@@ -33,14 +33,18 @@ func (a *App) Run(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	notReady := func(drained context.Context) {
-		health.Stop()
-		a.log.Info("stopping: what is under way may end", "within", a.Config.DrainTimeout.String())
-		if err := a.streams.Shutdown(drained); err != nil {
-			a.log.Warn("streams were cut off", "error", err)
-		}
-	}
-	return web.Serve(ctx, l, handler, a.Config.DrainTimeout, notReady, a.log)
+	return web.Serve(ctx, l, handler, web.ServeOptions{
+		KeepAlive: a.Config.KeepAlive, StopDelay: a.Config.StopDelay, Drain: a.Config.DrainTimeout,
+		Stopping: func() {
+			health.Stop()
+			a.log.Info("stopping", "accepts", a.Config.StopDelay.String(), "drains", a.Config.DrainTimeout.String())
+		},
+		EndStreams: func(drained context.Context) {
+			if err := a.streams.Shutdown(drained); err != nil {
+				a.log.Warn("streams were cut off", "error", err)
+			}
+		},
+	}, a.log)
 }
 
 // Handler routes everything that is served; more are further extensions of the GraphQL server.
@@ -50,9 +54,10 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", a.origins.CORS(web.Cookies(a.origins, api)))
+	prefix := a.Config.PublicPath()
+	mux.Handle("/graphql", a.origins.CORS(web.Cookies(a.origins, prefix, api)))
 	if servesExplorer(a.Config) {
-		page, err := web.NewExplorer(web.ExplorerAssets())
+		page, err := web.NewExplorer(web.ExplorerAssets(), prefix)
 		if err != nil {
 			return nil, err
 		}
@@ -66,12 +71,12 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	}
 	mux.HandleFunc("GET /healthz", health.Live)
 	mux.HandleFunc("GET /readyz", health.Ready)
-	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(mux, a.proxies.ClientIP)), nil
+	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(web.Below(prefix, mux), a.proxies.ClientIP)), nil
 }
 
 // sdl serves the schema to whom the setting introspection admits.
 func (a *App) sdl() http.Handler {
-	text := []byte(schema.Text())
+	text := []byte(schema.Print(a.Schema))
 	document := web.Static("application/graphql; charset=utf-8", "no-cache", func() []byte { return text })
 	return a.authenticator.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Vary", "Authorization")

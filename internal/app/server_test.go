@@ -53,7 +53,7 @@ func TestServesWithNothingSet(t *testing.T) {
 		"/healthz":        {"text/plain", "live"},
 		"/readyz":         {"text/plain", "ready"},
 		"/":               {"text/html", "<html"},
-		"/schema.graphql": {"application/graphql", "type User @auth"},
+		"/schema.graphql": {"application/graphql", "type User implements Node @auth"},
 	} {
 		response, body := get(t, srv.URL+path)
 		if response.StatusCode != 200 || !strings.HasPrefix(response.Header.Get("Content-Type"), want.contentType) || !strings.Contains(body, want.text) {
@@ -102,7 +102,7 @@ func TestTheSchemaIsServedToWhomTheSettingAdmits(t *testing.T) {
 					header = []string{"Authorization", "Bearer " + test.token}
 				}
 				response, body := get(t, srv.URL+"/schema.graphql", header...)
-				if response.StatusCode != test.status || (test.status == 200) != strings.Contains(body, "type User @auth") {
+				if response.StatusCode != test.status || (test.status == 200) != strings.Contains(body, "type User implements Node @auth") {
 					t.Errorf("%s: %d %.100s", caller, response.StatusCode, body)
 				}
 				if test.status == 200 || test.status == 404 {
@@ -407,4 +407,27 @@ func TestRunningServersObeyTheCommandLine(t *testing.T) {
 		}
 		group.Wait()
 	})
+}
+
+// A proxy below whose path the server is found may strip that path or not.
+func TestServesBelowThePathOfThePublicURL(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, t.TempDir(), "--public-url=http://127.0.0.1:8080/team/api/")
+	_, page := get(t, srv.URL+"/")
+	script := regexp.MustCompile(`src="(/team/api/explorer/[^"]+/main\.js)"`).FindStringSubmatch(page)
+	if script == nil || !strings.Contains(page, `data-endpoint="/team/api/graphql"`) {
+		t.Fatalf("the page: %s", page)
+	}
+	stripped := strings.TrimPrefix(script[1], "/team/api")
+	for _, path := range []string{script[1], stripped, "/team/api/", "/team/api/healthz", "/healthz", "/team/api/schema.graphql",
+		"/team/api/.well-known/jwks.json", "/team/api/graphql?query={__typename}", "/graphql?query={__typename}"} {
+		if response, body := get(t, srv.URL+path, "Accept", "*/*"); response.StatusCode != 200 {
+			t.Errorf("%s: %d %.100s", path, response.StatusCode, body)
+		}
+	}
+	for _, path := range []string{"/team/api/team/api/healthz", "/team/healthz", "/teamapi/healthz"} {
+		if response, _ := get(t, srv.URL+path); response.StatusCode != 404 {
+			t.Errorf("%s: %d", path, response.StatusCode)
+		}
+	}
 }

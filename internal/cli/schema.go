@@ -30,6 +30,6 @@ func (schemaCheckCmd) Run(e *env) error {
 type schemaPrintCmd struct{}
 
 func (schemaPrintCmd) Run(e *env) error {
-	_, err := fmt.Fprint(e.out, schema.Text())
+	_, err := fmt.Fprint(e.out, schema.Print(e.schema))
 	return err
 }

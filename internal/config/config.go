@@ -39,12 +39,14 @@ type Tokens struct {
 	Algorithm      string        `default:"ES256" enum:"ES256,EdDSA,RS256,HS256" help:"How access tokens are signed: ${enum}."`
 	Issuer         string        `placeholder:"URL" help:"The iss of access tokens; the public URL if not given."`
 	Audience       string        `placeholder:"URL" help:"The aud of access tokens; the public URL if not given."`
+	TokenType      string        `default:"at+jwt" enum:"at+jwt,JWT" help:"The typ header of access tokens: ${enum}. Use JWT for resource servers that refuse at+jwt (RFC 9068), such as Spring Security by default."`
 	AccessLife     time.Duration `default:"15m" help:"Life of an access token, at most 1h."`
 	KeyLife        time.Duration `default:"2160h" help:"Age at which the signing key is replaced."`
 	KeyOverlap     time.Duration `default:"1h" help:"How long a signing key is published before it signs; caches of the key set are told to keep it for less."`
 	SessionIdle    time.Duration `default:"720h" help:"A session ends when it was not refreshed for so long."`
 	SessionLife    time.Duration `default:"2160h" help:"Every session ends so long after its sign-in."`
 	AuditLife      time.Duration `default:"4320h" help:"Entries of the audit log are kept so long."`
+	ClockSkew      time.Duration `default:"30s" help:"Tokens are refused and not issued while this machine's clock and the database's are further apart, 5s to 12h."`
 	RefreshGrace   time.Duration `default:"10s" help:"How long a refresh token that was just used gets the same successor again."`
 	BcryptCost     int           `default:"12" help:"Cost of password hashes, 4 to 16; below 12 for tests only."`
 	PasswordMin    int           `default:"8" help:"The fewest characters of a new password."`
@@ -58,8 +60,9 @@ type Server struct {
 	MetricsListen       string        `placeholder:"HOST:PORT" help:"Where to serve /metrics for Prometheus, apart from everything else and with no sign-in; nowhere if not given."`
 	PublicURL           string        `name:"public-url" placeholder:"URL" help:"Where clients find the server; http:// or, with a certificate, https:// and the listening address if not given."`
 	Production          bool          `help:"Refuse settings that are unsafe in production."`
-	TrustedDocuments    string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as graphql-codegen's client preset writes it."`
-	AllowedOrigins      []string      `placeholder:"ORIGIN" help:"Web origins besides the public URL's own whose pages may call the server and use cookies, such as https://app.example.com."`
+	TrustedDocuments    string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as the client preset of graphql-codegen and Relay write it, or a persisted query manifest of Apollo."`
+	AllowedOrigins      []string      `placeholder:"ORIGIN" help:"Origins besides the public URL's whose pages may call the server: in full, such as https://app.example.com or capacitor://localhost, then also with cookies, or with one label left open, such as https://*.preview.example.com. Outside production, pages of this machine may call without cookies."`
+	AllowedHeaders      []string      `placeholder:"HEADER" help:"Request headers that pages of other origins may send besides the usual; any if not given."`
 	Introspection       string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
 	Explorer            bool          `help:"Serve GraphiQL at / in production too, once that is accepted as insecure; everywhere else it always is."`
 	MaxBody             int64         `default:"1048576" help:"The greatest size of a request's body, in bytes."`
@@ -67,7 +70,9 @@ type Server struct {
 	StreamsPerUser      int           `default:"50" help:"The most WebSockets and event streams open of one user."`
 	OperationsPerSocket int           `default:"100" help:"The most operations under way on one WebSocket."`
 	OperationTimeout    time.Duration `default:"10s" help:"The most time that a query or mutation may take."`
-	DrainTimeout        time.Duration `default:"10s" help:"How long requests and streams under way may still take once the server is told to stop."`
+	KeepAlive           time.Duration `default:"120s" help:"How long an idle connection stays open; above the idle time-out of the load balancer in front."`
+	StopDelay           time.Duration `default:"1s" help:"How long connections are still accepted after the server was told to stop and turned not ready."`
+	DrainTimeout        time.Duration `default:"10s" help:"How long requests and streams under way may still take after that."`
 	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"The least level of log lines: ${enum}."`
 }
 
@@ -190,6 +195,7 @@ func (t *Tokens) problems() []string {
 	p.need(t.KeyLife >= 2*t.KeyOverlap, "--key-life must be at least twice --key-overlap")
 	p.need(t.RefreshGrace >= 2*time.Second && t.RefreshGrace <= time.Minute,
 		"--refresh-grace must be from 2s to 1m: the sight of a new token is written within 1s, and must be before the grace ends")
+	p.need(t.ClockSkew >= 5*time.Second && t.ClockSkew <= 12*time.Hour, "--clock-skew must be from 5s to 12h")
 	p.need(t.SessionIdle >= time.Minute, "--session-idle must be at least 1m")
 	p.need(t.AuditLife >= 24*time.Hour, "--audit-life must be at least 24h")
 	p.need(t.SessionLife >= t.SessionIdle, "--session-life must not be below --session-idle")
@@ -243,6 +249,8 @@ func (s *Server) problems(hasRole func(string) bool) []string {
 	p.need(s.OperationsPerSocket >= 1, "--operations-per-socket must be at least 1")
 	p.need(s.OperationTimeout >= 100*time.Millisecond, "--operation-timeout must be at least 100ms")
 	p.need(s.DrainTimeout > 0, "--drain-timeout must be above 0")
+	p.need(s.StopDelay >= 0, "--stop-delay must not be below 0")
+	p.need(s.KeepAlive > 0, "--keep-alive must be above 0")
 	return p
 }
 
@@ -258,6 +266,15 @@ func (n *Network) Scheme() string {
 		return "https"
 	}
 	return "http"
+}
+
+// PublicPath is the path of the public URL, below which clients find everything; empty if that is the root.
+func (s *Server) PublicPath() string {
+	u, err := url.Parse(s.PublicURL)
+	if err != nil {
+		return "" // problems names it
+	}
+	return strings.TrimSuffix(u.EscapedPath(), "/")
 }
 
 // IsHTTPS tells whether clients find the server under https, whoever ends the TLS.

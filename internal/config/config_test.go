@@ -99,6 +99,8 @@ func TestEachWrongSettingIsNamed(t *testing.T) {
 		"--key-life=1h59m":                      "--key-life",
 		"--refresh-grace=1s":                    "--refresh-grace",
 		"--refresh-grace=61s":                   "--refresh-grace",
+		"--clock-skew=4s":                       "--clock-skew",
+		"--clock-skew=13h":                      "--clock-skew",
 		"--session-idle=59s":                    "--session-idle",
 		"--session-life=719h":                   "--session-life",
 		"--bcrypt-cost=3":                       "--bcrypt-cost",

@@ -76,6 +76,7 @@ const (
 	// NOT_FOUND, CONFLICT
 	SessionUnknown Reason = "SESSION_NOT_FOUND"
 	UserUnknown    Reason = "USER_NOT_FOUND"
+	NodeUnknown    Reason = "NODE_NOT_FOUND"
 	EmailTaken     Reason = "EMAIL_TAKEN"
 	UsernameTaken  Reason = "USERNAME_TAKEN"
 	LastAdmin      Reason = "LAST_ADMIN"
@@ -101,6 +102,7 @@ const (
 	Overloaded          Reason = "OVERLOADED"
 	StorageUnavailable  Reason = "STORAGE_UNAVAILABLE"
 	RevocationViewStale Reason = "REVOCATION_VIEW_STALE"
+	ClockSkew           Reason = "CLOCK_SKEW"
 	TimedOut            Reason = "TIMED_OUT"
 )
 

@@ -46,14 +46,15 @@ func (s *Service) end(tx *store.Tx, condition string, args ...any) ([]Session, e
 	return ended, err
 }
 
+var errSessionUnknown = fault.New(fault.NotFound, fault.SessionUnknown, "you have no such session")
+
 // Revoke ends one session of owner. A foreign id is NOT_FOUND exactly as an unknown one is, and so is
 // one that has ended already.
 func (s *Service) Revoke(ctx context.Context, owner token.UserID, id ID, from audit.Origin) (*Session, error) {
-	unknown := fault.New(fault.NotFound, fault.SessionUnknown, "you have no such session")
 	// Text that is no id need not reach the database, which would choke on some. uuid.Parse takes anything for
 	// the braces around an id, even NUL.
 	if uuid.Validate(string(id)) != nil {
-		return nil, unknown
+		return nil, errSessionUnknown
 	}
 	var one *Session
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
@@ -62,7 +63,7 @@ func (s *Service) Revoke(ctx context.Context, owner token.UserID, id ID, from au
 			return err
 		}
 		if len(ended) == 0 {
-			return unknown
+			return errSessionUnknown
 		}
 		one = &ended[0]
 		return s.recordEnd(tx, owner, owner, ended, "revoked", from)
@@ -127,7 +128,7 @@ func (s *Service) logout(ctx context.Context, user token.UserID, id ID, scope Sc
 // there are. Of the kept session the refresh tokens are void too, for one may be what was stolen: the
 // caller answers a new pair, which Reauthenticate makes.
 func (s *Service) EndAll(tx *store.Tx, user token.UserID, kept ID) ([]Session, error) {
-	version, err := raiseVersion(tx, user)
+	version, err := s.raiseVersion(tx, user)
 	if err != nil {
 		return nil, err
 	}
@@ -153,15 +154,19 @@ func (s *Service) EndAllBy(tx *store.Tx, actor, user token.UserID, from audit.Or
 // MarkStale makes every access token issued to user so far stale: what it says of the user is no
 // longer true, and a refresh brings the new. Its sessions go on.
 func (s *Service) MarkStale(tx *store.Tx, user token.UserID) error {
-	version, err := raiseVersion(tx, user)
+	version, err := s.raiseVersion(tx, user)
 	if err != nil {
 		return err
 	}
 	return s.view.revoke(tx, revocation{UserID: user, BelowVersion: version, Stale: true})
 }
 
-func raiseVersion(tx *store.Tx, user token.UserID) (version int64, err error) {
-	err = tx.Get(&version, "UPDATE users SET version = version + 1 WHERE id = $1 RETURNING version", user)
+// raiseVersion makes tokens issued so far distinguishable from those to come. A version is the time in microseconds,
+// by the clock that is ahead, or one more than the last: also after a restore or a fail-over that lost some, none is
+// used again.
+func (s *Service) raiseVersion(tx *store.Tx, user token.UserID) (version int64, err error) {
+	err = tx.Get(&version, `UPDATE users SET version = CASE WHEN version >= $2 AND version >= now_us() THEN version + 1
+		WHEN now_us() > $2 THEN now_us() ELSE $2 END WHERE id = $1 RETURNING version`, user, s.view.floor(user))
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, errSessionRevoked // the account is gone, which another replica has not heard of yet
 	}

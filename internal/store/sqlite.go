@@ -2,13 +2,13 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -17,17 +17,36 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// registerClock gives SQLite the function now_us() that a migration gives Postgres. The driver keeps
-// its functions for the whole process and refuses a second registration, hence once.
-var registerClock = sync.OnceValue(func() error {
-	return sqlite.RegisterScalarFunction("now_us", 0, func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
-		return time.Now().UnixMicro(), nil
+// connector opens connections with a driver of its own: the functions of the package's driver are those of the
+// whole process, and the clock is this database's.
+type connector struct {
+	driver *sqlite.Driver
+	dsn    string
+}
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+
+func (c connector) Driver() driver.Driver { return c.driver }
+
+// withClock makes a driver whose SQL has the function now_us(), which a migration gives Postgres.
+func withClock(now func() time.Time) (*sqlite.Driver, error) {
+	if now == nil {
+		now = time.Now
+	}
+	d := new(sqlite.Driver)
+	err := d.RegisterScalarFunction("now_us", 0, func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
+		return now().UnixMicro(), nil
 	})
-})
+	if err != nil {
+		return nil, fmt.Errorf("register now_us: %w", err)
+	}
+	return d, nil
+}
 
 func openSQLite(ctx context.Context, path string, o Options) (_ *DB, err error) {
-	if err := registerClock(); err != nil {
-		return nil, fmt.Errorf("register now_us: %w", err)
+	clocked, err := withClock(o.Now)
+	if err != nil {
+		return nil, err
 	}
 	file, err := place(path, o.ReadOnly)
 	if err != nil {
@@ -53,10 +72,10 @@ func openSQLite(ctx context.Context, path string, o Options) (_ *DB, err error) 
 	if !o.ReadOnly {
 		name += "&_journal_mode=WAL" // which is written to the file
 	}
-	read, err := sqlx.Open("sqlite", name+"&_query_only=1")
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+	open := func(parameters string) *sqlx.DB {
+		return sqlx.NewDb(sql.OpenDB(connector{clocked, name + parameters}), "sqlite")
 	}
+	read := open("&_query_only=1")
 	read.SetMaxOpenConns(o.MaxConns)
 	read.SetMaxIdleConns(o.MaxConns)
 	db.read = &pool{db: read, prepares: true}
@@ -64,10 +83,7 @@ func openSQLite(ctx context.Context, path string, o Options) (_ *DB, err error) 
 	if o.ReadOnly {
 		return db, nil
 	}
-	write, err := sqlx.Open("sqlite", name+"&_txlock=immediate")
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), read.Close())
-	}
+	write := open("&_txlock=immediate")
 	write.SetMaxOpenConns(1)
 	db.write = &pool{db: write, prepares: true}
 	if err := writable(ctx, write, path); err != nil {

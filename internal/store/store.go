@@ -47,6 +47,8 @@ type Options struct {
 	Exclusive bool
 	// ReadOnly makes no SQLite file and refuses every write to one. On Postgres it does nothing.
 	ReadOnly bool
+	// Now is the clock of SQLite, which has none of its own; nil means time.Now.
+	Now func() time.Time
 }
 
 // DB is one open database. Reads go to read, transactions to write; on Postgres both are one pool.

@@ -46,10 +46,13 @@ type Rates struct {
 	Address Rate
 	// Register is for new accounts from one address; RegisterAll for all addresses together.
 	Register, RegisterAll Rate
-	// RefreshInvalid is for forged refresh tokens from one address, Refresh for one session's genuine ones.
-	RefreshInvalid, Refresh Rate
-	// VerifyInvalid is for tokens from one address that verifyToken finds to be no good.
-	VerifyInvalid Rate
+	// Refresh is for the genuine refresh tokens of one session.
+	Refresh Rate
+	// Own is for one kind of change that a user makes to their own account.
+	Own Rate
+	// RefreshInvalid and VerifyInvalid are for refresh tokens and tokens given to verifyToken that are not valid, from
+	// one address and on one replica.
+	RefreshInvalid, VerifyInvalid Rate
 }
 
 // Throttle counts attempts.
@@ -57,6 +60,7 @@ type Throttle struct {
 	db    *store.DB
 	key   []byte
 	rates Rates
+	local local
 
 	refused atomic.Int64
 }
@@ -64,9 +68,9 @@ type Throttle struct {
 // Refused is how many attempts were refused here.
 func (t *Throttle) Refused() int64 { return t.refused.Load() }
 
-// New wires a Throttle.
-func New(db *store.DB, s *secret.Secret, rates Rates) *Throttle {
-	return &Throttle{db: db, key: s.Key("throttle"), rates: rates}
+// New wires a Throttle. now measures what is counted on this replica alone, by its monotonic reading.
+func New(db *store.DB, s *secret.Secret, rates Rates, now func() time.Time) *Throttle {
+	return &Throttle{db: db, key: s.Key("throttle"), rates: rates, local: local{now: now, base: now(), empty: make(map[string]time.Duration)}}
 }
 
 // bucket is one thing counted.
@@ -150,20 +154,35 @@ func (t *Throttle) Register(ctx context.Context, ip string) error {
 	return t.take(ctx, bucket{t.name("register", network(ip)), t.rates.Register}, bucket{t.name("register all"), t.rates.RegisterAll})
 }
 
-// RefreshInvalid counts a refresh token that is none of this server's.
-func (t *Throttle) RefreshInvalid(ctx context.Context, ip string) error {
-	return t.take(ctx, bucket{t.name("refresh invalid", network(ip)), t.rates.RefreshInvalid})
+// RefreshInvalid counts a refresh token that this server did not issue.
+func (t *Throttle) RefreshInvalid(ip string) error {
+	return t.takeLocal("refresh "+network(ip), t.rates.RefreshInvalid)
 }
 
-// VerifyInvalid counts a token that was asked about and is no good. What is good costs nothing: a service
+// VerifyInvalid counts a token that was given to verifyToken and is not valid. Valid ones cost nothing: a service
 // behind one address asks for all of its users.
-func (t *Throttle) VerifyInvalid(ctx context.Context, ip string) error {
-	return t.take(ctx, bucket{t.name("verify invalid", network(ip)), t.rates.VerifyInvalid})
+func (t *Throttle) VerifyInvalid(ip string) error {
+	return t.takeLocal("verify "+network(ip), t.rates.VerifyInvalid)
+}
+
+// takeLocal counts in memory. A forgery has nothing to guess that a limit would protect, so its limit is for the
+// load alone, and a transaction for each would be more load than the forgery is.
+func (t *Throttle) takeLocal(key string, rate Rate) error {
+	if wait := t.local.take(key, rate); wait > 0 {
+		return t.limited(wait, rate)
+	}
+	return nil
 }
 
 // Refresh reserves a refresh of a session, in the transaction that does it.
 func (t *Throttle) Refresh(tx *store.Tx, id token.SessionID) error {
 	return t.reserve(tx, []bucket{{t.name("refresh", string(id)), t.rates.Refresh}})
+}
+
+// Own reserves a change that user makes to their own account, in the transaction that makes it. Each kind of change
+// has a bucket of its own: with a stolen session, the kind that needs no password must not use up the one that does.
+func (t *Throttle) Own(tx *store.Tx, user token.UserID, kind string) error {
+	return t.reserve(tx, []bucket{{t.name("own", kind, string(user)), t.rates.Own}})
 }
 
 func (t *Throttle) take(ctx context.Context, buckets ...bucket) error {
@@ -172,15 +191,18 @@ func (t *Throttle) take(ctx context.Context, buckets ...bucket) error {
 
 // reserve takes one attempt from each bucket, or from none: its error undoes the transaction. The
 // statement that takes is the one that decides, so of two at once for the last attempt one is refused.
+// No bucket is ever more than full: one that the clock left behind when it went back is full from this attempt on.
 func (t *Throttle) reserve(tx *store.Tx, buckets []bucket) error {
 	for _, b := range buckets {
 		var empty store.Time
 		interval, tolerance := b.rate.interval(), b.rate.Per-b.rate.interval()
 		err := tx.Get(&empty, `INSERT INTO throttle (key, empty) VALUES ($1, now_us() + $2)
-			ON CONFLICT (key) DO UPDATE SET empty = CASE WHEN throttle.empty < now_us() THEN now_us() ELSE throttle.empty END + $2
-			WHERE throttle.empty <= now_us() + $3 RETURNING empty`, b.key, interval.Microseconds(), tolerance.Microseconds())
+			ON CONFLICT (key) DO UPDATE SET empty = $2 + CASE WHEN throttle.empty < now_us() THEN now_us()
+				WHEN throttle.empty > now_us() + $2 + $3 THEN now_us() + $3 ELSE throttle.empty END
+			WHERE throttle.empty <= now_us() + $3 OR throttle.empty > now_us() + $2 + $3
+			RETURNING empty`, b.key, interval.Microseconds(), tolerance.Microseconds())
 		if errors.Is(err, sql.ErrNoRows) {
-			return t.limited(tx, b.key, tolerance)
+			return t.full(tx, b, tolerance)
 		}
 		if err != nil {
 			return fmt.Errorf("count attempt: %w", err)
@@ -189,15 +211,21 @@ func (t *Throttle) reserve(tx *store.Tx, buckets []bucket) error {
 	return nil
 }
 
-func (t *Throttle) limited(tx *store.Tx, key string, tolerance time.Duration) error {
+// full says how long the bucket b lets nothing through.
+func (t *Throttle) full(tx *store.Tx, b bucket, tolerance time.Duration) error {
 	var wait int64
-	err := tx.Get(&wait, "SELECT empty - $2 - now_us() FROM throttle WHERE key = $1", key, tolerance.Microseconds())
+	err := tx.Get(&wait, "SELECT empty - $2 - now_us() FROM throttle WHERE key = $1", b.key, tolerance.Microseconds())
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("read bucket: %w", err)
 	}
+	return t.limited(time.Duration(wait)*time.Microsecond, b.rate)
+}
+
+// limited refuses for the time wait, but never for longer than an attempt takes to come back.
+func (t *Throttle) limited(wait time.Duration, rate Rate) error {
 	t.refused.Add(1)
 	e := fault.New(fault.RateLimited, fault.TooManyAttempts, "too many attempts: wait a while")
-	e.RetryAfter = max(time.Duration(wait)*time.Microsecond, time.Second)
+	e.RetryAfter = max(min(wait, rate.interval()), time.Second)
 	return e
 }
 

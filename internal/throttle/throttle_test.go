@@ -21,6 +21,7 @@ var rates = throttle.Rates{
 	Pair: throttle.Rate{Burst: 3, Per: 15 * time.Minute}, Account: throttle.Rate{Burst: 5, Per: 15 * time.Minute},
 	Address: throttle.Rate{Burst: 8, Per: 15 * time.Minute}, Register: throttle.Rate{Burst: 2, Per: time.Hour},
 	RegisterAll: throttle.Rate{Burst: 4, Per: time.Hour}, RefreshInvalid: throttle.Rate{Burst: 2, Per: time.Minute}, Refresh: throttle.Rate{Burst: 2, Per: time.Minute},
+	VerifyInvalid: throttle.Rate{Burst: 3, Per: time.Minute}, Own: throttle.Rate{Burst: 2, Per: time.Hour},
 }
 
 func start(t *testing.T, db *store.DB, rates throttle.Rates) *throttle.Throttle {
@@ -29,7 +30,7 @@ func start(t *testing.T, db *store.DB, rates throttle.Rates) *throttle.Throttle 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return throttle.New(db, s, rates)
+	return throttle.New(db, s, rates, time.Now)
 }
 
 // allowed counts how many of n attempts are let through, and checks that the others are RATE_LIMITED
@@ -303,16 +304,84 @@ func TestOtherBuckets(t *testing.T) {
 		if n := allowed(t, 9, time.Hour, func(i int) error { return th.Register(t.Context(), fmt.Sprintf("192.0.2.%d", 10+i)) }); n != 2 {
 			t.Errorf("%d more registrations from all addresses, want 2", n)
 		}
-		if n := allowed(t, 9, time.Minute, func(int) error { return th.RefreshInvalid(t.Context(), "192.0.2.1") }); n != 2 {
-			t.Errorf("%d forged refresh tokens, want 2", n)
-		}
 		refresh := func(int) error {
 			return db.Tx(t.Context(), func(tx *store.Tx) error { return th.Refresh(tx, "session") })
 		}
 		if n := allowed(t, 9, time.Minute, refresh); n != 2 {
 			t.Errorf("%d refreshes of one session, want 2", n)
 		}
+		for _, kind := range []string{"profile", "password"} {
+			own := func(int) error {
+				return db.Tx(t.Context(), func(tx *store.Tx) error { return th.Own(tx, "user", kind) })
+			}
+			if n := allowed(t, 9, time.Hour, own); n != 2 {
+				t.Errorf("%d changes of a user's own %s, want 2", n, kind)
+			}
+		}
 	})
+}
+
+// The database's clock goes back: buckets filled before lie far in its future. Nobody waits longer for that than
+// for a full bucket, and after one attempt more than usual each is full as any other.
+func TestWaitsAreBoundedWhenTheClockGoesBack(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		th := start(t, db, rates)
+		refresh := func(int) error {
+			return db.Tx(t.Context(), func(tx *store.Tx) error { return th.Refresh(tx, "session") })
+		}
+		login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: "192.0.2.1"}) }
+		for _, back := range []time.Duration{2 * time.Hour, 20 * time.Minute, 365 * 24 * time.Hour} {
+			allowed(t, 9, 30*time.Second, refresh)
+			allowed(t, 9, 5*time.Minute, login)
+			pass(t, db, -back)
+			if n := allowed(t, 9, 30*time.Second, refresh); n != 1 {
+				t.Errorf("%s back: %d refreshes passed, want 1", back, n)
+			}
+			if n := allowed(t, 9, 5*time.Minute, login); n != 1 {
+				t.Errorf("%s back: %d logins passed, want 1", back, n)
+			}
+			pass(t, db, 5*time.Minute+time.Second)
+			if n := allowed(t, 1, 5*time.Minute, login); n != 1 {
+				t.Errorf("%s back: the next attempt did not come back in its time", back)
+			}
+			pass(t, db, time.Hour)
+		}
+	})
+}
+
+// Tokens that are not valid are counted without the database, by the monotonic clock, and in bounded memory.
+func TestForgeriesAreCountedInMemory(t *testing.T) {
+	t.Parallel()
+	s, err := secret.New("a secret for tests, of more than 32 bytes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	th := throttle.New(nil, s, rates, func() time.Time { return now })
+	for kind, count := range map[string]struct {
+		take func(ip string) error
+		want int
+	}{"refresh": {th.RefreshInvalid, 2}, "verify": {th.VerifyInvalid, 3}} {
+		same := func(int) error { return count.take("192.0.2.1") }
+		network := func(i int) error { return count.take(fmt.Sprintf("2001:db8::%x", i)) }
+		networks := func(i int) error { return count.take(fmt.Sprintf("2001:db8:1:%x::1", i)) }
+		for _, attempt := range []func(int) error{same, network} {
+			if n := allowed(t, 9, time.Minute, attempt); n != count.want {
+				t.Errorf("%s: %d from one address passed, want %d", kind, n, count.want)
+			}
+		}
+		now = now.Add(time.Minute / time.Duration(count.want))
+		if n := allowed(t, 9, time.Minute, same); n != 1 {
+			t.Errorf("%s: after one interval %d passed, want 1", kind, n)
+		}
+		if n := allowed(t, 3*throttle.MaxLocal/2, time.Minute, networks); n != 3*throttle.MaxLocal/2 {
+			t.Errorf("%s: %d addresses passed", kind, n)
+		}
+	}
+	if n := th.Local(); n > throttle.MaxLocal {
+		t.Errorf("%d buckets in memory, want %d at most", n, throttle.MaxLocal)
+	}
 }
 
 func TestPruneKeepsWhatStillCounts(t *testing.T) {

@@ -35,7 +35,7 @@ func Authenticate(a Algorithm, public any, header, raw string) error {
 	if h, _, _ := strings.Cut(raw, "."); h != header {
 		return errors.New("another header")
 	}
-	k := &key{algorithm: a, method: jwt.GetSigningMethod(string(a)), public: public, header: header}
+	k := &key{algorithm: a, method: jwt.GetSigningMethod(string(a)), public: public}
 	_, err := k.authenticate(raw)
 	return err
 }

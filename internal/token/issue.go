@@ -44,7 +44,7 @@ func (i *Issuer) Issue(c Claims, notAfter time.Time) (raw string, issued Claims,
 	if c.UserID == "" || c.SessionID == "" || !c.ExpiresAt.After(c.IssuedAt) {
 		return "", Claims{}, fmt.Errorf("issue a token: user %q, session %q until %s is no live session", c.UserID, c.SessionID, notAfter)
 	}
-	raw, err = k.unsigned(jwt.MapClaims{
+	raw, err = k.unsigned(i.ring.options.Type, jwt.MapClaims{
 		"iss": i.issuer, "aud": i.audience, "sub": c.UserID, "jti": c.ID,
 		"iat": c.IssuedAt.Unix(), "exp": c.ExpiresAt.Unix(), "auth_time": c.AuthTime.Unix(),
 		"sid": c.SessionID, "gen": c.Generation, "ver": c.Version, "roles": c.Roles, "amr": c.Methods,

@@ -56,6 +56,16 @@ func (a Algorithm) fits(public any) bool {
 	return false
 }
 
+// Type is the typ header of access tokens.
+type Type string
+
+const (
+	// TypeAccess is the type of RFC 9068 section 2.1. No other kind of JWT can be taken for it.
+	TypeAccess Type = "at+jwt"
+	// TypeJWT is for resource servers that accept no other type by default, such as Spring Security and Nimbus.
+	TypeJWT Type = "JWT"
+)
+
 // key is one signing key with everything derived from it. It never changes.
 type key struct {
 	id        string
@@ -63,7 +73,7 @@ type key struct {
 	method    jwt.SigningMethod
 	private   any // as golang-jwt takes them; for HS256 both are the same bytes
 	public    any
-	header    string // the first segment of every token that it signs
+	headers   map[Type]string // the first segment of every token of that type
 }
 
 func generate(a Algorithm) (*key, error) {
@@ -97,19 +107,21 @@ func newKey(a Algorithm, private any) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &key{id: id, algorithm: a, method: a.method(), private: private, public: public}
-	signing, err := k.unsigned(nil).SigningString()
-	if err != nil {
-		return nil, fmt.Errorf("encode the header: %w", err)
+	k := &key{id: id, algorithm: a, method: a.method(), private: private, public: public, headers: map[Type]string{}}
+	for _, typ := range []Type{TypeAccess, TypeJWT} {
+		signing, err := k.unsigned(typ, nil).SigningString()
+		if err != nil {
+			return nil, fmt.Errorf("encode the header: %w", err)
+		}
+		k.headers[typ], _, _ = strings.Cut(signing, ".")
 	}
-	k.header, _, _ = strings.Cut(signing, ".")
 	return k, nil
 }
 
-// unsigned is a token that waits for the key's signature, typed as RFC 9068 section 2.1 asks.
-func (k *key) unsigned(claims jwt.MapClaims) *jwt.Token {
+// unsigned returns a token of type typ, ready for the key's signature.
+func (k *key) unsigned(typ Type, claims jwt.MapClaims) *jwt.Token {
 	t := jwt.NewWithClaims(k.method, claims)
-	t.Header["typ"], t.Header["kid"] = "at+jwt", k.id
+	t.Header["typ"], t.Header["kid"] = string(typ), k.id
 	return t
 }
 

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,6 +26,9 @@ const Topic = "signing keys"
 // RingOptions say what a ring signs with and how long keys live.
 type RingOptions struct {
 	Algorithm Algorithm
+	// Type is the typ of issued tokens; empty means TypeAccess. Tokens of TypeAccess always verify; those of TypeJWT only
+	// where it is the Type.
+	Type Type
 	// RotateEvery is the age at which Maintain replaces the active key.
 	RotateEvery time.Duration
 	// Overlap is how long a key is published before it may sign.
@@ -81,6 +85,7 @@ func LoadRing(ctx context.Context, db *store.DB, s *secret.Secret, o RingOptions
 	if _, err := ParseAlgorithm(string(o.Algorithm)); err != nil {
 		return nil, err
 	}
+	o.Type = cmp.Or(o.Type, TypeAccess)
 	r := &Ring{db: db, secret: s, options: o}
 	r.current.Store(&keySet{})
 	if err := r.Reload(ctx); err != nil {
@@ -105,7 +110,7 @@ func (r *Ring) Reload(ctx context.Context) error {
 	if slices.Equal(rows, old.rows) {
 		return nil
 	}
-	set, err := newKeySet(rows, old, r.secret)
+	set, err := r.newKeySet(rows, old)
 	r.current.Store(set)
 	return err
 }
@@ -113,7 +118,7 @@ func (r *Ring) Reload(ctx context.Context) error {
 // afterlife is how long a retired key verifies, in microseconds.
 func (r *Ring) afterlife() int64 { return (r.options.TokenLife + Leeway).Microseconds() }
 
-func newKeySet(rows []keyRow, old *keySet, s *secret.Secret) (*keySet, error) {
+func (r *Ring) newKeySet(rows []keyRow, old *keySet) (*keySet, error) {
 	set := &keySet{rows: rows, byID: map[string]*key{}, byHeader: map[string]*key{}}
 	published := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	var failed error
@@ -123,12 +128,15 @@ func newKeySet(rows []keyRow, old *keySet, s *secret.Secret) (*keySet, error) {
 		k := old.byID[row.KeyID]
 		if k == nil {
 			var err error
-			if k, err = openKey(row, s); err != nil {
+			if k, err = openKey(row, r.secret); err != nil {
 				failed = fmt.Errorf("signing key %s in the database: %w", row.KeyID, err)
 				continue
 			}
 		}
-		set.byID[k.id], set.byHeader[k.header] = k, k
+		set.byID[k.id] = k
+		for _, typ := range []Type{TypeAccess, r.options.Type} {
+			set.byHeader[k.headers[typ]] = k
+		}
 		if row.State == Active {
 			set.active = k
 		}

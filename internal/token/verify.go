@@ -97,7 +97,7 @@ func (k *key) authenticate(raw string) (data []byte, err error) {
 	if err := k.method.Verify(raw[:dot], signature, k.public); err != nil {
 		return nil, err
 	}
-	return decodeSegment(raw[len(k.header)+1 : dot])
+	return decodeSegment(raw[strings.IndexByte(raw, '.')+1 : dot])
 }
 
 // decodeSegment accepts the one spelling that RFC 7515 section 2 allows: no padding, no unused bits

@@ -3,17 +3,29 @@ package web
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
 
-// refreshCookie carries a refresh token. The prefix has the browser insist on Secure, on the path / and
-// on this very host, so that no sibling domain can plant one (RFC 6265bis section 4.1.3.2).
+// refreshCookie is the name of the cookie with the refresh token. With the prefix __Host-, browsers insist on Secure, on
+// the path / and on this very host, so that no sibling domain can plant one (RFC 6265bis section 4.1.3.2).
 const refreshCookie = "__Host-graphwarden_refresh"
+
+// cookieName tells apart servers on one host, whose cookies share the path /, by the paths of their public URLs.
+func cookieName(publicPath string) string {
+	return refreshCookie + strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' {
+			return r
+		}
+		return '_'
+	}, publicPath)
+}
 
 // jar holds the cookies of one request and collects those of its answer: resolvers cannot reach the
 // answer's headers, and the transport writes them only after all resolvers have run.
 type jar struct {
+	name    string
 	sent    []*http.Cookie
 	trusted bool
 
@@ -23,10 +35,12 @@ type jar struct {
 
 type jarKey struct{}
 
-// Cookies gives the resolvers behind next the refresh cookie of the request, and a way to set it.
-func Cookies(o *Origins, next http.Handler) http.Handler {
+// Cookies gives the resolvers behind next the refresh cookie of the request, and a way to set it. publicPath is the path
+// of the public URL.
+func Cookies(o *Origins, publicPath string, next http.Handler) http.Handler {
+	name := cookieName(publicPath)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		j := &jar{sent: r.CookiesNamed(refreshCookie), trusted: o.trusts(r), header: w.Header()}
+		j := &jar{name: name, sent: r.CookiesNamed(name), trusted: o.trusts(r), header: w.Header()}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), jarKey{}, j)))
 	})
 }
@@ -58,7 +72,7 @@ func SetRefreshCookie(ctx context.Context, token string, expires time.Time) {
 	if j == nil {
 		return
 	}
-	c := &http.Cookie{Name: refreshCookie, Value: token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode, Expires: expires}
+	c := &http.Cookie{Name: j.name, Value: token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode, Expires: expires}
 	if token == "" {
 		c.MaxAge = -1
 	}

@@ -82,7 +82,7 @@ export class Frontend {
   // revoke ends the session of a page, from elsewhere.
   async revoke(page) {
     const { accessToken } = await this.login();
-    const id = await page.evaluate(() => JSON.parse(localStorage.graphwarden).tokens.sessionId);
+    const id = await page.evaluate(() => JSON.parse(localStorage.getItem('graphwarden /graphql')).tokens.sessionId);
     await this.server.graphql('mutation($id: ID!) { revokeSession(input: {id: $id}) { id } }', { variables: { id }, token: accessToken });
   }
 

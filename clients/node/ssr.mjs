@@ -1,0 +1,37 @@
+// Server-side rendering in cookie mode: a renderer, such as a Next.js middleware, calls the API for the person whose
+// browser asks for a page. Copy it; docs/CLIENTS.md explains it. It needs nothing but fetch and standard Requests.
+
+const COOKIE = /^__Host-graphwarden_refresh[^=]*=/; // a public URL with a path adds it to the name
+const REFRESH = 'mutation Refresh { refreshToken { accessToken } }';
+
+/**
+ * refreshFor redeems the refresh cookie of a page request. Send every cookie that it returns to the browser, before the
+ * access token is used: a browser that misses the new cookie presents a spent one next time, and is signed out.
+ * It returns null without a session; it throws where the API cannot be asked.
+ * @param {Request} request of the browser
+ * @param {{ url: string, origin: string, address?: string }} api its /graphql, an origin that it admits (the page's own),
+ *   and the browser's address, for an API that has this renderer among its --trusted-proxies
+ * @returns {Promise<{ accessToken: string, cookies: string[] } | null>}
+ */
+export async function refreshFor(request, { url, origin, address }) {
+  const cookie = (request.headers.get('Cookie') ?? '').split(/;\s*/).find((one) => COOKIE.test(one));
+  if (!cookie) return null;
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: {
+      'Content-Type': 'application/json',
+      Accept: 'application/graphql-response+json',
+      Cookie: cookie,
+      Origin: origin,
+      // The session list shows the browser, not the renderer.
+      'User-Agent': request.headers.get('User-Agent') ?? '',
+      ...(address && { 'X-Forwarded-For': address }),
+    },
+    body: JSON.stringify({ query: REFRESH }),
+    signal: AbortSignal.timeout(10_000),
+  });
+  const { data, errors } = /** @type {any} */ (await response.json());
+  if (data) return { accessToken: data.refreshToken.accessToken, cookies: response.headers.getSetCookie() };
+  if (errors?.[0]?.extensions?.code === 'UNAUTHENTICATED') return null; // the session has ended: show the sign-in page
+  throw new Error(errors?.[0]?.message ?? 'the API gave no GraphQL answer');
+}

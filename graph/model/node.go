@@ -1,0 +1,4 @@
+package model
+
+// Node is a value of a type that implements the interface Node of the schema.
+type Node any

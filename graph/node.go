@@ -1,0 +1,41 @@
+package graph
+
+import (
+	"context"
+
+	"github.com/graphwarden/graphwarden/graph/model"
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/session"
+)
+
+var errNodeUnknown = fault.New(fault.NotFound, fault.NodeUnknown, "there is no such object, or it belongs to another user")
+
+// node reads the object with the id. Ids are UUIDs and so unique across types: each type is asked in turn.
+func (r *Resolver) node(ctx context.Context, id string) (model.Node, error) {
+	u, err := r.Accounts.ByID(ctx, account.ID(id))
+	if err == nil {
+		return owned(ctx, u)
+	}
+	if !fault.Is(err, fault.UserUnknown) {
+		return nil, err
+	}
+	s, err := r.Sessions.ByID(ctx, session.ID(id))
+	if fault.Is(err, fault.SessionUnknown) {
+		return nil, errNodeUnknown
+	}
+	if err != nil {
+		return nil, err
+	}
+	return owned(ctx, s)
+}
+
+// owned returns n to its owner and to administrators. To others, foreign ids are unknown ones.
+func owned(ctx context.Context, n guard.Owned) (model.Node, error) {
+	caller := guard.Caller(ctx)
+	if n.OwnerID() != caller.UserID && !caller.HasRole(account.RoleAdmin) {
+		return nil, errNodeUnknown
+	}
+	return n, nil
+}
