@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -32,6 +34,8 @@ const (
 type commands struct {
 	config.Config `embed:""`
 
+	Version kong.VersionFlag `env:"-" help:"Print the version, the commit and the version of Go."`
+
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Serve the API (what happens without a command)."`
 	Doctor  doctorCmd  `cmd:"" help:"Check the settings and what they lead to, as for production; change nothing."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up to date, as serve does at its start."`
@@ -53,6 +57,24 @@ type commands struct {
 		Check  schemaCheckCmd  `cmd:"" help:"Do the start-up check of the schema, for CI."`
 		Print  schemaPrintCmd  `cmd:"" help:"Print the SDL, for code generators."`
 	} `cmd:"" help:"The schema and what guards it."`
+	Help helpCmd `cmd:"" help:"Print the help of a command."`
+}
+
+type helpCmd struct {
+	Command []string `arg:"" optional:"" help:"The command, such as user add."`
+}
+
+// BeforeReset is called by the parser before it looks at settings, which may be wrong.
+func (helpCmd) BeforeReset(k *kong.Kong, c *kong.Context) error {
+	of, err := kong.Trace(k, append(slices.Clone(c.Args[slices.Index(c.Args, "help")+1:]), "--help"))
+	if err == nil {
+		err = of.Error
+	}
+	if err != nil {
+		return err
+	}
+	defer k.Exit(exitOK)
+	return of.PrintUsage(false)
 }
 
 // access lists what each command may do to the database, also beside a running server. Those that are not in it
@@ -94,7 +116,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 	done := false
 	parser, err := kong.New(&c, kong.Name("graphwarden"), kong.Writers(out, stderr), kong.DefaultEnvars("GRAPHWARDEN"),
 		kong.Description("A GraphQL API server in which every resolver is guarded by the schema itself."),
-		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"version": version(debug.ReadBuildInfo())}, kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { done = true })) // after --help; the parser goes on
 	if err != nil {
 		return fail(exitFailed, err)
@@ -104,7 +126,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 		return exitOK
 	}
 	if err != nil {
-		return fail(exitUsage, fmt.Errorf("%w (see graphwarden --help)", err))
+		return fail(exitUsage, fmt.Errorf("%s (see graphwarden --help)", withoutURLs(err.Error(), args)))
 	}
 	sdl, err := schema.Load()
 	if err != nil {
@@ -128,6 +150,16 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 		return fail(exitFailed, err)
 	}
 	return exitOK
+}
+
+// withoutURLs keeps what may hold a password out of the parser's message: a URL that was not given to --database.
+func withoutURLs(message string, args []string) string {
+	for _, arg := range args {
+		if strings.Contains(arg, "://") {
+			message = strings.ReplaceAll(message, arg, "URL")
+		}
+	}
+	return message
 }
 
 func logger(level string, w io.Writer) *slog.Logger {
