@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -126,7 +127,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 		return exitOK
 	}
 	if err != nil {
-		return fail(exitUsage, fmt.Errorf("%s (see graphwarden --help)", withoutURLs(err.Error(), args)))
+		return fail(exitUsage, fmt.Errorf("%s (see graphwarden --help)", withoutURLs(err.Error())))
 	}
 	sdl, err := schema.Load()
 	if err != nil {
@@ -152,14 +153,10 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 	return exitOK
 }
 
-// withoutURLs keeps what may hold a password out of the parser's message: a URL that was not given to --database.
-func withoutURLs(message string, args []string) string {
-	for _, arg := range args {
-		if strings.Contains(arg, "://") {
-			message = strings.ReplaceAll(message, arg, "URL")
-		}
-	}
-	return message
+// withoutURLs keeps what may hold a password out of the parser's message: a URL given to another setting than
+// --database, and what follows it.
+func withoutURLs(message string) string {
+	return regexp.MustCompile(`(?s)[^\s"'=]+://.*`).ReplaceAllString(message, "URL")
 }
 
 func logger(level string, w io.Writer) *slog.Logger {
