@@ -3,6 +3,7 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -187,4 +188,46 @@ func activeKey(t *testing.T, dir string) string {
 	}
 	t.Fatal("no key is active")
 	return ""
+}
+
+// The marks stand in the password, or where an unencoded password would put a part of it.
+func TestNothingOfAMalformedURLShows(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	connected := make(chan struct{}, 100)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			connected <- struct{}{}
+			_ = conn.Close()
+		}
+	}()
+	defer func() { _ = l.Close() }()
+	const mark = "hunterxyzzy"
+	// What net/url takes for the host is the listener.
+	for _, url := range []string{
+		"postgres://u:p@" + l.Addr().String() + "/" + mark + "@db.invalid/x",
+		"postgres://" + l.Addr().String() + "/" + mark + "@db.invalid/x",
+		"postgres://" + l.Addr().String() + "?" + mark + "@db.invalid/x",
+		"postgres://" + l.Addr().String() + "#" + mark + "@db.invalid/x",
+		"postgres://u:" + mark + "@x@" + l.Addr().String() + "/x",
+		"postgres://u:" + mark + "%@" + l.Addr().String() + "/x",
+	} {
+		for _, verb := range []string{"serve", "doctor", "migrate", "user list", "--production serve", "--log-level=debug serve"} {
+			args := append([]string{serversSecret, "--database=" + url}, strings.Fields(verb)...)
+			out, err := program(t, t.TempDir(), nil, args...).CombinedOutput()
+			if err == nil || strings.Contains(string(out), mark) || strings.Contains(string(out), l.Addr().String()) || !strings.Contains(string(out), "percent-encode") {
+				t.Errorf("%s with %s: %v, %s", verb, url, err, out)
+			}
+		}
+	}
+	if len(connected) > 0 {
+		t.Errorf("%d connections were made", len(connected))
+	}
 }
