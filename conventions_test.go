@@ -32,10 +32,10 @@ var layers = [][]string{
 	{team},
 	{"internal/account", "internal/social"},
 	{"internal/session", "internal/mfa"},
-	{"internal/audit", "internal/limit", "internal/mail", "internal/throttle"},
+	{"internal/audit", "internal/limit", "internal/mail", "internal/throttle", "internal/userfile"},
 	{"internal/token"},
 	{"internal/store"},
-	{"internal/dsn", "internal/fault", "internal/secret", "schema"},
+	{"internal/dsn", "internal/fault", "internal/password", "internal/secret", "schema"},
 }
 
 // narrower lists what a package may import where the table allows it more.

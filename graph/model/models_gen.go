@@ -61,7 +61,7 @@ type ChangePasswordInput struct {
 
 // Deleting cannot be undone.
 type DeleteAccountInput struct {
-	// The caller's own e-mail address, in any case, as a sign that this is meant.
+	// The caller's own e-mail address, in any spelling of it, as a sign that this is meant.
 	ConfirmEmail string `json:"confirmEmail"`
 }
 
@@ -141,7 +141,7 @@ type RefreshTokenInput struct {
 
 // A new account.
 type RegisterInput struct {
-	// The address to sign in with. Its spelling is kept; upper and lower case are the same account.
+	// The address to sign in with. Its spelling is kept. Upper and lower case, and the Unicode and the ASCII form of its domain, are the same account.
 	Email string `json:"email"`
 	// At least 8 characters, at most 1,024 bytes of UTF-8; any character. Common passwords are refused.
 	Password string `json:"password"`

@@ -81,6 +81,8 @@ func TestProductionRefusesEachUnsafeSettingUnlessItIsAccepted(t *testing.T) {
 		{"origins", "--allowed-origins=https://*.com", "name each origin", ""},
 		{"plain origins", "--allowed-origins=https://a.example.com,http://b.example.com", "by https://", "--insecure-origins"},
 		{"plain origins", "--allowed-origins=http://localhost:5173", "by https://", "--insecure-origins"},
+		{"origins", "--allowed-origins=https://app.example.com/", "write https://app.example.com", ""},
+		{"origins", "--public-url=https://127.1", "--public-url: its origin", ""},
 		{"proxies", "--trusted-proxies=0.0.0.0/0", "name the proxies", ""},
 		{"proxies", "--trusted-proxies=0.0.0.0/1,128.0.0.0/1", "name the proxies", ""},
 		{"proxies", "--trusted-proxies=::ffff:0:0/96", "name the proxies", ""},

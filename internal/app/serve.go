@@ -54,10 +54,10 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	prefix := a.Config.PublicPath()
-	mux.Handle("/graphql", a.origins.CORS(web.Cookies(a.origins, prefix, api)))
+	publicPath := a.Config.PublicPath()
+	mux.Handle("/graphql", a.origins.CORS(web.Cookies(a.origins, publicPath, api)))
 	if servesExplorer(a.Config) {
-		page, err := web.NewExplorer(web.ExplorerAssets(), prefix)
+		page, err := web.NewExplorer(web.ExplorerAssets(), publicPath)
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +71,7 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	}
 	mux.HandleFunc("GET /healthz", health.Live)
 	mux.HandleFunc("GET /readyz", health.Ready)
-	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(web.Below(prefix, mux), a.proxies.ClientIP)), nil
+	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(web.Below(a.Config.PathPrefix, mux), a.proxies.ClientIP)), nil
 }
 
 // sdl serves the schema to whom the setting introspection admits.

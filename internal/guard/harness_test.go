@@ -117,7 +117,7 @@ func (s *server) serve(tb testing.TB, policy *guard.Policy, more ...graphql.Hand
 	srv.AddTransport(web.GraphQL{})
 	srv.SetErrorPresenter(present)
 	srv.Use(extension.Introspection{})
-	srv.Use(guard.NewExtension(policy, present, s.Now, s.log()))
+	srv.Use(guard.NewExtension(policy, s.Authenticator.Check, present, s.Now, s.log()))
 	for _, one := range more {
 		srv.Use(one)
 	}

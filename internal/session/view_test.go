@@ -40,7 +40,7 @@ func wantReason(tb testing.TB, v *session.View, c token.Claims, want fault.Reaso
 }
 
 func claimsOf(c *graphtest.Client, version int64) token.Claims {
-	return token.Claims{UserID: c.UserID, SessionID: c.SessionID, Version: version}
+	return token.Claims{UserID: c.UserID, SessionID: c.SessionID, Version: version, Roles: []token.Role{"USER"}}
 }
 
 // revokedSession writes a revocation as another replica might have, and returns a token it concerns.
@@ -213,7 +213,7 @@ func TestRevocationHoldsWhileTheViewOverflows(t *testing.T) {
 				return v.Poll(t.Context())
 			}
 			c := clients[i]
-			if _, err := srv.App.Sessions.Revoke(t.Context(), c.UserID, c.SessionID, audit.Origin{}); err != nil {
+			if _, err := srv.App.Sessions.Revoke(t.Context(), claimsOf(c, 1), c.SessionID, audit.Origin{}); err != nil {
 				return err
 			}
 			wantReason(t, v, claimsOf(c, 1), fault.TokenRevoked)

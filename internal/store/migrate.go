@@ -49,7 +49,13 @@ func (db *DB) State(ctx context.Context, further ...Migrations) (State, error) {
 	}
 	state := Current
 	for i, m := range append([]Migrations{{goose.DefaultTablename, files}}, further...) {
-		pending, exists, err := db.pending(ctx, m)
+		var inGo []int64
+		if i == 0 {
+			for _, m := range db.goMigrations() {
+				inGo = append(inGo, m.Version)
+			}
+		}
+		pending, exists, err := db.pending(ctx, m, inGo)
 		switch {
 		case err != nil:
 			return Current, fmt.Errorf("read %s: %w", m.Table, explainRights(err))
@@ -62,10 +68,12 @@ func (db *DB) State(ctx context.Context, further ...Migrations) (State, error) {
 	return state, nil
 }
 
-// pending reports whether a migration of m has not run, and whether the table exists that says so.
-func (db *DB) pending(ctx context.Context, m Migrations) (pending, exists bool, err error) {
-	names, err := fs.Glob(m.Files, "*.sql")
-	if err != nil || len(names) == 0 {
+// pending reports whether a migration of m, or one of those in Go, has not run, and whether the table exists that
+// says so.
+func (db *DB) pending(ctx context.Context, m Migrations, inGo []int64) (pending, exists bool, err error) {
+	wanted, err := versions(m.Files)
+	wanted = append(wanted, inGo...)
+	if err != nil || len(wanted) == 0 {
 		return false, true, err
 	}
 	var done []int64
@@ -73,19 +81,8 @@ func (db *DB) pending(ctx context.Context, m Migrations) (pending, exists bool, 
 	if isNoTable(err) {
 		return true, false, nil
 	}
-	if err != nil {
-		return false, false, err
-	}
-	for _, name := range names {
-		version, err := goose.NumericComponent(name)
-		if err != nil {
-			return false, true, err
-		}
-		if !slices.Contains(done, version) {
-			return true, true, nil
-		}
-	}
-	return false, true, nil
+	missing := func(version int64) bool { return !slices.Contains(done, version) }
+	return slices.ContainsFunc(wanted, missing), true, err
 }
 
 // isNoTable reports whether err says that a table does not exist.
@@ -134,13 +131,8 @@ func (db *DB) Migrate(ctx context.Context, further ...Migrations) error {
 		}
 		defer func() { _ = server.Unlock() }()
 	}
-	var levelling []goose.ProviderOption
-	if db.dialect == Postgres {
-		levelling = append(levelling, goose.WithGoMigrations(
-			goose.NewGoMigration(1, &goose.GoFunc{RunTx: createClock}, nil),
-			goose.NewGoMigration(5, &goose.GoFunc{RunTx: createByteText}, nil)))
-	}
-	if err := db.up(ctx, Migrations{goose.DefaultTablename, files}, levelling...); err != nil {
+	inGo := goose.WithGoMigrations(db.goMigrations()...)
+	if err := db.up(ctx, Migrations{goose.DefaultTablename, files}, inGo); err != nil {
 		return fmt.Errorf("migrate: %w", explainRights(err))
 	}
 	for _, m := range further {
@@ -149,6 +141,32 @@ func (db *DB) Migrate(ctx context.Context, further ...Migrations) error {
 		}
 	}
 	return nil
+}
+
+// goMigrations are those of this package that SQL cannot do, or not alike on both databases.
+func (db *DB) goMigrations() []*goose.Migration {
+	all := []*goose.Migration{goose.NewGoMigration(8, &goose.GoFunc{RunTx: keysInASCII}, nil)}
+	if db.dialect == Postgres {
+		all = append(all, goose.NewGoMigration(1, &goose.GoFunc{RunTx: createClock}, nil),
+			goose.NewGoMigration(5, &goose.GoFunc{RunTx: createByteText}, nil))
+	}
+	return all
+}
+
+// versions are the numbers of the SQL files.
+func versions(files fs.FS) (numbers []int64, err error) {
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			return nil, err
+		}
+		numbers = append(numbers, version)
+	}
+	return numbers, nil
 }
 
 func (db *DB) up(ctx context.Context, m Migrations, options ...goose.ProviderOption) error {
