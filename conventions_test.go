@@ -35,7 +35,7 @@ var layers = [][]string{
 	{"internal/audit", "internal/coercion", "internal/limit", "internal/mail", "internal/throttle", "internal/userfile"},
 	{"internal/token"},
 	{"internal/store"},
-	{"internal/fault", "internal/password", "internal/secret", "schema"},
+	{"internal/dsn", "internal/fault", "internal/password", "internal/secret", "schema"},
 }
 
 // narrower lists what a package may import where the table allows it more.

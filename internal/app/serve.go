@@ -13,13 +13,8 @@ import (
 	"github.com/graphwarden/graphwarden/schema"
 )
 
-// Run serves l until ctx ends, then stops in order: not ready, drain, flush.
+// Run serves l until ctx ends, then stops in order: not ready, drain, flush. The App was opened with Serves.
 func (a *App) Run(ctx context.Context, l net.Listener) error {
-	release, err := a.DB.Lock()
-	if err != nil {
-		return err
-	}
-	defer release()
 	// What goes on beside the requests outlives the last of them.
 	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
 	wait, err := a.Follow(beside)

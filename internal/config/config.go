@@ -11,13 +11,20 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
+	"github.com/graphwarden/graphwarden/internal/dsn"
 	"github.com/graphwarden/graphwarden/internal/secret"
 )
 
 // Lines are values that may themselves hold commas: each its own flag, or a line of the variable. The type has a
 // name, or --help would print the line break after the placeholder.
 type Lines []string
+
+// filled are the values that are not blank: a variable made from a file ends in a line break.
+func (l Lines) filled() []string {
+	return slices.DeleteFunc(slices.Clone(l), func(line string) bool { return secret.Trim(line) == "" })
+}
 
 // Storage says where the data is; every verb of the command line takes it.
 type Storage struct {
@@ -83,6 +90,7 @@ type Network struct {
 type Insecure struct {
 	InsecureSecretFile    bool `help:"In production: keep the secret in a file beside the database. Whoever copies the folder has both, and a lost file ends every session and loses the signing keys."`
 	InsecureHTTP          bool `name:"insecure-http" help:"In production: a public URL without TLS. Whoever sits in between reads passwords and tokens."`
+	InsecureOrigins       bool `help:"In production: http:// among --allowed-origins. Anyone on the network between a user and such a page can change it, and act as the user."`
 	InsecureStorage       bool `help:"In production: SQLite on a network file system. Its locks may not hold, and the database breaks."`
 	InsecureDatabase      bool `help:"In production: Postgres on another host without TLS. Whoever sits in between reads its password and all data."`
 	InsecureIntrospection bool `help:"In production: show the schema to everybody. Strangers see what there is to attack."`
@@ -184,14 +192,14 @@ func (p *check) need(ok bool, format string, args ...any) {
 
 func (s *Storage) problems() []string {
 	var p check
-	p.need(strings.HasPrefix(s.Database, "sqlite:") || strings.HasPrefix(s.Database, "postgres://") || strings.HasPrefix(s.Database, "postgresql://"),
-		"--database must start with sqlite: or postgres://")
+	source, err := dsn.Parse(s.Database)
+	p.need(err == nil, "%v", err)
 	p.need(s.DatabaseConns >= 3, "--database-conns must be at least 3")
-	p.need(s.Secret == "" || len(s.Secret) >= secret.MinLength, "--secret must have at least %d bytes", secret.MinLength)
-	for _, one := range s.AcceptSecret {
-		p.need(len(one) >= secret.MinLength, "--accept-secret must have at least %d bytes", secret.MinLength)
+	p.need(s.Secret == "" || len(secret.Trim(s.Secret)) >= secret.MinLength, "--secret must have at least %d bytes", secret.MinLength)
+	for _, one := range s.AcceptSecret.filled() {
+		p.need(len(secret.Trim(one)) >= secret.MinLength, "--accept-secret must have at least %d bytes", secret.MinLength)
 	}
-	p.need(s.Secret != "" || !strings.HasPrefix(s.Database, "postgres"),
+	p.need(s.Secret != "" || err != nil || source.Path != "",
 		"--secret is needed with Postgres, the same on every replica: make one with `openssl rand -base64 33`")
 	return p
 }
@@ -305,14 +313,31 @@ func (t *Tokens) Pepper() (id, key string, err error) {
 	if t.PasswordPepper == "" {
 		return "", "", nil
 	}
-	return splitPepper(t.PasswordPepper)
+	return splitPepper(secret.Trim(t.PasswordPepper))
 }
 
 // OldPeppers returns the keys of earlier peppers by their ids.
 func (t *Tokens) OldPeppers() (map[string]string, error) {
-	keys := make(map[string]string, len(t.OldPepper))
-	for _, one := range t.OldPepper {
-		id, key, err := splitPepper(one)
+	return peppers(t.OldPepper.filled(), secret.Trim)
+}
+
+// UntrimmedPeppers returns the keys of all peppers as earlier versions read them, with the line break that they may
+// end in; nil if that makes no difference.
+func (t *Tokens) UntrimmedPeppers() (map[string]string, error) {
+	all := t.OldPepper.filled()
+	if t.PasswordPepper != "" {
+		all = append(all, t.PasswordPepper)
+	}
+	if !slices.ContainsFunc(all, func(one string) bool { return secret.Trim(one) != one }) {
+		return nil, nil
+	}
+	return peppers(all, func(one string) string { return strings.TrimLeftFunc(one, unicode.IsSpace) })
+}
+
+func peppers(all []string, trim func(string) string) (map[string]string, error) {
+	keys := make(map[string]string, len(all))
+	for _, one := range all {
+		id, key, err := splitPepper(trim(one))
 		if err != nil {
 			return nil, err
 		}
@@ -341,7 +366,7 @@ func (s *Storage) LoadSecret(fresh bool) (*secret.Secret, error) {
 			return nil, err
 		}
 	}
-	return secret.New(current, s.AcceptSecret...)
+	return secret.New(current, s.AcceptSecret.filled()...)
 }
 
 // SecretFile is where the secret is if none was given.
@@ -349,10 +374,11 @@ func (s *Storage) SecretFile() string { return s.SQLitePath() + ".secret" }
 
 // SQLitePath is the file of an SQLite database, else empty.
 func (s *Storage) SQLitePath() string {
-	if path, ok := strings.CutPrefix(s.Database, "sqlite:"); ok {
-		return path
+	source, err := dsn.Parse(s.Database)
+	if err != nil {
+		return ""
 	}
-	return ""
+	return source.Path
 }
 
 func secretFile(path string, fresh bool) (string, error) {
@@ -369,7 +395,7 @@ func secretFile(path string, fresh bool) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot read the secret: %w; make it readable for this user, or give --secret", err)
 	}
-	text := strings.TrimSpace(string(b))
+	text := secret.Trim(string(b))
 	if len(text) < secret.MinLength {
 		return "", fmt.Errorf("%s is too short to be a secret; put back the file as it was, or give its text with --secret", path)
 	}
