@@ -35,7 +35,7 @@ func unreachable(err error, source *dsn.Source, pooler bool) error {
 	case code == "08P01" && strings.Contains(err.Error(), "startup parameter"):
 		remedy = "take that parameter out of --database, since the pooler refuses it"
 	case code == "42704" && source.HasPasswordParameter():
-		return fmt.Errorf("Postgres at %s does not know a parameter in --database: take it out, and percent-encode the password", source.Host())
+		return fmt.Errorf("the Postgres at %s does not know a parameter in --database: take it out, and percent-encode the password", source.Host())
 	case code == "42704":
 		remedy = "take that parameter out of --database"
 	case code == "3D000":

@@ -41,7 +41,7 @@ func openPostgres(ctx context.Context, source *dsn.Source, o Options) (*DB, erro
 	}
 	if err := opened.fit(ctx); err != nil {
 		_ = db.Close()
-		return nil, fmt.Errorf("Postgres at %s does not fit: %w", source.Host(), err)
+		return nil, fmt.Errorf("the Postgres at %s does not fit: %w", source.Host(), err)
 	}
 	return opened, nil
 }
