@@ -114,7 +114,7 @@ func TestUsersAreListed(t *testing.T) {
 		addUser(t, srv, "bob@example.com", "ann.b", "Ärger")
 		gone := addUser(t, srv, "ANNA@example.com", "", "100%_sure")
 		addUser(t, srv, "carl@example.com", "", "Ann Archy", "ADMIN")
-		if _, err := srv.App.Accounts.SetDisabled(t.Context(), token.Claims{}, gone.ID, true, origin); err != nil {
+		if _, err := srv.App.Accounts.ChangeDisabled(t.Context(), gone.ID, true); err != nil {
 			t.Fatal(err)
 		}
 		for name, test := range map[string]struct {

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -13,6 +14,8 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"github.com/graphwarden/graphwarden/graph/generated"
+	"github.com/graphwarden/graphwarden/internal/coercion"
+	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/web"
@@ -50,24 +53,27 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	if err != nil {
 		return nil, err
 	}
-	srv := handler.New(generated.NewExecutableSchema(generated.Config{Schema: schema, Resolvers: r}))
+	executable := generated.NewExecutableSchema(generated.Config{Schema: schema, Resolvers: r})
+	rules := func() *rules.Rules { return validation(o.Suggestions) }
+	srv := handler.New(executable)
 	srv.AddTransport(web.WebSocket{Streams: o.Streams, Origin: o.Origin})
 	srv.AddTransport(web.Events{Streams: o.Streams})
 	srv.AddTransport(web.GraphQL{MaxBody: o.MaxBody})
 	srv.SetQueryCache(documents)
 	srv.SetParserTokenLimit(o.Bounds.Tokens)
 	srv.SetDisableSuggestion(!o.Suggestions)
-	srv.SetValidationRulesFn(func() *rules.Rules { return validation(o.Suggestions) })
-	present := presenter(schema, log)
+	srv.SetValidationRulesFn(rules)
+	present := presenter(log)
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
 	srv.Use(persisted)
 	srv.Use(limits) // after the text of a persisted operation is known
-	srv.Use(exactVariables{schema})
+	srv.Use(coercion.NewExtension(schema, generated.Arguments(executable), rules, documents))
+	srv.Use(oneStream{schema})
 	srv.Use(extension.Introspection{}) // who may use it is for the guard to say
 	srv.AroundOperations(withSiblings)
 	srv.AroundOperations(deadline(o.Timeout))
-	srv.Use(guard.NewExtension(policy, present, now, log))
+	srv.Use(guard.NewExtension(policy, r.Authenticator.Check, present, now, log))
 	for _, extension := range more {
 		srv.Use(extension)
 	}
@@ -76,11 +82,12 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 
 // deadline ends queries and mutations that take too long; subscriptions go on.
 func deadline(timeout time.Duration) graphql.OperationMiddleware {
+	usedUp := fault.Busy(fault.TimedOut, fmt.Sprintf("the operation has used up its %s: ask for less at once", timeout), time.Second)
 	return func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 		if graphql.GetOperationContext(ctx).Operation.Operation == ast.Subscription {
 			return next(ctx)
 		}
-		ctx, cancel := context.WithTimeout(ctx, timeout)
+		ctx, cancel := context.WithTimeoutCause(ctx, timeout, usedUp)
 		respond := next(ctx)
 		return func(context.Context) *graphql.Response {
 			defer cancel()

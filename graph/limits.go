@@ -8,6 +8,7 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/core"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
+	"github.com/graphwarden/graphwarden/internal/coercion"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/limit"
 )
@@ -65,6 +66,9 @@ func refusal(err error) *gqlerror.Error {
 func validation(suggestions bool) *rules.Rules {
 	r := rules.NewDefaultRules()
 	r.RemoveRule(rules.MaxIntrospectionDepth.Name) // it follows every spread again; package limit has the bound
+	r.RemoveRule(rules.ValuesOfCorrectTypeRule.Name)
+	literals := coercion.LiteralRule(suggestions)
+	r.AddRule(literals.Name, literals.RuleFunc)
 	if suggestions {
 		return r
 	}
@@ -73,7 +77,6 @@ func validation(suggestions bool) *rules.Rules {
 		rules.KnownArgumentNamesRule.Name:  rules.KnownArgumentNamesRuleWithoutSuggestions,
 		rules.KnownTypeNamesRule.Name:      rules.KnownTypeNamesRuleWithoutSuggestions,
 		rules.ScalarLeafsRule.Name:         rules.ScalarLeafsRuleWithoutSuggestions,
-		rules.ValuesOfCorrectTypeRule.Name: rules.ValuesOfCorrectTypeRuleWithoutSuggestions,
 	} {
 		r.RemoveRule(named)
 		r.AddRule(silent.Name, silent.RuleFunc)

@@ -14,6 +14,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/graphwarden/graphwarden/internal/coercion"
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
@@ -35,6 +36,9 @@ func ParseTrustedDocuments(raw []byte, schema *ast.Schema) (*TrustedDocuments, e
 	for id, text := range t.byID {
 		if _, errs := gqlparser.LoadQueryWithRules(schema, text, nil); len(errs) > 0 {
 			return nil, fmt.Errorf("document %s does not fit the schema: %w", id, errs)
+		}
+		if err := coercion.CheckEscapes(text); err != nil {
+			return nil, fmt.Errorf("document %s: %w", id, err)
 		}
 		t.texts[text] = true
 	}

@@ -167,6 +167,28 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 	})
 }
 
+// Of many errors only some are sent; those that say when to try again are among them.
+func TestTheWaitSurvivesTheCutOfErrors(t *testing.T) {
+	t.Parallel()
+	limits := wide()
+	limits.LoginPairLimit = 15
+	srv := graphtest.Start(t, limited(limits))
+	var document strings.Builder
+	for i := range 30 {
+		fmt.Fprintf(&document, "a%d: %s ", i, guess("nobody@example.com", "wrong"))
+	}
+	a := srv.Anonymous().Do(t, "mutation { "+document.String()+"}", nil)
+	waits := 0
+	for _, e := range a.Errors {
+		if e.Extensions.Code == "RATE_LIMITED" && e.Extensions.RetryAfter > 0 {
+			waits++
+		}
+	}
+	if len(a.Errors) != 10 || waits == 0 || !strings.Contains(string(a.Body), `"errorsOmitted":20`) {
+		t.Errorf("%s", a.Body)
+	}
+}
+
 // A token that is not valid is counted without a write: on SQLite, a flood of them would hold up all who write.
 func TestTokensThatAreNotValidAreCountedWithoutAWrite(t *testing.T) {
 	t.Parallel()

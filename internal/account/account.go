@@ -126,7 +126,7 @@ func (s *Service) Register(ctx context.Context, in Registration, from audit.Orig
 		if err := create(tx, u, hash, from); err != nil {
 			return err
 		}
-		if err := s.throttle.Succeeded(tx, u.ID, from.IP); err != nil {
+		if err := s.throttle.Remember(tx, u.ID, from.IP); err != nil {
 			return err
 		}
 		grant, err = s.sessions.Start(tx, u.subject(), []string{passwordMethod}, from)
@@ -271,7 +271,11 @@ func (s *Service) Roles(u *User) []token.Role {
 
 func read(tx *store.Tx, id ID) (*User, error) {
 	var u User
-	if err := tx.Get(&u, "SELECT "+userColumns+" FROM users WHERE id = $1", id); err != nil {
+	err := tx.Get(&u, "SELECT "+userColumns+" FROM users WHERE id = $1", id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errUserUnknown
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read user: %w", err)
 	}
 	return &u, nil
@@ -299,43 +303,31 @@ func (s *Service) UpdateProfile(ctx context.Context, caller token.Claims, in Pro
 	if err := fault.Invalid(problems); err != nil {
 		return nil, err
 	}
-	var u User
-	err := s.db.Tx(ctx, func(tx *store.Tx) error {
-		err := tx.Get(&u, `UPDATE users SET username = NULLIF(COALESCE($2, username), ''), name = COALESCE($3, name), updated_at = now_us()
+	return s.act(ctx, &caller, caller.UserID, func(tx *store.Tx, u *User) error {
+		err := tx.Get(u, `UPDATE users SET username = NULLIF(COALESCE($2, username), ''), name = COALESCE($3, name), updated_at = now_us()
 			WHERE id = $1 RETURNING `+userColumns, caller.UserID, in.Username, in.Name)
-		if errors.Is(err, sql.ErrNoRows) {
-			return errUserUnknown
-		}
 		if err != nil {
 			return taken(err, "update profile")
 		}
-		if err := index(tx, &u); err != nil {
+		if err := index(tx, u); err != nil {
 			return err
 		}
-		return audit.Record(tx, audit.Event{Action: audit.UserUpdated, Outcome: audit.Done, Actor: u.ID, User: u.ID,
-			Session: caller.SessionID, From: from})
+		return record(tx, &caller, audit.Event{Action: audit.UserUpdated, User: u.ID, From: from})
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &u, nil
 }
 
 // Delete removes the caller's account for good, with its sessions. Tokens still alive are revoked.
 // confirmEmail must be the account's address, in any spelling of it.
 func (s *Service) Delete(ctx context.Context, caller token.Claims, confirmEmail string, from audit.Origin) error {
 	key, possible := EmailKey(confirmEmail)
-	return s.db.Tx(ctx, func(tx *store.Tx) error {
-		u, err := hold(tx, caller.UserID)
-		if err != nil {
-			return err
-		}
+	_, err := s.act(ctx, &caller, caller.UserID, func(tx *store.Tx, u *User) error {
 		own, _ := EmailKey(u.Email)
 		if confirmed := possible && key == own || Trim(confirmEmail) == u.Email; !confirmed {
 			return fault.Invalid([]fault.Field{{Path: "input.confirmEmail", Reason: fault.Malformed, Message: "this is not the e-mail address of your account"}})
 		}
 		return s.remove(tx, caller, u, from)
 	})
+	return err
 }
 
 // joinRoles is the column for a set of roles.

@@ -19,7 +19,6 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
-	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/userfile"
 )
 
@@ -436,7 +435,7 @@ func TestDisabledAccountsAreShutOutAtOnce(t *testing.T) {
 		set := func(disabled bool) {
 			t.Helper()
 			for range 2 { // the second call changes nothing
-				if _, err := srv.App.Accounts.SetDisabled(t.Context(), token.Claims{}, c.UserID, disabled, audit.Origin{}); err != nil {
+				if _, err := srv.App.Accounts.ChangeDisabled(t.Context(), c.UserID, disabled); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -82,7 +82,7 @@ func TestFailedLoginsAreAllAlike(t *testing.T) {
 	on(t, func(t *testing.T, srv *graphtest.Server) {
 		jane(t, srv)
 		gone := registered(t, srv, input{"email": "gone@example.com", "username": "gone", "password": password})
-		if _, err := srv.App.Accounts.SetDisabled(t.Context(), token.Claims{}, gone.UserID, true, audit.Origin{}); err != nil {
+		if _, err := srv.App.Accounts.ChangeDisabled(t.Context(), gone.UserID, true); err != nil {
 			t.Fatal(err)
 		}
 		importUser(t, srv, "imported@example.com", lower, password)

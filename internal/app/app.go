@@ -96,7 +96,8 @@ func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog
 	if err != nil {
 		return nil, err
 	}
-	db, err := store.Open(ctx, store.Options{URL: c.Database, Pooler: c.DatabasePooler, MaxConns: c.DatabaseConns, Now: now})
+	db, err := store.Open(ctx, store.Options{URL: c.Database, Pooler: c.DatabasePooler, MaxConns: c.DatabaseConns,
+		IdlePoll: c.IdlePoll, Now: now})
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +124,7 @@ func (a *App) wire(ctx context.Context) (err error) {
 		return err
 	}
 	if a.Keys, err = token.OpenRing(ctx, a.DB, key, token.RingOptions{
-		Algorithm: token.Algorithm(c.Algorithm), Type: token.Type(c.TokenType), RotateEvery: c.KeyLife, Overlap: c.KeyOverlap, TokenLife: c.AccessLife}); err != nil {
+		Algorithm: token.Algorithm(c.Algorithm), Type: token.Type(c.TokenType), RotateEvery: c.KeyLife, Overlap: c.KeyOverlap, TokenLife: c.AccessLife, Now: a.now}); err != nil {
 		return err
 	}
 	a.Issuer = token.NewIssuer(a.Keys, c.Issuer, c.Audience, c.AccessLife, a.now)
@@ -208,13 +209,9 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 }
 
 func newOrigins(c *config.Config, now func() time.Time, log *slog.Logger) (*web.Origins, error) {
-	origins, err := web.NewOrigins(c.PublicURL, web.OriginOptions{
+	return web.NewOrigins(c.PublicURL, web.OriginOptions{
 		Listed: c.AllowedOrigins, Loopback: !c.Production, Headers: c.AllowedHeaders,
 	}, now, log)
-	if err != nil {
-		return nil, fmt.Errorf("--allowed-origins: %w", err)
-	}
-	return origins, nil
 }
 
 func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time, log *slog.Logger) *web.Streams {
@@ -245,15 +242,16 @@ func trustedDocuments(path string, schema *ast.Schema) (*graph.TrustedDocuments,
 	return trusted, nil
 }
 
-// Ready tells whether guarded fields can be answered.
+// Ready reports whether guarded fields can be answered and sign-ins be written.
 func (a *App) Ready(ctx context.Context) error {
+	_ = a.View.CatchUp(ctx) // its age tells
 	if age := a.View.Age(); age > session.MaxViewAge {
 		return fmt.Errorf("revocations were last read %s ago", age)
 	}
 	if err := a.View.CheckClock(); err != nil {
 		return err
 	}
-	return a.DB.Ping(ctx)
+	return a.DB.Writable(ctx)
 }
 
 // Follow does what goes on beside the requests until ctx ends: reading revocations and keys, writing
@@ -309,18 +307,23 @@ func (a *App) alone(name string, f func(context.Context) error) func(context.Con
 	}
 }
 
-// every calls f at intervals, and when wake has something, until ctx ends. Of failures in a row it logs
-// the first.
+// every calls f at intervals, seldom while there are no requests, and when wake has something, until ctx
+// ends. Of failures in a row it logs the first.
 func (a *App) every(ctx context.Context, interval time.Duration, wake <-chan struct{}, doing string, f func(context.Context) error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	last := a.now()
 	for failing := false; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			if !a.DB.Due(a.now().Sub(last)) {
+				continue
+			}
 		case <-wake:
 		}
+		last = a.now()
 		err := f(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
 			a.log.Error(doing, "error", err)

@@ -92,7 +92,7 @@ func BenchmarkLogin(b *testing.B) {
 	a, handler := inProcess(b, cost)
 	jane(b, a, "jane@example.com")
 	gone := jane(b, a, "gone@example.com").Principal().UserID
-	if _, err := a.Accounts.SetDisabled(b.Context(), token.Claims{}, gone, true, audit.Origin{}); err != nil {
+	if _, err := a.Accounts.ChangeDisabled(b.Context(), gone, true); err != nil {
 		b.Fatal(err)
 	}
 	lower, err := bcrypt.GenerateFromPassword([]byte(graphtest.Password), max(cost-2, bcrypt.MinCost))

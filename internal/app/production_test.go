@@ -79,6 +79,8 @@ func TestProductionRefusesEachUnsafeSettingUnlessItIsAccepted(t *testing.T) {
 		{"https", "--public-url=http://api.example.com", "--public-url", "--insecure-http"},
 		{"origins", "--allowed-origins=*", "name each origin", ""},
 		{"origins", "--allowed-origins=https://*.com", "name each origin", ""},
+		{"origins", "--allowed-origins=https://app.example.com/", "write https://app.example.com", ""},
+		{"origins", "--public-url=https://127.1", "--public-url: its origin", ""},
 		{"proxies", "--trusted-proxies=0.0.0.0/0", "name the proxies", ""},
 		{"introspection", "--introspection=public", "--introspection", "--insecure-introspection"},
 		{"GraphiQL", "--explorer", "--explorer", "--insecure-explorer"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -26,8 +27,10 @@ func (a *App) Run(ctx context.Context, l net.Listener) error {
 		stop()
 		return err
 	}
-	defer wait()
-	defer stop()
+	defer func() {
+		stop()
+		a.waitFor(wait)
+	}()
 	stopMetrics, err := a.serveMetrics(ctx)
 	if err != nil {
 		return err
@@ -52,6 +55,21 @@ func (a *App) Run(ctx context.Context, l net.Listener) error {
 	}, a.log)
 }
 
+// waitFor waits for the background work to end, but not much longer than the last write may take: a database
+// that does not answer must not keep the process from ending.
+func (a *App) waitFor(wait func()) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(lastFlush + time.Second):
+		a.log.Error("the database holds up the stop, which does not wait for it")
+	}
+}
+
 // Handler routes everything that is served; more are further extensions of the GraphQL server.
 func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (http.Handler, error) {
 	api, err := a.graphQL(more)
@@ -59,24 +77,37 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	prefix := a.Config.PublicPath()
-	mux.Handle("/graphql", a.origins.CORS(web.Cookies(a.origins, prefix, api)))
+	publicPath := a.Config.PublicPath()
+	mux.Handle("/graphql", a.current(a.origins.CORS(web.Cookies(a.origins, publicPath, api))))
 	if servesExplorer(a.Config) {
-		page, err := web.NewExplorer(web.ExplorerAssets(), prefix)
+		page, err := web.NewExplorer(web.ExplorerAssets(), publicPath)
 		if err != nil {
 			return nil, err
 		}
 		mux.Handle("/{$}", page)
 		mux.Handle("/explorer/", page)
 	}
-	mux.Handle("/.well-known/jwks.json", web.Static("application/jwk-set+json",
-		fmt.Sprintf("public, max-age=%d", int(a.Keys.JWKSMaxAge().Seconds())), a.Keys.JWKS))
+	mux.Handle("/.well-known/jwks.json", a.current(web.Static("application/jwk-set+json",
+		fmt.Sprintf("public, max-age=%d", int(a.Keys.JWKSMaxAge().Seconds())), a.Keys.JWKS)))
 	if a.Config.Introspection != "off" {
-		mux.Handle("/schema.graphql", a.sdl())
+		mux.Handle("/schema.graphql", a.current(a.sdl()))
 	}
 	mux.HandleFunc("GET /healthz", health.Live)
 	mux.HandleFunc("GET /readyz", health.Ready)
-	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(web.Below(prefix, mux), a.proxies.ClientIP)), nil
+	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(web.Below(a.Config.PathPrefix, mux), a.proxies.ClientIP)), nil
+}
+
+// current counts the requests that set the pace of polls. The first one after a pause waits until the signing
+// keys have been read; View.Check does the same for revocations. If that fails, it is judged by the keys
+// that are known, as during any outage.
+func (a *App) current(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer a.DB.Request()()
+		if err := a.Keys.CatchUp(r.Context()); err != nil {
+			a.log.DebugContext(r.Context(), "the signing keys were not read before this request", "error", err)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // sdl serves the schema to whom the setting introspection admits.

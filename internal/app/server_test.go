@@ -21,6 +21,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
@@ -208,9 +209,21 @@ func TestReadinessFollowsTheServer(t *testing.T) {
 		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 		return w.Code
 	}
-	if got := status("/readyz"); got != 503 {
-		t.Errorf("before revocations were read: %d", got)
+	rename := func(from, to string) {
+		t.Helper()
+		err := a.DB.Tx(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Exec("ALTER TABLE " + from + " RENAME TO " + to)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
+	rename("revocations", "hidden")
+	if got := status("/readyz"); got != 503 {
+		t.Errorf("while revocations cannot be read: %d", got)
+	}
+	rename("hidden", "revocations")
 	if err := a.View.Poll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -264,6 +277,36 @@ func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 		}
 	case <-time.After(deadline):
 		t.Error("it goes on waiting")
+	}
+}
+
+// While it still accepts connections, the server is not ready, and each response closes its connection.
+func TestTheStopDelayServesAndASecondSignalEndsIt(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, t.TempDir(), "--stop-delay=10m")
+	if response, _ := get(t, srv.URL+"/readyz"); response.StatusCode != 200 || response.Close {
+		t.Errorf("before: %d, closes %t", response.StatusCode, response.Close)
+	}
+	if err := srv.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "it is not ready", func() bool {
+		response, _ := get(t, srv.URL+"/readyz")
+		return response.StatusCode == 503
+	})
+	if response, _ := get(t, srv.URL+"/graphql?query={__typename}", "Accept", "*/*"); response.StatusCode != 200 || !response.Close {
+		t.Errorf("stopping: %d, closes %t", response.StatusCode, response.Close)
+	}
+	if err := srv.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-srv.exited:
+		if err == nil {
+			t.Error("it waited")
+		}
+	case <-time.After(deadline):
+		t.Error("it does not end")
 	}
 }
 
@@ -425,9 +468,19 @@ func TestServesBelowThePathOfThePublicURL(t *testing.T) {
 			t.Errorf("%s: %d %.100s", path, response.StatusCode, body)
 		}
 	}
-	for _, path := range []string{"/team/api/team/api/healthz", "/team/healthz", "/teamapi/healthz"} {
+	srv.stop(t)
+
+	srv = serve(t, t.TempDir(), "--public-url=http://127.0.0.1:8080/team/api", "--path-prefix=/gateway")
+	if _, page := get(t, srv.URL+"/gateway/"); !strings.Contains(page, `data-endpoint="/team/api/graphql"`) {
+		t.Errorf("the page behind a gateway: %s", page)
+	}
+	if response, _ := get(t, srv.URL+"/team/api/healthz"); response.StatusCode != 404 {
+		t.Errorf("the path before the gateway: %d", response.StatusCode)
+	}
+	for _, path := range []string{"/gateway/gateway/healthz", "/gate/healthz", "/gatewayhealthz"} {
 		if response, _ := get(t, srv.URL+path); response.StatusCode != 404 {
 			t.Errorf("%s: %d", path, response.StatusCode)
 		}
 	}
+	srv.stop(t)
 }

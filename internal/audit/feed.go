@@ -30,10 +30,12 @@ type Feed struct {
 	db  *store.DB
 	now func() time.Time
 
+	reading sync.Mutex          // held over a reading, and no other lock is
+	seen    map[string]struct{} // the entries of the last reading
+	read    store.Time          // when that was, by the database's clock
+
 	mu          sync.Mutex
 	subscribers map[*subscriber]struct{}
-	seen        map[string]struct{} // the entries of the last reading
-	read        store.Time          // when that was, by the database's clock
 }
 
 type subscriber struct {
@@ -51,15 +53,17 @@ func NewFeed(db *store.DB, now func() time.Time) *Feed {
 // or the reader is too slow; then the channel is closed, in the second case after a call of lagged, which
 // must not wait. A folded entry is told when it begins.
 func (f *Feed) Subscribe(ctx context.Context, filter Filter, lagged func()) (<-chan *Entry, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.subscribers) == 0 {
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	if f.Subscribers() == 0 {
 		f.read = 0
 		if _, err := f.news(ctx); err != nil { // what is there already is no news
 			return nil, err
 		}
 	}
 	s := &subscriber{entries: make(chan *Entry, feedBuffer), filter: filter, lagged: lagged}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.subscribers[s] = struct{}{}
 	context.AfterFunc(ctx, func() {
 		f.mu.Lock()
@@ -84,7 +88,7 @@ func (f *Feed) remove(s *subscriber) {
 	}
 }
 
-// news reads the entries that were committed since the last reading, the oldest first; f.mu is held.
+// news reads the entries that were committed since the last reading, the oldest first; f.reading is held.
 func (f *Feed) news(ctx context.Context) (list []*Entry, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -113,12 +117,14 @@ func (f *Feed) news(ctx context.Context) (list []*Entry, err error) {
 
 // tell reads and hands out the news.
 func (f *Feed) tell(ctx context.Context) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.subscribers) == 0 {
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	if f.Subscribers() == 0 {
 		return nil
 	}
 	list, err := f.news(ctx)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, entry := range list {
 		for s := range f.subscribers {
 			if !s.filter.Matches(entry) {

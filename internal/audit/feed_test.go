@@ -153,3 +153,49 @@ func TestAStormOfEntriesIsReadNowAndThen(t *testing.T) {
 		}
 	})
 }
+
+// A reading waits for the database. Counting subscribers and unsubscribing do not wait for the reading.
+func TestAReadingThatWaitsDoesNotBlockSubscribers(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		if db.Dialect() == store.SQLite {
+			return // its readers never wait
+		}
+		var looks atomic.Int64 // at the clock: before and after each reading
+		feed := audit.NewFeed(db, func() time.Time { looks.Add(1); return time.Now() })
+		mustSubscribe(t, feed)
+		left, leave := context.WithCancel(t.Context())
+		entries, err := feed.Subscribe(left, audit.Filter{}, func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Tx(t.Context(), func(tx *store.Tx) error {
+			if _, err := tx.Exec("LOCK TABLE audit_log IN ACCESS EXCLUSIVE MODE"); err != nil {
+				return err
+			}
+			follow(t, db, feed)
+			const waiting = `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'audit_log'::regclass`
+			for n := 0; n == 0; {
+				if err := tx.Get(&n, waiting); err != nil {
+					return err
+				}
+			}
+			before := looks.Load()
+			if n := feed.Subscribers(); n != 2 {
+				t.Errorf("%d subscribers", n)
+			}
+			leave()
+			<-entries
+			if n := feed.Subscribers(); n != 1 {
+				t.Errorf("%d subscribers after one has left", n)
+			}
+			if looks.Load() != before {
+				t.Error("they were told once the reading was over")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}

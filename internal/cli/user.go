@@ -15,7 +15,6 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/app"
-	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/userfile"
@@ -165,7 +164,7 @@ type userDisableCmd struct{ userName }
 
 func (c userDisableCmd) Run(e *env) error {
 	return c.do(e, func(a *app.App, u *account.User) error {
-		if _, err := a.Accounts.SetDisabled(e.ctx, token.Claims{}, u.ID, true, audit.Origin{}); err != nil {
+		if _, err := a.Accounts.ChangeDisabled(e.ctx, u.ID, true); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(e.out, "Disabled %s.\n", u.Email)
@@ -177,7 +176,7 @@ type userEnableCmd struct{ userName }
 
 func (c userEnableCmd) Run(e *env) error {
 	return c.do(e, func(a *app.App, u *account.User) error {
-		if _, err := a.Accounts.SetDisabled(e.ctx, token.Claims{}, u.ID, false, audit.Origin{}); err != nil {
+		if _, err := a.Accounts.ChangeDisabled(e.ctx, u.ID, false); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(e.out, "Enabled %s.\n", u.Email)

@@ -85,7 +85,7 @@ func open(tb testing.TB) *server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.ring, err = token.OpenRing(tb.Context(), db, key, token.RingOptions{Algorithm: token.EdDSA, RotateEvery: 720 * time.Hour, Overlap: time.Hour, TokenLife: life})
+	s.ring, err = token.OpenRing(tb.Context(), db, key, token.RingOptions{Algorithm: token.EdDSA, RotateEvery: 720 * time.Hour, Overlap: time.Hour, TokenLife: life, Now: time.Now})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func (s *server) serve(tb testing.TB, policy *guard.Policy, more ...graphql.Hand
 	srv.AddTransport(web.GraphQL{})
 	srv.SetErrorPresenter(present)
 	srv.Use(extension.Introspection{})
-	srv.Use(guard.NewExtension(policy, present, s.Now, s.log()))
+	srv.Use(guard.NewExtension(policy, s.Authenticator.Check, present, s.Now, s.log()))
 	for _, one := range more {
 		srv.Use(one)
 	}

@@ -317,6 +317,9 @@ func (s *Service) replay(tx *store.Tx, r *row, from audit.Origin) error {
 // endReused ends the session if the row still says that generation g is spent: a reader's row may be
 // older than what another transaction has done since.
 func (s *Service) endReused(tx *store.Tx, r *row, p presented, from audit.Origin) error {
+	if err := Lock(tx, r.UserID); err != nil {
+		return err
+	}
 	ended, err := s.end(tx, "id = $1 AND (generation - 1 > $2 OR (generation - 1 = $2 AND seen_generation >= generation))", r.ID, p.generation)
 	if err != nil || len(ended) == 0 {
 		return err
@@ -332,6 +335,9 @@ func (s *Service) catchUp(tx *store.Tx, subject *Subject, id ID, from audit.Orig
 	reason, _ := s.view.look(&token.Claims{UserID: subject.ID, SessionID: id, Version: subject.Version})
 	switch {
 	case reason == fault.TokenRevoked && id != "":
+		if err := Lock(tx, subject.ID); err != nil {
+			return err
+		}
 		ended, err := s.end(tx, "id = $1", id)
 		if err != nil {
 			return err

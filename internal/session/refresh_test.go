@@ -230,7 +230,7 @@ func TestSessionsExpire(t *testing.T) {
 			before := stateOf(t, srv, c.SessionID)
 			pair := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
 			after := stateOf(t, srv, c.SessionID)
-			if after.EndsAt != before.EndsAt || after.ExpiresAt != before.EndsAt {
+			if after.EndsAt != before.EndsAt || after.ExpiresAt != before.EndsAt.Add(-token.Leeway-time.Second) {
 				t.Errorf("limits went from %+v to %+v", before, after)
 			}
 			if exp := claims(t, pair.AccessToken).Exp; exp > before.EndsAt.Std().Unix() {
@@ -242,6 +242,21 @@ func TestSessionsExpire(t *testing.T) {
 			change(t, srv, "UPDATE sessions SET ends_at = now_us() + $2, expires_at = now_us() + $2 WHERE id = $1", c.SessionID, token.Leeway.Microseconds())
 			refused(t, c)
 		})
+	})
+}
+
+// The time that is published as the end of a refresh token is the one at which it ends.
+func TestPublishedExpiryIsKept(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		change(t, srv, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
+		pair := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
+		for _, toGo := range []time.Duration{5 * time.Second, 4 * time.Second} { // not so little that a slow test misses it
+			change(t, srv, "UPDATE sessions SET ends_at = ends_at - expires_at + now_us() + $2, expires_at = now_us() + $2 WHERE id = $1", c.SessionID, toGo.Microseconds())
+			pair = auth(t, srv.Anonymous().Redeem(t, pair.RefreshToken))
+		}
+		change(t, srv, "UPDATE sessions SET ends_at = ends_at - expires_at + now_us() - 1000, expires_at = now_us() - 1000 WHERE id = $1", c.SessionID)
+		srv.Anonymous().Redeem(t, pair.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_EXPIRED")
 	})
 }
 
@@ -260,7 +275,7 @@ func TestRefreshOfNoLiveSession(t *testing.T) {
 			"of a pair from before a change of the password": {whose: me, reason: "REFRESH_INVALID",
 				end: func(t *testing.T, c *graphtest.Client) { changePassword(t, c) }},
 			"after the account was disabled": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *graphtest.Client) {
-				if _, err := srv.App.Accounts.SetDisabled(t.Context(), token.Claims{}, c.UserID, true, audit.Origin{}); err != nil {
+				if _, err := srv.App.Accounts.ChangeDisabled(t.Context(), c.UserID, true); err != nil {
 					t.Fatal(err)
 				}
 			}},

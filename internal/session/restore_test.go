@@ -97,21 +97,21 @@ func renew(tb testing.TB, srv *graphtest.Server, c *graphtest.Client) {
 // from then on is above it all the same, also where another process revokes that has never seen the token.
 func TestRevocationsAfterARestoreReachTokensFromBefore(t *testing.T) {
 	onTwo(t, func(t *testing.T, srv, other *graphtest.Server) {
-		srv.As(t, "ADMIN") // another one stays
+		root := verified(t, srv, srv.As(t, "ADMIN"))
 		ends := map[string]struct {
 			end    func(t *testing.T, c *graphtest.Client) error
 			reason string
 		}{
 			"disabling": {func(t *testing.T, c *graphtest.Client) error {
-				_, err := other.App.Accounts.SetDisabled(t.Context(), token.Claims{}, c.UserID, true, audit.Origin{})
+				_, err := other.App.Accounts.ChangeDisabled(t.Context(), c.UserID, true)
 				return err
 			}, "TOKEN_REVOKED"},
 			"end of all sessions": {func(t *testing.T, c *graphtest.Client) error {
-				_, err := other.App.Accounts.RevokeSessions(t.Context(), token.Claims{}, c.UserID, audit.Origin{})
+				_, err := other.App.Accounts.RevokeSessions(t.Context(), root, c.UserID, audit.Origin{})
 				return err
 			}, "TOKEN_REVOKED"},
 			"deletion": {func(t *testing.T, c *graphtest.Client) error {
-				return other.App.Accounts.Remove(t.Context(), token.Claims{}, c.UserID, audit.Origin{})
+				return other.App.Accounts.Remove(t.Context(), root, c.UserID, audit.Origin{})
 			}, "TOKEN_REVOKED"},
 			"change of roles": {func(t *testing.T, c *graphtest.Client) error {
 				_, err := other.App.Accounts.ChangeRoles(t.Context(), c.UserID, nil, []token.Role{"ADMIN"})
@@ -178,7 +178,7 @@ func TestARunningReplicaKnowsWhatARestoredDatabaseForgot(t *testing.T) {
 		restore := backUp(t, srv)
 		logout(t, ended, "CURRENT", "")
 		logout(t, everywhere, "ALL", "")
-		if _, err := srv.App.Accounts.SetDisabled(t.Context(), token.Claims{}, disabled.UserID, true, audit.Origin{}); err != nil {
+		if _, err := srv.App.Accounts.ChangeDisabled(t.Context(), disabled.UserID, true); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := srv.App.Accounts.ChangeRoles(t.Context(), changed.UserID, []token.Role{account.RoleAdmin}, nil); err != nil {

@@ -40,7 +40,7 @@ func wantReason(tb testing.TB, v *session.View, c token.Claims, want fault.Reaso
 }
 
 func claimsOf(c *graphtest.Client, version int64) token.Claims {
-	return token.Claims{UserID: c.UserID, SessionID: c.SessionID, Version: version}
+	return token.Claims{UserID: c.UserID, SessionID: c.SessionID, Version: version, Roles: []token.Role{"USER"}}
 }
 
 // revokedSession writes a revocation as another replica might have, and returns a token it concerns.
@@ -114,15 +114,17 @@ func TestViewThatIsTooOldSaysNothing(t *testing.T) {
 				t.Errorf("%s: got %v, want UNAVAILABLE with a retryAfter", when, err)
 			}
 		}
+		hide(t, srv, "revocations")
 		refused("before the first poll")
+		show(t, srv, "revocations")
 		revoked := revokedSession(t, srv, 0, time.Hour)
 		poll(t, v)
+		hide(t, srv, "revocations")
 		offset.Store(int64(session.MaxViewAge - time.Second))
 		wantReason(t, v, c, "")
-		offset.Store(int64(session.MaxViewAge + time.Millisecond))
+		offset.Store(int64(session.MaxViewAge + time.Second))
 		refused("after its age")
 		wantReason(t, v, revoked, fault.TokenRevoked) // what is known stays known
-		hide(t, srv, "revocations")
 		if err := v.Poll(t.Context()); err == nil {
 			t.Error("a poll of nothing succeeded")
 		}
@@ -213,7 +215,7 @@ func TestRevocationHoldsWhileTheViewOverflows(t *testing.T) {
 				return v.Poll(t.Context())
 			}
 			c := clients[i]
-			if _, err := srv.App.Sessions.Revoke(t.Context(), c.UserID, c.SessionID, audit.Origin{}); err != nil {
+			if _, err := srv.App.Sessions.Revoke(t.Context(), claimsOf(c, 1), c.SessionID, audit.Origin{}); err != nil {
 				return err
 			}
 			wantReason(t, v, claimsOf(c, 1), fault.TokenRevoked)

@@ -12,22 +12,25 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 )
+
+// maxIdleTime is how long a connection stays open that nothing uses.
+const maxIdleTime = 5 * time.Minute
 
 func openPostgres(ctx context.Context, o Options) (*DB, error) {
 	dsn, host, err := postgresDSN(o)
 	if err != nil {
 		return nil, err
 	}
-	connector, err := pq.NewConnector(dsn)
+	connector, err := newPostgresConnector(dsn)
 	if err != nil {
 		return nil, errors.New("--database is not a usable postgres:// URL: check its host, port and options")
 	}
 	db := sqlx.NewDb(sql.OpenDB(connector), "postgres")
-	db.SetMaxOpenConns(o.MaxConns)
-	db.SetMaxIdleConns(o.MaxConns)
-	db.SetConnMaxIdleTime(5 * time.Minute)
+	pooled := max(o.MaxConns-1, 1) // the one that is left is Conn's
+	db.SetMaxOpenConns(pooled)
+	db.SetMaxIdleConns(pooled)
+	db.SetConnMaxIdleTime(maxIdleTime)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := db.PingContext(ctx); err != nil {
@@ -35,8 +38,10 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 		return nil, fmt.Errorf("cannot reach Postgres at %s: %w; check that it runs, and the user, password, database name and sslmode in --database", host, err)
 	}
 	p := &pool{db: db, prepares: !o.Pooler}
-	opened := &DB{dialect: Postgres, pooler: o.Pooler, read: p, write: p}
-	if err := opened.detect(ctx, p, o, dsn); err != nil {
+	opened := &DB{dialect: Postgres, pooler: o.Pooler, connector: connector, read: p, write: p,
+		apart: sqlx.NewDb(sql.OpenDB(connector), "postgres")}
+	opened.apart.SetConnMaxIdleTime(maxIdleTime)
+	if err := opened.detect(ctx, o, dsn); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("ask Postgres at %s what it can do: %w", host, err)
 	}

@@ -30,9 +30,6 @@ func (c connector) Driver() driver.Driver { return c.driver }
 
 // withClock makes a driver whose SQL has the function now_us(), which a migration gives Postgres.
 func withClock(now func() time.Time) (*sqlite.Driver, error) {
-	if now == nil {
-		now = time.Now
-	}
 	d := new(sqlite.Driver)
 	err := d.RegisterScalarFunction("now_us", 0, func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
 		return now().UnixMicro(), nil
@@ -74,9 +71,10 @@ func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 	read.SetMaxOpenConns(o.MaxConns)
 	read.SetMaxIdleConns(o.MaxConns)
 	return &DB{
-		dialect: SQLite, path: path,
+		dialect: SQLite, path: path, standby: "FALSE",
 		read:  &pool{db: read, prepares: true},
 		write: &pool{db: write, prepares: true},
+		apart: read,
 	}, nil
 }
 
@@ -114,7 +112,7 @@ func notWritable(path string, err error) error {
 // remedy says what an operator can do.
 func remedy(err error) string {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		switch e.Code() & 0xff { // the low byte is the primary result code
+		switch primary(e.Code()) {
 		case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
 			return "put back a backup of it"
 		case sqlite3.SQLITE_FULL:

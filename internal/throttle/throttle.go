@@ -38,9 +38,9 @@ func (r Rate) interval() time.Duration { return r.Per / time.Duration(r.Burst) }
 
 // Rates are the limits.
 type Rates struct {
-	// Pair is for one account from one address.
+	// Pair is for one name of an account from one address.
 	Pair Rate
-	// Account is for one account from all addresses that it has not signed in from, together.
+	// Account is for one name of an account from all addresses that the account has not signed in from, together.
 	Account Rate
 	// Address is for one address, whatever the account (spraying).
 	Address Rate
@@ -105,44 +105,52 @@ func network(ip string) string {
 	return address.String()
 }
 
-// Attempt is a try to prove a password. Account is the user's id, or the name that was given where
-// there is no such user, so that both are throttled alike.
+// Attempt is a try to prove a password.
 type Attempt struct {
-	Account string
-	IP      string
+	// Name is what the caller gave for the account. Attempts are counted by it, whether or not it leads to an account:
+	// counted by account, two names with one bucket would tell that they lead to the same one.
+	Name string
+	// User is the account that Name leads to; empty for none.
+	User token.UserID
+	IP   string
 }
 
 // Login reserves an attempt, before any work. It answers RATE_LIMITED whether or not the password
 // would have been right.
 func (t *Throttle) Login(ctx context.Context, a Attempt) error {
-	address := network(a.IP)
-	pair := t.name("pair", a.Account, address)
 	return t.db.Tx(ctx, func(tx *store.Tx) error {
-		buckets := []bucket{{pair, t.rates.Pair}, {t.name("address", address), t.rates.Address}}
+		buckets := []bucket{{t.pair(a.Name, a.IP), t.rates.Pair}, {t.name("address", network(a.IP)), t.rates.Address}}
 		var known bool
-		err := tx.Get(&known, "SELECT EXISTS (SELECT 1 FROM known_addresses WHERE key = $1 AND seen_at > now_us() - $2)", pair, knownFor.Microseconds())
+		err := tx.Get(&known, "SELECT EXISTS (SELECT 1 FROM known_addresses WHERE key = $1 AND seen_at > now_us() - $2)",
+			t.pair(string(a.User), a.IP), knownFor.Microseconds())
 		if err != nil {
 			return fmt.Errorf("look for a known address: %w", err)
 		}
 		if !known {
-			buckets = append(buckets, bucket{t.name("account", a.Account), t.rates.Account})
+			buckets = append(buckets, bucket{t.name("account", a.Name), t.rates.Account})
 		}
 		return t.reserve(tx, buckets)
 	})
 }
 
-// Succeeded empties what a proved password shows to have been its owner's own doing, and remembers the
-// address, in tx. What was counted for the address alone stays: one account of one's own must not pay
-// for spraying others.
-func (t *Throttle) Succeeded(tx *store.Tx, user token.UserID, ip string) error {
-	pair := t.name("pair", string(user), network(ip))
-	for _, key := range []string{pair, t.name("account", string(user))} { // in Login's order, or the two deadlock
-		if _, err := tx.Exec("DELETE FROM throttle WHERE key = $1", key); err != nil {
-			return fmt.Errorf("clear attempts: %w", err)
-		}
+// pair is the key of a name, or of an account, at an address.
+func (t *Throttle) pair(name, ip string) string { return t.name("pair", name, network(ip)) }
+
+// Succeeded clears the pair's failures after a proved password, and remembers the address, in tx. The other two
+// buckets stay as they are. The address's: one account of one's own must not pay for spraying others. The account's:
+// a guesser elsewhere who has emptied it would be let through again as soon as the owner signs in, and so learn that
+// there is such an account. The owner does not need it, since from now on this address is known.
+func (t *Throttle) Succeeded(tx *store.Tx, a Attempt) error {
+	if _, err := tx.Exec("DELETE FROM throttle WHERE key = $1", t.pair(a.Name, a.IP)); err != nil {
+		return fmt.Errorf("clear attempts: %w", err)
 	}
+	return t.Remember(tx, a.User, a.IP)
+}
+
+// Remember counts an address as known to an account, in tx.
+func (t *Throttle) Remember(tx *store.Tx, user token.UserID, ip string) error {
 	_, err := tx.Exec(`INSERT INTO known_addresses (key, user_id, seen_at) VALUES ($1, $2, now_us())
-		ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at`, pair, user)
+		ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at`, t.pair(string(user), ip), user)
 	if err != nil {
 		return fmt.Errorf("remember address: %w", err)
 	}

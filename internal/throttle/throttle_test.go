@@ -87,7 +87,7 @@ func TestLogin(t *testing.T) {
 		t.Parallel()
 		storetest.Run(t, func(t *testing.T, db *store.DB) {
 			th := start(t, db, rates)
-			login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: "192.0.2.1"}) }
+			login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Name: "ada", IP: "192.0.2.1"}) }
 			if n := allowed(t, 10, 5*time.Minute, login); n != 3 {
 				t.Errorf("%d attempts passed, want 3", n)
 			}
@@ -106,7 +106,7 @@ func TestLogin(t *testing.T) {
 		storetest.Run(t, func(t *testing.T, db *store.DB) {
 			th := start(t, db, rates)
 			n := allowed(t, 20, 15*time.Minute, func(i int) error {
-				return th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: fmt.Sprintf("192.0.2.%d", i)})
+				return th.Login(t.Context(), throttle.Attempt{Name: "ada", IP: fmt.Sprintf("192.0.2.%d", i)})
 			})
 			if n != 5 {
 				t.Errorf("%d attempts passed, want 5", n)
@@ -120,14 +120,14 @@ func TestLogin(t *testing.T) {
 			n := allowed(t, 20, 15*time.Minute, func(i int) error {
 				// One customer has a whole /64, and an IPv4 address is the same in IPv6's clothes.
 				ip := []string{fmt.Sprintf("2001:db8::%x", i), fmt.Sprintf("2001:db8::1:%x", i)}[i%2]
-				return th.Login(t.Context(), throttle.Attempt{Account: fmt.Sprint("user", i), IP: ip})
+				return th.Login(t.Context(), throttle.Attempt{Name: fmt.Sprint("user", i), IP: ip})
 			})
 			if n != 8 {
 				t.Errorf("%d attempts passed, want 8", n)
 			}
 			n = allowed(t, 20, 15*time.Minute, func(i int) error {
 				ip := []string{"192.0.2.7", "::ffff:192.0.2.7"}[i%2]
-				return th.Login(t.Context(), throttle.Attempt{Account: fmt.Sprint("user", i), IP: ip})
+				return th.Login(t.Context(), throttle.Attempt{Name: fmt.Sprint("user", i), IP: ip})
 			})
 			if n != 8 {
 				t.Errorf("%d attempts from one IPv4 address passed, want 8", n)
@@ -141,18 +141,18 @@ func TestLogin(t *testing.T) {
 			user := newUser(t, db)
 			succeed(t, db, th, user, "198.51.100.1")
 			allowed(t, 20, 15*time.Minute, func(i int) error {
-				return th.Login(t.Context(), throttle.Attempt{Account: string(user), IP: fmt.Sprintf("192.0.2.%d", i)})
+				return th.Login(t.Context(), throttle.Attempt{Name: string(user), User: user, IP: fmt.Sprintf("192.0.2.%d", i)})
 			})
-			home := throttle.Attempt{Account: string(user), IP: "198.51.100.1"}
+			home := throttle.Attempt{Name: string(user), User: user, IP: "198.51.100.1"}
 			if err := th.Login(t.Context(), home); err != nil {
 				t.Errorf("the owner's own address: %v", err)
 			}
-			if err := th.Login(t.Context(), throttle.Attempt{Account: string(user), IP: "203.0.113.9"}); !fault.Is(err, fault.TooManyAttempts) {
+			if err := th.Login(t.Context(), throttle.Attempt{Name: string(user), User: user, IP: "203.0.113.9"}); !fault.Is(err, fault.TooManyAttempts) {
 				t.Errorf("an unknown address: %v", err)
 			}
 			pass(t, db, 91*24*time.Hour)
 			allowed(t, 20, 15*time.Minute, func(i int) error {
-				return th.Login(t.Context(), throttle.Attempt{Account: string(user), IP: fmt.Sprintf("192.0.2.%d", i)})
+				return th.Login(t.Context(), throttle.Attempt{Name: string(user), User: user, IP: fmt.Sprintf("192.0.2.%d", i)})
 			})
 			if err := th.Login(t.Context(), home); !fault.Is(err, fault.TooManyAttempts) {
 				t.Errorf("an address not used for 91 days: %v", err)
@@ -165,7 +165,7 @@ func TestLogin(t *testing.T) {
 			th := start(t, db, rates)
 			user := newUser(t, db)
 			attempt := func(int) error {
-				return th.Login(t.Context(), throttle.Attempt{Account: string(user), IP: "192.0.2.1"})
+				return th.Login(t.Context(), throttle.Attempt{Name: string(user), User: user, IP: "192.0.2.1"})
 			}
 			total := 0
 			for range 5 {
@@ -185,7 +185,7 @@ func TestLogin(t *testing.T) {
 			var group sync.WaitGroup
 			for range 60 {
 				group.Go(func() {
-					err := th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: "192.0.2.1"})
+					err := th.Login(t.Context(), throttle.Attempt{Name: "ada", IP: "192.0.2.1"})
 					if err == nil {
 						passed.Add(1)
 					} else if !fault.Is(err, fault.TooManyAttempts) {
@@ -204,10 +204,10 @@ func TestLogin(t *testing.T) {
 		storetest.Run(t, func(t *testing.T, db *store.DB) {
 			th := start(t, db, rates)
 			allowed(t, 50, 15*time.Minute, func(int) error {
-				return th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: "192.0.2.1"})
+				return th.Login(t.Context(), throttle.Attempt{Name: "ada", IP: "192.0.2.1"})
 			})
 			n := allowed(t, 50, 15*time.Minute, func(i int) error {
-				return th.Login(t.Context(), throttle.Attempt{Account: fmt.Sprint("other", i), IP: "192.0.2.1"})
+				return th.Login(t.Context(), throttle.Attempt{Name: fmt.Sprint("other", i), IP: "192.0.2.1"})
 			})
 			if n != 5 { // 8 of the address less the 3 that the pair let through
 				t.Errorf("%d attempts on others passed, want 5", n)
@@ -218,80 +218,11 @@ func TestLogin(t *testing.T) {
 
 func succeed(t *testing.T, db *store.DB, th *throttle.Throttle, user token.UserID, ip string) {
 	t.Helper()
-	if err := db.Tx(t.Context(), func(tx *store.Tx) error { return th.Succeeded(tx, user, ip) }); err != nil {
+	if err := db.Tx(t.Context(), func(tx *store.Tx) error {
+		return th.Succeeded(tx, throttle.Attempt{Name: string(user), User: user, IP: ip})
+	}); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// A login that succeeds and one that begins, of one account from one address, want the same two buckets: in another
-// order each would wait for the other, until Postgres ends one of them after a second.
-func TestSuccessTakesBucketsInTheOrderOfAttempts(t *testing.T) {
-	t.Parallel()
-	storetest.Run(t, func(t *testing.T, db *store.DB) {
-		if db.Dialect() != store.Postgres {
-			return // one writer at a time
-		}
-		th := start(t, db, rates)
-		user := newUser(t, db)
-		if err := th.Login(t.Context(), throttle.Attempt{Account: string(user), IP: "192.0.2.1"}); err != nil {
-			t.Fatal(err)
-		}
-		var keys []string // the pair's comes back latest, the address's soonest
-		if err := db.Select(t.Context(), &keys, "SELECT key FROM throttle ORDER BY empty DESC"); err != nil || len(keys) != 3 {
-			t.Fatal(keys, err)
-		}
-		touch := func(tx *store.Tx, key string) error {
-			_, err := tx.Exec("UPDATE throttle SET empty = empty WHERE key = $1", key)
-			return err
-		}
-		// Written anew, the pair's row stands behind the account's: who does not ask for an order meets it last.
-		for _, query := range []string{"DELETE FROM throttle WHERE key = $1", "INSERT INTO throttle (key, empty) VALUES ($1, now_us())"} {
-			err := db.Tx(t.Context(), func(tx *store.Tx) error {
-				_, err := tx.Exec(query, keys[0])
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		var group sync.WaitGroup
-		defer group.Wait()
-		attempts, successes := 0, 0
-		err := db.Tx(t.Context(), func(tx *store.Tx) error {
-			if attempts++; attempts > 1 {
-				return nil
-			}
-			if err := touch(tx, keys[0]); err != nil {
-				return err
-			}
-			var pid int
-			if err := tx.Get(&pid, "SELECT pg_backend_pid()"); err != nil {
-				return err
-			}
-			group.Go(func() {
-				err := db.Tx(t.Context(), func(tx *store.Tx) error {
-					successes++
-					return th.Succeeded(tx, user, "192.0.2.1")
-				})
-				if err != nil {
-					t.Error(err)
-				}
-			})
-			for waits := false; !waits; {
-				if err := db.Get(t.Context(), &waits, "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid)))", pid); err != nil {
-					return err
-				}
-			}
-			return touch(tx, keys[1])
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		group.Wait()
-		if attempts != 1 || successes != 1 {
-			t.Errorf("the attempt ran %d times, the success %d: they deadlocked", attempts, successes)
-		}
-	})
 }
 
 func TestOtherBuckets(t *testing.T) {
@@ -330,7 +261,7 @@ func TestWaitsAreBoundedWhenTheClockGoesBack(t *testing.T) {
 		refresh := func(int) error {
 			return db.Tx(t.Context(), func(tx *store.Tx) error { return th.Refresh(tx, "session") })
 		}
-		login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: "192.0.2.1"}) }
+		login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Name: "ada", IP: "192.0.2.1"}) }
 		for _, back := range []time.Duration{2 * time.Hour, 20 * time.Minute, 365 * 24 * time.Hour} {
 			allowed(t, 9, 30*time.Second, refresh)
 			allowed(t, 9, 5*time.Minute, login)
@@ -388,7 +319,7 @@ func TestPruneKeepsWhatStillCounts(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		th := start(t, db, rates)
-		login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: "192.0.2.1"}) }
+		login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Name: "ada", IP: "192.0.2.1"}) }
 		allowed(t, 5, 15*time.Minute, login)
 		count := func() (n int) {
 			if err := db.Get(t.Context(), &n, "SELECT count(*) FROM throttle"); err != nil {

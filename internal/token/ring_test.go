@@ -601,7 +601,7 @@ func TestUnknownAlgorithm(t *testing.T) {
 func TestKeyIDsAreNoFlags(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
-		ring, err := token.OpenRing(t.Context(), db, mustSecret(t, "one"), token.RingOptions{Algorithm: token.EdDSA, RotateEvery: time.Hour, Overlap: time.Minute, TokenLife: time.Minute})
+		ring, err := token.OpenRing(t.Context(), db, mustSecret(t, "one"), token.RingOptions{Algorithm: token.EdDSA, RotateEvery: time.Hour, Overlap: time.Minute, TokenLife: time.Minute, Now: time.Now})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -50,7 +50,7 @@ func HasKeys(ctx context.Context, db *store.DB) (has bool, err error) {
 func Inspect(ctx context.Context, db *store.DB, s *secret.Secret) ([]KeyInfo, error) {
 	r := &Ring{db: db, secret: s}
 	r.current.Store(&keySet{})
-	if err := r.Reload(ctx); err != nil {
+	if err := r.reload(ctx); err != nil {
 		return nil, err
 	}
 	return r.Keys(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -46,7 +47,9 @@ func (a *answer) refuse(ctx context.Context, r *refusal) {
 
 // requestError answers an operation that was not executed.
 func (a *answer) requestError(ctx context.Context, errs gqlerror.List) {
-	a.send(a.exec.DispatchError(ctx, errs[:min(len(errs), a.maxErrors)]), 0)
+	resp := a.exec.DispatchError(ctx, errs[:min(len(errs), a.maxErrors)])
+	omit(resp, len(errs)-a.maxErrors)
+	a.send(resp, 0)
 }
 
 // send writes resp with the given status, or with the one its errors' codes stand for if that is 0.
@@ -62,7 +65,7 @@ func (a *answer) send(resp *graphql.Response, status int) {
 			status = a.challenge(resp.Errors)
 		}
 	}
-	resp.Errors = resp.Errors[:min(len(resp.Errors), a.maxErrors)]
+	shorten(resp, a.maxErrors)
 	head, tail := encode(resp)
 
 	a.w.Header().Set("Content-Length", strconv.Itoa(len(head)+len(resp.Data)+len(tail)))
@@ -72,6 +75,52 @@ func (a *answer) send(resp *graphql.Response, status int) {
 	for _, part := range [][]byte{head, resp.Data, tail} {
 		_, _ = a.w.Write(part) // the client has gone: nobody is left to tell
 	}
+}
+
+// shorten cuts the errors of an answer to limit: the first of each code and reason, such as the one that says when to try
+// again, and then the first of the rest. The order stays, and extensions.errorsOmitted says how many were cut.
+func shorten(resp *graphql.Response, limit int) {
+	omitted := len(resp.Errors) - limit
+	if omitted <= 0 {
+		return
+	}
+	kinds := make(map[[2]string]bool)
+	keep := make([]bool, len(resp.Errors))
+	kept := 0
+	for i, e := range resp.Errors {
+		kind := [2]string{string(extension[fault.Code](e, "code")), string(extension[fault.Reason](e, "reason"))}
+		if kept < limit && !kinds[kind] {
+			kinds[kind], keep[i] = true, true
+			kept++
+		}
+	}
+	for i := range keep {
+		if kept < limit && !keep[i] {
+			keep[i] = true
+			kept++
+		}
+	}
+	all := resp.Errors
+	resp.Errors = make(gqlerror.List, 0, limit)
+	for i, e := range all {
+		if keep[i] {
+			resp.Errors = append(resp.Errors, e)
+		}
+	}
+	omit(resp, omitted)
+}
+
+// omit says in an answer that n of its errors are left out.
+func omit(resp *graphql.Response, n int) {
+	if n <= 0 {
+		return
+	}
+	extensions := maps.Clone(resp.Extensions)
+	if extensions == nil {
+		extensions = make(map[string]any)
+	}
+	extensions["errorsOmitted"] = n
+	resp.Extensions = extensions
 }
 
 // challenge returns the status for an answer without data and sets the headers that go with it.

@@ -12,14 +12,10 @@ import (
 // the path / and on this very host, so that no sibling domain can plant one (RFC 6265bis section 4.1.3.2).
 const refreshCookie = "__Host-graphwarden_refresh"
 
-// cookieName tells apart servers on one host, whose cookies share the path /, by the paths of their public URLs.
+// cookieName tells apart servers on one host, whose cookies share the path /, by the paths of their public URLs. Such a
+// path has no |, so that the names of different paths differ.
 func cookieName(publicPath string) string {
-	return refreshCookie + strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' {
-			return r
-		}
-		return '_'
-	}, publicPath)
+	return refreshCookie + strings.ReplaceAll(publicPath, "/", "|")
 }
 
 // jar holds the cookies of one request and collects those of its answer: resolvers cannot reach the
@@ -28,6 +24,7 @@ type jar struct {
 	name    string
 	sent    []*http.Cookie
 	trusted bool
+	refused func() // records that trusted kept a page out
 
 	mu     sync.Mutex // resolvers of one operation may run at once
 	header http.Header
@@ -40,7 +37,11 @@ type jarKey struct{}
 func Cookies(o *Origins, publicPath string, next http.Handler) http.Handler {
 	name := cookieName(publicPath)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		j := &jar{name: name, sent: r.CookiesNamed(name), trusted: o.trusts(r), header: w.Header()}
+		j := &jar{name: name, sent: r.CookiesNamed(name), trusted: o.trusts(r), header: w.Header(), refused: func() {
+			if sent := r.Header.Get("Origin"); sent != "" {
+				o.refusals.record(r.Context(), "refused cookies to a page of another origin", sent)
+			}
+		}}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), jarKey{}, j)))
 	})
 }
@@ -58,10 +59,13 @@ func RefreshCookie(ctx context.Context) (token string, came bool) {
 	return j.sent[0].Value, true
 }
 
-// CookieAllowed tells whether the request may use the refresh cookie: whether it comes from a page of
-// a trusted origin.
+// CookieAllowed reports whether the request may use the refresh cookie: whether it comes from a page of a trusted origin.
+// A refused origin is logged.
 func CookieAllowed(ctx context.Context) bool {
 	j, _ := ctx.Value(jarKey{}).(*jar)
+	if j != nil && !j.trusted {
+		j.refused()
+	}
 	return j != nil && j.trusted
 }
 

@@ -1,30 +1,26 @@
 package web
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/rs/cors"
-	"golang.org/x/net/idna"
-	"golang.org/x/net/publicsuffix"
 )
 
 const (
 	// preflightLife is how long a browser may cache a preflight; Chromium caps it at 2 h.
 	preflightLife = 2 * time.Hour
-	// refusalsLoggedEvery bounds what pages of strangers can write into the log.
+	// refusalsLoggedEvery is how often one refused origin is logged.
 	refusalsLoggedEvery = time.Minute
-	// maxLoggedOrigin bounds a logged origin, in bytes.
-	maxLoggedOrigin = 128
+	// maxLoggedOrigins bounds the lines in that time, and with them what pages of strangers can write into the log.
+	maxLoggedOrigins = 16
 )
 
 // OriginOptions say which pages of other origins may call the server.
@@ -41,132 +37,50 @@ type OriginOptions struct {
 // Origins are the web origins (RFC 6454) whose pages may call this server. Clients other than browsers send no Origin and
 // need no entry. Cookies are accepted from origins that are written out in full only.
 type Origins struct {
-	exact    map[string]bool
+	exact    map[origin]bool
 	patterns []originPattern
 	options  OriginOptions
-	now      func() time.Time
-	log      *slog.Logger
-
-	mu     sync.Mutex
-	logged time.Time // when the last refusal was
+	refusals refusals
 }
 
-// originPattern matches one label in front of a suffix.
-type originPattern struct{ scheme, suffix string }
-
 // NewOrigins admits the origin of the public URL and those of o. "*" is refused: with cookies it would let every page on
-// the web act for its visitor.
+// the web act for its visitor. Errors name the flag.
 func NewOrigins(publicURL string, o OriginOptions, now func() time.Time, log *slog.Logger) (*Origins, error) {
 	own, err := originOf(publicURL)
 	if err != nil {
-		return nil, fmt.Errorf("the public URL: %w", err)
+		return nil, fmt.Errorf("--public-url: its origin %w", err)
 	}
-	origins := &Origins{exact: map[string]bool{own: true}, options: o, now: now, log: log}
+	origins := &Origins{exact: map[origin]bool{own: true}, options: o, refusals: refusals{now: now, log: log}}
 	for _, text := range o.Listed {
 		if err := origins.list(text); err != nil {
-			return nil, fmt.Errorf("%q %w", text, err)
+			return nil, fmt.Errorf("--allowed-origins: %q %w", printable(text, maxOrigin), err)
 		}
 	}
 	return origins, nil
 }
 
 func (o *Origins) list(text string) error {
-	scheme, host, isPattern := strings.Cut(text, "://*.")
-	if !isPattern {
-		origin, err := canonicalOrigin(text)
-		if err != nil {
-			return err
-		}
-		o.exact[origin] = true
-		return nil
-	}
-	suffix, err := canonicalOrigin(scheme + "://" + host)
-	if err != nil {
+	if scheme, rest, isPattern := strings.Cut(text, "://*."); isPattern {
+		pattern, err := parsePattern(scheme, rest)
+		o.patterns = append(o.patterns, pattern)
 		return err
 	}
-	scheme, host, _ = strings.Cut(suffix, "://")
-	name, _, _ := strings.Cut(host, ":")
-	if public, _ := publicsuffix.PublicSuffix(name); public == name {
-		return errors.New("would admit pages of other owners: everyone can get a name below " + name)
-	}
-	o.patterns = append(o.patterns, originPattern{scheme, "." + host})
-	return nil
-}
-
-// originForm is scheme://host[:port]. The scheme may be an application's own, such as capacitor or chrome-extension, and
-// the host then need not be a DNS name.
-var originForm = regexp.MustCompile(`^([a-zA-Z][a-zA-Z0-9+.-]*)://([^/?#@\s*:\[\]]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?/?$`)
-
-// canonicalOrigin writes an origin as browsers send it: lower case, host names in their ASCII form (UTS #46), IP addresses
-// in their shortest form, default ports left out.
-func canonicalOrigin(text string) (string, error) {
-	parts := originForm.FindStringSubmatch(text)
-	if parts == nil {
-		return "", errors.New("is not an origin, such as https://app.example.com")
-	}
-	scheme, host, port := strings.ToLower(parts[1]), strings.ToLower(parts[2]), parts[3]
-	if scheme == "http" || scheme == "https" {
-		address, err := netip.ParseAddr(strings.Trim(host, "[]"))
-		switch {
-		case err == nil && address.Is6():
-			host = "[" + address.String() + "]"
-		case err == nil:
-			host = address.String()
-		default:
-			if host, err = hostNames.ToASCII(host); err != nil {
-				return "", fmt.Errorf("has no valid host name: %w", err)
-			}
-		}
-	}
-	if port == "" {
-		return scheme + "://" + host, nil
-	}
-	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return "", errors.New("has no valid port")
-	}
-	if scheme == "http" && number == 80 || scheme == "https" && number == 443 {
-		return scheme + "://" + host, nil
-	}
-	return fmt.Sprintf("%s://%s:%d", scheme, host, number), nil
-}
-
-var hostNames = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false))
-
-// originOf is the canonical origin of a URL.
-func originOf(text string) (string, error) {
-	u, err := url.Parse(text)
-	if err != nil {
-		return "", errors.New("is not a URL") // err repeats it
-	}
-	return canonicalOrigin(u.Scheme + "://" + u.Host)
+	exact, err := parseOrigin(text)
+	o.exact[exact] = true
+	return err
 }
 
 // admits reports whether pages of an origin, as a browser sent it, may read answers.
-func (o *Origins) admits(origin string) bool {
-	return o.exact[origin] || o.matches(origin) || o.options.Loopback && isLoopback(origin)
+func (o *Origins) admits(sent string) bool {
+	from, err := parseOrigin(sent)
+	return err == nil && (o.exact[from] || o.options.Loopback && from.isLoopback() ||
+		slices.ContainsFunc(o.patterns, func(p originPattern) bool { return p.matches(from) }))
 }
 
-func (o *Origins) matches(origin string) bool {
-	scheme, host, _ := strings.Cut(origin, "://")
-	for _, p := range o.patterns {
-		label, found := strings.CutSuffix(host, p.suffix)
-		if found && scheme == p.scheme && label != "" && !strings.ContainsAny(label, ".:/@") {
-			return true
-		}
-	}
-	return false
-}
-
-// isLoopback reports whether an origin is a page of this machine. Browsers resolve names below localhost to it.
-func isLoopback(origin string) bool {
-	u, err := url.Parse(origin)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
-		return false
-	}
-	name := u.Hostname()
-	address, err := netip.ParseAddr(name)
-	return name == "localhost" || strings.HasSuffix(name, ".localhost") || err == nil && address.IsLoopback()
+// isExact reports whether an origin is listed in full.
+func (o *Origins) isExact(sent string) bool {
+	from, err := parseOrigin(sent)
+	return err == nil && o.exact[from]
 }
 
 // trusts reports whether a page of a trusted origin sent a request that a cookie authenticates. Browsers name the origin
@@ -182,7 +96,7 @@ func (o *Origins) trusts(r *http.Request) bool {
 	case "none":
 		return false // typed into the address bar, which posts nothing
 	}
-	return len(origins) == 1 && o.exact[origins[0]]
+	return len(origins) == 1 && o.isExact(origins[0])
 }
 
 // AdmitsSocket reports whether a page may open a WebSocket: one of an admitted origin, or of the requested host.
@@ -191,7 +105,7 @@ func (o *Origins) AdmitsSocket(r *http.Request) bool {
 	if o.admits(origin) || isOwn(origin, r) {
 		return true
 	}
-	o.refused(r, origin)
+	o.refusals.record(r.Context(), "refused a page of another origin", origin)
 	return false
 }
 
@@ -199,21 +113,6 @@ func (o *Origins) AdmitsSocket(r *http.Request) bool {
 func isOwn(origin string, r *http.Request) bool {
 	u, err := url.Parse(origin)
 	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
-}
-
-// refused logs a refused origin, at most one a minute. Malformed ones are not repeated: they may be anything.
-func (o *Origins) refused(r *http.Request, origin string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.now().Sub(o.logged) < refusalsLoggedEvery {
-		return
-	}
-	o.logged = o.now()
-	if _, err := canonicalOrigin(origin); err != nil {
-		origin = "malformed"
-	}
-	o.log.WarnContext(r.Context(), "refused a page of an origin that is not listed; admit it with --allowed-origins",
-		"origin", printable(origin, maxLoggedOrigin))
 }
 
 // CORS lets pages of admitted origins read answers. It permits credentials to all of them: what a cookie authenticates
@@ -233,8 +132,43 @@ func (o *Origins) CORS(next http.Handler) http.Handler {
 	}).Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if origin := r.Header.Get("Origin"); origin != "" && !o.admits(origin) && !isOwn(origin, r) {
-			o.refused(r, origin)
+			o.refusals.record(r.Context(), "refused a page of another origin", origin)
 		}
 		handler.ServeHTTP(w, r)
 	})
+}
+
+// refusals logs refused origins, each once a minute, so that a developer finds the missing setting.
+type refusals struct {
+	now func() time.Time
+	log *slog.Logger
+
+	mu     sync.Mutex
+	since  time.Time
+	logged map[string]bool
+}
+
+// record logs that pages of an origin, as sent, were refused. The number of lines a minute is bounded, because any page on
+// the web can cause one. What is not an origin is not repeated, because it may be anything.
+func (f *refusals) record(ctx context.Context, what, sent string) {
+	from, err := parseOrigin(sent)
+	switch {
+	case err != nil && f.isDue(what+err.Error()):
+		f.log.WarnContext(ctx, what+"; its origin cannot be listed", "reason", "it "+err.Error())
+	case err == nil && f.isDue(what+from.String()):
+		f.log.WarnContext(ctx, what+"; list it in full to admit it", "origin", from.String(), "flag", "--allowed-origins="+from.String())
+	}
+}
+
+func (f *refusals) isDue(line string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.now().Sub(f.since) >= refusalsLoggedEvery {
+		f.since, f.logged = f.now(), map[string]bool{}
+	}
+	if f.logged[line] || len(f.logged) >= maxLoggedOrigins {
+		return false
+	}
+	f.logged[line] = true
+	return true
 }

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -28,9 +29,12 @@ func TestWhatIsNoOriginIsRefused(t *testing.T) {
 	for _, origin := range []string{
 		"*", "null", "", "app.example.com", "https://", "https://app.example.com/x", "https://app.example.com?x", "https://app.example.com#x",
 		"https://ada@app.example.com", "https://a b.example.com", "https://app.example.com:port", "https://app.example.com:65536",
-		"https://[::1", "https://xn--a.example.com",
+		"https://[::1", "https://xn--a.example.com", "https://[1.2.3.4]", "https://" + strings.Repeat("a", 600) + ".example.com",
+		"http://127.1", "http://0x7f.0.0.1", "http://010.0.0.1", "https://app.example.com/", "https://app%2eexample.com", "https://a|b.example.com",
+		"file://host", "wss://app.example.com", "ftp://app.example.com", "capacitor://bücher", "capacitor://*.localhost",
 		"https://*", "https://*.*.example.com", "https://app*.example.com", "https://app.*.example.com",
 		"https://*.com", "https://*.co.uk", "https://*.vercel.app", "https://*.github.io", "https://*.localhost",
+		"https://*.com.", "https://*.kawasaki.jp", "https://*.192.168.1.20", "https://*.[::1]",
 	} {
 		if _, err := web.NewOrigins(publicURL, web.OriginOptions{Listed: []string{origin}}, nil, nil); err == nil {
 			t.Errorf("%q passed as an origin", origin)
@@ -63,7 +67,6 @@ func TestListedOriginsMatchWhatBrowsersSend(t *testing.T) {
 	t.Parallel()
 	for written, sent := range map[string]string{
 		"https://app.example.com":                                "https://app.example.com",
-		"https://app.example.com/":                               "https://app.example.com",
 		"https://app.example.com:443":                            "https://app.example.com",
 		"http://app.example.com:80":                              "http://app.example.com",
 		"https://app.example.com:0443":                           "https://app.example.com",
@@ -74,6 +77,8 @@ func TestListedOriginsMatchWhatBrowsersSend(t *testing.T) {
 		"https://my_app.example.com":                             "https://my_app.example.com",
 		"http://[::1]:5173":                                      "http://[::1]:5173",
 		"http://[0:0::1]:80":                                     "http://[::1]",
+		"http://[::ffff:192.168.1.20]":                           "http://[::ffff:c0a8:114]",
+		"https://r3---sn-a.example.com":                          "https://r3---sn-a.example.com",
 		"http://192.168.1.20:3000":                               "http://192.168.1.20:3000",
 		"capacitor://localhost":                                  "capacitor://localhost",
 		"ionic://localhost":                                      "ionic://localhost",
@@ -81,7 +86,8 @@ func TestListedOriginsMatchWhatBrowsersSend(t *testing.T) {
 		"app://-":                                                "app://-",
 		"chrome-extension://abcdefghijklmnopabcdefghijklmnop":    "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
 		"moz-extension://0b5f2a4e-1c1d-4f9e-8f3a-1d2c3b4a5e6f":   "moz-extension://0b5f2a4e-1c1d-4f9e-8f3a-1d2c3b4a5e6f",
-		"safari-web-extension://0B5F2A4E-1C1D-4F9E-8F3A-1D2C3B4": "safari-web-extension://0b5f2a4e-1c1d-4f9e-8f3a-1d2c3b4",
+		"safari-web-extension://0b5f2a4e-1c1d-4f9e-8f3a-1d2c3b4": "safari-web-extension://0B5F2A4E-1C1D-4F9E-8F3A-1D2C3B4", // Safari keeps the case
+		"app://.": "app://.",
 	} {
 		o := origins(t, web.OriginOptions{Listed: []string{written}})
 		if got := preflight(t, o, sent, "content-type").Get("Access-Control-Allow-Origin"); got != sent {
@@ -171,27 +177,76 @@ func TestPagesMaySendAnyHeaderUnlessTheyAreListed(t *testing.T) {
 	}
 }
 
+// Each reason names the spelling to use, or why there is none.
+func TestTheReasonForARefusedOriginHelps(t *testing.T) {
+	t.Parallel()
+	for origin, reason := range map[string]string{
+		"https://app.example.com/":      "write https://app.example.com",
+		"https://app.example.com/x?y=1": "write https://app.example.com",
+		"null":                          "shared by all",
+		"*":                             "https://*.preview.example.com",
+		"https://*.vercel.app":          "anyone can register a name below vercel.app",
+		"http://127.1":                  "four decimal numbers",
+		"file://host":                   "no page has an origin with the scheme file",
+	} {
+		_, err := web.NewOrigins(publicURL, web.OriginOptions{Listed: []string{origin}}, nil, nil)
+		if err == nil || !strings.Contains(err.Error(), reason) || !strings.HasPrefix(err.Error(), "--allowed-origins: ") {
+			t.Errorf("%s: %v", origin, err)
+		}
+	}
+	if _, err := web.NewOrigins("https://127.1", web.OriginOptions{}, nil, nil); err == nil || !strings.HasPrefix(err.Error(), "--public-url: ") {
+		t.Errorf("public URL: %v", err)
+	}
+}
+
+// Punycode of a long label takes quadratic time.
+func TestOverlongOriginsAreNotDecoded(t *testing.T) {
+	t.Parallel()
+	o := origins(t, web.OriginOptions{Listed: []string{"https://*.preview.example.com"}, Loopback: true})
+	if got := preflight(t, o, "https://xn--"+strings.Repeat("a", 600)+".preview.example.com", ""); got.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestARefusedOriginIsLoggedOnceAMinute(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	now := time.Now()
-	o, err := web.NewOrigins(publicURL, web.OriginOptions{}, func() time.Time { return now }, slog.New(slog.NewTextHandler(&log, nil)))
+	o, err := web.NewOrigins(publicURL, web.OriginOptions{Loopback: true}, func() time.Time { return now }, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := func() int { return strings.Count(log.String(), "--allowed-origins") }
-	for _, origin := range []string{"http://localhost:5173", "http://other.example.com"} {
-		preflight(t, o, origin, "")
-		o.AdmitsSocket(request(t, "GET", "http://api.example.com/graphql", "", "Origin", origin))
+	lines := func(of string) int { return strings.Count(log.String(), of) }
+	for _, origin := range []string{"http://team.example.com", "https://other.example.com"} {
+		for range 3 {
+			preflight(t, o, origin, "")
+			o.AdmitsSocket(request(t, "GET", "http://api.example.com/graphql", "", "Origin", origin))
+		}
+		if got := lines("--allowed-origins=" + origin); got != 1 {
+			t.Errorf("%s: %d lines: %s", origin, got, &log)
+		}
 	}
-	if lines() != 1 || !strings.Contains(log.String(), "origin=http://localhost:5173") || !strings.Contains(log.String(), "level=WARN") {
+	preflight(t, o, publicURL, "")                 // listed
+	preflight(t, o, "http://127.0.0.1:8080", "")   // the host of the request
+	preflight(t, o, "http://localhost:5173", "")   // this machine
+	usesCookies(t, o, "http://localhost:5173")     // which may not use cookies
+	preflight(t, o, "null", "")                    // cannot be listed
+	preflight(t, o, "https://a|b.example.com", "") // neither
+	if lines("level=WARN") != 5 || lines("--allowed-origins=http://localhost:5173") != 1 || lines("cookies") != 1 || lines("; its origin cannot be listed") != 2 {
 		t.Errorf("log: %s", &log)
 	}
-	preflight(t, o, publicURL, "")               // listed
-	preflight(t, o, "http://127.0.0.1:8080", "") // the host of the request
+
+	for i := range 1000 {
+		preflight(t, o, fmt.Sprintf("https://%d.flood.example.com", i), "")
+	}
+	if got := lines("level=WARN"); got > 20 {
+		t.Errorf("a flood of origins writes %d lines a minute", got)
+	}
 	now = now.Add(time.Minute)
+	log.Reset()
+	preflight(t, o, "http://team.example.com", "")
 	preflight(t, o, "https://"+strings.Repeat("a", 1000)+"\u202e.example.com", "")
-	if text := log.String(); lines() != 2 || strings.Contains(text, strings.Repeat("a", 200)) || strings.Contains(text, "\u202e") {
+	if text := log.String(); lines("level=WARN") != 2 || strings.Contains(text, strings.Repeat("a", 400)) || strings.Contains(text, "\u202e") {
 		t.Errorf("log: %s", text)
 	}
 }

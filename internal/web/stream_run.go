@@ -115,7 +115,7 @@ func (t *Streams) payload(resp *graphql.Response) []byte {
 	if refusedWhole(resp) {
 		resp.Data = nil
 	}
-	resp.Errors = resp.Errors[:min(len(resp.Errors), t.o.MaxErrors)]
+	shorten(resp, t.o.MaxErrors)
 	head, tail := encode(resp)
 	return bytes.Join([][]byte{head, resp.Data, tail}, nil)
 }
