@@ -34,12 +34,14 @@ assets: ## bring GraphiQL for the page at / from npm, for the next build to embe
 
 generate: ## write the code that follows from the schema
 	go generate ./...
+	cd clients/genqlient && go generate ./...
 
 test: ## all tests, on SQLite and on a throwaway Postgres; PKG=package narrows them
 	$(WITHPOSTGRES) go test $(RACE) -shuffle=on -timeout 9m $(PKG)
 	$(if $(filter ./...,$(PKG)),@$(MAKE) --no-print-directory test-clients)
 
 test-clients: ## real frontends and the page at /, in Node and Chromium, on the built server
+	cd clients/genqlient && go vet ./... && go test ./...
 	@if command -v npm >/dev/null; then \
 		$(MAKE) --no-print-directory assets clients/node_modules/.complete && \
 		folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -22,13 +23,15 @@ type TrustedDocuments struct {
 	texts map[string]bool
 }
 
-// ParseTrustedDocuments reads the JSON object of ids and documents that graphql-codegen's client preset
-// writes. A document that does not fit the schema is refused here rather than at its first use.
+// ParseTrustedDocuments reads a JSON object of ids and documents, as graphql-codegen's client preset and Relay's compiler
+// write it, or Apollo's persisted query manifest. A document that does not fit the schema is refused here rather than
+// at its first use.
 func ParseTrustedDocuments(raw []byte, schema *ast.Schema) (*TrustedDocuments, error) {
-	t := &TrustedDocuments{texts: make(map[string]bool)}
-	if err := json.Unmarshal(raw, &t.byID); err != nil || len(t.byID) == 0 {
-		return nil, fmt.Errorf("it is not a JSON object of ids and documents")
+	byID, err := documentsByID(raw)
+	if err != nil {
+		return nil, err
 	}
+	t := &TrustedDocuments{byID: byID, texts: make(map[string]bool)}
 	for id, text := range t.byID {
 		if _, errs := gqlparser.LoadQueryWithRules(schema, text, nil); len(errs) > 0 {
 			return nil, fmt.Errorf("document %s does not fit the schema: %w", id, errs)
@@ -37,6 +40,42 @@ func ParseTrustedDocuments(raw []byte, schema *ast.Schema) (*TrustedDocuments, e
 	}
 	return t, nil
 }
+
+// apolloManifest is the format of the manifests of Apollo's generate-persisted-query-manifest.
+const apolloManifest = "apollo-persisted-query-manifest"
+
+func documentsByID(raw []byte) (map[string]string, error) {
+	var manifest struct {
+		Format     string `json:"format"`
+		Version    int    `json:"version"`
+		Operations []struct {
+			ID   string `json:"id"`
+			Body string `json:"body"`
+		} `json:"operations"`
+	}
+	if err := json.Unmarshal(raw, &manifest); err == nil && manifest.Format == apolloManifest {
+		if manifest.Version != 1 {
+			return nil, fmt.Errorf("version %d of Apollo's persisted query manifest is not supported", manifest.Version)
+		}
+		byID := make(map[string]string, len(manifest.Operations))
+		for _, operation := range manifest.Operations {
+			byID[bareHash(operation.ID)] = operation.Body
+		}
+		return byID, nil
+	}
+	var documents map[string]string
+	if err := json.Unmarshal(raw, &documents); err != nil || len(documents) == 0 {
+		return nil, errors.New("it is neither a JSON object of ids and documents nor Apollo's persisted query manifest")
+	}
+	byID := make(map[string]string, len(documents))
+	for id, text := range documents {
+		byID[bareHash(id)] = text
+	}
+	return byID, nil
+}
+
+// bareHash drops the prefix of the GraphQL-over-HTTP draft from the id of a document.
+func bareHash(id string) string { return strings.TrimPrefix(id, "sha256:") }
 
 // persisted lets a client send the hash of an operation instead of its text: Apollo's automatic
 // persisted queries, or only documents that the deployment trusts.
@@ -82,6 +121,7 @@ func persistedID(extension any) (string, *fault.Error) {
 	}
 	fields, _ := extension.(map[string]any)
 	id, _ := fields["sha256Hash"].(string)
+	id = bareHash(id)
 	if fmt.Sprint(fields["version"]) != "1" || id == "" || len(id) > 128 {
 		return "", fault.New(fault.BadUserInput, fault.Malformed, "extensions.persistedQuery must have version 1 and a sha256Hash")
 	}

@@ -90,6 +90,36 @@ func TestAutomaticPersistedQueries(t *testing.T) {
 	}
 }
 
+// Files of other tools, and ids with the prefix of the GraphQL-over-HTTP draft.
+func TestFormatsOfTrustedDocuments(t *testing.T) {
+	t.Parallel()
+	const data = `{"__typename":"Query"}`
+	for name, test := range map[string]struct{ file, id string }{
+		"graphql-codegen and Relay": {`{"00ff": "query Q { __typename }"}`, "00ff"},
+		"prefixed ids":              {`{"sha256:00ff": "query Q { __typename }"}`, "00ff"},
+		"a prefixed request":        {`{"00ff": "query Q { __typename }"}`, "sha256:00ff"},
+		"Apollo's manifest": {`{"format": "apollo-persisted-query-manifest", "version": 1, "operations": [
+			{"id": "00ff", "name": "Q", "type": "query", "body": "query Q { __typename }"}]}`, "00ff"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "documents.json")
+			if err := os.WriteFile(file, []byte(test.file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			srv := graphtest.Start(t, func(o *graphtest.Options) { o.Config.TrustedDocuments = file })
+			for _, request := range []map[string]any{{"documentId": test.id}, {"extensions": hashed(test.id, 1)}} {
+				if got := outcome(t, srv, request); got != data {
+					t.Errorf("%v: %s", request, got)
+				}
+			}
+			if got := outcome(t, srv, map[string]any{"documentId": "00"}); got != "PERSISTED_QUERY_NOT_ALLOWED" {
+				t.Errorf("another id: %s", got)
+			}
+		})
+	}
+}
+
 func TestTrustedDocuments(t *testing.T) {
 	t.Parallel()
 	const trusted, data = `query Trusted { __typename }`, `{"__typename":"Query"}`
@@ -103,6 +133,7 @@ func TestTrustedDocuments(t *testing.T) {
 		"by text":        {"query": trusted},
 		"by both":        {"query": trusted, "extensions": hashed("doc-1", 1)},
 		"with variables": {"query": trusted, "variables": map[string]any{}},
+		"by documentId":  {"documentId": "doc-1"},
 	} {
 		if got := outcome(t, srv, request); got != data {
 			t.Errorf("%s: %s", name, got)

@@ -1,5 +1,6 @@
-// Package genqlient is a typed Go client, generated from the SDL and operations.graphql: the proof that
-// the schema suits such generators, and a start for services that call this server.
+// Package genqlient is a typed Go client, generated from the SDL and operations.graphql. It proves that the schema suits
+// such generators, and services that call this server can start from it. It is a module of its own, so that the server
+// does not depend on the generator.
 package genqlient
 
 import (
@@ -8,7 +9,7 @@ import (
 	"github.com/Khan/genqlient/graphql"
 )
 
-//go:generate go run github.com/Khan/genqlient
+//go:generate go tool genqlient
 
 // New makes a client of the endpoint at url that sends an access token, if there is one.
 func New(url, accessToken string) graphql.Client {

@@ -39,7 +39,7 @@ describe('a Relay application', () => {
     const response = await fetch(`${server.url}/graphql`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', ...(token && { Authorization: `Bearer ${token}` }) },
-      body: JSON.stringify({ variables, extensions: { persistedQuery: { version: 1, sha256Hash: hashes[name] } } }),
+      body: JSON.stringify({ documentId: hashes[name], variables }),
     });
     const { data, errors } = await response.json();
     assert.equal(errors, undefined);

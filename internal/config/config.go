@@ -52,7 +52,7 @@ type Server struct {
 	MetricsListen       string        `placeholder:"HOST:PORT" help:"Where to serve /metrics for Prometheus, apart from everything else and with no sign-in; nowhere if not given."`
 	PublicURL           string        `name:"public-url" placeholder:"URL" help:"Where clients find the server; http:// or, with a certificate, https:// and the listening address if not given."`
 	Production          bool          `help:"Refuse settings that are unsafe in production."`
-	TrustedDocuments    string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as graphql-codegen's client preset writes it."`
+	TrustedDocuments    string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as the client preset of graphql-codegen and Relay write it, or a persisted query manifest of Apollo."`
 	AllowedOrigins      []string      `placeholder:"ORIGIN" help:"Web origins besides the public URL's own whose pages may call the server and use cookies, such as https://app.example.com."`
 	Introspection       string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
 	Explorer            bool          `help:"Serve GraphiQL at / in production too, once that is accepted as insecure; everywhere else it always is."`

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"cmp"
+	"errors"
+	"math"
 	"mime"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -11,9 +13,6 @@ const (
 	mediaJSON     = "application/json"
 	mediaResponse = "application/graphql-response+json"
 )
-
-// qvalue is RFC 9110 section 12.4.2.
-var qvalue = regexp.MustCompile(`^(0(\.[0-9]{0,3})?|1(\.0{0,3})?)$`)
 
 // offer is one of the two media types in a negotiation: the weight that the most specific matching
 // range of Accept gives it (RFC 9110 section 12.5.1).
@@ -45,18 +44,13 @@ func (o *offer) consider(mediaRange string, quality float64) {
 // that names application/graphql-response+json gets it unless it prefers the other. When neither is
 // acceptable the refusal itself is application/json.
 func negotiate(accept []string) (media string, acceptable bool) {
-	joined := strings.Join(accept, ",")
-	if strings.TrimSpace(joined) == "" {
+	if strings.TrimSpace(strings.Join(accept, "")) == "" {
 		return mediaJSON, true
 	}
 	plain, modern := offer{media: mediaJSON}, offer{media: mediaResponse}
-	for part := range strings.SplitSeq(joined, ",") {
-		mediaRange, quality, ok := parseRange(part)
-		if !ok {
-			continue
-		}
-		plain.consider(mediaRange, quality)
-		modern.consider(mediaRange, quality)
+	for _, r := range parseAccept(accept) {
+		plain.consider(r.media, r.quality)
+		modern.consider(r.media, r.quality)
 	}
 	switch {
 	case plain.quality == 0 && modern.quality == 0:
@@ -67,20 +61,56 @@ func negotiate(accept []string) (media string, acceptable bool) {
 	return mediaJSON, true
 }
 
-// parseRange reads one element of Accept. One that is malformed, or that wants another charset than
-// the only one spoken here, counts as not sent.
-func parseRange(part string) (mediaRange string, quality float64, ok bool) {
-	mediaRange, params, err := mime.ParseMediaType(part)
-	if err != nil || !isUTF8(params["charset"]) {
-		return "", 0, false
+// mediaRange is one element of Accept.
+type mediaRange struct {
+	media   string
+	params  map[string]string
+	quality float64
+}
+
+// parseAccept reads the elements of Accept in their order. Elements that are malformed, have a malformed weight, or want
+// another charset than UTF-8 are skipped. Other malformed parameters are ignored, and a weight above 1 is 1.
+func parseAccept(accept []string) (ranges []mediaRange) {
+	for _, element := range splitList(strings.Join(accept, ",")) {
+		media, params, err := mime.ParseMediaType(element)
+		if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) || !isUTF8(params["charset"]) {
+			continue
+		}
+		quality, err := strconv.ParseFloat(cmp.Or(params["q"], "1"), 64)
+		if err != nil || math.IsNaN(quality) || quality < 0 {
+			continue
+		}
+		ranges = append(ranges, mediaRange{media, params, min(quality, 1)})
 	}
-	q, weighted := params["q"]
-	if !weighted {
-		return mediaRange, 1, true
+	return ranges
+}
+
+// preferred returns the element of Accept with the greatest weight, of equal ones the first.
+func preferred(accept []string) (best mediaRange) {
+	for _, r := range parseAccept(accept) {
+		if r.quality > best.quality {
+			best = r
+		}
 	}
-	if !qvalue.MatchString(q) {
-		return "", 0, false
+	return best
+}
+
+// splitList splits a header's list at its commas, but for those in quoted strings (RFC 9110 section 5.6.4).
+func splitList(list string) (elements []string) {
+	begin, quoted := 0, false
+	for i := 0; i < len(list); i++ {
+		switch list[i] {
+		case '\\':
+			if quoted {
+				i++
+			}
+		case '"':
+			quoted = !quoted
+		case ',':
+			if !quoted {
+				elements, begin = append(elements, list[begin:i]), i+1
+			}
+		}
 	}
-	quality, err = strconv.ParseFloat(q, 64)
-	return mediaRange, quality, err == nil
+	return append(elements, list[begin:])
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -47,22 +48,58 @@ func isJSON(contentType []string) bool {
 		return false
 	}
 	media, params, err := mime.ParseMediaType(contentType[0])
-	return err == nil && media == mediaJSON && isUTF8(params["charset"])
+	wellFormed := err == nil || errors.Is(err, mime.ErrInvalidMediaParameter) // a malformed parameter says nothing
+	return wellFormed && media == mediaJSON && isUTF8(params["charset"])
 }
 
 // isUTF8 reports whether a charset parameter, "" when it is missing, is UTF-8 (RFC 8259 section 8.1).
-func isUTF8(charset string) bool { return charset == "" || strings.EqualFold(charset, "utf-8") }
+func isUTF8(charset string) bool {
+	return charset == "" || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
+}
 
 // parameters are the members of a request that mean something; the specification reserves all others,
 // which are skipped.
-var parameters = [...]string{"query", "operationName", "variables", "extensions"}
+var parameters = [...]string{"query", "documentId", "operationName", "variables", "extensions"}
+
+// operationParams are the parameters of one operation as a client writes them. graphql.RawParams does not serve: a body
+// could set its member headers.
+type operationParams struct {
+	Query         string         `json:"query"`
+	DocumentID    string         `json:"documentId"`
+	OperationName string         `json:"operationName"`
+	Variables     map[string]any `json:"variables"`
+	Extensions    map[string]any `json:"extensions"`
+}
+
+// persistedQuery is the extension that Apollo's clients name a document with.
+const persistedQuery = "persistedQuery"
+
+// fill copies o to params. A documentId, as the GraphQL-over-HTTP draft has it, is another spelling of the extension
+// persistedQuery.
+func (o *operationParams) fill(params *graphql.RawParams) *refusal {
+	params.Query, params.OperationName = o.Query, o.OperationName
+	params.Variables, params.Extensions = o.Variables, o.Extensions
+	if o.DocumentID == "" {
+		return nil
+	}
+	if o.Extensions[persistedQuery] != nil {
+		return malformed("give documentId or extensions.persistedQuery, not both")
+	}
+	params.Extensions = maps.Clone(o.Extensions)
+	if params.Extensions == nil {
+		params.Extensions = map[string]any{}
+	}
+	params.Extensions[persistedQuery] = map[string]any{"version": 1, "sha256Hash": o.DocumentID}
+	return nil
+}
 
 // parseBody wants exactly one JSON object.
 func parseBody(body []byte, params *graphql.RawParams) *refusal {
 	if !utf8.Valid(body) {
 		return malformed("the body must be UTF-8")
 	}
-	err := decode(bytes.NewReader(body), params)
+	var in operationParams
+	err := decode(bytes.NewReader(body), &in)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
 		return malformed(wrong.Field + " has the wrong type")
 	}
@@ -72,7 +109,7 @@ func parseBody(body []byte, params *graphql.RawParams) *refusal {
 	if name := ambiguous(body); name != "" {
 		return malformed(name + " must be given once, in this spelling")
 	}
-	return nil
+	return in.fill(params)
 }
 
 var errTrailing = errors.New("more than one JSON value")
@@ -154,11 +191,13 @@ func parseURL(rawQuery string, params *graphql.RawParams) *refusal {
 			return malformed("the query string must be UTF-8")
 		}
 	}
-	params.Query, params.OperationName = values.Get("query"), values.Get("operationName")
-	for name, into := range map[string]*map[string]any{"variables": &params.Variables, "extensions": &params.Extensions} {
+	in := operationParams{
+		Query: values.Get("query"), DocumentID: values.Get("documentId"), OperationName: values.Get("operationName"),
+	}
+	for name, into := range map[string]*map[string]any{"variables": &in.Variables, "extensions": &in.Extensions} {
 		if text := values.Get(name); text != "" && decode(strings.NewReader(text), into) != nil {
 			return malformed(name + " must be a JSON object")
 		}
 	}
-	return nil
+	return in.fill(params)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -129,7 +130,7 @@ func TestOnlyJSONPostsExecute(t *testing.T) {
 		"", "text/plain", "text/plain; application/json", "text/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
 		"application/graphql", "application/graphql+json", "application/graphql-response+json", "application/json5", "application/ld+json",
 		"application/jsonp", "application/octet-stream", "application/xml", "*/*", "application/*", "json", "application/json, text/plain",
-		"application/json;charset=iso-8859-1", "application/json; charset=utf-16", "application/json; charset", "application/json; charset=utf-8; charset=utf-16",
+		"application/json;charset=iso-8859-1", "application/json; charset=utf-16", "application/json; charset=utf-8; charset=utf-16",
 	} {
 		for _, media := range []string{modern, plain} {
 			r := request(t, "POST", endpoint, body, "Accept", media)
@@ -152,7 +153,8 @@ func TestOnlyJSONPostsExecute(t *testing.T) {
 	if n := a.count.Load(); n != 0 {
 		t.Fatalf("%d mutations ran", n)
 	}
-	good := []string{"application/json", "Application/JSON", "application/json;charset=utf-8", "application/json; charset=UTF-8", `application/json; charset="utf-8"`, "application/json; profile=x"}
+	good := []string{"application/json", "Application/JSON", "application/json;charset=utf-8", "application/json; charset=UTF-8", `application/json; charset="utf-8"`, "application/json; profile=x",
+		"application/json; charset", "application/json; charset=utf8", "application/json;"}
 	for _, contentType := range good {
 		if got := send(t, request(t, "POST", endpoint, body, "Content-Type", contentType, "Content-Encoding", "identity")); got.Status != 200 {
 			t.Errorf("%q: %d %s", contentType, got.Status, got.Text)
@@ -200,6 +202,33 @@ func TestBodySizeIsBounded(t *testing.T) {
 	}
 }
 
+// What OperationContext.Headers shows to resolvers came as headers.
+func TestBodiesSetNoHeaders(t *testing.T) {
+	t.Parallel()
+	a := newAPI()
+	post(t, a.serve(t, web.GraphQL{}), modern, `{"query":"{health}","headers":{"X-User":["root"]}}`)
+	if got := a.params.Load().Headers.Get("X-User"); got != "" {
+		t.Errorf("X-User: %q", got)
+	}
+}
+
+func TestDocumentIDs(t *testing.T) {
+	t.Parallel()
+	a := newAPI()
+	srv := a.serve(t, web.GraphQL{})
+	for _, body := range []string{`{"documentId":"00"}`, `{"documentId":"sha256:00","extensions":{"trace":true}}`} {
+		post(t, srv, modern, body)
+		got, _ := a.params.Load().Extensions["persistedQuery"].(map[string]any)
+		if id, _ := got["sha256Hash"].(string); !strings.HasSuffix(id, "00") {
+			t.Errorf("%s: %v", body, got)
+		}
+	}
+	response := post(t, srv, modern, `{"documentId":"00","extensions":{"persistedQuery":{"version":1,"sha256Hash":"00"}}}`)
+	if response.Status != http.StatusBadRequest {
+		t.Errorf("both spellings: %d", response.Status)
+	}
+}
+
 // FuzzBody compares the transport with an independent reading of the body.
 func FuzzBody(f *testing.F) {
 	for _, body := range malformedBodies() {
@@ -207,6 +236,7 @@ func FuzzBody(f *testing.F) {
 			f.Add([]byte(body))
 		}
 	}
+	f.Add([]byte(`{"documentId":"sha256:00","headers":{"X":["y"]}}`))
 	f.Add([]byte(`{"query":"{health}","variables":{"a":1},"operationName":"x","extensions":{"persistedQuery":1}}`))
 	a := newAPI()
 	h := over(web.GraphQL{MaxBody: 1 << 16}, a.executor())
@@ -248,13 +278,14 @@ func reference(body []byte) (p operationRead, ok bool) {
 		return p, false
 	}
 	for name := range members {
-		for _, parameter := range []string{"query", "operationName", "variables", "extensions"} {
+		for _, parameter := range []string{"query", "documentId", "operationName", "variables", "extensions"} {
 			if strings.EqualFold(name, parameter) && name != parameter {
 				return p, false
 			}
 		}
 	}
-	for name, into := range map[string]*string{"query": &p.query, "operationName": &p.operation} {
+	documentID := ""
+	for name, into := range map[string]*string{"query": &p.query, "documentId": &documentID, "operationName": &p.operation} {
 		if raw, given := members[name]; given && string(raw) != "null" && json.Unmarshal(raw, into) != nil {
 			return p, false
 		}
@@ -266,13 +297,14 @@ func reference(body []byte) (p operationRead, ok bool) {
 	}
 	var extensions map[string]any
 	_ = json.Unmarshal(members["extensions"], &extensions) // 1e999 fails here, but leaves what it read
-	if p.query == "" && extensions["persistedQuery"] == nil {
+	persisted := extensions["persistedQuery"] != nil
+	if p.query == "" && documentID == "" && !persisted || documentID != "" && persisted {
 		return p, false
 	}
 	return p, !repeated(body)
 }
 
-// repeated reports whether one of the four parameters stands twice at the top level.
+// repeated reports whether one of the parameters stands twice at the top level.
 func repeated(body []byte) bool {
 	dec, depth, key, count := json.NewDecoder(bytes.NewReader(body)), 0, false, map[any]int{}
 	for {
@@ -297,5 +329,7 @@ func repeated(body []byte) bool {
 			key = !key
 		}
 	}
-	return count["query"] > 1 || count["operationName"] > 1 || count["variables"] > 1 || count["extensions"] > 1
+	return slices.ContainsFunc([]any{"query", "documentId", "operationName", "variables", "extensions"}, func(name any) bool {
+		return count[name] > 1
+	})
 }

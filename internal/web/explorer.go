@@ -15,7 +15,6 @@ import (
 	"net/http"
 	"path"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -218,13 +217,12 @@ func unpack(compressed []byte) []byte {
 // acceptsGzip reads Accept-Encoding (RFC 9110 section 12.5.3); to be safe, no wish means plain.
 func acceptsGzip(values []string) bool {
 	var wildcard bool
-	for part := range strings.SplitSeq(strings.Join(values, ","), ",") {
-		coding, quality, ok := parseRange(part)
-		switch {
-		case ok && coding == "gzip":
-			return quality > 0
-		case ok && coding == "*":
-			wildcard = quality > 0
+	for _, coding := range parseAccept(values) {
+		switch coding.media {
+		case "gzip":
+			return coding.quality > 0
+		case "*":
+			wildcard = coding.quality > 0
 		}
 	}
 	return wildcard

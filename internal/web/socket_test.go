@@ -332,6 +332,7 @@ func TestTheEndOfEachStreamIsCountedAndLogged(t *testing.T) {
 	f.streams.Recheck(web.Key{User: "a"})
 	revoked.closed(4403, "TOKEN_REVOKED")
 	listenTo(t, url, "{who}").ends("event: next", `data: {"data":{"who":"nobody"}}`, "", "event: complete", "data: ", "")
+	f.gone(t) // or the stop would end what is just ending by itself
 	stopped := greet(t, url, "bob")
 	go func() { _ = f.streams.Shutdown(t.Context()) }()
 	stopped.closed(websocket.StatusGoingAway, "")

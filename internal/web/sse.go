@@ -1,11 +1,9 @@
 package web
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,29 +11,63 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-const mediaEvents = "text/event-stream"
-
-// Events is the transport for operations over server-sent events, in the mode "distinct connections" of
-// the protocol graphql-sse: one request, one operation. Who calls is what the request's context says.
+// Events is the transport for operations whose answer is a stream of events over HTTP: one request, one operation. The
+// caller is the one in the request's context.
 type Events struct{ Streams *Streams }
 
 var _ graphql.Transport = Events{}
 
-// Supports takes a POST that would have events rather than anything else. Clients that can do without
-// list the type last, for every query.
+// Supports takes a POST that prefers a stream of events over everything else. Clients that can do without list the type
+// last, for every query.
 func (Events) Supports(r *http.Request) bool {
-	return r.Method == http.MethodPost && prefersEvents(r.Header.Values("Accept"))
+	return r.Method == http.MethodPost && framingFor(r.Header.Values("Accept")) != nil
 }
 
-// prefersEvents reports whether text/event-stream has the greatest weight; of equal ones the first counts.
-func prefersEvents(accept []string) bool {
-	best, greatest := "", 0.0
-	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
-		if mediaRange, quality, ok := parseRange(part); ok && quality > greatest {
-			best, greatest = mediaRange, quality
-		}
+// framing is how events are written.
+type framing struct {
+	contentType string
+	opening     string // before everything else
+	before      string // and after, around the payload of an event
+	after       string
+	idle        string // a sign of life
+	closing     string // after the last event
+}
+
+// serverSentEvents is the mode "distinct connections" of the protocol graphql-sse.
+var serverSentEvents = framing{
+	contentType: "text/event-stream; charset=utf-8",
+	before:      "event: next\ndata: ",
+	after:       "\n\n",
+	idle:        ":\n\n",
+	closing:     "event: complete\ndata: \n\n", // EventSource skips an event without data
+}
+
+// multipartSubscription is the protocol of Apollo Router and Apollo Client for subscriptions over HTTP, version 1.0. Each
+// part ends with the delimiter of the next, without which clients would not read it yet.
+var multipartSubscription = framing{
+	contentType: `multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"`,
+	opening:     partDelimiter,
+	before:      partHeader + `{"payload":`,
+	after:       "}" + partDelimiter,
+	idle:        partHeader + "{}" + partDelimiter,
+	closing:     "--\r\n",
+}
+
+const (
+	partDelimiter = "\r\n--graphql"
+	partHeader    = "\r\nContent-Type: application/json\r\n\r\n"
+)
+
+// framingFor returns the framing that a client prefers to a single answer, or nil.
+func framingFor(accept []string) *framing {
+	wanted := preferred(accept)
+	switch {
+	case wanted.media == "text/event-stream":
+		return &serverSentEvents
+	case wanted.media == "multipart/mixed" && wanted.params["subscriptionspec"] == "1.0":
+		return &multipartSubscription
 	}
-	return best == mediaEvents
+	return nil
 }
 
 // Do serves one operation. What was not understood at all is refused as without events.
@@ -66,13 +98,16 @@ func (t Events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 		a.refuse(ctx, refused)
 		return
 	}
-	e := &eventStream{streams: t.Streams, state: state, w: w, control: http.NewResponseController(w)}
+	e := &eventStream{
+		streams: t.Streams, state: state, w: w, control: http.NewResponseController(w),
+		framing: framingFor(r.Header.Values("Accept")),
+	}
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	defer state.cancel(nil)
 	t.Streams.run(ctx, state, exec, params, delivery{
 		begin: func() {
-			e.write(":\n\n")
+			e.write(e.framing.idle)
 			beside.Go(e.keepAlive)
 		},
 		next: e.next,
@@ -87,6 +122,7 @@ func (t Events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 type eventStream struct {
 	streams *Streams
 	state   *stream
+	framing *framing
 	control *http.ResponseController
 	over    bool
 
@@ -101,7 +137,7 @@ func (e *eventStream) next(payload []byte) {
 			payload[i] = ' ' // white space that a scalar wrote would end the line, and with it the event
 		}
 	}
-	e.write(fmt.Sprintf("event: next\ndata: %s\n\n", payload))
+	e.write(e.framing.before + string(payload) + e.framing.after)
 }
 
 func (e *eventStream) last(errs gqlerror.List) {
@@ -112,7 +148,7 @@ func (e *eventStream) last(errs gqlerror.List) {
 	if len(errs) > 0 {
 		e.next(e.streams.payload(&graphql.Response{Errors: errs}))
 	}
-	e.write("event: complete\ndata: \n\n") // EventSource skips an event without data
+	e.write(e.framing.closing)
 }
 
 // keepAlive writes a comment now and then until the stream ends, so that proxies leave it open and a
@@ -125,7 +161,7 @@ func (e *eventStream) keepAlive() {
 		case <-e.state.ctx.Done():
 			return
 		case <-tick.C:
-			e.write(":\n\n")
+			e.write(e.framing.idle)
 		}
 	}
 }
@@ -137,8 +173,9 @@ func (e *eventStream) write(text string) {
 	defer e.mu.Unlock()
 	if !e.begun {
 		e.begun = true
-		e.w.Header().Set("Content-Type", mediaEvents+"; charset=utf-8")
+		e.w.Header().Set("Content-Type", e.framing.contentType)
 		e.w.Header().Set("X-Accel-Buffering", "no") // or nginx keeps events until it has a page of them
+		text = e.framing.opening + text
 	}
 	// A writer that knows no deadline, such as a test's recorder, has no slow reader either.
 	_ = e.control.SetWriteDeadline(time.Now().Add(e.streams.o.WriteTimeout))

@@ -93,8 +93,8 @@ func (t GraphQL) read(w http.ResponseWriter, r *http.Request, acceptable bool) (
 	if refused != nil {
 		return nil, refused
 	}
-	if params.Query == "" && params.Extensions["persistedQuery"] == nil {
-		return nil, malformed("query is missing")
+	if params.Query == "" && params.Extensions[persistedQuery] == nil {
+		return nil, malformed("query or documentId is missing")
 	}
 	timing.End = graphql.Now()
 	params.ReadTime = timing
