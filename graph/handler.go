@@ -15,6 +15,7 @@ import (
 	"github.com/graphwarden/graphwarden/graph/generated"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/limit"
+	"github.com/graphwarden/graphwarden/internal/memory"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
@@ -22,8 +23,11 @@ import (
 type HandlerOptions struct {
 	// Bounds are what one operation may ask for.
 	Bounds limit.Bounds
-	// MaxBody is the greatest size of a request's body, in bytes.
-	MaxBody int64
+	// MaxBody is the greatest size of a request's body, in bytes, MaxValues and MaxDepth that of the JSON in it.
+	MaxBody             int64
+	MaxValues, MaxDepth int
+	// Memory is what requests share.
+	Memory *memory.Budget
 	// Timeout ends a query or mutation.
 	Timeout time.Duration
 	// Suggestions lets error messages guess at what was meant, which tells names of the schema.
@@ -38,22 +42,24 @@ type HandlerOptions struct {
 // NewHandler makes the GraphQL server: schema is the SDL that policy was compiled from. more are
 // further extensions, inside the guard.
 func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o HandlerOptions, now func() time.Time, log *slog.Logger, more ...graphql.HandlerExtension) (*handler.Server, error) {
-	documents, err := newCache(func(text string, _ *ast.QueryDocument) string { return text })
+	documents, err := newCache(o.Memory.Caches()/2, func(text string, doc *ast.QueryDocument) int64 {
+		return int64(len(text)) + memory.Document(doc)
+	})
 	if err != nil {
 		return nil, err
 	}
-	persisted, err := newPersisted(o.Trusted)
+	persisted, err := newPersisted(o.Trusted, o.Memory.Caches()/4)
 	if err != nil {
 		return nil, err
 	}
-	limits, err := newLimits(o.Bounds)
+	limits, err := newLimits(o.Bounds, o.Memory.Caches()/4)
 	if err != nil {
 		return nil, err
 	}
 	srv := handler.New(generated.NewExecutableSchema(generated.Config{Schema: schema, Resolvers: r}))
 	srv.AddTransport(web.WebSocket{Streams: o.Streams, Origin: o.Origin})
 	srv.AddTransport(web.Events{Streams: o.Streams})
-	srv.AddTransport(web.GraphQL{MaxBody: o.MaxBody})
+	srv.AddTransport(web.GraphQL{MaxBody: o.MaxBody, MaxValues: o.MaxValues, MaxDepth: o.MaxDepth, Memory: o.Memory})
 	srv.SetQueryCache(documents)
 	srv.SetParserTokenLimit(o.Bounds.Tokens)
 	srv.SetDisableSuggestion(!o.Suggestions)
@@ -68,6 +74,7 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	srv.AroundOperations(withSiblings)
 	srv.AroundOperations(deadline(o.Timeout))
 	srv.Use(guard.NewExtension(policy, present, now, log))
+	srv.Use(listMemory{})
 	for _, extension := range more {
 		srv.Use(extension)
 	}

@@ -43,7 +43,9 @@ func requestFloods() []Flood {
 }
 
 // values is a body of a mebibyte whose variables are many values.
-func values(one string) string { return `{` + anyQuery + `, "variables": {"a": [` + filled(one) + `]}}` }
+func values(one string) string {
+	return `{` + anyQuery + `, "variables": {"a": [` + filled(one) + `]}}`
+}
 
 func filled(one string) string {
 	n := (mebibyte - 100) / (len(one) + 1)

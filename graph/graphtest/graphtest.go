@@ -106,7 +106,7 @@ func Config(tb testing.TB) *config.Config {
 		Limits: config.Limits{LoginPairLimit: plenty, LoginAccountLimit: plenty, LoginAddressLimit: plenty, RegisterAddressLimit: plenty,
 			RegisterLimit: plenty, RefreshLimit: plenty, RefreshInvalidLimit: plenty, VerifyInvalidLimit: plenty},
 		Queries: queries(tb),
-		Server:  config.Server{Listen: "127.0.0.1:0", MaxBody: 1 << 20, StreamsPerAddress: plenty, StreamsPerUser: plenty, OperationsPerSocket: plenty, OperationTimeout: 30 * time.Second, DrainTimeout: 5 * time.Second, LogLevel: "info"},
+		Server:  config.Server{Listen: "127.0.0.1:0", MaxBody: 1 << 20, MemoryLimit: 1024, StreamsPerAddress: plenty, StreamsPerUser: plenty, OperationsPerSocket: plenty, OperationTimeout: 30 * time.Second, DrainTimeout: 5 * time.Second, LogLevel: "info"},
 	}
 }
 

@@ -48,6 +48,11 @@ func (a *App) Run(ctx context.Context, l net.Listener) error {
 	return web.Serve(ctx, l, handler, a.Config.DrainTimeout, notReady, a.log)
 }
 
+// Bound has l close connections for which there is no memory; encrypted says that they are to speak TLS.
+func (a *App) Bound(l net.Listener, encrypted bool) net.Listener {
+	return web.Bound(l, a.Memory, a.proxies, encrypted)
+}
+
 // Handler routes everything that is served; more are further extensions of the GraphQL server.
 func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (http.Handler, error) {
 	api, err := a.graphQL(more)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -21,7 +23,11 @@ func (serveCmd) Run(e *env) error {
 		if err != nil {
 			return fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", e.config.Listen, err)
 		}
-		if l, err = encrypted(l, e); err != nil {
+		// GOMEMLIMIT, if it is set, is in force already.
+		if os.Getenv("GOMEMLIMIT") == "" {
+			debug.SetMemoryLimit(a.Memory.Heap())
+		}
+		if l, err = encrypted(a.Bound(l, e.config.TLSCert != ""), e); err != nil {
 			return err
 		}
 		return a.Run(e.ctx, &announced{Listener: l, say: func() { banner(e.out, a, l.Addr().String()) }})

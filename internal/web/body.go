@@ -15,11 +15,12 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
 // readBody fills params from a POST. The decoder's own errors are dropped, not wrapped: they quote
 // the body, which holds passwords, and would carry it into the log.
-func (t GraphQL) readBody(w http.ResponseWriter, r *http.Request, params *graphql.RawParams) *refusal {
+func (t GraphQL) readBody(w http.ResponseWriter, r *http.Request, params *graphql.RawParams, claim *memory.Claim) *refusal {
 	if !isJSON(r.Header.Values("Content-Type")) {
 		return refuse(http.StatusUnsupportedMediaType, fault.MediaType, "a POST needs Content-Type: application/json, in UTF-8")
 	}
@@ -31,12 +32,18 @@ func (t GraphQL) readBody(w http.ResponseWriter, r *http.Request, params *graphq
 	if limit <= 0 {
 		limit = defaultMaxBody
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	body, err := readAll(http.MaxBytesReader(w, r.Body, limit), min(r.ContentLength, limit), claim)
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return refuse(http.StatusRequestEntityTooLarge, fault.BodyTooLarge, "the body is too large")
 	}
+	if fault.As(err) != nil {
+		return overloaded(err)
+	}
 	if err != nil {
 		return malformed("the body could not be read to its end")
+	}
+	if refused := t.bounds().admit(body, claim); refused != nil {
+		return refused
 	}
 	return parseBody(body, params)
 }
@@ -177,8 +184,11 @@ func unquote(quoted []byte) string {
 	return s
 }
 
-// parseURL fills params from the query string of a GET, as strictly as parseBody.
-func parseURL(rawQuery string, params *graphql.RawParams) *refusal {
+// parseURL fills params from the query string of a GET, as strictly as readBody.
+func (t GraphQL) parseURL(rawQuery string, params *graphql.RawParams, claim *memory.Claim) *refusal {
+	if err := claim.Grow(memory.Decoding(len(rawQuery), strings.Count(rawQuery, "&"))); err != nil {
+		return overloaded(err)
+	}
 	values, err := url.ParseQuery(rawQuery)
 	if err != nil {
 		return malformed("the query string is malformed")
@@ -195,7 +205,11 @@ func parseURL(rawQuery string, params *graphql.RawParams) *refusal {
 		Query: values.Get("query"), DocumentID: values.Get("documentId"), OperationName: values.Get("operationName"),
 	}
 	for name, into := range map[string]*map[string]any{"variables": &in.Variables, "extensions": &in.Extensions} {
-		if text := values.Get(name); text != "" && decode(strings.NewReader(text), into) != nil {
+		text := values.Get(name)
+		if refused := t.bounds().admit([]byte(text), claim); refused != nil {
+			return refused
+		}
+		if text != "" && decode(strings.NewReader(text), into) != nil {
 			return malformed(name + " must be a JSON object")
 		}
 	}
