@@ -74,7 +74,7 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	srv.AroundOperations(withSiblings)
 	srv.AroundOperations(deadline(o.Timeout))
 	srv.Use(guard.NewExtension(policy, present, now, log))
-	srv.Use(listMemory{})
+	srv.Use(fieldMemory{})
 	for _, extension := range more {
 		srv.Use(extension)
 	}

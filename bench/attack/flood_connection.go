@@ -25,7 +25,7 @@ func connectionFloods() []Flood {
 		{Name: "4,000 slow headers of 30 KB", run: held(4000, "POST /graphql HTTP/1.1\r\nHost: x\r\nX-Long: "+strings.Repeat("x", 30_000))},
 		{Name: "1,000 slow bodies of 1 MiB", run: held(1000, head(len(full), "")+full[:len(full)-1])},
 		{Name: "3,000 slow bodies of 15 KB", run: held(3000, head(15_001, "")+strings.Repeat(" ", 15_000))},
-		{Name: "400 slow readers of large answers", Settings: quick, run: slowReaders},
+		{Name: "100 slow readers of large answers", Settings: quick, run: slowReaders},
 	}
 }
 
@@ -52,7 +52,7 @@ func (t *Target) hold(ctx context.Context, n int, text string, window int) error
 	var mu sync.Mutex
 	var all []net.Conn
 	err = each(n, 100, func(int) error {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", u.Host)
+		conn, err := elsewhere.DialContext(ctx, "tcp", u.Host)
 		if err != nil {
 			t.count("closed")
 			return nil
@@ -81,7 +81,13 @@ func (t *Target) hold(ctx context.Context, n int, text string, window int) error
 			_ = conn.SetReadDeadline(time.Now())
 		}
 	}
+	stop := time.AfterFunc(4*holdFor, func() { // a server at work on the last of them
+		for _, conn := range all {
+			_ = conn.SetReadDeadline(time.Now())
+		}
+	})
 	reading.Wait()
+	stop.Stop()
 	for _, conn := range all {
 		_ = conn.Close()
 	}
@@ -117,5 +123,5 @@ func slowReaders(ctx context.Context, t *Target) error {
 	if err != nil {
 		return err
 	}
-	return t.hold(ctx, 400, head(len(encoded), t.Token)+string(encoded), 4096)
+	return t.hold(ctx, 100, head(len(encoded), t.Token)+string(encoded), 4096)
 }

@@ -17,6 +17,9 @@ func socketFloods() []Flood {
 		{Name: "60 subscriptions with extensions of 1 MB", run: subscriptions(1, 60, func(int) map[string]any {
 			return map[string]any{"query": securityEvents, "extensions": map[string]any{"a": json.RawMessage("[" + strings.Repeat("[],", 330_000) + "0]")}}
 		})},
+		{Name: "1,000 subscriptions with extensions of 500 KB", run: subscriptions(10, 100, func(int) map[string]any {
+			return map[string]any{"query": securityEvents, "extensions": map[string]any{"a": strings.Repeat("x", 500_000)}}
+		})},
 		{Name: "2,000 subscriptions with texts of 250 KB", run: subscriptions(20, 100, func(i int) map[string]any {
 			return map[string]any{"query": securityEvents + fmt.Sprintf("# %d ", i) + strings.Repeat("x", 250_000)}
 		})},
@@ -36,7 +39,8 @@ const securityEvents = "subscription { securityEvents { id } }"
 
 // socket opens a WebSocket and greets; without a token it is nobody's.
 func (t *Target) socket(ctx context.Context, token string) (*websocket.Conn, error) {
-	conn, _, err := websocket.Dial(ctx, strings.Replace(t.URL, "http", "ws", 1), &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	conn, _, err := websocket.Dial(ctx, strings.Replace(t.URL, "http", "ws", 1), &websocket.DialOptions{
+		HTTPClient: manyConnections(), Subprotocols: []string{"graphql-transport-ws"}})
 	if err != nil {
 		return nil, err
 	}

@@ -14,8 +14,9 @@ import (
 const (
 	// connection is what an open connection holds: buffers and the stacks of its goroutines. TLS adds twice as much.
 	connection = 16 << 10
-	// request is what a small request holds while it runs, with a body, values and an answer of at most included bytes.
-	request, included = 32 << 10, 16 << 10
+	// request is what a small request holds while it runs: its body, values, fields and answer have small bytes in all. As
+	// long as it is being read, its connection or stream holds unread bytes of it.
+	request, small, unread = 32 << 10, 16 << 10, 4 << 10
 	// stream is what an open WebSocket or event stream holds, subscription what each subscription adds to it.
 	stream, subscription = 48 << 10, 16 << 10
 )
@@ -29,14 +30,14 @@ type Budget struct {
 	connections, requests, bulk, streamPool pool
 }
 
-// NewBudget makes the budget of a server whose resident memory is to stay below limit, in bytes. Three eighths of it are
-// not claimed by anything: they are for the program, the database's caches and garbage.
+// NewBudget makes the budget of a server whose resident memory is to stay below limit, in bytes. With the caches, claims
+// take two thirds of it. The rest is for the program, the database's own caches and garbage.
 func NewBudget(limit int64) *Budget {
 	return &Budget{
 		limit:       limit,
 		connections: newPool(limit / 8),
 		requests:    newPool(limit / 16),
-		bulk:        newPool(limit / 8),
+		bulk:        newPool(limit / 6),
 		streamPool:  newPool(limit / 4),
 	}
 }
@@ -60,25 +61,21 @@ func (b *Budget) Connection(owner string, tls bool) (*Claim, error) {
 	return b.connections.claim(owner, size)
 }
 
-// Work makes a claim for a request or message of owner. It holds nothing yet, and nothing in Grow up to a size that
-// Request and Stream have included.
+// Work makes a claim for a request or message of owner, which grows as it is read, decoded, executed and answered.
 func (b *Budget) Work(owner string) *Claim {
 	if b == nil {
 		return nil
 	}
-	return &Claim{pool: &b.bulk, owner: owner, included: included}
+	return &Claim{pool: &b.bulk, owner: owner, included: unread}
 }
 
-// Request is Work for a request that is about to run.
-func (b *Budget) Request(owner string) (*Claim, error) {
-	work := b.Work(owner)
-	return work, b.Run(work)
-}
-
-// Run has the request or message of a claim run, unless too many do.
+// Run claims what every request takes that has been read and is about to run. A slow sender does not hold that.
 func (b *Budget) Run(work *Claim) (err error) {
-	if b != nil {
-		work.running, err = b.requests.claim(work.owner, request)
+	if b == nil {
+		return nil
+	}
+	if work.running, err = b.requests.claim(work.owner, request); err == nil {
+		work.include(small)
 	}
 	return err
 }
@@ -99,8 +96,8 @@ func (b *Budget) Subscription(owner string, size int64) (*Claim, error) {
 	return b.streamPool.claim(owner, subscription+size)
 }
 
-// pool is a number of bytes that claims divide between them. No owner gets more than half, so that one client leaves
-// something to all others.
+// pool is a number of bytes that claims divide between them. No owner gets more than three quarters, so that one client
+// leaves something to all others.
 type pool struct {
 	size int64
 
@@ -120,7 +117,7 @@ func (p *pool) claim(owner string, size int64) (*Claim, error) {
 func (p *pool) add(owner string, n int64, force bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n > 0 && !force && (p.used+n > p.size || owner != "" && p.by[owner]+n > p.size/2) {
+	if n > 0 && !force && (p.used+n > p.size || owner != "" && p.by[owner]+n > p.size/4*3) {
 		return fault.Busy(fault.Overloaded, "the server has no memory left for this: try again later", time.Second)
 	}
 	p.used += n
@@ -140,18 +137,42 @@ type Claim struct {
 	included int64
 	running  *Claim
 
-	mu   sync.Mutex
-	size int64
+	mu      sync.Mutex
+	size    int64
+	refused error
 }
 
-// Grow claims n more bytes. The error is UNAVAILABLE, and the claim is as before.
+// Grow claims n more bytes. The error is UNAVAILABLE; then the claim is as before, and refuses from then on.
 func (c *Claim) Grow(n int64) error {
 	if c == nil {
 		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.resize(c.size+n, false)
+	if c.refused == nil {
+		c.refused = c.resize(c.size+n, false)
+	}
+	return c.refused
+}
+
+// Refused returns the error of Grow, once there was one.
+func (c *Claim) Refused() error {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refused
+}
+
+// include makes so many bytes of the claim free.
+func (c *Claim) include(bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := c.size
+	_ = c.resize(0, true)
+	c.included = bytes
+	_ = c.resize(size, true)
 }
 
 // Keep makes size all that is claimed, fitting or not: it is there already.

@@ -18,15 +18,14 @@ import (
 	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
-// readBody fills params from a POST. The decoder's own errors are dropped, not wrapped: they quote
-// the body, which holds passwords, and would carry it into the log.
-func (t GraphQL) readBody(w http.ResponseWriter, r *http.Request, params *graphql.RawParams, claim *memory.Claim) *refusal {
+// readBody reads a POST to its end.
+func (t GraphQL) readBody(w http.ResponseWriter, r *http.Request, claim *memory.Claim) ([]byte, *refusal) {
 	if !isJSON(r.Header.Values("Content-Type")) {
-		return refuse(http.StatusUnsupportedMediaType, fault.MediaType, "a POST needs Content-Type: application/json, in UTF-8")
+		return nil, refuse(http.StatusUnsupportedMediaType, fault.MediaType, "a POST needs Content-Type: application/json, in UTF-8")
 	}
 	// Nothing is unpacked here, so no small body grows beyond MaxBody.
 	if coding := strings.Join(r.Header.Values("Content-Encoding"), ","); coding != "" && !strings.EqualFold(coding, "identity") {
-		return refuse(http.StatusUnsupportedMediaType, fault.MediaType, "a compressed body is not supported")
+		return nil, refuse(http.StatusUnsupportedMediaType, fault.MediaType, "a compressed body is not supported")
 	}
 	limit := t.MaxBody
 	if limit <= 0 {
@@ -34,18 +33,15 @@ func (t GraphQL) readBody(w http.ResponseWriter, r *http.Request, params *graphq
 	}
 	body, err := readAll(http.MaxBytesReader(w, r.Body, limit), min(r.ContentLength, limit), claim)
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return refuse(http.StatusRequestEntityTooLarge, fault.BodyTooLarge, "the body is too large")
+		return nil, refuse(http.StatusRequestEntityTooLarge, fault.BodyTooLarge, "the body is too large")
 	}
 	if fault.As(err) != nil {
-		return overloaded(err)
+		return nil, overloaded(err)
 	}
 	if err != nil {
-		return malformed("the body could not be read to its end")
+		return nil, malformed("the body could not be read to its end")
 	}
-	if refused := t.bounds().admit(body, claim); refused != nil {
-		return refused
-	}
-	return parseBody(body, params)
+	return body, nil
 }
 
 // isJSON reports whether the one Content-Type is application/json in UTF-8. Nothing else will do: a
@@ -100,7 +96,8 @@ func (o *operationParams) fill(params *graphql.RawParams) *refusal {
 	return nil
 }
 
-// parseBody wants exactly one JSON object.
+// parseBody fills params from a body that must be exactly one JSON object. The decoder's own errors are dropped, not
+// wrapped: they quote the body, which holds passwords, and would carry it into the log.
 func parseBody(body []byte, params *graphql.RawParams) *refusal {
 	if !utf8.Valid(body) {
 		return malformed("the body must be UTF-8")

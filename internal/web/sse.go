@@ -87,18 +87,16 @@ func (t Events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 			ctx = caller
 		}
 	}
-	o := &t.Streams.o
-	claim, err := o.Memory.Request(network(RequestFrom(ctx).IP))
-	defer claim.Release()
-	if err != nil && why == nil {
-		why = refused(faultOf(err))
-	}
 	if why != nil {
 		state.end(why)
 		a.refuse(ctx, &refusal{status: statusOfCode(why.fault.Code), fault: why.fault})
 		return
 	}
-	params, refused := GraphQL{MaxBody: o.MaxBody, MaxValues: o.MaxValues, MaxDepth: o.MaxDepth}.read(w, r, true, claim)
+	o := &t.Streams.o
+	claim := o.Memory.Work(network(RequestFrom(ctx).IP))
+	defer claim.Release()
+	read := GraphQL{MaxBody: o.MaxBody, MaxValues: o.MaxValues, MaxDepth: o.MaxDepth, Memory: o.Memory}.read
+	params, refused := read(w, r, true, claim)
 	if refused != nil {
 		refused.status = cmp.Or(refused.status, statusOfCode(refused.fault.Code))
 		a.refuse(ctx, refused)

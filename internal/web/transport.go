@@ -59,12 +59,8 @@ func (t GraphQL) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphEx
 	}
 	a.prepare()
 
-	claim, err := t.Memory.Request(network(RequestFrom(r.Context()).IP))
+	claim := t.Memory.Work(network(RequestFrom(r.Context()).IP))
 	defer claim.Release()
-	if err != nil {
-		a.refuse(r.Context(), overloaded(err))
-		return
-	}
 	a.claim = claim
 	params, refused := t.read(w, r, acceptable, claim)
 	if refused != nil {
@@ -103,11 +99,20 @@ func (t GraphQL) read(w http.ResponseWriter, r *http.Request, acceptable bool, c
 		return nil, refuse(http.StatusNotAcceptable, fault.NotAcceptable, "the answer is "+mediaResponse+" or "+mediaJSON+", in UTF-8")
 	}
 	params := &graphql.RawParams{Headers: r.Header}
+	var body []byte
 	var refused *refusal
+	if r.Method == http.MethodPost {
+		if body, refused = t.readBody(w, r, claim); refused != nil {
+			return nil, refused
+		}
+	}
+	if err := t.Memory.Run(claim); err != nil {
+		return nil, overloaded(err)
+	}
 	if r.Method == http.MethodGet {
 		refused = t.parseURL(r.URL.RawQuery, params, claim)
-	} else {
-		refused = t.readBody(w, r, params, claim)
+	} else if refused = t.bounds().admit(body, claim); refused == nil {
+		refused = parseBody(body, params)
 	}
 	if refused != nil {
 		return nil, refused
