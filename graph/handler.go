@@ -73,8 +73,7 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	srv.Use(extension.Introspection{}) // who may use it is for the guard to say
 	srv.AroundOperations(withSiblings)
 	srv.AroundOperations(deadline(o.Timeout))
-	srv.Use(guard.NewExtension(policy, present, now, log))
-	srv.Use(fieldMemory{})
+	srv.Use(boundedGuard{guard.NewExtension(policy, present, now, log)})
 	for _, extension := range more {
 		srv.Use(extension)
 	}

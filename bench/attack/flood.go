@@ -110,5 +110,13 @@ func (t *Target) sessions(ctx context.Context, n int) error {
 
 // Floods returns every flood.
 func Floods() []Flood {
-	return slices.Concat(requestFloods(), connectionFloods(), socketFloods())
+	all := slices.Concat(requestFloods(), connectionFloods(), socketFloods())
+	return append(all, Flood{Name: "all of these at once that need no settings", run: func(ctx context.Context, t *Target) error {
+		return each(len(all), len(all), func(i int) error {
+			if len(all[i].Settings) > 0 {
+				return nil
+			}
+			return all[i].run(ctx, t)
+		})
+	}})
 }

@@ -75,7 +75,7 @@ func subscriptions(sockets, n int, payload func(i int) map[string]any) func(cont
 				t.count(closing(err))
 				return nil
 			}
-			refused := make(chan int)
+			refused := make(chan int, 1)
 			go func() { refused <- t.refusals(ctx, conn) }()
 			sent := 0
 			for i := range n {
@@ -88,10 +88,13 @@ func subscriptions(sockets, n int, payload func(i int) map[string]any) func(cont
 				}
 				sent++
 			}
-			<-until
-			_ = conn.CloseNow()
-			for range sent - <-refused {
-				t.count("held")
+			select {
+			case <-until:
+				_ = conn.CloseNow()
+				for range sent - <-refused {
+					t.count("held")
+				}
+			case <-refused: // the server has closed the connection
 			}
 			return nil
 		})

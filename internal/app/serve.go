@@ -76,7 +76,7 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	}
 	mux.HandleFunc("GET /healthz", health.Live)
 	mux.HandleFunc("GET /readyz", health.Ready)
-	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(mux, a.proxies.ClientIP)), nil
+	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(web.Multiplexed(a.Memory, mux), a.proxies.ClientIP)), nil
 }
 
 // sdl serves the schema to whom the setting introspection admits.

@@ -70,14 +70,16 @@ func (b *Budget) Work(owner string) *Claim {
 }
 
 // Run claims what every request takes that has been read and is about to run. A slow sender does not hold that.
-func (b *Budget) Run(work *Claim) (err error) {
+func (b *Budget) Run(work *Claim) error {
 	if b == nil {
 		return nil
 	}
-	if work.running, err = b.requests.claim(work.owner, request); err == nil {
-		work.include(small)
+	if err := b.requests.add(work.owner, request, false); err != nil {
+		return err
 	}
-	return err
+	work.running = &b.requests
+	work.include(small)
+	return nil
 }
 
 // Stream claims an open stream of owner.
@@ -135,7 +137,7 @@ type Claim struct {
 	pool     *pool
 	owner    string
 	included int64
-	running  *Claim
+	running  *pool // that of requests, once it runs
 
 	mu      sync.Mutex
 	size    int64
@@ -175,7 +177,7 @@ func (c *Claim) include(bytes int64) {
 	_ = c.resize(size, true)
 }
 
-// Keep makes size all that is claimed, fitting or not: it is there already.
+// Keep makes size all that is claimed, fitting or not: it is there already. Then the claim may grow again.
 func (c *Claim) Keep(size int64) {
 	if c == nil {
 		return
@@ -183,6 +185,7 @@ func (c *Claim) Keep(size int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_ = c.resize(size, true) // forced, it does not fail
+	c.refused = nil
 }
 
 // resize changes the claim from c.size to size; c.mu is held.
@@ -201,8 +204,13 @@ func (c *Claim) Release() {
 	if c == nil {
 		return
 	}
-	c.Keep(0)
-	c.running.Release()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = c.resize(0, true)
+	if c.running != nil {
+		_ = c.running.add(c.owner, -request, true)
+		c.running = nil
+	}
 }
 
 type claimKey struct{}

@@ -2,7 +2,9 @@ package web
 
 import (
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -35,7 +37,7 @@ func (l *boundListener) Accept() (net.Conn, error) {
 			return &boundConn{Conn: conn, release: sync.OnceFunc(claim.Release)}, nil
 		}
 		if !l.tls {
-			turnAway(conn, faultOf(err).Message)
+			turnAway(conn, unavailable(err))
 		}
 		_ = conn.Close()
 	}
@@ -49,11 +51,15 @@ func (l *boundListener) owner(conn net.Conn) string {
 	return network(peer.Addr().Unmap().WithZone("").String())
 }
 
+// unavailable is the answer to any request where there is no memory to read it.
+func unavailable(err error) string {
+	return fmt.Sprintf(`{"errors":[{"message":%q,"extensions":{"code":"UNAVAILABLE","reason":"OVERLOADED","retryAfter":1}}]}`, faultOf(err).Message)
+}
+
 // turnAway answers whatever is asked on conn. What was sent already stays unread, so the answer can be lost.
-func turnAway(conn net.Conn, message string) {
-	body := fmt.Sprintf(`{"errors":[{"message":%q,"extensions":{"code":"UNAVAILABLE","reason":"OVERLOADED","retryAfter":1}}]}`, message)
+func turnAway(conn net.Conn, body string) {
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // it fits the empty buffer of a new connection
-	_, _ = fmt.Fprintf(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/graphql-response+json; charset=utf-8\r\n"+
+	_, _ = fmt.Fprintf(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: "+mediaResponse+"; charset=utf-8\r\n"+
 		"Cache-Control: no-store\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
 
@@ -66,4 +72,25 @@ type boundConn struct {
 func (c *boundConn) Close() error {
 	c.release()
 	return c.Conn.Close()
+}
+
+// Multiplexed bounds requests over HTTP/2, many of which share a connection: each holds its own header, and a goroutine.
+func Multiplexed(budget *memory.Budget, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor < 2 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		claim, err := budget.Stream(network(RequestFrom(r.Context()).IP))
+		if err == nil {
+			defer claim.Release()
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", mediaResponse+"; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, unavailable(err)) // unless the client has gone
+	})
 }

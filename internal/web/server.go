@@ -17,6 +17,9 @@ const (
 	requestTimeout = 20 * time.Second
 	idleTimeout    = 30 * time.Second
 	maxHeader      = 32 << 10
+	// maxUnread bounds what is buffered of the bodies on an HTTP/2 connection that no handler reads; net/http's own
+	// bound is 1 MiB. It is the least that the protocol allows.
+	maxUnread = 64 << 10
 )
 
 // Serve answers connections of l with h until ctx ends, and stops within drain from then on. It calls
@@ -34,6 +37,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Durat
 		ReadTimeout:       requestTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		HTTP2:             &http.HTTP2Config{MaxReceiveBufferPerConnection: maxUnread, MaxReceiveBufferPerStream: maxUnread},
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
