@@ -32,11 +32,11 @@ var layers = [][]string{
 	{team},
 	{"internal/account", "internal/social"},
 	{"internal/session", "internal/mfa"},
-	{"internal/audit", "internal/limit", "internal/mail", "internal/throttle"},
+	{"internal/audit", "internal/limit", "internal/mail", "internal/throttle", "internal/userfile"},
 	{"internal/token"},
 	{"internal/store"},
 	{"internal/memory"},
-	{"internal/fault", "internal/secret", "schema"},
+	{"internal/fault", "internal/password", "internal/secret", "schema"},
 }
 
 // narrower lists what a package may import where the table allows it more.

@@ -19,6 +19,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/userfile"
 )
 
 // onBoth runs f on a server with either database.
@@ -113,7 +114,7 @@ func TestUsersAreListed(t *testing.T) {
 		addUser(t, srv, "bob@example.com", "ann.b", "Ärger")
 		gone := addUser(t, srv, "ANNA@example.com", "", "100%_sure")
 		addUser(t, srv, "carl@example.com", "", "Ann Archy", "ADMIN")
-		if _, err := srv.App.Accounts.SetDisabled(t.Context(), token.Claims{}, gone.ID, true, origin); err != nil {
+		if _, err := srv.App.Accounts.ChangeDisabled(t.Context(), gone.ID, true); err != nil {
 			t.Fatal(err)
 		}
 		for name, test := range map[string]struct {
@@ -188,7 +189,7 @@ func TestSparsePagesLeadOn(t *testing.T) {
 		for i := range n {
 			fmt.Fprintf(&lines, `{"email": "crowd%04d@example.com", "disabled": %t}`+"\n", i, i != 7 && i != n-7)
 		}
-		created, problems, err := srv.App.Accounts.Import(t.Context(), strings.NewReader(lines.String()))
+		created, problems, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(lines.String()), userfile.Options{}))
 		if err != nil || created != n {
 			t.Fatal(created, problems, err)
 		}

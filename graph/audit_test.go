@@ -13,6 +13,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/userfile"
 )
 
 var origin = audit.Origin{IP: "192.0.2.1", UserAgent: "a test", RequestID: "its request"}
@@ -248,7 +249,7 @@ func TestAccountsMadeWithRolesAreRecordedWithThem(t *testing.T) {
 	srv := graphtest.Start(t)
 	admin := srv.As(t, "ADMIN")
 	added := addUser(t, srv, "added@example.com", "", "", "ADMIN")
-	if _, _, err := srv.App.Accounts.Import(t.Context(), strings.NewReader(`{"email": "imported@example.com", "roles": ["ADMIN"]}`)); err != nil {
+	if _, _, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(`{"email": "imported@example.com", "roles": ["ADMIN"]}`), userfile.Options{})); err != nil {
 		t.Fatal(err)
 	}
 	imported, err := srv.App.Accounts.Find(t.Context(), "imported@example.com")

@@ -3,6 +3,7 @@ package graph_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -199,5 +200,82 @@ func TestAnOperationThatTakesTooLongIsUnavailable(t *testing.T) {
 	a.Refused(t, "UNAVAILABLE", "TIMED_OUT")
 	if a.Status != 503 {
 		t.Errorf("status %d", a.Status)
+	}
+}
+
+// oddities are operations that validation refuses, or that @skip leaves without a field to run.
+var oddities = []string{
+	`subscription { securityEvents @skip(if: true) { id } }`,
+	`subscription { securityEvents @include(if: false) { id } }`,
+	`subscription { ... @skip(if: true) { securityEvents { id } } }`,
+	`subscription { ...F @skip(if: true) } fragment F on Subscription { securityEvents { id } }`,
+	`subscription { ... on Subscription @include(if: false) { securityEvents { id } } }`,
+	`subscription($x: Boolean! = true) { securityEvents @skip(if: $x) { id } }`,
+	`subscription { a: securityEvents { id } b: securityEvents { id } }`,
+	`subscription { a: securityEvents { id } ...F } fragment F on Subscription { b: securityEvents { id } }`,
+	`subscription { securityEvents { id } __typename }`,
+	`subscription { __typename }`,
+	`subscription { __typename @skip(if: true) }`,
+	`subscription { ...F } fragment F on Subscription { __typename }`,
+	`subscription { __schema { queryType { name } } }`,
+	`subscription { ... on Query { me { id } } }`,
+	`subscription { ...Unknown }`,
+	`subscription { auditEvents(filter: {since: "never"}) { id } }`,
+	`mutation { __schema { queryType { name } } }`,
+	`mutation { __typename @skip(if: true) }`,
+	`mutation { logout @skip(if: true) { endedSessions } }`,
+	`mutation { ... on Query { me { id } } }`,
+	`{ me @skip(if: true) { id } }`,
+	`{ ...F @skip(if: true) } fragment F on Query { me { id } }`,
+	`{ __schema @skip(if: true) { queryType { name } } }`,
+	`{ __schema { types @skip(if: true) { name } } }`,
+	`{ __type(name: "Unknown") { name } }`,
+	`{ __type(name: "__Type") { fields { type { name } } } }`,
+	`{ verifyToken(token: "x") { active @skip(if: true) } }`,
+	`{ verifyToken(token: "x") { ... @skip(if: true) { active } } }`,
+	`{ ... on Unknown { me { id } } }`,
+	`{ ... on Role { me { id } } }`,
+	`{ me @skip { id } }`,
+	`query($x: Boolean) { me @skip(if: $x) { id } }`,
+	`query @skip(if: true) { me { id } }`,
+	`fragment F on Query { me { id } }`,
+	`query A { me { id } } query B { me { id } }`,
+	`extend type Query { x: Int }`,
+}
+
+// An operation that cannot run is the client's mistake: a stranger must not be able to write errors into the log.
+func TestNoOperationIsAnErrorOfTheServer(t *testing.T) {
+	t.Parallel()
+	log := &record{}
+	srv := graphtest.Start(t, func(o *graphtest.Options) {
+		o.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	})
+	for caller, c := range map[string]*graphtest.Client{"a stranger": srv.Anonymous(), "a user": srv.As(t)} {
+		socket := dial(t, srv)
+		socket.send(`{"type": "connection_init"}`)
+		if c.AccessToken != "" {
+			socket = connect(t, srv, c.AccessToken)
+		}
+		for i, operation := range oddities {
+			text, err := json.Marshal(map[string]string{"query": operation})
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := fmt.Sprintf(`"id":"%d"`, i)
+			socket.send(fmt.Sprintf(`{%s, "type": "subscribe", "payload": %s}`, id, text))
+			message := socket.receive()
+			for !strings.Contains(message, id) {
+				message = socket.receive()
+			}
+			event, _ := eventStream(t, srv, c.AccessToken, operation)()
+			for transport, answer := range map[string]string{"POST": string(c.Do(t, operation, nil).Body), "a socket": message, "events": event} {
+				if answer == "" || strings.Contains(answer, "INTERNAL") {
+					t.Errorf("%s over %s as %s: %s", operation, transport, caller, answer)
+				}
+			}
+		}
+	}
+	if text := log.String(); text != "" {
+		t.Errorf("the log says:\n%.2000s", text)
 	}
 }

@@ -70,10 +70,11 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	srv.Use(persisted)
 	srv.Use(limits) // after the text of a persisted operation is known
 	srv.Use(exactVariables{schema})
+	srv.Use(oneStream{schema})
 	srv.Use(extension.Introspection{}) // who may use it is for the guard to say
 	srv.AroundOperations(withSiblings)
 	srv.AroundOperations(deadline(o.Timeout))
-	srv.Use(boundedGuard{guard.NewExtension(policy, present, now, log)})
+	srv.Use(boundedGuard{guard.NewExtension(policy, r.Authenticator.Check, present, now, log)})
 	for _, extension := range more {
 		srv.Use(extension)
 	}

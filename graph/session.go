@@ -32,8 +32,7 @@ func (r *Resolver) tokenInfo(ctx context.Context, raw string) (*model.TokenInfo,
 	}
 	principal, err := r.Authenticator.Authenticate(ctx, raw)
 	if f := fault.As(err); f != nil && f.Code == fault.Unauthenticated {
-		// That the token is no good is certain even where it cannot be counted: without the database, above all.
-		if err := r.Throttle.VerifyInvalid(ctx, origin(ctx).IP); fault.Is(err, fault.TooManyAttempts) {
+		if err := r.Throttle.VerifyInvalid(origin(ctx).IP); err != nil {
 			return nil, err
 		}
 		return &model.TokenInfo{}, nil

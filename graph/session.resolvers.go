@@ -45,7 +45,7 @@ func (r *mutationResolver) Reauthenticate(ctx context.Context, input model.Reaut
 }
 
 func (r *mutationResolver) RevokeSession(ctx context.Context, input model.RevokeSessionInput) (*session.Session, error) {
-	return r.Sessions.Revoke(ctx, guard.Caller(ctx).UserID, session.ID(input.ID), origin(ctx))
+	return r.Sessions.Revoke(ctx, guard.Caller(ctx), session.ID(input.ID), origin(ctx))
 }
 
 func (r *queryResolver) VerifyToken(ctx context.Context, token string) (*model.TokenInfo, error) {

@@ -7,7 +7,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/config"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
@@ -75,7 +78,7 @@ func TestAliasedLoginsCountEach(t *testing.T) {
 	})
 }
 
-// All that leads to one account, or would, is one account to the throttle.
+// All spellings of one name, of an account or not, share a bucket.
 func TestSpellingsShareABucket(t *testing.T) {
 	t.Parallel()
 	limits := wide()
@@ -85,9 +88,10 @@ func TestSpellingsShareABucket(t *testing.T) {
 		owner := srv.As(t)
 		owner.Do(t, `mutation { updateProfile(input: {username: "the.owner"}) { id } }`, nil).Into(t, &struct{}{})
 		for _, spellings := range map[string][]string{
-			"an account's": {fmt.Sprintf("email: %q", owner.Email), fmt.Sprintf("email: %q", strings.ToUpper(owner.Email)), fmt.Sprintf("email: %q", " \t"+owner.Email+"\n"), `username: "the.owner"`, `username: "THE.Owner"`},
-			"nobody's":     {`email: "Nobody@Example.com"`, `email: "nobody@example.com"`, `email: " NOBODY@EXAMPLE.COM "`},
-			"no address":   {`email: "not an address"`},
+			"an address":         {fmt.Sprintf("email: %q", owner.Email), fmt.Sprintf("email: %q", strings.ToUpper(owner.Email)), fmt.Sprintf("email: %q", " \t"+owner.Email+"\n")},
+			"a username":         {`username: "the.owner"`, `username: "THE.Owner"`},
+			"an unknown address": {`email: "Nobody@Example.com"`, `email: "nobody@example.com"`, `email: " NOBODY@EXAMPLE.COM "`},
+			"no address":         {`email: "not an address"`},
 		} {
 			for i := range limits.LoginPairLimit + 1 {
 				code, reason := "UNAUTHENTICATED", "INVALID_CREDENTIALS"
@@ -128,15 +132,87 @@ func TestNamesThatLeadNowhereTellNothing(t *testing.T) {
 	}
 }
 
-// Strangers cannot lock the owner out, and a success clears what was counted for the account and the pair, not what
-// the address did to others.
+// attempt is a login of a name, such as email: "a@example.com", from an address.
+func attempt(t *testing.T, srv *graphtest.Server, name, password, address string) *graphtest.Answer {
+	t.Helper()
+	c := srv.Anonymous()
+	c.Header = http.Header{"X-Forwarded-For": {address}}
+	return c.Do(t, fmt.Sprintf(`mutation { login(input: {%s, password: %q}) { tokenType } }`, name, password), nil)
+}
+
+// behindProxy has a server believe the addresses of attempt.
+func behindProxy(l config.Limits) func(*graphtest.Options) {
+	return func(o *graphtest.Options) {
+		o.Config.Limits, o.Config.TrustedProxies = l, []string{"127.0.0.1", "::1"}
+	}
+}
+
+// An account's e-mail address and its username are counted apart: a stranger who has used up the attempts on one of
+// them, from one address or from many, sees the same of the account's other name as of any name.
+func TestThrottlingDoesNotTellWhichNamesAreOfOneAccount(t *testing.T) {
+	t.Parallel()
+	limits := wide()
+	limits.LoginPairLimit, limits.LoginAccountLimit = 3, 6
+	onReplicas(t, behindProxy(limits), func(t *testing.T, replicas []*graphtest.Server) {
+		srv := replicas[0]
+		one, other := srv.As(t), srv.As(t)
+		one.Do(t, `mutation { updateProfile(input: {username: "one"}) { id } }`, nil).Into(t, &struct{}{})
+		other.Do(t, `mutation { updateProfile(input: {username: "other"}) { id } }`, nil).Into(t, &struct{}{})
+		transcript := func(network int, first, second string) (reasons []string) {
+			for i := range 8 * limits.LoginPairLimit {
+				name, address := first, fmt.Sprintf("192.0.%d.%d", network, i/(2*limits.LoginPairLimit))
+				if i/limits.LoginPairLimit%2 == 1 {
+					name = second
+				}
+				a := attempt(t, srv, name, "wrong", address)
+				reasons = append(reasons, a.Errors[0].Extensions.Reason)
+			}
+			return reasons
+		}
+		mail := func(c *graphtest.Client) string { return fmt.Sprintf("email: %q", c.Email) }
+		ofOne := transcript(1, mail(one), `username: "one"`)
+		if n := strings.Count(strings.Join(ofOne, " "), "INVALID_CREDENTIALS"); n != 2*limits.LoginAccountLimit {
+			t.Errorf("%d attempts on one account passed, want %d for each of its names", n, limits.LoginAccountLimit)
+		}
+		if diff := cmp.Diff(ofOne, transcript(2, mail(other), `username: "nobody"`)); diff != "" {
+			t.Errorf("two names of one account differ from names of two (-one +two):\n%s", diff)
+		}
+		if diff := cmp.Diff(ofOne, transcript(3, `email: "nobody@example.com"`, `username: "other"`)); diff != "" {
+			t.Errorf("two names of one account differ from an unknown one and another's (-one +two):\n%s", diff)
+		}
+	})
+}
+
+// A guesser who has emptied an account's bucket does not see that its owner signs in elsewhere: the same is answered
+// for a name that nobody has.
+func TestASuccessTellsAGuesserElsewhereNothing(t *testing.T) {
+	t.Parallel()
+	limits := wide()
+	limits.LoginAccountLimit = 4
+	onReplicas(t, behindProxy(limits), func(t *testing.T, replicas []*graphtest.Server) {
+		srv := replicas[0]
+		owner := srv.As(t)
+		name := fmt.Sprintf("email: %q", owner.Email)
+		for _, guessed := range []string{name, `email: "nobody@example.com"`} {
+			for i := range limits.LoginAccountLimit {
+				attempt(t, srv, guessed, "wrong", fmt.Sprintf("192.0.2.%d", i)).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+			}
+		}
+		attempt(t, srv, name, graphtest.Password, "127.0.0.1").Into(t, &struct{}{}) // where the owner registered
+		owner.Do(t, `mutation { reauthenticate(input: {password: "`+graphtest.Password+`"}) { tokenType } }`, nil).Into(t, &struct{}{})
+		for _, guessed := range []string{name, `email: "nobody@example.com"`} {
+			attempt(t, srv, guessed, "wrong", "192.0.2.99").Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+		}
+	})
+}
+
+// Strangers cannot lock the owner out, and a success clears what was counted for the pair, not what the address did to
+// others.
 func TestThrottlingLeavesTheOwnerAloneAndRemembersTheAddress(t *testing.T) {
 	t.Parallel()
 	limits := wide()
 	limits.LoginAccountLimit, limits.LoginAddressLimit = 4, 9
-	onReplicas(t, func(o *graphtest.Options) {
-		o.Config.Limits, o.Config.TrustedProxies = limits, []string{"127.0.0.1", "::1"}
-	}, func(t *testing.T, replicas []*graphtest.Server) {
+	onReplicas(t, behindProxy(limits), func(t *testing.T, replicas []*graphtest.Server) {
 		at := func(srv *graphtest.Server, address string) *graphtest.Client {
 			c := srv.Anonymous()
 			c.Header = http.Header{"X-Forwarded-For": {address}}
@@ -150,14 +226,15 @@ func TestThrottlingLeavesTheOwnerAloneAndRemembersTheAddress(t *testing.T) {
 			at(srv, fmt.Sprintf("192.0.2.%d", i)).Do(t, "mutation { "+guess(owner.Email, "wrong")+" }", nil)
 		}
 		at(other, "203.0.113.9").Do(t, right, nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
-		at(other, "198.51.100.1").Do(t, right, nil).Into(t, &struct{}{}) // and that clears the account
-		at(other, "203.0.113.9").Do(t, right, nil).Into(t, &struct{}{})
+		at(other, "198.51.100.1").Do(t, right, nil).Into(t, &struct{}{})
+		owner.Do(t, `mutation { reauthenticate(input: {password: "`+graphtest.Password+`"}) { tokenType } }`, nil).Into(t, &struct{}{})
 
+		own := "mutation { " + guess(srv.As(t).Email, graphtest.Password) + " }"
 		passed := 0
 		for i := range 2 * limits.LoginAddressLimit { // spraying others, with one's own account in between
 			document := "mutation { " + guess(fmt.Sprintf("other%d@example.com", i), "wrong") + " }"
 			if i%3 == 2 {
-				document = right
+				document = own
 			}
 			if at(srv, "203.0.113.77").Do(t, document, nil).Status != http.StatusTooManyRequests {
 				passed++

@@ -166,3 +166,34 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 		verify(c.AccessToken).Into(t, &struct{}{}) // what is good costs nothing
 	})
 }
+
+// A token that is not valid is counted without a write: on SQLite, a flood of them would hold up all who write.
+func TestTokensThatAreNotValidAreCountedWithoutAWrite(t *testing.T) {
+	t.Parallel()
+	limits := wide()
+	limits.VerifyInvalidLimit, limits.RefreshInvalidLimit = 50, 2
+	onReplicas(t, limited(limits), func(t *testing.T, replicas []*graphtest.Server) {
+		srv := replicas[0]
+		c := srv.As(t)
+		execute(t, srv, "ALTER TABLE throttle RENAME TO throttle_hidden")
+		var aliased strings.Builder
+		for i := range 60 {
+			fmt.Fprintf(&aliased, `a%d: verifyToken(token: "garbage") { active } `, i)
+		}
+		answer := srv.Anonymous().Do(t, "{ "+aliased.String()+" }", nil)
+		for _, one := range answer.Errors {
+			if one.Extensions.Code != "RATE_LIMITED" || one.Extensions.RetryAfter < 1 || one.Extensions.RetryAfter > 2 {
+				t.Errorf("got %+v", one)
+			}
+		}
+		if len(answer.Errors) != 10 {
+			t.Errorf("%d of 60 were refused, want 10: %s", len(answer.Errors), answer.Body)
+		}
+		for range 2 {
+			srv.Anonymous().Redeem(t, "gwr_forged").Refused(t, "UNAUTHENTICATED", "REFRESH_INVALID")
+		}
+		srv.Anonymous().Redeem(t, "gwr_forged").Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+		execute(t, srv, "ALTER TABLE throttle_hidden RENAME TO throttle")
+		c.Refresh(t)
+	})
+}

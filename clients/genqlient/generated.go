@@ -179,7 +179,7 @@ func (v *RefreshTokenInput) GetRefreshToken() string { return v.RefreshToken }
 
 // A new account.
 type RegisterInput struct {
-	// The address to sign in with. Its spelling is kept; upper and lower case are the same account.
+	// The address to sign in with. Its spelling is kept. Upper and lower case, and the Unicode and the ASCII form of its domain, are the same account.
 	Email string `json:"email"`
 	// At least 8 characters, at most 1,024 bytes of UTF-8; any character. Common passwords are refused.
 	Password string `json:"password"`

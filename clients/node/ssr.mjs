@@ -1,7 +1,6 @@
 // Server-side rendering in cookie mode: a renderer, such as a Next.js middleware, calls the API for the person whose
 // browser asks for a page. Copy it; docs/CLIENTS.md explains it. It needs nothing but fetch and standard Requests.
 
-const COOKIE = '__Host-graphwarden_refresh';
 const REFRESH = 'mutation Refresh { refreshToken { accessToken } }';
 
 /**
@@ -9,12 +8,13 @@ const REFRESH = 'mutation Refresh { refreshToken { accessToken } }';
  * access token is used: a browser that misses the new cookie presents a spent one next time, and is signed out.
  * It returns null without a session; it throws where the API cannot be asked.
  * @param {Request} request of the browser
- * @param {{ url: string, origin: string, address?: string }} api its /graphql, an origin that it admits (the page's own),
- *   and the browser's address, for an API that has this renderer among its --trusted-proxies
+ * @param {{ url: string, origin: string, address?: string, cookie?: string }} api its /graphql, an origin that it admits
+ *   (the page's own), the browser's address, for an API that has this renderer among its --trusted-proxies, and the name of
+ *   the cookie, for an API whose public URL has a path
  * @returns {Promise<{ accessToken: string, cookies: string[] } | null>}
  */
-export async function refreshFor(request, { url, origin, address }) {
-  const cookie = (request.headers.get('Cookie') ?? '').split(/;\s*/).find((one) => one.startsWith(`${COOKIE}=`));
+export async function refreshFor(request, { url, origin, address, cookie: name = '__Host-graphwarden_refresh' }) {
+  const cookie = (request.headers.get('Cookie') ?? '').split(/;\s*/).find((one) => one.startsWith(`${name}=`));
   if (!cookie) return null;
   const response = await fetch(url, {
     method: 'POST',

@@ -36,7 +36,7 @@ export async function start(...flags) {
 
 export async function startBinary(path, ...flags) {
   const folder = mkdtempSync(join(tmpdir(), 'graphwarden-'));
-  const args = ['--listen', '127.0.0.1:0', '--database', `sqlite:${folder}/test.db`, '--bcrypt-cost', '4', ...flags];
+  const args = ['--listen', '127.0.0.1:0', '--database', `sqlite:${folder}/test.db`, '--bcrypt-cost', '4', '--stop-delay', '0s', ...flags];
   // Settings of whoever runs the tests are not the tests' own.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GRAPHWARDEN_')));
   const child = spawn(path, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });

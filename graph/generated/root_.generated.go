@@ -1196,7 +1196,7 @@ type User implements Node @auth {
 
 "A new account."
 input RegisterInput {
-  "The address to sign in with. Its spelling is kept; upper and lower case are the same account."
+  "The address to sign in with. Its spelling is kept. Upper and lower case, and the Unicode and the ASCII form of its domain, are the same account."
   email: String!
   "At least 8 characters, at most 1,024 bytes of UTF-8; any character. Common passwords are refused."
   password: String! @sensitive
@@ -1232,7 +1232,7 @@ input ChangePasswordInput {
 
 "Deleting cannot be undone."
 input DeleteAccountInput {
-  "The caller's own e-mail address, in any case, as a sign that this is meant."
+  "The caller's own e-mail address, in any spelling of it, as a sign that this is meant."
   confirmEmail: String!
 }
 
@@ -1779,6 +1779,8 @@ enum ErrorReason {
   STORAGE_UNAVAILABLE
   "The server cannot tell which tokens have been revoked, and so accepts none."
   REVOCATION_VIEW_STALE
+  "The clocks of the server and its database disagree, so it accepts and issues no tokens."
+  CLOCK_SKEW
   "The operation took too long."
   TIMED_OUT
 }

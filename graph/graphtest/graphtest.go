@@ -19,12 +19,14 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/alecthomas/kong"
 
 	"github.com/graphwarden/graphwarden/internal/app"
 	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
@@ -49,10 +51,12 @@ type Options struct {
 
 // Server is a running API.
 type Server struct {
-	App    *app.App
-	URL    string
-	offset atomic.Int64
-	users  atomic.Int64
+	App            *app.App
+	URL            string
+	offset         atomic.Int64
+	wall           atomic.Int64 // what only the wall clock is off by
+	databaseOffset time.Duration
+	users          atomic.Int64
 }
 
 // Start runs a server until the test ends.
@@ -96,41 +100,64 @@ func Start(tb testing.TB, change ...func(*Options)) *Server {
 	return s
 }
 
-// Config is the configuration that Start begins with: SQLite in a folder of the test, cheap hashes.
+// Config is the configuration that Start begins with: the defaults, but SQLite in a folder of the test, cheap hashes, and
+// limits that no test meets unless it is about them.
 func Config(tb testing.TB) *config.Config {
-	return &config.Config{
-		Storage: config.Storage{Database: "sqlite:" + filepath.Join(tb.TempDir(), "test.db"), DatabaseConns: 16,
-			Secret: "a secret for tests, of more than 32 bytes"},
-		Tokens: config.Tokens{Algorithm: "ES256", AccessLife: 15 * time.Minute, KeyLife: 2160 * time.Hour, KeyOverlap: time.Hour,
-			SessionIdle: 720 * time.Hour, SessionLife: 2160 * time.Hour, AuditLife: 4320 * time.Hour, RefreshGrace: 10 * time.Second, BcryptCost: 4, PasswordMin: 8},
-		Limits: config.Limits{LoginPairLimit: plenty, LoginAccountLimit: plenty, LoginAddressLimit: plenty, RegisterAddressLimit: plenty,
-			RegisterLimit: plenty, RefreshLimit: plenty, RefreshInvalidLimit: plenty, VerifyInvalidLimit: plenty},
-		Queries: queries(tb),
-		Server:  config.Server{Listen: "127.0.0.1:0", MaxBody: 1 << 20, MemoryLimit: 1024, StreamsPerAddress: plenty, StreamsPerUser: plenty, OperationsPerSocket: plenty, OperationTimeout: 30 * time.Second, DrainTimeout: 5 * time.Second, LogLevel: "info"},
-	}
-}
-
-// queries are the limits that a server has unless told otherwise.
-func queries(tb testing.TB) (q config.Queries) {
-	parser, err := kong.New(&q)
+	tb.Helper()
+	c := &config.Config{}
+	parser, err := kong.New(c)
 	if err == nil {
 		_, err = parser.Parse(nil)
 	}
 	if err != nil {
 		tb.Fatalf("defaults: %v", err)
 	}
-	return q
+	c.Database, c.Secret = "sqlite:"+filepath.Join(tb.TempDir(), "test.db"), "a secret for tests, of more than 32 bytes"
+	c.Listen, c.BcryptCost = "127.0.0.1:0", 4
+	c.StreamsPerAddress, c.StreamsPerUser, c.OperationsPerSocket = plenty, plenty, plenty
+	c.OperationTimeout, c.DrainTimeout, c.ClockSkew = 30*time.Second, 5*time.Second, 12*time.Hour
+	c.Limits = config.Limits{LoginPairLimit: plenty, LoginAccountLimit: plenty, LoginAddressLimit: plenty, RegisterAddressLimit: plenty,
+		RegisterLimit: plenty, RefreshLimit: plenty, RefreshInvalidLimit: plenty, VerifyInvalidLimit: plenty}
+	return c
 }
 
 // Database has Start use another database.
 func Database(url string) func(*Options) { return func(o *Options) { o.Config.Database = url } }
 
 // Now is the server's clock, which tokens are judged by. It carries a monotonic reading.
-func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.offset.Load())) }
+func (s *Server) Now() time.Time {
+	return SetWall(time.Now().Add(time.Duration(s.offset.Load())), time.Duration(s.wall.Load()))
+}
 
-// Shift moves the server's clock and leaves it to the server to find out; the database's own clock goes
-// on as it is.
+// SetWall moves the wall clock's reading of now by whole seconds and leaves the monotonic one, as setting the
+// machine's clock does. Package time offers no way: its layout is one flag, 33 bits of seconds, 30 of nanoseconds.
+func SetWall(now time.Time, d time.Duration) time.Time {
+	*(*uint64)(unsafe.Pointer(&now)) += uint64(int64(d/time.Second)) << 30
+	return now
+}
+
+// Shift moves the server's clock and leaves it to the server to find out. The clock of SQLite is the server's;
+// that of Postgres stays as it is.
 func (s *Server) Shift(d time.Duration) { s.offset.Add(int64(d)) }
+
+// ShiftDatabase sets the database's clock, by whole seconds. SQLite's is that of the machine, where the monotonic
+// one goes on as it was.
+func (s *Server) ShiftDatabase(tb testing.TB, d time.Duration) {
+	tb.Helper()
+	if s.App.DB.Dialect() == store.SQLite {
+		s.wall.Add(int64(d))
+		return
+	}
+	s.databaseOffset += d
+	err := s.App.DB.Tx(tb.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec(fmt.Sprintf(`CREATE OR REPLACE FUNCTION now_us() RETURNS BIGINT LANGUAGE sql VOLATILE AS
+			$$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT + %d $$`, s.databaseOffset.Microseconds()))
+		return err
+	})
+	if err != nil {
+		tb.Fatalf("shift the database's clock: %v", err)
+	}
+}
 
 // Advance is Shift, and reads revocations at once, or they would look old by d.
 func (s *Server) Advance(tb testing.TB, d time.Duration) {

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -91,6 +92,7 @@ func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Thro
 
 var (
 	errInvalidCredentials = fault.New(fault.Unauthenticated, fault.InvalidCredentials, "the e-mail address, username or password is wrong")
+	errIDTaken            = errors.New("there is already an account with this id")
 	errUserUnknown        = fault.New(fault.NotFound, fault.UserUnknown, "there is no such user")
 )
 
@@ -124,7 +126,7 @@ func (s *Service) Register(ctx context.Context, in Registration, from audit.Orig
 		if err := create(tx, u, hash, from); err != nil {
 			return err
 		}
-		if err := s.throttle.Succeeded(tx, u.ID, from.IP); err != nil {
+		if err := s.throttle.Remember(tx, u.ID, from.IP); err != nil {
 			return err
 		}
 		grant, err = s.sessions.Start(tx, u.subject(), []string{passwordMethod}, from)
@@ -135,7 +137,7 @@ func (s *Service) Register(ctx context.Context, in Registration, from audit.Orig
 
 func (s *Service) validate(in Registration) (*User, error) {
 	u, problems := identity(in)
-	problems = append(problems, s.policy.Check("input.password", in.Password, in.Email, value(in.Username))...)
+	problems = append(problems, s.policy.Check("input.password", in.Password, Trim(in.Email), Trim(value(in.Username)))...)
 	return u, fault.Invalid(problems)
 }
 
@@ -160,16 +162,23 @@ func value(s *string) string {
 	return *s
 }
 
-// create inserts u and fills what the database decides.
+// create inserts u and fills what the database decides, and its id and time unless it has them from elsewhere.
 func create(tx *store.Tx, u *User, hash string, from audit.Origin) error {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return fmt.Errorf("user id: %w", err)
+	if u.ID == "" {
+		id, err := newID(u.CreatedAt)
+		if err != nil {
+			return err
+		}
+		u.ID = id
 	}
 	key, _ := EmailKey(u.Email)
-	err = tx.Get(u, `INSERT INTO users (id, email, email_key, email_verified, username, name, roles, password_hash, version, created_at, updated_at)
-		VALUES ($1, $2, $3, FALSE, $4, $5, $6, NULLIF($7, ''), 1, now_us(), now_us()) RETURNING `+userColumns,
-		id.String(), u.Email, key, u.Username, u.Name, u.RoleList, hash)
+	err := tx.Get(u, `INSERT INTO users (id, email, email_key, email_verified, username, name, roles, password_hash, version, created_at, updated_at)
+		VALUES ($1, $2, $3, FALSE, $4, $5, $6, NULLIF($7, ''), 1, COALESCE(NULLIF(CAST($8 AS BIGINT), 0), now_us()), now_us())
+		ON CONFLICT (id) DO NOTHING RETURNING `+userColumns,
+		u.ID, u.Email, key, u.Username, u.Name, u.RoleList, hash, u.CreatedAt)
+	if errors.Is(err, sql.ErrNoRows) {
+		return errIDTaken
+	}
 	if err != nil {
 		return taken(err, "create user")
 	}
@@ -181,6 +190,20 @@ func create(tx *store.Tx, u *User, hash string, from audit.Origin) error {
 		detail = u.RoleList
 	}
 	return audit.Record(tx, audit.Event{Action: audit.UserCreated, Outcome: audit.Done, User: u.ID, From: from, Detail: detail})
+}
+
+// newID makes a UUID of version 7 that begins with a time, if there is one: lists are in the order of ids.
+func newID(at store.Time) (ID, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("user id: %w", err)
+	}
+	if at > 0 {
+		var ms [8]byte
+		binary.BigEndian.PutUint64(ms[:], uint64(at.Std().UnixMilli()))
+		copy(id[:6], ms[2:])
+	}
+	return ID(id.String()), nil
 }
 
 func taken(err error, doing string) error {
@@ -248,7 +271,11 @@ func (s *Service) Roles(u *User) []token.Role {
 
 func read(tx *store.Tx, id ID) (*User, error) {
 	var u User
-	if err := tx.Get(&u, "SELECT "+userColumns+" FROM users WHERE id = $1", id); err != nil {
+	err := tx.Get(&u, "SELECT "+userColumns+" FROM users WHERE id = $1", id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errUserUnknown
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read user: %w", err)
 	}
 	return &u, nil
@@ -263,8 +290,11 @@ type Profile struct {
 // UpdateProfile changes the caller's profile.
 func (s *Service) UpdateProfile(ctx context.Context, caller token.Claims, in Profile, from audit.Origin) (*User, error) {
 	var problems []fault.Field
-	if in.Username != nil && *in.Username != "" {
-		_, problems = ParseUsername("input.username", *in.Username)
+	if in.Username != nil {
+		username := Trim(*in.Username)
+		if in.Username = &username; username != "" {
+			_, problems = ParseUsername("input.username", username)
+		}
 	}
 	if in.Name != nil {
 		name, more := ParseName("input.name", *in.Name)
@@ -273,42 +303,31 @@ func (s *Service) UpdateProfile(ctx context.Context, caller token.Claims, in Pro
 	if err := fault.Invalid(problems); err != nil {
 		return nil, err
 	}
-	var u User
-	err := s.db.Tx(ctx, func(tx *store.Tx) error {
-		err := tx.Get(&u, `UPDATE users SET username = NULLIF(COALESCE($2, username), ''), name = COALESCE($3, name), updated_at = now_us()
+	return s.act(ctx, &caller, caller.UserID, func(tx *store.Tx, u *User) error {
+		err := tx.Get(u, `UPDATE users SET username = NULLIF(COALESCE($2, username), ''), name = COALESCE($3, name), updated_at = now_us()
 			WHERE id = $1 RETURNING `+userColumns, caller.UserID, in.Username, in.Name)
-		if errors.Is(err, sql.ErrNoRows) {
-			return errUserUnknown
-		}
 		if err != nil {
 			return taken(err, "update profile")
 		}
-		if err := index(tx, &u); err != nil {
+		if err := index(tx, u); err != nil {
 			return err
 		}
-		return audit.Record(tx, audit.Event{Action: audit.UserUpdated, Outcome: audit.Done, Actor: u.ID, User: u.ID,
-			Session: caller.SessionID, From: from})
+		return record(tx, &caller, audit.Event{Action: audit.UserUpdated, User: u.ID, From: from})
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &u, nil
 }
 
 // Delete removes the caller's account for good, with its sessions. Tokens still alive are revoked.
-// confirmEmail must be the account's address, in any case.
+// confirmEmail must be the account's address, in any spelling of it.
 func (s *Service) Delete(ctx context.Context, caller token.Claims, confirmEmail string, from audit.Origin) error {
-	key, _ := EmailKey(confirmEmail)
-	return s.db.Tx(ctx, func(tx *store.Tx) error {
-		u, err := hold(tx, caller.UserID)
-		if err != nil {
-			return err
-		}
-		if own, _ := EmailKey(u.Email); key != own {
+	key, possible := EmailKey(confirmEmail)
+	_, err := s.act(ctx, &caller, caller.UserID, func(tx *store.Tx, u *User) error {
+		own, _ := EmailKey(u.Email)
+		if confirmed := possible && key == own || Trim(confirmEmail) == u.Email; !confirmed {
 			return fault.Invalid([]fault.Field{{Path: "input.confirmEmail", Reason: fault.Malformed, Message: "this is not the e-mail address of your account"}})
 		}
 		return s.remove(tx, caller, u, from)
 	})
+	return err
 }
 
 // joinRoles is the column for a set of roles.

@@ -2,40 +2,35 @@ package account
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// What follows is done to others' accounts: by an administrator, or on the command line, where nobody is
-// signed in and entries in the audit log have no actor.
+// Acts on the accounts of others: by an administrator, or on the command line, which has no caller and leaves audit
+// entries without an actor.
 
 var errLastAdmin = fault.New(fault.Conflict, fault.LastAdmin, "this is the last administrator: give somebody else the role ADMIN first")
 
 // SetRoles replaces the roles of a user; USER is always among them. Tokens issued before are stale at once.
 func (s *Service) SetRoles(ctx context.Context, caller token.Claims, id ID, roles []token.Role, from audit.Origin) (*User, error) {
-	return s.changeRoles(ctx, caller, id, func([]token.Role) []token.Role { return roles }, from)
+	return s.changeRoles(ctx, &caller, id, func([]token.Role) []token.Role { return roles }, from)
 }
 
 // ChangeRoles adds and removes roles, from the command line.
 func (s *Service) ChangeRoles(ctx context.Context, id ID, add, remove []token.Role) (*User, error) {
-	return s.changeRoles(ctx, token.Claims{}, id, func(roles []token.Role) []token.Role {
+	return s.changeRoles(ctx, nil, id, func(roles []token.Role) []token.Role {
 		return slices.DeleteFunc(append(roles, add...), func(r token.Role) bool { return slices.Contains(remove, r) })
 	}, audit.Origin{})
 }
 
-func (s *Service) changeRoles(ctx context.Context, caller token.Claims, id ID, change func([]token.Role) []token.Role, from audit.Origin) (*User, error) {
-	var u *User
-	err := s.db.Tx(ctx, func(tx *store.Tx) (err error) {
-		if u, err = hold(tx, id); err != nil {
-			return err
-		}
+func (s *Service) changeRoles(ctx context.Context, caller *token.Claims, id ID, change func([]token.Role) []token.Role, from audit.Origin) (*User, error) {
+	return s.act(ctx, caller, id, func(tx *store.Tx, u *User) error {
 		roles := append(change(u.Roles()), RoleUser)
 		before, after := u.RoleList, joinRoles(roles)
 		if before == after {
@@ -56,18 +51,24 @@ func (s *Service) changeRoles(ctx context.Context, caller token.Claims, id ID, c
 		if err := s.sessions.MarkStale(tx, id); err != nil {
 			return err
 		}
-		return audit.Record(tx, audit.Event{Action: audit.RolesChanged, Outcome: audit.Done, Actor: caller.UserID, User: id,
-			Session: caller.SessionID, From: from, Detail: before + " → " + after})
+		return record(tx, caller, audit.Event{Action: audit.RolesChanged, User: id, From: from, Detail: before + " → " + after})
 	})
-	return u, err
 }
 
 // SetDisabled disables an account, which ends all its sessions at once, or enables it again.
 func (s *Service) SetDisabled(ctx context.Context, caller token.Claims, id ID, disabled bool, from audit.Origin) (*User, error) {
-	var u *User
-	err := s.db.Tx(ctx, func(tx *store.Tx) (err error) {
-		if u, err = hold(tx, id); err != nil || u.Disabled() == disabled {
-			return err
+	return s.changeDisabled(ctx, &caller, id, disabled, from)
+}
+
+// ChangeDisabled is SetDisabled from the command line.
+func (s *Service) ChangeDisabled(ctx context.Context, id ID, disabled bool) (*User, error) {
+	return s.changeDisabled(ctx, nil, id, disabled, audit.Origin{})
+}
+
+func (s *Service) changeDisabled(ctx context.Context, caller *token.Claims, id ID, disabled bool, from audit.Origin) (*User, error) {
+	return s.act(ctx, caller, id, func(tx *store.Tx, u *User) error {
+		if u.Disabled() == disabled {
+			return nil
 		}
 		action := audit.UserEnabled
 		if disabled {
@@ -79,24 +80,20 @@ func (s *Service) SetDisabled(ctx context.Context, caller token.Claims, id ID, d
 				return err
 			}
 		}
-		err = tx.Get(u, "UPDATE users SET disabled_at = CASE WHEN $2 THEN now_us() END, updated_at = now_us() WHERE id = $1 RETURNING "+userColumns, id, disabled)
+		err := tx.Get(u, "UPDATE users SET disabled_at = CASE WHEN $2 THEN now_us() END, updated_at = now_us() WHERE id = $1 RETURNING "+userColumns, id, disabled)
 		if err != nil {
 			return fmt.Errorf("disable user: %w", err)
 		}
 		if err := index(tx, u); err != nil {
 			return err
 		}
-		return audit.Record(tx, audit.Event{Action: action, Outcome: audit.Done, Actor: caller.UserID, User: id, Session: caller.SessionID, From: from})
+		return record(tx, caller, audit.Event{Action: action, User: id, From: from})
 	})
-	return u, err
 }
 
 // RevokeSessions ends all sessions of a user; it returns how many.
 func (s *Service) RevokeSessions(ctx context.Context, caller token.Claims, id ID, from audit.Origin) (n int, err error) {
-	err = s.db.Tx(ctx, func(tx *store.Tx) error {
-		if _, err := hold(tx, id); err != nil {
-			return err
-		}
+	_, err = s.act(ctx, &caller, id, func(tx *store.Tx, _ *User) (err error) {
 		n, err = s.sessions.EndAllBy(tx, caller.UserID, id, from)
 		return err
 	})
@@ -105,13 +102,8 @@ func (s *Service) RevokeSessions(ctx context.Context, caller token.Claims, id ID
 
 // Remove deletes another's account for good, as Delete does one's own.
 func (s *Service) Remove(ctx context.Context, caller token.Claims, id ID, from audit.Origin) error {
-	return s.db.Tx(ctx, func(tx *store.Tx) error {
-		u, err := hold(tx, id)
-		if err != nil {
-			return err
-		}
-		return s.remove(tx, caller, u, from)
-	})
+	_, err := s.act(ctx, &caller, id, func(tx *store.Tx, u *User) error { return s.remove(tx, caller, u, from) })
+	return err
 }
 
 func (s *Service) remove(tx *store.Tx, caller token.Claims, u *User, from audit.Origin) error {
@@ -124,24 +116,39 @@ func (s *Service) remove(tx *store.Tx, caller token.Claims, u *User, from audit.
 	if _, err := tx.Exec("DELETE FROM users WHERE id = $1", u.ID); err != nil {
 		return fmt.Errorf("delete user: %w", err)
 	}
-	return audit.Record(tx, audit.Event{Action: audit.UserDeleted, Outcome: audit.Done, Actor: caller.UserID, User: u.ID,
-		Session: caller.SessionID, From: from})
+	return record(tx, &caller, audit.Event{Action: audit.UserDeleted, User: u.ID, From: from})
 }
 
-// hold reads a user and holds the row against other writers.
-func hold(tx *store.Tx, id ID) (*User, error) {
+// act runs f in a transaction on the user id, whose row is locked, once session.Authorize has let caller pass. It
+// returns the user as f leaves it. Only the command line has a nil caller, which may do everything.
+func (s *Service) act(ctx context.Context, caller *token.Claims, id ID, f func(tx *store.Tx, u *User) error) (u *User, err error) {
 	if !isID(id) {
 		return nil, errUserUnknown
 	}
-	var u User
-	err := tx.Get(&u, "UPDATE users SET updated_at = updated_at WHERE id = $1 RETURNING "+userColumns, id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, errUserUnknown
+	err = s.db.Tx(ctx, func(tx *store.Tx) (err error) {
+		if caller == nil {
+			err = session.Lock(tx, id)
+		} else {
+			err = session.Authorize(tx, *caller, id)
+		}
+		if err != nil {
+			return err
+		}
+		if u, err = read(tx, id); err != nil {
+			return err
+		}
+		return f(tx, u)
+	})
+	return u, err
+}
+
+// record writes the audit entry of what caller did.
+func record(tx *store.Tx, caller *token.Claims, e audit.Event) error {
+	e.Outcome = audit.Done
+	if caller != nil {
+		e.Actor, e.Session = caller.UserID, caller.SessionID
 	}
-	if err != nil {
-		return nil, fmt.Errorf("hold user: %w", err)
-	}
-	return &u, nil
+	return audit.Record(tx, e)
 }
 
 // keepAnAdmin refuses with LAST_ADMIN if u, whose row tx holds, is the only enabled administrator. It holds

@@ -9,34 +9,27 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
-	"strconv"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/password"
 )
 
 const (
-	// Above cost 16 one hash takes a worker for seconds; an imported one of cost 31 would for a day.
-	minCost, maxCost = 4, 16
-
-	// maxBcrypt is how many bytes bcrypt looks at; the rest it ignores without a word.
-	maxBcrypt = 72
-
-	// mark starts a stored hash of our own: gw1$<pepper id>$<bcrypt>. Plain bcrypt starts with $.
+	// mark starts a stored hash of our own: gw1$<pepper id>$<bcrypt>. No hash of another system starts so.
 	mark = "gw1$"
 
 	// label starts every HMAC key. With a bare SHA-384 in its place the hashes of another breach could
 	// be tried here as passwords.
 	label = "graphwarden password v1:"
 
-	alphanumeric     = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	bcryptAlphabet   = "./" + alphanumeric
-	pepperIDAlphabet = alphanumeric + "_-"
+	pepperIDAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 )
 
 // HasherOptions say how passwords are hashed.
@@ -63,6 +56,8 @@ type Hasher struct {
 	pepperID string
 	keys     map[string][]byte // HMAC keys by pepper id; "" is the one without a pepper
 	rounds   atomic.Uint64
+	dummies  []*password.Hash // by cost, up to that of Hash, to spend time on
+	memory   sync.Mutex       // held for a hash that takes much of it
 
 	slots    chan struct{}
 	limit    int64        // of admitted
@@ -74,8 +69,8 @@ type Hasher struct {
 
 // NewHasher checks the options. Its errors name no pepper.
 func NewHasher(o HasherOptions) (*Hasher, error) {
-	if o.Cost < minCost || o.Cost > maxCost {
-		return nil, fmt.Errorf("a bcrypt cost of %d is outside %d to %d", o.Cost, minCost, maxCost)
+	if o.Cost < password.MinBcryptCost || o.Cost > password.MaxBcryptCost {
+		return nil, fmt.Errorf("a bcrypt cost of %d is outside %d to %d", o.Cost, password.MinBcryptCost, password.MaxBcryptCost)
 	}
 	if o.Workers < 0 || o.Queue < 0 {
 		return nil, errors.New("the number of password workers and the length of their queue cannot be negative")
@@ -93,8 +88,14 @@ func NewHasher(o HasherOptions) (*Hasher, error) {
 	if o.Now == nil {
 		o.Now = func() time.Time { return time.Time{} }
 	}
+	dummies := make([]*password.Hash, o.Cost+1)
+	for cost := password.MinBcryptCost; cost <= o.Cost; cost++ {
+		if dummies[cost], err = password.Parse(fmt.Sprintf("$2a$%02d$%s", cost, strings.Repeat(".", 53))); err != nil {
+			return nil, err
+		}
+	}
 	return &Hasher{
-		cost: o.Cost, pepperID: o.PepperID, keys: keys,
+		cost: o.Cost, dummies: dummies, pepperID: o.PepperID, keys: keys,
 		slots: make(chan struct{}, o.Workers), limit: int64(o.Workers) + int64(o.Queue), now: o.Now,
 	}, nil
 }
@@ -139,18 +140,18 @@ func (h *Hasher) Hash(ctx context.Context, password string) (stored string, err 
 	return stored, err
 }
 
-// Compare reports whether a password is the one of a stored hash: one of Hash, or a plain bcrypt hash
-// of another system, or "" for an account that does not exist or has no password. It reports upgrade
+// Compare reports whether a password is the one of a stored hash: one of Hash, or one of another system that
+// package password can read, or "" for an account that does not exist or has no password. It reports upgrade
 // where the password is right and Hash would now store it better.
 //
-// Whatever the case, it takes the rounds of the configured cost, or of the stored one where that is
-// higher. The error is UNAVAILABLE if the queue is full or ctx ended first.
+// In every case it takes the rounds of the configured cost, or of the stored hash where those are more. For
+// hashes other than bcrypt they are estimated. The error is UNAVAILABLE if the queue is full or ctx ended first.
 func (h *Hasher) Compare(ctx context.Context, stored, password string) (ok, upgrade bool, err error) {
 	err = h.run(ctx, func() { ok, upgrade = h.compare(stored, password) })
 	return ok, upgrade, err
 }
 
-// Rounds is how many bcrypt rounds were run so far, 2^cost for each hash.
+// Rounds is how many bcrypt rounds were run so far, 2^cost for each hash, with those that other hashes stand for.
 func (h *Hasher) Rounds() uint64 { return h.rounds.Load() }
 
 // Pending is how many hashes are under way or wait for their turn.
@@ -178,44 +179,47 @@ func (h *Hasher) overloaded() error {
 func (h *Hasher) compare(stored, password string) (ok, upgrade bool) {
 	p, known := h.parse(stored)
 	if !known {
-		p = parsed{bcrypt: dummy(h.cost), cost: h.cost}
+		p = parsed{hash: h.dummies[h.cost]}
 	}
 	input, usable := h.input(p, password)
-	match := h.matches(p.bcrypt, input)
-	for c := p.cost; c < h.cost; c++ { // 2^c + (2^c + 2^(c+1) + … + 2^(t-1)) = 2^t
-		h.matches(dummy(c), input)
+	match := h.matches(p.hash, input)
+	// Costs c, c+1, … t-1 make up for a hash of cost c: 2^c + (2^c + 2^(c+1) + … + 2^(t-1)) = 2^t.
+	missing := uint64(1)<<h.cost - min(p.hash.Rounds, 1<<h.cost)
+	for _, dummy := range slices.Backward(h.dummies) {
+		if dummy != nil && dummy.Rounds <= missing {
+			h.matches(dummy, input)
+			missing -= dummy.Rounds
+		}
 	}
 	ok = match && known && usable
-	return ok, ok && (p.plain || p.cost < h.cost || p.pepperID != h.pepperID)
+	return ok, ok && (p.foreign || p.hash.Rounds < 1<<h.cost || p.pepperID != h.pepperID)
 }
 
 // parsed is a stored hash taken apart.
 type parsed struct {
-	bcrypt   string
-	cost     int
-	plain    bool
+	hash     *password.Hash
+	foreign  bool // made by another system
 	pepperID string
 }
 
-// parse is false for what no password can match.
+// parse is false for what no password can match. It bounds what is stored as strictly as what is imported.
 func (h *Hasher) parse(stored string) (parsed, bool) {
-	p := parsed{bcrypt: stored, plain: true}
-	if rest, ours := strings.CutPrefix(stored, mark); ours {
-		p.plain = false
-		p.pepperID, p.bcrypt, _ = strings.Cut(rest, "$")
+	rest, ours := strings.CutPrefix(stored, mark)
+	p := parsed{foreign: !ours}
+	if ours {
+		p.pepperID, rest, _ = strings.Cut(rest, "$")
+		ours = strings.HasPrefix(rest, "$2")
 	}
-	cost, ok := costOf(p.bcrypt)
-	p.cost = cost
-	return p, ok && h.keys[p.pepperID] != nil
+	hash, err := password.Parse(rest)
+	p.hash = hash
+	return p, err == nil && (ours || p.foreign) && h.keys[p.pepperID] != nil
 }
 
-// input is what bcrypt gets of a password; false if that must not match whatever bcrypt says. Plain
-// hashes were made of bytes as sent, and of them bcrypt reads 72, over and over if they are fewer, with
-// a NUL between: longer passwords would match by their beginning, and P would match P+NUL+P.
+// input is what is hashed of a password; false if that must not match whatever the comparison says. Other
+// systems hashed the bytes as sent.
 func (h *Hasher) input(p parsed, password string) ([]byte, bool) {
-	if p.plain {
-		usable := len(password) <= maxBcrypt && !strings.Contains(password, "\x00") && utf8.ValidString(password)
-		return []byte(password), usable
+	if p.foreign {
+		return []byte(password), true
 	}
 	password, usable := canonical(password)
 	return digest(h.keys[p.pepperID], password), usable
@@ -228,47 +232,14 @@ func digest(key []byte, password string) []byte {
 	return base64.StdEncoding.AppendEncode(nil, mac.Sum(nil))
 }
 
-func (h *Hasher) matches(hash string, input []byte) bool {
-	err := bcrypt.CompareHashAndPassword([]byte(hash), input)
-	if err == nil || errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) { // else it did no work
-		cost, _ := costOf(hash)
-		h.rounds.Add(1 << cost)
+// matches runs hashes that take much memory one after the other, so that logins need no more than one takes.
+func (h *Hasher) matches(hash *password.Hash, input []byte) bool {
+	if hash.Memory > 0 {
+		h.memory.Lock()
+		defer h.memory.Unlock()
 	}
-	return err == nil
-}
-
-// dummy is a hash to spend 2^cost rounds on. Nobody knows a password for it, and none would count.
-func dummy(cost int) string {
-	return fmt.Sprintf("$2a$%02d$%s", cost, strings.Repeat(".", 53))
-}
-
-// CheckImported accepts the bcrypt hashes of other systems, $2a$, $2b$ and $2y$ of a cost from 4 to 16.
-// $2x$ marks hashes of an old fault in PHP's bcrypt, under which different passwords match.
-func CheckImported(hash string) error {
-	if _, ok := costOf(hash); !ok {
-		return fmt.Errorf("not a bcrypt hash that starts with $2a$, $2b$ or $2y$ and has a cost from %d to %d", minCost, maxCost)
-	}
-	return nil
-}
-
-// costOf is false for anything but a bcrypt hash that a password can match.
-func costOf(hash string) (int, bool) {
-	if len(hash) != 60 || hash[:2] != "$2" || !strings.Contains("aby", hash[2:3]) || hash[3] != '$' || hash[6] != '$' {
-		return 0, false
-	}
-	cost, err := strconv.ParseUint(hash[4:6], 10, 8)
-	if err != nil || cost < minCost || cost > maxCost {
-		return 0, false
-	}
-	encoding := base64.NewEncoding(bcryptAlphabet).WithPadding(base64.NoPadding)
-	// Some generators left bits in the last character of the salt, which does no harm; in the last one
-	// of the hash they match nothing. The lengths are checked because decoding skips line breaks.
-	salt, err := encoding.DecodeString(hash[7:29])
-	if err != nil || len(salt) != 16 {
-		return 0, false
-	}
-	sum, err := encoding.Strict().DecodeString(hash[29:])
-	return int(cost), err == nil && len(sum) == 23
+	h.rounds.Add(hash.Rounds)
+	return hash.Matches(input)
 }
 
 // run runs f in one of the slots, after waiting for one. Those beyond the queue are refused at once:

@@ -1,41 +1,69 @@
 package account
 
 import (
-	"net/mail"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
 // Bytes of a whole address and of its local part (RFC 5321 section 4.5.3.1, RFC 3696 erratum 1690),
-// of a domain label (RFC 1035 section 2.3.4), and code points of a display name.
+// and code points of a display name.
 const (
 	maxEmail = 254
 	maxLocal = 64
-	maxLabel = 63
 	maxName  = 100
 )
 
-const asciiBlanks = " \t\r\n\v\f"
+// Trim removes what a paste adds at either end of a text: blanks of any script, zero-width characters and
+// writing direction marks. A joiner after a combining mark stays, because it is part of how the last letter
+// is written.
+func Trim(s string) string {
+	s = strings.TrimLeftFunc(s, isPadding)
+	trimmed := strings.TrimRightFunc(s, isPadding)
+	last, _ := utf8.DecodeLastRuneInString(trimmed)
+	next, size := utf8.DecodeRuneInString(s[len(trimmed):])
+	if unicode.Is(unicode.M, last) && (next == '\u200C' || next == '\u200D') {
+		return s[:len(trimmed)+size]
+	}
+	return trimmed
+}
+
+// isPadding reports blanks, and the invisible format characters that mean nothing at the end of a text. Tag
+// characters and variation selectors are not among them, since emoji end with those, nor is the right-to-left
+// override (U+202E), which no program adds.
+func isPadding(r rune) bool {
+	switch {
+	case unicode.IsSpace(r), unicode.Is(unicode.Z, r):
+		return true
+	case '\u200B' <= r && r <= '\u200F', '\u202A' <= r && r <= '\u202D', '\u2060' <= r && r <= '\u206F':
+		return true
+	}
+	return strings.ContainsRune("\u00AD\u061C\u180E\uFEFF", r)
+}
 
 // Email is an address in two spellings. Mail only ever goes to Address: a message sent to Key could
-// reach somebody else, since the part before the @ may be case-sensitive (RFC 5321 section 2.4).
+// reach another mailbox, since the part before the @ may be case-sensitive (RFC 5321 section 2.4).
 type Email struct {
-	// Address is as its owner wrote it, without blanks around.
+	// Address is as its owner wrote it, trimmed.
 	Address string
-	// Key is lower case, and what accounts are unique by and looked up by.
+	// Key is lower case with the domain in ASCII. Accounts are unique by it and looked up by it.
 	Key string
 }
 
 // ParseEmail checks an address. It refuses, rather than maps, what Unicode holds to be another
 // spelling of something else (NFKC) and what cannot be seen: a mapped look-alike would reach the
 // account it looks like, and an invisible character would hide a second account beside it.
+//
+// Of RFC 5322 it takes what browsers take in <input type=email>: no quotes, comments or address literals,
+// but dots anywhere before the @, as Japanese carriers gave them out, and domains of a single label. Beyond
+// that it takes international addresses (RFC 6531), and underscores in the domain, which some mail hosts have.
 func ParseEmail(path, s string) (Email, []fault.Field) {
-	s = strings.Trim(s, asciiBlanks)
+	s = Trim(s)
 	refuse := func(reason fault.Reason, message string) (Email, []fault.Field) {
 		return Email{}, []fault.Field{{Path: path, Reason: reason, Message: message}}
 	}
@@ -45,10 +73,11 @@ func ParseEmail(path, s string) (Email, []fault.Field) {
 	if !fitsEmail(s) {
 		return refuse(fault.TooLong, "the e-mail address is too long")
 	}
-	// J with caron has two code points, its lower case may be one: without NFKC the key of a key
-	// would be another.
-	key := norm.NFKC.String(strings.ToLower(s))
-	if !fitsEmail(key) || !isEmail(s) || !isEmail(key) {
+	local, domain, _ := strings.Cut(s, "@")
+	local, localOK := localKey(local)
+	domain, domainOK := domainKey(domain)
+	key := local + "@" + domain
+	if !localOK || !domainOK || !fitsEmail(key) {
 		return refuse(fault.EmailInvalid, "this is not an e-mail address that can be used here")
 	}
 	return Email{Address: s, Key: key}, nil
@@ -64,27 +93,78 @@ func fitsEmail(s string) bool {
 	return len(s) <= maxEmail && strings.IndexByte(s, '@') <= maxLocal
 }
 
-func isEmail(s string) bool {
-	if !norm.NFKC.IsNormalString(s) || strings.ContainsFunc(s, isDeceptive) {
-		return false
+// localKey folds the part before the @; false if no address can have it.
+func localKey(local string) (string, bool) {
+	folded := fold(local)
+	usable := func(s string) bool {
+		return norm.NFKC.IsNormalString(s) && !strings.ContainsFunc(s, isDeceptive) && !strings.ContainsAny(s, ` "(),:;<>@[\]`)
 	}
-	// The parser accepts display names, comments and quotes too, but does not give them back.
-	parsed, err := mail.ParseAddress(s)
-	if err != nil || parsed.Address != s {
-		return false
-	}
-	_, domain, _ := strings.Cut(s, "@")
-	for label := range strings.SplitSeq(domain, ".") {
-		if len(label) > maxLabel || strings.Trim(label, "-") != label || strings.ContainsFunc(label, isNotOfDomain) {
-			return false
-		}
-	}
-	return true
+	return folded, local != "" && usable(local) && usable(folded)
 }
 
-// isNotOfDomain keeps punctuation out of labels: IDNA reads U+3002 as a dot.
+// fold needs NFKC, because the lower case of two code points may be one: J with caron. Without it the key
+// of a key would be another.
+func fold(s string) string { return norm.NFKC.String(strings.ToLower(s)) }
+
+// domains maps as browsers do (UTS #46, not transitional). It takes all ASCII, which isNotOfDomain narrows.
+var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false), idna.CheckHyphens(false),
+	idna.VerifyDNSLength(true))
+
+// domainKey is the domain in ASCII, which is one for all spellings of it; false if no address can have it.
+// What its Unicode spelling may hold is checked whichever of the two was given.
+func domainKey(domain string) (string, bool) {
+	if !norm.NFKC.IsNormalString(domain) || strings.ContainsFunc(domain, isNotOfDomain) {
+		return "", false
+	}
+	folded := fold(domain)
+	ascii, err := domains.ToASCII(folded)
+	if err != nil {
+		return "", false
+	}
+	inUnicode, err := domains.ToUnicode(ascii)
+	if err != nil || strings.ContainsFunc(inUnicode, isNotOfDomain) {
+		return "", false
+	}
+	given, labels := strings.Split(folded, "."), strings.Split(inUnicode, ".")
+	if len(given) != len(labels) {
+		return "", false
+	}
+	for i, label := range labels {
+		// UTS #46 maps more than case, such as U+1C82 to a Cyrillic o.
+		mapped := given[i] != strings.ToLower(label) && !strings.HasPrefix(given[i], "xn--")
+		if mapped || label == "" || strings.Trim(label, "-") != label {
+			return "", false
+		}
+	}
+	return ascii, true
+}
+
+// otherSpellings are those of an address that differ in the domain, in ASCII or in Unicode.
+func otherSpellings(address string) (others []string) {
+	local, domain, _ := strings.Cut(address, "@")
+	ascii, ok := domainKey(domain)
+	if !ok || ascii == domain && !strings.Contains(domain, "xn--") {
+		return nil
+	}
+	inUnicode, _ := domains.ToUnicode(ascii)
+	for _, spelling := range []string{ascii, inUnicode} {
+		if spelling != domain {
+			others = append(others, local+"@"+spelling)
+		}
+	}
+	return others
+}
+
+// isNotOfDomain keeps punctuation out of domains but for what IDNA2008 allows (RFC 5892 appendix A): IDNA
+// reads U+3002 as a dot, and other signs look like the end of the domain. IDNA checks where joiners stand.
 func isNotOfDomain(r rune) bool {
-	return r != '-' && !unicode.In(r, unicode.L, unicode.M, unicode.Nd)
+	switch {
+	case strings.ContainsRune("-_.\u00B7\u0375\u05F3\u05F4\u200C\u200D\u30FB", r):
+		return false
+	case unicode.In(r, unicode.L, unicode.M, unicode.Nd):
+		return isDeceptive(r)
+	}
+	return r <= unicode.MaxASCII || !unicode.Is(unicode.So, r) || isDeceptive(r)
 }
 
 // isDeceptive reports characters that make two addresses look, or compare, like one.
@@ -104,6 +184,7 @@ func isDeceptive(r rune) bool {
 
 // ParseUsername accepts [a-z0-9._-]{3,32}: one alphabet without case, so that no two look alike.
 func ParseUsername(path, s string) (string, []fault.Field) {
+	s = Trim(s)
 	if !isUsername(s) {
 		return "", []fault.Field{{Path: path, Reason: fault.UsernameInvalid,
 			Message: "a username has 3 to 32 characters out of a-z, 0-9, dot, underscore and hyphen"}}
@@ -119,7 +200,7 @@ func UsernameKey(s string) (string, bool) {
 			return r + 'a' - 'A'
 		}
 		return r
-	}, s)
+	}, Trim(s))
 	return s, isUsername(s)
 }
 
@@ -131,7 +212,7 @@ func isUsername(s string) bool {
 // variation selectors, which many scripts and emoji need, are fine; what would break or turn around
 // the line that shows it is not.
 func ParseName(path, s string) (string, []fault.Field) {
-	s = strings.TrimSpace(s)
+	s = Trim(s)
 	var fields []fault.Field
 	if utf8.RuneCountInString(s) > maxName {
 		fields = append(fields, fault.Field{Path: path, Reason: fault.TooLong, Message: "the name is longer than 100 characters"})

@@ -1,18 +1,18 @@
 package account
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/userfile"
 )
 
 // Add creates an account without signing it in.
@@ -30,69 +30,66 @@ func (s *Service) Add(ctx context.Context, in Registration, roles []token.Role) 
 	return u, err
 }
 
-// Imported is one line of an import. The hash comes from another system; the password behind it may
-// be shorter than a new one may be.
-type Imported struct {
-	Email         string       `json:"email"`
-	EmailVerified bool         `json:"emailVerified"`
-	Username      *string      `json:"username"`
-	Name          *string      `json:"name"`
-	PasswordHash  string       `json:"passwordHash"`
-	Roles         []token.Role `json:"roles"`
-	Disabled      bool         `json:"disabled"`
-}
-
-// Import creates an account for each JSON line of r, and returns how many it created and what was
-// wrong with the others, which it skips.
-func (s *Service) Import(ctx context.Context, r io.Reader) (created int, problems []error, err error) {
-	lines := json.NewDecoder(r)
-	for n := 1; ; n++ {
-		var line json.RawMessage
-		if err := lines.Decode(&line); errors.Is(err, io.EOF) {
+// Import creates an account for each entry of a file, and returns how many it created and what was wrong with the
+// others, which it skips.
+func (s *Service) Import(ctx context.Context, file *userfile.Reader) (created int, problems []error, err error) {
+	for {
+		entry, err := file.Read()
+		if errors.Is(err, io.EOF) {
 			return created, problems, nil
-		} else if err != nil { // where the next entry begins cannot be told
-			return created, problems, fmt.Errorf("entry %d is not JSON: %w", n, err)
 		}
-		var in Imported
-		entry := json.NewDecoder(bytes.NewReader(line))
-		entry.DisallowUnknownFields() // a misspelt "roles" must not pass as none
-		if err := entry.Decode(&in); err != nil {
-			problems = append(problems, fmt.Errorf("entry %d (%q) is not the JSON of a user: %w", n, in.Email, err))
-			continue
+		if err != nil {
+			return created, problems, err
 		}
-		err := s.importOne(ctx, in)
-		switch f := fault.As(err); {
-		case err == nil:
+		problem := entry.Problem
+		if problem == nil {
+			problem = s.importOne(ctx, &entry.User)
+		}
+		switch f := fault.As(problem); {
+		case problem == nil:
 			created++
 		case ctx.Err() != nil, f != nil && f.Code == fault.Unavailable: // no better with the next
-			return created, problems, fmt.Errorf("stopped at entry %d: %w", n, err)
+			return created, problems, fmt.Errorf("stopped at line %d: %w", entry.Line, problem)
 		default:
-			problems = append(problems, fmt.Errorf("entry %d (%q): %w", n, in.Email, err))
+			problems = append(problems, fmt.Errorf("line %d%s: %w", entry.Line, named(entry.Email), problem))
 		}
 	}
 }
 
-func (s *Service) importOne(ctx context.Context, in Imported) error {
-	u, fields := identity(Registration{Email: in.Email, Username: in.Username, Name: in.Name})
+// named names an account by its address. What is no address can be a hash in the wrong column.
+func named(email string) string {
+	if _, ok := EmailKey(email); !ok {
+		return ""
+	}
+	return fmt.Sprintf(" (%q)", email)
+}
+
+// importOne creates an account with a hash of another system. The password behind it may be shorter than a new one
+// may be, and its username in capitals, as it is at login.
+func (s *Service) importOne(ctx context.Context, in *userfile.User) error {
+	u, fields := identity(Registration{Email: in.Email, Username: importedUsername(in), Name: &in.Name})
 	if err := fault.Invalid(fields); err != nil {
 		return err
 	}
 	if in.PasswordHash != "" {
-		if err := CheckImported(in.PasswordHash); err != nil {
+		if _, err := password.Parse(in.PasswordHash); err != nil {
 			return err
 		}
 	}
 	for _, role := range in.Roles {
 		if !s.hasRole(role) {
-			return fmt.Errorf("there is no role %q in the schema", role)
+			return fmt.Errorf("there is no role %s in the schema", userfile.Printable(string(role)))
 		}
 	}
-	u.RoleList = joinRoles(append(in.Roles, RoleUser))
+	u.ID, u.RoleList = ID(in.ID), joinRoles(append(in.Roles, RoleUser))
+	if !in.CreatedAt.IsZero() {
+		u.CreatedAt = store.TimeOf(in.CreatedAt)
+	}
 	return s.db.Tx(ctx, func(tx *store.Tx) error {
 		if err := create(tx, u, in.PasswordHash, audit.Origin{}); err != nil {
 			return err
 		}
-		err := tx.Get(u, "UPDATE users SET email_verified = $2, disabled_at = CASE WHEN $3 THEN created_at END WHERE id = $1 RETURNING "+userColumns,
+		err := tx.Get(u, "UPDATE users SET email_verified = $2, disabled_at = CASE WHEN $3 THEN now_us() END WHERE id = $1 RETURNING "+userColumns,
 			u.ID, in.EmailVerified, in.Disabled)
 		if err != nil {
 			return fmt.Errorf("import user: %w", err)
@@ -101,8 +98,19 @@ func (s *Service) importOne(ctx context.Context, in Imported) error {
 	})
 }
 
+// importedUsername folds a username as login does. Many systems have the address there, which is none.
+func importedUsername(in *userfile.User) *string {
+	username, _ := UsernameKey(in.Username)
+	address, isAddress := EmailKey(in.Username)
+	if own, _ := EmailKey(in.Email); username == "" || isAddress && address == own {
+		return nil
+	}
+	return &username
+}
+
 // Find reads the user with an e-mail address, a username or an id; NOT_FOUND if there is none.
 func (s *Service) Find(ctx context.Context, name string) (*User, error) {
+	name = Trim(name)
 	email, _ := EmailKey(name)
 	username, _ := UsernameKey(name)
 	var u User

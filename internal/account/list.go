@@ -39,11 +39,12 @@ const everybody = ":"
 const maxChunk = 512
 
 // Fold is the spelling that texts are compared in.
-func Fold(text string) string { return strings.ToLower(norm.NFC.String(strings.TrimSpace(text))) }
+func Fold(text string) string { return strings.ToLower(norm.NFC.String(Trim(text))) }
 
 // terms is what u is found by. The empty text, in facets that not all users have, lists the users of one.
 func (u *User) terms() []string {
 	texts := []string{Fold(u.Email)}
+	texts = append(texts, otherSpellings(texts[0])...)
 	if u.Username != nil {
 		texts = append(texts, *u.Username)
 	}

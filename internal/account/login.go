@@ -1,7 +1,6 @@
 package account
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -35,7 +34,8 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 	if err != nil {
 		return nil, err
 	}
-	if err := s.throttle.Login(ctx, throttle.Attempt{Account: cmp.Or(string(found.ID), name), IP: from.IP}); err != nil {
+	attempt := throttle.Attempt{Name: name, User: found.ID, IP: from.IP}
+	if err := s.throttle.Login(ctx, attempt); err != nil {
 		return nil, err
 	}
 	stored := found.PasswordHash
@@ -60,7 +60,7 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 		if err != nil {
 			return err
 		}
-		if err := s.throttle.Succeeded(tx, u.ID, from.IP); err != nil {
+		if err := s.throttle.Succeeded(tx, attempt); err != nil {
 			return err
 		}
 		if grant, err = s.sessions.Start(tx, u.subject(), []string{passwordMethod}, from); err != nil {
@@ -72,10 +72,9 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 	return grant, err
 }
 
-// find looks the user up; nobody is an empty user, not an error, so that the caller goes on alike. name is what is
-// throttled then: the key that leads to an account if there is one, else the text as it came. Folded any further,
-// two texts would share it of which one can lead to an account and the other cannot, and the second would tell
-// whoever has used up the first whether it did.
+// find looks the user up; an unknown one is an empty user, not an error, so that Login takes the same path. name is what
+// attempts are counted by: the key, in which all spellings that lead to one account are alike, or the text as it came
+// where no account can have that name.
 func (s *Service) find(ctx context.Context, in Login) (found credentials, name string, err error) {
 	column, text, keyOf := "email_key", in.Email, EmailKey
 	if text == nil {
@@ -153,13 +152,19 @@ func wrongPassword(path string) error {
 	return fault.Invalid([]fault.Field{{Path: path, Reason: fault.InvalidCredentials, Message: "the password is wrong"}})
 }
 
-// prove checks the caller's password, which stands at path, anew; it is throttled as a login is.
+// attemptBy is the attempt of a caller who is signed in. It is counted apart from logins, so that strangers who guess
+// at the account cannot make its owner wait.
+func attemptBy(caller token.Claims, from audit.Origin) throttle.Attempt {
+	return throttle.Attempt{Name: string(caller.UserID), User: caller.UserID, IP: from.IP}
+}
+
+// prove checks the caller's password again, which stands at path; it is throttled as a login is.
 func (s *Service) prove(ctx context.Context, caller token.Claims, path, password string, from audit.Origin) (credentials, error) {
 	var found credentials
 	if err := s.hasher.Full(); err != nil {
 		return found, err
 	}
-	if err := s.throttle.Login(ctx, throttle.Attempt{Account: string(caller.UserID), IP: from.IP}); err != nil {
+	if err := s.throttle.Login(ctx, attemptBy(caller, from)); err != nil {
 		return found, err
 	}
 	err := s.db.Get(ctx, &found, "SELECT "+credentialColumns+" FROM users WHERE id = $1", caller.UserID)
@@ -170,11 +175,15 @@ func (s *Service) prove(ctx context.Context, caller token.Claims, path, password
 	if err != nil {
 		return found, err
 	}
-	if !ok {
-		return found, s.failed(ctx, audit.Event{Action: audit.ReauthenticateFail, Actor: caller.UserID, User: caller.UserID,
-			Session: caller.SessionID, From: from}, wrongPassword(path))
+	if ok {
+		return found, nil
 	}
-	return found, nil
+	// A session that ended meanwhile is the reason that counts: the account may be gone, or its password just changed.
+	if err := s.db.Tx(ctx, func(tx *store.Tx) error { return session.Authorize(tx, caller) }); err != nil {
+		return found, err
+	}
+	return found, s.failed(ctx, audit.Event{Action: audit.ReauthenticateFail, Actor: caller.UserID, User: caller.UserID,
+		Session: caller.SessionID, From: from}, wrongPassword(path))
 }
 
 // failed records a refused proof and returns the refusal, or that it could not be recorded.
@@ -193,18 +202,20 @@ func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, passw
 	}
 	var grant *session.Grant
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		if err := session.Authorize(tx, caller); err != nil {
+			return err
+		}
 		u, err := holdUser(tx, found.ID, found.PasswordHash, wrongPassword("input.password"))
 		if err != nil {
 			return err
 		}
-		if err := s.throttle.Succeeded(tx, u.ID, from.IP); err != nil {
+		if err := s.throttle.Succeeded(tx, attemptBy(caller, from)); err != nil {
 			return err
 		}
 		if grant, err = s.sessions.Reauthenticate(tx, caller.SessionID, u.subject(), []string{passwordMethod}, from); err != nil {
 			return err
 		}
-		return audit.Record(tx, audit.Event{Action: audit.Reauthenticated, Outcome: audit.Done, Actor: u.ID, User: u.ID,
-			Session: caller.SessionID, From: from})
+		return record(tx, &caller, audit.Event{Action: audit.Reauthenticated, User: u.ID, From: from})
 	})
 	return grant, err
 }
@@ -213,6 +224,9 @@ func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, passw
 // token issued so far; the caller goes on with the pair it answers.
 func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, currentPassword, newPassword string, from audit.Origin) (*session.Grant, error) {
 	u, err := s.ByID(ctx, caller.UserID)
+	if errors.Is(err, errUserUnknown) {
+		return nil, session.ErrTokenRevoked
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -229,10 +243,13 @@ func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, curre
 	}
 	var grant *session.Grant
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		if err := session.Authorize(tx, caller); err != nil {
+			return err
+		}
 		if _, err := holdUser(tx, found.ID, found.PasswordHash, wrongPassword("input.currentPassword")); err != nil {
 			return err
 		}
-		if err := s.throttle.Succeeded(tx, found.ID, from.IP); err != nil {
+		if err := s.throttle.Succeeded(tx, attemptBy(caller, from)); err != nil {
 			return err
 		}
 		if _, err := tx.Exec("UPDATE users SET password_hash = $2, updated_at = now_us() WHERE id = $1", found.ID, hash); err != nil {
@@ -248,8 +265,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, curre
 		if grant, err = s.sessions.Reauthenticate(tx, caller.SessionID, u.subject(), []string{passwordMethod}, from); err != nil {
 			return err
 		}
-		return audit.Record(tx, audit.Event{Action: audit.PasswordChanged, Outcome: audit.Done, Actor: u.ID, User: u.ID,
-			Session: caller.SessionID, From: from})
+		return record(tx, &caller, audit.Event{Action: audit.PasswordChanged, User: u.ID, From: from})
 	})
 	return grant, err
 }

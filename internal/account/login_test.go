@@ -15,6 +15,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/userfile"
 )
 
 const password = "eleven trees"
@@ -81,7 +82,7 @@ func TestFailedLoginsAreAllAlike(t *testing.T) {
 	on(t, func(t *testing.T, srv *graphtest.Server) {
 		jane(t, srv)
 		gone := registered(t, srv, input{"email": "gone@example.com", "username": "gone", "password": password})
-		if _, err := srv.App.Accounts.SetDisabled(t.Context(), token.Claims{}, gone.UserID, true, audit.Origin{}); err != nil {
+		if _, err := srv.App.Accounts.ChangeDisabled(t.Context(), gone.UserID, true); err != nil {
 			t.Fatal(err)
 		}
 		importUser(t, srv, "imported@example.com", lower, password)
@@ -143,7 +144,7 @@ func importUser(t *testing.T, srv *graphtest.Server, email string, cost int, pas
 		t.Fatal(err)
 	}
 	line := fmt.Sprintf(`{"email": %q, "passwordHash": %q}`, email, hash)
-	created, problems, err := srv.App.Accounts.Import(t.Context(), strings.NewReader(line))
+	created, problems, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(line), userfile.Options{}))
 	if created != 1 || problems != nil || err != nil {
 		t.Fatalf("imported %d: %v %v", created, problems, err)
 	}

@@ -86,9 +86,9 @@ func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog
 	if err != nil {
 		return nil, err
 	}
-	origins, err := web.NewOrigins(c.PublicURL, c.AllowedOrigins)
+	origins, err := newOrigins(c, now, log)
 	if err != nil {
-		return nil, fmt.Errorf("--allowed-origins: %w", err)
+		return nil, err
 	}
 	proxies, err := web.NewProxies(c.TrustedProxies)
 	if err != nil {
@@ -98,7 +98,7 @@ func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog
 	if err != nil {
 		return nil, err
 	}
-	db, err := store.Open(ctx, store.Options{URL: c.Database, Pooler: c.DatabasePooler, MaxConns: c.DatabaseConns})
+	db, err := store.Open(ctx, store.Options{URL: c.Database, Pooler: c.DatabasePooler, MaxConns: c.DatabaseConns, Now: now})
 	if err != nil {
 		return nil, err
 	}
@@ -131,13 +131,13 @@ func (a *App) wire(ctx context.Context) (err error) {
 	}
 	a.Issuer = token.NewIssuer(a.Keys, c.Issuer, c.Audience, c.AccessLife, a.now)
 	a.Verifier = token.NewVerifier(a.Keys, c.Issuer, c.Audience, a.now)
-	a.View = session.NewView(a.DB, a.now)
+	a.View = session.NewView(a.DB, a.now, c.ClockSkew)
 	if a.Activity, err = session.NewActivity(a.DB, a.now); err != nil {
 		return err
 	}
 	a.Audit, a.Feed = audit.NewLog(a.DB, c.AuditLife, a.now), audit.NewFeed(a.DB, a.now)
 	a.cursors = graph.NewCursors(key)
-	a.Throttle = throttle.New(a.DB, key, rates(&c.Limits))
+	a.Throttle = throttle.New(a.DB, key, rates(&c.Limits), a.now)
 	a.Sessions = session.NewService(a.DB, a.Issuer, key, a.View, a.Throttle,
 		session.Options{IdleLife: c.SessionIdle, MaxLife: c.SessionLife, Grace: c.RefreshGrace})
 	pepperID, pepper, err := c.Pepper()
@@ -210,6 +210,12 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 	return a.authenticator.Middleware(srv), nil
 }
 
+func newOrigins(c *config.Config, now func() time.Time, log *slog.Logger) (*web.Origins, error) {
+	return web.NewOrigins(c.PublicURL, web.OriginOptions{
+		Listed: c.AllowedOrigins, Loopback: !c.Production, Headers: c.AllowedHeaders,
+	}, now, log)
+}
+
 // maxValues and maxDepth bound the JSON of a request before it is decoded. They let pass what the bounds on variables
 // let pass, with an empty list counted twice and something for the members around the variables.
 func maxValues(c *config.Config) int { return 2*c.Queries.VariableValues + 1000 }
@@ -248,6 +254,9 @@ func (a *App) Ready(ctx context.Context) error {
 	if age := a.View.Age(); age > session.MaxViewAge {
 		return fmt.Errorf("revocations were last read %s ago", age)
 	}
+	if err := a.View.CheckClock(); err != nil {
+		return err
+	}
 	return a.DB.Ping(ctx)
 }
 
@@ -267,11 +276,27 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 		defer stop()
 		a.every(ctx, keysEvery, wake, "follow signing keys", a.Keys.Reload)
 	})
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "maintain signing keys", a.Keys.Maintain) })
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "delete dead rows", a.alone("sessions", a.Sessions.Prune)) })
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "empty the throttle", a.alone("throttle", a.Throttle.Prune)) })
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "shorten the audit log", a.alone("audit log", a.Audit.Prune)) })
+	group.Go(func() { a.every(ctx, upkeepEvery, nil, "maintain signing keys", a.timely(a.Keys.Maintain)) })
+	group.Go(func() {
+		a.every(ctx, upkeepEvery, nil, "delete dead rows", a.timely(a.alone("sessions", a.Sessions.Prune)))
+	})
+	group.Go(func() {
+		a.every(ctx, upkeepEvery, nil, "empty the throttle", a.timely(a.alone("throttle", a.Throttle.Prune)))
+	})
+	group.Go(func() {
+		a.every(ctx, upkeepEvery, nil, "shorten the audit log", a.timely(a.alone("audit log", a.Audit.Prune)))
+	})
 	return group.Wait, nil
+}
+
+// timely is f while the clocks agree: by a wrong one, f would delete what is still needed. The view has logged it.
+func (a *App) timely(f func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if a.View.CheckClock() != nil {
+			return nil
+		}
+		return f(ctx)
+	}
 }
 
 // alone is f where no other replica has begun it within upkeepEvery. It ends with its lease; the next

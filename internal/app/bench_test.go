@@ -23,6 +23,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/userfile"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
@@ -91,7 +92,7 @@ func BenchmarkLogin(b *testing.B) {
 	a, handler := inProcess(b, cost)
 	jane(b, a, "jane@example.com")
 	gone := jane(b, a, "gone@example.com").Principal().UserID
-	if _, err := a.Accounts.SetDisabled(b.Context(), token.Claims{}, gone, true, audit.Origin{}); err != nil {
+	if _, err := a.Accounts.ChangeDisabled(b.Context(), gone, true); err != nil {
 		b.Fatal(err)
 	}
 	lower, err := bcrypt.GenerateFromPassword([]byte(graphtest.Password), max(cost-2, bcrypt.MinCost))
@@ -99,7 +100,7 @@ func BenchmarkLogin(b *testing.B) {
 		b.Fatal(err)
 	}
 	imported := fmt.Sprintf(`{"email": "imported@example.com", "passwordHash": %q}`, lower)
-	if n, problems, err := a.Accounts.Import(b.Context(), strings.NewReader(imported)); n != 1 {
+	if n, problems, err := a.Accounts.Import(b.Context(), userfile.NewReader(strings.NewReader(imported), userfile.Options{})); n != 1 {
 		b.Fatal(problems, err)
 	}
 	type attempt struct {

@@ -137,9 +137,7 @@ func pendingMigrations(ctx context.Context, db *store.DB) (bool, error) {
 func clockCheck(ctx context.Context, db *store.DB, now func() time.Time) Check {
 	before := now()
 	there, err := db.Now(ctx)
-	after := now()
-	// The database read its clock at some moment in between.
-	apart := max(before.Sub(there.Std()), there.Std().Sub(after), 0)
+	apart := there.Skew(before, now()).Abs()
 	check := Check{Name: "clock", OK: err == nil && apart < token.Leeway/2, Advice: err == nil,
 		Good: "this machine and the database agree on the time",
 		Bad:  fmt.Sprintf("this machine and the database are %s apart", apart.Round(time.Second)),

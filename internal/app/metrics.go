@@ -16,6 +16,8 @@ func (a *App) newMetrics() *observe.Metrics {
 		.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
 	m.Gauge("graphwarden_revocation_view_age_seconds",
 		"Time since revocations were last read; beyond 5 s guarded fields are refused.", func() float64 { return a.View.Age().Seconds() })
+	m.Gauge("graphwarden_clock_skew_seconds",
+		"How far this machine's clock is ahead of the database's; beyond --clock-skew tokens are refused.", func() float64 { return a.View.Skew().Seconds() })
 	m.Gauge("graphwarden_revocation_view_subjects",
 		"Sessions and users with a live revocation, held in memory.", func() float64 { return float64(a.View.Size()) })
 	m.Counter("graphwarden_refresh_replays_total",

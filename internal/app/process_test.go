@@ -56,7 +56,7 @@ var listening = regexp.MustCompile(`listens on (https?://[^/]+)/graphql`)
 // serve starts the program on a free port and waits for its banner.
 func serve(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
-	s := &server{cmd: program(t, dir, nil, append(args, "--listen=127.0.0.1:0")...), stderr: &bytes.Buffer{}, exited: make(chan error, 1)}
+	s := &server{cmd: program(t, dir, nil, append([]string{"--stop-delay=0s", "--listen=127.0.0.1:0"}, args...)...), stderr: &bytes.Buffer{}, exited: make(chan error, 1)}
 	s.cmd.Stderr = s.stderr
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {

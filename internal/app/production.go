@@ -48,7 +48,7 @@ func Refusals(checks []Check) (refusals []string) {
 
 // Checks judges the settings, which are complete, as for production. It changes nothing.
 func Checks(c *config.Config) []Check {
-	_, badOrigin := web.NewOrigins(c.PublicURL, c.AllowedOrigins)
+	_, badOrigin := newOrigins(c, nil, nil)
 	_, badProxy := web.NewProxies(c.TrustedProxies)
 	return slices.Concat(
 		[]Check{{
@@ -63,7 +63,7 @@ func Checks(c *config.Config) []Check {
 			Fix: "set --public-url to an https:// URL, with a proxy in front that ends TLS or with --tls-cert",
 		}, {
 			Name: "origins", OK: badOrigin == nil,
-			Good: "every origin whose pages may use cookies is named", Bad: "--allowed-origins: " + message(badOrigin),
+			Good: "every origin whose pages may use cookies is named", Bad: message(badOrigin),
 			Fix: "name each origin in full; * would let every page on the web act as whoever looks at it",
 		}, {
 			Name: "proxies", OK: badProxy == nil,

@@ -38,14 +38,18 @@ func (a *App) Run(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	notReady := func(drained context.Context) {
-		health.Stop()
-		a.log.Info("stopping: what is under way may end", "within", a.Config.DrainTimeout.String())
-		if err := a.streams.Shutdown(drained); err != nil {
-			a.log.Warn("streams were cut off", "error", err)
-		}
-	}
-	return web.Serve(ctx, l, handler, a.Config.DrainTimeout, notReady, a.log)
+	return web.Serve(ctx, l, handler, web.ServeOptions{
+		KeepAlive: a.Config.KeepAlive, StopDelay: a.Config.StopDelay, Drain: a.Config.DrainTimeout,
+		Stopping: func() {
+			health.Stop()
+			a.log.Info("stopping", "accepts", a.Config.StopDelay.String(), "drains", a.Config.DrainTimeout.String())
+		},
+		EndStreams: func(drained context.Context) {
+			if err := a.streams.Shutdown(drained); err != nil {
+				a.log.Warn("streams were cut off", "error", err)
+			}
+		},
+	}, a.log)
 }
 
 // Bound has l close connections for which there is no memory; encrypted says that they are to speak TLS.
@@ -60,9 +64,10 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", a.origins.CORS(web.Cookies(a.origins, api)))
+	publicPath := a.Config.PublicPath()
+	mux.Handle("/graphql", a.origins.CORS(web.Cookies(a.origins, publicPath, api)))
 	if servesExplorer(a.Config) {
-		page, err := web.NewExplorer(web.ExplorerAssets())
+		page, err := web.NewExplorer(web.ExplorerAssets(), publicPath)
 		if err != nil {
 			return nil, err
 		}
@@ -76,7 +81,8 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	}
 	mux.HandleFunc("GET /healthz", health.Live)
 	mux.HandleFunc("GET /readyz", health.Ready)
-	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(web.Multiplexed(a.Memory, mux), a.proxies.ClientIP)), nil
+	handler := web.Multiplexed(a.Memory, web.Below(a.Config.PathPrefix, mux))
+	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(handler, a.proxies.ClientIP)), nil
 }
 
 // sdl serves the schema to whom the setting introspection admits.

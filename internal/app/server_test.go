@@ -53,7 +53,7 @@ func TestServesWithNothingSet(t *testing.T) {
 		"/healthz":        {"text/plain", "live"},
 		"/readyz":         {"text/plain", "ready"},
 		"/":               {"text/html", "<html"},
-		"/schema.graphql": {"application/graphql", "type User @auth"},
+		"/schema.graphql": {"application/graphql", "type User implements Node @auth"},
 	} {
 		response, body := get(t, srv.URL+path)
 		if response.StatusCode != 200 || !strings.HasPrefix(response.Header.Get("Content-Type"), want.contentType) || !strings.Contains(body, want.text) {
@@ -267,6 +267,36 @@ func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 	}
 }
 
+// While it still accepts connections, the server is not ready, and each response closes its connection.
+func TestTheStopDelayServesAndASecondSignalEndsIt(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, t.TempDir(), "--stop-delay=10m")
+	if response, _ := get(t, srv.URL+"/readyz"); response.StatusCode != 200 || response.Close {
+		t.Errorf("before: %d, closes %t", response.StatusCode, response.Close)
+	}
+	if err := srv.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "it is not ready", func() bool {
+		response, _ := get(t, srv.URL+"/readyz")
+		return response.StatusCode == 503
+	})
+	if response, _ := get(t, srv.URL+"/graphql?query={__typename}", "Accept", "*/*"); response.StatusCode != 200 || !response.Close {
+		t.Errorf("stopping: %d, closes %t", response.StatusCode, response.Close)
+	}
+	if err := srv.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-srv.exited:
+		if err == nil {
+			t.Error("it waited")
+		}
+	case <-time.After(deadline):
+		t.Error("it does not end")
+	}
+}
+
 func TestASecondServerOnOneFileIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -407,4 +437,37 @@ func TestRunningServersObeyTheCommandLine(t *testing.T) {
 		}
 		group.Wait()
 	})
+}
+
+// A proxy below whose path the server is found may strip that path or not.
+func TestServesBelowThePathOfThePublicURL(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, t.TempDir(), "--public-url=http://127.0.0.1:8080/team/api/")
+	_, page := get(t, srv.URL+"/")
+	script := regexp.MustCompile(`src="(/team/api/explorer/[^"]+/main\.js)"`).FindStringSubmatch(page)
+	if script == nil || !strings.Contains(page, `data-endpoint="/team/api/graphql"`) {
+		t.Fatalf("the page: %s", page)
+	}
+	stripped := strings.TrimPrefix(script[1], "/team/api")
+	for _, path := range []string{script[1], stripped, "/team/api/", "/team/api/healthz", "/healthz", "/team/api/schema.graphql",
+		"/team/api/.well-known/jwks.json", "/team/api/graphql?query={__typename}", "/graphql?query={__typename}"} {
+		if response, body := get(t, srv.URL+path, "Accept", "*/*"); response.StatusCode != 200 {
+			t.Errorf("%s: %d %.100s", path, response.StatusCode, body)
+		}
+	}
+	srv.stop(t)
+
+	srv = serve(t, t.TempDir(), "--public-url=http://127.0.0.1:8080/team/api", "--path-prefix=/gateway")
+	if _, page := get(t, srv.URL+"/gateway/"); !strings.Contains(page, `data-endpoint="/team/api/graphql"`) {
+		t.Errorf("the page behind a gateway: %s", page)
+	}
+	if response, _ := get(t, srv.URL+"/team/api/healthz"); response.StatusCode != 404 {
+		t.Errorf("the path before the gateway: %d", response.StatusCode)
+	}
+	for _, path := range []string{"/gateway/gateway/healthz", "/gate/healthz", "/gatewayhealthz"} {
+		if response, _ := get(t, srv.URL+path); response.StatusCode != 404 {
+			t.Errorf("%s: %d", path, response.StatusCode)
+		}
+	}
+	srv.stop(t)
 }

@@ -37,7 +37,7 @@ type commands struct {
 	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up to date, as serve does at its start."`
 	User    struct {
 		Add     userAddCmd     `cmd:"" help:"Create an account; the password is read from standard input."`
-		Import  userImportCmd  `cmd:"" help:"Create accounts from JSON lines with bcrypt hashes of another system."`
+		Import  userImportCmd  `cmd:"" help:"Create accounts from a file of another system, with their password hashes."`
 		List    userListCmd    `cmd:"" help:"List all accounts."`
 		Disable userDisableCmd `cmd:"" help:"Disable an account and end its sessions at once."`
 		Enable  userEnableCmd  `cmd:"" help:"Enable an account again."`

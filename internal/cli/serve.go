@@ -67,11 +67,16 @@ func banner(w io.Writer, a *app.App, address string) {
 	}
 	server := a.Config.Scheme() + "://" + address
 	fmt.Fprintf(w, "Graphwarden listens on %s/graphql, data in %s.\n", server, storage)
+	page := server
+	if a.Config.PublicURL != a.Config.LocalURL() {
+		page = a.Config.PublicURL
+		fmt.Fprintf(w, "Clients find it at %s/graphql.\n", page)
+	}
 	switch {
 	case !a.Config.Production:
-		fmt.Fprintf(w, "Next: open %s/ and register an account.\n", server)
+		fmt.Fprintf(w, "Next: open %s/ and register an account.\n", page)
 	case a.Config.Explorer:
-		fmt.Fprintf(w, "GraphiQL is at %s/, for everybody who gets there.\n", server)
+		fmt.Fprintf(w, "GraphiQL is at %s/, for everybody who gets there.\n", page)
 	}
 }
 

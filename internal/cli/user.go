@@ -15,9 +15,9 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/app"
-	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/userfile"
 	"github.com/graphwarden/graphwarden/schema"
 )
 
@@ -63,10 +63,45 @@ func readPassword(in io.Reader, out io.Writer) (string, error) {
 }
 
 type userImportCmd struct {
-	File string `arg:"" default:"-" help:"The file, or - for standard input. One JSON object an account: email, passwordHash, and optionally username, name, roles, emailVerified, disabled."`
+	File               string   `arg:"" default:"-" help:"The file, or - for standard input."`
+	Ignore             []string `help:"A field or column to leave out; may be repeated." placeholder:"FIELD"`
+	FirebaseHashConfig string   `type:"existingfile" help:"A file with the hash parameters of a Firebase project, hash_config { … } as its console shows them."`
+}
+
+// Help is what --help says below the flags.
+func (userImportCmd) Help() string {
+	return `The file is JSON, an object for each account one after the other or in an array, or CSV with a header row.
+Names are taken in any spelling that is common, such as password_hash and passwordHash:
+
+  email          the only one that is needed
+  passwordHash   of bcrypt, Argon2, scrypt or PBKDF2, as Django, Spring, PHP, passlib, Werkzeug, ASP.NET, LDAP,
+                 Dovecot, Supabase and Auth0 write it; it is replaced at the first login
+  username, name (or firstName and lastName), emailVerified, roles, disabled
+  id             a UUID, which is kept
+  createdAt      RFC 3339 or a Unix time, which is kept
+
+Exports of Auth0, Firebase, Keycloak and Supabase need no changes. A field that there is no place for is refused
+unless --ignore names it. Accounts with a mistake are named by their lines and skipped.`
+}
+
+func (c userImportCmd) options() (userfile.Options, error) {
+	o := userfile.Options{Ignore: c.Ignore, Now: time.Now()}
+	if c.FirebaseHashConfig == "" {
+		return o, nil
+	}
+	text, err := os.ReadFile(c.FirebaseHashConfig)
+	if err != nil {
+		return o, fmt.Errorf("cannot read the hash parameters: %w", err)
+	}
+	o.Firebase, err = userfile.ParseFirebase(string(text))
+	return o, err
 }
 
 func (c userImportCmd) Run(e *env) error {
+	options, err := c.options()
+	if err != nil {
+		return err
+	}
 	in := e.in
 	if c.File != "-" {
 		f, err := os.Open(c.File)
@@ -77,7 +112,7 @@ func (c userImportCmd) Run(e *env) error {
 		in = f
 	}
 	return e.with(func(a *app.App) error {
-		created, problems, err := a.Accounts.Import(e.ctx, in)
+		created, problems, err := a.Accounts.Import(e.ctx, userfile.NewReader(in, options))
 		fmt.Fprintf(e.out, "Imported %s.\n", plural(created, "account"))
 		for i, problem := range problems {
 			problems[i] = spelledOut(problem)
@@ -129,7 +164,7 @@ type userDisableCmd struct{ userName }
 
 func (c userDisableCmd) Run(e *env) error {
 	return c.do(e, func(a *app.App, u *account.User) error {
-		if _, err := a.Accounts.SetDisabled(e.ctx, token.Claims{}, u.ID, true, audit.Origin{}); err != nil {
+		if _, err := a.Accounts.ChangeDisabled(e.ctx, u.ID, true); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(e.out, "Disabled %s.\n", u.Email)
@@ -141,7 +176,7 @@ type userEnableCmd struct{ userName }
 
 func (c userEnableCmd) Run(e *env) error {
 	return c.do(e, func(a *app.App, u *account.User) error {
-		if _, err := a.Accounts.SetDisabled(e.ctx, token.Claims{}, u.ID, false, audit.Origin{}); err != nil {
+		if _, err := a.Accounts.ChangeDisabled(e.ctx, u.ID, false); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(e.out, "Enabled %s.\n", u.Email)

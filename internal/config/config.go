@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +40,7 @@ type Tokens struct {
 	SessionIdle    time.Duration `default:"720h" help:"A session ends when it was not refreshed for so long."`
 	SessionLife    time.Duration `default:"2160h" help:"Every session ends so long after its sign-in."`
 	AuditLife      time.Duration `default:"4320h" help:"Entries of the audit log are kept so long."`
+	ClockSkew      time.Duration `default:"30s" help:"Tokens are refused and not issued while this machine's clock and the database's are further apart, 5s to 12h."`
 	RefreshGrace   time.Duration `default:"10s" help:"How long a refresh token that was just used gets the same successor again."`
 	BcryptCost     int           `default:"12" help:"Cost of password hashes, 4 to 16; below 12 for tests only."`
 	PasswordMin    int           `default:"8" help:"The fewest characters of a new password."`
@@ -51,9 +53,11 @@ type Server struct {
 	Listen              string        `default:"127.0.0.1:8080" help:"Where to listen, HOST:PORT."`
 	MetricsListen       string        `placeholder:"HOST:PORT" help:"Where to serve /metrics for Prometheus, apart from everything else and with no sign-in; nowhere if not given."`
 	PublicURL           string        `name:"public-url" placeholder:"URL" help:"Where clients find the server; http:// or, with a certificate, https:// and the listening address if not given."`
+	PathPrefix          string        `placeholder:"PATH" help:"Path below which requests arrive, such as /api, where a proxy in front does not strip it; that of the public URL if not given."`
 	Production          bool          `help:"Refuse settings that are unsafe in production."`
 	TrustedDocuments    string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as the client preset of graphql-codegen and Relay write it, or a persisted query manifest of Apollo."`
-	AllowedOrigins      []string      `placeholder:"ORIGIN" help:"Web origins besides the public URL's own whose pages may call the server and use cookies, such as https://app.example.com."`
+	AllowedOrigins      []string      `placeholder:"ORIGIN" help:"Origins besides the public URL's whose pages may call the server: in full, such as https://app.example.com or capacitor://localhost, then also with cookies, or with one label left open, such as https://*.preview.example.com. Outside production, pages of this machine may call without cookies."`
+	AllowedHeaders      []string      `placeholder:"HEADER" help:"Request headers that pages of other origins may send besides the usual; any if not given."`
 	Introspection       string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
 	Explorer            bool          `help:"Serve GraphiQL at / in production too, once that is accepted as insecure; everywhere else it always is."`
 	MaxBody             int64         `default:"1048576" help:"The greatest size of a request's body, in bytes."`
@@ -62,7 +66,9 @@ type Server struct {
 	StreamsPerUser      int           `default:"50" help:"The most WebSockets and event streams open of one user."`
 	OperationsPerSocket int           `default:"100" help:"The most operations under way on one WebSocket."`
 	OperationTimeout    time.Duration `default:"10s" help:"The most time that a query or mutation may take."`
-	DrainTimeout        time.Duration `default:"10s" help:"How long requests and streams under way may still take once the server is told to stop."`
+	KeepAlive           time.Duration `default:"120s" help:"How long an idle connection stays open; above the idle time-out of the load balancer in front."`
+	StopDelay           time.Duration `default:"1s" help:"How long connections are still accepted after the server was told to stop and turned not ready."`
+	DrainTimeout        time.Duration `default:"10s" help:"How long requests and streams under way may still take after that."`
 	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"The least level of log lines: ${enum}."`
 }
 
@@ -87,8 +93,8 @@ type Insecure struct {
 // Limits say how often somebody may try. A bucket of N an hour lets N through at once, then one every
 // hour/N.
 type Limits struct {
-	LoginPairLimit       int `default:"20" help:"Attempts in 15 minutes on one account from one address."`
-	LoginAccountLimit    int `default:"100" help:"Attempts in 15 minutes on one account from all addresses that it has not signed in from."`
+	LoginPairLimit       int `default:"20" help:"Attempts in 15 minutes on one e-mail address or username from one address."`
+	LoginAccountLimit    int `default:"100" help:"Attempts in 15 minutes on one e-mail address or username from all addresses that its account has not signed in from."`
 	LoginAddressLimit    int `default:"100" help:"Attempts in 15 minutes from one address, on whatever accounts."`
 	RegisterAddressLimit int `default:"60" help:"New accounts in an hour from one address."`
 	RegisterLimit        int `default:"1000" help:"New accounts in an hour from all addresses."`
@@ -135,10 +141,14 @@ type Config struct {
 // formed and unsafe is app.Checks'. hasRole tells
 // which roles the schema has.
 func (c *Config) Complete(hasRole func(string) bool) []string {
+	c.PathPrefix = strings.TrimSuffix(c.PathPrefix, "/")
 	if c.PublicURL == "" {
-		c.PublicURL = c.Scheme() + "://" + c.Listen
+		c.PublicURL = c.LocalURL()
 	}
 	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
+	if c.PathPrefix == "" {
+		c.PathPrefix = c.PublicPath()
+	}
 	if c.Issuer == "" {
 		c.Issuer = c.PublicURL
 	}
@@ -152,6 +162,15 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 		}
 	}
 	return slices.Concat(c.Storage.problems(), c.Tokens.problems(), c.Limits.problems(), c.Queries.problems(), c.Server.problems(hasRole), c.Network.problems())
+}
+
+// LocalURL is the public URL of a server that is told none.
+func (c *Config) LocalURL() string {
+	url := c.Scheme() + "://" + c.Listen
+	if pathForm.MatchString(c.PathPrefix) { // else problems names the prefix, not the URL
+		url += c.PathPrefix
+	}
+	return url
 }
 
 // check collects a problem where a condition does not hold.
@@ -184,6 +203,7 @@ func (t *Tokens) problems() []string {
 	p.need(t.KeyLife >= 2*t.KeyOverlap, "--key-life must be at least twice --key-overlap")
 	p.need(t.RefreshGrace >= 2*time.Second && t.RefreshGrace <= time.Minute,
 		"--refresh-grace must be from 2s to 1m: the sight of a new token is written within 1s, and must be before the grace ends")
+	p.need(t.ClockSkew >= 5*time.Second && t.ClockSkew <= 12*time.Hour, "--clock-skew must be from 5s to 12h")
 	p.need(t.SessionIdle >= time.Minute, "--session-idle must be at least 1m")
 	p.need(t.AuditLife >= 24*time.Hour, "--audit-life must be at least 24h")
 	p.need(t.SessionLife >= t.SessionIdle, "--session-life must not be below --session-idle")
@@ -220,6 +240,12 @@ func (q *Queries) problems() []string {
 	return p
 }
 
+var (
+	// pathForm is a path that needs no escaping, of segments that no client or proxy resolves.
+	pathForm   = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$`)
+	headerForm = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") // RFC 9110 section 5.6.2
+)
+
 func (s *Server) problems(hasRole func(string) bool) []string {
 	var p check
 	_, _, err := net.SplitHostPort(s.Listen)
@@ -229,6 +255,11 @@ func (s *Server) problems(hasRole func(string) bool) []string {
 	u, err := url.Parse(s.PublicURL)
 	p.need(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.RawQuery == "" && u.Fragment == "",
 		"--public-url must be an http:// or https:// URL")
+	p.need(err != nil || pathForm.MatchString(s.PublicPath()), "--public-url must have a path of letters, digits and - . _ ~ only")
+	p.need(pathForm.MatchString(s.PathPrefix) || s.PathPrefix == s.PublicPath(), "--path-prefix must be a path such as /api, of letters, digits and - . _ ~")
+	for _, name := range s.AllowedHeaders {
+		p.need(name == "*" || headerForm.MatchString(name), "--allowed-headers must be names of headers, such as X-Team")
+	}
 	p.need(slices.Contains([]string{"public", "authenticated", "off"}, s.Introspection) || hasRole(s.Introspection),
 		"--introspection must be public, authenticated, off, or a role of the schema")
 	p.need(s.MaxBody >= 1024 && s.MaxBody <= 64<<20, "--max-body must be from 1024 to 67108864")
@@ -238,6 +269,8 @@ func (s *Server) problems(hasRole func(string) bool) []string {
 	p.need(s.OperationsPerSocket >= 1, "--operations-per-socket must be at least 1")
 	p.need(s.OperationTimeout >= 100*time.Millisecond, "--operation-timeout must be at least 100ms")
 	p.need(s.DrainTimeout > 0, "--drain-timeout must be above 0")
+	p.need(s.StopDelay >= 0, "--stop-delay must not be below 0")
+	p.need(s.KeepAlive > 0, "--keep-alive must be above 0")
 	return p
 }
 
@@ -253,6 +286,15 @@ func (n *Network) Scheme() string {
 		return "https"
 	}
 	return "http"
+}
+
+// PublicPath is the path of the public URL, below which clients find everything; empty if that is the root.
+func (s *Server) PublicPath() string {
+	u, err := url.Parse(s.PublicURL)
+	if err != nil {
+		return "" // problems names it
+	}
+	return strings.TrimSuffix(u.EscapedPath(), "/")
 }
 
 // IsHTTPS tells whether clients find the server under https, whoever ends the TLS.

@@ -48,6 +48,9 @@ func TestDefaultsWork(t *testing.T) {
 		"introspection": {c.Introspection, "public"},
 		"database":      {c.Database, "sqlite:data/graphwarden.db"},
 		"algorithm":     {c.Algorithm, "ES256"},
+		"keep-alive":    {c.KeepAlive.String(), "2m0s"},
+		"stop delay":    {c.StopDelay.String(), "1s"},
+		"path prefix":   {c.PathPrefix, ""},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s is %q, want %q", name, pair[0], pair[1])
@@ -63,6 +66,21 @@ func TestWhatFollowsFromOtherSettings(t *testing.T) {
 	}
 	if c.Issuer != "https://api.example.com" || c.Audience != "https://other.example.com" || c.Introspection != "off" {
 		t.Errorf("issuer %s, audience %s, introspection %s", c.Issuer, c.Audience, c.Introspection)
+	}
+}
+
+func TestThePathPrefixFollowsThePublicURL(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string][2]string{
+		"--public-url=https://api.example.com":                        {"https://api.example.com", ""},
+		"--public-url=https://api.example.com/team/api/":              {"https://api.example.com/team/api", "/team/api"},
+		"--public-url=https://api.example.com/api --path-prefix=/gw/": {"https://api.example.com/api", "/gw"},
+		"--path-prefix=/gw": {"http://127.0.0.1:8080/gw", "/gw"},
+	} {
+		c := parse(t, strings.Fields(args)...)
+		if problems := c.Complete(isAdmin); problems != nil || c.PublicURL != want[0] || c.PathPrefix != want[1] {
+			t.Errorf("%s: public URL %s, prefix %s, %q", args, c.PublicURL, c.PathPrefix, problems)
+		}
 	}
 }
 
@@ -98,6 +116,8 @@ func TestEachWrongSettingIsNamed(t *testing.T) {
 		"--key-life=1h59m":                      "--key-life",
 		"--refresh-grace=1s":                    "--refresh-grace",
 		"--refresh-grace=61s":                   "--refresh-grace",
+		"--clock-skew=4s":                       "--clock-skew",
+		"--clock-skew=13h":                      "--clock-skew",
 		"--session-idle=59s":                    "--session-idle",
 		"--session-life=719h":                   "--session-life",
 		"--bcrypt-cost=3":                       "--bcrypt-cost",
@@ -121,6 +141,14 @@ func TestEachWrongSettingIsNamed(t *testing.T) {
 		"--operations-per-socket=0":             "--operations-per-socket",
 		"--operation-timeout=99ms":              "--operation-timeout",
 		"--drain-timeout=0s":                    "--drain-timeout",
+		"--keep-alive=0s":                       "--keep-alive",
+		"--stop-delay=-1s":                      "--stop-delay",
+		"--public-url=https://h.example/a%20b":  "--public-url",
+		"--public-url=https://h.example/../b":   "--public-url",
+		"--path-prefix=api":                     "--path-prefix",
+		"--path-prefix=/a//b":                   "--path-prefix",
+		"--path-prefix=/a?b":                    "--path-prefix",
+		"--allowed-headers=X-Team:":             "--allowed-headers",
 		"--tls-cert=cert.pem":                   "--tls-key",
 		"--tls-key=key.pem":                     "--tls-cert",
 	} {

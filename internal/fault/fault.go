@@ -103,6 +103,7 @@ const (
 	Overloaded          Reason = "OVERLOADED"
 	StorageUnavailable  Reason = "STORAGE_UNAVAILABLE"
 	RevocationViewStale Reason = "REVOCATION_VIEW_STALE"
+	ClockSkew           Reason = "CLOCK_SKEW"
 	TimedOut            Reason = "TIMED_OUT"
 )
 

@@ -18,6 +18,7 @@ import (
 // Extension enforces a Policy in a gqlgen server. It must be the outermost of the field interceptors.
 type Extension struct {
 	policy  *Policy
+	check   func(context.Context) error
 	present graphql.ErrorPresenterFunc
 	now     func() time.Time
 	log     *slog.Logger
@@ -27,13 +28,14 @@ var _ interface {
 	graphql.HandlerExtension
 	graphql.OperationInterceptor
 	graphql.ResponseInterceptor
+	graphql.RootFieldInterceptor
 	graphql.FieldInterceptor
 } = (*Extension)(nil)
 
-// NewExtension wires an Extension; present is the server's error presenter, which refusals of a whole
-// operation go through like all others.
-func NewExtension(policy *Policy, present graphql.ErrorPresenterFunc, now func() time.Time, log *slog.Logger) *Extension {
-	return &Extension{policy: policy, present: present, now: now, log: log}
+// NewExtension wires an Extension. check is Authenticator.Check; present is the server's error presenter, which
+// refusals of a whole operation go through like all others.
+func NewExtension(policy *Policy, check func(context.Context) error, present graphql.ErrorPresenterFunc, now func() time.Time, log *slog.Logger) *Extension {
+	return &Extension{policy: policy, check: check, present: present, now: now, log: log}
 }
 
 // ExtensionName implements graphql.HandlerExtension.
@@ -72,6 +74,17 @@ func (g *Extension) InterceptOperation(ctx context.Context, next graphql.Operati
 		graphql.AddError(ctx, refusal)
 	}
 	return graphql.OneShot(&graphql.Response{Errors: graphql.GetErrors(ctx)})
+}
+
+// InterceptRootField checks the caller again before each root field, and refuses the field and all below it for the
+// reason why its token is no longer good. The root fields of a mutation run one after another: a revocation can come
+// while the first of them runs, and the last one may be what gives the right back. Those of a query are checked too:
+// it costs a look into memory, and no branch decides which operations need it.
+func (g *Extension) InterceptRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+	if err := g.check(ctx); err != nil {
+		ctx = context.WithValue(ctx, stateKey{}, stateOf(nil, err))
+	}
+	return next(ctx)
 }
 
 // InterceptField judges one field, whichever way its object was reached.

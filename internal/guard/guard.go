@@ -38,8 +38,6 @@ var (
 	errTokenMissing = fault.New(fault.Unauthenticated, fault.TokenMissing, "sign in first: this needs a token in the Authorization header")
 	errTokenInvalid = fault.New(fault.Unauthenticated, fault.TokenInvalid, "this access token is not valid")
 	errTokenExpired = fault.New(fault.Unauthenticated, fault.TokenExpired, "this access token has expired: refresh it")
-	errTokenRevoked = fault.New(fault.Unauthenticated, fault.TokenRevoked, "this access token was revoked: sign in again")
-	errTokenStale   = fault.New(fault.Unauthenticated, fault.TokenStale, "this access token is out of date: refresh it")
 )
 
 // Authenticator turns a bearer token into what is known of the caller.
@@ -86,9 +84,9 @@ func (a *Authenticator) standing(ctx context.Context, c *Principal) error {
 	case err != nil:
 		return err
 	case reason == fault.TokenRevoked:
-		return errTokenRevoked
+		return session.ErrTokenRevoked
 	case reason == fault.TokenStale:
-		return errTokenStale
+		return session.ErrTokenStale
 	}
 	return nil
 }

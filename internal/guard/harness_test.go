@@ -89,7 +89,7 @@ func open(tb testing.TB) *server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.View = session.NewView(db, s.Now)
+	s.View = session.NewView(db, s.Now, 12*time.Hour)
 	if s.activity, err = session.NewActivity(db, s.Now); err != nil {
 		tb.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func (s *server) serve(tb testing.TB, policy *guard.Policy, more ...graphql.Hand
 	srv.AddTransport(web.GraphQL{})
 	srv.SetErrorPresenter(present)
 	srv.Use(extension.Introspection{})
-	srv.Use(guard.NewExtension(policy, present, s.Now, s.log()))
+	srv.Use(guard.NewExtension(policy, s.Authenticator.Check, present, s.Now, s.log()))
 	for _, one := range more {
 		srv.Use(one)
 	}

@@ -61,6 +61,10 @@ var mutants = []mutant{
 	{"a query runs whole or not", "extension.go", " || op.Operation.Operation == ast.Query && len(refused) < len(fields) {", " {", false},
 	{"__typename of the root is judged", "extension.go", `if field.Name == "__typename" {`, "if false {", false},
 
+	// While it runs.
+	{"the caller is checked once a request", "extension.go", "if err := g.check(ctx); err != nil {", "if err := g.check(ctx); false && err != nil {", false},
+	{"the expiry is checked once a request", "guard.go", "if !a.now().Before(s.principal.ExpiresAt.Add(token.Leeway)) {", "if false {", false},
+
 	// Objects of which nothing may be read.
 	{"__typename tells", "extension.go", "e != nil && len(e.yields) > 0 {", "e == nil {", true},
 	{"__typename tells in lists", "extension.go", "for i := range v.Len() {", "for i := range 0 {", true},

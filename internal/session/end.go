@@ -35,7 +35,8 @@ func stop(tx *store.Tx, condition string, args ...any) (stopped []Session, err e
 	return stopped, nil
 }
 
-// end stops the live sessions that condition selects, with a revocation each, and returns them.
+// end stops the live sessions that condition selects, with a revocation each, and returns them. The caller holds
+// their user's row, or Authorize would not be exact.
 func (s *Service) end(tx *store.Tx, condition string, args ...any) ([]Session, error) {
 	ended, err := stop(tx, condition, args...)
 	for _, one := range ended {
@@ -48,9 +49,9 @@ func (s *Service) end(tx *store.Tx, condition string, args ...any) ([]Session, e
 
 var errSessionUnknown = fault.New(fault.NotFound, fault.SessionUnknown, "you have no such session")
 
-// Revoke ends one session of owner. A foreign id is NOT_FOUND exactly as an unknown one is, and so is
+// Revoke ends one session of the caller's user. A foreign id is NOT_FOUND exactly as an unknown one is, and so is
 // one that has ended already.
-func (s *Service) Revoke(ctx context.Context, owner token.UserID, id ID, from audit.Origin) (*Session, error) {
+func (s *Service) Revoke(ctx context.Context, caller token.Claims, id ID, from audit.Origin) (*Session, error) {
 	// Text that is no id need not reach the database, which would choke on some. uuid.Parse takes anything for
 	// the braces around an id, even NUL.
 	if uuid.Validate(string(id)) != nil {
@@ -58,7 +59,10 @@ func (s *Service) Revoke(ctx context.Context, owner token.UserID, id ID, from au
 	}
 	var one *Session
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
-		ended, err := s.end(tx, "id = $1 AND user_id = $2", id, owner)
+		if err := Authorize(tx, caller); err != nil {
+			return err
+		}
+		ended, err := s.end(tx, "id = $1 AND user_id = $2", id, caller.UserID)
 		if err != nil {
 			return err
 		}
@@ -66,26 +70,35 @@ func (s *Service) Revoke(ctx context.Context, owner token.UserID, id ID, from au
 			return errSessionUnknown
 		}
 		one = &ended[0]
-		return s.recordEnd(tx, owner, owner, ended, "revoked", from)
+		return s.recordEnd(tx, caller.UserID, caller.UserID, ended, "revoked", from)
 	})
 	return one, err
 }
 
-// Logout ends sessions of the user that c, a verified access token, speaks for; it returns how many.
-func (s *Service) Logout(ctx context.Context, c token.Claims, scope Scope, from audit.Origin) (int, error) {
-	return s.logout(ctx, c.UserID, c.SessionID, scope, from)
+// Logout ends sessions of the caller's user; it returns how many.
+func (s *Service) Logout(ctx context.Context, caller token.Claims, scope Scope, from audit.Origin) (n int, err error) {
+	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		if err := Authorize(tx, caller); err != nil {
+			return err
+		}
+		n, err = s.logout(tx, caller.UserID, caller.SessionID, scope, from)
+		return err
+	})
+	return n, err
 }
 
 // LogoutByRefreshToken is Logout for a client whose access token has expired. The refresh token alone
 // says whose session it is. A spent one ends its own session only, as using it would.
-func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Scope, from audit.Origin) (int, error) {
+func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Scope, from audit.Origin) (n int, err error) {
 	p, err := s.authentic(ctx, raw, from)
 	if err != nil {
 		return 0, err
 	}
-	var refusal error
+	var refusal error // as a value: the end of a reused session must commit although the caller is refused
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
-		refusal = nil
+		if err := Lock(tx, p.user); err != nil {
+			return err
+		}
 		r, err := reread(tx, p)
 		if err != nil {
 			return err
@@ -94,33 +107,28 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Sc
 		if refusal = v.refusal(); v == reused {
 			return s.endReused(tx, r, p, from)
 		}
-		return nil
+		if refusal == nil {
+			n, err = s.logout(tx, p.user, p.id, scope, from)
+		}
+		return err
 	})
-	if err := cmp.Or(err, refusal); err != nil {
-		return 0, err
-	}
-	return s.logout(ctx, p.user, p.id, scope, from)
+	return n, cmp.Or(err, refusal)
 }
 
-func (s *Service) logout(ctx context.Context, user token.UserID, id ID, scope Scope, from audit.Origin) (n int, err error) {
-	err = s.db.Tx(ctx, func(tx *store.Tx) error {
-		var ended []Session
-		var err error
-		switch scope {
-		case ScopeAll:
-			ended, err = s.EndAll(tx, user, "")
-		case ScopeOthers:
-			ended, err = s.end(tx, "user_id = $1 AND id <> $2", user, id)
-		default:
-			ended, err = s.end(tx, "user_id = $1 AND id = $2", user, id)
-		}
-		if err != nil {
-			return err
-		}
-		n = len(ended)
-		return s.recordEnd(tx, user, user, ended, "logout", from)
-	})
-	return n, err
+func (s *Service) logout(tx *store.Tx, user token.UserID, id ID, scope Scope, from audit.Origin) (n int, err error) {
+	var ended []Session
+	switch scope {
+	case ScopeAll:
+		ended, err = s.EndAll(tx, user, "")
+	case ScopeOthers:
+		ended, err = s.end(tx, "user_id = $1 AND id <> $2", user, id)
+	default:
+		ended, err = s.end(tx, "user_id = $1 AND id = $2", user, id)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return len(ended), s.recordEnd(tx, user, user, ended, "logout", from)
 }
 
 // EndAll ends all live sessions of user but kept (if not empty), and refuses every access token issued
@@ -128,7 +136,7 @@ func (s *Service) logout(ctx context.Context, user token.UserID, id ID, scope Sc
 // there are. Of the kept session the refresh tokens are void too, for one may be what was stolen: the
 // caller answers a new pair, which Reauthenticate makes.
 func (s *Service) EndAll(tx *store.Tx, user token.UserID, kept ID) ([]Session, error) {
-	version, err := raiseVersion(tx, user)
+	version, err := s.raiseVersion(tx, user)
 	if err != nil {
 		return nil, err
 	}
@@ -154,15 +162,19 @@ func (s *Service) EndAllBy(tx *store.Tx, actor, user token.UserID, from audit.Or
 // MarkStale makes every access token issued to user so far stale: what it says of the user is no
 // longer true, and a refresh brings the new. Its sessions go on.
 func (s *Service) MarkStale(tx *store.Tx, user token.UserID) error {
-	version, err := raiseVersion(tx, user)
+	version, err := s.raiseVersion(tx, user)
 	if err != nil {
 		return err
 	}
 	return s.view.revoke(tx, revocation{UserID: user, BelowVersion: version, Stale: true})
 }
 
-func raiseVersion(tx *store.Tx, user token.UserID) (version int64, err error) {
-	err = tx.Get(&version, "UPDATE users SET version = version + 1 WHERE id = $1 RETURNING version", user)
+// raiseVersion makes tokens issued so far distinguishable from those to come. A version is the time in microseconds,
+// by the clock that is ahead, or one more than the last: also after a restore or a fail-over that lost some, none is
+// used again.
+func (s *Service) raiseVersion(tx *store.Tx, user token.UserID) (version int64, err error) {
+	err = tx.Get(&version, `UPDATE users SET version = CASE WHEN version >= $2 AND version >= now_us() THEN version + 1
+		WHEN now_us() > $2 THEN now_us() ELSE $2 END WHERE id = $1 RETURNING version`, user, s.view.floor(user))
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, errSessionRevoked // the account is gone, which another replica has not heard of yet
 	}

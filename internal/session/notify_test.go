@@ -37,7 +37,7 @@ func TestANotificationWakesTheViewOfAnotherReplica(t *testing.T) {
 		if db.Dialect() == store.Postgres {
 			db = storetest.Open(t, srv.App.Config.Database)
 		}
-		v := session.NewView(db, srv.Now)
+		v := session.NewView(db, srv.Now, time.Minute)
 		poll(t, v)
 		followNotified(t, v, db)
 		c := srv.As(t)
@@ -50,7 +50,7 @@ func TestANotificationWakesTheViewOfAnotherReplica(t *testing.T) {
 				return reason != ""
 			})
 		}
-		if _, err := srv.App.Sessions.Revoke(t.Context(), c.UserID, c.SessionID, audit.Origin{}); err != nil {
+		if _, err := srv.App.Sessions.Revoke(t.Context(), claimsOf(c, 1), c.SessionID, audit.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 		claims := claimsOf(c, 1)
@@ -64,18 +64,18 @@ func TestANotificationWakesTheViewOfAnotherReplica(t *testing.T) {
 func TestAStormOfNotificationsLeavesTimeForOthers(t *testing.T) {
 	t.Parallel()
 	srv := graphtest.Start(t)
-	var asked atomic.Int64 // of the clock, four times a poll
+	var asked atomic.Int64 // of the clock, five times a poll
 	v := session.NewView(srv.App.DB, func() time.Time {
 		asked.Add(1)
 		return time.Now()
-	})
+	}, time.Minute)
 	poll(t, v)
 	followNotified(t, v, srv.App.DB)
 	start := time.Now()
 	for asked.Load() < 50 || time.Since(start) < 100*time.Millisecond {
 		inTx(t, srv, func(tx *store.Tx) error { return tx.Notify("revocations") })
 	}
-	polls, most := asked.Load()/4, int64(time.Since(start)/(2*time.Millisecond))+2
+	polls, most := asked.Load()/5, int64(time.Since(start)/(2*time.Millisecond))+2
 	if polls > most {
 		t.Errorf("%d polls where a pause of 2 ms allows %d", polls, most)
 	}

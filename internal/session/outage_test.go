@@ -114,12 +114,12 @@ func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
 			return // nobody listens
 		}
 		db := storetest.Open(t, srv.App.Config.Database+"&application_name=listener")
-		v := session.NewView(db, srv.Now)
+		v := session.NewView(db, srv.Now, time.Minute)
 		poll(t, v)
 		followNotified(t, v, db)
 		revoked := func(c *graphtest.Client) {
 			t.Helper()
-			if _, err := srv.App.Sessions.Revoke(t.Context(), c.UserID, c.SessionID, audit.Origin{}); err != nil {
+			if _, err := srv.App.Sessions.Revoke(t.Context(), claimsOf(c, 1), c.SessionID, audit.Origin{}); err != nil {
 				t.Fatal(err)
 			}
 			claims := claimsOf(c, 1)

@@ -12,7 +12,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
-	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/store"
 )
 
 // atOnce starts n calls together and waits for them.
@@ -123,11 +123,11 @@ var ends = map[string]func(ctx context.Context, srv *graphtest.Server, c *grapht
 		return err
 	},
 	"revocation": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
-		_, err := srv.App.Sessions.Revoke(ctx, c.UserID, c.SessionID, audit.Origin{})
+		_, err := srv.App.Sessions.Revoke(ctx, claimsOf(c, 1), c.SessionID, audit.Origin{})
 		return err
 	},
 	"disabling": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
-		_, err := srv.App.Accounts.SetDisabled(ctx, token.Claims{}, c.UserID, true, audit.Origin{})
+		_, err := srv.App.Accounts.ChangeDisabled(ctx, c.UserID, true)
 		return err
 	},
 	"change of the password": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
@@ -230,4 +230,35 @@ func wantUseless(tb testing.TB, srv *graphtest.Server, accessToken, refreshToken
 	if a := srv.Anonymous().Redeem(tb, refreshToken); a.Status != 401 {
 		tb.Errorf("the refresh token gets %d %s", a.Status, a.Body)
 	}
+}
+
+// A logout judges the refresh token in the transaction that ends the sessions: a token that a change of the password
+// has just made void ends nothing.
+func TestLogoutRacingAVoidedRefreshTokenEndsNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		for range 60 {
+			c := srv.As(t)
+			var wasLive bool // when its refresh tokens were made void
+			var err error
+			atOnce(t, 2, func(i int) error {
+				if i == 0 {
+					_, err = srv.App.Sessions.LogoutByRefreshToken(t.Context(), c.RefreshToken, session.ScopeAll, audit.Origin{})
+					return expected(err, fault.RefreshInvalid)
+				}
+				return srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error {
+					if err := session.Lock(tx, c.UserID); err != nil {
+						return err
+					}
+					if err := tx.Get(&wasLive, "SELECT revoked_at IS NULL FROM sessions WHERE id = $1", c.SessionID); err != nil {
+						return err
+					}
+					_, err := srv.App.Sessions.EndAll(tx, c.UserID, c.SessionID)
+					return err
+				})
+			})
+			if ended := stateOf(t, srv, c.SessionID).IsRevoked; ended == wasLive || ended != (err == nil) {
+				t.Fatalf("live before: %t, ended by the logout: %t, which answered %v", wasLive, ended, err)
+			}
+		}
+	})
 }

@@ -143,7 +143,7 @@ func (r *row) judge(g int64, grace time.Duration) verdict {
 		return current
 	case g < r.Generation-1:
 		return reused
-	case r.Now.Sub(r.RotatedAt) <= grace:
+	case r.Now.Sub(r.RotatedAt).Abs() <= grace: // in the future, where the database's clock went back
 		return replay
 	case r.SeenGeneration < r.Generation:
 		return replay // the successor never came back, so its answer was lost
@@ -157,7 +157,7 @@ func (r *row) judge(g int64, grace time.Duration) verdict {
 func (s *Service) authentic(ctx context.Context, raw string, from audit.Origin) (presented, error) {
 	p, err := s.check(ctx, raw)
 	if fault.Is(err, fault.RefreshInvalid) {
-		err = cmp.Or(s.throttle.RefreshInvalid(ctx, from.IP), err)
+		err = cmp.Or(s.throttle.RefreshInvalid(from.IP), err)
 	}
 	return p, err
 }
@@ -221,6 +221,9 @@ func (s *Service) Refresh(ctx context.Context, raw string, from audit.Origin) (*
 		if err != nil {
 			return err
 		}
+		if err := s.catchUp(tx, &subject, p.id, from); err != nil {
+			return err
+		}
 		r, v, err := s.rotate(tx, p, from)
 		if err != nil {
 			return err
@@ -252,6 +255,12 @@ func (s *Service) rotate(tx *store.Tx, p presented, from audit.Origin) (*row, ve
 		case current, ahead: // somebody moved it between the two statements, or it went back in time
 			expected = r.Generation
 		case replay:
+			if r.ProofIsOwn {
+				if err := s.withdrawProof(tx, r); err != nil {
+					return nil, 0, err
+				}
+				continue // and judge what is there now: it may have been moved since it was read
+			}
 			return r, v, s.replay(tx, r, from)
 		case reused:
 			return r, v, s.endReused(tx, r, p, from)
@@ -266,6 +275,7 @@ func (s *Service) rotate(tx *store.Tx, p presented, from audit.Origin) (*row, ve
 func (s *Service) swap(tx *store.Tx, p presented, expected int64, from audit.Origin) (*row, error) {
 	r := new(row)
 	err := tx.Get(r, `UPDATE sessions SET generation = CAST($3 AS BIGINT) + 1, seen_generation = $3, rotated_at = now_us(), last_seen_at = now_us(),
+			prior_auth_time = NULL, prior_amr = NULL,
 			ip = $4, user_agent = $5, expires_at = `+idleLimit("$6")+`
 		WHERE id = $1 AND generation = $2 AND revoked_at IS NULL AND expires_at > now_us() RETURNING `+rowColumns,
 		p.id, expected, p.generation, from.IP, from.UserAgent, s.options.IdleLife.Microseconds())
@@ -282,6 +292,18 @@ func (s *Service) swap(tx *store.Tx, p presented, expected int64, from audit.Ori
 		Session: r.ID, From: from, Detail: fmt.Sprintf("database had %d, the client %d", expected, p.generation)})
 }
 
+// withdrawProof takes back the proof that made r's generation, before the same successor is answered to its
+// predecessor: who presents that has not shown the password, and could redeem the successor next. The access token
+// that the proof was answered with keeps it.
+func (s *Service) withdrawProof(tx *store.Tx, r *row) error {
+	_, err := tx.Exec(`UPDATE sessions SET auth_time = prior_auth_time, amr = prior_amr, prior_auth_time = NULL, prior_amr = NULL
+		WHERE id = $1 AND generation = $2 AND prior_auth_time IS NOT NULL`, r.ID, r.Generation)
+	if err != nil {
+		return fmt.Errorf("withdraw proof: %w", err)
+	}
+	return nil
+}
+
 // replay answers the current generation again. It extends nothing; it is told apart only when it
 // comes from elsewhere than the rotation did.
 func (s *Service) replay(tx *store.Tx, r *row, from audit.Origin) error {
@@ -295,12 +317,38 @@ func (s *Service) replay(tx *store.Tx, r *row, from audit.Origin) error {
 // endReused ends the session if the row still says that generation g is spent: a reader's row may be
 // older than what another transaction has done since.
 func (s *Service) endReused(tx *store.Tx, r *row, p presented, from audit.Origin) error {
+	if err := Lock(tx, r.UserID); err != nil {
+		return err
+	}
 	ended, err := s.end(tx, "id = $1 AND (generation - 1 > $2 OR (generation - 1 = $2 AND seen_generation >= generation))", r.ID, p.generation)
 	if err != nil || len(ended) == 0 {
 		return err
 	}
 	return audit.Record(tx, audit.Event{Action: audit.RefreshReused, Outcome: audit.Refused, User: r.UserID, Session: r.ID, From: from,
 		Detail: fmt.Sprintf("generation %d of %d", p.generation, r.Generation)})
+}
+
+// catchUp has the database know what this replica does, which it has forgotten if it went back in time: that the
+// session id, of which a token is to be issued, was revoked, or that tokens of the subject's version were. Without an
+// id the session is a new one.
+func (s *Service) catchUp(tx *store.Tx, subject *Subject, id ID, from audit.Origin) error {
+	reason, _ := s.view.look(&token.Claims{UserID: subject.ID, SessionID: id, Version: subject.Version})
+	switch {
+	case reason == fault.TokenRevoked && id != "":
+		if err := Lock(tx, subject.ID); err != nil {
+			return err
+		}
+		ended, err := s.end(tx, "id = $1", id)
+		if err != nil {
+			return err
+		}
+		return s.recordEnd(tx, "", subject.ID, ended, "forgotten by the database", from)
+	case reason != "":
+		version, err := s.raiseVersion(tx, subject.ID)
+		subject.Version = version
+		return err
+	}
+	return nil
 }
 
 // subject reads what a new access token says about its user, in the transaction that issues it.

@@ -260,7 +260,7 @@ func TestRefreshOfNoLiveSession(t *testing.T) {
 			"of a pair from before a change of the password": {whose: me, reason: "REFRESH_INVALID",
 				end: func(t *testing.T, c *graphtest.Client) { changePassword(t, c) }},
 			"after the account was disabled": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *graphtest.Client) {
-				if _, err := srv.App.Accounts.SetDisabled(t.Context(), token.Claims{}, c.UserID, true, audit.Origin{}); err != nil {
+				if _, err := srv.App.Accounts.ChangeDisabled(t.Context(), c.UserID, true); err != nil {
 					t.Fatal(err)
 				}
 			}},

@@ -118,17 +118,21 @@ type row struct {
 	SeenGeneration int64      `db:"seen_generation"`
 	AuthTime       store.Time `db:"auth_time"`
 	Methods        string     `db:"amr"`
+	ProofIsOwn     bool       `db:"proof_is_own"` // a reauthentication made the current generation
 	RotatedAt      store.Time `db:"rotated_at"`
 	EndsAt         store.Time `db:"ends_at"`
 	RevokedAt      *int64     `db:"revoked_at"`
 	Now            store.Time `db:"now"`
 }
 
-const rowColumns = columns + ", salt, generation, seen_generation, auth_time, amr, rotated_at, ends_at, revoked_at, now_us() AS now"
+const rowColumns = columns + ", salt, generation, seen_generation, auth_time, amr, prior_auth_time IS NOT NULL AS proof_is_own, rotated_at, ends_at, revoked_at, now_us() AS now"
 
 // Start opens a session for subject in tx, which must hold the user's row against others (a statement
 // that writes it does), so that the cap is exact. methods is the amr claim (RFC 8176).
 func (s *Service) Start(tx *store.Tx, subject Subject, methods []string, from audit.Origin) (*Grant, error) {
+	if err := s.catchUp(tx, &subject, "", from); err != nil {
+		return nil, err
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, fmt.Errorf("session id: %w", err)
@@ -167,6 +171,9 @@ func (s *Service) endOldest(tx *store.Tx, user token.UserID, from audit.Origin) 
 
 // grant issues both tokens for the row's current generation.
 func (s *Service) grant(r *row, subject Subject) (*Grant, error) {
+	if err := s.view.CheckClock(); err != nil {
+		return nil, err
+	}
 	if r.EndsAt.Sub(r.Now) < token.Leeway+time.Second {
 		// A token tells whole seconds of this replica's clock: there might be none in which it lives.
 		return nil, errSessionExpired
@@ -186,11 +193,12 @@ func (s *Service) grant(r *row, subject Subject) (*Grant, error) {
 }
 
 // Reauthenticate notes in tx that the caller has just proved a credential again: same session, new
-// auth_time, next generation. A session that ended meanwhile is refused.
+// auth_time, next generation. The refresh token of the generation before, where it is still answered, does not get
+// the new auth_time. A session that ended meanwhile is refused.
 func (s *Service) Reauthenticate(tx *store.Tx, id ID, subject Subject, methods []string, from audit.Origin) (*Grant, error) {
 	var r row
-	err := tx.Get(&r, `UPDATE sessions SET generation = generation + 1, seen_generation = generation, rotated_at = now_us(), auth_time = now_us(),
-			amr = $3, ip = $4, user_agent = $5, expires_at = `+idleLimit("$6")+`
+	err := tx.Get(&r, `UPDATE sessions SET generation = generation + 1, seen_generation = generation, rotated_at = now_us(),
+			prior_auth_time = auth_time, prior_amr = amr, auth_time = now_us(), amr = $3, ip = $4, user_agent = $5, expires_at = `+idleLimit("$6")+`
 		WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > now_us() RETURNING `+rowColumns,
 		id, subject.ID, strings.Join(methods, " "), from.IP, from.UserAgent, s.options.IdleLife.Microseconds())
 	if errors.Is(err, sql.ErrNoRows) {

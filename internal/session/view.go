@@ -30,8 +30,9 @@ const (
 	wokenWindow = 20 * time.Second
 	// minPause is between polls, however many notifications come.
 	minPause = 2 * time.Millisecond
-	// revocationLife outlives every access token, whatever their life is set to: 1 h is its bound.
-	revocationLife = time.Hour + time.Minute
+	// rowLife is how long the database keeps a revocation. It exceeds every View's life by far, so that rows are
+	// still there after its clock jumped ahead by hours and back.
+	rowLife = 26 * time.Hour
 	// sweepEvery is how often expired entries are looked for.
 	sweepEvery = time.Minute
 	// maxEntries bounds the view's memory. Beyond it every check asks the database; nothing is evicted.
@@ -48,11 +49,11 @@ type revocation struct {
 	KeptSession  ID           `db:"kept_session"`
 	Stale        bool         `db:"stale"`
 	CreatedAt    store.Time   `db:"created_at"`
-	ExpiresAt    store.Time   `db:"expires_at"`
+	until        moment
 }
 
 const revocationColumns = `COALESCE(session_id, '') AS session_id, COALESCE(user_id, '') AS user_id,
-	COALESCE(below_version, 0) AS below_version, COALESCE(kept_session, '') AS kept_session, stale, created_at, expires_at`
+	COALESCE(below_version, 0) AS below_version, COALESCE(kept_session, '') AS kept_session, stale, created_at`
 
 // reason says what r means for the token c: empty if nothing.
 func (r *revocation) reason(c *token.Claims) fault.Reason {
@@ -79,27 +80,34 @@ type View struct {
 	max  int
 	// every is PollEvery.
 	every time.Duration
+	// maxSkew is how far the clocks of replicas and of the database may be from each other.
+	maxSkew time.Duration
+	// life outlives every access token by the clock of any replica: 1 h is the bound of their life.
+	life time.Duration
 
 	mu       sync.RWMutex
-	sessions map[ID]store.Time // session → when the entry may go
+	sessions map[ID]moment // session → when the entry may go
 	users    map[token.UserID][]revocation
-	dropped  int // revocations that found no room: if there are any, the database is asked
+	latest   store.Time // the latest that this machine's clock has shown
+	dropped  int        // revocations that found no room: if there are any, the database is asked
 
 	listener func(ID, token.UserID)
 	measure  func(lag time.Duration)
 	// fresh is the start of the last good poll, on the monotonic clock since base.
 	fresh   atomic.Int64
 	polling sync.Mutex
-	conn    *sqlx.Conn // the poll's own
-	polled  store.Time // when the last good poll was, by the database's clock
-	sweep   store.Time // when to look for expired entries, and for room again, next
+	conn    *sqlx.Conn    // the poll's own
+	polled  store.Time    // when the last good poll was, by the database's clock
+	sweep   time.Duration // when to look for expired entries, and for room again, next; since base
+	skew    atomic.Int64  // of the last good poll
 }
 
-// NewView makes an empty view, which refuses everybody until its first Poll. now must carry a
-// monotonic reading, as time.Now does.
-func NewView(db *store.DB, now func() time.Time) *View {
+// NewView makes an empty view, which refuses every caller until its first Poll, and while this machine's clock and
+// the database's are more than maxSkew apart. now must carry a monotonic reading, as time.Now does.
+func NewView(db *store.DB, now func() time.Time, maxSkew time.Duration) *View {
 	v := &View{db: db, now: now, base: now(), max: maxEntries, every: PollEvery,
-		sessions: make(map[ID]store.Time), users: make(map[token.UserID][]revocation)}
+		maxSkew: maxSkew, life: time.Hour + token.Leeway + 2*maxSkew + time.Minute,
+		sessions: make(map[ID]moment), users: make(map[token.UserID][]revocation)}
 	v.fresh.Store(int64(-MaxViewAge) - 1)
 	return v
 }
@@ -115,7 +123,7 @@ func (v *View) Size() int {
 }
 
 // Check says what has been revoked of the token c: TOKEN_REVOKED, TOKEN_STALE or nothing. Its error is
-// UNAVAILABLE, where the view is too old to say nothing.
+// UNAVAILABLE, where the view is too old to say nothing or the clocks disagree.
 func (v *View) Check(ctx context.Context, c *token.Claims) (fault.Reason, error) {
 	age := v.Age() // before looking: a poll that ends in between must not vouch for what was there before it
 	reason, complete := v.look(c)
@@ -124,6 +132,9 @@ func (v *View) Check(ctx context.Context, c *token.Claims) (fault.Reason, error)
 	}
 	if age > MaxViewAge {
 		return "", fault.Busy(fault.RevocationViewStale, "cannot tell just now which tokens have been revoked", 2*time.Second)
+	}
+	if err := v.CheckClock(); err != nil {
+		return "", err
 	}
 	if !complete {
 		return v.ask(ctx, c)
@@ -138,6 +149,18 @@ func (v *View) look(c *token.Claims) (reason fault.Reason, complete bool) {
 		return fault.TokenRevoked, true
 	}
 	return worst(v.users[c.UserID], c), v.dropped == 0
+}
+
+// floor is what a user's next version must reach: above each that this replica knows of, and no lower than the time.
+// A database that went back in time has lost versions of which there are tokens.
+func (v *View) floor(user token.UserID) int64 {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	floor := v.now().UnixMicro()
+	for _, r := range v.users[user] {
+		floor = max(floor, r.BelowVersion+1)
+	}
+	return floor
 }
 
 // worst prefers TOKEN_REVOKED: a stale token promises that a refresh helps.
@@ -155,8 +178,7 @@ func worst(rows []revocation, c *token.Claims) fault.Reason {
 
 func (v *View) ask(ctx context.Context, c *token.Claims) (fault.Reason, error) {
 	var rows []revocation
-	err := v.db.Select(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE (session_id = $1 OR user_id = $2) AND expires_at > now_us()",
-		c.SessionID, c.UserID)
+	err := v.db.Select(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE session_id = $1 OR user_id = $2", c.SessionID, c.UserID)
 	if err != nil {
 		return "", fmt.Errorf("look up revocations: %w", err)
 	}
@@ -169,15 +191,15 @@ func (v *View) revoke(tx *store.Tx, r revocation) error {
 	if err != nil {
 		return fmt.Errorf("revocation id: %w", err)
 	}
-	err = tx.Get(&r.ExpiresAt, `INSERT INTO revocations (id, session_id, user_id, below_version, kept_session, stale, created_at, expires_at)
-		VALUES ($1, NULLIF($2, ''), NULLIF($3, ''), NULLIF(CAST($4 AS BIGINT), 0), NULLIF($5, ''), $6, now_us(), now_us() + $7) RETURNING expires_at`,
-		id.String(), r.SessionID, r.UserID, r.BelowVersion, r.KeptSession, r.Stale, revocationLife.Microseconds())
+	_, err = tx.Exec(`INSERT INTO revocations (id, session_id, user_id, below_version, kept_session, stale, created_at, expires_at)
+		VALUES ($1, NULLIF($2, ''), NULLIF($3, ''), NULLIF(CAST($4 AS BIGINT), 0), NULLIF($5, ''), $6, now_us(), now_us() + $7)`,
+		id.String(), r.SessionID, r.UserID, r.BelowVersion, r.KeptSession, r.Stale, rowLife.Microseconds())
 	if err != nil {
 		return fmt.Errorf("revoke: %w", err)
 	}
 	tx.OnCommit(func() {
 		v.mu.Lock()
-		v.add(r)
+		v.add(r, v.untilFrom(v.moment(v.now())))
 		v.mu.Unlock()
 		v.tell(r)
 	})
@@ -201,8 +223,9 @@ func (v *View) tell(rows ...revocation) {
 	}
 }
 
-// add notes r and tells whether that was news; v.mu is held. Adding it again changes nothing.
-func (v *View) add(r revocation) (news bool) {
+// add notes r until then and tells whether that was news; v.mu is held. Adding it again only keeps it longer.
+func (v *View) add(r revocation, until moment) (news bool) {
+	r.until = until
 	_, knowsSession := v.sessions[r.SessionID]
 	rows, knowsUser := v.users[r.UserID]
 	switch {
@@ -210,7 +233,7 @@ func (v *View) add(r revocation) (news bool) {
 		v.dropped++
 		return true
 	case r.SessionID != "":
-		v.sessions[r.SessionID] = r.ExpiresAt
+		v.sessions[r.SessionID] = until
 		return !knowsSession
 	}
 	v.users[r.UserID] = merge(rows, r)
@@ -261,36 +284,42 @@ func (v *View) poll(ctx context.Context, window time.Duration) error {
 		v.conn = conn
 	}
 	var now store.Time
+	before := v.now()
 	if err := v.conn.GetContext(ctx, &now, "SELECT now_us()"); err != nil {
 		return err
 	}
 	asked := v.now()
+	v.skew.Store(int64(now.Skew(before, asked)))
 	v.mu.RLock()
 	dropped := v.dropped
 	v.mu.RUnlock()
-	due := now >= v.sweep
-	// The gap is measured on the clock that created_at is of: ours stands still while a machine sleeps.
-	all := now.Sub(v.polled) > window/2 || dropped > 0 && due
+	read := v.moment(asked)
+	due := read.monotonic >= v.sweep
+	// The gap is measured on the clock that created_at is of: ours stands still while a machine sleeps. Where that
+	// clock went back, what it showed before may have hidden rows that were too old by it.
+	gap := now.Sub(v.polled)
+	all := gap > window/2 || gap < 0 || dropped > 0 && due
 	since := now.Add(-window)
 	if all {
-		since = 0
+		since = now.Add(-v.life)
 	}
 	var rows []revocation
-	err := v.conn.SelectContext(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE created_at > $1 AND expires_at > $2 LIMIT $3", since, now, v.max+1)
+	err := v.conn.SelectContext(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE created_at > $1 LIMIT $2", since, v.max+1)
 	if err != nil {
 		return err
 	}
 	v.mu.Lock()
+	v.latest = max(v.latest, read.wall)
 	if due {
-		v.forget(now)
-		v.sweep = now.Add(sweepEvery)
+		v.forget(read)
+		v.sweep = read.monotonic + sweepEvery
 	}
 	if all && v.dropped == dropped { // else one was made and dropped since the rows were read
 		v.dropped = 0
 	}
-	news := rows[:0:0]
+	news, until := rows[:0:0], v.untilFrom(read)
 	for _, r := range rows {
-		if v.add(r) {
+		if v.add(r, until) {
 			news = append(news, r)
 		}
 	}
@@ -301,7 +330,7 @@ func (v *View) poll(ctx context.Context, window time.Duration) error {
 	// Nothing is late at the start; and what found no room is news each time.
 	if v.measure != nil && v.polled != 0 && dropped == 0 {
 		for _, r := range news {
-			v.measure(now.Sub(r.CreatedAt) + v.now().Sub(asked))
+			v.measure(max(now.Sub(r.CreatedAt), 0) + v.now().Sub(asked))
 		}
 	}
 	v.polled = now
@@ -310,16 +339,16 @@ func (v *View) poll(ctx context.Context, window time.Duration) error {
 }
 
 // forget drops the entries that no living token can match; v.mu is held.
-func (v *View) forget(now store.Time) {
-	for id, expires := range v.sessions {
-		if expires <= now {
+func (v *View) forget(now moment) {
+	for id, until := range v.sessions {
+		if now.reached(until) {
 			delete(v.sessions, id)
 		}
 	}
 	for id, rows := range v.users {
 		live := rows[:0:0]
 		for _, r := range rows {
-			if r.ExpiresAt > now {
+			if !now.reached(r.until) {
 				live = append(live, r)
 			}
 		}
@@ -350,7 +379,7 @@ func (v *View) Follow(ctx context.Context, log *slog.Logger) {
 	defer stop()
 	tick := time.NewTicker(v.every)
 	defer tick.Stop()
-	for failing := false; ctx.Err() == nil; {
+	for failing, apart := false, false; ctx.Err() == nil; {
 		window := pollWindow
 		select {
 		case <-ctx.Done():
@@ -368,6 +397,7 @@ func (v *View) Follow(ctx context.Context, log *slog.Logger) {
 			log.Info("revocations are read again")
 		}
 		failing = err != nil
+		apart = v.logSkew(log, apart)
 		// A storm of notifications leaves half of the time to others.
 		select {
 		case <-ctx.Done():

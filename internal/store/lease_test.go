@@ -46,5 +46,9 @@ func TestALeaseIsHeldByOne(t *testing.T) {
 		if n := take("work"); n != 1 {
 			t.Errorf("%d hold the lease that had ended", n)
 		}
+		run(t, replicas[0], `UPDATE leases SET until = now_us() + 7200000000 WHERE name = 'work'`)
+		if n := take("work"); n != 1 {
+			t.Errorf("%d hold the lease from before the clock went back", n)
+		}
 	})
 }

@@ -43,13 +43,8 @@ func (db *DB) Migrate(ctx context.Context, further ...Migrations) error {
 		}
 		defer func() { _ = file.Unlock() }()
 	}
-	var levelling []goose.ProviderOption
-	if db.dialect == Postgres {
-		levelling = append(levelling, goose.WithGoMigrations(
-			goose.NewGoMigration(1, &goose.GoFunc{RunTx: createClock}, nil),
-			goose.NewGoMigration(5, &goose.GoFunc{RunTx: createByteText}, nil)))
-	}
-	if err := db.up(ctx, Migrations{goose.DefaultTablename, files}, levelling...); err != nil {
+	inGo := goose.WithGoMigrations(db.goMigrations()...)
+	if err := db.up(ctx, Migrations{goose.DefaultTablename, files}, inGo); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	for _, m := range further {
@@ -60,6 +55,16 @@ func (db *DB) Migrate(ctx context.Context, further ...Migrations) error {
 	return nil
 }
 
+// goMigrations are those of this package that SQL cannot do, or not alike on both databases.
+func (db *DB) goMigrations() []*goose.Migration {
+	all := []*goose.Migration{goose.NewGoMigration(8, &goose.GoFunc{RunTx: keysInASCII}, nil)}
+	if db.dialect == Postgres {
+		all = append(all, goose.NewGoMigration(1, &goose.GoFunc{RunTx: createClock}, nil),
+			goose.NewGoMigration(5, &goose.GoFunc{RunTx: createByteText}, nil))
+	}
+	return all
+}
+
 // Pending tells whether Migrate would have something to do; unlike goose's own answer it writes nothing.
 // It is for a database that answers: what else can go wrong counts as pending.
 func (db *DB) Pending(ctx context.Context, further ...Migrations) (bool, error) {
@@ -67,29 +72,44 @@ func (db *DB) Pending(ctx context.Context, further ...Migrations) (bool, error) 
 	if err != nil {
 		return false, fmt.Errorf("migrations: %w", err)
 	}
+	var inGo []int64
+	for _, m := range db.goMigrations() {
+		inGo = append(inGo, m.Version)
+	}
 	for _, m := range append([]Migrations{{goose.DefaultTablename, files}}, further...) {
-		names, err := fs.Glob(m.Files, "*.sql")
+		wanted, err := versions(m.Files)
 		if err != nil {
 			return false, fmt.Errorf("migrations: %w", err)
 		}
-		if len(names) == 0 {
+		wanted, inGo = append(wanted, inGo...), nil // the first are this package's own
+		if len(wanted) == 0 {
 			continue
 		}
 		var done []int64
 		if db.Select(ctx, &done, "SELECT version_id FROM "+m.Table) != nil {
 			return true, nil // there is no such table
 		}
-		for _, name := range names {
-			version, err := goose.NumericComponent(name)
-			if err != nil {
-				return false, fmt.Errorf("migrations: %w", err)
-			}
-			if !slices.Contains(done, version) {
-				return true, nil
-			}
+		if slices.ContainsFunc(wanted, func(version int64) bool { return !slices.Contains(done, version) }) {
+			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// versions are the numbers of the SQL files.
+func versions(files fs.FS) (numbers []int64, err error) {
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			return nil, err
+		}
+		numbers = append(numbers, version)
+	}
+	return numbers, nil
 }
 
 func (db *DB) up(ctx context.Context, m Migrations, options ...goose.ProviderOption) error {

@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -85,6 +86,63 @@ func TestMigrateLeavesTheConnectionsWithTheirTimeLimits(t *testing.T) {
 		}
 		if limit != "8s" {
 			t.Errorf("statement_timeout is %s", limit)
+		}
+	})
+}
+
+// A mailbox has one key whichever way its domain is spelled. Of the accounts that it had until then, the verified
+// one keeps it, else the older, and the others lose nothing else.
+func TestMigrateGivesInternationalAddressesOneKey(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		insert := func(id, key string, verified bool, created int) {
+			t.Helper()
+			run(t, db, fmt.Sprintf(`INSERT INTO users (id, email, email_key, email_verified, name, roles, version, created_at, updated_at)
+				VALUES ('%s', '%s', '%s', %t, '', 'USER', 1, %d, 0)`, id, key, key, verified, created),
+				fmt.Sprintf(`INSERT INTO user_terms (term, user_id) VALUES (':%s', '%s'), ('disabled:%s', '%s')`, key, id, key, id))
+		}
+		insert("alone", "joe@bücher.example", false, 1)
+		insert("older", "kim@bücher.example", false, 2)
+		insert("newer", "kim@xn--bcher-kva.example", false, 3)
+		insert("unverified", "lee@bücher.example", false, 4)
+		insert("verified", "lee@xn--bcher-kva.example", true, 5)
+		insert("impossible", "kim@xn--bücher.example", true, 6)
+		insert("ascii", "żółw@example.com", false, 7)
+		run(t, db, "DELETE FROM goose_db_version WHERE version_id = 8")
+		if pending, err := db.Pending(t.Context()); err != nil || !pending {
+			t.Errorf("pending %t, %v", pending, err)
+		}
+		if err := db.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for id, want := range map[string]string{
+			"alone":      "joe@xn--bcher-kva.example",
+			"older":      "kim@xn--bcher-kva.example",
+			"newer":      "kim@xn--bcher-kva.example newer",
+			"verified":   "lee@xn--bcher-kva.example",
+			"unverified": "lee@xn--bcher-kva.example unverified",
+			"impossible": "kim@xn--bücher.example",
+			"ascii":      "żółw@example.com",
+		} {
+			var got string
+			if err := db.Get(t.Context(), &got, "SELECT email_key FROM users WHERE id = $1", id); err != nil || got != want {
+				t.Errorf("%s has the key %q, %v; want %q", id, got, err, want)
+			}
+		}
+		var displaced []string
+		if err := db.Select(t.Context(), &displaced, "SELECT user_id || ': ' || detail FROM audit_log ORDER BY user_id"); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"newer: its address is also that of older, who keeps it for signing in",
+			"unverified: its address is also that of verified, who keeps it for signing in"}
+		if diff := cmp.Diff(want, displaced); diff != "" {
+			t.Error(diff)
+		}
+		for _, term := range []string{":joe@bücher.example", ":joe@xn--bcher-kva.example", "disabled:joe@xn--bcher-kva.example",
+			":lee@bücher.example"} {
+			if n := count(t, db, "SELECT count(*) FROM user_terms WHERE term = '"+term+"' AND user_id IN ('alone', 'verified')"); n != 1 {
+				t.Errorf("%d users are found by %s", n, term)
+			}
 		}
 	})
 }

@@ -2,13 +2,13 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -17,20 +17,39 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// registerClock gives SQLite the function now_us() that a migration gives Postgres. The driver keeps
-// its functions for the whole process and refuses a second registration, hence once.
-var registerClock = sync.OnceValue(func() error {
-	return sqlite.RegisterScalarFunction("now_us", 0, func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
-		return time.Now().UnixMicro(), nil
+// connector opens connections with a driver of its own: the functions of the package's driver are those of the
+// whole process, and the clock is this database's.
+type connector struct {
+	driver *sqlite.Driver
+	dsn    string
+}
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+
+func (c connector) Driver() driver.Driver { return c.driver }
+
+// withClock makes a driver whose SQL has the function now_us(), which a migration gives Postgres.
+func withClock(now func() time.Time) (*sqlite.Driver, error) {
+	if now == nil {
+		now = time.Now
+	}
+	d := new(sqlite.Driver)
+	err := d.RegisterScalarFunction("now_us", 0, func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
+		return now().UnixMicro(), nil
 	})
-})
+	if err != nil {
+		return nil, fmt.Errorf("register now_us: %w", err)
+	}
+	return d, nil
+}
 
 func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 	if path == "" || path == ":memory:" {
 		return nil, errors.New("--database sqlite: needs the path of a file, such as sqlite:data/graphwarden.db")
 	}
-	if err := registerClock(); err != nil {
-		return nil, fmt.Errorf("register now_us: %w", err)
+	clocked, err := withClock(o.Now)
+	if err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the folder of the database: %w; make it, or name another file with --database", err)
@@ -42,20 +61,16 @@ func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 	// SQLITE_BUSY whatever the time-out. FULL, because an acknowledged commit must survive a power cut.
 	const shared = "_journal_mode=WAL&_busy_timeout=5000&_foreign_keys=on&_synchronous=FULL"
 	file := "file:" + (&url.URL{Path: path}).EscapedPath()
-	write, err := sqlx.Open("sqlite", file+"?"+shared+"&_txlock=immediate")
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+	open := func(parameters string) *sqlx.DB {
+		return sqlx.NewDb(sql.OpenDB(connector{clocked, file + "?" + shared + parameters}), "sqlite")
 	}
+	write := open("&_txlock=immediate")
 	write.SetMaxOpenConns(1)
 	if err := writable(ctx, write, path); err != nil {
 		_ = write.Close()
 		return nil, err
 	}
-	read, err := sqlx.Open("sqlite", file+"?"+shared+"&_query_only=1")
-	if err != nil {
-		_ = write.Close()
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
+	read := open("&_query_only=1")
 	read.SetMaxOpenConns(o.MaxConns)
 	read.SetMaxIdleConns(o.MaxConns)
 	return &DB{

@@ -39,6 +39,8 @@ type Options struct {
 	Pooler bool
 	// MaxConns bounds the connections to Postgres, or the readers of SQLite; 0 means 16.
 	MaxConns int
+	// Now is the clock of SQLite, which has none of its own; nil means time.Now.
+	Now func() time.Time
 }
 
 // DB is one open database. Reads go to read, transactions to write; on Postgres both are one pool.

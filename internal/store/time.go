@@ -17,3 +17,9 @@ func (t Time) Add(d time.Duration) Time { return t + Time(d.Microseconds()) }
 
 // Sub returns t-u.
 func (t Time) Sub(u Time) time.Duration { return time.Duration(t-u) * time.Microsecond }
+
+// Skew returns how far another clock, which read before and after around the reading t of this one, is certain to
+// be ahead of it; it is negative where the other is behind.
+func (t Time) Skew(before, after time.Time) time.Duration {
+	return max(TimeOf(before).Sub(t), 0) + min(TimeOf(after).Sub(t), 0)
+}

@@ -38,18 +38,21 @@ func (r Rate) interval() time.Duration { return r.Per / time.Duration(r.Burst) }
 
 // Rates are the limits.
 type Rates struct {
-	// Pair is for one account from one address.
+	// Pair is for one name of an account from one address.
 	Pair Rate
-	// Account is for one account from all addresses that it has not signed in from, together.
+	// Account is for one name of an account from all addresses that the account has not signed in from, together.
 	Account Rate
 	// Address is for one address, whatever the account (spraying).
 	Address Rate
 	// Register is for new accounts from one address; RegisterAll for all addresses together.
 	Register, RegisterAll Rate
-	// RefreshInvalid is for forged refresh tokens from one address, Refresh for one session's genuine ones.
-	RefreshInvalid, Refresh Rate
-	// VerifyInvalid is for tokens from one address that verifyToken finds to be no good.
-	VerifyInvalid Rate
+	// Refresh is for the genuine refresh tokens of one session.
+	Refresh Rate
+	// Own is for one kind of change that a user makes to their own account.
+	Own Rate
+	// RefreshInvalid and VerifyInvalid are for refresh tokens and tokens given to verifyToken that are not valid, from
+	// one address and on one replica.
+	RefreshInvalid, VerifyInvalid Rate
 }
 
 // Throttle counts attempts.
@@ -57,6 +60,7 @@ type Throttle struct {
 	db    *store.DB
 	key   []byte
 	rates Rates
+	local local
 
 	refused atomic.Int64
 }
@@ -64,9 +68,9 @@ type Throttle struct {
 // Refused is how many attempts were refused here.
 func (t *Throttle) Refused() int64 { return t.refused.Load() }
 
-// New wires a Throttle.
-func New(db *store.DB, s *secret.Secret, rates Rates) *Throttle {
-	return &Throttle{db: db, key: s.Key("throttle"), rates: rates}
+// New wires a Throttle. now measures what is counted on this replica alone, by its monotonic reading.
+func New(db *store.DB, s *secret.Secret, rates Rates, now func() time.Time) *Throttle {
+	return &Throttle{db: db, key: s.Key("throttle"), rates: rates, local: local{now: now, base: now(), empty: make(map[string]time.Duration)}}
 }
 
 // bucket is one thing counted.
@@ -101,44 +105,52 @@ func network(ip string) string {
 	return address.String()
 }
 
-// Attempt is a try to prove a password. Account is the user's id, or the name that was given where
-// there is no such user, so that both are throttled alike.
+// Attempt is a try to prove a password.
 type Attempt struct {
-	Account string
-	IP      string
+	// Name is what the caller gave for the account. Attempts are counted by it, whether or not it leads to an account:
+	// counted by account, two names with one bucket would tell that they lead to the same one.
+	Name string
+	// User is the account that Name leads to; empty for none.
+	User token.UserID
+	IP   string
 }
 
 // Login reserves an attempt, before any work. It answers RATE_LIMITED whether or not the password
 // would have been right.
 func (t *Throttle) Login(ctx context.Context, a Attempt) error {
-	address := network(a.IP)
-	pair := t.name("pair", a.Account, address)
 	return t.db.Tx(ctx, func(tx *store.Tx) error {
-		buckets := []bucket{{pair, t.rates.Pair}, {t.name("address", address), t.rates.Address}}
+		buckets := []bucket{{t.pair(a.Name, a.IP), t.rates.Pair}, {t.name("address", network(a.IP)), t.rates.Address}}
 		var known bool
-		err := tx.Get(&known, "SELECT EXISTS (SELECT 1 FROM known_addresses WHERE key = $1 AND seen_at > now_us() - $2)", pair, knownFor.Microseconds())
+		err := tx.Get(&known, "SELECT EXISTS (SELECT 1 FROM known_addresses WHERE key = $1 AND seen_at > now_us() - $2)",
+			t.pair(string(a.User), a.IP), knownFor.Microseconds())
 		if err != nil {
 			return fmt.Errorf("look for a known address: %w", err)
 		}
 		if !known {
-			buckets = append(buckets, bucket{t.name("account", a.Account), t.rates.Account})
+			buckets = append(buckets, bucket{t.name("account", a.Name), t.rates.Account})
 		}
 		return t.reserve(tx, buckets)
 	})
 }
 
-// Succeeded empties what a proved password shows to have been its owner's own doing, and remembers the
-// address, in tx. What was counted for the address alone stays: one account of one's own must not pay
-// for spraying others.
-func (t *Throttle) Succeeded(tx *store.Tx, user token.UserID, ip string) error {
-	pair := t.name("pair", string(user), network(ip))
-	for _, key := range []string{pair, t.name("account", string(user))} { // in Login's order, or the two deadlock
-		if _, err := tx.Exec("DELETE FROM throttle WHERE key = $1", key); err != nil {
-			return fmt.Errorf("clear attempts: %w", err)
-		}
+// pair is the key of a name, or of an account, at an address.
+func (t *Throttle) pair(name, ip string) string { return t.name("pair", name, network(ip)) }
+
+// Succeeded clears the pair's failures after a proved password, and remembers the address, in tx. The other two
+// buckets stay as they are. The address's: one account of one's own must not pay for spraying others. The account's:
+// a guesser elsewhere who has emptied it would be let through again as soon as the owner signs in, and so learn that
+// there is such an account. The owner does not need it, since from now on this address is known.
+func (t *Throttle) Succeeded(tx *store.Tx, a Attempt) error {
+	if _, err := tx.Exec("DELETE FROM throttle WHERE key = $1", t.pair(a.Name, a.IP)); err != nil {
+		return fmt.Errorf("clear attempts: %w", err)
 	}
+	return t.Remember(tx, a.User, a.IP)
+}
+
+// Remember counts an address as known to an account, in tx.
+func (t *Throttle) Remember(tx *store.Tx, user token.UserID, ip string) error {
 	_, err := tx.Exec(`INSERT INTO known_addresses (key, user_id, seen_at) VALUES ($1, $2, now_us())
-		ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at`, pair, user)
+		ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at`, t.pair(string(user), ip), user)
 	if err != nil {
 		return fmt.Errorf("remember address: %w", err)
 	}
@@ -150,20 +162,35 @@ func (t *Throttle) Register(ctx context.Context, ip string) error {
 	return t.take(ctx, bucket{t.name("register", network(ip)), t.rates.Register}, bucket{t.name("register all"), t.rates.RegisterAll})
 }
 
-// RefreshInvalid counts a refresh token that is none of this server's.
-func (t *Throttle) RefreshInvalid(ctx context.Context, ip string) error {
-	return t.take(ctx, bucket{t.name("refresh invalid", network(ip)), t.rates.RefreshInvalid})
+// RefreshInvalid counts a refresh token that this server did not issue.
+func (t *Throttle) RefreshInvalid(ip string) error {
+	return t.takeLocal("refresh "+network(ip), t.rates.RefreshInvalid)
 }
 
-// VerifyInvalid counts a token that was asked about and is no good. What is good costs nothing: a service
+// VerifyInvalid counts a token that was given to verifyToken and is not valid. Valid ones cost nothing: a service
 // behind one address asks for all of its users.
-func (t *Throttle) VerifyInvalid(ctx context.Context, ip string) error {
-	return t.take(ctx, bucket{t.name("verify invalid", network(ip)), t.rates.VerifyInvalid})
+func (t *Throttle) VerifyInvalid(ip string) error {
+	return t.takeLocal("verify "+network(ip), t.rates.VerifyInvalid)
+}
+
+// takeLocal counts in memory. A forgery has nothing to guess that a limit would protect, so its limit is for the
+// load alone, and a transaction for each would be more load than the forgery is.
+func (t *Throttle) takeLocal(key string, rate Rate) error {
+	if wait := t.local.take(key, rate); wait > 0 {
+		return t.limited(wait, rate)
+	}
+	return nil
 }
 
 // Refresh reserves a refresh of a session, in the transaction that does it.
 func (t *Throttle) Refresh(tx *store.Tx, id token.SessionID) error {
 	return t.reserve(tx, []bucket{{t.name("refresh", string(id)), t.rates.Refresh}})
+}
+
+// Own reserves a change that user makes to their own account, in the transaction that makes it. Each kind of change
+// has a bucket of its own: with a stolen session, the kind that needs no password must not use up the one that does.
+func (t *Throttle) Own(tx *store.Tx, user token.UserID, kind string) error {
+	return t.reserve(tx, []bucket{{t.name("own", kind, string(user)), t.rates.Own}})
 }
 
 func (t *Throttle) take(ctx context.Context, buckets ...bucket) error {
@@ -172,15 +199,18 @@ func (t *Throttle) take(ctx context.Context, buckets ...bucket) error {
 
 // reserve takes one attempt from each bucket, or from none: its error undoes the transaction. The
 // statement that takes is the one that decides, so of two at once for the last attempt one is refused.
+// No bucket is ever more than full: one that the clock left behind when it went back is full from this attempt on.
 func (t *Throttle) reserve(tx *store.Tx, buckets []bucket) error {
 	for _, b := range buckets {
 		var empty store.Time
 		interval, tolerance := b.rate.interval(), b.rate.Per-b.rate.interval()
 		err := tx.Get(&empty, `INSERT INTO throttle (key, empty) VALUES ($1, now_us() + $2)
-			ON CONFLICT (key) DO UPDATE SET empty = CASE WHEN throttle.empty < now_us() THEN now_us() ELSE throttle.empty END + $2
-			WHERE throttle.empty <= now_us() + $3 RETURNING empty`, b.key, interval.Microseconds(), tolerance.Microseconds())
+			ON CONFLICT (key) DO UPDATE SET empty = $2 + CASE WHEN throttle.empty < now_us() THEN now_us()
+				WHEN throttle.empty > now_us() + $2 + $3 THEN now_us() + $3 ELSE throttle.empty END
+			WHERE throttle.empty <= now_us() + $3 OR throttle.empty > now_us() + $2 + $3
+			RETURNING empty`, b.key, interval.Microseconds(), tolerance.Microseconds())
 		if errors.Is(err, sql.ErrNoRows) {
-			return t.limited(tx, b.key, tolerance)
+			return t.full(tx, b, tolerance)
 		}
 		if err != nil {
 			return fmt.Errorf("count attempt: %w", err)
@@ -189,15 +219,21 @@ func (t *Throttle) reserve(tx *store.Tx, buckets []bucket) error {
 	return nil
 }
 
-func (t *Throttle) limited(tx *store.Tx, key string, tolerance time.Duration) error {
+// full says how long the bucket b lets nothing through.
+func (t *Throttle) full(tx *store.Tx, b bucket, tolerance time.Duration) error {
 	var wait int64
-	err := tx.Get(&wait, "SELECT empty - $2 - now_us() FROM throttle WHERE key = $1", key, tolerance.Microseconds())
+	err := tx.Get(&wait, "SELECT empty - $2 - now_us() FROM throttle WHERE key = $1", b.key, tolerance.Microseconds())
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("read bucket: %w", err)
 	}
+	return t.limited(time.Duration(wait)*time.Microsecond, b.rate)
+}
+
+// limited refuses for the time wait, but never for longer than an attempt takes to come back.
+func (t *Throttle) limited(wait time.Duration, rate Rate) error {
 	t.refused.Add(1)
 	e := fault.New(fault.RateLimited, fault.TooManyAttempts, "too many attempts: wait a while")
-	e.RetryAfter = max(time.Duration(wait)*time.Microsecond, time.Second)
+	e.RetryAfter = max(min(wait, rate.interval()), time.Second)
 	return e
 }
 

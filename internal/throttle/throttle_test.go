@@ -21,6 +21,7 @@ var rates = throttle.Rates{
 	Pair: throttle.Rate{Burst: 3, Per: 15 * time.Minute}, Account: throttle.Rate{Burst: 5, Per: 15 * time.Minute},
 	Address: throttle.Rate{Burst: 8, Per: 15 * time.Minute}, Register: throttle.Rate{Burst: 2, Per: time.Hour},
 	RegisterAll: throttle.Rate{Burst: 4, Per: time.Hour}, RefreshInvalid: throttle.Rate{Burst: 2, Per: time.Minute}, Refresh: throttle.Rate{Burst: 2, Per: time.Minute},
+	VerifyInvalid: throttle.Rate{Burst: 3, Per: time.Minute}, Own: throttle.Rate{Burst: 2, Per: time.Hour},
 }
 
 func start(t *testing.T, db *store.DB, rates throttle.Rates) *throttle.Throttle {
@@ -29,7 +30,7 @@ func start(t *testing.T, db *store.DB, rates throttle.Rates) *throttle.Throttle 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return throttle.New(db, s, rates)
+	return throttle.New(db, s, rates, time.Now)
 }
 
 // allowed counts how many of n attempts are let through, and checks that the others are RATE_LIMITED
@@ -86,7 +87,7 @@ func TestLogin(t *testing.T) {
 		t.Parallel()
 		storetest.Run(t, func(t *testing.T, db *store.DB) {
 			th := start(t, db, rates)
-			login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: "192.0.2.1"}) }
+			login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Name: "ada", IP: "192.0.2.1"}) }
 			if n := allowed(t, 10, 5*time.Minute, login); n != 3 {
 				t.Errorf("%d attempts passed, want 3", n)
 			}
@@ -105,7 +106,7 @@ func TestLogin(t *testing.T) {
 		storetest.Run(t, func(t *testing.T, db *store.DB) {
 			th := start(t, db, rates)
 			n := allowed(t, 20, 15*time.Minute, func(i int) error {
-				return th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: fmt.Sprintf("192.0.2.%d", i)})
+				return th.Login(t.Context(), throttle.Attempt{Name: "ada", IP: fmt.Sprintf("192.0.2.%d", i)})
 			})
 			if n != 5 {
 				t.Errorf("%d attempts passed, want 5", n)
@@ -119,14 +120,14 @@ func TestLogin(t *testing.T) {
 			n := allowed(t, 20, 15*time.Minute, func(i int) error {
 				// One customer has a whole /64, and an IPv4 address is the same in IPv6's clothes.
 				ip := []string{fmt.Sprintf("2001:db8::%x", i), fmt.Sprintf("2001:db8::1:%x", i)}[i%2]
-				return th.Login(t.Context(), throttle.Attempt{Account: fmt.Sprint("user", i), IP: ip})
+				return th.Login(t.Context(), throttle.Attempt{Name: fmt.Sprint("user", i), IP: ip})
 			})
 			if n != 8 {
 				t.Errorf("%d attempts passed, want 8", n)
 			}
 			n = allowed(t, 20, 15*time.Minute, func(i int) error {
 				ip := []string{"192.0.2.7", "::ffff:192.0.2.7"}[i%2]
-				return th.Login(t.Context(), throttle.Attempt{Account: fmt.Sprint("user", i), IP: ip})
+				return th.Login(t.Context(), throttle.Attempt{Name: fmt.Sprint("user", i), IP: ip})
 			})
 			if n != 8 {
 				t.Errorf("%d attempts from one IPv4 address passed, want 8", n)
@@ -140,18 +141,18 @@ func TestLogin(t *testing.T) {
 			user := newUser(t, db)
 			succeed(t, db, th, user, "198.51.100.1")
 			allowed(t, 20, 15*time.Minute, func(i int) error {
-				return th.Login(t.Context(), throttle.Attempt{Account: string(user), IP: fmt.Sprintf("192.0.2.%d", i)})
+				return th.Login(t.Context(), throttle.Attempt{Name: string(user), User: user, IP: fmt.Sprintf("192.0.2.%d", i)})
 			})
-			home := throttle.Attempt{Account: string(user), IP: "198.51.100.1"}
+			home := throttle.Attempt{Name: string(user), User: user, IP: "198.51.100.1"}
 			if err := th.Login(t.Context(), home); err != nil {
 				t.Errorf("the owner's own address: %v", err)
 			}
-			if err := th.Login(t.Context(), throttle.Attempt{Account: string(user), IP: "203.0.113.9"}); !fault.Is(err, fault.TooManyAttempts) {
+			if err := th.Login(t.Context(), throttle.Attempt{Name: string(user), User: user, IP: "203.0.113.9"}); !fault.Is(err, fault.TooManyAttempts) {
 				t.Errorf("an unknown address: %v", err)
 			}
 			pass(t, db, 91*24*time.Hour)
 			allowed(t, 20, 15*time.Minute, func(i int) error {
-				return th.Login(t.Context(), throttle.Attempt{Account: string(user), IP: fmt.Sprintf("192.0.2.%d", i)})
+				return th.Login(t.Context(), throttle.Attempt{Name: string(user), User: user, IP: fmt.Sprintf("192.0.2.%d", i)})
 			})
 			if err := th.Login(t.Context(), home); !fault.Is(err, fault.TooManyAttempts) {
 				t.Errorf("an address not used for 91 days: %v", err)
@@ -164,7 +165,7 @@ func TestLogin(t *testing.T) {
 			th := start(t, db, rates)
 			user := newUser(t, db)
 			attempt := func(int) error {
-				return th.Login(t.Context(), throttle.Attempt{Account: string(user), IP: "192.0.2.1"})
+				return th.Login(t.Context(), throttle.Attempt{Name: string(user), User: user, IP: "192.0.2.1"})
 			}
 			total := 0
 			for range 5 {
@@ -184,7 +185,7 @@ func TestLogin(t *testing.T) {
 			var group sync.WaitGroup
 			for range 60 {
 				group.Go(func() {
-					err := th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: "192.0.2.1"})
+					err := th.Login(t.Context(), throttle.Attempt{Name: "ada", IP: "192.0.2.1"})
 					if err == nil {
 						passed.Add(1)
 					} else if !fault.Is(err, fault.TooManyAttempts) {
@@ -203,10 +204,10 @@ func TestLogin(t *testing.T) {
 		storetest.Run(t, func(t *testing.T, db *store.DB) {
 			th := start(t, db, rates)
 			allowed(t, 50, 15*time.Minute, func(int) error {
-				return th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: "192.0.2.1"})
+				return th.Login(t.Context(), throttle.Attempt{Name: "ada", IP: "192.0.2.1"})
 			})
 			n := allowed(t, 50, 15*time.Minute, func(i int) error {
-				return th.Login(t.Context(), throttle.Attempt{Account: fmt.Sprint("other", i), IP: "192.0.2.1"})
+				return th.Login(t.Context(), throttle.Attempt{Name: fmt.Sprint("other", i), IP: "192.0.2.1"})
 			})
 			if n != 5 { // 8 of the address less the 3 that the pair let through
 				t.Errorf("%d attempts on others passed, want 5", n)
@@ -217,80 +218,9 @@ func TestLogin(t *testing.T) {
 
 func succeed(t *testing.T, db *store.DB, th *throttle.Throttle, user token.UserID, ip string) {
 	t.Helper()
-	if err := db.Tx(t.Context(), func(tx *store.Tx) error { return th.Succeeded(tx, user, ip) }); err != nil {
+	if err := db.Tx(t.Context(), func(tx *store.Tx) error { return th.Succeeded(tx, throttle.Attempt{Name: string(user), User: user, IP: ip}) }); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// A login that succeeds and one that begins, of one account from one address, want the same two buckets: in another
-// order each would wait for the other, until Postgres ends one of them after a second.
-func TestSuccessTakesBucketsInTheOrderOfAttempts(t *testing.T) {
-	t.Parallel()
-	storetest.Run(t, func(t *testing.T, db *store.DB) {
-		if db.Dialect() != store.Postgres {
-			return // one writer at a time
-		}
-		th := start(t, db, rates)
-		user := newUser(t, db)
-		if err := th.Login(t.Context(), throttle.Attempt{Account: string(user), IP: "192.0.2.1"}); err != nil {
-			t.Fatal(err)
-		}
-		var keys []string // the pair's comes back latest, the address's soonest
-		if err := db.Select(t.Context(), &keys, "SELECT key FROM throttle ORDER BY empty DESC"); err != nil || len(keys) != 3 {
-			t.Fatal(keys, err)
-		}
-		touch := func(tx *store.Tx, key string) error {
-			_, err := tx.Exec("UPDATE throttle SET empty = empty WHERE key = $1", key)
-			return err
-		}
-		// Written anew, the pair's row stands behind the account's: who does not ask for an order meets it last.
-		for _, query := range []string{"DELETE FROM throttle WHERE key = $1", "INSERT INTO throttle (key, empty) VALUES ($1, now_us())"} {
-			err := db.Tx(t.Context(), func(tx *store.Tx) error {
-				_, err := tx.Exec(query, keys[0])
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		var group sync.WaitGroup
-		defer group.Wait()
-		attempts, successes := 0, 0
-		err := db.Tx(t.Context(), func(tx *store.Tx) error {
-			if attempts++; attempts > 1 {
-				return nil
-			}
-			if err := touch(tx, keys[0]); err != nil {
-				return err
-			}
-			var pid int
-			if err := tx.Get(&pid, "SELECT pg_backend_pid()"); err != nil {
-				return err
-			}
-			group.Go(func() {
-				err := db.Tx(t.Context(), func(tx *store.Tx) error {
-					successes++
-					return th.Succeeded(tx, user, "192.0.2.1")
-				})
-				if err != nil {
-					t.Error(err)
-				}
-			})
-			for waits := false; !waits; {
-				if err := db.Get(t.Context(), &waits, "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid)))", pid); err != nil {
-					return err
-				}
-			}
-			return touch(tx, keys[1])
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		group.Wait()
-		if attempts != 1 || successes != 1 {
-			t.Errorf("the attempt ran %d times, the success %d: they deadlocked", attempts, successes)
-		}
-	})
 }
 
 func TestOtherBuckets(t *testing.T) {
@@ -303,23 +233,91 @@ func TestOtherBuckets(t *testing.T) {
 		if n := allowed(t, 9, time.Hour, func(i int) error { return th.Register(t.Context(), fmt.Sprintf("192.0.2.%d", 10+i)) }); n != 2 {
 			t.Errorf("%d more registrations from all addresses, want 2", n)
 		}
-		if n := allowed(t, 9, time.Minute, func(int) error { return th.RefreshInvalid(t.Context(), "192.0.2.1") }); n != 2 {
-			t.Errorf("%d forged refresh tokens, want 2", n)
-		}
 		refresh := func(int) error {
 			return db.Tx(t.Context(), func(tx *store.Tx) error { return th.Refresh(tx, "session") })
 		}
 		if n := allowed(t, 9, time.Minute, refresh); n != 2 {
 			t.Errorf("%d refreshes of one session, want 2", n)
 		}
+		for _, kind := range []string{"profile", "password"} {
+			own := func(int) error {
+				return db.Tx(t.Context(), func(tx *store.Tx) error { return th.Own(tx, "user", kind) })
+			}
+			if n := allowed(t, 9, time.Hour, own); n != 2 {
+				t.Errorf("%d changes of a user's own %s, want 2", n, kind)
+			}
+		}
 	})
+}
+
+// The database's clock goes back: buckets filled before lie far in its future. Nobody waits longer for that than
+// for a full bucket, and after one attempt more than usual each is full as any other.
+func TestWaitsAreBoundedWhenTheClockGoesBack(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		th := start(t, db, rates)
+		refresh := func(int) error {
+			return db.Tx(t.Context(), func(tx *store.Tx) error { return th.Refresh(tx, "session") })
+		}
+		login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Name: "ada", IP: "192.0.2.1"}) }
+		for _, back := range []time.Duration{2 * time.Hour, 20 * time.Minute, 365 * 24 * time.Hour} {
+			allowed(t, 9, 30*time.Second, refresh)
+			allowed(t, 9, 5*time.Minute, login)
+			pass(t, db, -back)
+			if n := allowed(t, 9, 30*time.Second, refresh); n != 1 {
+				t.Errorf("%s back: %d refreshes passed, want 1", back, n)
+			}
+			if n := allowed(t, 9, 5*time.Minute, login); n != 1 {
+				t.Errorf("%s back: %d logins passed, want 1", back, n)
+			}
+			pass(t, db, 5*time.Minute+time.Second)
+			if n := allowed(t, 1, 5*time.Minute, login); n != 1 {
+				t.Errorf("%s back: the next attempt did not come back in its time", back)
+			}
+			pass(t, db, time.Hour)
+		}
+	})
+}
+
+// Tokens that are not valid are counted without the database, by the monotonic clock, and in bounded memory.
+func TestForgeriesAreCountedInMemory(t *testing.T) {
+	t.Parallel()
+	s, err := secret.New("a secret for tests, of more than 32 bytes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	th := throttle.New(nil, s, rates, func() time.Time { return now })
+	for kind, count := range map[string]struct {
+		take func(ip string) error
+		want int
+	}{"refresh": {th.RefreshInvalid, 2}, "verify": {th.VerifyInvalid, 3}} {
+		same := func(int) error { return count.take("192.0.2.1") }
+		network := func(i int) error { return count.take(fmt.Sprintf("2001:db8::%x", i)) }
+		networks := func(i int) error { return count.take(fmt.Sprintf("2001:db8:1:%x::1", i)) }
+		for _, attempt := range []func(int) error{same, network} {
+			if n := allowed(t, 9, time.Minute, attempt); n != count.want {
+				t.Errorf("%s: %d from one address passed, want %d", kind, n, count.want)
+			}
+		}
+		now = now.Add(time.Minute / time.Duration(count.want))
+		if n := allowed(t, 9, time.Minute, same); n != 1 {
+			t.Errorf("%s: after one interval %d passed, want 1", kind, n)
+		}
+		if n := allowed(t, 3*throttle.MaxLocal/2, time.Minute, networks); n != 3*throttle.MaxLocal/2 {
+			t.Errorf("%s: %d addresses passed", kind, n)
+		}
+	}
+	if n := th.Local(); n > throttle.MaxLocal {
+		t.Errorf("%d buckets in memory, want %d at most", n, throttle.MaxLocal)
+	}
 }
 
 func TestPruneKeepsWhatStillCounts(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		th := start(t, db, rates)
-		login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Account: "ada", IP: "192.0.2.1"}) }
+		login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Name: "ada", IP: "192.0.2.1"}) }
 		allowed(t, 5, 15*time.Minute, login)
 		count := func() (n int) {
 			if err := db.Get(t.Context(), &n, "SELECT count(*) FROM throttle"); err != nil {

@@ -3,19 +3,28 @@ package web
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
 
-// refreshCookie carries a refresh token. The prefix has the browser insist on Secure, on the path / and
-// on this very host, so that no sibling domain can plant one (RFC 6265bis section 4.1.3.2).
+// refreshCookie is the name of the cookie with the refresh token. With the prefix __Host-, browsers insist on Secure, on
+// the path / and on this very host, so that no sibling domain can plant one (RFC 6265bis section 4.1.3.2).
 const refreshCookie = "__Host-graphwarden_refresh"
+
+// cookieName tells apart servers on one host, whose cookies share the path /, by the paths of their public URLs. Such a
+// path has no |, so that the names of different paths differ.
+func cookieName(publicPath string) string {
+	return refreshCookie + strings.ReplaceAll(publicPath, "/", "|")
+}
 
 // jar holds the cookies of one request and collects those of its answer: resolvers cannot reach the
 // answer's headers, and the transport writes them only after all resolvers have run.
 type jar struct {
+	name    string
 	sent    []*http.Cookie
 	trusted bool
+	refused func() // records that trusted kept a page out
 
 	mu     sync.Mutex // resolvers of one operation may run at once
 	header http.Header
@@ -23,10 +32,16 @@ type jar struct {
 
 type jarKey struct{}
 
-// Cookies gives the resolvers behind next the refresh cookie of the request, and a way to set it.
-func Cookies(o *Origins, next http.Handler) http.Handler {
+// Cookies gives the resolvers behind next the refresh cookie of the request, and a way to set it. publicPath is the path
+// of the public URL.
+func Cookies(o *Origins, publicPath string, next http.Handler) http.Handler {
+	name := cookieName(publicPath)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		j := &jar{sent: r.CookiesNamed(refreshCookie), trusted: o.trusts(r), header: w.Header()}
+		j := &jar{name: name, sent: r.CookiesNamed(name), trusted: o.trusts(r), header: w.Header(), refused: func() {
+			if sent := r.Header.Get("Origin"); sent != "" {
+				o.refusals.record(r.Context(), "refused cookies to a page of another origin", sent)
+			}
+		}}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), jarKey{}, j)))
 	})
 }
@@ -44,10 +59,13 @@ func RefreshCookie(ctx context.Context) (token string, came bool) {
 	return j.sent[0].Value, true
 }
 
-// CookieAllowed tells whether the request may use the refresh cookie: whether it comes from a page of
-// a trusted origin.
+// CookieAllowed reports whether the request may use the refresh cookie: whether it comes from a page of a trusted origin.
+// A refused origin is logged.
 func CookieAllowed(ctx context.Context) bool {
 	j, _ := ctx.Value(jarKey{}).(*jar)
+	if j != nil && !j.trusted {
+		j.refused()
+	}
 	return j != nil && j.trusted
 }
 
@@ -58,7 +76,7 @@ func SetRefreshCookie(ctx context.Context, token string, expires time.Time) {
 	if j == nil {
 		return
 	}
-	c := &http.Cookie{Name: refreshCookie, Value: token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode, Expires: expires}
+	c := &http.Cookie{Name: j.name, Value: token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode, Expires: expires}
 	if token == "" {
 		c.MaxAge = -1
 	}

@@ -60,8 +60,9 @@ func ExplorerAssets() fs.FS {
 
 // NewExplorer makes the handler of / and /explorer/: GraphiQL with a panel for signing in. If assets
 // lacks a file, the page loads all of them from a CDN, where their integrity makes up for the foreign
-// hands; with all of them it asks nobody but this server.
-func NewExplorer(assets fs.FS) (http.Handler, error) {
+// hands; with all of them it asks nobody but this server. publicPath is the path of the public URL, where the browser
+// finds / and /graphql.
+func NewExplorer(assets fs.FS, publicPath string) (http.Handler, error) {
 	e := &explorer{files: map[string][]byte{}}
 	pinned, embedded, err := e.load(assets)
 	if err != nil {
@@ -71,7 +72,7 @@ func NewExplorer(assets fs.FS) (http.Handler, error) {
 	if !embedded {
 		origin = cdn
 	}
-	page, err := explorerPage(pinned, base, origin)
+	page, err := explorerPage(pinned, publicPath, base, origin)
 	if err != nil {
 		return nil, fmt.Errorf("make the explorer's page: %w", err)
 	}
@@ -149,8 +150,9 @@ func (e *explorer) hash() string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// explorerPage renders the document: base is where own files are, origin the CDN's, "" for none.
-func explorerPage(pinned []asset, base, origin string) ([]byte, error) {
+// explorerPage renders the document: base is where own files are below publicPath, origin the CDN's, "" for none.
+func explorerPage(pinned []asset, publicPath, base, origin string) ([]byte, error) {
+	base = publicPath + base
 	text, err := explorerFiles.ReadFile("explorer/index.html")
 	if err != nil {
 		return nil, err
@@ -173,7 +175,7 @@ func explorerPage(pinned []asset, base, origin string) ([]byte, error) {
 		}
 	}
 	var b bytes.Buffer
-	err = page.Execute(&b, map[string]any{"Base": base, "CDN": origin, "Styles": styles, "Scripts": scripts})
+	err = page.Execute(&b, map[string]any{"Base": base, "Endpoint": publicPath + "/graphql", "CDN": origin, "Styles": styles, "Scripts": scripts})
 	return b.Bytes(), err
 }
 

@@ -41,7 +41,7 @@ func assets(t *testing.T) fstest.MapFS {
 
 func explorer(t *testing.T, assets fs.FS) http.Handler {
 	t.Helper()
-	h, err := web.NewExplorer(assets)
+	h, err := web.NewExplorer(assets, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,46 +1,90 @@
 package web
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/cors"
 )
 
-// preflightLife is how long a browser may remember what a preflight allowed.
-const preflightLife = 10 * time.Minute
+const (
+	// preflightLife is how long a browser may cache a preflight; Chromium caps it at 2 h.
+	preflightLife = 2 * time.Hour
+	// refusalsLoggedEvery is how often one refused origin is logged.
+	refusalsLoggedEvery = time.Minute
+	// maxLoggedOrigins bounds the lines in that time, and with them what pages of strangers can write into the log.
+	maxLoggedOrigins = 16
+)
 
-// Origins are the web origins (RFC 6454) whose pages may use this server with cookies and read its
-// answers. Clients that are no browsers, and pages that send a header instead of a cookie, need none.
+// OriginOptions say which pages of other origins may call the server.
+type OriginOptions struct {
+	// Listed are origins, such as https://app.example.com or capacitor://localhost, or patterns for one label of a host
+	// name, such as https://*.preview.example.com.
+	Listed []string
+	// Loopback admits pages of this machine, on any port, without cookies.
+	Loopback bool
+	// Headers are the request headers that pages may send besides those of the recipes; empty means any.
+	Headers []string
+}
+
+// Origins are the web origins (RFC 6454) whose pages may call this server. Clients other than browsers send no Origin and
+// need no entry. Cookies are accepted from origins that are written out in full only.
 type Origins struct {
-	trusted map[string]bool
-	listed  []string
+	exact    map[origin]bool
+	patterns []originPattern
+	options  OriginOptions
+	refusals refusals
 }
 
-// NewOrigins trusts the origin of the public URL and those listed. "*" is refused: with cookies it
-// would let every page on the web act as whoever looks at it.
-func NewOrigins(publicURL string, listed []string) (*Origins, error) {
-	own, err := url.Parse(publicURL)
+// NewOrigins admits the origin of the public URL and those of o. "*" is refused: with cookies it would let every page on
+// the web act for its visitor. Errors name the flag.
+func NewOrigins(publicURL string, o OriginOptions, now func() time.Time, log *slog.Logger) (*Origins, error) {
+	own, err := originOf(publicURL)
 	if err != nil {
-		return nil, fmt.Errorf("the public URL is no URL")
+		return nil, fmt.Errorf("--public-url: its origin %w", err)
 	}
-	o := &Origins{trusted: map[string]bool{own.Scheme + "://" + own.Host: true}, listed: listed}
-	for _, origin := range listed {
-		u, err := url.Parse(origin)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || origin != u.Scheme+"://"+u.Host || strings.Contains(origin, "*") {
-			return nil, fmt.Errorf("%q is not an origin, such as https://app.example.com", origin)
+	origins := &Origins{exact: map[origin]bool{own: true}, options: o, refusals: refusals{now: now, log: log}}
+	for _, text := range o.Listed {
+		if err := origins.list(text); err != nil {
+			return nil, fmt.Errorf("--allowed-origins: %q %w", printable(text, maxOrigin), err)
 		}
-		o.trusted[origin] = true
 	}
-	return o, nil
+	return origins, nil
 }
 
-// trusts tells whether a request that a cookie authenticates was sent by a page of a trusted origin.
-// A browser says where a request comes from in headers that no page can set; without any of them it
-// is refused, for then nothing tells it from a forgery.
+func (o *Origins) list(text string) error {
+	if scheme, rest, isPattern := strings.Cut(text, "://*."); isPattern {
+		pattern, err := parsePattern(scheme, rest)
+		o.patterns = append(o.patterns, pattern)
+		return err
+	}
+	exact, err := parseOrigin(text)
+	o.exact[exact] = true
+	return err
+}
+
+// admits reports whether pages of an origin, as a browser sent it, may read answers.
+func (o *Origins) admits(sent string) bool {
+	from, err := parseOrigin(sent)
+	return err == nil && (o.exact[from] || o.options.Loopback && from.isLoopback() ||
+		slices.ContainsFunc(o.patterns, func(p originPattern) bool { return p.matches(from) }))
+}
+
+// isExact reports whether an origin is listed in full.
+func (o *Origins) isExact(sent string) bool {
+	from, err := parseOrigin(sent)
+	return err == nil && o.exact[from]
+}
+
+// trusts reports whether a page of a trusted origin sent a request that a cookie authenticates. Browsers name the origin
+// in headers that no page can set; without any of them the request is refused, because it may be forged.
 func (o *Origins) trusts(r *http.Request) bool {
 	origins := r.Header.Values("Origin")
 	if len(origins) > 1 {
@@ -52,20 +96,79 @@ func (o *Origins) trusts(r *http.Request) bool {
 	case "none":
 		return false // typed into the address bar, which posts nothing
 	}
-	return len(origins) == 1 && o.trusted[origins[0]]
+	return len(origins) == 1 && o.isExact(origins[0])
 }
 
-// CORS lets pages of the listed origins read answers, with cookies; others get no permission.
-func (o *Origins) CORS(next http.Handler) http.Handler {
-	if len(o.listed) == 0 {
-		return next
+// AdmitsSocket reports whether a page may open a WebSocket: one of an admitted origin, or of the requested host.
+func (o *Origins) AdmitsSocket(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if o.admits(origin) || isOwn(origin, r) {
+		return true
 	}
-	return cors.New(cors.Options{
-		AllowedOrigins:   o.listed,
+	o.refusals.record(r.Context(), "refused a page of another origin", origin)
+	return false
+}
+
+// isOwn reports whether the request is for the host that its page came from.
+func isOwn(origin string, r *http.Request) bool {
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+}
+
+// CORS lets pages of admitted origins read answers. It permits credentials to all of them: what a cookie authenticates
+// is up to trusts.
+func (o *Origins) CORS(next http.Handler) http.Handler {
+	headers := []string{"*"}
+	if len(o.options.Headers) > 0 {
+		headers = append([]string{"Accept", "Authorization", "Content-Type", headerRequestID}, o.options.Headers...)
+	}
+	handler := cors.New(cors.Options{
+		AllowOriginFunc:  o.admits,
 		AllowCredentials: true,
 		AllowedMethods:   []string{http.MethodGet, http.MethodPost},
-		AllowedHeaders:   []string{"Accept", "Authorization", "Content-Type", headerRequestID},
-		ExposedHeaders:   []string{headerRequestID, "Retry-After", "WWW-Authenticate"},
+		AllowedHeaders:   headers,
+		ExposedHeaders:   []string{headerRequestID, "Retry-After", "WWW-Authenticate", "traceresponse"},
 		MaxAge:           int(preflightLife.Seconds()),
 	}).Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if origin := r.Header.Get("Origin"); origin != "" && !o.admits(origin) && !isOwn(origin, r) {
+			o.refusals.record(r.Context(), "refused a page of another origin", origin)
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// refusals logs refused origins, each once a minute, so that a developer finds the missing setting.
+type refusals struct {
+	now func() time.Time
+	log *slog.Logger
+
+	mu     sync.Mutex
+	since  time.Time
+	logged map[string]bool
+}
+
+// record logs that pages of an origin, as sent, were refused. The number of lines a minute is bounded, because any page on
+// the web can cause one. What is not an origin is not repeated, because it may be anything.
+func (f *refusals) record(ctx context.Context, what, sent string) {
+	from, err := parseOrigin(sent)
+	switch {
+	case err != nil && f.isDue(what+err.Error()):
+		f.log.WarnContext(ctx, what+"; its origin cannot be listed", "reason", "it "+err.Error())
+	case err == nil && f.isDue(what+from.String()):
+		f.log.WarnContext(ctx, what+"; list it in full to admit it", "origin", from.String(), "flag", "--allowed-origins="+from.String())
+	}
+}
+
+func (f *refusals) isDue(line string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.now().Sub(f.since) >= refusalsLoggedEvery {
+		f.since, f.logged = f.now(), map[string]bool{}
+	}
+	if f.logged[line] || len(f.logged) >= maxLoggedOrigins {
+		return false
+	}
+	f.logged[line] = true
+	return true
 }

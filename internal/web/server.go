@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,27 +16,40 @@ const (
 	headerTimeout = 5 * time.Second
 	// requestTimeout counts to the end of the body; net/http lifts it there, so streams live on.
 	requestTimeout = 20 * time.Second
-	idleTimeout    = 30 * time.Second
 	maxHeader      = 32 << 10
 	// maxUnread bounds what is buffered of the bodies on an HTTP/2 connection that no handler reads; net/http's own
 	// bound is 1 MiB. It is the least that the protocol allows.
 	maxUnread = 64 << 10
 )
 
-// Serve answers connections of l with h until ctx ends, and stops within drain from then on. It calls
-// notReady and waits for it, so a caller that wants load balancers to notice first lets notReady take
-// that long; requests go on being answered meanwhile. After that no connection is accepted, and requests
-// under way have the rest of the time, which the context of notReady shares; if one takes longer, it is cut
-// off and the error wraps context.DeadlineExceeded.
+// ServeOptions say how Serve keeps connections and how it stops.
+type ServeOptions struct {
+	// KeepAlive is how long an idle connection stays open.
+	KeepAlive time.Duration
+	// StopDelay is how long connections are still accepted after the stop began.
+	StopDelay time.Duration
+	// Drain is how long requests may take after that.
+	Drain time.Duration
+	// Stopping is called when the stop begins: readiness turns red here. It must not wait.
+	Stopping func()
+	// EndStreams ends streams over HTTP and hijacked connections once no connection is accepted any more. Serve waits for
+	// it; its context ends after Drain.
+	EndStreams func(context.Context)
+}
+
+// Serve answers connections of l with h until ctx ends. Then it stops in three steps. For StopDelay it still accepts
+// connections, so that those which were established but not accepted at that moment are not reset, and load balancers
+// notice; each response closes its connection. Then it closes l and calls EndStreams. Requests under way have the rest
+// of Drain; those that take longer are cut off, and the error wraps context.DeadlineExceeded.
 //
-// Hijacked connections, such as WebSockets, are not waited for: whoever hijacked them ends them.
-// Streams over HTTP are requests under way, which notReady should end.
-func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Duration, notReady func(context.Context), log *slog.Logger) error {
+// Hijacked connections, such as WebSockets, are left to EndStreams.
+func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions, log *slog.Logger) error {
+	var stopping atomic.Bool
 	server := &http.Server{
-		Handler:           h,
+		Handler:           closeWhile(&stopping, h),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
-		IdleTimeout:       idleTimeout,
+		IdleTimeout:       o.KeepAlive,
 		MaxHeaderBytes:    maxHeader,
 		HTTP2:             &http.HTTP2Config{MaxReceiveBufferPerConnection: maxUnread, MaxReceiveBufferPerStream: maxUnread},
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -48,14 +62,35 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Durat
 	case <-ctx.Done():
 	}
 
+	stopping.Store(true)
+	o.Stopping()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-time.After(o.StopDelay):
+	}
+
 	// Not ctx, which has ended: requests and their drain outlive it.
-	drained, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	drained, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Drain)
 	defer cancel()
-	notReady(drained)
-	err := server.Shutdown(drained)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Shutdown(drained) }()
+	o.EndStreams(drained)
+	err := <-ended
 	if err != nil {
-		err = fmt.Errorf("requests were cut off that took longer than %s from the stop: %w", drain, errors.Join(err, server.Close()))
+		err = fmt.Errorf("requests were cut off that took longer than %s: %w", o.Drain, errors.Join(err, server.Close()))
 	}
 	<-served
 	return err
+}
+
+// closeWhile has each response close its connection while stopping is set: clients then open the next one elsewhere,
+// instead of meeting a connection that Shutdown closes under their request.
+func closeWhile(stopping *atomic.Bool, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if stopping.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }

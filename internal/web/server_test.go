@@ -18,6 +18,13 @@ import (
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
+// serving are options for servers that have no streams, and stop without a delay.
+func serving(drain time.Duration) web.ServeOptions {
+	return web.ServeOptions{
+		KeepAlive: 2 * time.Minute, Drain: drain, Stopping: func() {}, EndStreams: func(context.Context) {},
+	}
+}
+
 // TestStopAnswersWhatIsUnderWay stops two servers with one context, as the API's and the metrics'
 // listener are.
 func TestStopAnswersWhatIsUnderWay(t *testing.T) {
@@ -51,7 +58,8 @@ func TestStopAnswersWhatIsUnderWay(t *testing.T) {
 			_ = resp.Body.Close()
 			return resp.StatusCode
 		}
-		red := func(context.Context) {
+		o := serving(time.Minute)
+		o.Stopping = func() {
 			health.Stop()
 			// The listener must still answer here, or no load balancer would ever see it.
 			if status := readiness(); status != 503 {
@@ -60,7 +68,7 @@ func TestStopAnswersWhatIsUnderWay(t *testing.T) {
 			close(release)
 		}
 		stopped := make(chan error, 1)
-		go func() { stopped <- web.Serve(ctx, listener, mux, time.Minute, red, quiet()) }()
+		go func() { stopped <- web.Serve(ctx, listener, mux, o, quiet()) }()
 		if status := readiness(); status != 200 {
 			t.Errorf("%s: ready %d before", name, status)
 		}
@@ -99,7 +107,9 @@ func TestServeReportsALostListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = listener.Close()
-	err = web.Serve(t.Context(), listener, http.NotFoundHandler(), time.Second, func(context.Context) { t.Error("called") }, quiet())
+	o := serving(time.Second)
+	o.Stopping = func() { t.Error("called") }
+	err = web.Serve(t.Context(), listener, http.NotFoundHandler(), o, quiet())
 	if !errors.Is(err, net.ErrClosed) {
 		t.Errorf("%v", err)
 	}
@@ -116,7 +126,7 @@ func TestHeaderSizeIsBounded(t *testing.T) {
 	go func() {
 		stopped <- web.Serve(ctx, listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusNoContent)
-		}), time.Second, func(context.Context) {}, quiet())
+		}), serving(time.Second), quiet())
 	}()
 	for size, want := range map[int]int{16 << 10: 204, 64 << 10: 431} {
 		r := request(t, "GET", "http://"+listener.Addr().String(), "", "X-Long", strings.Repeat("a", size))
@@ -170,7 +180,7 @@ func inBubble(t *testing.T, h http.Handler) (dial func() net.Conn) {
 	l := &pipes{accepted: make(chan net.Conn), closed: make(chan struct{})}
 	ctx, stop := context.WithCancel(t.Context())
 	stopped := make(chan error, 1)
-	go func() { stopped <- web.Serve(ctx, l, h, time.Minute, func(context.Context) {}, quiet()) }()
+	go func() { stopped <- web.Serve(ctx, l, h, serving(time.Minute), quiet()) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-stopped; err != nil {
@@ -193,7 +203,7 @@ func TestStalledConnectionsAreClosed(t *testing.T) {
 		"nothing sent":       {"", "", 5 * time.Second},
 		"header unfinished":  {head, "", 5 * time.Second},
 		"body unfinished":    {head + "Content-Length: 20\r\n\r\n{", "HTTP/1.1 400", 20 * time.Second},
-		"idle after a query": {query, "HTTP/1.1 200", 30 * time.Second},
+		"idle after a query": {query, "HTTP/1.1 200", 2 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -258,6 +268,58 @@ func TestAStreamOutlivesTheReadTimeout(t *testing.T) {
 	})
 }
 
+// Connections that the kernel has established wait in a queue until they are accepted. Closing the listener resets them,
+// and their clients cannot tell whether a mutation ran.
+func TestConnectionsEstablishedAtTheStopAreServed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &gated{&pipes{accepted: make(chan net.Conn), closed: make(chan struct{})}, make(chan struct{})}
+		ctx, stop := context.WithCancel(t.Context())
+		stopped := make(chan error, 1)
+		o := serving(10 * time.Second)
+		o.StopDelay = time.Second
+		o.Stopping = func() { close(l.open) }
+		begin := time.Now()
+		answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "done") })
+		go func() { stopped <- web.Serve(ctx, l, answer, o, quiet()) }()
+		answers := make(chan string)
+		for range 60 {
+			go func() {
+				conn := l.dial()
+				defer func() { _ = conn.Close() }()
+				_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+				text, _ := io.ReadAll(conn) // to its end, since the server closes it
+				answers <- string(text)
+			}()
+		}
+		synctest.Wait()
+		stop()
+		for range 60 {
+			if got := <-answers; !strings.HasPrefix(got, "HTTP/1.1 200") || !strings.HasSuffix(got, "done") ||
+				!strings.Contains(got, "Connection: close") {
+				t.Errorf("%q", got)
+			}
+		}
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took != o.StopDelay {
+			t.Errorf("stopped after %v", took)
+		}
+	})
+}
+
+// gated is a listener that accepts nothing before it is open.
+type gated struct {
+	*pipes
+	open chan struct{}
+}
+
+func (l *gated) Accept() (net.Conn, error) {
+	<-l.open
+	return l.pipes.Accept()
+}
+
 func TestARequestThatOutlastsTheDrainIsCutOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -265,8 +327,9 @@ func TestARequestThatOutlastsTheDrainIsCutOff(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		stopped := make(chan error, 1)
 		endless := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		streams := func(context.Context) { time.Sleep(4 * time.Second) } // their time is not added to the others'
-		go func() { stopped <- web.Serve(ctx, l, endless, 10*time.Second, streams, quiet()) }()
+		o := serving(10 * time.Second)
+		o.EndStreams = func(context.Context) { time.Sleep(4 * time.Second) } // at the same time as the requests
+		go func() { stopped <- web.Serve(ctx, l, endless, o, quiet()) }()
 		conn := l.dial()
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -129,7 +130,7 @@ func TestPagesOfOtherOriginsCannotConnect(t *testing.T) {
 
 func TestTheServersOwnHostAndTrustedOriginsAreAdmitted(t *testing.T) {
 	t.Parallel()
-	origins, err := web.NewOrigins("https://api.example.com", []string{"https://app.example.com"})
+	origins, err := web.NewOrigins("https://api.example.com", web.OriginOptions{Listed: []string{"https://app.example.com"}}, time.Now, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,12 +80,12 @@ func newFeed(o web.StreamOptions) (*feed, http.Handler) {
 		defer f.serving.Done()
 		srv.ServeHTTP(w, r)
 	})
-	origins, err := web.NewOrigins("https://app.example.com", nil)
+	origins, err := web.NewOrigins("https://app.example.com", web.OriginOptions{}, time.Now, quiet())
 	if err != nil {
 		panic(err)
 	}
 	// The address is the client's to choose here, so that tests can be many clients.
-	return f, web.Identify(web.Cookies(origins, count), func(r *http.Request) string { return r.Header.Get("X-Address") })
+	return f, web.Identify(web.Cookies(origins, "", count), func(r *http.Request) string { return r.Header.Get("X-Address") })
 }
 
 func (f *feed) Schema() *ast.Schema { return f.schema }

@@ -38,7 +38,7 @@ func newPair(tb testing.TB, name string) pair {
 func serveOn(tb testing.TB, l net.Listener, h http.Handler) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(tb.Context()))
 	stopped := make(chan error, 1)
-	go func() { stopped <- web.Serve(ctx, l, h, time.Minute, func(context.Context) {}, quiet()) }()
+	go func() { stopped <- web.Serve(ctx, l, h, serving(time.Minute), quiet()) }()
 	tb.Cleanup(func() {
 		stop()
 		if err := <-stopped; err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -42,14 +41,6 @@ func isUpgrade(r *http.Request) bool {
 	return slices.ContainsFunc(r.Header.Values("Upgrade"), func(v string) bool {
 		return strings.Contains(strings.ToLower(v), "websocket")
 	})
-}
-
-// AdmitsSocket tells whether a page may open a WebSocket: one of a trusted origin, or of the host that the
-// request is for.
-func (o *Origins) AdmitsSocket(r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	u, err := url.Parse(origin)
-	return o.trusted[origin] || err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
 }
 
 // Do serves one connection until it ends.

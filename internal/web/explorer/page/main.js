@@ -8,14 +8,16 @@ import { SafeStorage } from './storage.js';
 const { GraphiQL, React, ReactDOM } = window;
 
 if (GraphiQL && React && ReactDOM) {
-  const session = new Session('/graphql');
+  const place = document.getElementById('explorer');
+  const { endpoint } = place.dataset;
+  const session = new Session(endpoint);
   const panel = makePanel(session);
-  const root = ReactDOM.createRoot(document.getElementById('explorer'));
+  const root = ReactDOM.createRoot(place);
   root.render(
     React.createElement(
       GraphiQL,
       {
-        fetcher: makeFetcher(session, '/graphql'),
+        fetcher: makeFetcher(session, endpoint),
         storage: new SafeStorage(window.localStorage),
         plugins: [panel],
         defaultTabs: operations,

@@ -1,0 +1,286 @@
+package graph_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/web"
+)
+
+// gate stops a request at one of its root fields, so that a test can change something meanwhile: at the alias
+// ahead once its resolver has returned, at the alias held after the guard and before its resolver.
+type gate struct{ reached, open chan struct{} }
+
+func (gate) ExtensionName() string                   { return "Gate" }
+func (gate) Validate(graphql.ExecutableSchema) error { return nil }
+func (g gate) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
+	switch graphql.GetFieldContext(ctx).Field.Alias {
+	case "held":
+		g.wait(ctx)
+	case "ahead":
+		defer g.wait(ctx)
+	}
+	return next(ctx)
+}
+
+func (g gate) wait(ctx context.Context) {
+	for _, c := range []chan struct{}{g.reached, g.open} {
+		select {
+		case c <- struct{}{}:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// during sends a mutation with a field called held or ahead, and runs f while it waits there.
+func (g gate) during(t *testing.T, c *graphtest.Client, mutation string, f func()) *graphtest.Answer {
+	t.Helper()
+	answers := make(chan *graphtest.Answer, 1)
+	go func() {
+		answer, err := c.Call(t.Context(), mutation, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		answers <- answer
+	}()
+	select {
+	case <-g.reached:
+	case answer := <-answers:
+		t.Fatalf("%s did not wait: %+v", mutation, answer)
+	}
+	f()
+	<-g.open
+	answer := <-answers
+	if answer == nil {
+		t.FailNow()
+	}
+	return answer
+}
+
+// onBothWithGate is onBoth on servers with a gate.
+func onBothWithGate(t *testing.T, f func(t *testing.T, srv *graphtest.Server, g gate)) {
+	t.Helper()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		g := gate{make(chan struct{}), make(chan struct{})}
+		f(t, graphtest.Start(t, graphtest.Database(url), func(o *graphtest.Options) { o.Extensions = append(o.Extensions, g) }), g)
+	})
+}
+
+// cast are the people of these tests: she has the role ADMIN and a second session.
+type cast struct {
+	root, she, second, victim, disabled *graphtest.Client
+}
+
+func newCast(t *testing.T, srv *graphtest.Server) cast {
+	t.Helper()
+	p := cast{root: srv.As(t, "ADMIN"), she: srv.As(t, "ADMIN"), victim: srv.As(t), disabled: srv.As(t)}
+	p.second = p.she.Login(t)
+	p.root.Do(t, disableUser, vars{"id": p.disabled.UserID}).Into(t, &struct{}{})
+	return p
+}
+
+// takings are the ways to take a right from her, each with the reason for which her token is then refused.
+var takings = []struct {
+	name, reason string
+	take         func(t *testing.T, p cast)
+}{
+	{"her sessions were ended", "TOKEN_REVOKED", func(t *testing.T, p cast) {
+		p.second.Do(t, `mutation { logout(input: {scope: ALL}) { endedSessions } }`, nil).Into(t, &struct{}{})
+	}},
+	{"this session was ended", "TOKEN_REVOKED", func(t *testing.T, p cast) {
+		p.second.Do(t, `mutation($id: ID!) { revokeSession(input: {id: $id}) { id } }`, vars{"id": p.she.SessionID}).Into(t, &struct{}{})
+	}},
+	{"her password was changed", "TOKEN_REVOKED", func(t *testing.T, p cast) {
+		p.second.Do(t, `mutation { changePassword(input: {currentPassword: "`+graphtest.Password+`", newPassword: "not what it was before"}) { tokenType } }`, nil).Into(t, &struct{}{})
+	}},
+	{"a role was taken from her", "TOKEN_STALE", func(t *testing.T, p cast) {
+		p.root.Do(t, setRoles, vars{"id": p.she.UserID, "roles": []string{}}).Into(t, &struct{}{})
+	}},
+	{"she was disabled", "TOKEN_REVOKED", func(t *testing.T, p cast) {
+		p.root.Do(t, disableUser, vars{"id": p.she.UserID}).Into(t, &struct{}{})
+	}},
+	{"she was deleted", "TOKEN_REVOKED", func(t *testing.T, p cast) {
+		p.root.Do(t, deleteUser, vars{"id": p.she.UserID}).Into(t, &struct{}{})
+	}},
+}
+
+// acts are all mutations that a token is needed for, as she would call them.
+func acts(t *testing.T, p cast) map[string]string {
+	t.Helper()
+	acts := map[string]string{
+		"updateProfile":  `updateProfile(input: {name: "Eve"}) { id }`,
+		"changePassword": fmt.Sprintf(`changePassword(input: {currentPassword: %q, newPassword: "another unlikely passphrase"}) { tokenType }`, graphtest.Password),
+		"deleteAccount":  fmt.Sprintf(`deleteAccount(input: {confirmEmail: %q}) { id }`, p.she.Email),
+		"logout":         `logout(input: {scope: ALL}) { endedSessions }`,
+		"reauthenticate": fmt.Sprintf(`reauthenticate(input: {password: %q}) { tokenType }`, graphtest.Password),
+		"revokeSession":  fmt.Sprintf(`revokeSession(input: {id: %q}) { id }`, p.second.SessionID),
+		"setRoles":       fmt.Sprintf(`setRoles(input: {id: %q, roles: [ADMIN]}) { id }`, p.victim.UserID),
+		"disableUser":    fmt.Sprintf(`disableUser(input: {id: %q}) { id }`, p.victim.UserID),
+		"enableUser":     fmt.Sprintf(`enableUser(input: {id: %q}) { id }`, p.disabled.UserID),
+		"revokeSessions": fmt.Sprintf(`revokeSessions(input: {userId: %q}) { endedSessions }`, p.victim.UserID),
+		"deleteUser":     fmt.Sprintf(`deleteUser(input: {id: %q}) { id }`, p.victim.UserID),
+	}
+	ours := []string{"schema/account.graphqls", "schema/admin.graphqls", "schema/session.graphqls"} // others are a team's
+	for _, field := range sdl(t).Mutation.Fields {
+		_, isListed := acts[field.Name]
+		if !isListed && field.Directives.ForName("public") == nil && slices.Contains(ours, field.Position.Src.Name) {
+			t.Errorf("add the mutation %s, or what it does after a revocation is not tested", field.Name)
+		}
+	}
+	return acts
+}
+
+// stored is all that an act can change.
+func stored(t *testing.T, srv *graphtest.Server) (all []string) {
+	t.Helper()
+	for _, query := range []string{
+		"SELECT id || ' ' || email || ' ' || name || ' ' || roles || ' ' || password_hash || ' ' || CAST(version AS TEXT) || ' ' || CAST(COALESCE(disabled_at, 0) AS TEXT) FROM users ORDER BY id",
+		"SELECT id || ' ' || salt || ' ' || CAST(generation AS TEXT) || ' ' || CAST(auth_time AS TEXT) || ' ' || CAST(COALESCE(revoked_at, 0) AS TEXT) FROM sessions ORDER BY id",
+		"SELECT id || ' ' || action FROM audit_log ORDER BY id",
+	} {
+		var rows []string
+		if err := srv.App.DB.Select(t.Context(), &rows, query); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, rows...)
+	}
+	return all
+}
+
+// refusedFor checks that an answer has an error of the field at path, for the reason.
+func refusedFor(t *testing.T, answer *graphtest.Answer, path, reason string) {
+	t.Helper()
+	if !slices.ContainsFunc(answer.Errors, func(e graphtest.Error) bool {
+		return len(e.Path) == 1 && e.Path[0] == path && e.Extensions.Reason == reason
+	}) {
+		t.Errorf("%s was not refused for %s: %d %s", path, reason, answer.Status, answer.Body)
+	}
+}
+
+// A mutation runs its fields one after another. A right taken from the caller during one is gone for the next.
+func TestRightsTakenDuringARequestAreGoneForItsNextField(t *testing.T) {
+	t.Parallel()
+	onBothWithGate(t, func(t *testing.T, srv *graphtest.Server, g gate) {
+		for _, attack := range []struct {
+			name, taking string
+			act          func(p cast) string
+		}{
+			{"an administrator gives a role back to herself", "a role was taken from her", func(p cast) string {
+				return fmt.Sprintf(`setRoles(input: {id: %q, roles: [ADMIN]}) { id }`, p.she.UserID)
+			}},
+			{"a disabled administrator enables herself", "she was disabled", func(p cast) string {
+				return fmt.Sprintf(`enableUser(input: {id: %q}) { id }`, p.she.UserID)
+			}},
+			{"a session writes after logout of all", "her sessions were ended", func(cast) string {
+				return `updateProfile(input: {name: "Eve"}) { id }`
+			}},
+		} {
+			for _, taking := range takings {
+				if taking.name != attack.taking {
+					continue
+				}
+				t.Run(attack.name, func(t *testing.T) {
+					p := newCast(t, srv)
+					var before []string
+					mutation := fmt.Sprintf("mutation { ahead: reauthenticate(input: {password: %q}) { tokenType } x: %s }", graphtest.Password, attack.act(p))
+					answer := g.during(t, p.she, mutation, func() {
+						taking.take(t, p)
+						before = stored(t, srv)
+					})
+					refusedFor(t, answer, "x", taking.reason)
+					if diff := cmp.Diff(before, stored(t, srv)); diff != "" {
+						t.Error(diff)
+					}
+				})
+			}
+		}
+	})
+}
+
+// After the guard has let a field pass, its transaction reads the caller's rights again.
+func TestNoActIsDoneWithRightsTakenAfterTheGuard(t *testing.T) {
+	t.Parallel()
+	onBothWithGate(t, func(t *testing.T, srv *graphtest.Server, g gate) {
+		for _, taking := range takings {
+			t.Run(taking.name, func(t *testing.T) {
+				for name := range acts(t, newCast(t, srv)) {
+					t.Run(name, func(t *testing.T) {
+						p := newCast(t, srv)
+						var before []string
+						answer := g.during(t, p.she, "mutation { held: "+acts(t, p)[name]+" }", func() {
+							taking.take(t, p)
+							before = stored(t, srv)
+						})
+						answer.Refused(t, "UNAUTHENTICATED", taking.reason)
+						if diff := cmp.Diff(before, stored(t, srv)); diff != "" {
+							t.Error(diff)
+						}
+					})
+				}
+			})
+		}
+	})
+}
+
+// deafReplica is a server on the database of another whose view of revocations is read once and never again. Its
+// clock stands still, so that the view does not look old.
+func deafReplica(t *testing.T, of *graphtest.Server) *graphtest.Server {
+	t.Helper()
+	now := time.Now()
+	a, err := app.Open(t.Context(), of.App.Config, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.View.Poll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	handler, err := a.Handler(web.NewHealth(a.Ready))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := httptest.NewServer(handler)
+	t.Cleanup(func() {
+		listener.Close()
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &graphtest.Server{App: a, URL: listener.URL}
+}
+
+// Another replica answers queries for up to a second after a revocation. It refuses every act at once.
+func TestAReplicaThatHasNotHeardOfARevocationActsOnNothing(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		for _, taking := range takings[:5] { // of a deleted user even a query fails
+			t.Run(taking.name, func(t *testing.T) {
+				p := newCast(t, srv)
+				there := *p.she
+				there.Server = deafReplica(t, srv)
+				taking.take(t, p)
+				before := stored(t, srv)
+				there.Do(t, `{ me { id } }`, nil).Into(t, &struct{}{}) // it has not heard of it
+				for name, act := range acts(t, p) {
+					answer := there.Do(t, "mutation { "+act+" }", nil)
+					if len(answer.Errors) != 1 || answer.Errors[0].Extensions.Reason != taking.reason {
+						t.Errorf("%s: want %s, got %d %s", name, taking.reason, answer.Status, answer.Body)
+					}
+				}
+				if diff := cmp.Diff(before, stored(t, srv)); diff != "" {
+					t.Error(diff)
+				}
+			})
+		}
+	})
+}

@@ -1,0 +1,135 @@
+package account_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/userfile"
+)
+
+// importFile imports a file, and returns the problems as texts.
+func importFile(t *testing.T, srv *graphtest.Server, text string, created int) (problems []string) {
+	t.Helper()
+	n, errs, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(text), userfile.Options{}))
+	if err != nil || n != created {
+		t.Fatalf("%d imported, want %d: %v, %v", n, created, errs, err)
+	}
+	for _, err := range errs {
+		problems = append(problems, err.Error())
+	}
+	return problems
+}
+
+// Whichever system made the hash, its owner signs in, and from then on it is one of ours.
+func TestLoginUpgradesForeignHashes(t *testing.T) {
+	t.Parallel()
+	on(t, func(t *testing.T, srv *graphtest.Server) {
+		text := "email,password_hash\n"
+		for name, hash := range foreign {
+			text += name + "@example.com,\"" + hash + "\"\n"
+		}
+		importFile(t, srv, text, len(foreign))
+		for name, imported := range foreign {
+			email := strings.ToLower(name) + "@example.com"
+			srv.Anonymous().Do(t, login, in(input{"email": email, "password": "correct horse batteri"})).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+			if got := storedHash(t, srv, email); got != imported {
+				t.Errorf("a wrong password changed %s to %s", imported, got)
+			}
+			for range 2 {
+				srv.Anonymous().Do(t, login, in(input{"email": email, "password": "correct horse battery"})).Into(t, &struct{}{})
+				if got := storedHash(t, srv, email); !strings.HasPrefix(got, "gw1$") {
+					t.Errorf("%s is still %s", name, got)
+				}
+			}
+		}
+	})
+}
+
+func TestImportKeepsIDsAndTimes(t *testing.T) {
+	t.Parallel()
+	on(t, func(t *testing.T, srv *graphtest.Server) {
+		const id = "6f2c1a34-5b7d-4e8f-9a0b-1c2d3e4f5a6b"
+		problems := importFile(t, srv, `{"id": "6F2C1A34-5B7D-4E8F-9A0B-1C2D3E4F5A6B", "email": "first@example.com", "createdAt": "2019-03-04T05:06:07Z"}
+			{"id": "`+id+`", "email": "second@example.com"}
+			{"email": "third@example.com", "createdAt": 1551675967}
+			{"email": "fourth@example.com"}`, 3)
+		if diff := cmp.Diff([]string{`line 2 ("second@example.com"): there is already an account with this id`}, problems); diff != "" {
+			t.Error(diff)
+		}
+		first, err := srv.App.Accounts.ByID(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := first.CreatedAt.Std(); first.Email != "first@example.com" || !got.Equal(time.Unix(1551675967, 0)) {
+			t.Errorf("%s was created %v", first.Email, got)
+		}
+		third, err := srv.App.Accounts.Find(t.Context(), "third@example.com")
+		if err != nil || !third.CreatedAt.Std().Equal(time.Unix(1551675967, 0)) {
+			t.Fatalf("created %v, %v", third, err)
+		}
+		fourth, err := srv.App.Accounts.Find(t.Context(), "fourth@example.com")
+		if err != nil || third.ID >= fourth.ID || third.ID[14] != '7' { // lists are in the order of ids
+			t.Errorf("%s is not before %s, %v", third.ID, fourth.ID, err)
+		}
+	})
+}
+
+// Login folds usernames, so those of other systems are folded when they come.
+func TestImportFoldsUsernames(t *testing.T) {
+	t.Parallel()
+	on(t, func(t *testing.T, srv *graphtest.Server) {
+		problems := importFile(t, srv, "email;username;password\njoe@example.com; JoeDoe\u00A0;"+foreign["bcrypt"]+
+			"\njane@example.com;JANE@example.com;"+foreign["bcrypt"]+"\nother@example.com;joedoe;\nthird@example.com;jane@example.com;\n", 2)
+		if len(problems) != 2 || !strings.HasPrefix(problems[0], "line 4") || !strings.HasPrefix(problems[1], "line 5") {
+			t.Errorf("%q", problems)
+		}
+		srv.Anonymous().Do(t, login, in(input{"username": "JoeDoe", "password": "correct horse battery"})).Into(t, &struct{}{})
+		jane, err := srv.App.Accounts.Find(t.Context(), "jane@example.com")
+		if err != nil || jane.Username != nil {
+			t.Errorf("the address became a username: %v, %v", jane, err)
+		}
+	})
+}
+
+// A hash in a wrong column is no address, role or name to repeat.
+func TestImportPrintsNoHash(t *testing.T) {
+	t.Parallel()
+	on(t, func(t *testing.T, srv *graphtest.Server) {
+		var columns []string
+		for _, hash := range foreign {
+			for _, row := range []string{hash + ",x,x,x,x", "a@example.com," + hash + ",x,x,x", "a@example.com,x," + hash + "x,x,x", "a@example.com,joe,," + hash + ",x", "a@example.com,joe,,," + hash} {
+				columns = append(columns, row)
+			}
+		}
+		problems := importFile(t, srv, "email,username,password,role,id\n"+strings.Join(columns, "\n"), 0)
+		if len(problems) != len(columns) {
+			t.Errorf("%d problems of %d lines", len(problems), len(columns))
+		}
+		for _, problem := range problems {
+			for name, hash := range foreign {
+				if strings.Contains(problem, hash[len(hash)-10:]) {
+					t.Errorf("%s: %s", name, problem)
+				}
+			}
+		}
+	})
+}
+
+// Rows of before, or written by hand, may have an address that cannot be made any more: its owner confirms it as it is.
+func TestAnImpossibleAddressCanBeConfirmed(t *testing.T) {
+	t.Parallel()
+	on(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		execute(t, srv, "UPDATE users SET email = $2 WHERE id = $1", c.UserID, "joe@xn--ü.example")
+		c.Do(t, deleteAccount, in(input{"confirmEmail": "nothing"})).Refused(t, "BAD_USER_INPUT", "MALFORMED")
+		c.Do(t, deleteAccount, in(input{"confirmEmail": " joe@xn--ü.example"})).Into(t, &struct{}{})
+		if _, err := srv.App.Accounts.ByID(t.Context(), account.ID(c.UserID)); err == nil {
+			t.Error("the account is still there")
+		}
+	})
+}

@@ -1,0 +1,61 @@
+package password
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"strconv"
+	"strings"
+)
+
+// parts takes a hash apart. The first fault is kept, and makes all that follows of no account.
+type parts struct {
+	fields []string
+	bad    bool
+}
+
+// split expects n fields between separators.
+func split(text, separator string, n int) *parts {
+	fields := strings.Split(text, separator)
+	if len(fields) != n {
+		return &parts{make([]string, n), true}
+	}
+	return &parts{fields: fields}
+}
+
+// number reads a positive decimal number of up to 32 bits without a sign.
+func (p *parts) number(text string) uint64 {
+	n, err := strconv.ParseUint(text, 10, 32)
+	p.bad = p.bad || err != nil || n == 0
+	return n
+}
+
+// bytes reads base64 in the alphabets in use: the standard one, the one for URLs, and passlib's with a dot.
+// Padding may be missing.
+func (p *parts) bytes(text string) []byte {
+	text = strings.NewReplacer("-", "+", "_", "/", ".", "+").Replace(strings.TrimRight(text, "="))
+	b, err := base64.RawStdEncoding.DecodeString(text)
+	p.bad = p.bad || err != nil
+	return b
+}
+
+func (p *parts) hex(text string) []byte {
+	b, err := hex.DecodeString(text)
+	p.bad = p.bad || err != nil
+	return b
+}
+
+// parameters reads name=value,… with exactly the names asked for, in this order.
+func (p *parts) parameters(text string, names ...string) []string {
+	values := make([]string, len(names))
+	pairs := strings.Split(text, ",")
+	if len(pairs) != len(names) {
+		p.bad = true
+		return values
+	}
+	for i, pair := range pairs {
+		name, value, _ := strings.Cut(pair, "=")
+		p.bad = p.bad || name != names[i]
+		values[i] = value
+	}
+	return values
+}

@@ -1,0 +1,93 @@
+package password
+
+import (
+	"crypto/pbkdf2"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/binary"
+	"hash"
+	"strings"
+)
+
+// sum is the hash function of a PBKDF2, and how many of its iterations take the time of a round of bcrypt.
+type sum struct {
+	new   func() hash.Hash
+	size  uint64
+	round uint64
+}
+
+var (
+	sha1Sum   = sum{sha1.New, sha1.Size, 280}
+	sha256Sum = sum{sha256.New, sha256.Size, 220}
+	sha512Sum = sum{sha512.New, sha512.Size, 135}
+)
+
+type parser = func(rest string) (*Hash, error)
+
+// djangoPBKDF2 reads ITERATIONS$salt$sum; the salt is the text as it stands.
+func djangoPBKDF2(s sum) parser {
+	return func(rest string) (*Hash, error) {
+		p := split(rest, "$", 3)
+		iterations := p.number(p.fields[0])
+		return s.hash(p, iterations, []byte(p.fields[1]), p.bytes(p.fields[2]))
+	}
+}
+
+// werkzeugPBKDF2 reads ITERATIONS$salt$sum in hex; the salt is the text as it stands.
+func werkzeugPBKDF2(s sum) parser {
+	return func(rest string) (*Hash, error) {
+		p := split(rest, "$", 3)
+		iterations := p.number(p.fields[0])
+		return s.hash(p, iterations, []byte(p.fields[1]), p.hex(p.fields[2]))
+	}
+}
+
+// phcPBKDF2 reads ITERATIONS$salt$sum as passlib writes it, or i=ITERATIONS,l=LENGTH$salt$sum.
+func phcPBKDF2(s sum) parser {
+	return func(rest string) (*Hash, error) {
+		p := split(rest, "$", 3)
+		iterations := p.fields[0]
+		if strings.Contains(iterations, "=") {
+			iterations = p.parameters(iterations, "i", "l")[0] // the length is that of the sum
+		}
+		return s.hash(p, p.number(iterations), p.bytes(p.fields[1]), p.bytes(p.fields[2]))
+	}
+}
+
+func (s sum) hash(p *parts, iterations uint64, salt, want []byte) (*Hash, error) {
+	if p.bad {
+		return nil, errMalformed
+	}
+	blocks := (uint64(len(want)) + s.size - 1) / s.size
+	return bounded(iterations*blocks/s.round, 0, salt, want, func(password []byte) []byte {
+		key, err := pbkdf2.Key(s.new, string(password), salt, int(iterations), len(want))
+		if err != nil {
+			return nil // matches nothing
+		}
+		return key
+	})
+}
+
+// parseIdentity reads the base64 of ASP.NET Core Identity: version 1 of the format, which names its parameters,
+// and version 0, that of ASP.NET Identity before it.
+func parseIdentity(text string) (*Hash, error) {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, errUnknown
+	}
+	if len(raw) == 1+16+32 && raw[0] == 0 {
+		return sha1Sum.hash(&parts{}, 1000, raw[1:17], raw[17:])
+	}
+	if len(raw) < 13 || raw[0] != 1 {
+		return nil, errUnknown
+	}
+	sums := []sum{sha1Sum, sha256Sum, sha512Sum}
+	function, iterations, saltLength := binary.BigEndian.Uint32(raw[1:]), binary.BigEndian.Uint32(raw[5:]), binary.BigEndian.Uint32(raw[9:])
+	rest := raw[13:]
+	if uint64(function) >= uint64(len(sums)) || iterations == 0 || uint64(saltLength) > uint64(len(rest)) {
+		return nil, errMalformed
+	}
+	return sums[function].hash(&parts{}, uint64(iterations), rest[:saltLength], rest[saltLength:])
+}

@@ -1,0 +1,98 @@
+package password
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"math/bits"
+
+	"golang.org/x/crypto/scrypt"
+)
+
+// scryptRound is how many of scrypt's blocks of 128 bytes, N × r × p of them, take the time of a round of bcrypt.
+const scryptRound = 150
+
+// parsePHCScrypt reads ln=LOG2N,r=R,p=P$salt$sum, as passlib and the PHC string format have it.
+func parsePHCScrypt(rest string) (*Hash, error) {
+	p := split(rest, "$", 3)
+	parameters := p.parameters(p.fields[0], "ln", "r", "p")
+	logN, r, parallel := p.number(parameters[0]), p.number(parameters[1]), p.number(parameters[2])
+	return scryptHash(p, logN, r, parallel, p.bytes(p.fields[1]), p.bytes(p.fields[2]))
+}
+
+// parseDjangoScrypt reads N$salt$R$P$sum; the salt is the text as it stands.
+func parseDjangoScrypt(rest string) (*Hash, error) {
+	p := split(rest, "$", 5)
+	n, r, parallel := p.number(p.fields[0]), p.number(p.fields[2]), p.number(p.fields[3])
+	return scryptHash(p, p.log2(n), r, parallel, []byte(p.fields[1]), p.bytes(p.fields[4]))
+}
+
+// parseWerkzeugScrypt reads N:R:P$salt$sum in hex, as Flask applications have it.
+func parseWerkzeugScrypt(rest string) (*Hash, error) {
+	p := split(rest, "$", 3)
+	q := split(p.fields[0], ":", 3)
+	n, r, parallel := q.number(q.fields[0]), q.number(q.fields[1]), q.number(q.fields[2])
+	p.bad = p.bad || q.bad
+	return scryptHash(p, p.log2(n), r, parallel, []byte(p.fields[1]), p.hex(p.fields[2]))
+}
+
+// log2 expects a power of two.
+func (p *parts) log2(n uint64) uint64 {
+	p.bad = p.bad || bits.OnesCount64(n) != 1
+	return uint64(bits.Len64(n) - 1)
+}
+
+func scryptHash(p *parts, logN, r, parallel uint64, salt, sum []byte) (*Hash, error) {
+	rounds, memory, err := scryptCost(p, logN, r, parallel)
+	if err != nil {
+		return nil, err
+	}
+	return bounded(rounds, memory, salt, sum, func(password []byte) []byte {
+		return scryptKey(password, salt, logN, r, parallel, len(sum))
+	})
+}
+
+// scryptCost refuses parameters by themselves, before their product could overflow.
+func scryptCost(p *parts, logN, r, parallel uint64) (rounds, memory uint64, err error) {
+	switch {
+	case p.bad:
+		return 0, 0, errMalformed
+	case logN > 20, r > 1<<10:
+		return 0, 0, errMemory
+	case parallel > 1<<10:
+		return 0, 0, errCost
+	}
+	return r * parallel << logN / scryptRound, 128 * r << logN, nil
+}
+
+func scryptKey(password, salt []byte, logN, r, parallel uint64, length int) []byte {
+	key, err := scrypt.Key(password, salt, 1<<logN, int(r), int(parallel), length)
+	if err != nil {
+		return nil // matches nothing
+	}
+	return key
+}
+
+// parseFirebase reads v=1,n=LOG2N,r=ROUNDS,p=1,ss=SEPARATOR,sk=SIGNERKEY$salt$sum, as Supabase writes the hashes of
+// Firebase. Their sum is the project's signer key, encrypted under what scrypt makes of the password.
+func parseFirebase(rest string) (*Hash, error) {
+	p := split(rest, "$", 3)
+	parameters := p.parameters(p.fields[0], "v", "n", "r", "p", "ss", "sk")
+	logN, r, parallel := p.number(parameters[1]), p.number(parameters[2]), p.number(parameters[3])
+	separator, signer := p.bytes(parameters[4]), p.bytes(parameters[5])
+	salt, sum := p.bytes(p.fields[1]), p.bytes(p.fields[2])
+	p.bad = p.bad || parameters[0] != "1" || len(signer) != len(sum)
+	rounds, memory, err := scryptCost(p, logN, r, parallel)
+	if err != nil {
+		return nil, err
+	}
+	salt = append(salt, separator...)
+	return bounded(rounds, memory, salt, sum, func(password []byte) []byte {
+		block, err := aes.NewCipher(scryptKey(password, salt, logN, r, parallel, 32))
+		if err != nil {
+			return nil
+		}
+		out := make([]byte, len(signer))
+		cipher.NewCTR(block, make([]byte, aes.BlockSize)).XORKeyStream(out, signer)
+		return out
+	})
+}

@@ -1,0 +1,243 @@
+package session_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+)
+
+// Whichever way the database's clock jumps, a running replica and one that starts in between know a revocation
+// as long as the token lives by any clock.
+func TestRevocationsOutliveJumpsOfTheClock(t *testing.T) {
+	jumps := map[string][]time.Duration{
+		"forward":                 {2 * time.Hour},
+		"back":                    {-2 * time.Hour},
+		"forward and back":        {2 * time.Hour, -2 * time.Hour},
+		"back and forward":        {-2 * time.Hour, 2 * time.Hour},
+		"forward in small steps":  {25 * time.Minute, 25 * time.Minute, 25 * time.Minute, -75 * time.Minute},
+		"forward by half a day":   {12 * time.Hour, -12 * time.Hour},
+		"back by half a day":      {-12 * time.Hour, 12 * time.Hour},
+		"far forward, half back":  {4 * time.Hour, -2 * time.Hour, -2 * time.Hour},
+		"a little beyond a token": {16 * time.Minute, -16 * time.Minute},
+	}
+	for name, steps := range jumps {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+				ended, everywhere := srv.As(t), srv.As(t)
+				logout(t, ended, "CURRENT", "")
+				logout(t, everywhere, "ALL", "")
+				for _, step := range steps {
+					srv.ShiftDatabase(t, step)
+					srv.App.View.SweepNow()
+					poll(t, srv.App.View)
+					if err := srv.App.Sessions.Prune(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					for _, c := range []*graphtest.Client{ended, everywhere} {
+						wantReason(t, srv.App.View, claimsOf(c, 1), fault.TokenRevoked)
+						wantReason(t, viewOf(t, srv), claimsOf(c, 1), fault.TokenRevoked)
+						if a := c.Do(t, meQuery, nil); a.Status != 401 {
+							t.Errorf("after a step of %s a revoked token gets %d %s", step, a.Status, a.Body)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// A replica that started while the database's clock was ahead has read no rows that looked old; it reads them when
+// the clock is right again.
+func TestAViewThatStartedOnAWrongClockReadsAllOnceItIsRight(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c := srv.As(t)
+		logout(t, c, "CURRENT", "")
+		change(t, srv, "UPDATE revocations SET created_at = created_at - $1", (10 * time.Minute).Microseconds())
+		srv.ShiftDatabase(t, 2*time.Hour)
+		v := session.NewView(srv.App.DB, srv.Now, time.Minute)
+		poll(t, v)
+		if v.Size() != 0 {
+			t.Fatal("it has read what is two hours old by that clock: this test tests nothing")
+		}
+		srv.ShiftDatabase(t, -2*time.Hour)
+		poll(t, v)
+		wantReason(t, v, claimsOf(c, 1), fault.TokenRevoked)
+	})
+}
+
+// A token issued while the machine's clock ran ahead begins to live when the clock that was set right gets there.
+func TestRevocationsOutliveTokensFromTheFuture(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t) // on SQLite, one clock is all there is to be wrong
+	srv.ShiftDatabase(t, 2*time.Hour)
+	c := srv.As(t)
+	poll(t, srv.App.View)
+	srv.ShiftDatabase(t, -2*time.Hour)
+	c.Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_INVALID")
+	if _, err := srv.App.Sessions.Logout(t.Context(), claimsOf(c, 1), session.ScopeCurrent, audit.Origin{}); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		srv.Advance(t, 30*time.Minute)
+		srv.App.View.SweepNow()
+		poll(t, srv.App.View)
+	}
+	c.Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
+}
+
+func TestReuseIsFoundOutWhateverTheClockDoes(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		for name, jump := range map[string]time.Duration{"back": -2 * time.Hour, "forward": 2 * time.Hour, "back by minutes": -2 * time.Minute} {
+			t.Run(name, func(t *testing.T) {
+				c := srv.As(t)
+				spent := c.RefreshToken
+				c.Refresh(t)
+				c.Do(t, meQuery, nil)
+				awaitSeen(t, srv, c.SessionID, 2)
+				srv.ShiftDatabase(t, jump)
+				defer srv.ShiftDatabase(t, -jump)
+				srv.Anonymous().Redeem(t, spent).Refused(t, "UNAUTHENTICATED", "REFRESH_REUSED")
+				srv.Anonymous().Redeem(t, c.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_REVOKED")
+			})
+		}
+		t.Run("and a step as long as the grace signs nobody out", func(t *testing.T) {
+			c := srv.As(t)
+			spent := c.RefreshToken
+			c.Refresh(t)
+			c.Do(t, meQuery, nil)
+			awaitSeen(t, srv, c.SessionID, 2)
+			srv.ShiftDatabase(t, -srv.App.Config.RefreshGrace)
+			defer srv.ShiftDatabase(t, srv.App.Config.RefreshGrace)
+			if again := auth(t, srv.Anonymous().Redeem(t, spent)); again.RefreshToken != c.RefreshToken {
+				t.Error("another successor")
+			}
+		})
+	})
+}
+
+// skewed is a view of a replica whose clock can be set, and that counts its looks at it.
+func skewed(srv *graphtest.Server, bound time.Duration) (v *session.View, off, looks *atomic.Int64) {
+	off, looks = new(atomic.Int64), new(atomic.Int64)
+	return session.NewView(srv.App.DB, func() time.Time {
+		looks.Add(1)
+		return graphtest.SetWall(srv.Now(), time.Duration(off.Load()))
+	}, bound), off, looks
+}
+
+func TestAReplicaWhoseClockIsTooFarOffRefuses(t *testing.T) {
+	const bound = 30 * time.Second
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		c, ended := srv.As(t), srv.As(t)
+		logout(t, ended, "CURRENT", "")
+		v, off, _ := skewed(srv, bound)
+		innocent := claimsOf(c, 1)
+		for _, one := range []struct {
+			off     time.Duration
+			refused bool
+		}{{0, false}, {bound - 5*time.Second, false}, {bound + 5*time.Second, true}, {5*time.Second - bound, false}, {-bound - 5*time.Second, true}, {0, false}} {
+			off.Store(int64(one.off))
+			poll(t, v)
+			if skew := v.Skew(); (skew - one.off).Abs() > 4*time.Second {
+				t.Errorf("%s off, measured %s", one.off, skew)
+			}
+			reason, err := v.Check(t.Context(), &innocent)
+			if refused := fault.Is(err, fault.ClockSkew) && fault.As(err).Code == fault.Unavailable; refused != one.refused || reason != "" {
+				t.Errorf("%s off: %q %v", one.off, reason, err)
+			}
+			wantReason(t, v, claimsOf(ended, 1), fault.TokenRevoked) // what is known stays known
+		}
+	})
+}
+
+func TestAServerWhoseClockIsTooFarOffIsNotReady(t *testing.T) {
+	t.Parallel()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		srv := graphtest.Start(t, graphtest.Database(url), func(o *graphtest.Options) { o.Config.ClockSkew = 30 * time.Second })
+		if srv.App.DB.Dialect() == store.SQLite {
+			return // it has the machine's own clock
+		}
+		c := srv.As(t)
+		for _, off := range []time.Duration{time.Minute, -time.Minute} {
+			srv.ShiftDatabase(t, off)
+			poll(t, srv.App.View)
+			answer := c.Do(t, meQuery, nil)
+			answer.Refused(t, "UNAVAILABLE", "CLOCK_SKEW")
+			if answer.Status != 503 || answer.Errors[0].Extensions.RetryAfter < 1 {
+				t.Errorf("got %d %s", answer.Status, answer.Body)
+			}
+			if err := srv.App.Ready(t.Context()); err == nil {
+				t.Error("it calls itself ready")
+			}
+			before := stateOf(t, srv, c.SessionID)
+			c.Redeem(t, c.RefreshToken).Refused(t, "UNAVAILABLE", "CLOCK_SKEW") // a token of a wrong clock outlives its revocation
+			if after := stateOf(t, srv, c.SessionID); after != before {
+				t.Errorf("the session went from %+v to %+v", before, after)
+			}
+			c.Do(t, `{ __typename }`, nil).Into(t, &struct{}{})
+
+			srv.ShiftDatabase(t, -off)
+			poll(t, srv.App.View)
+			c.Do(t, meQuery, nil).Into(t, &struct{}{})
+			if err := srv.App.Ready(t.Context()); err != nil {
+				t.Error(err)
+			}
+			c.Refresh(t)
+		}
+	})
+}
+
+// lines collects a log.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
+
+func TestClocksApartAreLoggedOnceAndWhenTheyAgreeAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		v, off, looks := skewed(srv, time.Minute)
+		v.SetPollEvery(time.Millisecond)
+		var log lines
+		ctx, stop := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		group.Go(func() { v.Follow(ctx, slog.New(slog.NewTextHandler(&log, nil))) })
+		defer group.Wait()
+		defer stop()
+		for episode := range 2 {
+			for _, one := range []struct {
+				off  time.Duration
+				line string
+			}{{10 * time.Second, "level=WARN"}, {0, "agree again"}} {
+				off.Store(int64(one.off))
+				eventually(t, "it is logged", func() bool { return log.count(one.line) > episode })
+				after := looks.Load() + 50
+				eventually(t, "it has polled some more", func() bool { return looks.Load() > after })
+				if n := log.count(one.line); n != episode+1 {
+					t.Errorf("%d lines with %s, want %d", n, one.line, episode+1)
+				}
+			}
+		}
+	})
+}

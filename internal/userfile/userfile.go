@@ -1,0 +1,134 @@
+// Package userfile reads files of accounts as other systems export them: JSON, one object a line or all in an
+// array, and CSV with a header row, in UTF-8 or UTF-16.
+//
+// It promises that a field which it cannot place is refused rather than lost, that every problem has the
+// number of its line, and that no error repeats a password hash. It does not know which accounts there are, or
+// what makes an address, a name or a hash good.
+package userfile
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// User is an account as a file has it. What the file does not say is zero.
+type User struct {
+	ID            string // a UUID in lower case
+	Email         string
+	EmailVerified bool
+	Username      string
+	Name          string
+	PasswordHash  string
+	Roles         []token.Role
+	Disabled      bool
+	CreatedAt     time.Time
+}
+
+// Entry is one account of a file, or what is wrong with it.
+type Entry struct {
+	Line int // where it begins
+	User
+	Problem error
+
+	given, family string // parts of the name
+	salt          string
+}
+
+// Options say how to read a file.
+type Options struct {
+	// Ignore names fields to leave out.
+	Ignore []string
+	// Firebase is needed for the hashes of an export from Firebase.
+	Firebase *Firebase
+	// Now is the latest time that an account can have been created; zero if any may be.
+	Now time.Time
+}
+
+// Reader reads the entries of a file, one after the other.
+type Reader struct {
+	in      *bufio.Reader
+	options Options
+	ignored []string // folded
+	next    func() (*record, error)
+}
+
+// record is an entry before its fields are understood.
+type record struct {
+	line    int
+	fields  []field
+	problem error
+}
+
+type field struct {
+	name  string
+	value any
+}
+
+// NewReader reads nothing yet.
+func NewReader(r io.Reader, o Options) *Reader {
+	in := bufio.NewReader(transform.NewReader(r, unicode.BOMOverride(transform.Nop)))
+	reader := &Reader{in: in, options: o}
+	for _, name := range o.Ignore {
+		reader.ignored = append(reader.ignored, fold(name))
+	}
+	return reader
+}
+
+// Read returns the next entry, or io.EOF after the last. After any other error nothing more can be read.
+func (r *Reader) Read() (*Entry, error) {
+	if r.next == nil {
+		if err := r.open(); err != nil {
+			return nil, err
+		}
+	}
+	rec, err := r.next()
+	if err != nil {
+		return nil, err
+	}
+	e := &Entry{Line: rec.line, Problem: rec.problem}
+	for _, f := range rec.fields {
+		if r.ignores(f.name) {
+			continue
+		}
+		if err := e.set(f.name, f.value); err != nil && e.Problem == nil {
+			e.Problem = fmt.Errorf("%s: %w", Printable(f.name), err)
+		}
+	}
+	if e.Problem == nil {
+		e.Problem = e.finish(r.options)
+	}
+	return e, nil
+}
+
+func (r *Reader) ignores(name string) bool { return slices.Contains(r.ignored, fold(name)) }
+
+// open looks at the first character that is no blank: { and [ begin JSON.
+func (r *Reader) open() error {
+	for n := 1; ; n++ {
+		start, err := r.in.Peek(n)
+		if errors.Is(err, io.EOF) {
+			return io.EOF
+		}
+		if err != nil {
+			return fmt.Errorf("read the accounts: %w", err)
+		}
+		switch start[n-1] {
+		case ' ', '\t', '\r', '\n':
+		case '{', '[':
+			r.next = readJSON(r.in)
+			return nil
+		default:
+			r.next, err = r.readCSV()
+			return err
+		}
+	}
+}
