@@ -95,8 +95,8 @@ var _ interface {
 	graphql.OperationParameterMutator
 } = (*persisted)(nil)
 
-func newPersisted(trusted *TrustedDocuments) (*persisted, error) {
-	seen, err := newCache(func(_, text string) string { return text })
+func newPersisted(trusted *TrustedDocuments, cacheBytes int64) (*persisted, error) {
+	seen, err := newCache(cacheBytes, func(_, text string) int64 { return int64(len(text)) })
 	return &persisted{trusted: trusted, seen: seen}, err
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/dsn"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/limit"
+	"github.com/graphwarden/graphwarden/internal/memory"
 	"github.com/graphwarden/graphwarden/internal/observe"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
@@ -63,6 +64,7 @@ type App struct {
 	Hasher   *account.Hasher
 	Accounts *account.Service
 	Metrics  *observe.Metrics
+	Memory   *memory.Budget
 
 	authenticator *guard.Authenticator
 	cursors       *graph.Cursors
@@ -122,7 +124,8 @@ func Open(ctx context.Context, c *config.Config, access Access, now func() time.
 	if err != nil {
 		return nil, err
 	}
-	a := &App{Config: c, Schema: sdl, DB: db, policy: policy, trusted: trusted, origins: origins, proxies: proxies, now: now, log: log}
+	a := &App{Config: c, Schema: sdl, DB: db, policy: policy, trusted: trusted, origins: origins, proxies: proxies,
+		Memory: memory.NewBudget(int64(c.MemoryLimit) << 20), now: now, log: log}
 	if err := a.wire(ctx, access); err != nil {
 		_ = db.Close()
 		return nil, err
@@ -169,7 +172,7 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.Audit,
 		func(role token.Role) bool { return schema.HasRole(a.Schema, role) }, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
-	a.streams = newStreams(a.authenticator, c, a.now, a.log)
+	a.streams = newStreams(a.authenticator, c, a.Memory, a.now, a.log)
 	a.View.Tell(func(id session.ID, user token.UserID) {
 		a.streams.Recheck(web.Key{User: string(user), Session: string(id)})
 	})
@@ -249,7 +252,7 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 		Authenticator: a.authenticator, Cursors: a.cursors, Team: newTeam(a.DB)}
 	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
 		Bounds:  limit.Bounds(a.Config.Queries),
-		MaxBody: a.Config.MaxBody, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production,
+		MaxBody: a.Config.MaxBody, MaxValues: maxValues(a.Config), MaxDepth: maxDepth(a.Config), Memory: a.Memory, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production,
 		Streams: a.streams, Origin: a.origins.AdmitsSocket, Trusted: a.trusted}, a.now, a.log, more...)
 	if err != nil {
 		return nil, err
@@ -263,7 +266,12 @@ func newOrigins(c *config.Config, now func() time.Time, log *slog.Logger) (*web.
 	}, now, log)
 }
 
-func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time, log *slog.Logger) *web.Streams {
+// maxValues and maxDepth bound the JSON of a request before it is decoded. They let pass what the bounds on variables
+// let pass, with an empty list counted twice and something for the members around the variables.
+func maxValues(c *config.Config) int { return 2*c.Queries.VariableValues + 1000 }
+func maxDepth(c *config.Config) int  { return c.Queries.InputDepth + 10 }
+
+func newStreams(a *guard.Authenticator, c *config.Config, budget *memory.Budget, now func() time.Time, log *slog.Logger) *web.Streams {
 	connect := func(ctx context.Context, raw string) (context.Context, web.Key, time.Time, error) {
 		ctx, principal, err := a.Connect(ctx, raw)
 		if err != nil {
@@ -272,7 +280,7 @@ func newStreams(a *guard.Authenticator, c *config.Config, now func() time.Time, 
 		return ctx, web.Key{User: string(principal.UserID), Session: string(principal.SessionID)}, principal.ExpiresAt, nil
 	}
 	return web.NewStreams(connect, a.Check, web.StreamOptions{PerAddress: c.StreamsPerAddress, PerUser: c.StreamsPerUser, Operations: c.OperationsPerSocket,
-		MaxBody: c.MaxBody, Leeway: token.Leeway}, now, log)
+		MaxBody: c.MaxBody, MaxValues: maxValues(c), MaxDepth: maxDepth(c), Memory: budget, Leeway: token.Leeway}, now, log)
 }
 
 // trustedDocuments reads the file of that setting; without one everything runs.

@@ -65,6 +65,11 @@ func (a *App) waitFor(wait func()) {
 	}
 }
 
+// Bound has l close connections for which there is no memory; encrypted says that they are to speak TLS.
+func (a *App) Bound(l net.Listener, encrypted bool) net.Listener {
+	return web.Bound(l, a.Memory, a.proxies, encrypted)
+}
+
 // Handler routes everything that is served; more are further extensions of the GraphQL server.
 func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (http.Handler, error) {
 	api, err := a.graphQL(more)
@@ -89,7 +94,8 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	}
 	mux.HandleFunc("GET /healthz", health.Live)
 	mux.HandleFunc("GET /readyz", health.Ready)
-	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(web.Below(a.Config.PathPrefix, mux), a.proxies.ClientIP)), nil
+	handler := web.Multiplexed(a.Memory, web.Below(a.Config.PathPrefix, mux))
+	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(handler, a.proxies.ClientIP)), nil
 }
 
 // current counts the requests that set the pace of polls. The first one after a pause waits until the signing

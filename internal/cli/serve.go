@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,7 +32,11 @@ func (serveCmd) Run(e *env) error {
 		if err != nil {
 			return fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", e.config.Listen, err)
 		}
-		l, certificate, err := encrypted(l, e)
+		// GOMEMLIMIT, if it is set, is in force already.
+		if os.Getenv("GOMEMLIMIT") == "" {
+			debug.SetMemoryLimit(a.Memory.Heap())
+		}
+		l, certificate, err := encrypted(a.Bound(l, e.config.TLSCert != ""), e)
 		if err != nil {
 			return err
 		}

@@ -68,6 +68,7 @@ type Server struct {
 	Introspection       string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
 	Explorer            bool          `help:"Serve GraphiQL at / in production too, once that is accepted as insecure; everywhere else it always is."`
 	MaxBody             int64         `default:"1048576" help:"The greatest size of a request's body, in bytes."`
+	MemoryLimit         int           `default:"256" placeholder:"MIB" help:"The most resident memory in MiB, at least 128. What does not fit is refused as UNAVAILABLE."`
 	StreamsPerAddress   int           `default:"200" help:"The most WebSockets and event streams open from one address, of IPv6 a /64."`
 	StreamsPerUser      int           `default:"50" help:"The most WebSockets and event streams open of one user."`
 	OperationsPerSocket int           `default:"100" help:"The most operations under way on one WebSocket."`
@@ -271,6 +272,7 @@ func (s *Server) problems(hasRole func(string) bool) []string {
 	p.need(slices.Contains([]string{"public", "authenticated", "off"}, s.Introspection) || hasRole(s.Introspection),
 		"--introspection must be public, authenticated, off, or a role of the schema")
 	p.need(s.MaxBody >= 1024 && s.MaxBody <= 64<<20, "--max-body must be from 1024 to 67108864")
+	p.need(s.MemoryLimit >= 128 && s.MemoryLimit <= 1<<20, "--memory-limit must be from 128 to 1048576")
 	p.need(s.StreamsPerAddress >= 1, "--streams-per-address must be at least 1")
 	p.need(s.StreamsPerUser >= 1, "--streams-per-user must be at least 1")
 	p.need(s.OperationsPerSocket >= 1, "--operations-per-socket must be at least 1")
