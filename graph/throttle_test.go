@@ -21,7 +21,7 @@ func limited(l config.Limits) func(*graphtest.Options) {
 // wide are limits that no test of another one meets.
 func wide() config.Limits {
 	return config.Limits{LoginPairLimit: 1000, LoginAccountLimit: 1000, LoginAddressLimit: 1000, RegisterAddressLimit: 1000,
-		RegisterLimit: 1000, RefreshLimit: 1000, RefreshInvalidLimit: 1000, VerifyInvalidLimit: 1000}
+		RegisterLimit: 1000, RefreshLimit: 1000, OwnActsLimit: 1000, RefreshInvalidLimit: 1000, VerifyInvalidLimit: 1000}
 }
 
 func guess(email, password string) string {

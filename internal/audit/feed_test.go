@@ -139,7 +139,7 @@ func TestAStormOfEntriesIsReadNowAndThen(t *testing.T) {
 		entries := mustSubscribe(t, feed)
 		follow(t, db, feed)
 		begin, before := time.Now(), db.Statements()
-		const n = 200
+		const n = 100 // a reading is one page
 		for range n {
 			mustRecord(t, db, "storm")
 		}
@@ -150,6 +150,39 @@ func TestAStormOfEntriesIsReadNowAndThen(t *testing.T) {
 		}
 		for range n {
 			receives(t, entries, "storm")
+		}
+	})
+}
+
+// A flood must not come into memory at once: each question asks for a page, and nothing is told twice or left out.
+func TestAFloodIsReadInPages(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		const pages = 5
+		var flood []string
+		for i := range pages * audit.FeedPage {
+			flood = append(flood, fmt.Sprint(i))
+		}
+		mustRecord(t, db, flood...)
+		feed := audit.NewFeed(db, time.Now)
+		before := db.Statements()
+		entries := mustSubscribe(t, feed)
+		if asked := db.Statements() - before; asked < pages {
+			t.Errorf("%d entries were read by %d questions, want at least %d", len(flood), asked, pages)
+		}
+		mustRecord(t, db, "first", "second")
+		if err := feed.Tell(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		mustRecord(t, db, "third")
+		for range 2 {
+			if err := feed.Tell(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		receives(t, entries, "first", "second", "third")
+		if n := len(entries); n != 0 {
+			t.Errorf("%d more were told", n)
 		}
 	})
 }

@@ -108,8 +108,9 @@ type Limits struct {
 	RegisterAddressLimit int `default:"60" help:"New accounts in an hour from one address."`
 	RegisterLimit        int `default:"1000" help:"New accounts in an hour from all addresses."`
 	RefreshLimit         int `default:"100" help:"Refreshes in a minute of one session."`
-	RefreshInvalidLimit  int `default:"30" help:"Forged refresh tokens in a minute from one address."`
-	VerifyInvalidLimit   int `default:"600" help:"Tokens in a minute from one address that verifyToken finds to be no good."`
+	OwnActsLimit         int `default:"60" help:"Changes of one kind in an hour that a user makes to their own account."`
+	RefreshInvalidLimit  int `default:"30" help:"Forged refresh tokens in a minute from one address, on one replica."`
+	VerifyInvalidLimit   int `default:"600" help:"Tokens in a minute from one address, on one replica, that verifyToken finds not valid."`
 }
 
 // Queries say how much one operation may ask for, before it is looked at any closer.
@@ -228,7 +229,7 @@ func (t *Tokens) problems() []string {
 func (l *Limits) problems() []string {
 	var p check
 	for name, limit := range map[string]int{"login-pair": l.LoginPairLimit, "login-account": l.LoginAccountLimit, "login-address": l.LoginAddressLimit,
-		"register-address": l.RegisterAddressLimit, "register": l.RegisterLimit, "refresh": l.RefreshLimit, "refresh-invalid": l.RefreshInvalidLimit, "verify-invalid": l.VerifyInvalidLimit} {
+		"register-address": l.RegisterAddressLimit, "register": l.RegisterLimit, "refresh": l.RefreshLimit, "own-acts": l.OwnActsLimit, "refresh-invalid": l.RefreshInvalidLimit, "verify-invalid": l.VerifyInvalidLimit} {
 		p.need(limit >= 1 && limit <= 1_000_000, "--%s-limit must be from 1 to 1000000", name)
 	}
 	slices.Sort(p)

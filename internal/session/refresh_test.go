@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -85,6 +86,19 @@ func TestPredecessorInsideTheGrace(t *testing.T) {
 			}
 			if agent := stateOf(t, srv, c.SessionID).UserAgent; agent == "another" {
 				t.Error("the session now names the replay's client")
+			}
+		})
+		t.Run("is audited once a minute, however often a client calls itself something else", func(t *testing.T) {
+			c := srv.As(t)
+			for i := range 20 {
+				if _, err := srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Origin{IP: "192.0.2.1", UserAgent: fmt.Sprint(i)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			const query = "SELECT COALESCE(sum(count), 0) FROM audit_log WHERE action = 'authn_token_replayed_elsewhere' AND session_id = $1"
+			entries, events := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID), count(t, srv, query, c.SessionID)
+			if entries < 1 || entries > 2 || events != 19 { // the minute may turn meanwhile
+				t.Errorf("%d replays in %d entries, want 19 in one", events, entries)
 			}
 		})
 		t.Run("is audited when it comes from another address", func(t *testing.T) {
