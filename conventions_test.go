@@ -35,11 +35,12 @@ var layers = [][]string{
 	{"internal/audit", "internal/coercion", "internal/limit", "internal/mail", "internal/throttle", "internal/userfile"},
 	{"internal/token"},
 	{"internal/store"},
-	{"internal/fault", "internal/password", "internal/secret", "schema"},
+	{"internal/memory"},
+	{"internal/dsn", "internal/fault", "internal/password", "internal/secret", "schema"},
 }
 
 // narrower lists what a package may import where the table allows it more.
-var narrower = map[string][]string{"internal/web": {"internal/coercion", "internal/fault"}}
+var narrower = map[string][]string{"internal/web": {"internal/coercion", "internal/fault", "internal/memory"}}
 
 // leaves import the last row only, and are imported by their users only.
 var leaves = map[string][]string{
@@ -64,6 +65,7 @@ var ambientAllowed = map[string]string{
 	"internal/web/answer.go time.Now":               "the deadline of a socket is an instant of the machine's own clock",
 	"internal/web/socket.go time.Now":               "likewise",
 	"internal/web/sse.go time.Now":                  "likewise",
+	"internal/web/listener.go time.Now":             "likewise",
 }
 
 type source struct {

@@ -3,25 +3,28 @@ package graph
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/maypok86/otter/v2"
 )
 
-// cacheBytes bounds the text that a cache of documents holds. A bound on their number, as gqlgen's own
-// cache has, is none on memory: a document can be as large as a request.
-const cacheBytes = 16 << 20
-
-// cache keeps what belongs to a text sent by clients, up to cacheBytes of texts.
+// cache keeps what belongs to a text sent by clients, up to a number of bytes. A bound on the number of entries, as
+// gqlgen's own cache has, does not bound memory: a document can be as large as a request, and its tree 40 times as large.
 type cache[V any] struct{ entries *otter.Cache[string, V] }
 
 var _ graphql.Cache[any] = cache[any]{}
 
-// newCache makes a cache; textOf returns the text that an entry is bounded by.
-func newCache[V any](textOf func(key string, value V) string) (cache[V], error) {
+// entryBytes is what the cache itself keeps of an entry.
+const entryBytes = 512
+
+// newCache makes a cache of so many bytes; weigh returns those of an entry. An entry that does not fit is not kept.
+func newCache[V any](bytes int64, weigh func(key string, value V) int64) (cache[V], error) {
 	entries, err := otter.New(&otter.Options[string, V]{
-		MaximumWeight: cacheBytes,
-		Weigher:       func(key string, value V) uint32 { return uint32(len(textOf(key, value)) + 512) },
+		MaximumWeight: uint64(bytes),
+		Weigher: func(key string, value V) uint32 {
+			return uint32(min(entryBytes+weigh(key, value), math.MaxUint32))
+		},
 	})
 	if err != nil {
 		return cache[V]{}, fmt.Errorf("document cache: %w", err)

@@ -18,6 +18,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/limit"
+	"github.com/graphwarden/graphwarden/internal/memory"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
@@ -25,8 +26,11 @@ import (
 type HandlerOptions struct {
 	// Bounds are what one operation may ask for.
 	Bounds limit.Bounds
-	// MaxBody is the greatest size of a request's body, in bytes.
-	MaxBody int64
+	// MaxBody is the greatest size of a request's body, in bytes, MaxValues and MaxDepth that of the JSON in it.
+	MaxBody             int64
+	MaxValues, MaxDepth int
+	// Memory is what requests share.
+	Memory *memory.Budget
 	// Timeout ends a query or mutation.
 	Timeout time.Duration
 	// Suggestions lets error messages guess at what was meant, which tells names of the schema.
@@ -41,15 +45,17 @@ type HandlerOptions struct {
 // NewHandler makes the GraphQL server: schema is the SDL that policy was compiled from. more are
 // further extensions, inside the guard.
 func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o HandlerOptions, now func() time.Time, log *slog.Logger, more ...graphql.HandlerExtension) (*handler.Server, error) {
-	documents, err := newCache(func(text string, _ *ast.QueryDocument) string { return text })
+	documents, err := newCache(o.Memory.Caches()/2, func(text string, doc *ast.QueryDocument) int64 {
+		return int64(len(text)) + memory.Document(doc)
+	})
 	if err != nil {
 		return nil, err
 	}
-	persisted, err := newPersisted(o.Trusted)
+	persisted, err := newPersisted(o.Trusted, o.Memory.Caches()/4)
 	if err != nil {
 		return nil, err
 	}
-	limits, err := newLimits(o.Bounds)
+	limits, err := newLimits(o.Bounds, o.Memory.Caches()/4)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +64,7 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	srv := handler.New(executable)
 	srv.AddTransport(web.WebSocket{Streams: o.Streams, Origin: o.Origin})
 	srv.AddTransport(web.Events{Streams: o.Streams})
-	srv.AddTransport(web.GraphQL{MaxBody: o.MaxBody})
+	srv.AddTransport(web.GraphQL{MaxBody: o.MaxBody, MaxValues: o.MaxValues, MaxDepth: o.MaxDepth, Memory: o.Memory})
 	srv.SetQueryCache(documents)
 	srv.SetParserTokenLimit(o.Bounds.Tokens)
 	srv.SetDisableSuggestion(!o.Suggestions)
@@ -73,7 +79,7 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	srv.Use(extension.Introspection{}) // who may use it is for the guard to say
 	srv.AroundOperations(withSiblings)
 	srv.AroundOperations(deadline(o.Timeout))
-	srv.Use(guard.NewExtension(policy, r.Authenticator.Check, present, now, log))
+	srv.Use(boundedGuard{guard.NewExtension(policy, r.Authenticator.Check, present, now, log)})
 	for _, extension := range more {
 		srv.Use(extension)
 	}

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -11,6 +12,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/coercion"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/limit"
+	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
 // limits refuse an operation that asks for too much, whichever transport it came by: all of them go
@@ -26,8 +28,8 @@ var _ interface {
 	graphql.OperationParameterMutator
 } = (*limits)(nil)
 
-func newLimits(bounds limit.Bounds) (*limits, error) {
-	passed, err := newCache(func(text string, _ limit.Lists) string { return text })
+func newLimits(bounds limit.Bounds, cacheBytes int64) (*limits, error) {
+	passed, err := newCache(cacheBytes, func(text string, lists limit.Lists) int64 { return int64(len(text)) + lists.Size() })
 	return &limits{bounds: bounds, passed: passed}, err
 }
 
@@ -37,17 +39,20 @@ func (*limits) ExtensionName() string { return "Limits" }
 // Validate implements graphql.HandlerExtension.
 func (*limits) Validate(graphql.ExecutableSchema) error { return nil }
 
-// MutateOperationParameters looks at a document once, and at the variables of every request.
+// MutateOperationParameters looks at a document once, and at the variables and extensions of every request.
 func (l *limits) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
 	lists, ok := l.passed.Get(ctx, params.Query)
 	if !ok {
-		var err error
+		err := memory.From(ctx).Grow(memory.Parsing(len(params.Query), l.bounds.Tokens))
+		if err != nil {
+			return refusal(err)
+		}
 		if lists, err = l.bounds.Parse(params.Query); err != nil {
 			return refusal(err)
 		}
 		l.passed.Add(ctx, params.Query, lists)
 	}
-	if err := l.bounds.Variables(params.Variables); err != nil {
+	if err := cmp.Or(l.bounds.Variables(params.Variables), l.bounds.Extensions(params.Extensions)); err != nil {
 		return refusal(err)
 	}
 	return refusal(lists.Check(&l.bounds, params.OperationName, params.Variables))

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2"
@@ -20,6 +21,7 @@ import (
 
 // TrustedDocuments are the only operations that run, by id, where a deployment lists them.
 type TrustedDocuments struct {
+	mu    sync.RWMutex
 	byID  map[string]string
 	texts map[string]bool
 }
@@ -93,8 +95,8 @@ var _ interface {
 	graphql.OperationParameterMutator
 } = (*persisted)(nil)
 
-func newPersisted(trusted *TrustedDocuments) (*persisted, error) {
-	seen, err := newCache(func(_, text string) string { return text })
+func newPersisted(trusted *TrustedDocuments, cacheBytes int64) (*persisted, error) {
+	seen, err := newCache(cacheBytes, func(_, text string) int64 { return int64(len(text)) })
 	return &persisted{trusted: trusted, seen: seen}, err
 }
 
@@ -132,7 +134,16 @@ func persistedID(extension any) (string, *fault.Error) {
 	return id, nil
 }
 
+// Replace trusts other documents instead, from the next request on.
+func (t *TrustedDocuments) Replace(other *TrustedDocuments) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.byID, t.texts = other.byID, other.texts
+}
+
 func (t *TrustedDocuments) resolve(id string, params *graphql.RawParams) *fault.Error {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
 	text, known := t.byID[id]
 	switch {
 	case id == "" && t.texts[params.Query]:

@@ -30,8 +30,16 @@ func main() {
 	url := flag.String("url", "", "the endpoint; without it a server is built and started")
 	pid := flag.Int("pid", 0, "the process that serves -url, if it runs here, to measure what it uses")
 	tries := flag.Int("tries", 5, "how often each attack is tried; the table shows medians")
+	binary := flag.String("binary", "", "a built server to flood, instead of that of the current folder")
+	only := flag.String("flood", "", "send only floods whose names contain this, and no single attacks")
+	bound := flag.Int("bound", 256, "the resident memory, in MiB, that no flood may exceed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	if *binary != "" || *only != "" {
+		ok, err := floods(ctx, *binary, *only, *bound, os.Stdout)
+		fmt.Println(ok, err)
+		return
+	}
 	inOrder, err := run(ctx, *url, process(*pid), *tries, os.Stdout)
 	stop()
 	if err != nil {

@@ -51,11 +51,26 @@ func (p process) rest(d time.Duration) (time.Duration, error) {
 
 // peak returns the most memory that p has ever used.
 func (p process) peak() (string, error) {
+	n, err := p.memory("VmHWM")
+	return fmt.Sprintf("%d MiB", n), err
+}
+
+// memory returns a line of /proc/PID/status in MiB.
+func (p process) memory(name string) (int, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p))
 	if err != nil {
-		return "", err
+		return 0, err
 	}
-	_, after, _ := strings.Cut(string(status), "VmHWM:")
-	line, _, _ := strings.Cut(after, "\n")
-	return strings.TrimSpace(line), nil
+	_, after, _ := strings.Cut(string(status), name+":")
+	line, _, _ := strings.Cut(after, "kB")
+	n, err := strconv.Atoi(strings.TrimSpace(line))
+	return n >> 10, err
+}
+
+// memoryAfter is the peak, unless err.
+func (p process) memoryAfter(err error) (int, error) {
+	if err != nil {
+		return 0, err
+	}
+	return p.memory("VmHWM")
 }

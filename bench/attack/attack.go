@@ -76,6 +76,9 @@ func (a Attack) Send(ctx context.Context, client *http.Client, url string, n int
 	var answer struct {
 		Errors []struct{ Extensions struct{ Code, Reason string } }
 	}
+	if _, data, ok := bytes.Cut(body, []byte("event: next\ndata: ")); ok {
+		body, _, _ = bytes.Cut(data, []byte("\n"))
+	}
 	if json.Unmarshal(body, &answer) == nil && len(answer.Errors) > 0 {
 		o.Errors, o.Code, o.Reason = len(answer.Errors), answer.Errors[0].Extensions.Code, answer.Errors[0].Extensions.Reason
 	}

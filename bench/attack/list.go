@@ -11,6 +11,7 @@ const (
 	refusedDocument = "400 GRAPHQL_VALIDATION_FAILED"
 	refusedParse    = "400 GRAPHQL_PARSE_FAILED"
 	refusedBody     = "400 BAD_USER_INPUT BODY_MALFORMED"
+	refusedSize     = "413 BAD_USER_INPUT BODY_TOO_LARGE"
 	refusedType     = "415 BAD_USER_INPUT UNSUPPORTED_MEDIA_TYPE"
 	refusedToken    = "401 UNAUTHENTICATED TOKEN_INVALID"
 )
@@ -97,11 +98,11 @@ func inputs() []Attack {
 	return []Attack{
 		query("a list, 900 deep", refusedDocument+" INPUT_TOO_DEEP", `{ verifyToken(token: `+deep(900, "[", "]")+`) { active } }`),
 		query("an object, 400 deep", refusedDocument+" INPUT_TOO_DEEP", `mutation { login(input: `+deep(400, "{a:", "}")+`) { tokenType } }`),
-		variables("a variable, 9,000 deep", refusedDocument+" INPUT_TOO_DEEP", login, `{"in": `+deep(9_000, "[", "]")+`}`),
+		variables("a variable, 9,000 deep", refusedBody, login, `{"in": `+deep(9_000, "[", "]")+`}`),
 		variables("a variable, 100,000 deep", refusedBody, login, `{"in": `+deep(100_000, "[", "]")+`}`),
-		variables("an object as variable, 5,000 deep", refusedDocument+" INPUT_TOO_DEEP", login, `{"in": `+deep(5_000, `{"email":`, "}")+`}`),
-		variables("a variable of 100,000 objects", refusedDocument+" VARIABLES_TOO_LARGE", login, `{"in": [`+strings.Repeat("{},", 100_000)+`{}]}`),
-		variables("100,000 variables", refusedDocument+" VARIABLES_TOO_LARGE", login, `{`+strings.TrimSpace(times(60_000, `"v#": 1,`))+`"in": 1}`),
+		variables("an object as variable, 5,000 deep", refusedBody, login, `{"in": `+deep(5_000, `{"email":`, "}")+`}`),
+		variables("a variable of 100,000 objects", refusedSize, login, `{"in": [`+strings.Repeat("{},", 100_000)+`{}]}`),
+		variables("60,000 variables", refusedSize, login, `{`+strings.TrimSpace(times(60_000, `"v#": 1,`))+`"in": 1}`),
 		variables("a text as variable, 900 KB", "200", verify, `{"t": "`+strings.Repeat("x", 900_000)+`"}`),
 		variables("pages of 2,000,000,000", refusedDocument+" TOO_MANY_ITEMS", page, `{"n": 2000000000}`),
 		variables("a text as Int", "", page, `{"n": "1"}`),

@@ -83,7 +83,7 @@ func bodies() []Attack {
 		body("nothing", refusedBody, ``),
 		body("null", refusedBody, `null`),
 		body("900 KB of [", refusedBody, strings.Repeat("[", 900_000)),
-		body("900 KB of members", "200", `{`+strings.Repeat(`"a": 1, `, 110_000)+`"query": "{ __typename }"}`),
+		body("900 KB of members", refusedSize, `{`+strings.Repeat(`"a": 1, `, 110_000)+`"query": "{ __typename }"}`),
 	}
 }
 

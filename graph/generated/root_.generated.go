@@ -1765,6 +1765,8 @@ enum ErrorReason {
   INPUT_TOO_DEEP
   "The variables have too many bytes or values."
   VARIABLES_TOO_LARGE
+  "The extensions have too many bytes or values."
+  EXTENSIONS_TOO_LARGE
   "Introspection goes from type to type to type; the usual query of tools is allowed."
   INTROSPECTION_TOO_DEEP
   "It would leave the server without an administrator."

@@ -70,7 +70,8 @@ func Start(tb testing.TB, change ...func(*Options)) *Server {
 		tb.Fatalf("settings: %v", problems)
 	}
 	s := &Server{}
-	a, err := app.Open(tb.Context(), o.Config, s.Now, o.Log)
+	// Not app.Serves: tests may start several servers on one SQLite file.
+	a, err := app.Open(tb.Context(), o.Config, app.Migrates, s.Now, o.Log)
 	if err != nil {
 		tb.Fatalf("open: %v", err)
 	}

@@ -41,6 +41,9 @@ type HasherOptions struct {
 	Pepper, PepperID string
 	// OldPeppers by id are still accepted. Hashes made without a pepper always are.
 	OldPeppers map[string]string
+	// UntrimmedPeppers are all peppers by id as earlier versions read them, if white space was around one. Hashes
+	// made with them are still accepted, and each comparison takes twice as long.
+	UntrimmedPeppers map[string]string
 	// Workers is how many hashes run at once; 0 leaves one core to everyone else.
 	Workers int
 	// Queue is how many more may wait; 0 means 32 a worker.
@@ -56,8 +59,10 @@ type Hasher struct {
 	pepperID string
 	keys     map[string][]byte // HMAC keys by pepper id; "" is the one without a pepper
 	rounds   atomic.Uint64
-	dummies  []*password.Hash // by cost, up to that of Hash, to spend time on
-	memory   sync.Mutex       // held while a hash that takes memory runs
+	// untrimmed compares with UntrimmedPeppers; nil without any.
+	untrimmed *Hasher
+	dummies   []*password.Hash // by cost, up to that of Hash, to spend time on
+	memory    *sync.Mutex      // held for a hash that takes much of it
 
 	slots    chan struct{}
 	limit    int64        // of admitted
@@ -94,8 +99,16 @@ func NewHasher(o HasherOptions) (*Hasher, error) {
 			return nil, err
 		}
 	}
+	memory, untrimmed := new(sync.Mutex), (*Hasher)(nil)
+	if o.UntrimmedPeppers != nil {
+		keys, err := pepperKeys(HasherOptions{OldPeppers: o.UntrimmedPeppers})
+		if err != nil {
+			return nil, err
+		}
+		untrimmed = &Hasher{cost: o.Cost, dummies: dummies, pepperID: o.PepperID, keys: keys, memory: memory}
+	}
 	return &Hasher{
-		cost: o.Cost, dummies: dummies, pepperID: o.PepperID, keys: keys,
+		cost: o.Cost, dummies: dummies, pepperID: o.PepperID, keys: keys, untrimmed: untrimmed, memory: memory,
 		slots: make(chan struct{}, o.Workers), limit: int64(o.Workers) + int64(o.Queue), now: o.Now,
 	}, nil
 }
@@ -147,12 +160,23 @@ func (h *Hasher) Hash(ctx context.Context, password string) (stored string, err 
 // In every case it takes the rounds of the configured cost, or of the stored hash where those are more. For
 // hashes other than bcrypt they are estimated. The error is UNAVAILABLE if the queue is full or ctx ended first.
 func (h *Hasher) Compare(ctx context.Context, stored, password string) (ok, upgrade bool, err error) {
-	err = h.run(ctx, func() { ok, upgrade = h.compare(stored, password) })
+	err = h.run(ctx, func() {
+		ok, upgrade = h.compare(stored, password)
+		if h.untrimmed != nil { // whether or not ok, or the time would tell
+			old, _ := h.untrimmed.compare(stored, password)
+			ok, upgrade = ok || old, upgrade || old && !ok
+		}
+	})
 	return ok, upgrade, err
 }
 
 // Rounds is how many bcrypt rounds were run so far, 2^cost for each hash. Other schemes count by their estimates.
-func (h *Hasher) Rounds() uint64 { return h.rounds.Load() }
+func (h *Hasher) Rounds() uint64 {
+	if h.untrimmed != nil {
+		return h.rounds.Load() + h.untrimmed.rounds.Load()
+	}
+	return h.rounds.Load()
+}
 
 // Pending is how many hashes are under way or wait for their turn.
 func (h *Hasher) Pending() int64 { return h.admitted.Load() }

@@ -228,6 +228,21 @@ func TestPepperRotation(t *testing.T) {
 	wantCompare(t, second, strings.Replace(of[first], "$p1$", "$$", 1), "the password", false, false)
 }
 
+// Earlier versions took the line break at the end of a variable for a part of the pepper.
+func TestHashesOfAnUntrimmedPepperAreAcceptedAndRenewed(t *testing.T) {
+	t.Parallel()
+	earlier := mustHash(t, mustHasher(t, account.HasherOptions{Cost: 4, Pepper: "a pepper\n", PepperID: "p1"}), "the password")
+	trimmed := account.HasherOptions{Cost: 4, Pepper: "a pepper", PepperID: "p1"}
+	wantCompare(t, mustHasher(t, trimmed), earlier, "the password", false, false)
+	both := trimmed
+	both.UntrimmedPeppers = map[string]string{"p1": "a pepper\n"}
+	wantCompare(t, mustHasher(t, both), earlier, "the password", true, true)
+	wantCompare(t, mustHasher(t, both), earlier, "another password", false, false)
+	renewed := mustHash(t, mustHasher(t, both), "the password")
+	wantCompare(t, mustHasher(t, both), renewed, "the password", true, false)
+	wantCompare(t, mustHasher(t, trimmed), renewed, "the password", true, false)
+}
+
 func TestCompareSpendsTheSameRounds(t *testing.T) {
 	t.Parallel()
 	const cost = 6
@@ -275,16 +290,22 @@ func TestCompareSpendsTheSameRounds(t *testing.T) {
 		tries[fmt.Sprintf("cost %d, plain", c)] = try{mustPlain(t, "the password", c), "the password"}
 		tries[fmt.Sprintf("cost %d, plain, NUL", c)] = try{mustPlain(t, "the password", c), "the\x00password"}
 	}
+	untrimmed := o
+	untrimmed.UntrimmedPeppers = map[string]string{"p1": "pepper\n"}
 	for name, c := range tries {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := mustHasher(t, o)
-			ok, _, err := h.Compare(t.Context(), c.stored, c.password)
+			h, twice := mustHasher(t, o), mustHasher(t, untrimmed)
+			ok, upgrade, err := h.Compare(t.Context(), c.stored, c.password)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if h.Rounds() != 1<<cost {
 				t.Errorf("%d rounds, want %d", h.Rounds(), 1<<cost)
+			}
+			wantCompare(t, twice, c.stored, c.password, ok, upgrade)
+			if twice.Rounds() != 2<<cost {
+				t.Errorf("with untrimmed peppers %d rounds, want %d", twice.Rounds(), 2<<cost)
 			}
 			if want := c.password == "the password" && c.stored != "" && !strings.Contains(name, "malformed") && !strings.Contains(name, "unknown"); ok != want {
 				t.Errorf("ok = %v, want %v", ok, want)

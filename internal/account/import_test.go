@@ -100,15 +100,14 @@ func TestImportFoldsUsernames(t *testing.T) {
 func TestImportPrintsNoHash(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, srv *graphtest.Server) {
-		var columns []string
+		var rows []string
 		for _, hash := range foreign {
-			for _, row := range []string{hash + ",x,x,x,x", "a@example.com," + hash + ",x,x,x", "a@example.com,x," + hash + "x,x,x", "a@example.com,joe,," + hash + ",x", "a@example.com,joe,,," + hash} {
-				columns = append(columns, row)
-			}
+			rows = append(rows, hash+",x,x,x,x", "a@example.com,"+hash+",x,x,x", "a@example.com,x,"+hash+"x,x,x",
+				"a@example.com,joe,,"+hash+",x", "a@example.com,joe,,,"+hash)
 		}
-		problems := importFile(t, srv, "email,username,password,role,id\n"+strings.Join(columns, "\n"), 0)
-		if len(problems) != len(columns) {
-			t.Errorf("%d problems of %d lines", len(problems), len(columns))
+		problems := importFile(t, srv, "email,username,password,role,id\n"+strings.Join(rows, "\n"), 0)
+		if len(problems) != len(rows) {
+			t.Errorf("%d problems of %d lines", len(problems), len(rows))
 		}
 		for _, problem := range problems {
 			for name, hash := range foreign {

@@ -83,7 +83,7 @@ func TestTheFirstRequestAfterAPauseKnowsWhatHappened(t *testing.T) {
 		c.Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
 
 		rest()
-		kid := activeKey(t, a)
+		kid := activeKeyID(t, a)
 		if err := a.App.Keys.Revoke(t.Context(), kid, func(*store.Tx, string) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestTheFirstRequestAfterAPauseKnowsWhatHappened(t *testing.T) {
 		d.Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_INVALID")
 
 		rest()
-		kid = activeKey(t, a)
+		kid = activeKeyID(t, a)
 		if err := a.App.Keys.Revoke(t.Context(), kid, func(*store.Tx, string) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestTheFirstRequestAfterAPauseKnowsWhatHappened(t *testing.T) {
 	})
 }
 
-func activeKey(t *testing.T, srv *graphtest.Server) string {
+func activeKeyID(t *testing.T, srv *graphtest.Server) string {
 	t.Helper()
 	keys, err := srv.App.Keys.Keys(t.Context())
 	if err != nil {

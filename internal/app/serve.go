@@ -13,13 +13,8 @@ import (
 	"github.com/graphwarden/graphwarden/schema"
 )
 
-// Run serves l until ctx ends, then stops in order: not ready, drain, flush.
+// Run serves l until ctx ends, then stops in order: not ready, drain, flush. The App was opened with Serves.
 func (a *App) Run(ctx context.Context, l net.Listener) error {
-	release, err := a.DB.Lock()
-	if err != nil {
-		return err
-	}
-	defer release()
 	// What goes on beside the requests outlives the last of them.
 	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
 	wait, err := a.Follow(beside)
@@ -70,6 +65,11 @@ func (a *App) waitFor(wait func()) {
 	}
 }
 
+// Bound has l close connections for which there is no memory; encrypted says that they are to speak TLS.
+func (a *App) Bound(l net.Listener, encrypted bool) net.Listener {
+	return web.Bound(l, a.Memory, a.proxies, encrypted)
+}
+
 // Handler routes everything that is served; more are further extensions of the GraphQL server.
 func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (http.Handler, error) {
 	api, err := a.graphQL(more)
@@ -94,7 +94,8 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	}
 	mux.HandleFunc("GET /healthz", health.Live)
 	mux.HandleFunc("GET /readyz", health.Ready)
-	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(web.Below(a.Config.PathPrefix, mux), a.proxies.ClientIP)), nil
+	handler := web.Multiplexed(a.Memory, web.Below(a.Config.PathPrefix, mux))
+	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(handler, a.proxies.ClientIP)), nil
 }
 
 // current counts the requests that set the pace of polls. The first one after a pause waits until the signing

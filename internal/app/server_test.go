@@ -190,7 +190,7 @@ func TestReadinessFollowsTheServer(t *testing.T) {
 	if problems := c.Complete(func(string) bool { return true }); problems != nil {
 		t.Fatal(problems)
 	}
-	a, err := app.Open(t.Context(), c, time.Now, slog.New(slog.DiscardHandler))
+	a, err := app.Open(t.Context(), c, app.Serves, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,6 +93,7 @@ const (
 	TooManyItems         Reason = "TOO_MANY_ITEMS"
 	InputTooDeep         Reason = "INPUT_TOO_DEEP"
 	VariablesTooLarge    Reason = "VARIABLES_TOO_LARGE"
+	ExtensionsTooLarge   Reason = "EXTENSIONS_TOO_LARGE"
 	IntrospectionTooDeep Reason = "INTROSPECTION_TOO_DEEP"
 
 	// RATE_LIMITED

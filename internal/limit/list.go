@@ -28,6 +28,22 @@ type list struct {
 	below []list
 }
 
+// Size is how many bytes l takes.
+func (l Lists) Size() (bytes int64) {
+	for _, op := range l {
+		bytes += int64(len(op.name)) + sizeOf(op.lists)
+	}
+	return bytes
+}
+
+// sizeOf counts 128 bytes for a list and 64 for each of its sizes, which is more than they take.
+func sizeOf(lists []list) (bytes int64) {
+	for _, one := range lists {
+		bytes += 128 + 64*int64(len(one.sizes)) + sizeOf(one.below)
+	}
+	return bytes
+}
+
 // size is an argument first or last: a number, or a variable and its default.
 type size struct {
 	variable string // "" for a number

@@ -10,11 +10,20 @@ const inputDepthMessage = "lists and objects of an input may nest at most %d dee
 
 // Variables refuses the variables of a request that are beyond the bounds, before they are coerced.
 func (b *Bounds) Variables(variables map[string]any) error {
-	if len(variables) == 0 {
+	return b.members(variables, "variables", fault.VariablesTooLarge)
+}
+
+// Extensions refuses the extensions of a request beyond the bounds of its variables.
+func (b *Bounds) Extensions(extensions map[string]any) error {
+	return b.members(extensions, "extensions", fault.ExtensionsTooLarge)
+}
+
+func (b *Bounds) members(members map[string]any, called string, tooLarge fault.Reason) error {
+	if len(members) == 0 {
 		return nil
 	}
 	w := weight{bounds: b}
-	for name, value := range variables {
+	for name, value := range members {
 		w.bytes += len(name)
 		w.add(value, 0)
 	}
@@ -22,9 +31,9 @@ func (b *Bounds) Variables(variables map[string]any) error {
 	case w.deep:
 		return exceeded(fault.InputTooDeep, inputDepthMessage, b.InputDepth)
 	case w.values > b.VariableValues:
-		return exceeded(fault.VariablesTooLarge, "the variables of a request may have at most %d values", b.VariableValues)
+		return exceeded(tooLarge, "the "+called+" of a request may have at most %d values", b.VariableValues)
 	case w.bytes > b.VariableBytes:
-		return exceeded(fault.VariablesTooLarge, "the variables of a request may have at most %d bytes", b.VariableBytes)
+		return exceeded(tooLarge, "the "+called+" of a request may have at most %d bytes", b.VariableBytes)
 	}
 	return nil
 }

@@ -6,12 +6,17 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+
+	"github.com/graphwarden/graphwarden/internal/dsn"
 )
 
 // PostgresDSN is what the driver gets for a URL.
 func PostgresDSN(o Options) (string, error) {
-	dsn, _, err := postgresDSN(o)
-	return dsn, err
+	source, err := dsn.Parse(o.URL)
+	if err != nil {
+		return "", err
+	}
+	return postgresDSN(source, o.Pooler), nil
 }
 
 // Writer is the pool of the transactions.

@@ -63,6 +63,9 @@ func isMissing(err error) bool {
 	return ok && (e.Code.Class() == "0A" || e.Code.Class() == "42")
 }
 
+// Notifies reports whether notifications of other replicas can arrive.
+func (db *DB) Notifies() bool { return db.notifies && db.dsn != "" }
+
 // Notify tells all who follow topic, on every replica, once tx has committed. Who needs to know for
 // certain reads the tables at intervals besides: a notification may be lost, and where there is no
 // LISTEN none arrives from elsewhere. On Postgres, transactions that notify commit one after another.

@@ -14,7 +14,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/jmoiron/sqlx"
+
+	"github.com/graphwarden/graphwarden/internal/dsn"
 )
 
 // Dialect names the kind of database behind a DB.
@@ -41,6 +44,11 @@ type Options struct {
 	MaxConns int
 	// IdlePoll is how often the database is read while there are no requests; 0 means as often as with them.
 	IdlePoll time.Duration
+	// Exclusive makes this process the only server on an SQLite file until Close, since two could not follow each
+	// other's revocations in time. A second one is refused before it writes. On Postgres it does nothing.
+	Exclusive bool
+	// ReadOnly makes no SQLite file and refuses every write to one. On Postgres it does nothing.
+	ReadOnly bool
 	// Now is the clock of SQLite, which has none of its own, and tells how long there have been no requests; nil
 	// means time.Now.
 	Now func() time.Time
@@ -50,7 +58,9 @@ type Options struct {
 type DB struct {
 	dialect   Dialect
 	pooler    bool
-	path      string             // of the SQLite file
+	path      string             // of the SQLite file, as --database has it
+	file      string             // the same file by the one name that all links to it lead to
+	server    *flock.Flock       // held by a server on SQLite
 	connector *postgresConnector // of Postgres
 	read      *pool
 	write     *pool
@@ -87,13 +97,15 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 }
 
 func open(ctx context.Context, o Options) (*DB, error) {
-	switch scheme, rest, _ := strings.Cut(o.URL, ":"); scheme {
-	case "sqlite":
-		return openSQLite(ctx, rest, o)
-	case "postgres", "postgresql":
-		return openPostgres(ctx, o)
+	source, err := dsn.Parse(o.URL)
+	if err != nil {
+		return nil, err
 	}
-	return nil, errors.New("--database must start with sqlite: or postgres://")
+	o.Pooler = o.Pooler || source.Pooler
+	if source.Path != "" {
+		return openSQLite(ctx, source.Path, o)
+	}
+	return openPostgres(ctx, source, o)
 }
 
 // Dialect tells which database it is.
@@ -102,9 +114,13 @@ func (db *DB) Dialect() Dialect { return db.dialect }
 // Path is the file of an SQLite database, else empty.
 func (db *DB) Path() string { return db.path }
 
-// Close closes all connections.
+// Close closes all connections, then lets another server have the SQLite file.
 func (db *DB) Close() error {
-	return errors.Join(db.write.db.Close(), db.read.db.Close(), db.apart.Close()) // of one pool, the second does nothing
+	err := errors.Join(db.write.db.Close(), db.read.db.Close(), db.apart.Close()) // of one pool, the second does nothing
+	if db.server != nil {
+		err = errors.Join(err, db.server.Unlock())
+	}
+	return err
 }
 
 // Statements counts what Get and Select have read so far, and what transactions have done.

@@ -67,29 +67,32 @@ type keyRow struct {
 	State     State  `db:"state"`
 }
 
-// OpenRing loads the keys, makes the first ones if there are none, and seals again under the current
-// secret what only an accepted one opened. Its error says in a sentence what to do about a secret
-// that opens nothing.
+// OpenRing loads the keys, and makes the first ones if there are none. Its error says in a sentence what to do
+// about a secret that opens nothing.
 func OpenRing(ctx context.Context, db *store.DB, s *secret.Secret, o RingOptions) (*Ring, error) {
+	// First, so that with a wrong secret nothing is written.
+	r, err := LoadRing(ctx, db, s, o)
+	if err != nil || r.current.Load().active != nil {
+		return r, err
+	}
+	if err := r.replenish(ctx); err != nil {
+		return nil, err
+	}
+	return r, r.Reload(ctx)
+}
+
+// LoadRing is OpenRing for a process that only reads: it makes no keys, and the ring may have none.
+func LoadRing(ctx context.Context, db *store.DB, s *secret.Secret, o RingOptions) (*Ring, error) {
 	if _, err := ParseAlgorithm(string(o.Algorithm)); err != nil {
 		return nil, err
 	}
 	o.Type = cmp.Or(o.Type, TypeAccess)
 	r := &Ring{db: db, secret: s, options: o, reading: store.NewReading(o.Now)}
 	r.current.Store(&keySet{})
-	// First, so that with a wrong secret nothing is written.
 	if err := r.Reload(ctx); err != nil {
 		return nil, err
 	}
-	if r.current.Load().active == nil {
-		if err := r.replenish(ctx); err != nil {
-			return nil, err
-		}
-	}
-	if err := r.reseal(ctx); err != nil {
-		return nil, err
-	}
-	return r, r.Reload(ctx)
+	return r, nil
 }
 
 // Reload follows what other processes did to the keys. Without a change it costs one small query. A

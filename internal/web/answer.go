@@ -14,6 +14,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
 // writeTimeout bounds how long a client that stops reading can hold an answer. It is set per answer
@@ -26,6 +27,7 @@ type answer struct {
 	exec      graphql.GraphExecutor
 	media     string
 	maxErrors int
+	claim     *memory.Claim
 }
 
 // prepare sets what every answer carries, the one after a panic included.
@@ -41,6 +43,9 @@ func (a *answer) prepare() {
 func (a *answer) refuse(ctx context.Context, r *refusal) {
 	if r.allow != "" {
 		a.w.Header().Set("Allow", r.allow)
+	}
+	if r.fault.RetryAfter > 0 {
+		a.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(r.fault.RetryAfter.Seconds()))))
 	}
 	a.send(a.exec.DispatchError(ctx, gqlerror.List{presentable(r.fault)}), r.status)
 }
@@ -67,6 +72,8 @@ func (a *answer) send(resp *graphql.Response, status int) {
 	}
 	shorten(resp, a.maxErrors)
 	head, tail := encode(resp)
+	// Of the request nothing else is left, however slowly the client reads.
+	a.claim.Keep(int64(cap(head) + cap(resp.Data) + cap(tail)))
 
 	a.w.Header().Set("Content-Length", strconv.Itoa(len(head)+len(resp.Data)+len(tail)))
 	// A writer that knows no deadline, such as a test's recorder, has no slow reader either.

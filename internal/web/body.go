@@ -16,30 +16,33 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/coercion"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
-// readBody fills params from a POST. The decoder's own errors are dropped, not wrapped: they quote
-// the body, which holds passwords, and would carry it into the log.
-func (t GraphQL) readBody(w http.ResponseWriter, r *http.Request, params *graphql.RawParams) *refusal {
+// readBody reads a POST to its end.
+func (t GraphQL) readBody(w http.ResponseWriter, r *http.Request, claim *memory.Claim) ([]byte, *refusal) {
 	if !isJSON(r.Header.Values("Content-Type")) {
-		return refuse(http.StatusUnsupportedMediaType, fault.MediaType, "a POST needs Content-Type: application/json, in UTF-8")
+		return nil, refuse(http.StatusUnsupportedMediaType, fault.MediaType, "a POST needs Content-Type: application/json, in UTF-8")
 	}
 	// Nothing is unpacked here, so no small body grows beyond MaxBody.
 	if coding := strings.Join(r.Header.Values("Content-Encoding"), ","); coding != "" && !strings.EqualFold(coding, "identity") {
-		return refuse(http.StatusUnsupportedMediaType, fault.MediaType, "a compressed body is not supported")
+		return nil, refuse(http.StatusUnsupportedMediaType, fault.MediaType, "a compressed body is not supported")
 	}
 	limit := t.MaxBody
 	if limit <= 0 {
 		limit = defaultMaxBody
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	body, err := readAll(http.MaxBytesReader(w, r.Body, limit), min(r.ContentLength, limit), claim)
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return refuse(http.StatusRequestEntityTooLarge, fault.BodyTooLarge, "the body is too large")
+		return nil, refuse(http.StatusRequestEntityTooLarge, fault.BodyTooLarge, "the body is too large")
+	}
+	if fault.As(err) != nil {
+		return nil, overloaded(err)
 	}
 	if err != nil {
-		return malformed("the body could not be read to its end")
+		return nil, malformed("the body could not be read to its end")
 	}
-	return parseBody(body, params)
+	return body, nil
 }
 
 // isJSON reports whether the one Content-Type is application/json in UTF-8. Nothing else will do: a
@@ -94,7 +97,8 @@ func (o *operationParams) fill(params *graphql.RawParams) *refusal {
 	return nil
 }
 
-// parseBody wants exactly one JSON object.
+// parseBody fills params from a body that must be exactly one JSON object. The decoder's own errors are dropped, not
+// wrapped: they quote the body, which holds passwords, and would carry it into the log.
 func parseBody(body []byte, params *graphql.RawParams) *refusal {
 	if !utf8.Valid(body) {
 		return malformed("the body must be UTF-8")
@@ -181,8 +185,11 @@ func unquote(quoted []byte) string {
 	return s
 }
 
-// parseURL fills params from the query string of a GET, as strictly as parseBody.
-func parseURL(rawQuery string, params *graphql.RawParams) *refusal {
+// parseURL fills params from the query string of a GET, as strictly as readBody.
+func (t GraphQL) parseURL(rawQuery string, params *graphql.RawParams, claim *memory.Claim) *refusal {
+	if err := claim.Grow(memory.Decoding(len(rawQuery), strings.Count(rawQuery, "&"))); err != nil {
+		return overloaded(err)
+	}
 	values, err := url.ParseQuery(rawQuery)
 	if err != nil {
 		return malformed("the query string is malformed")
@@ -200,6 +207,9 @@ func parseURL(rawQuery string, params *graphql.RawParams) *refusal {
 	}
 	for name, into := range map[string]*map[string]any{"variables": &in.Variables, "extensions": &in.Extensions} {
 		text := values.Get(name)
+		if refused := t.bounds().admit([]byte(text), claim); refused != nil {
+			return refused
+		}
 		if text != "" && decode(strings.NewReader(text), into) != nil {
 			return malformed(name + " must be a JSON object")
 		}

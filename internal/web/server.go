@@ -17,6 +17,9 @@ const (
 	// requestTimeout counts to the end of the body; net/http lifts it there, so streams live on.
 	requestTimeout = 20 * time.Second
 	maxHeader      = 32 << 10
+	// maxUnread bounds what is buffered of the bodies on an HTTP/2 connection that no handler reads; net/http's own
+	// bound is 1 MiB. It is the least that the protocol allows.
+	maxUnread = 64 << 10
 )
 
 // ServeOptions say how Serve keeps connections and how it stops.
@@ -48,6 +51,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions, 
 		ReadTimeout:       requestTimeout,
 		IdleTimeout:       o.KeepAlive,
 		MaxHeaderBytes:    maxHeader,
+		HTTP2:             &http.HTTP2Config{MaxReceiveBufferPerConnection: maxUnread, MaxReceiveBufferPerStream: maxUnread},
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)

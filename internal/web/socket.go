@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
 // socket is one connection that speaks graphql-transport-ws. Its goroutines are the reader, the keeper,
@@ -38,6 +40,7 @@ type socket struct {
 	late    *time.Timer     // ends what has not sent connection_init in time
 	greeted bool            // connection_init has come
 	caller  context.Context // what operations run with; nil before connection_ack
+	owner   string          // by whom the memory of messages is counted
 
 	// mu is held while a message is written, so that no message of an operation follows its last.
 	mu         sync.Mutex
@@ -55,11 +58,12 @@ type operation struct {
 
 // The protocol's own endings.
 var (
-	errMessage    = &ending{code: 4400, reason: "Invalid message received"}
-	errNoInit     = &ending{code: 4401, reason: "Unauthorized"}
-	errInitLate   = &ending{code: 4408, reason: "Connection initialisation timeout"}
-	errDuplicate  = &ending{code: 4409, reason: "Subscriber already exists"}
-	errSecondInit = &ending{code: codeTooMany, reason: "Too many initialisation requests"}
+	errMessage     = &ending{code: 4400, reason: "Invalid message received"}
+	errNoInit      = &ending{code: 4401, reason: "Unauthorized"}
+	errInitLate    = &ending{code: 4408, reason: "Connection initialisation timeout"}
+	errDuplicate   = &ending{code: 4409, reason: "Subscriber already exists"}
+	errSecondInit  = &ending{code: codeTooMany, reason: "Too many initialisation requests"}
+	errMessageLate = &ending{code: websocket.StatusPolicyViolation, reason: "the message took too long"}
 	// errTooBig has been told by the package that reads.
 	errTooBig = &ending{code: websocket.StatusMessageTooBig, reason: "Message too big"}
 	// errGone is the ending of a client that has closed the connection, or broken it.
@@ -131,29 +135,62 @@ func (s *socket) finish() {
 // read handles messages until the connection has ended.
 func (s *socket) read() {
 	for {
-		kind, data, err := s.conn.Read(s.ctx)
-		if errors.Is(err, websocket.ErrMessageTooBig) {
-			s.state.end(errTooBig)
-		}
+		kind, r, err := s.conn.Reader(s.ctx)
 		if err != nil {
 			return
 		}
-		if s.state.ctx.Err() != nil {
-			continue // until the client has answered the closing handshake
-		}
-		m, ok := parseMessage(data)
-		why := errMessage
-		if ok && kind == websocket.MessageText {
-			why = s.handle(m)
-		}
+		claim := s.streams.o.Memory.Work(s.owner)
+		why := s.receive(kind, r, claim)
 		if why != nil {
+			claim.Release()
 			s.state.end(why)
+			_, _ = io.Copy(io.Discard, r) // up to the answer to the closing handshake
 		}
 	}
 }
 
-// handle does what m asks for; a violation of the protocol is an ending.
-func (s *socket) handle(m message) *ending {
+// receive reads one message and does what it asks for. A violation of the protocol is an ending.
+func (s *socket) receive(kind websocket.MessageType, r io.Reader, claim *memory.Claim) *ending {
+	late := time.AfterFunc(s.streams.o.ReadTimeout, func() { s.state.end(errMessageLate) })
+	data, err := readAll(r, -1, claim)
+	late.Stop()
+	switch f := fault.As(err); {
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		return errTooBig
+	case f != nil:
+		return refused(f)
+	case err != nil:
+		return errGone
+	case s.state.ctx.Err() != nil:
+		claim.Release()
+		return nil // it came during the closing handshake
+	}
+	bounds := jsonBounds{s.streams.o.MaxValues, s.streams.o.MaxDepth}
+	if r := bounds.admit(data, claim); r != nil {
+		return refusedMessage(r.fault)
+	}
+	m, ok := parseMessage(data)
+	if !ok || kind != websocket.MessageText {
+		return errMessage
+	}
+	return s.handle(m, claim)
+}
+
+// refusedMessage is the ending of a socket for a message that is not decoded, so that it is not known which operation it
+// is about.
+func refusedMessage(f *fault.Error) *ending {
+	if f.Code == fault.Unavailable {
+		return refused(f)
+	}
+	return &ending{code: websocket.StatusMessageTooBig, reason: f.Message}
+}
+
+// handle does what m asks for and gives back its claim; a violation of the protocol is an ending.
+func (s *socket) handle(m message, claim *memory.Claim) *ending {
+	if m.kind == "subscribe" && s.caller != nil {
+		return s.subscribe(m.id, m.payload, claim)
+	}
+	defer claim.Release()
 	switch m.kind {
 	case "connection_init":
 		if s.greeted {
@@ -167,10 +204,7 @@ func (s *socket) handle(m message) *ending {
 		defer s.mu.Unlock()
 		s.write(envelope("pong", nil, m.payload))
 	case "subscribe":
-		if s.caller == nil {
-			return errNoInit
-		}
-		return s.subscribe(m.id, m.payload)
+		return errNoInit
 	case "complete":
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -199,15 +233,15 @@ func (s *socket) init(payload json.RawMessage) *ending {
 			return why
 		}
 	}
-	s.caller = caller
+	s.caller, s.owner = caller, s.streams.owner(s.state)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.write(envelope("connection_ack", nil, nil))
 	return nil
 }
 
-// subscribe starts an operation.
-func (s *socket) subscribe(id string, payload json.RawMessage) *ending {
+// subscribe starts an operation, which gives back claim once it has ended.
+func (s *socket) subscribe(id string, payload json.RawMessage, claim *memory.Claim) *ending {
 	ctx := graphql.StartOperationTrace(s.caller)
 	params := &graphql.RawParams{Headers: s.header}
 	params.ReadTime.Start = graphql.Now()
@@ -218,15 +252,16 @@ func (s *socket) subscribe(id string, payload json.RawMessage) *ending {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.ended:
+	if s.ended {
+		claim.Release()
 		return nil
-	case s.operations[id] != nil:
+	}
+	if s.operations[id] != nil {
 		return errDuplicate
-	case s.running >= s.streams.o.Operations:
-		f := fault.New(fault.RateLimited, fault.Overloaded, "too many operations are under way on this connection")
-		f.RetryAfter = time.Second
-		s.write(envelope("error", quote(id), marshal(s.streams.present(ctx, s.exec, presentable(f)))))
+	}
+	if err := s.admit(claim); err != nil {
+		claim.Release()
+		s.write(envelope("error", quote(id), marshal(s.streams.present(ctx, s.exec, presentable(faultOf(err))))))
 		return nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -235,13 +270,24 @@ func (s *socket) subscribe(id string, payload json.RawMessage) *ending {
 	s.running++
 	s.work.Go(func() {
 		defer s.done(op)
-		s.run(ctx, op, params)
+		s.run(ctx, op, params, claim)
 	})
 	return nil
 }
 
+// admit refuses an operation where too many are under way; s.mu is held.
+func (s *socket) admit(claim *memory.Claim) error {
+	if s.running >= s.streams.o.Operations {
+		f := fault.New(fault.RateLimited, fault.Overloaded, "too many operations are under way on this connection")
+		f.RetryAfter = time.Second
+		return f
+	}
+	return s.streams.o.Memory.Run(claim)
+}
+
 // run executes an operation. Who called was found out when the connection began: it is asked again.
-func (s *socket) run(ctx context.Context, op *operation, params *graphql.RawParams) {
+func (s *socket) run(ctx context.Context, op *operation, params *graphql.RawParams, claim *memory.Claim) {
+	defer claim.Release()
 	id := quote(op.id)
 	last := func(errs gqlerror.List) {
 		if len(errs) > 0 {
@@ -256,7 +302,7 @@ func (s *socket) run(ctx context.Context, op *operation, params *graphql.RawPara
 		}
 		return
 	}
-	s.streams.run(ctx, s.state, s.exec, params, delivery{
+	s.streams.run(ctx, s.state, s.exec, params, claim, delivery{
 		begin: func() {},
 		next:  func(payload []byte) { s.send(op, envelope("next", id, payload), false) },
 		last:  last,

@@ -1,9 +1,9 @@
 package web
 
 import (
+	"cmp"
 	"io"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -80,21 +80,25 @@ func (t Events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 	if token := headerToken(r.Header); why == nil && token != "" {
 		// A bad token ends nothing here: public fields answer whatever token came along. But a principal whom
 		// the request's context still knows from a moment ago would have a stream that nothing ends.
-		caller, refused := t.Streams.accept(ctx, state, token)
-		if refused != nil && refused.code == codeTooMany {
-			why = refused
+		caller, ended := t.Streams.accept(ctx, state, token)
+		if ended != nil && ended.code == codeTooMany {
+			why = ended
 		} else {
 			ctx = caller
 		}
 	}
 	if why != nil {
 		state.end(why)
-		w.Header().Set("Retry-After", strconv.Itoa(int(why.fault.RetryAfter.Seconds())))
 		a.refuse(ctx, &refusal{status: statusOfCode(why.fault.Code), fault: why.fault})
 		return
 	}
-	params, refused := GraphQL{MaxBody: t.Streams.o.MaxBody}.read(w, r, true)
+	o := &t.Streams.o
+	claim := o.Memory.Work(network(RequestFrom(ctx).IP))
+	defer claim.Release()
+	read := GraphQL{MaxBody: o.MaxBody, MaxValues: o.MaxValues, MaxDepth: o.MaxDepth, Memory: o.Memory}.read
+	params, refused := read(w, r, true, claim)
 	if refused != nil {
+		refused.status = cmp.Or(refused.status, statusOfCode(refused.fault.Code))
 		a.refuse(ctx, refused)
 		return
 	}
@@ -105,7 +109,7 @@ func (t Events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	defer state.cancel(nil)
-	t.Streams.run(ctx, state, exec, params, delivery{
+	t.Streams.run(ctx, state, exec, params, claim, delivery{
 		begin: func() {
 			e.write(e.framing.idle)
 			beside.Go(e.keepAlive)
@@ -146,7 +150,7 @@ func (e *eventStream) last(errs gqlerror.List) {
 	}
 	e.over = true
 	if len(errs) > 0 {
-		e.next(e.streams.payload(&graphql.Response{Errors: errs}))
+		e.next(e.streams.payload(&graphql.Response{Errors: errs}, nil))
 	}
 	e.write(e.framing.closing)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
 // Authenticate verifies the access token of a stream. It returns the context that the stream's operations
@@ -38,11 +39,17 @@ type StreamOptions struct {
 	MaxBody int64
 	// MaxErrors is the greatest number of errors in one answer; the default is 10.
 	MaxErrors int
+	// MaxValues and MaxDepth bound the JSON of a body or message; the defaults are 20,000 and 100.
+	MaxValues, MaxDepth int
+	// Memory is what streams, and the messages and subscriptions on them, share with all requests.
+	Memory *memory.Budget
 	// InitTimeout is how long a WebSocket may take to send connection_init; the default is 10 s.
 	InitTimeout time.Duration
 	// PingEvery is how often a silent stream is tried: a WebSocket that has not answered by the next
 	// time is dropped. The default is 15 s, below the idle time-outs of common proxies.
 	PingEvery time.Duration
+	// ReadTimeout is how long a client may take to send one message; the default is 20 s.
+	ReadTimeout time.Duration
 	// WriteTimeout is how long a client may take to read one message, and an ending stream's queries,
 	// mutations and closing handshake may each take. The default is 10 s.
 	WriteTimeout time.Duration
@@ -57,7 +64,9 @@ func (o StreamOptions) withDefaults() StreamOptions {
 	o.MaxErrors = cmp.Or(o.MaxErrors, defaultMaxErrors)
 	o.InitTimeout = cmp.Or(o.InitTimeout, 10*time.Second)
 	o.PingEvery = cmp.Or(o.PingEvery, 15*time.Second)
+	o.ReadTimeout = cmp.Or(o.ReadTimeout, requestTimeout)
 	o.WriteTimeout = cmp.Or(o.WriteTimeout, 10*time.Second)
+	o.MaxValues, o.MaxDepth = cmp.Or(o.MaxValues, defaultMaxValues), cmp.Or(o.MaxDepth, defaultMaxDepth)
 	return o
 }
 
@@ -116,6 +125,7 @@ type stream struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	abort  func() // cuts the connection; nil where net/http does
+	claim  *memory.Claim
 
 	// Of the registry, under its mutex.
 	labels []label
@@ -189,6 +199,10 @@ func (t *Streams) open(ctx context.Context, abort func()) (s *stream, why *endin
 	if len(t.members[address]) >= t.o.PerAddress {
 		return s, tooMany("address")
 	}
+	var err error
+	if s.claim, err = t.o.Memory.Stream(address.value); err != nil {
+		return s, refused(faultOf(err))
+	}
 	t.join(s, label{kind: anyone}, address)
 	return s, nil
 }
@@ -215,6 +229,13 @@ func (t *Streams) accept(ctx context.Context, s *stream, token string) (context.
 	// The token may have been revoked after it was verified and before s could be found.
 	t.recheck(s, caller)
 	return caller, nil
+}
+
+// owner is by whom the memory of subscriptions on s is counted: the user, or the address of a stranger.
+func (t *Streams) owner(s *stream) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return cmp.Or(s.key.User, network(RequestFrom(s.ctx).IP))
 }
 
 // join adds s under labels; t.mu is held. An empty name is nobody's, whom no cap is for.
@@ -248,6 +269,7 @@ func (t *Streams) record(s *stream) {
 // close forgets s, whose connection has ended.
 func (t *Streams) close(s *stream) {
 	s.cancel(nil)
+	s.claim.Release()
 	t.record(s)
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
 // delivery is how a transport sends what an operation answers.
@@ -35,8 +36,11 @@ func EndStream(ctx context.Context, f *fault.Error) {
 
 // run executes one operation on s. A subscription ends with s; then nothing more is sent, for its client
 // is told why the stream ends and, over a WebSocket, subscribes again.
-func (t *Streams) run(ctx context.Context, s *stream, exec graphql.GraphExecutor, params *graphql.RawParams, d delivery) {
+//
+// claim is what the request or message holds, which run gives back. What a subscription keeps is claimed instead.
+func (t *Streams) run(ctx context.Context, s *stream, exec graphql.GraphExecutor, params *graphql.RawParams, claim *memory.Claim, d delivery) {
 	ctx = context.WithValue(ctx, streamKey{}, s)
+	defer claim.Release()
 	defer func() {
 		// A panic outside of the resolvers would end the program: this may be a goroutine of its own.
 		if v := recover(); v != nil {
@@ -44,24 +48,26 @@ func (t *Streams) run(ctx context.Context, s *stream, exec graphql.GraphExecutor
 			d.last(t.present(ctx, exec, presentable(f.Because(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))))
 		}
 	}()
-	op, errs := exec.CreateOperationContext(ctx, params)
+	op, errs := exec.CreateOperationContext(memory.With(ctx, claim), params)
+	*params = graphql.RawParams{} // not kept for as long as a subscription
 	ctx = graphql.WithOperationContext(ctx, op)
 	if len(errs) > 0 {
 		d.last(t.present(ctx, exec, errs[:min(len(errs), t.o.MaxErrors)]...))
 		return
 	}
 	if op.Operation.Operation != ast.Subscription {
-		next, ctx := exec.DispatchOperation(ctx, op)
+		next, ctx := exec.DispatchOperation(memory.With(ctx, claim), op)
 		resp := next(ctx)
 		if resp == nil {
 			// The executor's answer to a context that ended before a response was made.
 			d.last(t.present(ctx, exec, presentable(fault.Busy(fault.TimedOut, "the operation was cancelled or took too long", 0))))
 			return
 		}
-		d.next(t.payload(resp))
+		d.next(t.payload(resp, claim))
 		d.last(nil)
 		return
 	}
+	claim.Release()
 	errs = t.subscribe(ctx, s, exec, op, d)
 	if s.ctx.Err() == nil {
 		d.last(errs)
@@ -73,6 +79,16 @@ func (t *Streams) subscribe(ctx context.Context, s *stream, exec graphql.GraphEx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
+	owner := t.owner(s)
+	op.Extensions = nil // read already
+	kept, err := t.o.Memory.Subscription(owner, int64(len(op.RawQuery))+memory.Document(op.Doc)+memory.Values(op.Variables))
+	defer kept.Release()
+	if err != nil {
+		return t.present(ctx, exec, presentable(faultOf(err)))
+	}
+	event := t.o.Memory.Work(owner)
+	defer event.Release()
+	ctx = memory.With(ctx, event)
 	// Errors are presented outside of it: within, an extension may take them for an event.
 	next, within := exec.DispatchOperation(ctx, op)
 	d.begin()
@@ -88,7 +104,8 @@ func (t *Streams) subscribe(ctx context.Context, s *stream, exec graphql.GraphEx
 		if s.ctx.Err() != nil {
 			return nil
 		}
-		d.next(t.payload(resp))
+		d.next(t.payload(resp, event))
+		event.Keep(0)
 	}
 }
 
@@ -110,12 +127,15 @@ func (t *Streams) present(ctx context.Context, exec graphql.GraphExecutor, errs 
 	return exec.DispatchError(ctx, errs).Errors
 }
 
-// payload encodes a response as the transport over HTTP does.
-func (t *Streams) payload(resp *graphql.Response) []byte {
+// payload encodes a response as the transport over HTTP does. From then on it is all that claim holds, once as it is and
+// twice as it is framed and written.
+func (t *Streams) payload(resp *graphql.Response, claim *memory.Claim) []byte {
 	if refusedWhole(resp) {
 		resp.Data = nil
 	}
 	shorten(resp, t.o.MaxErrors)
 	head, tail := encode(resp)
-	return bytes.Join([][]byte{head, resp.Data, tail}, nil)
+	payload := bytes.Join([][]byte{head, resp.Data, tail}, nil)
+	claim.Keep(3 * int64(len(payload)))
+	return payload
 }

@@ -7,6 +7,7 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -14,6 +15,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
 const (
@@ -31,9 +33,18 @@ type GraphQL struct {
 	// MaxErrors is the greatest number of errors in one answer; 0 means 10. Without a cap a small
 	// document full of unknown fields is answered at twenty times its size.
 	MaxErrors int
+	// MaxValues and MaxDepth bound the JSON of a request, which is measured before it is decoded; 0 means 20,000 values,
+	// 100 deep.
+	MaxValues, MaxDepth int
+	// Memory is what requests share.
+	Memory *memory.Budget
 }
 
 var _ graphql.Transport = GraphQL{}
+
+func (t GraphQL) bounds() jsonBounds {
+	return jsonBounds{cmp.Or(t.MaxValues, defaultMaxValues), cmp.Or(t.MaxDepth, defaultMaxDepth)}
+}
 
 // Supports takes everything but upgrades to WebSocket: what is not GraphQL over HTTP is refused here
 // too, with the status that says why.
@@ -48,13 +59,17 @@ func (t GraphQL) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphEx
 	}
 	a.prepare()
 
-	params, refused := t.read(w, r, acceptable)
+	claim := t.Memory.Work(network(RequestFrom(r.Context()).IP))
+	defer claim.Release()
+	a.claim = claim
+	params, refused := t.read(w, r, acceptable, claim)
 	if refused != nil {
 		a.refuse(r.Context(), refused)
 		return
 	}
-	op, errs := exec.CreateOperationContext(r.Context(), params)
-	opCtx := graphql.WithOperationContext(r.Context(), op)
+	ctx := memory.With(r.Context(), claim)
+	op, errs := exec.CreateOperationContext(ctx, params)
+	opCtx := graphql.WithOperationContext(ctx, op)
 	// Before errs: whether this method may run this kind of operation does not depend on who asks.
 	if refused := runnable(r.Method, op.Operation); refused != nil {
 		a.refuse(opCtx, refused)
@@ -64,7 +79,7 @@ func (t GraphQL) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphEx
 		a.requestError(opCtx, errs)
 		return
 	}
-	next, ctx := exec.DispatchOperation(r.Context(), op)
+	next, ctx := exec.DispatchOperation(ctx, op)
 	resp := next(ctx)
 	if resp == nil {
 		// The executor's answer to a context that ended before a response was made.
@@ -75,7 +90,7 @@ func (t GraphQL) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphEx
 }
 
 // read takes the operation's parameters from a request, cheapest checks first.
-func (t GraphQL) read(w http.ResponseWriter, r *http.Request, acceptable bool) (*graphql.RawParams, *refusal) {
+func (t GraphQL) read(w http.ResponseWriter, r *http.Request, acceptable bool, claim *memory.Claim) (*graphql.RawParams, *refusal) {
 	timing := graphql.TraceTiming{Start: graphql.Now()}
 	if r.Method != http.MethodPost && r.Method != http.MethodGet {
 		return nil, refuseMethod("GET, POST", fault.MethodNotAllowed, "GraphQL is served over POST, and over GET for queries")
@@ -84,11 +99,20 @@ func (t GraphQL) read(w http.ResponseWriter, r *http.Request, acceptable bool) (
 		return nil, refuse(http.StatusNotAcceptable, fault.NotAcceptable, "the answer is "+mediaResponse+" or "+mediaJSON+", in UTF-8")
 	}
 	params := &graphql.RawParams{Headers: r.Header}
+	var body []byte
 	var refused *refusal
+	if r.Method == http.MethodPost {
+		if body, refused = t.readBody(w, r, claim); refused != nil {
+			return nil, refused
+		}
+	}
+	if err := t.Memory.Run(claim); err != nil {
+		return nil, overloaded(err)
+	}
 	if r.Method == http.MethodGet {
-		refused = parseURL(r.URL.RawQuery, params)
-	} else {
-		refused = t.readBody(w, r, params)
+		refused = t.parseURL(r.URL.RawQuery, params, claim)
+	} else if refused = t.bounds().admit(body, claim); refused == nil {
+		refused = parseBody(body, params)
 	}
 	if refused != nil {
 		return nil, refused
@@ -115,9 +139,9 @@ func runnable(method string, op *ast.OperationDefinition) *refusal {
 	return nil
 }
 
-// refusal is a request that HTTP itself turns down: its status is the same in both media types.
+// refusal is a request that is turned down before its operation is known.
 type refusal struct {
-	status int
+	status int    // the same in both media types; 0 for that of the fault's code
 	allow  string // the header Allow, with status 405
 	fault  *fault.Error
 }

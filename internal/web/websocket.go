@@ -74,7 +74,7 @@ func (t WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 		state.end(why)
 	}
 	s := &socket{streams: t.Streams, state: state, exec: exec, conn: conn, net: h.conn, header: r.Header,
-		ctx: ctx, cancel: cancel, operations: make(map[string]*operation), idle: make(chan struct{})}
+		owner: t.Streams.owner(state), ctx: ctx, cancel: cancel, operations: make(map[string]*operation), idle: make(chan struct{})}
 	s.serve()
 }
 

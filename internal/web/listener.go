@@ -1,0 +1,96 @@
+package web
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/graphwarden/graphwarden/internal/memory"
+)
+
+// Bound returns a listener that closes connections for which there is no memory, with an answer if they are not to speak
+// TLS. Of connections from trusted proxies any number may come from one address.
+func Bound(l net.Listener, budget *memory.Budget, proxies *Proxies, tls bool) net.Listener {
+	return &boundListener{l, budget, proxies, tls}
+}
+
+type boundListener struct {
+	net.Listener
+	budget  *memory.Budget
+	proxies *Proxies
+	tls     bool
+}
+
+// Accept returns the next connection that fits.
+func (l *boundListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		claim, err := l.budget.Connection(l.owner(conn), l.tls)
+		if err == nil {
+			return &boundConn{Conn: conn, release: sync.OnceFunc(claim.Release)}, nil
+		}
+		if !l.tls {
+			turnAway(conn, unavailable(err))
+		}
+		_ = conn.Close()
+	}
+}
+
+func (l *boundListener) owner(conn net.Conn) string {
+	peer, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	if err != nil || l.proxies.trusts(peer.Addr().Unmap().WithZone("")) {
+		return ""
+	}
+	return network(peer.Addr().Unmap().WithZone("").String())
+}
+
+// unavailable is the answer to any request where there is no memory to read it.
+func unavailable(err error) string {
+	return fmt.Sprintf(`{"errors":[{"message":%q,"extensions":{"code":"UNAVAILABLE","reason":"OVERLOADED","retryAfter":1}}]}`, faultOf(err).Message)
+}
+
+// turnAway answers whatever is asked on conn. What was sent already stays unread, so the answer can be lost.
+func turnAway(conn net.Conn, body string) {
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // it fits the empty buffer of a new connection
+	_, _ = fmt.Fprintf(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: "+mediaResponse+"; charset=utf-8\r\n"+
+		"Cache-Control: no-store\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+type boundConn struct {
+	net.Conn
+	release func()
+}
+
+// Close gives the memory back.
+func (c *boundConn) Close() error {
+	c.release()
+	return c.Conn.Close()
+}
+
+// Multiplexed bounds requests over HTTP/2, many of which share a connection: each holds its own header, and a goroutine.
+func Multiplexed(budget *memory.Budget, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor < 2 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		claim, err := budget.Stream(network(RequestFrom(r.Context()).IP))
+		if err == nil {
+			defer claim.Release()
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", mediaResponse+"; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, unavailable(err)) // unless the client has gone
+	})
+}
