@@ -103,6 +103,25 @@ func TestEachLimitIsASetting(t *testing.T) {
 	}
 }
 
+func TestExtensionsAreBounded(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Config.Queries.VariableBytes, o.Config.Queries.VariableValues = 20, 30 })
+	for extensions, reason := range map[string]string{
+		`{"a": [1, 2, 3]}`:                                                 "",
+		`{"a": "12345678901234567890"}`:                                    "EXTENSIONS_TOO_LARGE",
+		`{"a": [` + strings.Repeat("[],", 30) + `[]]}`:                     "EXTENSIONS_TOO_LARGE",
+		`{"a": ` + strings.Repeat("[", 21) + strings.Repeat("]", 21) + `}`: "INPUT_TOO_DEEP",
+	} {
+		a := send(t, srv, []byte(`{"query": "{ __typename }", "extensions": `+extensions+`}`))
+		if reason == "" && len(a.Errors) > 0 {
+			t.Errorf("%s: %s", extensions, a.Body)
+		} else if reason != "" {
+			a.Refused(t, "GRAPHQL_VALIDATION_FAILED", reason)
+			holdsContract(t, sdl(t), a)
+		}
+	}
+}
+
 // A document that was let through once is not looked at again, but the variables are.
 func TestItemsAreCountedForEachRequest(t *testing.T) {
 	t.Parallel()

@@ -61,6 +61,16 @@ func (b *Budget) Connection(owner string, tls bool) (*Claim, error) {
 	return b.connections.claim(owner, size)
 }
 
+// Crowded reports whether connections hold more than three quarters of their pool.
+func (b *Budget) Crowded() bool {
+	if b == nil {
+		return false
+	}
+	b.connections.mu.Lock()
+	defer b.connections.mu.Unlock()
+	return b.connections.used > b.connections.size/4*3
+}
+
 // Work makes a claim for a request or message of owner, which grows as it is read, decoded, executed and answered.
 func (b *Budget) Work(owner string) *Claim {
 	if b == nil {

@@ -74,10 +74,14 @@ func (c *boundConn) Close() error {
 	return c.Conn.Close()
 }
 
-// Multiplexed bounds requests over HTTP/2, many of which share a connection: each holds its own header, and a goroutine.
-func Multiplexed(budget *memory.Budget, next http.Handler) http.Handler {
+// ShareConnections bounds requests over HTTP/2, many of which share a connection: each holds its own header, and a
+// goroutine. Over HTTP/1, it closes connections after one answer while there is little memory left for new ones.
+func ShareConnections(budget *memory.Budget, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor < 2 {
+			if budget.Crowded() {
+				w.Header().Set("Connection", "close")
+			}
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -72,7 +72,7 @@ func newFeed(o web.StreamOptions) (*feed, http.Handler) {
 	srv := handler.New(f)
 	srv.AddTransport(web.WebSocket{Streams: f.streams, Origin: func(r *http.Request) bool { return r.Header.Get("Origin") == "https://app.example.com" }})
 	srv.AddTransport(web.Events{Streams: f.streams})
-	srv.AddTransport(web.GraphQL{})
+	srv.AddTransport(web.GraphQL{Memory: o.Memory})
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(func(context.Context, any) error { return fmt.Errorf("a panic") })
 	count := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

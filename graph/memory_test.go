@@ -1,0 +1,72 @@
+package graph_test
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+)
+
+func little(o *graphtest.Options) { o.Config.MemoryLimit = 128 }
+
+// times repeats a text; # in it is the number of the turn.
+func times(n int, text string) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(strings.ReplaceAll(text, "#", fmt.Sprint(i)) + " ")
+	}
+	return b.String()
+}
+
+// TestTheDocumentCacheWeighsTrees is not parallel to others: it looks at the heap. A tree is 30 times as large as its text.
+func TestTheDocumentCacheWeighsTrees(t *testing.T) {
+	me := graphtest.Start(t, little).As(t, "USER")
+	const fields = "a#: me { id email name username emailVerified createdAt roles disabled sessions { nodes { id ip userAgent } } }"
+	before := heapInUse()
+	const n = 150
+	for i := range n { // of 290 KB each; the cache has 4 MiB for all
+		if answer := me.Do(t, "{ "+times(86, fields)+fmt.Sprintf("} # %d", i), nil); len(answer.Errors) > 0 {
+			t.Fatalf("%s", answer.Body)
+		}
+		if i == 0 {
+			before = heapInUse()
+		}
+	}
+	if more := heapInUse() - before; more > 16<<20 {
+		t.Errorf("%d documents hold %d MiB", n, more>>20)
+	}
+}
+
+func heapInUse() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// TestAnswersThatDoNotFitAreRefused asks for 40,000 fields of the items of lists, which is more than half of the memory
+// that answers share.
+func TestAnswersThatDoNotFitAreRefused(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t, little)
+	me := srv.As(t, "USER")
+	for range 99 {
+		me.Do(t, `mutation($e: String!, $p: String!) { login(input: {email: $e, password: $p}) { tokenType } }`, map[string]any{"e": me.Email, "p": graphtest.Password})
+	}
+	const sessions = "fragment F on User { sessions(first: 100) { nodes { id createdAt lastSeenAt expiresAt ip userAgent current } } }"
+	if answer := me.Do(t, "{ "+times(5, "a#: me { ...F }")+"}"+sessions, nil); len(answer.Errors) > 0 {
+		t.Fatalf("3,500 fields: %s", answer.Body)
+	}
+	answer := me.Do(t, "{ "+times(80, "a#: me { ...F }")+"}"+sessions, nil)
+	if answer.Status != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" || answer.Data != nil ||
+		answer.Errors[0].Extensions.Code != "UNAVAILABLE" || answer.Errors[0].Extensions.Reason != "OVERLOADED" {
+		t.Errorf("%d %v %.500s", answer.Status, answer.Header, answer.Body)
+	}
+	if answer := me.Do(t, "{ me { id } }", nil); len(answer.Errors) > 0 {
+		t.Errorf("afterwards: %s", answer.Body)
+	}
+}
