@@ -31,6 +31,8 @@ type HandlerOptions struct {
 	MaxValues, MaxDepth int
 	// Memory is what requests share.
 	Memory *memory.Budget
+	// Batch is how many operations one request may hold; 0 allows no batches.
+	Batch int
 	// Timeout ends a query or mutation.
 	Timeout time.Duration
 	// Suggestions lets error messages guess at what was meant, which tells names of the schema.
@@ -64,7 +66,7 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	srv := handler.New(executable)
 	srv.AddTransport(web.WebSocket{Streams: o.Streams, Origin: o.Origin})
 	srv.AddTransport(web.Events{Streams: o.Streams})
-	srv.AddTransport(web.GraphQL{MaxBody: o.MaxBody, MaxValues: o.MaxValues, MaxDepth: o.MaxDepth, Memory: o.Memory})
+	srv.AddTransport(web.GraphQL{MaxBody: o.MaxBody, MaxValues: o.MaxValues, MaxDepth: o.MaxDepth, Batch: o.Batch, Memory: o.Memory})
 	srv.SetQueryCache(documents)
 	srv.SetParserTokenLimit(o.Bounds.Tokens)
 	srv.SetDisableSuggestion(!o.Suggestions)
@@ -93,7 +95,11 @@ func deadline(timeout time.Duration) graphql.OperationMiddleware {
 		if graphql.GetOperationContext(ctx).Operation.Operation == ast.Subscription {
 			return next(ctx)
 		}
-		ctx, cancel := context.WithTimeoutCause(ctx, timeout, usedUp)
+		left := timeout
+		if batch, ok := web.BatchFrom(ctx); ok {
+			left -= graphql.Now().Sub(batch.Began)
+		}
+		ctx, cancel := context.WithTimeoutCause(ctx, left, usedUp)
 		respond := next(ctx)
 		return func(context.Context) *graphql.Response {
 			defer cancel()

@@ -253,7 +253,7 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 		Authenticator: a.authenticator, Cursors: a.cursors, Team: newTeam(a.DB)}
 	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
 		Bounds:  limit.Bounds(a.Config.Queries),
-		MaxBody: a.Config.MaxBody, MaxValues: maxValues(a.Config), MaxDepth: maxDepth(a.Config), Memory: a.Memory, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production,
+		MaxBody: a.Config.MaxBody, MaxValues: maxValues(a.Config), MaxDepth: maxDepth(a.Config), Memory: a.Memory, Batch: a.Config.Batch, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production,
 		Streams: a.streams, Origin: a.origins.AdmitsSocket, Trusted: a.trusted}, a.now, a.log, more...)
 	if err != nil {
 		return nil, err

@@ -64,6 +64,7 @@ type Server struct {
 	Production          bool          `help:"Refuse settings that are unsafe in production."`
 	TrustedDocuments    string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as the client preset of graphql-codegen and Relay write it, or a persisted query manifest of Apollo."`
 	AllowedOrigins      []string      `placeholder:"ORIGIN" help:"Origins besides the public URL's whose pages may call the server: in full, such as https://app.example.com or capacitor://localhost, then also with cookies, or with one label left open, such as https://*.preview.example.com. Outside production, pages of this machine may call without cookies."`
+	Batch               int           `default:"0" help:"Number of operations that one request may hold as a JSON array, at most 100; 0 allows no batches. All of them share the limits of one."`
 	AllowedHeaders      []string      `placeholder:"HEADER" help:"Request headers that pages of other origins may send besides the usual; any if not given."`
 	Introspection       string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
 	Explorer            bool          `help:"Serve GraphiQL at / in production too, once that is accepted as insecure; everywhere else it always is."`
@@ -274,6 +275,7 @@ func (s *Server) problems(hasRole func(string) bool) []string {
 		"--introspection must be public, authenticated, off, or a role of the schema")
 	p.need(s.MaxBody >= 1024 && s.MaxBody <= 64<<20, "--max-body must be from 1024 to 67108864")
 	p.need(s.MemoryLimit >= 128 && s.MemoryLimit <= 1<<20, "--memory-limit must be from 128 to 1048576")
+	p.need(s.Batch >= 0 && s.Batch <= 100, "--batch must be from 0 to 100")
 	p.need(s.StreamsPerAddress >= 1, "--streams-per-address must be at least 1")
 	p.need(s.StreamsPerUser >= 1, "--streams-per-user must be at least 1")
 	p.need(s.OperationsPerSocket >= 1, "--operations-per-socket must be at least 1")

@@ -142,6 +142,7 @@ func TestEachWrongSettingIsNamed(t *testing.T) {
 		"--operations-per-socket=0":             "--operations-per-socket",
 		"--operation-timeout=99ms":              "--operation-timeout",
 		"--drain-timeout=0s":                    "--drain-timeout",
+		"--batch=101":                           "--batch",
 		"--keep-alive=0s":                       "--keep-alive",
 		"--stop-delay=-1s":                      "--stop-delay",
 		"--public-url=https://h.example/a%20b":  "--public-url",
