@@ -14,6 +14,8 @@ import (
 const (
 	// connection is what an open connection holds: buffers and the stacks of its goroutines. TLS adds twice as much.
 	connection = 16 << 10
+	// multiplexed is what an HTTP/2 connection adds to it: 32 requests, each with a header of up to 16 KiB.
+	multiplexed = 512 << 10
 	// request is what a small request holds while it runs: its body, values, fields and answer have small bytes in all. As
 	// long as it is being read, its connection or stream holds unread bytes of it.
 	request, small, unread = 32 << 10, 16 << 10, 4 << 10
@@ -26,16 +28,17 @@ const MinLimit = 128 << 20
 
 // Budget divides the memory of a server into pools. A nil Budget refuses nothing.
 type Budget struct {
-	limit                                   int64
-	connections, requests, bulk, streamPool pool
+	limit                                                int64
+	connections, multiplexed, requests, bulk, streamPool pool
 }
 
 // NewBudget makes the budget of a server whose resident memory is to stay below limit, in bytes. With the caches, claims
-// take two thirds of it. The rest is for the program, the database's own caches and garbage.
+// take three quarters of it. The rest is for the program, the database's own caches and garbage.
 func NewBudget(limit int64) *Budget {
 	return &Budget{
 		limit:       limit,
 		connections: newPool(limit / 8),
+		multiplexed: newPool(limit / 16),
 		requests:    newPool(limit / 16),
 		bulk:        newPool(limit / 6),
 		streamPool:  newPool(limit / 4),
@@ -59,6 +62,14 @@ func (b *Budget) Connection(owner string, tls bool) (*Claim, error) {
 		size *= 3
 	}
 	return b.connections.claim(owner, size)
+}
+
+// Multiplexed claims what the requests of an HTTP/2 connection take, besides the connection.
+func (b *Budget) Multiplexed(owner string) (*Claim, error) {
+	if b == nil {
+		return nil, nil
+	}
+	return b.multiplexed.claim(owner, multiplexed)
 }
 
 // Crowded reports whether connections hold more than three quarters of their pool.
