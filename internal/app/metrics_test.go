@@ -143,3 +143,25 @@ func TestMetricsAreServedWhereTheSettingSays(t *testing.T) {
 	}
 	srv.stop(t)
 }
+
+func TestTheHeapFollowsTheMemoryLimit(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics := l.Addr().String()
+	_ = l.Close()
+	srv := serve(t, t.TempDir(), "--memory-limit=128", "--metrics-listen="+metrics)
+	_, body := get(t, "http://"+metrics+"/metrics")
+	for _, line := range []string{
+		"go_gc_gomemlimit_bytes 1.00663296e+08", // three quarters
+		"graphwarden_memory_refusals_total 0",
+		"graphwarden_memory_claimed_bytes 0",
+	} {
+		if !strings.Contains(body, "\n"+line+"\n") {
+			t.Errorf("%s is not in %s", line, body)
+		}
+	}
+	srv.stop(t)
+}

@@ -72,14 +72,35 @@ func (b *Budget) Multiplexed(owner string) (*Claim, error) {
 	return b.multiplexed.claim(owner, multiplexed)
 }
 
+// Claimed is how many bytes are claimed.
+func (b *Budget) Claimed() (sum int64) {
+	for _, p := range b.pools() {
+		used, _ := p.state()
+		sum += used
+	}
+	return sum
+}
+
+// Refused is how many claims did not fit so far.
+func (b *Budget) Refused() (sum int64) {
+	for _, p := range b.pools() {
+		_, refusals := p.state()
+		sum += refusals
+	}
+	return sum
+}
+
+func (b *Budget) pools() []*pool {
+	return []*pool{&b.connections, &b.multiplexed, &b.requests, &b.bulk, &b.streamPool}
+}
+
 // Crowded reports whether connections hold more than three quarters of their pool.
 func (b *Budget) Crowded() bool {
 	if b == nil {
 		return false
 	}
-	b.connections.mu.Lock()
-	defer b.connections.mu.Unlock()
-	return b.connections.used > b.connections.size/4*3
+	used, _ := b.connections.state()
+	return used > b.connections.size/4*3
 }
 
 // Work makes a claim for a request or message of owner, which grows as it is read, decoded, executed and answered.
@@ -124,9 +145,10 @@ func (b *Budget) Subscription(owner string, size int64) (*Claim, error) {
 type pool struct {
 	size int64
 
-	mu   sync.Mutex
-	used int64
-	by   map[string]int64
+	mu       sync.Mutex
+	used     int64
+	by       map[string]int64
+	refusals int64
 }
 
 func newPool(size int64) pool { return pool{size: size, by: make(map[string]int64)} }
@@ -136,11 +158,18 @@ func (p *pool) claim(owner string, size int64) (*Claim, error) {
 	return c, c.Grow(size)
 }
 
+func (p *pool) state() (used, refusals int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.used, p.refusals
+}
+
 // add changes what owner holds by n, or if that does not fit and force is not set, by nothing.
 func (p *pool) add(owner string, n int64, force bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n > 0 && !force && (p.used+n > p.size || owner != "" && p.by[owner]+n > p.size/4*3) {
+		p.refusals++
 		return fault.Busy(fault.Overloaded, "the server has no memory left for this: try again later", time.Second)
 	}
 	p.used += n
