@@ -8,7 +8,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/cli"
 )
 
-//go:generate go run github.com/99designs/gqlgen generate
+//go:generate go run ./internal/codegen
 
 func main() {
 	os.Exit(cli.Main(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

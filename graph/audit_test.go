@@ -222,24 +222,18 @@ func TestAuditLogIsKeptAsLongAsTheSettingSays(t *testing.T) {
 func TestRefusedArgumentsAreNamed(t *testing.T) {
 	t.Parallel()
 	srv := graphtest.Start(t)
-	admin := srv.As(t, "ADMIN")
-	for arguments, want := range map[string][]string{
-		`(filter: {since: "yesterday"})`: {"filter.since: an argument has a value that its type does not allow"},
-		`(first: 0, after: "x", filter: {userId: "y"})`: {"filter.userId: filter.userId is not the id of a user",
-			"first: first must be from 1 to 100", "after: after is not a cursor of this list"},
-	} {
-		answer := admin.Do(t, `{ auditLog`+arguments+` { totalCount } }`, nil)
-		answer.Refused(t, "BAD_USER_INPUT", "MALFORMED")
-		var got []string
-		for _, field := range answer.Errors[0].Extensions.Fields {
-			got = append(got, field.Path+": "+field.Message)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s: %s", arguments, diff)
-		}
-		if diff := cmp.Diff([]any{"auditLog"}, answer.Errors[0].Path); diff != "" {
-			t.Errorf("%s: the path is of a field of the answer: %s", arguments, diff)
-		}
+	answer := srv.As(t, "ADMIN").Do(t, `{ auditLog(first: 0, after: "x", filter: {userId: "y"}) { totalCount } }`, nil)
+	answer.Refused(t, "BAD_USER_INPUT", "MALFORMED")
+	var got []string
+	for _, field := range answer.Errors[0].Extensions.Fields {
+		got = append(got, field.Path+": "+field.Message)
+	}
+	want := []string{"filter.userId: filter.userId is not the id of a user", "first: first must be from 1 to 100", "after: after is not a cursor of this list"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]any{"auditLog"}, answer.Errors[0].Path); diff != "" {
+		t.Errorf("the path is of a field of the answer: %s", diff)
 	}
 }
 

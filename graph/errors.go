@@ -24,7 +24,7 @@ import (
 
 // presenter turns every error of a request into what the client reads. What was not made for the
 // caller becomes INTERNAL_SERVER_ERROR and says nothing but the request's id; the cause is logged.
-func presenter(schema *ast.Schema, log *slog.Logger) graphql.ErrorPresenterFunc {
+func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 	return func(ctx context.Context, err error) *gqlerror.Error {
 		shown := &gqlerror.Error{Path: graphql.GetPath(ctx)}
 		if given, ok := errors.AsType[*gqlerror.Error](err); ok {
@@ -33,10 +33,10 @@ func presenter(schema *ast.Schema, log *slog.Logger) graphql.ErrorPresenterFunc 
 				shown.Path = shortened(given.Path)
 			}
 		}
-		if len(refusedArguments(ctx)) > 0 {
-			shown.Path = graphql.GetFieldContext(ctx).Path() // where it is in the arguments is for the fields to tell
+		f := classify(err)
+		if usedUp := fault.As(context.Cause(ctx)); usedUp != nil && f.Reason == fault.TimedOut {
+			f = usedUp.Because(f.Err)
 		}
-		f := classify(ctx, schema, err)
 		shown.Message = f.Message
 		shown.Extensions = extensions(f)
 		if id := web.RequestFrom(ctx).ID; id != "" {
@@ -48,7 +48,7 @@ func presenter(schema *ast.Schema, log *slog.Logger) graphql.ErrorPresenterFunc 
 }
 
 // classify finds the fault in err, or the one that err amounts to.
-func classify(ctx context.Context, schema *ast.Schema, err error) *fault.Error {
+func classify(err error) *fault.Error {
 	if f := fault.As(err); f != nil && f.Code != fault.Internal {
 		return f
 	}
@@ -63,36 +63,10 @@ func classify(ctx context.Context, schema *ast.Schema, err error) *fault.Error {
 			return fault.New(fault.ValidationFailed, "", withoutValues(given.Message))
 		}
 	}
-	if arguments := refusedArguments(ctx); len(arguments) > 0 {
-		at := argumentPath(ctx, err)
-		if takesSensitive(schema, arguments) {
-			err = errors.New("not logged: it may repeat a value that is @sensitive")
-		}
-		return fault.As(fault.Invalid([]fault.Field{{Path: at, Reason: fault.Malformed, Message: "an argument has a value that its type does not allow"}}).(*fault.Error).Because(err))
-	}
 	if f := fault.As(err); f != nil && f.Err != nil {
 		err = f.Err // what a *gqlerror.Error around it would not tell the log
 	}
 	return fault.New(fault.Internal, "", "internal error").Because(err)
-}
-
-// refusedArguments returns the arguments of the field under way if gqlgen could not read one of them: it then
-// has none although the field takes some, and the resolver never ran.
-func refusedArguments(ctx context.Context) ast.ArgumentDefinitionList {
-	fc := graphql.GetFieldContext(ctx)
-	if fc == nil || fc.Args != nil || fc.Field.Field == nil || fc.Field.Definition == nil {
-		return nil
-	}
-	return fc.Field.Definition.Arguments
-}
-
-// argumentPath is where in the arguments of the field under way err is: gqlgen appends that to the field's path.
-func argumentPath(ctx context.Context, err error) string {
-	given, ok := errors.AsType[*gqlerror.Error](err)
-	if field := graphql.GetFieldContext(ctx).Path(); ok && len(given.Path) > len(field) {
-		return given.Path[len(field):].String()
-	}
-	return ""
 }
 
 // quotation is where a message of the parser or the validator repeats a piece of the document or of a variable.

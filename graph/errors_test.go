@@ -198,8 +198,8 @@ func TestAnOperationThatTakesTooLongIsUnavailable(t *testing.T) {
 	c.AccessToken = grant.AccessToken
 	a := c.Do(t, `{ me { id } }`, nil)
 	a.Refused(t, "UNAVAILABLE", "TIMED_OUT")
-	if a.Status != 503 {
-		t.Errorf("status %d", a.Status)
+	if want := "the operation has used up its 100ms: ask for less at once"; a.Status != 503 || a.Errors[0].Message != want {
+		t.Errorf("status %d: %s", a.Status, a.Body)
 	}
 }
 

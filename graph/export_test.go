@@ -2,9 +2,6 @@ package graph
 
 import "github.com/graphwarden/graphwarden/internal/store"
 
-// TakesSensitive is what decides whether the cause of an argument's refusal is logged.
-var TakesSensitive = takesSensitive
-
 // ReadCursor and WriteCursor are what connections do with the cursors of a list.
 func (c *Cursors) ReadCursor(list, cursor string) (store.Position, bool) { return c.read(list, cursor) }
 

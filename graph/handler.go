@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -13,6 +14,8 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"github.com/graphwarden/graphwarden/graph/generated"
+	"github.com/graphwarden/graphwarden/internal/coercion"
+	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/memory"
@@ -28,6 +31,8 @@ type HandlerOptions struct {
 	MaxValues, MaxDepth int
 	// Memory is what requests share.
 	Memory *memory.Budget
+	// Batch is how many operations one request may hold; 0 allows no batches.
+	Batch int
 	// Timeout ends a query or mutation.
 	Timeout time.Duration
 	// Suggestions lets error messages guess at what was meant, which tells names of the schema.
@@ -56,20 +61,22 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	if err != nil {
 		return nil, err
 	}
-	srv := handler.New(generated.NewExecutableSchema(generated.Config{Schema: schema, Resolvers: r}))
+	executable := generated.NewExecutableSchema(generated.Config{Schema: schema, Resolvers: r})
+	rules := func() *rules.Rules { return validation(o.Suggestions) }
+	srv := handler.New(executable)
 	srv.AddTransport(web.WebSocket{Streams: o.Streams, Origin: o.Origin})
 	srv.AddTransport(web.Events{Streams: o.Streams})
-	srv.AddTransport(web.GraphQL{MaxBody: o.MaxBody, MaxValues: o.MaxValues, MaxDepth: o.MaxDepth, Memory: o.Memory})
+	srv.AddTransport(web.GraphQL{MaxBody: o.MaxBody, MaxValues: o.MaxValues, MaxDepth: o.MaxDepth, Batch: o.Batch, Memory: o.Memory})
 	srv.SetQueryCache(documents)
 	srv.SetParserTokenLimit(o.Bounds.Tokens)
 	srv.SetDisableSuggestion(!o.Suggestions)
-	srv.SetValidationRulesFn(func() *rules.Rules { return validation(o.Suggestions) })
-	present := presenter(schema, log)
+	srv.SetValidationRulesFn(rules)
+	present := presenter(log)
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
 	srv.Use(persisted)
 	srv.Use(limits) // after the text of a persisted operation is known
-	srv.Use(exactVariables{schema})
+	srv.Use(coercion.NewExtension(schema, generated.Arguments(executable), rules, documents))
 	srv.Use(oneStream{schema})
 	srv.Use(extension.Introspection{}) // who may use it is for the guard to say
 	srv.AroundOperations(withSiblings)
@@ -83,11 +90,16 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 
 // deadline ends queries and mutations that take too long; subscriptions go on.
 func deadline(timeout time.Duration) graphql.OperationMiddleware {
+	usedUp := fault.Busy(fault.TimedOut, fmt.Sprintf("the operation has used up its %s: ask for less at once", timeout), time.Second)
 	return func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 		if graphql.GetOperationContext(ctx).Operation.Operation == ast.Subscription {
 			return next(ctx)
 		}
-		ctx, cancel := context.WithTimeout(ctx, timeout)
+		left := timeout
+		if batch, ok := web.BatchFrom(ctx); ok {
+			left -= graphql.Now().Sub(batch.Began)
+		}
+		ctx, cancel := context.WithTimeoutCause(ctx, left, usedUp)
 		respond := next(ctx)
 		return func(context.Context) *graphql.Response {
 			defer cancel()

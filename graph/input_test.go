@@ -314,7 +314,7 @@ func TestValuesAreNotEchoed(t *testing.T) {
 		`mutation { login(input: {email: "a@example.com", password "` + secret + `"}) { tokenType } }`, `mutation { login("` + secret + `") { tokenType } }`,
 		`mutation { logout(input: {scope: ` + secret + `}) { endedSessions } }`, `mutation { logout(input: {scope: "` + secret + `"}) { endedSessions } }`,
 		`query($a: LogoutScope = ` + secret + `) { __typename }`, `{ __typename @include(if: "` + secret + `") }`, `{ __typename @include(if: ` + secret + `) }`,
-		`{ verifyToken(token: 31415926) { active } }`, `{ verifyToken(token: ` + secret + `) { active } }`, `"` + secret + `"`, `31415926`, secret, `{ me { sessions(first: 31415926000) { totalCount } } }`,
+		`{ verifyToken(token: 31415926) { active } }`, `{ verifyToken(token: ` + secret + `) { active } }`, `"` + secret + `"`, `31415926`, secret, `{ me { sessions(first: "` + secret + `") { totalCount } } }`,
 		`{ __typename } "` + secret + `"`, `{ __typename } ` + secret, `{ me(: "` + secret + `") }`, `{ me { sessions(after: 31415926.5) { totalCount } } }`,
 	} {
 		a := srv.Anonymous().Do(t, document, nil)
@@ -350,7 +350,7 @@ func TestRefusalsAreShort(t *testing.T) {
 	long := strings.Repeat("ä", 100_000)
 	a := srv.Anonymous().Do(t, `mutation($in: LoginInput!) { login(input: $in) { tokenType } }`, map[string]any{"in": map[string]any{"email": "a", "password": "b", long: 1}})
 	holdsContract(t, sdl(t), a)
-	if want := []any{"variable", "in", strings.Repeat("ä", 150) + "…"}; len(a.Errors) != 1 || !cmp.Equal(a.Errors[0].Path, want) {
+	if want := "variable $in." + strings.Repeat("ä", 50) + "… is not a field of LoginInput"; len(a.Errors) != 1 || a.Errors[0].Message != want {
 		t.Errorf("%d bytes: %.1000s", len(a.Body), a.Body)
 	}
 }
@@ -360,12 +360,12 @@ func TestMessagesStillHelp(t *testing.T) {
 	srv := graphtest.Start(t)
 	for document, want := range map[string]string{
 		`{ you }`: `Cannot query field "you" on type "Query".`,
-		`mutation { login(input: {email: "a", password: 1}) { tokenType } }`: `String cannot represent a non string value: …`,
-		`mutation { logout(input: {scope: SOME}) { endedSessions } }`:        `Value "…" does not exist in "LogoutScope!" enum.`,
-		`{ me { id `:                            `Expected Name, found <EOF>`,
-		`{ me { id } } }`:                       `Unexpected }`,
-		`{ verifyToken { active } }`:            `Field "verifyToken" argument "token" of type "String!" is required, but it was not provided.`,
-		`mutation { login(input: 1) { user } }`: `Expected value of type "LoginInput!", found …`,
+		`mutation { login(input: {email: "a", password: 1}) { tokenType } }`: `argument input.password of login: a number is not a String`,
+		`mutation { logout(input: {scope: OTHER}) { endedSessions } }`:       `argument input.scope of logout: a name is not a value of the enum LogoutScope. Did you mean "OTHERS"?`,
+		`{ me { id `:                                 `Expected Name, found <EOF>`,
+		`{ me { id } } }`:                            `Unexpected }`,
+		`{ verifyToken { active } }`:                 `Field "verifyToken" argument "token" of type "String!" is required, but it was not provided.`,
+		`mutation { login(input: 1) { tokenType } }`: `argument input of login: a number is not an object of type LoginInput`,
 	} {
 		a := srv.Anonymous().Do(t, document, nil)
 		if len(a.Errors) == 0 || !strings.HasPrefix(a.Errors[0].Message, want) {

@@ -9,9 +9,11 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/core"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
+	"github.com/graphwarden/graphwarden/internal/coercion"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/memory"
+	"github.com/graphwarden/graphwarden/internal/web"
 )
 
 // limits refuse an operation that asks for too much, whichever transport it came by: all of them go
@@ -40,21 +42,42 @@ func (*limits) Validate(graphql.ExecutableSchema) error { return nil }
 
 // MutateOperationParameters looks at a document once, and at the variables and extensions of every request.
 func (l *limits) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
+	if batch, ok := web.BatchFrom(ctx); ok {
+		return refusal(l.checkMember(ctx, params, l.bounds.Share(batch.Size)))
+	}
 	lists, ok := l.passed.Get(ctx, params.Query)
 	if !ok {
-		err := memory.From(ctx).Grow(memory.Parsing(len(params.Query), l.bounds.Tokens))
-		if err != nil {
-			return refusal(err)
-		}
-		if lists, err = l.bounds.Parse(params.Query); err != nil {
+		var err error
+		if lists, err = parse(ctx, params.Query, &l.bounds); err != nil {
 			return refusal(err)
 		}
 		l.passed.Add(ctx, params.Query, lists)
 	}
-	if err := cmp.Or(l.bounds.Variables(params.Variables), l.bounds.Extensions(params.Extensions)); err != nil {
-		return refusal(err)
+	return refusal(check(params, lists, &l.bounds))
+}
+
+// checkMember looks at one operation of a batch, whose bounds are a share of those of one operation.
+func (l *limits) checkMember(ctx context.Context, params *graphql.RawParams, share limit.Bounds) error {
+	lists, err := parse(ctx, params.Query, &share)
+	if err != nil {
+		return err
 	}
-	return refusal(lists.Check(&l.bounds, params.OperationName, params.Variables))
+	return check(params, lists, &share)
+}
+
+func parse(ctx context.Context, document string, bounds *limit.Bounds) (limit.Lists, error) {
+	if err := memory.From(ctx).Grow(memory.Parsing(len(document), bounds.Tokens)); err != nil {
+		return nil, err
+	}
+	return bounds.Parse(document)
+}
+
+// check looks at what a request says besides its document.
+func check(params *graphql.RawParams, lists limit.Lists, bounds *limit.Bounds) error {
+	if err := cmp.Or(bounds.Variables(params.Variables), bounds.Extensions(params.Extensions)); err != nil {
+		return err
+	}
+	return lists.Check(bounds, params.OperationName, params.Variables)
 }
 
 // refusal is err as an extension of gqlgen returns it.
@@ -70,6 +93,9 @@ func refusal(err error) *gqlerror.Error {
 func validation(suggestions bool) *rules.Rules {
 	r := rules.NewDefaultRules()
 	r.RemoveRule(rules.MaxIntrospectionDepth.Name) // it follows every spread again; package limit has the bound
+	r.RemoveRule(rules.ValuesOfCorrectTypeRule.Name)
+	literals := coercion.LiteralRule(suggestions)
+	r.AddRule(literals.Name, literals.RuleFunc)
 	if suggestions {
 		return r
 	}
@@ -78,7 +104,6 @@ func validation(suggestions bool) *rules.Rules {
 		rules.KnownArgumentNamesRule.Name:  rules.KnownArgumentNamesRuleWithoutSuggestions,
 		rules.KnownTypeNamesRule.Name:      rules.KnownTypeNamesRuleWithoutSuggestions,
 		rules.ScalarLeafsRule.Name:         rules.ScalarLeafsRuleWithoutSuggestions,
-		rules.ValuesOfCorrectTypeRule.Name: rules.ValuesOfCorrectTypeRuleWithoutSuggestions,
 	} {
 		r.RemoveRule(named)
 		r.AddRule(silent.Name, silent.RuleFunc)

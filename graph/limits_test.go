@@ -245,7 +245,7 @@ func TestNumbersAreNoText(t *testing.T) {
 		"in an input":  c.Do(t, rename, vars{"in": vars{"name": 5}}),
 		"with a point": c.Do(t, rename, vars{"in": vars{"name": 1.5}}),
 	} {
-		answer.Refused(t, "GRAPHQL_VALIDATION_FAILED", "")
+		answer.Refused(t, "BAD_USER_INPUT", "MALFORMED")
 		holdsContract(t, sdl(t), answer)
 		if answer.Status != http.StatusBadRequest {
 			t.Errorf("%s: status %d", name, answer.Status)
@@ -274,7 +274,7 @@ func TestEnumValuesOfVariablesAreSpelledExactly(t *testing.T) {
 		},
 	} {
 		answer := act()
-		answer.Refused(t, "GRAPHQL_VALIDATION_FAILED", "")
+		answer.Refused(t, "BAD_USER_INPUT", "MALFORMED")
 		holdsContract(t, sdl(t), answer)
 		if answer.Status != http.StatusBadRequest {
 			t.Errorf("%s: status %d", name, answer.Status)

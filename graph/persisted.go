@@ -8,17 +8,20 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/graphwarden/graphwarden/internal/coercion"
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
 // TrustedDocuments are the only operations that run, by id, where a deployment lists them.
 type TrustedDocuments struct {
+	mu    sync.RWMutex
 	byID  map[string]string
 	texts map[string]bool
 }
@@ -35,6 +38,9 @@ func ParseTrustedDocuments(raw []byte, schema *ast.Schema) (*TrustedDocuments, e
 	for id, text := range t.byID {
 		if _, errs := gqlparser.LoadQueryWithRules(schema, text, nil); len(errs) > 0 {
 			return nil, fmt.Errorf("document %s does not fit the schema: %w", id, errs)
+		}
+		if err := coercion.CheckEscapes(text); err != nil {
+			return nil, fmt.Errorf("document %s: %w", id, err)
 		}
 		t.texts[text] = true
 	}
@@ -128,7 +134,16 @@ func persistedID(extension any) (string, *fault.Error) {
 	return id, nil
 }
 
+// Replace trusts other documents instead, from the next request on.
+func (t *TrustedDocuments) Replace(other *TrustedDocuments) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.byID, t.texts = other.byID, other.texts
+}
+
 func (t *TrustedDocuments) resolve(id string, params *graphql.RawParams) *fault.Error {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
 	text, known := t.byID[id]
 	switch {
 	case id == "" && t.texts[params.Query]:

@@ -175,7 +175,7 @@ func TestTrustedDocumentsAreChecked(t *testing.T) {
 			if problems := c.Complete(func(string) bool { return true }); len(problems) > 0 {
 				t.Fatal(problems)
 			}
-			a, err := app.Open(t.Context(), c, nil, nil)
+			a, err := app.Open(t.Context(), c, app.Serves, nil, nil)
 			if err == nil {
 				_ = a.Close()
 			}

@@ -27,7 +27,7 @@ func TestNobodyGivesThemselvesMore(t *testing.T) {
 			register: {"email": "new@example.com", "password": graphtest.Password}, update: {"name": "Eve"}} {
 			in[field] = value
 			a := c.Do(t, document, vars{"in": in})
-			a.Refused(t, "GRAPHQL_VALIDATION_FAILED", "")
+			a.Refused(t, "BAD_USER_INPUT", "MALFORMED")
 			holdsContract(t, sdl(t), a)
 		}
 	}

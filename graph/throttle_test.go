@@ -21,7 +21,7 @@ func limited(l config.Limits) func(*graphtest.Options) {
 // wide are limits that no test of another one meets.
 func wide() config.Limits {
 	return config.Limits{LoginPairLimit: 1000, LoginAccountLimit: 1000, LoginAddressLimit: 1000, RegisterAddressLimit: 1000,
-		RegisterLimit: 1000, RefreshLimit: 1000, RefreshInvalidLimit: 1000, VerifyInvalidLimit: 1000}
+		RegisterLimit: 1000, RefreshLimit: 1000, OwnActsLimit: 1000, RefreshInvalidLimit: 1000, VerifyInvalidLimit: 1000}
 }
 
 func guess(email, password string) string {
@@ -165,6 +165,28 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 		verify("nonsense").Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 		verify(c.AccessToken).Into(t, &struct{}{}) // what is good costs nothing
 	})
+}
+
+// Of many errors only some are sent; those that say when to try again are among them.
+func TestTheWaitSurvivesTheCutOfErrors(t *testing.T) {
+	t.Parallel()
+	limits := wide()
+	limits.LoginPairLimit = 15
+	srv := graphtest.Start(t, limited(limits))
+	var document strings.Builder
+	for i := range 30 {
+		fmt.Fprintf(&document, "a%d: %s ", i, guess("nobody@example.com", "wrong"))
+	}
+	a := srv.Anonymous().Do(t, "mutation { "+document.String()+"}", nil)
+	waits := 0
+	for _, e := range a.Errors {
+		if e.Extensions.Code == "RATE_LIMITED" && e.Extensions.RetryAfter > 0 {
+			waits++
+		}
+	}
+	if len(a.Errors) != 10 || waits == 0 || !strings.Contains(string(a.Body), `"errorsOmitted":20`) {
+		t.Errorf("%s", a.Body)
+	}
 }
 
 // A token that is not valid is counted without a write: on SQLite, a flood of them would hold up all who write.

@@ -238,7 +238,7 @@ func TestNoActIsDoneWithRightsTakenAfterTheGuard(t *testing.T) {
 func deafReplica(t *testing.T, of *graphtest.Server) *graphtest.Server {
 	t.Helper()
 	now := time.Now()
-	a, err := app.Open(t.Context(), of.App.Config, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	a, err := app.Open(t.Context(), of.App.Config, app.Migrates, func() time.Time { return now }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

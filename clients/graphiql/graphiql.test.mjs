@@ -223,13 +223,14 @@ describe('the page at /', { skip }, () => {
     const { page } = await open(browser, server);
     const email = await signUp(page);
     const renew = page.getByRole('button', { name: 'Renew now' });
-    for (let n = 1; n <= 20; n++) {
+    const renewed = (n) => page.locator(`[data-renewals="${n}"]`).waitFor();
+    const refused = page.getByText(/tried again: too many attempts: wait a while \(\d s\)/).waitFor().then(() => true);
+    let n = 0;
+    do { // a slow machine gets some of the twenty back meanwhile
       await renew.click();
-      await page.locator(`[data-renewals="${n}"]`).waitFor();
-    }
-    await renew.click();
-    await page.getByText(/tried again: too many attempts: wait a while \(\d s\)/).waitFor();
-    await page.getByText('so far 21 times').waitFor();
+    } while (!(await Promise.race([refused, renewed(n + 1).then(() => { n++; }, () => {})])));
+    assert.ok(n >= 20);
+    await renewed(n + 1);
     await server.stop();
     await renew.click();
     await page.getByText('the server cannot be reached').waitFor();

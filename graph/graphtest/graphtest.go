@@ -70,7 +70,8 @@ func Start(tb testing.TB, change ...func(*Options)) *Server {
 		tb.Fatalf("settings: %v", problems)
 	}
 	s := &Server{}
-	a, err := app.Open(tb.Context(), o.Config, s.Now, o.Log)
+	// Not app.Serves: tests may start several servers on one SQLite file.
+	a, err := app.Open(tb.Context(), o.Config, app.Migrates, s.Now, o.Log)
 	if err != nil {
 		tb.Fatalf("open: %v", err)
 	}
@@ -117,7 +118,7 @@ func Config(tb testing.TB) *config.Config {
 	c.StreamsPerAddress, c.StreamsPerUser, c.OperationsPerSocket = plenty, plenty, plenty
 	c.OperationTimeout, c.DrainTimeout, c.ClockSkew = 30*time.Second, 5*time.Second, 12*time.Hour
 	c.Limits = config.Limits{LoginPairLimit: plenty, LoginAccountLimit: plenty, LoginAddressLimit: plenty, RegisterAddressLimit: plenty,
-		RegisterLimit: plenty, RefreshLimit: plenty, RefreshInvalidLimit: plenty, VerifyInvalidLimit: plenty}
+		RegisterLimit: plenty, RefreshLimit: plenty, OwnActsLimit: plenty, RefreshInvalidLimit: plenty, VerifyInvalidLimit: plenty}
 	return c
 }
 

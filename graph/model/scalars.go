@@ -10,6 +10,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -22,13 +23,10 @@ func MarshalTime(t store.Time) graphql.Marshaler {
 
 // UnmarshalTime reads RFC 3339; digits beyond microseconds are cut.
 func UnmarshalTime(v any) (store.Time, error) {
-	s, ok := v.(string)
-	if !ok {
-		return 0, errors.New("a Time is a string in RFC 3339")
-	}
+	s, _ := v.(string)
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
-		return 0, errors.New("a Time is a string in RFC 3339")
+		return 0, fault.New(fault.BadUserInput, fault.Malformed, "write it as RFC 3339 does, such as 2006-01-02T15:04:05Z")
 	}
 	return store.TimeOf(t), nil
 }

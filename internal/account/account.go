@@ -162,7 +162,7 @@ func value(s *string) string {
 	return *s
 }
 
-// create inserts u and fills what the database decides, and its id and time unless it has them from elsewhere.
+// create inserts u and reads it back. It keeps an id and a time of creation that u already has.
 func create(tx *store.Tx, u *User, hash string, from audit.Origin) error {
 	if u.ID == "" {
 		id, err := newID(u.CreatedAt)
@@ -192,7 +192,7 @@ func create(tx *store.Tx, u *User, hash string, from audit.Origin) error {
 	return audit.Record(tx, audit.Event{Action: audit.UserCreated, Outcome: audit.Done, User: u.ID, From: from, Detail: detail})
 }
 
-// newID makes a UUID of version 7 that begins with a time, if there is one: lists are in the order of ids.
+// newID makes a UUID of version 7, with the time at if it is given, because lists are in the order of ids.
 func newID(at store.Time) (ID, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -287,7 +287,12 @@ type Profile struct {
 	Name     *string
 }
 
-// UpdateProfile changes the caller's profile.
+// changes reports whether p leaves u other than it is.
+func (p Profile) changes(u *User) bool {
+	return p.Username != nil && *p.Username != value(u.Username) || p.Name != nil && *p.Name != u.Name
+}
+
+// UpdateProfile changes the caller's profile. What changes nothing writes nothing.
 func (s *Service) UpdateProfile(ctx context.Context, caller token.Claims, in Profile, from audit.Origin) (*User, error) {
 	var problems []fault.Field
 	if in.Username != nil {
@@ -303,6 +308,14 @@ func (s *Service) UpdateProfile(ctx context.Context, caller token.Claims, in Pro
 	if err := fault.Invalid(problems); err != nil {
 		return nil, err
 	}
+	if u, err := s.ByID(ctx, caller.UserID); err == nil && !in.changes(u) {
+		return u, nil
+	}
+	// In a transaction of its own: a username that is taken is an attempt too, or it would be free to ask for any.
+	err := s.db.Tx(ctx, func(tx *store.Tx) error { return s.throttle.Own(tx, caller.UserID, "profile") })
+	if err != nil {
+		return nil, err
+	}
 	return s.act(ctx, &caller, caller.UserID, func(tx *store.Tx, u *User) error {
 		err := tx.Get(u, `UPDATE users SET username = NULLIF(COALESCE($2, username), ''), name = COALESCE($3, name), updated_at = now_us()
 			WHERE id = $1 RETURNING `+userColumns, caller.UserID, in.Username, in.Name)
@@ -312,7 +325,7 @@ func (s *Service) UpdateProfile(ctx context.Context, caller token.Claims, in Pro
 		if err := index(tx, u); err != nil {
 			return err
 		}
-		return record(tx, &caller, audit.Event{Action: audit.UserUpdated, User: u.ID, From: from})
+		return audit.RecordFolded(tx, done(&caller, audit.Event{Action: audit.UserUpdated, User: u.ID, From: from}))
 	})
 }
 

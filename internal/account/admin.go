@@ -144,11 +144,16 @@ func (s *Service) act(ctx context.Context, caller *token.Claims, id ID, f func(t
 
 // record writes the audit entry of what caller did.
 func record(tx *store.Tx, caller *token.Claims, e audit.Event) error {
+	return audit.Record(tx, done(caller, e))
+}
+
+// done completes the audit entry of what caller did.
+func done(caller *token.Claims, e audit.Event) audit.Event {
 	e.Outcome = audit.Done
 	if caller != nil {
 		e.Actor, e.Session = caller.UserID, caller.SessionID
 	}
-	return audit.Record(tx, e)
+	return e
 }
 
 // keepAnAdmin refuses with LAST_ADMIN if u, whose row tx holds, is the only enabled administrator. It holds

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// mark starts a stored hash of our own: gw1$<pepper id>$<bcrypt>. No hash of another system starts so.
+	// mark starts a stored hash of our own: gw1$<pepper id>$<bcrypt>. No other system uses this prefix.
 	mark = "gw1$"
 
 	// label starts every HMAC key. With a bare SHA-384 in its place the hashes of another breach could
@@ -41,6 +41,9 @@ type HasherOptions struct {
 	Pepper, PepperID string
 	// OldPeppers by id are still accepted. Hashes made without a pepper always are.
 	OldPeppers map[string]string
+	// UntrimmedPeppers are all peppers by id as earlier versions read them, if white space was around one. Hashes
+	// made with them are still accepted, and each comparison takes twice as long.
+	UntrimmedPeppers map[string]string
 	// Workers is how many hashes run at once; 0 leaves one core to everyone else.
 	Workers int
 	// Queue is how many more may wait; 0 means 32 a worker.
@@ -56,8 +59,10 @@ type Hasher struct {
 	pepperID string
 	keys     map[string][]byte // HMAC keys by pepper id; "" is the one without a pepper
 	rounds   atomic.Uint64
-	dummies  []*password.Hash // by cost, up to that of Hash, to spend time on
-	memory   sync.Mutex       // held for a hash that takes much of it
+	// untrimmed compares with UntrimmedPeppers; nil without any.
+	untrimmed *Hasher
+	dummies   []*password.Hash // by cost, up to that of Hash, to spend time on
+	memory    *sync.Mutex      // held for a hash that takes much of it
 
 	slots    chan struct{}
 	limit    int64        // of admitted
@@ -94,8 +99,16 @@ func NewHasher(o HasherOptions) (*Hasher, error) {
 			return nil, err
 		}
 	}
+	memory, untrimmed := new(sync.Mutex), (*Hasher)(nil)
+	if o.UntrimmedPeppers != nil {
+		keys, err := pepperKeys(HasherOptions{OldPeppers: o.UntrimmedPeppers})
+		if err != nil {
+			return nil, err
+		}
+		untrimmed = &Hasher{cost: o.Cost, dummies: dummies, pepperID: o.PepperID, keys: keys, memory: memory}
+	}
 	return &Hasher{
-		cost: o.Cost, dummies: dummies, pepperID: o.PepperID, keys: keys,
+		cost: o.Cost, dummies: dummies, pepperID: o.PepperID, keys: keys, untrimmed: untrimmed, memory: memory,
 		slots: make(chan struct{}, o.Workers), limit: int64(o.Workers) + int64(o.Queue), now: o.Now,
 	}, nil
 }
@@ -147,12 +160,23 @@ func (h *Hasher) Hash(ctx context.Context, password string) (stored string, err 
 // In every case it takes the rounds of the configured cost, or of the stored hash where those are more. For
 // hashes other than bcrypt they are estimated. The error is UNAVAILABLE if the queue is full or ctx ended first.
 func (h *Hasher) Compare(ctx context.Context, stored, password string) (ok, upgrade bool, err error) {
-	err = h.run(ctx, func() { ok, upgrade = h.compare(stored, password) })
+	err = h.run(ctx, func() {
+		ok, upgrade = h.compare(stored, password)
+		if h.untrimmed != nil { // whether or not ok, or the time would tell
+			old, _ := h.untrimmed.compare(stored, password)
+			ok, upgrade = ok || old, upgrade || old && !ok
+		}
+	})
 	return ok, upgrade, err
 }
 
-// Rounds is how many bcrypt rounds were run so far, 2^cost for each hash, with those that other hashes stand for.
-func (h *Hasher) Rounds() uint64 { return h.rounds.Load() }
+// Rounds is how many bcrypt rounds were run so far, 2^cost for each hash. Other schemes count by their estimates.
+func (h *Hasher) Rounds() uint64 {
+	if h.untrimmed != nil {
+		return h.rounds.Load() + h.untrimmed.rounds.Load()
+	}
+	return h.rounds.Load()
+}
 
 // Pending is how many hashes are under way or wait for their turn.
 func (h *Hasher) Pending() int64 { return h.admitted.Load() }
@@ -202,7 +226,8 @@ type parsed struct {
 	pepperID string
 }
 
-// parse is false for what no password can match. It bounds what is stored as strictly as what is imported.
+// parse takes a stored hash apart; false if no password can match it. It applies the bounds of the import again,
+// because a row can be written by other means.
 func (h *Hasher) parse(stored string) (parsed, bool) {
 	rest, ours := strings.CutPrefix(stored, mark)
 	p := parsed{foreign: !ours}
@@ -215,8 +240,8 @@ func (h *Hasher) parse(stored string) (parsed, bool) {
 	return p, err == nil && (ours || p.foreign) && h.keys[p.pepperID] != nil
 }
 
-// input is what is hashed of a password; false if that must not match whatever the comparison says. Other
-// systems hashed the bytes as sent.
+// input returns the bytes to hash for a password; false if the password must not match in any case. Other systems
+// hashed the bytes as sent.
 func (h *Hasher) input(p parsed, password string) ([]byte, bool) {
 	if p.foreign {
 		return []byte(password), true
@@ -232,7 +257,7 @@ func digest(key []byte, password string) []byte {
 	return base64.StdEncoding.AppendEncode(nil, mac.Sum(nil))
 }
 
-// matches runs hashes that take much memory one after the other, so that logins need no more than one takes.
+// matches compares. It serializes hashes that take memory, so that concurrent logins need no more than one of them.
 func (h *Hasher) matches(hash *password.Hash, input []byte) bool {
 	if hash.Memory > 0 {
 		h.memory.Lock()

@@ -228,6 +228,21 @@ func TestPepperRotation(t *testing.T) {
 	wantCompare(t, second, strings.Replace(of[first], "$p1$", "$$", 1), "the password", false, false)
 }
 
+// Earlier versions took the line break at the end of a variable for a part of the pepper.
+func TestHashesOfAnUntrimmedPepperAreAcceptedAndRenewed(t *testing.T) {
+	t.Parallel()
+	earlier := mustHash(t, mustHasher(t, account.HasherOptions{Cost: 4, Pepper: "a pepper\n", PepperID: "p1"}), "the password")
+	trimmed := account.HasherOptions{Cost: 4, Pepper: "a pepper", PepperID: "p1"}
+	wantCompare(t, mustHasher(t, trimmed), earlier, "the password", false, false)
+	both := trimmed
+	both.UntrimmedPeppers = map[string]string{"p1": "a pepper\n"}
+	wantCompare(t, mustHasher(t, both), earlier, "the password", true, true)
+	wantCompare(t, mustHasher(t, both), earlier, "another password", false, false)
+	renewed := mustHash(t, mustHasher(t, both), "the password")
+	wantCompare(t, mustHasher(t, both), renewed, "the password", true, false)
+	wantCompare(t, mustHasher(t, trimmed), renewed, "the password", true, false)
+}
+
 func TestCompareSpendsTheSameRounds(t *testing.T) {
 	t.Parallel()
 	const cost = 6
@@ -275,16 +290,22 @@ func TestCompareSpendsTheSameRounds(t *testing.T) {
 		tries[fmt.Sprintf("cost %d, plain", c)] = try{mustPlain(t, "the password", c), "the password"}
 		tries[fmt.Sprintf("cost %d, plain, NUL", c)] = try{mustPlain(t, "the password", c), "the\x00password"}
 	}
+	untrimmed := o
+	untrimmed.UntrimmedPeppers = map[string]string{"p1": "pepper\n"}
 	for name, c := range tries {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := mustHasher(t, o)
-			ok, _, err := h.Compare(t.Context(), c.stored, c.password)
+			h, twice := mustHasher(t, o), mustHasher(t, untrimmed)
+			ok, upgrade, err := h.Compare(t.Context(), c.stored, c.password)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if h.Rounds() != 1<<cost {
 				t.Errorf("%d rounds, want %d", h.Rounds(), 1<<cost)
+			}
+			wantCompare(t, twice, c.stored, c.password, ok, upgrade)
+			if twice.Rounds() != 2<<cost {
+				t.Errorf("with untrimmed peppers %d rounds, want %d", twice.Rounds(), 2<<cost)
 			}
 			if want := c.password == "the password" && c.stored != "" && !strings.Contains(name, "malformed") && !strings.Contains(name, "unknown"); ok != want {
 				t.Errorf("ok = %v, want %v", ok, want)
@@ -293,7 +314,8 @@ func TestCompareSpendsTheSameRounds(t *testing.T) {
 	}
 }
 
-// What other hashes cost is counted in rounds of bcrypt, and made up for to the last 2^4, the least that bcrypt runs.
+// The cost of other schemes is estimated in rounds of bcrypt. Compare adds the missing rounds, down to 2^4, the
+// least that bcrypt runs.
 func TestForeignHashesSpendTheRoundsOfOurs(t *testing.T) {
 	t.Parallel()
 	const cost = 8
@@ -319,7 +341,7 @@ var foreign = map[string]string{
 	"bcrypt": "{bcrypt}$2b$05$6Aw7PoCQFBYRx.Sh7H.14udQa92MbDAwdod2a0l9wykG3FZI15s56",
 }
 
-// A row that was written past the import costs no more than one that came through it.
+// A row that was not written by the import must not cost more than an imported one.
 func TestStoredHashesAreBoundedToo(t *testing.T) {
 	t.Parallel()
 	const salted = "$c2Vhc29uZWQxMjM0NTY3OA$A9qjp4DZ9W0eDMvpy5YJQg"

@@ -19,9 +19,9 @@ const (
 	maxName  = 100
 )
 
-// Trim removes what a paste adds at either end of a text: blanks of any script, zero-width characters and
-// writing direction marks. A joiner after a combining mark stays, because it is part of how the last letter
-// is written.
+// Trim removes the padding that copying adds at either end of a text: blanks of any script, zero-width
+// characters and writing direction marks. A joiner after a combining mark stays, because it changes how the
+// last letter is written.
 func Trim(s string) string {
 	s = strings.TrimLeftFunc(s, isPadding)
 	trimmed := strings.TrimRightFunc(s, isPadding)
@@ -33,9 +33,9 @@ func Trim(s string) string {
 	return trimmed
 }
 
-// isPadding reports blanks, and the invisible format characters that mean nothing at the end of a text. Tag
-// characters and variation selectors are not among them, since emoji end with those, nor is the right-to-left
-// override (U+202E), which no program adds.
+// isPadding reports blanks, and invisible format characters without a meaning at the end of a text. Tag
+// characters and variation selectors are excluded because emoji end with them, and the right-to-left override
+// (U+202E) because no program adds it.
 func isPadding(r rune) bool {
 	switch {
 	case unicode.IsSpace(r), unicode.Is(unicode.Z, r):
@@ -59,9 +59,9 @@ type Email struct {
 // spelling of something else (NFKC) and what cannot be seen: a mapped look-alike would reach the
 // account it looks like, and an invisible character would hide a second account beside it.
 //
-// Of RFC 5322 it takes what browsers take in <input type=email>: no quotes, comments or address literals,
-// but dots anywhere before the @, as Japanese carriers gave them out, and domains of a single label. Beyond
-// that it takes international addresses (RFC 6531), and underscores in the domain, which some mail hosts have.
+// The syntax is that of <input type=email>: no quotes, comments or address literals, but dots anywhere before
+// the @, because Japanese carriers issued such addresses, and domains of a single label. ParseEmail also accepts
+// international addresses (RFC 6531) and underscores in the domain, because some mail hosts have them.
 func ParseEmail(path, s string) (Email, []fault.Field) {
 	s = Trim(s)
 	refuse := func(reason fault.Reason, message string) (Email, []fault.Field) {
@@ -93,7 +93,7 @@ func fitsEmail(s string) bool {
 	return len(s) <= maxEmail && strings.IndexByte(s, '@') <= maxLocal
 }
 
-// localKey folds the part before the @; false if no address can have it.
+// localKey folds the part before the @; false if ParseEmail refuses it.
 func localKey(local string) (string, bool) {
 	folded := fold(local)
 	usable := func(s string) bool {
@@ -102,16 +102,16 @@ func localKey(local string) (string, bool) {
 	return folded, local != "" && usable(local) && usable(folded)
 }
 
-// fold needs NFKC, because the lower case of two code points may be one: J with caron. Without it the key
-// of a key would be another.
+// fold applies NFKC after lower-casing, because two code points may have one lower case: J with caron. Without
+// it, folding a key would change it.
 func fold(s string) string { return norm.NFKC.String(strings.ToLower(s)) }
 
-// domains maps as browsers do (UTS #46, not transitional). It takes all ASCII, which isNotOfDomain narrows.
+// domains maps as browsers do (UTS #46, nontransitional). It accepts all of ASCII; isNotOfDomain narrows that.
 var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false), idna.CheckHyphens(false),
 	idna.VerifyDNSLength(true))
 
-// domainKey is the domain in ASCII, which is one for all spellings of it; false if no address can have it.
-// What its Unicode spelling may hold is checked whichever of the two was given.
+// domainKey returns the domain in ASCII, the same for all its spellings; false if ParseEmail refuses it. It checks
+// the Unicode spelling also if the domain came in ASCII.
 func domainKey(domain string) (string, bool) {
 	if !norm.NFKC.IsNormalString(domain) || strings.ContainsFunc(domain, isNotOfDomain) {
 		return "", false
@@ -130,7 +130,7 @@ func domainKey(domain string) (string, bool) {
 		return "", false
 	}
 	for i, label := range labels {
-		// UTS #46 maps more than case, such as U+1C82 to a Cyrillic o.
+		// UTS #46 maps more than case: U+1C82 becomes a Cyrillic o.
 		mapped := given[i] != strings.ToLower(label) && !strings.HasPrefix(given[i], "xn--")
 		if mapped || label == "" || strings.Trim(label, "-") != label {
 			return "", false
@@ -139,7 +139,7 @@ func domainKey(domain string) (string, bool) {
 	return ascii, true
 }
 
-// otherSpellings are those of an address that differ in the domain, in ASCII or in Unicode.
+// otherSpellings returns the spellings of an address with its domain in ASCII and in Unicode, without address itself.
 func otherSpellings(address string) (others []string) {
 	local, domain, _ := strings.Cut(address, "@")
 	ascii, ok := domainKey(domain)
@@ -155,8 +155,9 @@ func otherSpellings(address string) (others []string) {
 	return others
 }
 
-// isNotOfDomain keeps punctuation out of domains but for what IDNA2008 allows (RFC 5892 appendix A): IDNA
-// reads U+3002 as a dot, and other signs look like the end of the domain. IDNA checks where joiners stand.
+// isNotOfDomain reports characters that domains must not hold. It refuses punctuation, because IDNA reads U+3002
+// as a dot and other signs look like the end of the domain, except for the signs of RFC 5892 appendix A. IDNA
+// checks the context of joiners.
 func isNotOfDomain(r rune) bool {
 	switch {
 	case strings.ContainsRune("-_.\u00B7\u0375\u05F3\u05F4\u200C\u200D\u30FB", r):

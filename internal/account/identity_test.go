@@ -223,7 +223,7 @@ func TestEmailKeysOfAllRunes(t *testing.T) {
 	}
 }
 
-// Each is what a paste brings along: from a word processor, a chat, a certificate window, a Japanese keyboard.
+// Word processors, chats, certificate windows and Japanese keyboards add these characters to copied text.
 func TestPastedPaddingIsTrimmedEverywhere(t *testing.T) {
 	t.Parallel()
 	for _, padding := range []string{" ", "\t", "\r\n", "\u0085", "\u00A0", "\u1680", "\u2003", "\u2009", "\u202F", "\u205F", "\u3000", "\u2028", "\u2029",

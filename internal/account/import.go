@@ -30,8 +30,8 @@ func (s *Service) Add(ctx context.Context, in Registration, roles []token.Role) 
 	return u, err
 }
 
-// Import creates an account for each entry of a file, and returns how many it created and what was wrong with the
-// others, which it skips.
+// Import creates an account for each entry of a file. It skips entries with a mistake, and returns the number of
+// accounts created and the problems of the others.
 func (s *Service) Import(ctx context.Context, file *userfile.Reader) (created int, problems []error, err error) {
 	for {
 		entry, err := file.Read()
@@ -56,7 +56,7 @@ func (s *Service) Import(ctx context.Context, file *userfile.Reader) (created in
 	}
 }
 
-// named names an account by its address. What is no address can be a hash in the wrong column.
+// named names an account by its address. It prints nothing else, because the text can be a hash in the wrong column.
 func named(email string) string {
 	if _, ok := EmailKey(email); !ok {
 		return ""
@@ -64,8 +64,7 @@ func named(email string) string {
 	return fmt.Sprintf(" (%q)", email)
 }
 
-// importOne creates an account with a hash of another system. The password behind it may be shorter than a new one
-// may be, and its username in capitals, as it is at login.
+// importOne creates an account with the password hash of another system. The password policy does not apply.
 func (s *Service) importOne(ctx context.Context, in *userfile.User) error {
 	u, fields := identity(Registration{Email: in.Email, Username: importedUsername(in), Name: &in.Name})
 	if err := fault.Invalid(fields); err != nil {
@@ -89,8 +88,8 @@ func (s *Service) importOne(ctx context.Context, in *userfile.User) error {
 		if err := create(tx, u, in.PasswordHash, audit.Origin{}); err != nil {
 			return err
 		}
-		err := tx.Get(u, "UPDATE users SET email_verified = $2, disabled_at = CASE WHEN $3 THEN now_us() END WHERE id = $1 RETURNING "+userColumns,
-			u.ID, in.EmailVerified, in.Disabled)
+		err := tx.Get(u, `UPDATE users SET email_verified = $2, disabled_at = CASE WHEN $3 THEN now_us() END
+			WHERE id = $1 RETURNING `+userColumns, u.ID, in.EmailVerified, in.Disabled)
 		if err != nil {
 			return fmt.Errorf("import user: %w", err)
 		}
@@ -98,7 +97,8 @@ func (s *Service) importOne(ctx context.Context, in *userfile.User) error {
 	})
 }
 
-// importedUsername folds a username as login does. Many systems have the address there, which is none.
+// importedUsername folds a username as login does. It drops a username that repeats the address, as many systems
+// store it.
 func importedUsername(in *userfile.User) *string {
 	username, _ := UsernameKey(in.Username)
 	address, isAddress := EmailKey(in.Username)

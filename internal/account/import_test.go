@@ -25,7 +25,7 @@ func importFile(t *testing.T, srv *graphtest.Server, text string, created int) (
 	return problems
 }
 
-// Whichever system made the hash, its owner signs in, and from then on it is one of ours.
+// The owner of a foreign hash signs in, and the first login replaces the hash by one of ours.
 func TestLoginUpgradesForeignHashes(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, srv *graphtest.Server) {
@@ -79,7 +79,7 @@ func TestImportKeepsIDsAndTimes(t *testing.T) {
 	})
 }
 
-// Login folds usernames, so those of other systems are folded when they come.
+// Login folds usernames, so the import must store them folded.
 func TestImportFoldsUsernames(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, srv *graphtest.Server) {
@@ -96,19 +96,18 @@ func TestImportFoldsUsernames(t *testing.T) {
 	})
 }
 
-// A hash in a wrong column is no address, role or name to repeat.
+// A hash in a wrong column must not be repeated as an address, a role or a name.
 func TestImportPrintsNoHash(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, srv *graphtest.Server) {
-		var columns []string
+		var rows []string
 		for _, hash := range foreign {
-			for _, row := range []string{hash + ",x,x,x,x", "a@example.com," + hash + ",x,x,x", "a@example.com,x," + hash + "x,x,x", "a@example.com,joe,," + hash + ",x", "a@example.com,joe,,," + hash} {
-				columns = append(columns, row)
-			}
+			rows = append(rows, hash+",x,x,x,x", "a@example.com,"+hash+",x,x,x", "a@example.com,x,"+hash+"x,x,x",
+				"a@example.com,joe,,"+hash+",x", "a@example.com,joe,,,"+hash)
 		}
-		problems := importFile(t, srv, "email,username,password,role,id\n"+strings.Join(columns, "\n"), 0)
-		if len(problems) != len(columns) {
-			t.Errorf("%d problems of %d lines", len(problems), len(columns))
+		problems := importFile(t, srv, "email,username,password,role,id\n"+strings.Join(rows, "\n"), 0)
+		if len(problems) != len(rows) {
+			t.Errorf("%d problems of %d lines", len(problems), len(rows))
 		}
 		for _, problem := range problems {
 			for name, hash := range foreign {
@@ -120,7 +119,7 @@ func TestImportPrintsNoHash(t *testing.T) {
 	})
 }
 
-// Rows of before, or written by hand, may have an address that cannot be made any more: its owner confirms it as it is.
+// Older rows may have an address that ParseEmail refuses now. Its owner confirms it by the exact text.
 func TestAnImpossibleAddressCanBeConfirmed(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, srv *graphtest.Server) {

@@ -209,13 +209,16 @@ func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, passw
 		if err != nil {
 			return err
 		}
+		if err := s.throttle.Own(tx, u.ID, "proof"); err != nil {
+			return err
+		}
 		if err := s.throttle.Succeeded(tx, attemptBy(caller, from)); err != nil {
 			return err
 		}
 		if grant, err = s.sessions.Reauthenticate(tx, caller.SessionID, u.subject(), []string{passwordMethod}, from); err != nil {
 			return err
 		}
-		return record(tx, &caller, audit.Event{Action: audit.Reauthenticated, User: u.ID, From: from})
+		return audit.RecordFolded(tx, done(&caller, audit.Event{Action: audit.Reauthenticated, User: u.ID, From: from}))
 	})
 	return grant, err
 }
@@ -247,6 +250,9 @@ func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, curre
 			return err
 		}
 		if _, err := holdUser(tx, found.ID, found.PasswordHash, wrongPassword("input.currentPassword")); err != nil {
+			return err
+		}
+		if err := s.throttle.Own(tx, found.ID, "password"); err != nil {
 			return err
 		}
 		if err := s.throttle.Succeeded(tx, attemptBy(caller, from)); err != nil {

@@ -5,6 +5,7 @@ package app
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -20,10 +21,12 @@ import (
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/dsn"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/memory"
 	"github.com/graphwarden/graphwarden/internal/observe"
+	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
@@ -75,9 +78,20 @@ type App struct {
 	log     *slog.Logger
 }
 
-// Open opens and migrates the database and makes the services: all that the command line needs, and
-// all that a server needs before Run. c must be complete. The caller closes the App.
-func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog.Logger) (*App, error) {
+// Access is what a process may do to the database.
+type Access int
+
+// The kinds of access. On SQLite the first three work beside a running server.
+const (
+	Reads    Access = iota // writes nothing
+	Writes                 // writes rows; it makes tables and keys in an empty database only
+	Migrates               // brings the tables up to date, on SQLite only while no server runs
+	Serves                 // is the only server on an SQLite file, migrates, and seals the keys under its secret
+)
+
+// Open opens the database and makes the services: all that the command line needs, and all that a server
+// needs before Run. c must be complete. The caller closes the App.
+func Open(ctx context.Context, c *config.Config, access Access, now func() time.Time, log *slog.Logger) (*App, error) {
 	sdl, err := schema.Load()
 	if err != nil {
 		return nil, err
@@ -99,35 +113,34 @@ func Open(ctx context.Context, c *config.Config, now func() time.Time, log *slog
 	if err != nil {
 		return nil, err
 	}
-	db, err := store.Open(ctx, store.Options{URL: c.Database, Pooler: c.DatabasePooler, MaxConns: c.DatabaseConns, Now: now})
+	source, err := dsn.Parse(c.Database)
+	if err != nil {
+		return nil, err
+	}
+	if len(source.Ignored) > 0 {
+		log.Warn("ignoring parameters of --database that have no effect here", "parameters", source.Ignored)
+	}
+	db, err := store.Open(ctx, store.Options{URL: c.Database, Pooler: c.DatabasePooler, MaxConns: c.DatabaseConns,
+		IdlePoll: c.IdlePoll, Exclusive: access == Serves, ReadOnly: access == Reads, Now: now})
 	if err != nil {
 		return nil, err
 	}
 	a := &App{Config: c, Schema: sdl, DB: db, policy: policy, trusted: trusted, origins: origins, proxies: proxies,
 		Memory: budget, now: now, log: log}
-	if err := a.wire(ctx); err != nil {
+	if err := a.wire(ctx, access); err != nil {
 		_ = db.Close()
 		return nil, err
 	}
 	return a, nil
 }
 
-func (a *App) wire(ctx context.Context) (err error) {
+func (a *App) wire(ctx context.Context, access Access) (err error) {
 	c := a.Config
-	if err = a.migrate(ctx); err != nil {
+	if err = a.migrate(ctx, access); err != nil {
 		return err
 	}
-	// Before the secret: one that is made for keys which another has sealed would only be in the way of that.
-	hasKeys, err := token.HasKeys(ctx, a.DB)
+	key, err := a.openKeys(ctx, access)
 	if err != nil {
-		return err
-	}
-	key, err := c.LoadSecret(!hasKeys)
-	if err != nil {
-		return err
-	}
-	if a.Keys, err = token.OpenRing(ctx, a.DB, key, token.RingOptions{
-		Algorithm: token.Algorithm(c.Algorithm), Type: token.Type(c.TokenType), RotateEvery: c.KeyLife, Overlap: c.KeyOverlap, TokenLife: c.AccessLife}); err != nil {
 		return err
 	}
 	a.Issuer = token.NewIssuer(a.Keys, c.Issuer, c.Audience, c.AccessLife, a.now)
@@ -149,8 +162,12 @@ func (a *App) wire(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if a.Hasher, err = account.NewHasher(account.HasherOptions{
-		Cost: c.BcryptCost, Pepper: pepper, PepperID: pepperID, OldPeppers: old, Now: a.now}); err != nil {
+	untrimmed, err := c.UntrimmedPeppers()
+	if err != nil {
+		return err
+	}
+	if a.Hasher, err = account.NewHasher(account.HasherOptions{Cost: c.BcryptCost, Pepper: pepper, PepperID: pepperID,
+		OldPeppers: old, UntrimmedPeppers: untrimmed, Now: a.now}); err != nil {
 		return err
 	}
 	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.Audit,
@@ -172,17 +189,50 @@ func rates(l *config.Limits) throttle.Rates {
 	return throttle.Rates{
 		Pair: quarter(l.LoginPairLimit), Account: quarter(l.LoginAccountLimit), Address: quarter(l.LoginAddressLimit),
 		Register: hour(l.RegisterAddressLimit), RegisterAll: hour(l.RegisterLimit),
-		Refresh: minute(l.RefreshLimit), RefreshInvalid: minute(l.RefreshInvalidLimit), VerifyInvalid: minute(l.VerifyInvalidLimit),
+		Own: hour(l.OwnActsLimit), Refresh: minute(l.RefreshLimit), RefreshInvalid: minute(l.RefreshInvalidLimit), VerifyInvalid: minute(l.VerifyInvalidLimit),
 	}
 }
 
-// migrate brings Graphwarden's tables up to date, then the team's.
-func (a *App) migrate(ctx context.Context) error {
+// migrate brings Graphwarden's tables up to date, then the team's, as far as access allows.
+func (a *App) migrate(ctx context.Context, access Access) error {
 	team, err := ofTeam()
 	if err != nil {
 		return err
 	}
-	return a.DB.Migrate(ctx, team)
+	state, err := a.DB.State(ctx, team)
+	switch {
+	case err != nil || state == store.Current:
+		return err
+	case access >= Migrates || access == Writes && state == store.Empty:
+		return a.DB.Migrate(ctx, team)
+	case state == store.Empty:
+		return errors.New("the database is empty: run graphwarden migrate, or start the server")
+	}
+	return errors.New("the tables are of an earlier version than this program: run graphwarden migrate, or start the server")
+}
+
+// openKeys opens the signing keys with the secret of the deployment, as far as access allows.
+func (a *App) openKeys(ctx context.Context, access Access) (*secret.Secret, error) {
+	c := a.Config
+	// Before the secret: one that is made for keys which another has sealed would only be in the way of that.
+	hasKeys, err := token.HasKeys(ctx, a.DB)
+	if err != nil {
+		return nil, err
+	}
+	key, err := c.LoadSecret(!hasKeys && access != Reads)
+	if err != nil {
+		return nil, err
+	}
+	open := token.OpenRing
+	if access == Reads {
+		open = token.LoadRing
+	}
+	a.Keys, err = open(ctx, a.DB, key, token.RingOptions{
+		Algorithm: token.Algorithm(c.Algorithm), Type: token.Type(c.TokenType), RotateEvery: c.KeyLife, Overlap: c.KeyOverlap, TokenLife: c.AccessLife, Now: a.now})
+	if err != nil || access != Serves {
+		return key, err
+	}
+	return key, a.Keys.Reseal(ctx)
 }
 
 // ofTeam returns the migrations of the team's tables.
@@ -203,7 +253,7 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 		Authenticator: a.authenticator, Cursors: a.cursors, Team: newTeam(a.DB)}
 	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
 		Bounds:  limit.Bounds(a.Config.Queries),
-		MaxBody: a.Config.MaxBody, MaxValues: maxValues(a.Config), MaxDepth: maxDepth(a.Config), Memory: a.Memory, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production,
+		MaxBody: a.Config.MaxBody, MaxValues: maxValues(a.Config), MaxDepth: maxDepth(a.Config), Memory: a.Memory, Batch: a.Config.Batch, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production,
 		Streams: a.streams, Origin: a.origins.AdmitsSocket, Trusted: a.trusted}, a.now, a.log, more...)
 	if err != nil {
 		return nil, err
@@ -253,15 +303,26 @@ func trustedDocuments(path string, schema *ast.Schema, budget *memory.Budget) (*
 	return trusted, nil
 }
 
-// Ready tells whether guarded fields can be answered.
+// Reload reads the trusted documents again. After an error those that were read before stay in force.
+func (a *App) Reload() error {
+	trusted, err := trustedDocuments(a.Config.TrustedDocuments, a.Schema, a.Memory)
+	if err != nil || trusted == nil {
+		return err
+	}
+	a.trusted.Replace(trusted)
+	return nil
+}
+
+// Ready reports whether guarded fields can be answered and sign-ins be written.
 func (a *App) Ready(ctx context.Context) error {
+	_ = a.View.CatchUp(ctx) // its age tells
 	if age := a.View.Age(); age > session.MaxViewAge {
 		return fmt.Errorf("revocations were last read %s ago", age)
 	}
 	if err := a.View.CheckClock(); err != nil {
 		return err
 	}
-	return a.DB.Ping(ctx)
+	return a.DB.Writable(ctx)
 }
 
 // Follow does what goes on beside the requests until ctx ends: reading revocations and keys, writing
@@ -317,18 +378,23 @@ func (a *App) alone(name string, f func(context.Context) error) func(context.Con
 	}
 }
 
-// every calls f at intervals, and when wake has something, until ctx ends. Of failures in a row it logs
-// the first.
+// every calls f at intervals, seldom while there are no requests, and when wake has something, until ctx
+// ends. Of failures in a row it logs the first.
 func (a *App) every(ctx context.Context, interval time.Duration, wake <-chan struct{}, doing string, f func(context.Context) error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	last := a.now()
 	for failing := false; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			if !a.DB.Due(a.now().Sub(last)) {
+				continue
+			}
 		case <-wake:
 		}
+		last = a.now()
 		err := f(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
 			a.log.Error(doing, "error", err)

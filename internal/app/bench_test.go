@@ -37,7 +37,7 @@ func inProcess(b *testing.B, cost int) (*app.App, http.Handler) {
 	if problems := c.Complete(func(string) bool { return true }); problems != nil {
 		b.Fatal(problems)
 	}
-	a, err := app.Open(b.Context(), c, time.Now, slog.New(slog.DiscardHandler))
+	a, err := app.Open(b.Context(), c, app.Serves, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -92,13 +92,36 @@ func databaseChecks(ctx context.Context, c *config.Config, now func() time.Time)
 	}
 	defer func() { _ = db.Close() }() // nothing was written
 	checks := []Check{{Name: "database", OK: true, Good: "it answers, and can be written"}}
-	pending, err := pendingMigrations(ctx, db)
-	checks = append(checks, Check{Name: "migrations", OK: err == nil && !pending, Advice: err == nil,
-		Good: "the tables are up to date", Bad: "the tables are not up to date" + message(err), Fix: "run graphwarden migrate; the next start does the same"})
-	if pending || err != nil {
+	if db.Dialect() == store.Postgres {
+		checks = append(checks, Check{Name: "notifications", OK: db.Notifies(), Advice: true,
+			Good: "replicas hear of each other's revocations at once", Bad: "there is no LISTEN here: what other replicas change is found by polling alone",
+			Fix: "name Postgres itself in --database, without a pooler, if a second is too long"})
+	}
+	migrations := migrationCheck(ctx, db)
+	checks = append(checks, migrations)
+	if !migrations.OK {
 		return checks
 	}
 	return append(checks, clockCheck(ctx, db, now), keyCheck(ctx, c, db, now))
+}
+
+func migrationCheck(ctx context.Context, db *store.DB) Check {
+	check := Check{Name: "migrations", Good: "the tables are up to date"}
+	team, err := ofTeam()
+	if err != nil {
+		check.Bad = err.Error()
+		return check
+	}
+	state, err := db.State(ctx, team)
+	if err == nil && state != store.Current {
+		err = db.MayMigrate(ctx)
+		check.Bad, check.Fix, check.Advice = "the tables are not up to date", "run graphwarden migrate; the next start does the same", true
+	}
+	if err != nil {
+		check.Bad, check.Fix, check.Advice = err.Error(), "", false
+	}
+	check.OK = err == nil && state == store.Current
+	return check
 }
 
 // writable tells whether a file can be made in a folder, or in the nearest one above it that exists.
@@ -123,14 +146,6 @@ func unwrapped(err error) error {
 		return failed.Err
 	}
 	return err
-}
-
-func pendingMigrations(ctx context.Context, db *store.DB) (bool, error) {
-	team, err := ofTeam()
-	if err != nil {
-		return false, err
-	}
-	return db.Pending(ctx, team)
 }
 
 // clockCheck compares the clock that tokens are judged by with the one that sessions are.

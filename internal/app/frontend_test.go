@@ -63,7 +63,8 @@ func TestAPageOfThisMachineSignsInWithoutASetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = preflight.Body.Close()
-	if h := preflight.Header; preflight.StatusCode > 299 || h.Get("Access-Control-Allow-Origin") != vite || h.Get("Access-Control-Allow-Headers") != "authorization,content-type,traceparent" {
+	if h := preflight.Header; preflight.StatusCode > 299 ||
+		h.Get("Access-Control-Allow-Origin") != vite || h.Get("Access-Control-Allow-Headers") != "authorization,content-type,traceparent" {
 		t.Errorf("preflight: %d %v", preflight.StatusCode, h)
 	}
 	c := page(srv, vite)
@@ -74,13 +75,15 @@ func TestAPageOfThisMachineSignsInWithoutASetting(t *testing.T) {
 	c.Do(t, registers, input).Into(t, &registered)
 	c.AccessToken = registered.Register.Auth.AccessToken
 	answer := c.Do(t, `{ me { email } }`, nil)
-	if !strings.Contains(string(answer.Body), "ada@example.com") || answer.Header.Get("Access-Control-Allow-Origin") != vite {
+	if !strings.Contains(string(answer.Body), "ada@example.com") ||
+		answer.Header.Get("Access-Control-Allow-Origin") != vite {
 		t.Errorf("%s %v", answer.Body, answer.Header)
 	}
 	if text := log.String(); strings.Contains(text, vite) {
 		t.Errorf("an admitted origin is logged: %s", text)
 	}
-	cookie := map[string]any{"input": map[string]any{"email": "bob@example.com", "password": graphtest.Password, "delivery": "COOKIE"}}
+	cookie := map[string]any{"input": map[string]any{
+		"email": "bob@example.com", "password": graphtest.Password, "delivery": "COOKIE"}}
 	page(srv, vite).Do(t, registers, cookie).Refused(t, "FORBIDDEN", "ORIGIN_NOT_ALLOWED")
 	if !strings.Contains(log.String(), "--allowed-origins="+vite) {
 		t.Errorf("the log does not name the flag: %s", &log)
@@ -95,7 +98,8 @@ func TestInProductionAPageOfThisMachineIsRefusedAndLogged(t *testing.T) {
 		o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	answer := page(srv, "http://localhost:5173").Do(t, `{ __typename }`, nil)
-	if got := answer.Header.Get("Access-Control-Allow-Origin"); got != "" || !strings.Contains(log.String(), "--allowed-origins=http://localhost:5173") {
+	if got := answer.Header.Get("Access-Control-Allow-Origin"); got != "" ||
+		!strings.Contains(log.String(), "--allowed-origins=http://localhost:5173") {
 		t.Errorf("allows %q, log %s", got, &log)
 	}
 }
@@ -111,8 +115,8 @@ func (l backlogged) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// Without a delay, closing the listener resets the connections that wait, and their clients cannot tell whether a mutation
-// ran.
+// Without a delay, closing the listener resets the connections that wait, and their clients cannot tell whether a
+// mutation ran.
 func TestMutationsOnConnectionsEstablishedAtTheStopAreAcknowledged(t *testing.T) {
 	t.Parallel()
 	c := graphtest.Config(t)
@@ -120,7 +124,7 @@ func TestMutationsOnConnectionsEstablishedAtTheStopAreAcknowledged(t *testing.T)
 	if problems := c.Complete(func(string) bool { return true }); problems != nil {
 		t.Fatal(problems)
 	}
-	a, err := app.Open(t.Context(), c, time.Now, slog.New(slog.DiscardHandler))
+	a, err := app.Open(t.Context(), c, app.Migrates, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,14 +167,16 @@ func registerOver(conn net.Conn, i int, sent func()) error {
 	body, err := json.Marshal(map[string]any{"query": registers, "variables": map[string]any{
 		"input": map[string]any{"email": fmt.Sprintf("c%d@example.com", i), "password": graphtest.Password}}})
 	if err == nil {
-		_, err = fmt.Fprintf(conn, "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		_, err = fmt.Fprintf(conn, "POST /graphql HTTP/1.1\r\nHost: x\r\n"+
+			"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	}
 	sent()
 	if err != nil {
 		return err
 	}
 	answer, err := io.ReadAll(conn)
-	if text := string(answer); err != nil || !strings.Contains(text, "Connection: close") || !strings.Contains(text, `"accessToken"`) {
+	if text := string(answer); err != nil ||
+		!strings.Contains(text, "Connection: close") || !strings.Contains(text, `"accessToken"`) {
 		return fmt.Errorf("connection %d: %.300q, %w", i, text, err)
 	}
 	return nil

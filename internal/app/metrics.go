@@ -15,7 +15,7 @@ func (a *App) newMetrics() *observe.Metrics {
 		"Time from a revocation on another replica, by the database's clock, until this one knew of it.",
 		.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
 	m.Gauge("graphwarden_revocation_view_age_seconds",
-		"Time since revocations were last read; beyond 5 s guarded fields are refused.", func() float64 { return a.View.Age().Seconds() })
+		"Time since revocations were last read. Beyond 1 s a request has them read first; if that fails, guarded fields are refused beyond 5 s.", func() float64 { return a.View.Age().Seconds() })
 	m.Gauge("graphwarden_clock_skew_seconds",
 		"How far this machine's clock is ahead of the database's; beyond --clock-skew tokens are refused.", func() float64 { return a.View.Skew().Seconds() })
 	m.Gauge("graphwarden_revocation_view_subjects",

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -47,8 +48,26 @@ func run(t *testing.T, dir string, args ...string) string {
 type server struct {
 	*graphtest.Server
 	cmd    *exec.Cmd
-	stderr *bytes.Buffer
+	stderr *output
 	exited chan error
+}
+
+// output keeps what a running process writes.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 var listening = regexp.MustCompile(`listens on (https?://[^/]+)/graphql`)
@@ -56,7 +75,7 @@ var listening = regexp.MustCompile(`listens on (https?://[^/]+)/graphql`)
 // serve starts the program on a free port and waits for its banner.
 func serve(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
-	s := &server{cmd: program(t, dir, nil, append([]string{"--stop-delay=0s", "--listen=127.0.0.1:0"}, args...)...), stderr: &bytes.Buffer{}, exited: make(chan error, 1)}
+	s := &server{cmd: program(t, dir, nil, append([]string{"--stop-delay=0s", "--listen=127.0.0.1:0"}, args...)...), stderr: &output{}, exited: make(chan error, 1)}
 	s.cmd.Stderr = s.stderr
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/dsn"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
@@ -50,6 +51,10 @@ func Refusals(checks []Check) (refusals []string) {
 func Checks(c *config.Config) []Check {
 	_, badOrigin := newOrigins(c, nil, nil)
 	_, badProxy := web.NewProxies(c.TrustedProxies)
+	// The loopback host is no exception: in production no page of the user's own machine should act as the user.
+	plain := slices.DeleteFunc(slices.Clone(c.AllowedOrigins), func(origin string) bool {
+		return !strings.HasPrefix(strings.ToLower(strings.TrimSpace(origin)), "http://")
+	})
 	return slices.Concat(
 		[]Check{{
 			Name: "variables", OK: len(c.UnknownVariables) == 0,
@@ -66,9 +71,13 @@ func Checks(c *config.Config) []Check {
 			Good: "every origin whose pages may use cookies is named", Bad: message(badOrigin),
 			Fix: "name each origin in full; * would let every page on the web act as whoever looks at it",
 		}, {
+			Name: "plain origins", OK: len(plain) == 0, Flag: "--insecure-origins", Accepted: c.InsecureOrigins,
+			Good: "every origin has https://", Bad: "--allowed-origins: anyone on the network can change the pages of " + strings.Join(plain, ", "),
+			Fix: "serve those pages by https:// and list them so",
+		}, {
 			Name: "proxies", OK: badProxy == nil,
 			Good: "no stranger's word about addresses counts", Bad: "--trusted-proxies: " + message(badProxy),
-			Fix: "name the proxies in front of this server, and nobody else",
+			Fix: "name the proxies in front of this server, and no other addresses",
 		}},
 		storageChecks(c),
 		[]Check{{
@@ -115,7 +124,11 @@ func storageChecks(c *config.Config) []Check {
 		}
 		return checks
 	}
-	mode, local := store.PostgresTLS(c.Database)
+	source, err := dsn.Parse(c.Database)
+	if err != nil {
+		return nil // it was refused before
+	}
+	mode, local := source.TLSMode(), source.IsLocal()
 	return []Check{{
 		Name: "database TLS", OK: local || strings.HasPrefix(mode, "verify-") || mode == "require", Flag: "--insecure-database", Accepted: c.InsecureDatabase,
 		Good: "what goes to Postgres is encrypted, or stays on this host", Bad: "what goes to Postgres on another host need not be encrypted",
@@ -124,6 +137,10 @@ func storageChecks(c *config.Config) []Check {
 		Name: "database name", OK: local || mode == "verify-full", Advice: true,
 		Good: "nobody else can pose as Postgres", Bad: "nobody checks that it is Postgres who answers",
 		Fix: "set sslmode=verify-full in --database, and sslrootcert if its certificate needs one",
+	}, {
+		Name: "database URL", OK: len(source.Ignored) == 0, Advice: true,
+		Good: "each parameter has an effect", Bad: "these parameters have no effect here: " + strings.Join(source.Ignored, ", "),
+		Fix: "take them out of --database",
 	}}
 }
 

@@ -79,9 +79,13 @@ func TestProductionRefusesEachUnsafeSettingUnlessItIsAccepted(t *testing.T) {
 		{"https", "--public-url=http://api.example.com", "--public-url", "--insecure-http"},
 		{"origins", "--allowed-origins=*", "name each origin", ""},
 		{"origins", "--allowed-origins=https://*.com", "name each origin", ""},
+		{"plain origins", "--allowed-origins=https://a.example.com,http://b.example.com", "by https://", "--insecure-origins"},
+		{"plain origins", "--allowed-origins=http://localhost:5173", "by https://", "--insecure-origins"},
 		{"origins", "--allowed-origins=https://app.example.com/", "write https://app.example.com", ""},
 		{"origins", "--public-url=https://127.1", "--public-url: its origin", ""},
 		{"proxies", "--trusted-proxies=0.0.0.0/0", "name the proxies", ""},
+		{"proxies", "--trusted-proxies=0.0.0.0/1,128.0.0.0/1", "name the proxies", ""},
+		{"proxies", "--trusted-proxies=::ffff:0:0/96", "name the proxies", ""},
 		{"introspection", "--introspection=public", "--introspection", "--insecure-introspection"},
 		{"GraphiQL", "--explorer", "--explorer", "--insecure-explorer"},
 		{"bcrypt cost", "--bcrypt-cost=11", "--bcrypt-cost", "--insecure-bcrypt-cost"},
@@ -110,12 +114,12 @@ func TestProductionRefusesEachUnsafeSettingUnlessItIsAccepted(t *testing.T) {
 
 func TestAnAcceptedCheckLetsNoOtherPass(t *testing.T) {
 	t.Parallel()
-	unsafe := []string{"--production", "--explorer", "--introspection=public", "--bcrypt-cost=4"}
-	all := []string{"secret", "https", "introspection", "GraphiQL", "bcrypt cost"}
+	unsafe := []string{"--production", "--explorer", "--introspection=public", "--bcrypt-cost=4", "--allowed-origins=http://a.example.com"}
+	all := []string{"secret", "https", "plain origins", "introspection", "GraphiQL", "bcrypt cost"}
 	if diff := cmp.Diff(all, failing(app.Checks(settings(t, unsafe...)))); diff != "" {
 		t.Error(diff)
 	}
-	for i, flag := range []string{"--insecure-secret-file", "--insecure-http", "--insecure-introspection", "--insecure-explorer", "--insecure-bcrypt-cost", "--insecure-database", "--insecure-storage"} {
+	for i, flag := range []string{"--insecure-secret-file", "--insecure-http", "--insecure-origins", "--insecure-introspection", "--insecure-explorer", "--insecure-bcrypt-cost", "--insecure-database", "--insecure-storage"} {
 		want := slices.Clone(all)
 		if i < len(want) {
 			want = slices.Delete(want, i, i+1)
@@ -245,9 +249,9 @@ func TestADatabaseThatCannotBeUsedIsDiagnosed(t *testing.T) {
 	}
 	for database, says := range map[string]string{
 		"sqlite:" + file: "cannot write the database",
-		"sqlite:" + filepath.Join(file, "test.db"):            "not a directory",
-		"postgres://u:hunter2@localhost:1/x":                  "cannot reach Postgres at localhost:1",
-		"postgres://u:hunter2@localhost:1/x?sslmode=disabled": "not a usable",
+		"sqlite:" + filepath.Join(file, "test.db"):          "not a directory",
+		"postgres://u:hunter2@localhost:1/x":                "cannot reach Postgres at localhost:1",
+		"postgres://u:p@localhost/x?sslnegotiation=hunter2": "refuses the value of sslnegotiation",
 	} {
 		c := settings(t, production(t, "--database="+database)...)
 		if check := diagnosed(t, c, time.Now, "database"); !check.Fails() || !strings.Contains(check.Bad, says) || strings.Contains(check.Bad, "hunter2") {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -12,13 +13,8 @@ import (
 	"github.com/graphwarden/graphwarden/schema"
 )
 
-// Run serves l until ctx ends, then stops in order: not ready, drain, flush.
+// Run serves l until ctx ends, then stops in order: not ready, drain, flush. The App was opened with Serves.
 func (a *App) Run(ctx context.Context, l net.Listener) error {
-	release, err := a.DB.Lock()
-	if err != nil {
-		return err
-	}
-	defer release()
 	// What goes on beside the requests outlives the last of them.
 	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
 	wait, err := a.Follow(beside)
@@ -26,8 +22,10 @@ func (a *App) Run(ctx context.Context, l net.Listener) error {
 		stop()
 		return err
 	}
-	defer wait()
-	defer stop()
+	defer func() {
+		stop()
+		a.waitFor(wait)
+	}()
 	stopMetrics, err := a.serveMetrics(ctx)
 	if err != nil {
 		return err
@@ -52,6 +50,21 @@ func (a *App) Run(ctx context.Context, l net.Listener) error {
 	}, a.log)
 }
 
+// waitFor waits for the background work to end, but not much longer than the last write may take: a database
+// that does not answer must not keep the process from ending.
+func (a *App) waitFor(wait func()) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(lastFlush + time.Second):
+		a.log.Error("the database holds up the stop, which does not wait for it")
+	}
+}
+
 // Bound has l close connections for which there is no memory; encrypted says that they are to speak TLS.
 func (a *App) Bound(l net.Listener, encrypted bool) net.Listener {
 	return web.Bound(l, a.Memory, a.proxies, encrypted)
@@ -65,7 +78,7 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	}
 	mux := http.NewServeMux()
 	publicPath := a.Config.PublicPath()
-	mux.Handle("/graphql", a.origins.CORS(web.Cookies(a.origins, publicPath, api)))
+	mux.Handle("/graphql", a.current(a.origins.CORS(web.Cookies(a.origins, publicPath, api))))
 	if servesExplorer(a.Config) {
 		page, err := web.NewExplorer(web.ExplorerAssets(), publicPath)
 		if err != nil {
@@ -74,15 +87,28 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 		mux.Handle("/{$}", page)
 		mux.Handle("/explorer/", page)
 	}
-	mux.Handle("/.well-known/jwks.json", web.Static("application/jwk-set+json",
-		fmt.Sprintf("public, max-age=%d", int(a.Keys.JWKSMaxAge().Seconds())), a.Keys.JWKS))
+	mux.Handle("/.well-known/jwks.json", a.current(web.Static("application/jwk-set+json",
+		fmt.Sprintf("public, max-age=%d", int(a.Keys.JWKSMaxAge().Seconds())), a.Keys.JWKS)))
 	if a.Config.Introspection != "off" {
-		mux.Handle("/schema.graphql", a.sdl())
+		mux.Handle("/schema.graphql", a.current(a.sdl()))
 	}
 	mux.HandleFunc("GET /healthz", health.Live)
 	mux.HandleFunc("GET /readyz", health.Ready)
 	handler := web.CloseInACrowd(a.Memory, web.Below(a.Config.PathPrefix, mux))
 	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(handler, a.proxies.ClientIP)), nil
+}
+
+// current counts the requests that set the pace of polls. The first one after a pause waits until the signing
+// keys have been read; View.Check does the same for revocations. If that fails, it is judged by the keys
+// that are known, as during any outage.
+func (a *App) current(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer a.DB.Request()()
+		if err := a.Keys.CatchUp(r.Context()); err != nil {
+			a.log.DebugContext(r.Context(), "the signing keys were not read before this request", "error", err)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // sdl serves the schema to whom the setting introspection admits.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
@@ -189,7 +190,7 @@ func TestReadinessFollowsTheServer(t *testing.T) {
 	if problems := c.Complete(func(string) bool { return true }); problems != nil {
 		t.Fatal(problems)
 	}
-	a, err := app.Open(t.Context(), c, time.Now, slog.New(slog.DiscardHandler))
+	a, err := app.Open(t.Context(), c, app.Serves, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,9 +209,21 @@ func TestReadinessFollowsTheServer(t *testing.T) {
 		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 		return w.Code
 	}
-	if got := status("/readyz"); got != 503 {
-		t.Errorf("before revocations were read: %d", got)
+	rename := func(from, to string) {
+		t.Helper()
+		err := a.DB.Tx(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Exec("ALTER TABLE " + from + " RENAME TO " + to)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
+	rename("revocations", "hidden")
+	if got := status("/readyz"); got != 503 {
+		t.Errorf("while revocations cannot be read: %d", got)
+	}
+	rename("hidden", "revocations")
 	if err := a.View.Poll(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -76,6 +76,16 @@ const topic = "audit"
 // Record appends e in tx.
 func Record(tx *store.Tx, e Event) error { return write(tx, e, "") }
 
+// RecordFolded is Record for what one client can cause as often as it likes. The same act about one session from one
+// address folds into one entry a minute.
+func RecordFolded(tx *store.Tx, e Event) error {
+	var minute int64
+	if err := tx.Get(&minute, "SELECT now_us() / 60000000"); err != nil {
+		return fmt.Errorf("audit %s: %w", e.Action, err)
+	}
+	return write(tx, e, fmt.Sprintf("%s %s %s %s %d", e.Action, e.User, e.Session, e.From.IP, minute))
+}
+
 // write appends e, or counts it in the entry that has the same fold, if that is not empty.
 func write(tx *store.Tx, e Event, fold string) error {
 	id, err := uuid.NewV7()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -20,6 +21,11 @@ const (
 	// where that takes long, feedShare times as long is left to others.
 	feedPause = 2 * time.Millisecond
 	feedShare = 4
+	// feedPage bounds the entries that a reading holds at once. It is half of feedBuffer, so that a reader who keeps
+	// up is never overrun between two pages.
+	feedPage = 128
+	// feedTimeout bounds each question to the database.
+	feedTimeout = 2 * time.Second
 	// feedBuffer is how many entries a subscriber may be behind: more than twice what one transaction writes,
 	// where somebody ends all of their sessions. Those arrive at once, however fast the reader is.
 	feedBuffer = 256
@@ -30,10 +36,13 @@ type Feed struct {
 	db  *store.DB
 	now func() time.Time
 
+	reading  sync.Mutex       // held over a reading; mu only to hand out an entry
+	seen     map[string]int64 // the entries of the window → the reading that found them last
+	readings int64
+	read     store.Time // when the last good one was, by the database's clock
+
 	mu          sync.Mutex
 	subscribers map[*subscriber]struct{}
-	seen        map[string]struct{} // the entries of the last reading
-	read        store.Time          // when that was, by the database's clock
 }
 
 type subscriber struct {
@@ -44,22 +53,24 @@ type subscriber struct {
 
 // NewFeed wires a Feed; Follow must run for it to tell anything. now measures how long readings take.
 func NewFeed(db *store.DB, now func() time.Time) *Feed {
-	return &Feed{db: db, now: now, subscribers: make(map[*subscriber]struct{})}
+	return &Feed{db: db, now: now, subscribers: make(map[*subscriber]struct{}), seen: make(map[string]int64)}
 }
 
 // Subscribe tells of the entries that f selects and that are committed after it returns, until ctx ends
 // or the reader is too slow; then the channel is closed, in the second case after a call of lagged, which
 // must not wait. A folded entry is told when it begins.
 func (f *Feed) Subscribe(ctx context.Context, filter Filter, lagged func()) (<-chan *Entry, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.subscribers) == 0 {
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	if f.Subscribers() == 0 {
 		f.read = 0
-		if _, err := f.news(ctx); err != nil { // what is there already is no news
+		if err := f.news(ctx, func(*Entry) {}); err != nil { // what is there already is no news
 			return nil, err
 		}
 	}
 	s := &subscriber{entries: make(chan *Entry, feedBuffer), filter: filter, lagged: lagged}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.subscribers[s] = struct{}{}
 	context.AfterFunc(ctx, func() {
 		f.mu.Lock()
@@ -84,55 +95,75 @@ func (f *Feed) remove(s *subscriber) {
 	}
 }
 
-// news reads the entries that were committed since the last reading, the oldest first; f.mu is held.
-func (f *Feed) news(ctx context.Context) (list []*Entry, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+// news tells the entries that were committed since the last reading, the oldest first; f.reading is held. After an error
+// the next reading tells the rest.
+func (f *Feed) news(ctx context.Context, tell func(*Entry)) error {
+	limited, cancel := context.WithTimeout(ctx, feedTimeout)
 	defer cancel()
-	var now store.Time
-	if err := f.db.Get(ctx, &now, "SELECT now_us()"); err != nil {
-		return nil, fmt.Errorf("follow audit log: %w", err)
+	now, err := f.db.Now(limited)
+	if err != nil {
+		return fmt.Errorf("follow audit log: %w", err)
 	}
 	since := now
 	if f.read != 0 {
 		since = min(now, f.read)
 	}
-	var rows []*Entry
-	if err := f.db.Select(ctx, &rows, "SELECT "+columns+" FROM audit_log WHERE at > $1 ORDER BY at, id", since.Add(-feedWindow)); err != nil {
+	f.readings++
+	for at, id, more := since.Add(-feedWindow), "", true; more; {
+		page, err := f.page(ctx, at, id)
+		if err != nil {
+			return err
+		}
+		for _, row := range page {
+			if _, old := f.seen[row.ID]; !old {
+				tell(row)
+			}
+			f.seen[row.ID] = f.readings
+			at, id = row.At, row.ID
+		}
+		more = len(page) == feedPage
+	}
+	maps.DeleteFunc(f.seen, func(_ string, reading int64) bool { return reading != f.readings })
+	f.read = now
+	return nil
+}
+
+// page reads the entries behind a position, as many as a page has.
+func (f *Feed) page(ctx context.Context, at store.Time, id string) (rows []*Entry, err error) {
+	ctx, cancel := context.WithTimeout(ctx, feedTimeout)
+	defer cancel()
+	err = f.db.Select(ctx, &rows, "SELECT "+columns+" FROM audit_log WHERE (at, id) > (CAST($1 AS BIGINT), $2) ORDER BY at, id LIMIT $3", at, id, feedPage)
+	if err != nil {
 		return nil, fmt.Errorf("follow audit log: %w", err)
 	}
-	seen := make(map[string]struct{}, len(rows))
-	for _, row := range rows {
-		if _, old := f.seen[row.ID]; !old {
-			list = append(list, row)
-		}
-		seen[row.ID] = struct{}{}
-	}
-	f.seen, f.read = seen, now
-	return list, nil
+	return rows, nil
 }
 
 // tell reads and hands out the news.
 func (f *Feed) tell(ctx context.Context) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.subscribers) == 0 {
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	if f.Subscribers() == 0 {
 		return nil
 	}
-	list, err := f.news(ctx)
-	for _, entry := range list {
-		for s := range f.subscribers {
-			if !s.filter.Matches(entry) {
-				continue
-			}
-			select {
-			case s.entries <- entry:
-			default:
-				s.lagged()
-				f.remove(s)
-			}
+	return f.news(ctx, f.handOut)
+}
+
+// handOut gives an entry to the subscribers whose filter selects it.
+func (f *Feed) handOut(entry *Entry) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for s := range f.subscribers {
+		if !s.filter.Matches(entry) {
+			continue
+		}
+		select {
+		case s.entries <- entry:
+		default:
+			s.lagged()
+			f.remove(s)
 		}
 	}
-	return err
 }
 
 // Follow tells subscribers of the news until ctx ends.

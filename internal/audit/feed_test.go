@@ -139,7 +139,7 @@ func TestAStormOfEntriesIsReadNowAndThen(t *testing.T) {
 		entries := mustSubscribe(t, feed)
 		follow(t, db, feed)
 		begin, before := time.Now(), db.Statements()
-		const n = 200
+		const n = 100 // a reading is one page
 		for range n {
 			mustRecord(t, db, "storm")
 		}
@@ -150,6 +150,85 @@ func TestAStormOfEntriesIsReadNowAndThen(t *testing.T) {
 		}
 		for range n {
 			receives(t, entries, "storm")
+		}
+	})
+}
+
+// A flood must not come into memory at once: each question asks for a page, and nothing is told twice or left out.
+func TestAFloodIsReadInPages(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		const pages = 5
+		var flood []string
+		for i := range pages * audit.FeedPage {
+			flood = append(flood, fmt.Sprint(i))
+		}
+		mustRecord(t, db, flood...)
+		feed := audit.NewFeed(db, time.Now)
+		before := db.Statements()
+		entries := mustSubscribe(t, feed)
+		if asked := db.Statements() - before; asked < pages {
+			t.Errorf("%d entries were read by %d questions, want at least %d", len(flood), asked, pages)
+		}
+		mustRecord(t, db, "first", "second")
+		if err := feed.Tell(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		mustRecord(t, db, "third")
+		for range 2 {
+			if err := feed.Tell(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		receives(t, entries, "first", "second", "third")
+		if n := len(entries); n != 0 {
+			t.Errorf("%d more were told", n)
+		}
+	})
+}
+
+// A reading waits for the database. Counting subscribers and unsubscribing do not wait for the reading.
+func TestAReadingThatWaitsDoesNotBlockSubscribers(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		if db.Dialect() == store.SQLite {
+			return // its readers never wait
+		}
+		var looks atomic.Int64 // at the clock: before and after each reading
+		feed := audit.NewFeed(db, func() time.Time { looks.Add(1); return time.Now() })
+		mustSubscribe(t, feed)
+		left, leave := context.WithCancel(t.Context())
+		entries, err := feed.Subscribe(left, audit.Filter{}, func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Tx(t.Context(), func(tx *store.Tx) error {
+			if _, err := tx.Exec("LOCK TABLE audit_log IN ACCESS EXCLUSIVE MODE"); err != nil {
+				return err
+			}
+			follow(t, db, feed)
+			const waiting = `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'audit_log'::regclass`
+			for n := 0; n == 0; {
+				if err := tx.Get(&n, waiting); err != nil {
+					return err
+				}
+			}
+			before := looks.Load()
+			if n := feed.Subscribers(); n != 2 {
+				t.Errorf("%d subscribers", n)
+			}
+			leave()
+			<-entries
+			if n := feed.Subscribers(); n != 1 {
+				t.Errorf("%d subscribers after one has left", n)
+			}
+			if looks.Load() != before {
+				t.Error("they were told once the reading was over")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -194,11 +194,13 @@ func (l *Log) CountOf(ctx context.Context, users []token.UserID) (map[token.User
 	return store.CountBy(ctx, l.db, "audit_log", "user_id", "user_id <> ''", users)
 }
 
-// Prune deletes what has reached its age, and of the folded entries the oldest beyond their bound.
+// Prune deletes what has reached its age, and of the folded refusals the oldest beyond their bound. What users did
+// themselves stays, or a flood of refusals would remove the traces of a thief.
 func (l *Log) Prune(ctx context.Context) error {
 	if err := l.db.Prune(ctx, "audit_log", "id", "at < now_us() - $2", l.life.Microseconds()); err != nil {
 		return err
 	}
 	return l.db.Prune(ctx, "audit_log", "id",
-		"fold IS NOT NULL AND at < (SELECT at FROM audit_log WHERE fold IS NOT NULL ORDER BY at DESC LIMIT 1 OFFSET $2)", l.maxFolded-1)
+		"fold IS NOT NULL AND outcome = $2 AND at < (SELECT at FROM audit_log WHERE fold IS NOT NULL AND outcome = $2 ORDER BY at DESC LIMIT 1 OFFSET $3)",
+		Refused, l.maxFolded-1)
 }

@@ -21,7 +21,10 @@ func TestFoldedEntriesAreBounded(t *testing.T) {
 		log := audit.NewLog(db, time.Hour, time.Now)
 		log.KeepFolded(3)
 		err := db.Tx(t.Context(), func(tx *store.Tx) error {
-			return audit.Record(tx, audit.Event{Action: audit.UserCreated, Outcome: audit.Done, User: "first"})
+			if err := audit.Record(tx, audit.Event{Action: audit.UserCreated, Outcome: audit.Done, User: "first"}); err != nil {
+				return err
+			}
+			return audit.RecordFolded(tx, audit.Event{Action: audit.UserUpdated, Outcome: audit.Done, Actor: "own", User: "own"})
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -42,8 +45,37 @@ func TestFoldedEntriesAreBounded(t *testing.T) {
 		for _, one := range entries {
 			left = append(left, one.UserID)
 		}
-		if diff := cmp.Diff([]token.UserID{"e", "d", "c", "first"}, left); diff != "" {
+		if diff := cmp.Diff([]token.UserID{"e", "d", "c", "own", "first"}, left); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+// What one client can cause as often as it likes folds where all that an owner would ask about is the same.
+func TestActsInARowFold(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		here := audit.Event{Action: audit.UserUpdated, Outcome: audit.Done, Actor: "a", User: "a", Session: "s", From: audit.Origin{IP: "192.0.2.1", UserAgent: "one"}}
+		agent, address, session, user := here, here, here, here
+		agent.From.UserAgent = "another"
+		address.From.IP = "192.0.2.2"
+		session.Session = "t"
+		user.Actor, user.User = "b", "b"
+		for _, e := range []audit.Event{here, here, agent, here, address, session, user} {
+			if err := db.Tx(t.Context(), func(tx *store.Tx) error { return audit.RecordFolded(tx, e) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		entries, _, err := audit.NewLog(db, time.Hour, time.Now).List(t.Context(), audit.Filter{}, store.Window{Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		total := int32(0)
+		for _, one := range entries {
+			total += one.Count
+		}
+		if total != 7 || len(entries) < 4 || len(entries) > 4+3 { // the minute may turn meanwhile
+			t.Errorf("%d acts in %d entries, want 7 in 4", total, len(entries))
 		}
 	})
 }

@@ -10,6 +10,9 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"regexp"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -32,6 +35,8 @@ const (
 type commands struct {
 	config.Config `embed:""`
 
+	Version kong.VersionFlag `env:"-" help:"Print the version, the commit and the version of Go."`
+
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Serve the API (what happens without a command)."`
 	Doctor  doctorCmd  `cmd:"" help:"Check the settings and what they lead to, as for production; change nothing."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up to date, as serve does at its start."`
@@ -53,12 +58,45 @@ type commands struct {
 		Check  schemaCheckCmd  `cmd:"" help:"Do the start-up check of the schema, for CI."`
 		Print  schemaPrintCmd  `cmd:"" help:"Print the SDL, for code generators."`
 	} `cmd:"" help:"The schema and what guards it."`
+	Help helpCmd `cmd:"" help:"Print the help of a command."`
+}
+
+type helpCmd struct {
+	Command []string `arg:"" optional:"" help:"The command, such as user add."`
+}
+
+// BeforeReset is called by the parser before it looks at settings, which may be wrong.
+func (helpCmd) BeforeReset(k *kong.Kong, c *kong.Context) error {
+	of, err := kong.Trace(k, append(slices.Clone(c.Args[slices.Index(c.Args, "help")+1:]), "--help"))
+	if err == nil {
+		err = of.Error
+	}
+	if err != nil {
+		return err
+	}
+	defer k.Exit(exitOK)
+	return of.PrintUsage(false)
+}
+
+// access lists what each command may do to the database, also beside a running server. Those that are not in it
+// only read, or open none.
+func access(command string) app.Access {
+	switch words, _, _ := strings.Cut(command, " <"); words {
+	case "serve":
+		return app.Serves
+	case "migrate":
+		return app.Migrates
+	case "user add", "user import", "user disable", "user enable", "user role", "key rotate", "key revoke":
+		return app.Writes
+	}
+	return app.Reads
 }
 
 // env is what verbs run in.
 type env struct {
 	ctx    context.Context
 	config *config.Config
+	access app.Access
 	schema *ast.Schema
 	in     io.Reader
 	out    io.Writer
@@ -79,7 +117,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 	done := false
 	parser, err := kong.New(&c, kong.Name("graphwarden"), kong.Writers(out, stderr), kong.DefaultEnvars("GRAPHWARDEN"),
 		kong.Description("A GraphQL API server in which every resolver is guarded by the schema itself."),
-		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"version": version(debug.ReadBuildInfo())}, kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { done = true })) // after --help; the parser goes on
 	if err != nil {
 		return fail(exitFailed, err)
@@ -89,7 +127,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 		return exitOK
 	}
 	if err != nil {
-		return fail(exitUsage, fmt.Errorf("%w (see graphwarden --help)", err))
+		return fail(exitUsage, fmt.Errorf("%s (see graphwarden --help)", withoutURLs(err.Error())))
 	}
 	sdl, err := schema.Load()
 	if err != nil {
@@ -103,7 +141,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 	if len(problems) > 0 {
 		return fail(exitUsage, errors.New("the settings do not work:\n  "+strings.Join(problems, "\n  ")))
 	}
-	e := &env{ctx: ctx, config: &c.Config, schema: sdl, in: in, out: out, log: logger(c.LogLevel, stderr)}
+	e := &env{ctx: ctx, config: &c.Config, access: access(parsed.Command()), schema: sdl, in: in, out: out, log: logger(c.LogLevel, stderr)}
 	if len(c.UnknownVariables) > 0 && parsed.Command() != "doctor" {
 		e.log.Warn("variables that are no setting's were ignored", "variables", c.UnknownVariables)
 	}
@@ -113,6 +151,12 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 		return fail(exitFailed, err)
 	}
 	return exitOK
+}
+
+// withoutURLs keeps what may hold a password out of the parser's message: a URL given to another setting than
+// --database, and what follows it.
+func withoutURLs(message string) string {
+	return regexp.MustCompile(`(?s)[^\s"'=]+://.*`).ReplaceAllString(message, "URL")
 }
 
 func logger(level string, w io.Writer) *slog.Logger {
@@ -125,7 +169,7 @@ func logger(level string, w io.Writer) *slog.Logger {
 
 // with opens the app for a verb and closes it after.
 func (e *env) with(f func(*app.App) error) (err error) {
-	a, err := app.Open(e.ctx, e.config, time.Now, e.log)
+	a, err := app.Open(e.ctx, e.config, e.access, time.Now, e.log)
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,7 @@ func TestCommands(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   exits,
 			"kid":     kid,
+			"secret":  secretOf,
 			"without": without,
 		},
 	})
@@ -71,6 +72,13 @@ func kid(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("no key is %s", args[0])
+}
+
+// secretOf sets SECRET to the text of a file without its line break, and LF and CR to those: secret FILE.
+func secretOf(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv("SECRET", strings.TrimSpace(ts.ReadFile(args[0])))
+	ts.Setenv("LF", "\n")
+	ts.Setenv("CR", "\r")
 }
 
 // without copies the lines that no regexp matches: without REGEXP FROM TO.
@@ -113,7 +121,7 @@ func TestEveryFlagHasItsVariable(t *testing.T) {
 			}
 			text := strings.Join(strings.Fields(flags[entry[0]:end]), " ")
 			name := flag.FindStringSubmatch(text)[1]
-			if variable := "$GRAPHWARDEN_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")); name != "help" && !strings.Contains(text, variable) {
+			if variable := "$GRAPHWARDEN_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")); name != "help" && name != "version" && !strings.Contains(text, variable) {
 				t.Errorf("%v: --%s does not tell of %s: %s", command, name, variable, text)
 			}
 		}

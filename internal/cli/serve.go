@@ -1,14 +1,17 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/graphwarden/graphwarden/internal/app"
@@ -18,6 +21,12 @@ import (
 type serveCmd struct{}
 
 func (serveCmd) Run(e *env) error {
+	// Before the start, which may take its time: at a hangup, as of a terminal or from logrotate, Go would end the
+	// process on the spot, and likewise at a log line when the reader of standard error has gone.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	signal.Ignore(syscall.SIGPIPE)
 	return e.with(func(a *app.App) error {
 		l, err := net.Listen("tcp", e.config.Listen)
 		if err != nil {
@@ -27,23 +36,53 @@ func (serveCmd) Run(e *env) error {
 		if os.Getenv("GOMEMLIMIT") == "" {
 			debug.SetMemoryLimit(a.Memory.Heap())
 		}
-		if l, err = encrypted(a.Bound(l, e.config.TLSCert != ""), e); err != nil {
+		l, certificate, err := encrypted(a.Bound(l, e.config.TLSCert != ""), e)
+		if err != nil {
 			return err
 		}
+		defer reloading(hangups, e, a, certificate)()
 		return a.Run(e.ctx, &announced{Listener: l, say: func() { banner(e.out, a, l.Addr().String()) }})
 	})
 }
 
+// reloading reads the files of the settings again at each hangup, until stop.
+func reloading(hangups <-chan os.Signal, e *env, a *app.App, certificate *web.Certificate) (stop func()) {
+	ctx, cancel := context.WithCancel(e.ctx)
+	var group sync.WaitGroup
+	group.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+			}
+			err := a.Reload()
+			if certificate != nil {
+				err = errors.Join(err, certificate.Reload())
+			}
+			if err != nil {
+				e.log.Error("cannot read all files again at SIGHUP; what was read before stays in force", "error", err)
+				continue
+			}
+			e.log.Info("read the TLS certificate and the trusted documents again at SIGHUP")
+		}
+	})
+	return func() {
+		cancel()
+		group.Wait()
+	}
+}
+
 // encrypted has l speak TLS if there is a certificate.
-func encrypted(l net.Listener, e *env) (net.Listener, error) {
+func encrypted(l net.Listener, e *env) (net.Listener, *web.Certificate, error) {
 	if e.config.TLSCert == "" {
-		return l, nil
+		return l, nil, nil
 	}
 	certificate, err := web.OpenCertificate(e.config.TLSCert, e.config.TLSKey, time.Now, e.log)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("--tls-cert and --tls-key: %w", err), l.Close())
+		return nil, nil, errors.Join(fmt.Errorf("--tls-cert and --tls-key: %w", err), l.Close())
 	}
-	return certificate.Listen(l), nil
+	return certificate.Listen(l), certificate, nil
 }
 
 // announced calls say once it is listened to: what can still go wrong at the start, such as another

@@ -11,13 +11,20 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
+	"github.com/graphwarden/graphwarden/internal/dsn"
 	"github.com/graphwarden/graphwarden/internal/secret"
 )
 
 // Lines are values that may themselves hold commas: each its own flag, or a line of the variable. The type has a
 // name, or --help would print the line break after the placeholder.
 type Lines []string
+
+// filled are the values that are not blank: a variable made from a file ends in a line break.
+func (l Lines) filled() []string {
+	return slices.DeleteFunc(slices.Clone(l), func(line string) bool { return secret.Trim(line) == "" })
+}
 
 // Storage says where the data is; every verb of the command line takes it.
 type Storage struct {
@@ -57,6 +64,7 @@ type Server struct {
 	Production          bool          `help:"Refuse settings that are unsafe in production."`
 	TrustedDocuments    string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as the client preset of graphql-codegen and Relay write it, or a persisted query manifest of Apollo."`
 	AllowedOrigins      []string      `placeholder:"ORIGIN" help:"Origins besides the public URL's whose pages may call the server: in full, such as https://app.example.com or capacitor://localhost, then also with cookies, or with one label left open, such as https://*.preview.example.com. Outside production, pages of this machine may call without cookies."`
+	Batch               int           `default:"0" help:"Number of operations that one request may hold as a JSON array, at most 100; 0 allows no batches. All of them share the limits of one."`
 	AllowedHeaders      []string      `placeholder:"HEADER" help:"Request headers that pages of other origins may send besides the usual; any if not given."`
 	Introspection       string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off; public, in production off."`
 	Explorer            bool          `help:"Serve GraphiQL at / in production too, once that is accepted as insecure; everywhere else it always is."`
@@ -66,6 +74,7 @@ type Server struct {
 	StreamsPerUser      int           `default:"50" help:"The most WebSockets and event streams open of one user."`
 	OperationsPerSocket int           `default:"100" help:"The most operations under way on one WebSocket."`
 	OperationTimeout    time.Duration `default:"10s" help:"The most time that a query or mutation may take."`
+	IdlePoll            time.Duration `default:"30m" help:"How often a server reads the database that has had no request and no stream for a minute, so that a serverless database can sleep; 0 for as often as with requests. The next request waits for a reading."`
 	KeepAlive           time.Duration `default:"120s" help:"How long an idle connection stays open; above the idle time-out of the load balancer in front."`
 	StopDelay           time.Duration `default:"1s" help:"How long connections are still accepted after the server was told to stop and turned not ready."`
 	DrainTimeout        time.Duration `default:"10s" help:"How long requests and streams under way may still take after that."`
@@ -83,6 +92,7 @@ type Network struct {
 type Insecure struct {
 	InsecureSecretFile    bool `help:"In production: keep the secret in a file beside the database. Whoever copies the folder has both, and a lost file ends every session and loses the signing keys."`
 	InsecureHTTP          bool `name:"insecure-http" help:"In production: a public URL without TLS. Whoever sits in between reads passwords and tokens."`
+	InsecureOrigins       bool `help:"In production: http:// among --allowed-origins. Anyone on the network between a user and such a page can change it, and act as the user."`
 	InsecureStorage       bool `help:"In production: SQLite on a network file system. Its locks may not hold, and the database breaks."`
 	InsecureDatabase      bool `help:"In production: Postgres on another host without TLS. Whoever sits in between reads its password and all data."`
 	InsecureIntrospection bool `help:"In production: show the schema to everybody. Strangers see what there is to attack."`
@@ -99,8 +109,9 @@ type Limits struct {
 	RegisterAddressLimit int `default:"60" help:"New accounts in an hour from one address."`
 	RegisterLimit        int `default:"1000" help:"New accounts in an hour from all addresses."`
 	RefreshLimit         int `default:"100" help:"Refreshes in a minute of one session."`
-	RefreshInvalidLimit  int `default:"30" help:"Forged refresh tokens in a minute from one address."`
-	VerifyInvalidLimit   int `default:"600" help:"Tokens in a minute from one address that verifyToken finds to be no good."`
+	OwnActsLimit         int `default:"60" help:"Changes of one kind in an hour that a user makes to their own account."`
+	RefreshInvalidLimit  int `default:"30" help:"Forged refresh tokens in a minute from one address, on one replica."`
+	VerifyInvalidLimit   int `default:"600" help:"Tokens in a minute from one address, on one replica, that verifyToken finds not valid."`
 }
 
 // Queries say how much one operation may ask for, before it is looked at any closer.
@@ -184,14 +195,14 @@ func (p *check) need(ok bool, format string, args ...any) {
 
 func (s *Storage) problems() []string {
 	var p check
-	p.need(strings.HasPrefix(s.Database, "sqlite:") || strings.HasPrefix(s.Database, "postgres://") || strings.HasPrefix(s.Database, "postgresql://"),
-		"--database must start with sqlite: or postgres://")
+	source, err := dsn.Parse(s.Database)
+	p.need(err == nil, "%v", err)
 	p.need(s.DatabaseConns >= 3, "--database-conns must be at least 3")
-	p.need(s.Secret == "" || len(s.Secret) >= secret.MinLength, "--secret must have at least %d bytes", secret.MinLength)
-	for _, one := range s.AcceptSecret {
-		p.need(len(one) >= secret.MinLength, "--accept-secret must have at least %d bytes", secret.MinLength)
+	p.need(s.Secret == "" || len(secret.Trim(s.Secret)) >= secret.MinLength, "--secret must have at least %d bytes", secret.MinLength)
+	for _, one := range s.AcceptSecret.filled() {
+		p.need(len(secret.Trim(one)) >= secret.MinLength, "--accept-secret must have at least %d bytes", secret.MinLength)
 	}
-	p.need(s.Secret != "" || !strings.HasPrefix(s.Database, "postgres"),
+	p.need(s.Secret != "" || err != nil || source.Path != "",
 		"--secret is needed with Postgres, the same on every replica: make one with `openssl rand -base64 33`")
 	return p
 }
@@ -219,7 +230,7 @@ func (t *Tokens) problems() []string {
 func (l *Limits) problems() []string {
 	var p check
 	for name, limit := range map[string]int{"login-pair": l.LoginPairLimit, "login-account": l.LoginAccountLimit, "login-address": l.LoginAddressLimit,
-		"register-address": l.RegisterAddressLimit, "register": l.RegisterLimit, "refresh": l.RefreshLimit, "refresh-invalid": l.RefreshInvalidLimit, "verify-invalid": l.VerifyInvalidLimit} {
+		"register-address": l.RegisterAddressLimit, "register": l.RegisterLimit, "refresh": l.RefreshLimit, "own-acts": l.OwnActsLimit, "refresh-invalid": l.RefreshInvalidLimit, "verify-invalid": l.VerifyInvalidLimit} {
 		p.need(limit >= 1 && limit <= 1_000_000, "--%s-limit must be from 1 to 1000000", name)
 	}
 	slices.Sort(p)
@@ -264,11 +275,13 @@ func (s *Server) problems(hasRole func(string) bool) []string {
 		"--introspection must be public, authenticated, off, or a role of the schema")
 	p.need(s.MaxBody >= 1024 && s.MaxBody <= 64<<20, "--max-body must be from 1024 to 67108864")
 	p.need(s.MemoryLimit >= 128 && s.MemoryLimit <= 1<<20, "--memory-limit must be from 128 to 1048576")
+	p.need(s.Batch >= 0 && s.Batch <= 100, "--batch must be from 0 to 100")
 	p.need(s.StreamsPerAddress >= 1, "--streams-per-address must be at least 1")
 	p.need(s.StreamsPerUser >= 1, "--streams-per-user must be at least 1")
 	p.need(s.OperationsPerSocket >= 1, "--operations-per-socket must be at least 1")
 	p.need(s.OperationTimeout >= 100*time.Millisecond, "--operation-timeout must be at least 100ms")
 	p.need(s.DrainTimeout > 0, "--drain-timeout must be above 0")
+	p.need(s.IdlePoll == 0 || s.IdlePoll >= time.Second, "--idle-poll must be 0 or at least 1s")
 	p.need(s.StopDelay >= 0, "--stop-delay must not be below 0")
 	p.need(s.KeepAlive > 0, "--keep-alive must be above 0")
 	return p
@@ -305,14 +318,31 @@ func (t *Tokens) Pepper() (id, key string, err error) {
 	if t.PasswordPepper == "" {
 		return "", "", nil
 	}
-	return splitPepper(t.PasswordPepper)
+	return splitPepper(secret.Trim(t.PasswordPepper))
 }
 
 // OldPeppers returns the keys of earlier peppers by their ids.
 func (t *Tokens) OldPeppers() (map[string]string, error) {
-	keys := make(map[string]string, len(t.OldPepper))
-	for _, one := range t.OldPepper {
-		id, key, err := splitPepper(one)
+	return peppers(t.OldPepper.filled(), secret.Trim)
+}
+
+// UntrimmedPeppers returns the keys of all peppers as earlier versions read them, with the line break that they may
+// end in; nil if that makes no difference.
+func (t *Tokens) UntrimmedPeppers() (map[string]string, error) {
+	all := t.OldPepper.filled()
+	if t.PasswordPepper != "" {
+		all = append(all, t.PasswordPepper)
+	}
+	if !slices.ContainsFunc(all, func(one string) bool { return secret.Trim(one) != one }) {
+		return nil, nil
+	}
+	return peppers(all, func(one string) string { return strings.TrimLeftFunc(one, unicode.IsSpace) })
+}
+
+func peppers(all []string, trim func(string) string) (map[string]string, error) {
+	keys := make(map[string]string, len(all))
+	for _, one := range all {
+		id, key, err := splitPepper(trim(one))
 		if err != nil {
 			return nil, err
 		}
@@ -341,7 +371,7 @@ func (s *Storage) LoadSecret(fresh bool) (*secret.Secret, error) {
 			return nil, err
 		}
 	}
-	return secret.New(current, s.AcceptSecret...)
+	return secret.New(current, s.AcceptSecret.filled()...)
 }
 
 // SecretFile is where the secret is if none was given.
@@ -349,10 +379,11 @@ func (s *Storage) SecretFile() string { return s.SQLitePath() + ".secret" }
 
 // SQLitePath is the file of an SQLite database, else empty.
 func (s *Storage) SQLitePath() string {
-	if path, ok := strings.CutPrefix(s.Database, "sqlite:"); ok {
-		return path
+	source, err := dsn.Parse(s.Database)
+	if err != nil {
+		return ""
 	}
-	return ""
+	return source.Path
 }
 
 func secretFile(path string, fresh bool) (string, error) {
@@ -369,7 +400,7 @@ func secretFile(path string, fresh bool) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot read the secret: %w; make it readable for this user, or give --secret", err)
 	}
-	text := strings.TrimSpace(string(b))
+	text := secret.Trim(string(b))
 	if len(text) < secret.MinLength {
 		return "", fmt.Errorf("%s is too short to be a secret; put back the file as it was, or give its text with --secret", path)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/secret"
 )
 
 // parse reads a command line as the binary does.
@@ -141,6 +142,7 @@ func TestEachWrongSettingIsNamed(t *testing.T) {
 		"--operations-per-socket=0":             "--operations-per-socket",
 		"--operation-timeout=99ms":              "--operation-timeout",
 		"--drain-timeout=0s":                    "--drain-timeout",
+		"--batch=101":                           "--batch",
 		"--keep-alive=0s":                       "--keep-alive",
 		"--stop-delay=-1s":                      "--stop-delay",
 		"--public-url=https://h.example/a%20b":  "--public-url",
@@ -149,6 +151,8 @@ func TestEachWrongSettingIsNamed(t *testing.T) {
 		"--path-prefix=/a//b":                   "--path-prefix",
 		"--path-prefix=/a?b":                    "--path-prefix",
 		"--allowed-headers=X-Team:":             "--allowed-headers",
+		"--idle-poll=1ms":                       "--idle-poll",
+		"--idle-poll=-1m":                       "--idle-poll",
 		"--tls-cert=cert.pem":                   "--tls-key",
 		"--tls-key=key.pem":                     "--tls-cert",
 	} {
@@ -225,6 +229,52 @@ func TestPeppers(t *testing.T) {
 	old, err := c.OldPeppers()
 	if diff := cmp.Diff(map[string]string{"p1": long + ",1", "p0": long}, old); diff != "" || err != nil {
 		t.Error(diff, err)
+	}
+}
+
+// A variable that is made from a file ends in a line break.
+func TestLineBreaksAroundSecretsAreNotPartOfThem(t *testing.T) {
+	t.Parallel()
+	long, other := strings.Repeat("s", 32), strings.Repeat("t", 32)
+	want, err := secret.New(long, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range []string{"\n", "\r", "\r\n", " \n\n"} {
+		c := parse(t, "--secret="+long+end, "--accept-secret="+other+end, "--password-pepper=p2:"+long+end, "--old-pepper=p1:"+other+end+"p0:"+long+end)
+		if problems := c.Complete(isAdmin); problems != nil {
+			t.Errorf("%q: %q", end, problems)
+			continue
+		}
+		got, err := c.LoadSecret(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want.Keys("test"), got.Keys("test")[:2]); diff != "" {
+			t.Errorf("%q: %s", end, diff)
+		}
+		if id, key, err := c.Pepper(); id != "p2" || key != long || err != nil {
+			t.Errorf("%q: %q %q %v", end, id, key, err)
+		}
+		untrimmed, err := c.UntrimmedPeppers()
+		if err != nil || untrimmed["p2"] != long+end {
+			t.Errorf("%q: %q, %v", end, untrimmed, err)
+		}
+		if strings.Contains(end, "\n") { // it separates the values of a list
+			old, err := c.OldPeppers()
+			if diff := cmp.Diff(map[string]string{"p1": other, "p0": long}, old); diff != "" || err != nil {
+				t.Errorf("%q: %s, %v", end, diff, err)
+			}
+		}
+	}
+	c := parse(t, "--password-pepper=p2:"+long)
+	if untrimmed, err := c.UntrimmedPeppers(); untrimmed != nil || err != nil {
+		t.Errorf("without a line break: %q, %v", untrimmed, err)
+	}
+	for _, blank := range []string{"--secret=\n", "--secret=" + long[1:] + "\n", "--accept-secret=" + long[1:] + "\n"} {
+		if problems := parse(t, blank).Complete(isAdmin); len(problems) != 1 {
+			t.Errorf("%q: %q", blank, problems)
+		}
 	}
 }
 

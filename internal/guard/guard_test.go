@@ -17,6 +17,19 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
+// outdate makes the view too old, and revocations unreadable.
+func (s *server) outdate(t *testing.T) {
+	t.Helper()
+	err := s.db.Tx(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec("ALTER TABLE revocations RENAME TO hidden")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.offset.Add(int64(session.MaxViewAge + time.Second))
+}
+
 func TestAuthenticate(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -31,7 +44,7 @@ func TestAuthenticate(t *testing.T) {
 		t.Errorf("got %v, %v", who, err)
 	}
 	// Revocations that cannot be read any more could be of anybody.
-	s.offset.Add(int64(session.MaxViewAge + time.Second))
+	s.outdate(t)
 	if _, err := s.Authenticator.Authenticate(t.Context(), good); !fault.Is(err, fault.RevocationViewStale) || fault.As(err).Code != fault.Unavailable {
 		t.Errorf("with an old view: %v", err)
 	}

@@ -85,7 +85,7 @@ func open(tb testing.TB) *server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.ring, err = token.OpenRing(tb.Context(), db, key, token.RingOptions{Algorithm: token.EdDSA, RotateEvery: 720 * time.Hour, Overlap: time.Hour, TokenLife: life})
+	s.ring, err = token.OpenRing(tb.Context(), db, key, token.RingOptions{Algorithm: token.EdDSA, RotateEvery: 720 * time.Hour, Overlap: time.Hour, TokenLife: life, Now: time.Now})
 	if err != nil {
 		tb.Fatal(err)
 	}

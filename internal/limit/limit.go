@@ -44,6 +44,19 @@ type Bounds struct {
 	VariableBytes, VariableValues int
 }
 
+// Share returns the bounds of one of n operations that together keep to b. What bounds the nesting, or one element,
+// stays as it is.
+func (b *Bounds) Share(n int) Bounds {
+	share := *b
+	for _, bound := range []*int{
+		&share.DocumentBytes, &share.Tokens, &share.Fields, &share.Aliases, &share.IntrospectionAliases, &share.RepeatPairs,
+		&share.RootFields, &share.Directives, &share.ListItems, &share.VariableBytes, &share.VariableValues,
+	} {
+		*bound = max(1, *bound/n)
+	}
+	return share
+}
+
 // Parse reads a document and refuses what is beyond the bounds. What it returns remains to be checked with
 // the variables of each request.
 func (b *Bounds) Parse(text string) (Lists, error) {

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// argon2Round is how many KiB of Argon2, in one pass, take the time of a round of bcrypt.
+// argon2Round is the number of KiB that one pass of Argon2 fills in the time of one round of bcrypt.
 const argon2Round = 50
 
 // parseArgon2id reads the string of the reference implementation: v=19$m=KIB,t=PASSES,p=LANES$salt$sum.

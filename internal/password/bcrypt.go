@@ -9,19 +9,19 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Costs of bcrypt that are taken. Above 16 one hash takes seconds; one of cost 31 would take a day.
+// Bounds of bcrypt's cost. Above 16 one hash takes seconds; one of cost 31 would take a day.
 const (
 	MinBcryptCost = 4
 	MaxBcryptCost = 16
 )
 
-// maxBcrypt is how many bytes bcrypt reads; the rest it ignores in silence.
+// maxBcrypt is the number of bytes that bcrypt reads; it ignores the rest without an error.
 const maxBcrypt = 72
 
 const bcryptAlphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-// parseBcrypt reads COST$ and 53 characters. The variants 2a, 2b and 2y are one and the same for passwords
-// of up to 72 bytes; $2x$ marks hashes of an old fault in PHP, under which different passwords match.
+// parseBcrypt reads COST$ and 53 characters. The variants 2a, 2b and 2y are equivalent for passwords of up to 72
+// bytes. $2x$ marks hashes of an old fault in PHP, with which different passwords match; it is refused.
 func parseBcrypt(rest string) (*Hash, error) {
 	hash, err := bcryptOf(rest)
 	if err != nil {
@@ -32,7 +32,7 @@ func parseBcrypt(rest string) (*Hash, error) {
 	return hash, nil
 }
 
-// parseDjangoBcrypt reads what Django's BCryptSHA256PasswordHasher writes.
+// parseDjangoBcrypt reads hashes of Django's BCryptSHA256PasswordHasher, after their algorithm.
 func parseDjangoBcrypt(rest string) (*Hash, error) {
 	hash, err := bcryptOf(rest)
 	if err != nil {
@@ -58,8 +58,8 @@ func bcryptOf(rest string) (*Hash, error) {
 		return nil, errBcrypt
 	}
 	encoding := base64.NewEncoding(bcryptAlphabet).WithPadding(base64.NoPadding)
-	// Some generators left bits in the last character of the salt, which does no harm; in the last one
-	// of the hash they match nothing.
+	// Some generators set unused bits in the last character of the salt, which does no harm. In the last
+	// character of the hash they match nothing.
 	if _, err := encoding.DecodeString(rest[3:25]); err != nil {
 		return nil, errMalformed
 	}

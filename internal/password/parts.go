@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// parts takes a hash apart. The first fault is kept, and makes all that follows of no account.
+// parts takes a hash apart. A fault sets bad; the caller checks it once, after reading all parts.
 type parts struct {
 	fields []string
 	bad    bool
@@ -29,8 +29,8 @@ func (p *parts) number(text string) uint64 {
 	return n
 }
 
-// bytes reads base64 in the alphabets in use: the standard one, the one for URLs, and passlib's with a dot.
-// Padding may be missing.
+// bytes reads base64 in the standard and the URL alphabet, and in passlib's, which has a dot for the plus.
+// Padding is optional.
 func (p *parts) bytes(text string) []byte {
 	text = strings.NewReplacer("-", "+", "_", "/", ".", "+").Replace(strings.TrimRight(text, "="))
 	b, err := base64.RawStdEncoding.DecodeString(text)

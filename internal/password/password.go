@@ -1,9 +1,9 @@
-// Package password reads the password hashes of other systems and compares passwords with them: bcrypt,
-// Argon2, scrypt and PBKDF2 in the forms in which well-known frameworks write them.
+// Package password owns the formats of password hashes: bcrypt, Argon2, scrypt and PBKDF2 as well-known frameworks
+// write them. It parses hashes and compares passwords with them.
 //
-// It promises that the cost of a comparison is known and bounded before anything is computed, that a
-// malformed hash matches nothing, and that no error repeats any part of a hash. It does not know accounts,
-// databases, or how hashes are made here.
+// It promises that the cost of a comparison is known and bounded before anything is computed, that Parse refuses
+// malformed hashes, and that no error repeats any part of a hash. It does not know accounts, databases, or the
+// hashes that package account makes.
 package password
 
 import (
@@ -18,8 +18,8 @@ const (
 	maxRounds   = 1 << 16
 	maxMemory   = 128 << 20 // bytes
 	maxText     = 1024      // bytes
-	maxPassword = 1024      // bytes; what is longer matches nothing
-	minSum      = 16        // bytes; less would be matched by chance
+	maxPassword = 1024      // bytes; longer passwords match nothing
+	minSum      = 16        // bytes; a shorter sum would match by chance
 	maxPart     = 128       // bytes of a sum or a salt
 )
 
@@ -34,16 +34,16 @@ var (
 
 // Hash is a parsed password hash.
 type Hash struct {
-	// Rounds is what Matches costs in rounds of bcrypt, 2^cost for bcrypt itself. For other schemes it is an
-	// estimate, from measurements on common processors.
+	// Rounds is the cost of Matches in rounds of bcrypt: 2^cost for bcrypt itself, and for other schemes an estimate
+	// from measurements on an x86-64 server.
 	Rounds uint64
-	// Memory is what Matches needs, in bytes; 0 for schemes that need next to none.
+	// Memory is the memory that Matches allocates, in bytes; 0 for bcrypt and PBKDF2.
 	Memory uint64
 
 	matches func(password []byte) bool
 }
 
-// scheme is a form of hash, recognised by how it starts.
+// scheme is one format of hashes, recognised by its prefix.
 type scheme struct {
 	prefix string
 	parse  func(rest string) (*Hash, error)
@@ -77,14 +77,14 @@ func schemes() []scheme {
 	}
 }
 
-// wrappers stand before a hash that says for itself what it is.
+// wrappers are prefixes before a hash that is complete without them.
 var wrappers = []string{
 	"{bcrypt}", "{argon2}", "{argon2@springsecurity_v5_2}", "{argon2@springsecurity_v5_8}", // Spring Security
 	"{crypt}", "{blf-crypt}", "{argon2i}", "{argon2id}", // LDAP, Dovecot
 	"bcrypt$", "argon2", // Django
 }
 
-// Parse reads a hash. Its errors are made for the person who imports it.
+// Parse parses a hash. Its errors are messages for the person who imports it.
 func Parse(text string) (*Hash, error) {
 	if len(text) > maxText {
 		return nil, errUnknown
@@ -108,7 +108,7 @@ func Parse(text string) (*Hash, error) {
 	return nil, errUnknown
 }
 
-// cutPrefix ignores case in braces, as LDAP does.
+// cutPrefix is strings.CutPrefix, without regard to case for a prefix in braces, as in LDAP.
 func cutPrefix(text, prefix string) (string, bool) {
 	if len(text) < len(prefix) {
 		return "", false
@@ -124,13 +124,13 @@ func cutPrefix(text, prefix string) (string, bool) {
 // matches nothing: PBKDF2, scrypt and bcrypt take P and P+NUL, or P+NUL+P, for one.
 func (h *Hash) Matches(password []byte) bool {
 	if len(password) > maxPassword || !utf8.Valid(password) || strings.Contains(string(password), "\x00") {
-		h.matches(nil) // it must take as long as any other
+		h.matches(nil) // a refusal must take as long as a comparison
 		return false
 	}
 	return h.matches(password)
 }
 
-// bounded finishes a hash, of which derive makes the sum, or refuses it.
+// bounded makes a Hash whose sum derive computes, or refuses its cost or lengths.
 func bounded(rounds, memory uint64, salt, sum []byte, derive func(password []byte) []byte) (*Hash, error) {
 	switch {
 	case len(sum) < minSum, len(sum) > maxPart, len(salt) > maxPart:

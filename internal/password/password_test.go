@@ -11,7 +11,7 @@ import (
 
 const secret = "correct horse battery"
 
-// vectors are all of the secret. Where they come from is in testdata/vectors.py, but for:
+// vectors are hashes of the secret. testdata/vectors.py prints them, except for the output of these commands:
 //
 //	printf 'correct horse battery' | argon2 seasoned12345678 -i -t 1 -k 64 -p 2 -l 32 -e
 //	printf 'correct horse battery' | argon2 seasoned12345678 -id -t 2 -k 64 -p 1 -l 16 -e
@@ -131,7 +131,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// Each would keep a worker busy for minutes, or take the memory of the machine: nothing of it may be computed.
+// Each hash would keep a worker busy for minutes or exhaust the memory, so Parse must refuse it without computing it.
 func TestParseRefusesWhatCostsTooMuch(t *testing.T) {
 	t.Parallel()
 	const salted = "$c2Vhc29uZWQxMjM0NTY3OA$A9qjp4DZ9W0eDMvpy5YJQg"
@@ -155,7 +155,7 @@ func TestParseRefusesWhatCostsTooMuch(t *testing.T) {
 	}
 }
 
-// What the systems of today write by default is within the bounds.
+// The defaults of current systems are within the bounds.
 func TestParseTakesCommonCosts(t *testing.T) {
 	t.Parallel()
 	const salted = "$c2Vhc29uZWQxMjM0NTY3OA$A9qjp4DZ9W0eDMvpy5YJQg"
@@ -180,7 +180,7 @@ func TestParseTakesCommonCosts(t *testing.T) {
 	}
 }
 
-// FuzzParse holds what is accepted to the bounds, and compares with what is cheap.
+// FuzzParse checks that accepted hashes are within the bounds, and compares a password with the cheap ones.
 func FuzzParse(f *testing.F) {
 	for _, text := range vectors {
 		f.Add(text)

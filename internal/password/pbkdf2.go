@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// sum is the hash function of a PBKDF2, and how many of its iterations take the time of a round of bcrypt.
+// sum is a hash function for PBKDF2, with the number of iterations that take the time of one round of bcrypt.
 type sum struct {
 	new   func() hash.Hash
 	size  uint64
@@ -70,8 +70,8 @@ func (s sum) hash(p *parts, iterations uint64, salt, want []byte) (*Hash, error)
 	})
 }
 
-// parseIdentity reads the base64 of ASP.NET Core Identity: version 1 of the format, which names its parameters,
-// and version 0, that of ASP.NET Identity before it.
+// parseIdentity reads the base64 of ASP.NET Core Identity: format 1, which holds its parameters, and format 0, which
+// ASP.NET Identity 2 wrote.
 func parseIdentity(text string) (*Hash, error) {
 	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
@@ -84,10 +84,11 @@ func parseIdentity(text string) (*Hash, error) {
 		return nil, errUnknown
 	}
 	sums := []sum{sha1Sum, sha256Sum, sha512Sum}
-	function, iterations, saltLength := binary.BigEndian.Uint32(raw[1:]), binary.BigEndian.Uint32(raw[5:]), binary.BigEndian.Uint32(raw[9:])
+	number := func(at int) uint64 { return uint64(binary.BigEndian.Uint32(raw[at:])) }
+	function, iterations, saltLength := number(1), number(5), number(9)
 	rest := raw[13:]
-	if uint64(function) >= uint64(len(sums)) || iterations == 0 || uint64(saltLength) > uint64(len(rest)) {
+	if function >= uint64(len(sums)) || iterations == 0 || saltLength > uint64(len(rest)) {
 		return nil, errMalformed
 	}
-	return sums[function].hash(&parts{}, uint64(iterations), rest[:saltLength], rest[saltLength:])
+	return sums[function].hash(&parts{}, iterations, rest[:saltLength], rest[saltLength:])
 }

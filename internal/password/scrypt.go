@@ -8,10 +8,10 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// scryptRound is how many of scrypt's blocks of 128 bytes, N × r × p of them, take the time of a round of bcrypt.
+// scryptRound is the number of blocks of 128 bytes, of N × r × p, that scrypt mixes in the time of one round of bcrypt.
 const scryptRound = 150
 
-// parsePHCScrypt reads ln=LOG2N,r=R,p=P$salt$sum, as passlib and the PHC string format have it.
+// parsePHCScrypt reads ln=LOG2N,r=R,p=P$salt$sum, the PHC string format, which passlib writes.
 func parsePHCScrypt(rest string) (*Hash, error) {
 	p := split(rest, "$", 3)
 	parameters := p.parameters(p.fields[0], "ln", "r", "p")
@@ -26,7 +26,7 @@ func parseDjangoScrypt(rest string) (*Hash, error) {
 	return scryptHash(p, p.log2(n), r, parallel, []byte(p.fields[1]), p.bytes(p.fields[4]))
 }
 
-// parseWerkzeugScrypt reads N:R:P$salt$sum in hex, as Flask applications have it.
+// parseWerkzeugScrypt reads N:R:P$salt$sum with the sum in hex, the format of Flask applications.
 func parseWerkzeugScrypt(rest string) (*Hash, error) {
 	p := split(rest, "$", 3)
 	q := split(p.fields[0], ":", 3)
@@ -51,7 +51,7 @@ func scryptHash(p *parts, logN, r, parallel uint64, salt, sum []byte) (*Hash, er
 	})
 }
 
-// scryptCost refuses parameters by themselves, before their product could overflow.
+// scryptCost bounds each parameter first, so that their product cannot overflow.
 func scryptCost(p *parts, logN, r, parallel uint64) (rounds, memory uint64, err error) {
 	switch {
 	case p.bad:
@@ -72,8 +72,8 @@ func scryptKey(password, salt []byte, logN, r, parallel uint64, length int) []by
 	return key
 }
 
-// parseFirebase reads v=1,n=LOG2N,r=ROUNDS,p=1,ss=SEPARATOR,sk=SIGNERKEY$salt$sum, as Supabase writes the hashes of
-// Firebase. Their sum is the project's signer key, encrypted under what scrypt makes of the password.
+// parseFirebase reads v=1,n=LOG2N,r=ROUNDS,p=1,ss=SEPARATOR,sk=SIGNERKEY$salt$sum, Supabase's format for hashes of
+// Firebase. The sum is the project's signer key, encrypted under the key that scrypt derives from the password.
 func parseFirebase(rest string) (*Hash, error) {
 	p := split(rest, "$", 3)
 	parameters := p.parameters(p.fields[0], "v", "n", "r", "p", "ss", "sk")

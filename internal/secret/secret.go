@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 )
 
 // MinLength is the least length of a secret, in bytes (RFC 8725 section 3.5).
@@ -25,15 +26,27 @@ type Secret struct {
 	all []string // the current one first
 }
 
-// New refuses secrets shorter than MinLength.
+// Trim returns the secret in a text: white space around it is not part of it, since a file, and what is made from one,
+// ends in a line break. White space inside it is.
+func Trim(text string) string { return strings.TrimSpace(text) }
+
+// New trims the secrets and refuses those shorter than MinLength. What earlier versions did with a secret that they
+// did not trim is accepted besides.
 func New(current string, accepted ...string) (*Secret, error) {
-	all := append([]string{current}, accepted...)
-	for _, s := range all {
-		if len(s) < MinLength {
-			return nil, fmt.Errorf("a secret needs at least %d bytes, this one has %d", MinLength, len(s))
+	s := &Secret{}
+	var untrimmed []string
+	for _, text := range append([]string{current}, accepted...) {
+		one := Trim(text)
+		if len(one) < MinLength {
+			return nil, fmt.Errorf("a secret needs at least %d bytes, this one has %d", MinLength, len(one))
+		}
+		s.all = append(s.all, one)
+		if one != text {
+			untrimmed = append(untrimmed, text)
 		}
 	}
-	return &Secret{all: all}, nil
+	s.all = append(s.all, untrimmed...)
+	return s, nil
 }
 
 // Key derives the current 256-bit key for a purpose (HKDF-SHA-256, RFC 5869).

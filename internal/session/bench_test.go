@@ -23,7 +23,7 @@ func BenchmarkRefresh(b *testing.B) {
 			b.Fatal(err)
 		}
 		ring, err := token.OpenRing(b.Context(), db, key, token.RingOptions{
-			Algorithm: "ES256", RotateEvery: 24 * time.Hour, Overlap: time.Hour, TokenLife: time.Hour})
+			Algorithm: "ES256", RotateEvery: 24 * time.Hour, Overlap: time.Hour, TokenLife: time.Hour, Now: time.Now})
 		if err != nil {
 			b.Fatal(err)
 		}

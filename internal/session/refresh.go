@@ -311,7 +311,7 @@ func (s *Service) replay(tx *store.Tx, r *row, from audit.Origin) error {
 	if r.IP == from.IP && r.UserAgent == from.UserAgent {
 		return nil
 	}
-	return audit.Record(tx, audit.Event{Action: audit.RefreshElsewhere, Outcome: audit.Done, User: r.UserID, Session: r.ID, From: from})
+	return audit.RecordFolded(tx, audit.Event{Action: audit.RefreshElsewhere, Outcome: audit.Done, User: r.UserID, Session: r.ID, From: from})
 }
 
 // endReused ends the session if the row still says that generation g is spent: a reader's row may be

@@ -143,7 +143,7 @@ func (s *Service) Start(tx *store.Tx, subject Subject, methods []string, from au
 		VALUES ($1, $2, $3, 1, 0, now_us(), $4, now_us(), now_us(), now_us(), now_us() + $5, now_us() + $6, $7, $8)
 		RETURNING `+rowColumns,
 		id.String(), subject.ID, newSalt(), strings.Join(methods, " "),
-		min(s.options.IdleLife, s.options.MaxLife).Microseconds(), s.options.MaxLife.Microseconds(), from.IP, from.UserAgent)
+		min(s.options.IdleLife, s.options.MaxLife-lastMoments).Microseconds(), s.options.MaxLife.Microseconds(), from.IP, from.UserAgent)
 	if err != nil {
 		return nil, fmt.Errorf("start session: %w", err)
 	}
@@ -169,13 +169,16 @@ func (s *Service) endOldest(tx *store.Tx, user token.UserID, from audit.Origin) 
 	return nil
 }
 
+// lastMoments of a session's life are too short for another access token: it tells whole seconds of this replica's clock,
+// and there might be none in which it lives. The time published as the session's end lies before them.
+const lastMoments = token.Leeway + time.Second
+
 // grant issues both tokens for the row's current generation.
 func (s *Service) grant(r *row, subject Subject) (*Grant, error) {
 	if err := s.view.CheckClock(); err != nil {
 		return nil, err
 	}
-	if r.EndsAt.Sub(r.Now) < token.Leeway+time.Second {
-		// A token tells whole seconds of this replica's clock: there might be none in which it lives.
+	if r.EndsAt.Sub(r.Now) < lastMoments {
 		return nil, errSessionExpired
 	}
 	refresh, err := s.refreshToken(r.ID, r.Generation, r.Salt)
@@ -210,10 +213,11 @@ func (s *Service) Reauthenticate(tx *store.Tx, id ID, subject Subject, methods [
 	return s.grant(&r, subject)
 }
 
-// idleLimit is the SQL for the next idle limit: so many microseconds from now, never past the
+// idleLimit is the SQL for the next idle limit: so many microseconds from now, never in the last moments before the
 // absolute one. Neither database has the other's name for the lesser of two values.
 func idleLimit(life string) string {
-	return "CASE WHEN now_us() + " + life + " < ends_at THEN now_us() + " + life + " ELSE ends_at END"
+	last := fmt.Sprintf("ends_at - %d", lastMoments.Microseconds())
+	return "CASE WHEN now_us() + " + life + " < " + last + " THEN now_us() + " + life + " ELSE " + last + " END"
 }
 
 // List returns live sessions of each user, the newest first, in one query: for all of them the same

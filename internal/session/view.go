@@ -71,8 +71,8 @@ func (r *revocation) reason(c *token.Claims) fault.Reason {
 }
 
 // View is this replica's picture of all live revocations. A revocation made here is in it before the
-// call that made it returns; others arrive by polling. Once the picture is MaxViewAge old, Check
-// refuses everybody: in doubt, nobody gets in.
+// call that made it returns; others arrive by polling. Check reads first where the picture is older than
+// store.Prompt. If that fails, Check refuses every caller from the age MaxViewAge on.
 type View struct {
 	db   *store.DB
 	now  func() time.Time
@@ -93,27 +93,25 @@ type View struct {
 
 	listener func(ID, token.UserID)
 	measure  func(lag time.Duration)
-	// fresh is the start of the last good poll, on the monotonic clock since base.
-	fresh   atomic.Int64
-	polling sync.Mutex
-	conn    *sqlx.Conn    // the poll's own
-	polled  store.Time    // when the last good poll was, by the database's clock
-	sweep   time.Duration // when to look for expired entries, and for room again, next; since base
-	skew    atomic.Int64  // of the last good poll
+	reading  *store.Reading
+	polling  sync.Mutex    // guards what follows
+	conn     *sqlx.Conn    // the poll's own
+	polled   store.Time    // when the last good poll was, by the database's clock
+	sweep    time.Duration // when to look for expired entries, and for room again, next; since base
+	skew     atomic.Int64  // of the last good poll
 }
 
-// NewView makes an empty view, which refuses every caller until its first Poll, and while this machine's clock and
-// the database's are more than maxSkew apart. now must carry a monotonic reading, as time.Now does.
+// NewView makes an empty view, which reads at its first Check, and refuses every caller while this machine's clock
+// and the database's are more than maxSkew apart. now must carry a monotonic reading, as time.Now does.
 func NewView(db *store.DB, now func() time.Time, maxSkew time.Duration) *View {
-	v := &View{db: db, now: now, base: now(), max: maxEntries, every: PollEvery,
+	v := &View{db: db, now: now, base: now(), max: maxEntries, every: PollEvery, reading: store.NewReading(now),
 		maxSkew: maxSkew, life: time.Hour + token.Leeway + 2*maxSkew + time.Minute,
 		sessions: make(map[ID]moment), users: make(map[token.UserID][]revocation)}
-	v.fresh.Store(int64(-MaxViewAge) - 1)
 	return v
 }
 
 // Age is how old the view is: the time since the last good poll began.
-func (v *View) Age() time.Duration { return v.now().Sub(v.base) - time.Duration(v.fresh.Load()) }
+func (v *View) Age() time.Duration { return v.reading.Age() }
 
 // Size is how many subjects the view holds.
 func (v *View) Size() int {
@@ -127,6 +125,10 @@ func (v *View) Size() int {
 func (v *View) Check(ctx context.Context, c *token.Claims) (fault.Reason, error) {
 	age := v.Age() // before looking: a poll that ends in between must not vouch for what was there before it
 	reason, complete := v.look(c)
+	if reason == "" && age > store.Prompt && v.CatchUp(ctx) == nil {
+		age = 0
+		reason, complete = v.look(c)
+	}
 	if reason != "" {
 		return reason, nil
 	}
@@ -260,22 +262,28 @@ func merge(rows []revocation, r revocation) []revocation {
 // above all. A failed poll leaves the view as it is, to age.
 func (v *View) Poll(ctx context.Context) error { return v.pollBack(ctx, pollWindow) }
 
+// CatchUp is Poll where the view is older than store.Prompt: a server that was stopped, or that nothing was
+// asked of, has not polled. All callers share one poll, and none waits for long.
+func (v *View) CatchUp(ctx context.Context) error {
+	return v.reading.CatchUp(ctx, func(ctx context.Context) error { return v.poll(ctx, pollWindow) })
+}
+
 // pollBack is Poll, reading back no further than window.
 func (v *View) pollBack(ctx context.Context, window time.Duration) error {
-	v.polling.Lock()
-	defer v.polling.Unlock()
-	began := v.now().Sub(v.base)
-	if err := v.poll(ctx, window); err != nil {
-		v.release() // it may be broken; the next poll takes another
-		return fmt.Errorf("poll revocations: %w", err)
-	}
-	v.fresh.Store(int64(began))
-	return nil
+	return v.reading.Read(ctx, func(ctx context.Context) error { return v.poll(ctx, window) })
 }
 
 func (v *View) poll(ctx context.Context, window time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
+	v.polling.Lock()
+	defer v.polling.Unlock()
+	if err := v.read(ctx, window); err != nil {
+		v.release() // it may be broken; the next poll takes another
+		return fmt.Errorf("poll revocations: %w", err)
+	}
+	return nil
+}
+
+func (v *View) read(ctx context.Context, window time.Duration) error {
 	if v.conn == nil {
 		conn, err := v.db.Conn(ctx)
 		if err != nil {
@@ -283,9 +291,9 @@ func (v *View) poll(ctx context.Context, window time.Duration) error {
 		}
 		v.conn = conn
 	}
-	var now store.Time
 	before := v.now()
-	if err := v.conn.GetContext(ctx, &now, "SELECT now_us()"); err != nil {
+	now, err := v.db.Fresh(ctx, v.conn)
+	if err != nil {
 		return err
 	}
 	asked := v.now()
@@ -304,7 +312,7 @@ func (v *View) poll(ctx context.Context, window time.Duration) error {
 		since = now.Add(-v.life)
 	}
 	var rows []revocation
-	err := v.conn.SelectContext(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE created_at > $1 LIMIT $2", since, v.max+1)
+	err = v.conn.SelectContext(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE created_at > $1 LIMIT $2", since, v.max+1)
 	if err != nil {
 		return err
 	}
@@ -360,7 +368,14 @@ func (v *View) forget(now moment) {
 	}
 }
 
-// release gives the poll's connection back.
+// rest gives the poll's connection back until the next poll.
+func (v *View) rest() {
+	v.polling.Lock()
+	defer v.polling.Unlock()
+	v.release()
+}
+
+// release gives the poll's connection back; v.polling is held.
 func (v *View) release() {
 	if v.conn != nil {
 		_ = v.conn.Close()
@@ -370,11 +385,7 @@ func (v *View) release() {
 
 // Follow polls until ctx ends: at intervals, and when the database notifies of a revocation.
 func (v *View) Follow(ctx context.Context, log *slog.Logger) {
-	defer func() {
-		v.polling.Lock()
-		defer v.polling.Unlock()
-		v.release()
-	}()
+	defer v.rest()
 	wake, stop := v.db.Wake(topic)
 	defer stop()
 	tick := time.NewTicker(v.every)
@@ -385,6 +396,10 @@ func (v *View) Follow(ctx context.Context, log *slog.Logger) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			if !v.db.Due(v.Age()) {
+				v.rest()
+				continue
+			}
 		case <-wake:
 			window = wokenWindow
 		}

@@ -2,10 +2,13 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,8 +42,14 @@ func Conflict(err error, column string) bool {
 
 // classify turns what the database could not do just now into UNAVAILABLE, so that an outage never
 // looks like a wrong password. What this program did wrong stays as it is and becomes INTERNAL.
-func classify(err error) error {
-	if err == nil || fault.As(err) != nil || errors.Is(err, context.Canceled) {
+func classify(ctx context.Context, err error) error {
+	if err == nil || fault.As(err) != nil {
+		return err
+	}
+	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) { // the driver only says that the connection was closed
+		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	if errors.Is(err, context.Canceled) {
 		return err
 	}
 	if isOutage(err) || errors.Is(err, context.DeadlineExceeded) {
@@ -49,30 +58,53 @@ func classify(err error) error {
 	return err
 }
 
+// outage marks an error that means an outage with any code: a connection that cannot be made, or a
+// transaction that cannot be begun.
+type outage struct{ error }
+
+func (o outage) Unwrap() error { return o.error }
+
+// postgresOutages lists the SQLSTATEs, by class or in full, that mean an outage: the statement is right, and
+// the database cannot run it now.
+var postgresOutages = []string{
+	"08",    // connection
+	"25",    // transaction state: read-only (25006), or ended by a time-out of Postgres' own
+	"40",    // serialization failure or deadlock, after the retries
+	"53",    // resources: disk full, memory, too many connections
+	"55",    // not in the right state: a lock that was not free in time (55P03)
+	"57",    // operator intervention: cancelled (57014), shutdown, crash, starting up, dropped, idle
+	"58",    // system: input and output, files
+	"XX",    // internal, corrupted; also what proxies in front report
+	"72000", // snapshot too old
+}
+
+// sqliteOutages lists the primary result codes of the same meaning.
+var sqliteOutages = []int{
+	sqlite3.SQLITE_PERM, sqlite3.SQLITE_ABORT, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
+	sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL,
+	sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_SCHEMA, sqlite3.SQLITE_NOLFS, sqlite3.SQLITE_NOTADB,
+}
+
 func isOutage(err error) bool {
+	if _, marked := errors.AsType[outage](err); marked {
+		return true
+	}
 	if e, ok := errors.AsType[*pq.Error](err); ok {
-		switch e.Code.Class() {
-		// connection, resources, operator intervention and time-outs, system, internal; invalid transaction
-		// state is what an idle_in_transaction time-out leaves behind
-		case "08", "53", "57", "58", "25", "40", "55", "XX":
-			return true
-		}
-		return false
+		return slices.Contains(postgresOutages, string(e.Code)) || slices.Contains(postgresOutages, string(e.Code.Class()))
 	}
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		switch e.Code() & 0xff { // the low byte is the primary result code
-		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT,
-			sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN:
-			return true
-		}
-		return false
+		return slices.Contains(sqliteOutages, primary(e.Code()))
 	}
 	if strings.HasSuffix(err.Error(), "sql: database is closed") { // not exported; what a request sees that outlives the drain
 		return true
 	}
 	_, network := errors.AsType[*net.OpError](err)
-	return network || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	return network || slices.ContainsFunc([]error{driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF},
+		func(lost error) bool { return errors.Is(err, lost) })
 }
+
+// primary returns the primary result code of an extended one.
+func primary(code int) int { return code & 0xff }
 
 func isSerialization(err error) bool {
 	e, ok := errors.AsType[*pq.Error](err)

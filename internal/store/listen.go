@@ -36,14 +36,23 @@ type notifier struct {
 
 // detect finds out what the engine can do: some that speak Postgres' protocol have no NOTIFY, and there
 // the error must not come in the midst of a transaction.
-func (n *notifier) detect(ctx context.Context, p *pool, o Options, dsn string) error {
-	err := p.db.GetContext(ctx, &n.schema, "SELECT COALESCE(current_schema(), '') FROM pg_notify('"+channel+"', '')")
+func (db *DB) detect(ctx context.Context, o Options, dsn string) error {
+	var standby bool
+	db.standby = "pg_is_in_recovery()"
+	err := db.read.db.GetContext(ctx, &standby, "SELECT "+db.standby)
+	if isMissing(err) {
+		db.standby, err = "FALSE", nil
+	}
+	if err != nil {
+		return err
+	}
+	err = db.read.db.GetContext(ctx, &db.schema, "SELECT COALESCE(current_schema(), '') FROM pg_notify('"+channel+"', '')")
 	if isMissing(err) {
 		return nil
 	}
-	n.notifies = err == nil
+	db.notifies = err == nil
 	if !o.Pooler { // behind a transaction pooler the session that listens would be someone else's next
-		n.dsn, n.pingEvery, n.pingTimeout = dsn, pingEvery, pingTimeout
+		db.dsn, db.pingEvery, db.pingTimeout = dsn, pingEvery, pingTimeout
 	}
 	return err
 }
@@ -53,6 +62,9 @@ func isMissing(err error) bool {
 	e, ok := errors.AsType[*pq.Error](err)
 	return ok && (e.Code.Class() == "0A" || e.Code.Class() == "42")
 }
+
+// Notifies reports whether notifications of other replicas can arrive.
+func (db *DB) Notifies() bool { return db.notifies && db.dsn != "" }
 
 // Notify tells all who follow topic, on every replica, once tx has committed. Who needs to know for
 // certain reads the tables at intervals besides: a notification may be lost, and where there is no
@@ -135,6 +147,12 @@ func (db *DB) Listen(ctx context.Context, log *slog.Logger) {
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, errQuiet) {
+			if !db.untilRequest(ctx) {
+				return
+			}
+			continue
+		}
 		if isMissing(err) {
 			log.Warn("the database sends no notifications; what other replicas change is found by polling alone", "error", err)
 			return
@@ -152,7 +170,24 @@ func (db *DB) Listen(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// listen holds one connection until it is lost, which its error explains, or ctx ends. Not pq.Listener:
+// errQuiet ends a connection while there are no requests.
+var errQuiet = errors.New("this server has no requests")
+
+// untilRequest waits for the next request, and returns false if ctx ended first.
+func (db *DB) untilRequest(ctx context.Context) bool {
+	look := time.NewTicker(reconnectFirst)
+	defer look.Stop()
+	for db.Quiet() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-look.C:
+		}
+	}
+	return true
+}
+
+// listen holds one connection until it is lost, which its error explains, ctx ends, or there are no requests. Not pq.Listener:
 // that one waits for an answer without a bound, and when told to stop, for its pause to end.
 func (db *DB) listen(ctx context.Context, heard func()) error {
 	notifications := make(chan *pq.Notification, 32)
@@ -195,6 +230,9 @@ func (db *DB) listen(ctx context.Context, heard func()) error {
 		case <-ended:
 			return conn.Err()
 		case <-ping.C:
+		}
+		if db.Quiet() {
+			return errQuiet
 		}
 		if err := ask(conn.Ping); err != nil {
 			return err

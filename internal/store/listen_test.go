@@ -3,9 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
-	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -206,97 +204,16 @@ func named(t *testing.T, raw, name string) string {
 func TestASilentListenerIsReplaced(t *testing.T) {
 	t.Parallel()
 	onPostgresURL(t, func(t *testing.T, raw string) {
-		u, err := url.Parse(raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		wall := &firewall{}
-		wall.proxy(t, u)
-		a, b := storetest.Open(t, raw), storetest.Open(t, u.String())
+		wall := storetest.StartFirewall(t, raw)
+		a, b := storetest.Open(t, raw), storetest.Open(t, wall.URL)
 		b.PingEvery(20*time.Millisecond, 200*time.Millisecond)
 		wake := follow(t, b, topic)
 		listen(t, b)
 		await(t, "the start", wake)
 		settle(t, a, wake)
-		wall.forget()
+		wall.Forget()
 		settle(t, a, wake)
 	})
-}
-
-// firewall passes connections on until it forgets them.
-type firewall struct {
-	mu       sync.Mutex
-	forgets  chan struct{} // closed when those that are open are forgotten
-	carrying sync.WaitGroup
-}
-
-func (f *firewall) forget() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	close(f.forgets)
-	f.forgets = make(chan struct{})
-}
-
-// proxy puts f before the server at u.
-func (f *firewall) proxy(t *testing.T, u *url.URL) {
-	t.Helper()
-	server := u.Host
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.forgets = make(chan struct{})
-	f.carrying.Go(func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			f.mu.Lock()
-			forgotten := f.forgets
-			f.mu.Unlock()
-			f.carrying.Go(func() { carry(client, server, forgotten) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		f.forget()
-		f.carrying.Wait()
-	})
-	u.Host = l.Addr().String()
-}
-
-// carry copies both ways; what comes once the connection is forgotten is dropped.
-func carry(client net.Conn, address string, forgotten <-chan struct{}) {
-	defer client.Close()
-	server, err := net.Dial("tcp", address)
-	if err != nil {
-		return
-	}
-	pass := func(to io.Writer, from io.Reader) {
-		buffer := make([]byte, 4096)
-		for {
-			n, err := from.Read(buffer)
-			if err != nil {
-				return
-			}
-			select {
-			case <-forgotten:
-			default:
-				_, _ = to.Write(buffer[:n])
-			}
-		}
-	}
-	go func() {
-		pass(client, server)
-		select {
-		case <-forgotten:
-		default:
-			_ = client.Close()
-		}
-	}()
-	pass(server, client)
-	_ = server.Close()
 }
 
 func TestThroughAPoolerNobodyListensAndEverybodyNotifies(t *testing.T) {
@@ -337,5 +254,37 @@ func TestAnEngineWithoutNotifyCommitsAllTheSame(t *testing.T) {
 		db.Listen(t.Context(), slog.New(slog.DiscardHandler)) // or this waits for ever
 		notify(t, db, topic)
 		await(t, "its own", wake)
+	})
+}
+
+// A connection that listens keeps a serverless database awake, and wakes it again when it is cut off.
+func TestNothingListensWhileThereAreNoRequests(t *testing.T) {
+	t.Parallel()
+	onPostgresURL(t, func(t *testing.T, raw string) {
+		a := storetest.Open(t, raw)
+		var offset atomic.Int64
+		b, err := store.Open(t.Context(), store.Options{URL: named(t, raw, t.Name()), IdlePoll: time.Hour,
+			Now: func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = b.Close() })
+		b.PingEvery(20*time.Millisecond, soon)
+		wake := follow(t, b, topic)
+		listen(t, b)
+		await(t, "the start", wake)
+		settle(t, a, wake)
+		offset.Store(int64(2 * time.Minute))
+		for deadline := time.Now().Add(soon); ; {
+			if count(t, a, `SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND query = ''`, t.Name()) == 0 &&
+				count(t, a, `SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND query LIKE 'LISTEN%'`, t.Name()) == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("it still listens")
+			}
+		}
+		defer b.Request()()
+		settle(t, a, wake)
 	})
 }

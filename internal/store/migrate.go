@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // lockPoll is how often a process asks whether another's migration is done.
@@ -29,33 +31,119 @@ type Migrations struct {
 	Files fs.FS
 }
 
+// State is how the tables of a database stand to the migrations of this program.
+type State int
+
+// The states of a database.
+const (
+	Current  State = iota // nothing is to be done; it may have migrations of a later version
+	Outdated              // it was made by an earlier version
+	Empty                 // it has no tables yet
+)
+
+// State compares the tables with the migrations; unlike goose's own answer it writes nothing.
+func (db *DB) State(ctx context.Context, further ...Migrations) (State, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return Current, fmt.Errorf("migrations: %w", err)
+	}
+	state := Current
+	for i, m := range append([]Migrations{{goose.DefaultTablename, files}}, further...) {
+		var inGo []int64
+		if i == 0 {
+			for _, m := range db.goMigrations() {
+				inGo = append(inGo, m.Version)
+			}
+		}
+		pending, exists, err := db.pending(ctx, m, inGo)
+		switch {
+		case err != nil:
+			return Current, fmt.Errorf("read %s: %w", m.Table, explainRights(err))
+		case i == 0 && !exists:
+			return Empty, nil
+		case pending:
+			state = Outdated
+		}
+	}
+	return state, nil
+}
+
+// pending reports whether a migration of m, or one of those in Go, has not run, and whether the table exists that
+// says so.
+func (db *DB) pending(ctx context.Context, m Migrations, inGo []int64) (pending, exists bool, err error) {
+	wanted, err := versions(m.Files)
+	wanted = append(wanted, inGo...)
+	if err != nil || len(wanted) == 0 {
+		return false, true, err
+	}
+	var done []int64
+	err = db.read.db.SelectContext(ctx, &done, "SELECT version_id FROM "+m.Table) // once only: it is not prepared
+	if isNoTable(err) {
+		return true, false, nil
+	}
+	missing := func(version int64) bool { return !slices.Contains(done, version) }
+	return slices.ContainsFunc(wanted, missing), true, err
+}
+
+// isNoTable reports whether err says that a table does not exist.
+func isNoTable(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return postgresCode(err) == "42P01" || ok && e.Code() == sqlite3.SQLITE_ERROR && strings.Contains(e.Error(), "no such table")
+}
+
+// MayMigrate returns nil if Migrate has the rights that it needs, else an error that says how to get them.
+func (db *DB) MayMigrate(ctx context.Context) error {
+	if db.dialect == SQLite {
+		return nil // opening it has shown that it can be written
+	}
+	return db.mayCreate(ctx)
+}
+
 // Migrate brings the schema up to date, forward only, then runs further migrations, such as a team's.
-// Several processes may call it at once: one works, the others wait and find nothing to do.
+// Several processes may call it at once: one works, the others wait and find nothing to do. On SQLite it refuses
+// to change the tables under a running server.
 func (db *DB) Migrate(ctx context.Context, further ...Migrations) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	if db.dialect == SQLite {
-		file := flock.New(db.path + ".migrate.lock")
-		if _, err := file.TryLockContext(ctx, lockPoll); err != nil {
-			return fmt.Errorf("lock the migrations: %w", err)
+		done, err := db.lockMigration(ctx)
+		if err != nil {
+			return err
 		}
-		defer func() { _ = file.Unlock() }()
+		defer done()
+	}
+	state, err := db.State(ctx, further...)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if state == Current {
+		return nil
+	}
+	if err := db.MayMigrate(ctx); err != nil {
+		return err
+	}
+	if db.dialect == SQLite && db.server == nil {
+		server, err := db.tryServer()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = server.Unlock() }()
 	}
 	inGo := goose.WithGoMigrations(db.goMigrations()...)
 	if err := db.up(ctx, Migrations{goose.DefaultTablename, files}, inGo); err != nil {
-		return fmt.Errorf("migrate: %w", err)
+		return fmt.Errorf("migrate: %w", explainRights(err))
 	}
 	for _, m := range further {
 		if err := db.up(ctx, m); err != nil && !errors.Is(err, goose.ErrNoMigrations) {
-			return fmt.Errorf("migrate %s: %w", m.Table, err)
+			return fmt.Errorf("migrate %s: %w", m.Table, explainRights(err))
 		}
 	}
 	return nil
 }
 
-// goMigrations are those of this package that SQL cannot do, or not alike on both databases.
+// goMigrations are the migrations of this package that SQL cannot express, or that only Postgres needs.
 func (db *DB) goMigrations() []*goose.Migration {
 	all := []*goose.Migration{goose.NewGoMigration(8, &goose.GoFunc{RunTx: keysInASCII}, nil)}
 	if db.dialect == Postgres {
@@ -65,38 +153,7 @@ func (db *DB) goMigrations() []*goose.Migration {
 	return all
 }
 
-// Pending tells whether Migrate would have something to do; unlike goose's own answer it writes nothing.
-// It is for a database that answers: what else can go wrong counts as pending.
-func (db *DB) Pending(ctx context.Context, further ...Migrations) (bool, error) {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return false, fmt.Errorf("migrations: %w", err)
-	}
-	var inGo []int64
-	for _, m := range db.goMigrations() {
-		inGo = append(inGo, m.Version)
-	}
-	for _, m := range append([]Migrations{{goose.DefaultTablename, files}}, further...) {
-		wanted, err := versions(m.Files)
-		if err != nil {
-			return false, fmt.Errorf("migrations: %w", err)
-		}
-		wanted, inGo = append(wanted, inGo...), nil // the first are this package's own
-		if len(wanted) == 0 {
-			continue
-		}
-		var done []int64
-		if db.Select(ctx, &done, "SELECT version_id FROM "+m.Table) != nil {
-			return true, nil // there is no such table
-		}
-		if slices.ContainsFunc(wanted, func(version int64) bool { return !slices.Contains(done, version) }) {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-// versions are the numbers of the SQL files.
+// versions returns the numbers of the SQL files.
 func versions(files fs.FS) (numbers []int64, err error) {
 	names, err := fs.Glob(files, "*.sql")
 	if err != nil {

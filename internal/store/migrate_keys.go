@@ -10,10 +10,10 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// keysInASCII gives users whose domain is international the keys that package account makes: with the domain
-// in ASCII, one for both spellings. Where two accounts meet in one key, the verified one keeps the address,
-// else the older; the other keeps everything else, can be reached by username and id, and has an audit entry.
-// It repeats the rule of package account, so that later changes there do not change what this migration did.
+// keysInASCII rewrites the keys of international addresses as package account makes them: with the domain in
+// ASCII, one key for both spellings. Where two accounts meet in one key, the verified one keeps it, else the
+// older one. The other account keeps its username and its sessions, and gets an audit entry. The function repeats
+// the rule of package account, because a later change there must not change this migration.
 func keysInASCII(ctx context.Context, tx *sql.Tx) error {
 	users, err := pairs(ctx, tx, `SELECT id, email_key FROM users
 		WHERE length(email_key) <> octet_length(email_key) OR email_key LIKE '%xn--%'
@@ -28,12 +28,12 @@ func keysInASCII(ctx context.Context, tx *sql.Tx) error {
 		local, domain, _ := strings.Cut(u[1], "@")
 		ascii, err := profile.ToASCII(domain)
 		if err != nil {
-			continue // no address has this domain any more; the account keeps its key
+			continue // ParseEmail refuses this domain now; the account keeps its key
 		}
 		key := local + "@" + ascii
 		if owners[key] != "" {
 			displaced = append(displaced, [2]string{u[0], owners[key]})
-			keyed = append(keyed, [2]string{u[0], key + " " + u[0]}) // the key of no address
+			keyed = append(keyed, [2]string{u[0], key + " " + u[0]}) // a key that no address has
 			continue
 		}
 		owners[key] = u[0]
@@ -51,7 +51,7 @@ func keysInASCII(ctx context.Context, tx *sql.Tx) error {
 	return setKeys(ctx, tx, keyed)
 }
 
-// setKeys sets the keys of users by their ids. Each goes out of the way first, because two may change places.
+// setKeys sets the keys of users by their ids. It clears all of them first, because two users may swap keys.
 func setKeys(ctx context.Context, tx *sql.Tx, keyed [][2]string) error {
 	for _, pair := range keyed {
 		if _, err := tx.ExecContext(ctx, "UPDATE users SET email_key = id WHERE id = $1", pair[0]); err != nil {
@@ -71,7 +71,8 @@ func recordDisplaced(ctx context.Context, tx *sql.Tx, id, owner string) error {
 	if err != nil {
 		return fmt.Errorf("audit id: %w", err)
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO audit_log (id, at, last_at, action, outcome, actor_id, user_id, session_id, ip, user_agent, request_id, detail)
+	_, err = tx.ExecContext(ctx, `INSERT INTO audit_log
+			(id, at, last_at, action, outcome, actor_id, user_id, session_id, ip, user_agent, request_id, detail)
 		VALUES ($1, now_us(), now_us(), 'user_updated', 'done', '', $2, '', '', '', '', $3)`,
 		entry.String(), id, "its address is also that of "+owner+", who keeps it for signing in")
 	if err != nil {
@@ -80,7 +81,7 @@ func recordDisplaced(ctx context.Context, tx *sql.Tx, id, owner string) error {
 	return nil
 }
 
-// findBy adds spellings to the terms that a user is found by, in each facet of theirs.
+// findBy adds spellings to the terms that a user is found by, in each of the user's facets.
 func findBy(ctx context.Context, tx *sql.Tx, id string, spellings ...string) error {
 	terms, err := pairs(ctx, tx, "SELECT term, user_id FROM user_terms WHERE user_id = $1", id)
 	if err != nil {
@@ -89,7 +90,8 @@ func findBy(ctx context.Context, tx *sql.Tx, id string, spellings ...string) err
 	for _, term := range terms {
 		facet, _, _ := strings.Cut(term[0], ":")
 		for _, spelling := range spellings {
-			_, err := tx.ExecContext(ctx, "INSERT INTO user_terms (term, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", facet+":"+spelling, id)
+			_, err := tx.ExecContext(ctx, `INSERT INTO user_terms (term, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
+				facet+":"+spelling, id)
 			if err != nil {
 				return fmt.Errorf("index user: %w", err)
 			}

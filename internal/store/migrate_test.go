@@ -90,8 +90,8 @@ func TestMigrateLeavesTheConnectionsWithTheirTimeLimits(t *testing.T) {
 	})
 }
 
-// A mailbox has one key whichever way its domain is spelled. Of the accounts that it had until then, the verified
-// one keeps it, else the older, and the others lose nothing else.
+// Both spellings of a domain give one key. Where a mailbox had two accounts, the verified one keeps the key, else
+// the older one. The other account loses nothing else.
 func TestMigrateGivesInternationalAddressesOneKey(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
@@ -109,8 +109,8 @@ func TestMigrateGivesInternationalAddressesOneKey(t *testing.T) {
 		insert("impossible", "kim@xn--bücher.example", true, 6)
 		insert("ascii", "żółw@example.com", false, 7)
 		run(t, db, "DELETE FROM goose_db_version WHERE version_id = 8")
-		if pending, err := db.Pending(t.Context()); err != nil || !pending {
-			t.Errorf("pending %t, %v", pending, err)
+		if state, err := db.State(t.Context()); err != nil || state != store.Outdated {
+			t.Errorf("state %d, %v", state, err)
 		}
 		if err := db.Migrate(t.Context()); err != nil {
 			t.Fatal(err)
@@ -163,7 +163,7 @@ func TestMigrateGivesUpWithItsContext(t *testing.T) {
 	})
 }
 
-func TestPendingTellsWhatMigrateWouldDo(t *testing.T) {
+func TestStateTellsWhatMigrateWouldDo(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		db, err := store.Open(t.Context(), store.Options{URL: url})
@@ -172,11 +172,11 @@ func TestPendingTellsWhatMigrateWouldDo(t *testing.T) {
 		}
 		defer db.Close()
 		team := store.Migrations{Table: "team_migrations", Files: fstest.MapFS{}}
-		pending := func(when string, want bool) {
+		state := func(when string, want store.State) {
 			t.Helper()
-			got, err := db.Pending(t.Context(), team)
+			got, err := db.State(t.Context(), team)
 			if err != nil || got != want {
-				t.Errorf("%s: pending %t, %v", when, got, err)
+				t.Errorf("%s: state %d, %v; want %d", when, got, err, want)
 			}
 		}
 		migrate := func() {
@@ -185,19 +185,19 @@ func TestPendingTellsWhatMigrateWouldDo(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		pending("an empty database", true)
+		state("an empty database", store.Empty)
 		var n int
 		if err := db.Get(t.Context(), &n, "SELECT count(*) FROM goose_db_version"); err == nil {
 			t.Error("it made a table")
 		}
 		migrate()
-		pending("migrated", false)
+		state("migrated", store.Current)
 		for version := range 2 {
 			team.Files.(fstest.MapFS)[fmt.Sprintf("0000%d_more.sql", version+1)] = &fstest.MapFile{
 				Data: fmt.Appendf(nil, "-- +goose Up\nCREATE TABLE more%d (id BIGINT);\n", version)}
-			pending("a migration more", true)
+			state("a migration more", store.Outdated)
 			migrate()
-			pending("with it", false)
+			state("with it", store.Current)
 		}
 	})
 }

@@ -150,23 +150,3 @@ func TestAFaultOfTheCallerIsNotTriedAgain(t *testing.T) {
 		}
 	})
 }
-
-func TestWhereAPostgresURLLeadsAndHow(t *testing.T) {
-	t.Parallel()
-	for url, want := range map[string]struct {
-		mode  string
-		local bool
-	}{
-		"postgres://u:p@db.example.com/x":                    {"require", false},
-		"postgresql://u:p@10.0.0.5/x?sslmode=prefer":         {"prefer", false},
-		"postgres://u:p@localhost/x?sslmode=allow":           {"allow", true},
-		"postgres://u:p@127.0.0.2/x":                         {"disable", true},
-		"postgres:///x?host=/run/postgresql":                 {"disable", true},
-		"postgres://localhost/x?host=db&sslmode=verify-full": {"verify-full", false},
-		"postgres://u:p%@db/x":                               {"", true},
-	} {
-		if mode, local := store.PostgresTLS(url); mode != want.mode || local != want.local {
-			t.Errorf("%s: %s, local: %t", url, mode, local)
-		}
-	}
-}

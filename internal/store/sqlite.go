@@ -30,9 +30,6 @@ func (c connector) Driver() driver.Driver { return c.driver }
 
 // withClock makes a driver whose SQL has the function now_us(), which a migration gives Postgres.
 func withClock(now func() time.Time) (*sqlite.Driver, error) {
-	if now == nil {
-		now = time.Now
-	}
 	d := new(sqlite.Driver)
 	err := d.RegisterScalarFunction("now_us", 0, func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
 		return now().UnixMicro(), nil
@@ -43,41 +40,94 @@ func withClock(now func() time.Time) (*sqlite.Driver, error) {
 	return d, nil
 }
 
-func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
-	if path == "" || path == ":memory:" {
-		return nil, errors.New("--database sqlite: needs the path of a file, such as sqlite:data/graphwarden.db")
-	}
+func openSQLite(ctx context.Context, path string, o Options) (_ *DB, err error) {
 	clocked, err := withClock(o.Now)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("cannot make the folder of the database: %w; make it, or name another file with --database", err)
+	file, err := place(path, o.ReadOnly)
+	if err != nil {
+		return nil, err
 	}
-	if err := create(path); err != nil {
+	db := &DB{dialect: SQLite, path: path, file: file, standby: "FALSE"}
+	if o.Exclusive { // before anything else: what a server has open, another must not even prepare
+		if db.server, err = db.lockServer(ctx); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		if err != nil && db.server != nil {
+			_ = db.server.Unlock()
+		}
+	}()
+	if err := create(file); err != nil {
 		return nil, notWritable(path, err)
 	}
 	// Immediate transactions, because a read transaction that turns into a write fails at once with
 	// SQLITE_BUSY whatever the time-out. FULL, because an acknowledged commit must survive a power cut.
-	const shared = "_journal_mode=WAL&_busy_timeout=5000&_foreign_keys=on&_synchronous=FULL"
-	file := "file:" + (&url.URL{Path: path}).EscapedPath()
-	open := func(parameters string) *sqlx.DB {
-		return sqlx.NewDb(sql.OpenDB(connector{clocked, file + "?" + shared + parameters}), "sqlite")
+	name := "file:" + (&url.URL{Path: file}).EscapedPath() + "?_busy_timeout=5000&_foreign_keys=on&_synchronous=FULL"
+	if !o.ReadOnly {
+		name += "&_journal_mode=WAL" // which is written to the file
 	}
-	write := open("&_txlock=immediate")
-	write.SetMaxOpenConns(1)
-	if err := writable(ctx, write, path); err != nil {
-		_ = write.Close()
-		return nil, err
+	open := func(parameters string) *sqlx.DB {
+		return sqlx.NewDb(sql.OpenDB(connector{clocked, name + parameters}), "sqlite")
 	}
 	read := open("&_query_only=1")
 	read.SetMaxOpenConns(o.MaxConns)
 	read.SetMaxIdleConns(o.MaxConns)
-	return &DB{
-		dialect: SQLite, path: path,
-		read:  &pool{db: read, prepares: true},
-		write: &pool{db: write, prepares: true},
-	}, nil
+	db.read = &pool{db: read, prepares: true}
+	db.write, db.apart = db.read, read
+	if o.ReadOnly {
+		return db, nil
+	}
+	write := open("&_txlock=immediate")
+	write.SetMaxOpenConns(1)
+	db.write = &pool{db: write, prepares: true}
+	if err := writable(ctx, write, path); err != nil {
+		return nil, errors.Join(err, write.Close(), read.Close())
+	}
+	return db, nil
+}
+
+// place returns the one name of the file at path, and makes its folder. A file with several names, by hard links, is
+// refused: SQLite keeps a journal beside each name, and two processes would overwrite each other's pages.
+func place(path string, readOnly bool) (string, error) {
+	file, err := canonical(path)
+	if err != nil {
+		return "", fmt.Errorf("cannot find the folder of the database: %w; make it, or name another file with --database", err)
+	}
+	info, err := os.Stat(file)
+	switch {
+	case os.IsNotExist(err) && readOnly:
+		return "", fmt.Errorf("there is no database at %s yet: run graphwarden migrate, start the server, or name another file with --database", path)
+	case os.IsNotExist(err):
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			return "", fmt.Errorf("cannot make the folder of the database: %w; make it, or name another file with --database", err)
+		}
+	case err == nil && info.Mode().IsRegular() && links(info) > 1:
+		return "", fmt.Errorf("the database %s has more than one name, by hard links, under which two servers could break it: remove the others, or name another file with --database", path)
+	}
+	return file, nil
+}
+
+// canonical follows the symbolic links of a path, also those to a file or folder that does not exist yet.
+func canonical(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	file, err := filepath.EvalSymlinks(path)
+	if !os.IsNotExist(err) {
+		return file, err
+	}
+	if target, err := os.Readlink(path); err == nil {
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		return canonical(target)
+	}
+	folder, err := canonical(filepath.Dir(path))
+	return filepath.Join(folder, filepath.Base(path)), err
 }
 
 // create makes the file, if there is none, for its owner alone: SQLite would let everybody read it, and gives -wal
@@ -114,7 +164,7 @@ func notWritable(path string, err error) error {
 // remedy says what an operator can do.
 func remedy(err error) string {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		switch e.Code() & 0xff { // the low byte is the primary result code
+		switch primary(e.Code()) {
 		case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
 			return "put back a backup of it"
 		case sqlite3.SQLITE_FULL:
@@ -126,20 +176,34 @@ func remedy(err error) string {
 	return "make the file and its folder writable for this user"
 }
 
-// Lock makes this process the only server on an SQLite file, since two could not follow each other's
-// revocations in time; command-line verbs do not take it. On Postgres it does nothing. The lock ends
-// with release, or with the process.
-func (db *DB) Lock() (release func(), err error) {
-	if db.dialect != SQLite {
-		return func() {}, nil
+// lockServer takes the lock that a server holds for as long as it runs. It waits for a migration under way, whose
+// process holds this lock for a moment, so that held means a server.
+func (db *DB) lockServer(ctx context.Context) (*flock.Flock, error) {
+	done, err := db.lockMigration(ctx)
+	if err != nil {
+		return nil, err
 	}
-	lock := flock.New(db.path + ".lock")
+	defer done()
+	return db.tryServer()
+}
+
+func (db *DB) tryServer() (*flock.Flock, error) {
+	lock := flock.New(db.file + ".lock")
 	held, err := lock.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("cannot lock the database: %w", err)
+		return nil, fmt.Errorf("cannot lock the database: %w; make its folder writable for this user, or name another file with --database", err)
 	}
 	if !held {
 		return nil, fmt.Errorf("another server is running on %s: stop it, or give this one its own file with --database (many servers on one database need Postgres)", db.path)
+	}
+	return lock, nil
+}
+
+// lockMigration makes this process the only one that migrates, until done.
+func (db *DB) lockMigration(ctx context.Context) (done func(), err error) {
+	lock := flock.New(db.file + ".migrate.lock")
+	if _, err := lock.TryLockContext(ctx, lockPoll); err != nil {
+		return nil, fmt.Errorf("lock the migrations of the database: %w; make its folder writable for this user, or name another file with --database", err)
 	}
 	return func() { _ = lock.Unlock() }, nil
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -81,24 +82,133 @@ func TestSQLiteFilesAreTheirOwnersOnly(t *testing.T) {
 	}
 }
 
+// serverOn opens the database at path as a server does.
+func serverOn(t *testing.T, path string) (*store.DB, error) {
+	t.Helper()
+	return store.Open(t.Context(), store.Options{URL: "sqlite:" + path, Exclusive: true})
+}
+
 func TestASecondServerOnOneSQLiteFileIsRefused(t *testing.T) {
 	t.Parallel()
-	first := openSQLite(t)
-	release, err := first.Lock()
+	path := filepath.Join(t.TempDir(), "test.db")
+	first, err := serverOn(t, path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second := storetest.Open(t, "sqlite:"+first.Path()) // as a command-line verb does beside a server
-	run(t, second, createNumbers)
-	if _, err := second.Lock(); err == nil || !strings.Contains(err.Error(), first.Path()) {
+	if err := first.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	run(t, storetest.Open(t, "sqlite:"+path), createNumbers) // as a command-line verb does beside a server
+	if _, err := serverOn(t, path); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("got %v, want a refusal that names the file", err)
 	}
-	release()
-	releaseSecond, err := second.Lock()
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := serverOn(t, path)
 	if err != nil {
 		t.Fatalf("after the first server ended: %v", err)
 	}
-	releaseSecond()
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Each spelling leads to the file that a server has open, or to where it will be.
+func TestASecondSQLiteServerIsRefusedUnderEveryNameOfTheFile(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	path := filepath.Join(folder, "data", "test.db")
+	link := func(make func(string, string) error, target, name string) string {
+		t.Helper()
+		name = filepath.Join(folder, name)
+		if err := make(target, name); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	dangling := link(os.Symlink, "data/test.db", "dangling.db")
+	first, err := serverOn(t, dangling)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("through a link to a file that did not exist: %v, %v", info, err)
+	}
+	names := map[string]string{
+		"the same path":            path,
+		"a path with dots":         filepath.Join(folder, "data") + "/../data/./test.db",
+		"a symbolic link":          link(os.Symlink, path, "link.db"),
+		"a link to the link":       link(os.Symlink, "link.db", "second.db"),
+		"a symbolic link's folder": filepath.Join(link(os.Symlink, "data", "elsewhere"), "test.db"),
+		"a URL":                    "//" + path,
+		"a hard link":              link(os.Link, path, "hard.db"),
+	}
+	working, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names["a relative path"], err = filepath.Rel(working, path); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range names {
+		if second, err := serverOn(t, path); err == nil {
+			_ = second.Close()
+			t.Errorf("%s: a second server opened it", name)
+		}
+	}
+}
+
+func TestTheTablesAreNotChangedUnderAnSQLiteServer(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	first, err := serverOn(t, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	later := store.Migrations{Table: "team_migrations", Files: fstest.MapFS{
+		"00001_later.sql": &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE later (id BIGINT);\n")}}}
+	other := storetest.Open(t, "sqlite:"+path)
+	if err := other.Migrate(t.Context(), later); err == nil || !strings.Contains(err.Error(), "another server is running") {
+		t.Errorf("beside a server: %v", err)
+	}
+	if state, err := other.State(t.Context(), later); err != nil || state != store.Outdated {
+		t.Errorf("state %d, %v", state, err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Migrate(t.Context(), later); err != nil {
+		t.Errorf("without a server: %v", err)
+	}
+}
+
+func TestAReadOnlySQLiteDatabaseIsNotWritten(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "data", "test.db")
+	readOnly := store.Options{URL: "sqlite:" + path, ReadOnly: true}
+	if _, err := store.Open(t.Context(), readOnly); err == nil || !strings.Contains(err.Error(), "graphwarden migrate") {
+		t.Errorf("without a file: %v", err)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); !os.IsNotExist(err) {
+		t.Errorf("a folder was made: %v", err)
+	}
+	run(t, storetest.Open(t, "sqlite:"+path), createNumbers)
+	db, err := store.Open(t.Context(), readOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if n := count(t, db, countNumbers); n != 0 {
+		t.Errorf("%d rows", n)
+	}
+	if err := db.Tx(t.Context(), func(tx *store.Tx) error { return insert(tx, 1) }); err == nil {
+		t.Error("it was written")
+	}
 }
 
 func TestSQLiteHeldByAnotherWriterIsUnavailable(t *testing.T) {

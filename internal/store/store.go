@@ -14,7 +14,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/jmoiron/sqlx"
+
+	"github.com/graphwarden/graphwarden/internal/dsn"
 )
 
 // Dialect names the kind of database behind a DB.
@@ -26,8 +29,8 @@ const (
 	Postgres Dialect = "postgres"
 )
 
-// txTimeout bounds every transaction, and with it how late a commit can become visible. The
-// revocation view reads back 60 s and depends on it being far less. Postgres enforces the same from
+// txTimeout bounds every transaction, and with it how late a commit can become visible, and every read.
+// The revocation view reads back 60 s and depends on it being far less. Postgres enforces the same from
 // its side (postgres.go), for the case that this process cannot.
 const txTimeout = 8 * time.Second
 
@@ -39,19 +42,33 @@ type Options struct {
 	Pooler bool
 	// MaxConns bounds the connections to Postgres, or the readers of SQLite; 0 means 16.
 	MaxConns int
-	// Now is the clock of SQLite, which has none of its own; nil means time.Now.
+	// IdlePoll is how often the database is read while there are no requests; 0 means as often as with them.
+	IdlePoll time.Duration
+	// Exclusive makes this process the only server on an SQLite file until Close, since two could not follow each
+	// other's revocations in time. A second one is refused before it writes. On Postgres it does nothing.
+	Exclusive bool
+	// ReadOnly makes no SQLite file and refuses every write to one. On Postgres it does nothing.
+	ReadOnly bool
+	// Now is the clock of SQLite, which has none of its own, and tells how long there have been no requests; nil
+	// means time.Now.
 	Now func() time.Time
 }
 
 // DB is one open database. Reads go to read, transactions to write; on Postgres both are one pool.
 type DB struct {
-	dialect Dialect
-	pooler  bool
-	path    string // of the SQLite file
-	read    *pool
-	write   *pool
-	run     atomic.Int64 // statements
+	dialect   Dialect
+	pooler    bool
+	path      string             // of the SQLite file, as --database has it
+	file      string             // the same file by the one name that all links to it lead to
+	server    *flock.Flock       // held by a server on SQLite
+	connector *postgresConnector // of Postgres
+	read      *pool
+	write     *pool
+	apart     *sqlx.DB     // where Conn takes its connections
+	standby   string       // whether this is one, in SQL
+	run       atomic.Int64 // statements
 	notifier
+	pace
 }
 
 // pool is a connection pool with every statement that it has seen prepared. Query texts are constants
@@ -68,13 +85,27 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.MaxConns == 0 {
 		o.MaxConns = 16
 	}
-	switch scheme, rest, _ := strings.Cut(o.URL, ":"); scheme {
-	case "sqlite":
-		return openSQLite(ctx, rest, o)
-	case "postgres", "postgresql":
-		return openPostgres(ctx, o)
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	return nil, errors.New("--database must start with sqlite: or postgres://")
+	db, err := open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	db.now, db.start, db.idle = o.Now, o.Now(), o.IdlePoll
+	return db, nil
+}
+
+func open(ctx context.Context, o Options) (*DB, error) {
+	source, err := dsn.Parse(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	o.Pooler = o.Pooler || source.Pooler
+	if source.Path != "" {
+		return openSQLite(ctx, source.Path, o)
+	}
+	return openPostgres(ctx, source, o)
 }
 
 // Dialect tells which database it is.
@@ -83,11 +114,11 @@ func (db *DB) Dialect() Dialect { return db.dialect }
 // Path is the file of an SQLite database, else empty.
 func (db *DB) Path() string { return db.path }
 
-// Close closes all connections.
+// Close closes all connections, then lets another server have the SQLite file.
 func (db *DB) Close() error {
-	err := db.write.db.Close()
-	if db.read != db.write {
-		err = errors.Join(err, db.read.db.Close())
+	err := errors.Join(db.write.db.Close(), db.read.db.Close(), db.apart.Close()) // of one pool, the second does nothing
+	if db.server != nil {
+		err = errors.Join(err, db.server.Unlock())
 	}
 	return err
 }
@@ -96,7 +127,7 @@ func (db *DB) Close() error {
 func (db *DB) Statements() int64 { return db.run.Load() }
 
 // Ping reports whether the database answers.
-func (db *DB) Ping(ctx context.Context) error { return classify(db.read.db.PingContext(ctx)) }
+func (db *DB) Ping(ctx context.Context) error { return classify(ctx, db.read.db.PingContext(ctx)) }
 
 // Now is the time by the database's clock.
 func (db *DB) Now(ctx context.Context) (now Time, err error) {
@@ -104,33 +135,60 @@ func (db *DB) Now(ctx context.Context) (now Time, err error) {
 	return now, err
 }
 
+// Writable returns an error unless the database can be written now. A standby cannot, nor a read-only database.
+func (db *DB) Writable(ctx context.Context) error {
+	return db.Tx(ctx, func(tx *Tx) error {
+		_, err := tx.Exec("DELETE FROM leases WHERE name = ''") // there is none: nothing is written
+		return err
+	})
+}
+
+// Fresh returns the time by the database's clock on a connection of Conn. It fails on a standby, whose rows may
+// be out of date.
+func (db *DB) Fresh(ctx context.Context, conn *sqlx.Conn) (Time, error) {
+	var clock struct {
+		Now     Time `db:"now"`
+		Standby bool `db:"standby"`
+	}
+	db.run.Add(1)
+	err := conn.GetContext(ctx, &clock, "SELECT now_us() AS now, "+db.standby+" AS standby")
+	if err == nil && clock.Standby {
+		err = outage{errors.New("this is a standby, and what it knows may be out of date")}
+	}
+	return clock.Now, classify(ctx, err)
+}
+
 // Stats tells of the connections: on SQLite the readers'.
 func (db *DB) Stats() sql.DBStats { return db.read.db.Stats() }
 
 // Get reads one row outside a transaction; sql.ErrNoRows if there is none.
 func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, txTimeout)
+	defer cancel()
 	db.run.Add(1)
 	stmt, err := db.read.stmt(ctx, query)
 	if err != nil {
-		return classify(err)
+		return classify(ctx, err)
 	}
 	if stmt == nil {
-		return classify(db.read.db.GetContext(ctx, dest, query, args...))
+		return classify(ctx, db.read.db.GetContext(ctx, dest, query, args...))
 	}
-	return classify(stmt.GetContext(ctx, dest, args...))
+	return classify(ctx, stmt.GetContext(ctx, dest, args...))
 }
 
 // Select reads all rows outside a transaction.
 func (db *DB) Select(ctx context.Context, dest any, query string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, txTimeout)
+	defer cancel()
 	db.run.Add(1)
 	stmt, err := db.read.stmt(ctx, query)
 	if err != nil {
-		return classify(err)
+		return classify(ctx, err)
 	}
 	if stmt == nil {
-		return classify(db.read.db.SelectContext(ctx, dest, query, args...))
+		return classify(ctx, db.read.db.SelectContext(ctx, dest, query, args...))
 	}
-	return classify(stmt.SelectContext(ctx, dest, args...))
+	return classify(ctx, stmt.SelectContext(ctx, dest, args...))
 }
 
 // PruneBatch is how many rows Prune deletes in one transaction: it bounds how long a clean-up holds SQLite's only writer.
@@ -184,11 +242,11 @@ func Each[T any](branch string, values []T, args ...any) (string, []any) {
 	return strings.Join(branches, " UNION ALL "), args
 }
 
-// Conn takes one connection of the read pool for its own, for a reader that must never wait behind
-// the others. The caller closes it.
+// Conn returns a connection apart from the pools, for a reader that must never wait behind others. The
+// caller closes it.
 func (db *DB) Conn(ctx context.Context) (*sqlx.Conn, error) {
-	c, err := db.read.db.Connx(ctx)
-	return c, classify(err)
+	c, err := db.apart.Connx(ctx)
+	return c, classify(ctx, err)
 }
 
 // Tx runs f in a transaction that sees and blocks other writers (SQLite: immediate; Postgres: read
@@ -202,29 +260,28 @@ func (db *DB) Tx(ctx context.Context, f func(*Tx) error) error {
 		if attempt < 4 && isSerialization(err) && ctx.Err() == nil {
 			continue
 		}
-		return classify(err)
+		return classify(ctx, err)
 	}
 }
 
 func (db *DB) tx(ctx context.Context, f func(*Tx) error) error {
 	raw, err := db.write.db.BeginTxx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return fmt.Errorf("begin: %w", outage{err}) // such as by a standby, which has no code of its own for it
 	}
 	tx := &Tx{ctx: ctx, tx: raw, db: db, pool: db.write}
 	defer tx.prepareMissed()
 	defer func() { _ = raw.Rollback() }() // after a commit it has nothing to do and says so
 	if db.pooler {
 		if _, err := raw.ExecContext(ctx, poolerLimits); err != nil {
-			return fmt.Errorf("begin: %w", err)
+			return fmt.Errorf("begin: %w", outage{err})
 		}
 	}
 	if err := f(tx); err != nil {
 		return err
 	}
 	if err := raw.Commit(); err != nil {
-		// Past the deadline the driver only says that the transaction is over, not why.
-		return fmt.Errorf("commit: %w", errors.Join(err, ctx.Err()))
+		return fmt.Errorf("commit: %w", err)
 	}
 	for _, done := range tx.onCommit {
 		done()

@@ -187,7 +187,7 @@ func (t *Throttle) Refresh(tx *store.Tx, id token.SessionID) error {
 	return t.reserve(tx, []bucket{{t.name("refresh", string(id)), t.rates.Refresh}})
 }
 
-// Own reserves a change that user makes to their own account, in the transaction that makes it. Each kind of change
+// Own reserves a change that user makes to their own account. Each kind of change
 // has a bucket of its own: with a stolen session, the kind that needs no password must not use up the one that does.
 func (t *Throttle) Own(tx *store.Tx, user token.UserID, kind string) error {
 	return t.reserve(tx, []bucket{{t.name("own", kind, string(user)), t.rates.Own}})

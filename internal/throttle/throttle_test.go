@@ -218,7 +218,9 @@ func TestLogin(t *testing.T) {
 
 func succeed(t *testing.T, db *store.DB, th *throttle.Throttle, user token.UserID, ip string) {
 	t.Helper()
-	if err := db.Tx(t.Context(), func(tx *store.Tx) error { return th.Succeeded(tx, throttle.Attempt{Name: string(user), User: user, IP: ip}) }); err != nil {
+	if err := db.Tx(t.Context(), func(tx *store.Tx) error {
+		return th.Succeeded(tx, throttle.Attempt{Name: string(user), User: user, IP: ip})
+	}); err != nil {
 		t.Fatal(err)
 	}
 }

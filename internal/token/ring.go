@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +34,8 @@ type RingOptions struct {
 	Overlap time.Duration
 	// TokenLife is the life of the access tokens; a retired key verifies for as long, plus the Leeway.
 	TokenLife time.Duration
+	// Now tells how old the keys in memory are.
+	Now func() time.Time
 }
 
 // Ring is the set of signing keys in the database as one process sees it. A key goes from next
@@ -45,8 +46,8 @@ type Ring struct {
 	secret  *secret.Secret
 	options RingOptions
 
-	reloading sync.Mutex // or a slow reader could put back a key that a fast one saw revoked
-	current   atomic.Pointer[keySet]
+	reading *store.Reading // one at a time: a slow reader could put back a key that a fast one saw revoked
+	current atomic.Pointer[keySet]
 }
 
 // keySet is one state of the ring. It never changes.
@@ -66,36 +67,42 @@ type keyRow struct {
 	State     State  `db:"state"`
 }
 
-// OpenRing loads the keys, makes the first ones if there are none, and seals again under the current
-// secret what only an accepted one opened. Its error says in a sentence what to do about a secret
-// that opens nothing.
+// OpenRing loads the keys, and makes the first ones if there are none. Its error says in a sentence what to do
+// about a secret that opens nothing.
 func OpenRing(ctx context.Context, db *store.DB, s *secret.Secret, o RingOptions) (*Ring, error) {
-	if _, err := ParseAlgorithm(string(o.Algorithm)); err != nil {
-		return nil, err
-	}
-	o.Type = cmp.Or(o.Type, TypeAccess)
-	r := &Ring{db: db, secret: s, options: o}
-	r.current.Store(&keySet{})
 	// First, so that with a wrong secret nothing is written.
-	if err := r.Reload(ctx); err != nil {
-		return nil, err
+	r, err := LoadRing(ctx, db, s, o)
+	if err != nil || r.current.Load().active != nil {
+		return r, err
 	}
-	if r.current.Load().active == nil {
-		if err := r.replenish(ctx); err != nil {
-			return nil, err
-		}
-	}
-	if err := r.reseal(ctx); err != nil {
+	if err := r.replenish(ctx); err != nil {
 		return nil, err
 	}
 	return r, r.Reload(ctx)
 }
 
+// LoadRing is OpenRing for a process that only reads: it makes no keys, and the ring may have none.
+func LoadRing(ctx context.Context, db *store.DB, s *secret.Secret, o RingOptions) (*Ring, error) {
+	if _, err := ParseAlgorithm(string(o.Algorithm)); err != nil {
+		return nil, err
+	}
+	o.Type = cmp.Or(o.Type, TypeAccess)
+	r := &Ring{db: db, secret: s, options: o, reading: store.NewReading(o.Now)}
+	r.current.Store(&keySet{})
+	if err := r.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
 // Reload follows what other processes did to the keys. Without a change it costs one small query. A
 // key that cannot be read is left out and reported; the others are followed all the same.
-func (r *Ring) Reload(ctx context.Context) error {
-	r.reloading.Lock()
-	defer r.reloading.Unlock()
+func (r *Ring) Reload(ctx context.Context) error { return r.reading.Read(ctx, r.reload) }
+
+// CatchUp is Reload where the last one is older than store.Prompt. All callers share it.
+func (r *Ring) CatchUp(ctx context.Context) error { return r.reading.CatchUp(ctx, r.reload) }
+
+func (r *Ring) reload(ctx context.Context) error {
 	var rows []keyRow
 	err := r.db.Select(ctx, &rows, `SELECT kid, algorithm, public_jwk, sealed, state FROM signing_keys
 		WHERE state IN ('next', 'active') OR state = 'retired' AND retired_at + $1 > now_us()

@@ -406,6 +406,48 @@ func TestSecretChangeInTwoDeployments(t *testing.T) {
 	})
 }
 
+// A command that is given another secret than the servers have must leave them able to start again.
+func TestACommandWithAnotherSecretChangesNoSeal(t *testing.T) {
+	t.Parallel()
+	db := sqlite(t)
+	o := options(token.ES256)
+	mustOpen(t, db, o)
+	other, err := token.OpenRing(t.Context(), db, mustSecret(t, "two", "one"), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	age(t, db, o.Overlap)
+	keys, err := other.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, act := range map[string]func() error{
+		"rotate": func() error { return other.Rotate(t.Context(), unrecorded) },
+		"revoke": func() error { return other.Revoke(t.Context(), keys[0].KeyID, unrecorded) },
+	} {
+		if err := act(); err == nil || !strings.Contains(err.Error(), "--secret") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	mustOpen(t, db, o)
+	must(t, other.Reseal) // as a server with that secret does
+	if err := other.Rotate(t.Context(), unrecorded); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLoadingARingMakesNoKeys(t *testing.T) {
+	t.Parallel()
+	db := sqlite(t)
+	ring, err := token.LoadRing(t.Context(), db, mustSecret(t, "one"), options(token.ES256))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := ring.Keys(t.Context()); err != nil || len(keys) > 0 {
+		t.Errorf("%v, %v", keys, err)
+	}
+}
+
 // TestSurvivesForeignSeals is the change of the secret done wrong: a replica that knows only the old
 // one keeps what it has in memory, follows revocations, and reports what it cannot read.
 func TestSurvivesForeignSeals(t *testing.T) {
@@ -418,6 +460,7 @@ func TestSurvivesForeignSeals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	must(t, ahead.Reseal)
 	must(t, behind.Reload)
 	behind.mustVerify(t, raw)
 	if err := ahead.Revoke(t.Context(), issued.KeyID, unrecorded); err != nil {
@@ -601,7 +644,7 @@ func TestUnknownAlgorithm(t *testing.T) {
 func TestKeyIDsAreNoFlags(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
-		ring, err := token.OpenRing(t.Context(), db, mustSecret(t, "one"), token.RingOptions{Algorithm: token.EdDSA, RotateEvery: time.Hour, Overlap: time.Minute, TokenLife: time.Minute})
+		ring, err := token.OpenRing(t.Context(), db, mustSecret(t, "one"), token.RingOptions{Algorithm: token.EdDSA, RotateEvery: time.Hour, Overlap: time.Minute, TokenLife: time.Minute, Now: time.Now})
 		if err != nil {
 			t.Fatal(err)
 		}

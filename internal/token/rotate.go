@@ -50,7 +50,7 @@ func HasKeys(ctx context.Context, db *store.DB) (has bool, err error) {
 func Inspect(ctx context.Context, db *store.DB, s *secret.Secret) ([]KeyInfo, error) {
 	r := &Ring{db: db, secret: s}
 	r.current.Store(&keySet{})
-	if err := r.Reload(ctx); err != nil {
+	if err := r.reload(ctx); err != nil {
 		return nil, err
 	}
 	return r.Keys(ctx)
@@ -93,10 +93,7 @@ func (r *Ring) Maintain(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("delete old signing keys: %w", err)
 	}
-	if err := r.reseal(ctx); err != nil {
-		return err
-	}
-	return r.Reload(ctx)
+	return r.Reseal(ctx)
 }
 
 // Record appends to the audit log in the transaction of what somebody did to the keys; keys says to which.
@@ -109,6 +106,9 @@ func nobodys(*store.Tx, string) error { return nil }
 // Rotate makes the next key sign, now. It refuses while caches of the JWKS may not hold that key yet;
 // after a leak, Revoke does not wait.
 func (r *Ring) Rotate(ctx context.Context, record Record) error {
+	if err := r.checkSecret(); err != nil {
+		return err
+	}
 	if err := r.replenish(ctx); err != nil {
 		return err
 	}
@@ -129,6 +129,9 @@ func (r *Ring) Rotate(ctx context.Context, record Record) error {
 // Reload. If it was active, next takes over at once: verifiers with a cached JWKS may refuse its
 // tokens for a while, which is the lesser evil.
 func (r *Ring) Revoke(ctx context.Context, kid string, record Record) error {
+	if err := r.checkSecret(); err != nil {
+		return err
+	}
 	spare, err := r.newRow()
 	if err != nil {
 		return err
@@ -157,6 +160,17 @@ func (r *Ring) Revoke(ctx context.Context, kid string, record Record) error {
 		return fmt.Errorf("revoke a signing key: %w", err)
 	}
 	return r.Reload(ctx)
+}
+
+// checkSecret refuses to make a key under a secret that no key is sealed with yet: servers may not accept it, and
+// would not start again.
+func (r *Ring) checkSecret() error {
+	for _, row := range r.current.Load().rows {
+		if _, current, err := unseal(row.KeyID, row.Sealed, r.secret); err == nil && current {
+			return nil
+		}
+	}
+	return errors.New("the keys are sealed with a secret that is only accepted here: give --secret as the servers have it")
 }
 
 // turn is the pair of keys that a rotation is about.
@@ -295,8 +309,9 @@ func (r *Ring) newRow() (keyRow, error) {
 	}, nil
 }
 
-// reseal brings every row under the current secret, so that an older one can be given up.
-func (r *Ring) reseal(ctx context.Context) error {
+// Reseal seals every key under the current secret, so that an older one can be given up. Only servers do it: a
+// command may have been given another secret than they have.
+func (r *Ring) Reseal(ctx context.Context) error {
 	var rows []keyRow
 	err := r.db.Select(ctx, &rows, `SELECT kid, algorithm, public_jwk, sealed, state FROM signing_keys`)
 	if err != nil {
@@ -316,5 +331,5 @@ func (r *Ring) reseal(ctx context.Context) error {
 			return fmt.Errorf("seal a signing key again: %w", err)
 		}
 	}
-	return nil
+	return r.Reload(ctx)
 }

@@ -27,7 +27,7 @@ const (
 var algorithms = []token.Algorithm{token.ES256, token.EdDSA, token.RS256, token.HS256}
 
 func options(a token.Algorithm) token.RingOptions {
-	return token.RingOptions{Algorithm: a, RotateEvery: 30 * 24 * time.Hour, Overlap: time.Hour, TokenLife: life}
+	return token.RingOptions{Algorithm: a, RotateEvery: 30 * 24 * time.Hour, Overlap: time.Hour, TokenLife: life, Now: time.Now}
 }
 
 func mustSecret(tb testing.TB, current string, accepted ...string) *secret.Secret {

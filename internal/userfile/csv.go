@@ -7,11 +7,10 @@ import (
 	"strings"
 )
 
-// cell is a value of CSV, which says nothing of its type.
+// cell is a value of CSV, which has no types.
 type cell string
 
-// readCSV reads the header row, and refuses the file by it: a column in which nothing is understood concerns
-// every entry.
+// readCSV reads the header row. It refuses the whole file for an unknown column, because that concerns every entry.
 func (r *Reader) readCSV() (func() (*record, error), error) {
 	file := csv.NewReader(r.in)
 	file.Comma = delimiter(r.firstLine())
@@ -39,7 +38,7 @@ func (r *Reader) readCSV() (func() (*record, error), error) {
 	}, nil
 }
 
-// checkHeader names no column unless there is one for addresses: without, the row is no header, and can hold hashes.
+// checkHeader prints no name if there is no column for addresses: then the row may be an entry, with its hash.
 func (r *Reader) checkHeader(header []string) error {
 	var unknown []string
 	email := false
@@ -59,14 +58,14 @@ func (r *Reader) checkHeader(header []string) error {
 	return nil
 }
 
-// firstLine looks ahead as far as the buffer reaches.
+// firstLine peeks at the header row, as far as the buffer reaches.
 func (r *Reader) firstLine() string {
 	start, _ := r.in.Peek(r.in.Size()) // fewer bytes if the file is shorter
 	line, _, _ := strings.Cut(strings.TrimLeft(string(start), "\r\n"), "\n")
 	return line
 }
 
-// delimiter is the most frequent one: spreadsheets write semicolons where the comma is for decimals.
+// delimiter returns the most frequent one. Spreadsheets write semicolons in countries with decimal commas.
 func delimiter(header string) rune {
 	most := ','
 	for _, r := range ";\t|" {

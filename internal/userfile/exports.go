@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Firebase is the hash configuration of a Firebase project, which its hashes cannot be verified without.
+// Firebase is the hash configuration of a Firebase project, which verifying its hashes requires.
 type Firebase struct{ signerKey, saltSeparator, rounds, memoryCost string }
 
 // ParseFirebase reads the configuration as the Firebase console shows it, hash_config { … }, or as JSON.
@@ -27,16 +27,17 @@ func ParseFirebase(s string) (*Firebase, error) {
 		}
 	}
 	if f.signerKey == "" || f.saltSeparator == "" || f.rounds == "" || f.memoryCost == "" {
-		return nil, errors.New("the hash configuration of Firebase needs base64_signer_key, base64_salt_separator, rounds and mem_cost")
+		return nil, errors.New("the hash parameters of Firebase need base64_signer_key, base64_salt_separator, rounds and mem_cost")
 	}
 	return f, nil
 }
 
 func (f *Firebase) hash(salt, sum string) string {
-	return fmt.Sprintf("$fbscrypt$v=1,n=%s,r=%s,p=1,ss=%s,sk=%s$%s$%s", f.memoryCost, f.rounds, f.saltSeparator, f.signerKey, salt, sum)
+	return fmt.Sprintf("$fbscrypt$v=1,n=%s,r=%s,p=1,ss=%s,sk=%s$%s$%s",
+		f.memoryCost, f.rounds, f.saltSeparator, f.signerKey, salt, sum)
 }
 
-// credential is one of Keycloak, where the data are JSON in a text or, in templates, JSON.
+// credential is a credential of Keycloak. Its data are JSON, usually encoded as a text.
 type credential struct {
 	Type           string
 	SecretData     nested[secretData]
@@ -51,7 +52,7 @@ type credentialData struct {
 	AdditionalParameters map[string][]string
 }
 
-// nested is a value whose JSON can stand in a text.
+// nested decodes JSON, or a text that contains JSON.
 type nested[T any] struct{ of T }
 
 func (n *nested[T]) UnmarshalJSON(b []byte) error {
@@ -64,7 +65,7 @@ func (n *nested[T]) UnmarshalJSON(b []byte) error {
 
 var errCredentials = errors.New("these are not the credentials of an export from Keycloak")
 
-// setCredentials takes the password of an account from Keycloak.
+// setCredentials stores the password hash of an account of Keycloak.
 func (e *Entry) setCredentials(v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -95,6 +96,6 @@ func (c *credential) hash() string {
 	if version == "1.3" {
 		version = "19"
 	}
-	return fmt.Sprintf("$argon2%s$v=%s$m=%s,t=%s,p=%s$%s$%s", parameter("type"), version, parameter("memory"), data.HashIterations,
-		parameter("parallelism"), secret.Salt, secret.Value)
+	return fmt.Sprintf("$argon2%s$v=%s$m=%s,t=%s,p=%s$%s$%s", parameter("type"), version,
+		parameter("memory"), data.HashIterations, parameter("parallelism"), secret.Salt, secret.Value)
 }

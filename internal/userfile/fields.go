@@ -14,7 +14,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// The fields of an account. canonical knows what they are called elsewhere.
+// The fields of an account; canonical lists their names in other systems.
 const (
 	fieldID           = "id"
 	fieldForeignID    = "foreign id"
@@ -37,8 +37,8 @@ const (
 	fieldNone         = "none"
 )
 
-// canonical is the field that a name means, or empty. Those of fieldNone are left out: no account gets more rights
-// or less protection without them.
+// canonical returns the field for a name, or "" for an unknown name. Fields of fieldNone are skipped: without them an
+// account has neither more rights nor less protection.
 func canonical(name string) string {
 	if strings.HasPrefix(name, "_") {
 		return fieldNone // of the database, such as MongoDB's _id and __v
@@ -78,34 +78,36 @@ func canonical(name string) string {
 		return fieldDisabledAt
 	case "enabled", "active", "isenabled", "isactive":
 		return fieldEnabled
-	case "totp", "twofactorenabled", "twofactorsecret", "twofactorrecoverycodes", "twofactorconfirmedat", "mfaenabled", "mfainfo",
-		"multifactor", "otprequiredforlogin", "otpsecret":
+	case "totp", "twofactorenabled", "twofactorsecret", "twofactorrecoverycodes", "twofactorconfirmedat",
+		"mfaenabled", "mfainfo", "multifactor", "otprequiredforlogin", "otpsecret":
 		return fieldSecondFactor
 	}
 	return harmless(fold(name))
 }
 
-// harmless knows the fields of Auth0, Firebase, Supabase, Keycloak, Django, ASP.NET, Laravel and Devise that there
-// is no place for.
+// harmless lists the fields of Auth0, Firebase, Supabase, Keycloak, Django, ASP.NET, Laravel and Devise that can be
+// skipped.
 func harmless(folded string) string {
 	switch folded {
-	case "updatedat", "lastlogin", "lastloginat", "lastip", "loginscount", "lastsigninat", "lastsignedinat", "signincount",
-		"currentsigninat", "currentsigninip", "lastsigninip", "lastrefreshat", "passwordsetdate", "passwordupdatedat", "validsince",
-		"picture", "photourl", "avatar", "avatarurl", "nickname", "locale", "zoneinfo", "phone", "phonenumber", "phonenumberconfirmed",
-		"phoneverified", "phoneconfirmedat", "tenant", "tenantid", "connection", "identities", "provideruserinfo", "lastupdatedat",
-		"usermetadata", "appmetadata", "rawusermetadata", "rawappmetadata", "instanceid", "aud", "isssouser", "isanonymous", "confirmedat",
+	case "updatedat", "lastlogin", "lastloginat", "lastip", "loginscount", "lastsigninat", "lastsignedinat",
+		"signincount", "currentsigninat", "currentsigninip", "lastsigninip", "lastrefreshat", "passwordsetdate",
+		"passwordupdatedat", "validsince", "picture", "photourl", "avatar", "avatarurl", "nickname", "locale",
+		"zoneinfo", "phone", "phonenumber", "phonenumberconfirmed", "phoneverified", "phoneconfirmedat", "tenant",
+		"tenantid", "connection", "identities", "provideruserinfo", "lastupdatedat", "usermetadata", "appmetadata",
+		"rawusermetadata", "rawappmetadata", "instanceid", "aud", "isssouser", "isanonymous", "confirmedat",
 		"normalizedusername", "normalizedemail", "securitystamp", "concurrencystamp", "lockoutenabled", "accessfailedcount",
 		"isstaff", "issuperuser", "issuperadmin", "notbefore", "disableablecredentialtypes", "origin", "attributes",
 		"confirmationtoken", "confirmationsentat", "recoverytoken", "recoverysentat", "remembertoken", "remembercreatedat",
 		"resetpasswordtoken", "resetpasswordsentat", "invitedat", "reauthenticationtoken", "reauthenticationsentat",
 		"emailchange", "emailchangetokennew", "emailchangetokencurrent", "emailchangesentat", "emailchangeconfirmstatus",
-		"phonechange", "phonechangetoken", "phonechangesentat", "customattributes", "unconfirmedemail", "failedattempts", "unlocktoken":
+		"phonechange", "phonechangetoken", "phonechangesentat", "customattributes", "unconfirmedemail", "failedattempts",
+		"unlocktoken":
 		return fieldNone
 	}
 	return ""
 }
 
-// fold is a name without case and separators: password_hash, passwordHash and Password Hash are one.
+// fold removes case and separators from a name: password_hash, passwordHash and Password Hash are equal.
 func fold(name string) string {
 	return strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "", ".", "").Replace(strings.TrimSpace(name)))
 }
@@ -122,7 +124,7 @@ var (
 	errFactor   = errors.New("the account has a second factor, which cannot be imported: leave it out with --ignore")
 )
 
-// set takes a field into the account. Nothing, an empty text and an empty list are as if the field were not there.
+// set stores a field. Null, an empty text and an empty list count as absent.
 func (e *Entry) set(name string, v any) error {
 	if isNothing(v) {
 		return nil
@@ -181,7 +183,7 @@ func (e *Entry) setMore(name string, v any) error {
 	return errField
 }
 
-// finish completes an account of which all fields are known.
+// finish runs after all fields are set.
 func (e *Entry) finish(o Options) error {
 	if e.Name == "" {
 		e.Name = strings.TrimSpace(e.given + " " + e.family)
@@ -252,8 +254,8 @@ func (e *Entry) setCreated(v any) error {
 	return nil
 }
 
-// parseTime reads RFC 3339, what databases print, and Unix times in seconds, milli- or microseconds, which are
-// told apart by their size. A time without a zone is UTC.
+// parseTime reads RFC 3339, the formats of databases, and Unix times in seconds, milliseconds or microseconds,
+// distinguished by their size. A time without a zone is UTC.
 func parseTime(s string) (time.Time, bool) {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		switch {
@@ -266,8 +268,8 @@ func parseTime(s string) (time.Time, bool) {
 		}
 		return time.UnixMicro(n), n < 1e17
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z0700",
-		"2006-01-02 15:04:05 MST", "2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07",
+		"2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z0700", "2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
 		if at, err := time.Parse(layout, s); err == nil {
 			return at, at.Unix() > 0
 		}
@@ -275,7 +277,7 @@ func parseTime(s string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// refuseFactor refuses what would leave an account less protected than it was.
+// refuseFactor refuses an account with a second factor, which would lose protection.
 func refuseFactor(v any) error {
 	if has, err := boolean(v); err == nil && !has {
 		return nil
@@ -290,7 +292,7 @@ func isNothing(v any) bool {
 	case string:
 		return v == ""
 	case cell:
-		return v == "" || v == `\N` // what MySQL and Postgres write for NULL
+		return v == "" || v == `\N` // NULL, from MySQL and Postgres
 	case []any:
 		return len(v) == 0
 	case map[string]any:
@@ -329,14 +331,14 @@ func put(dst *string, v any) error {
 	return nil
 }
 
-// either sets dst if v says what is asked for.
+// either sets dst if v equals asked.
 func either(dst *bool, v any, asked bool) error {
 	said, err := boolean(v)
 	*dst = *dst || err == nil && said == asked
 	return err
 }
 
-// boolean reads a boolean of JSON, or what databases and spreadsheets write in its place.
+// boolean reads a boolean of JSON, a 0 or 1, or the word of a database or spreadsheet in CSV.
 func boolean(v any) (bool, error) {
 	word := ""
 	switch v := v.(type) {
@@ -356,15 +358,11 @@ func boolean(v any) (bool, error) {
 	return false, errBool
 }
 
-// Printable is a name as messages show it. What does not look like a name can be a hash in the wrong place.
+// Printable quotes a name for a message. It hides any other text, which can be a hash in the wrong column.
 func Printable(name string) string {
-	for _, r := range name {
-		if r != '_' && r != '-' && r != ' ' && r != '.' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') {
-			return "(a name of other characters)"
-		}
-	}
-	if len(name) > 40 {
-		return "(a long name)"
+	const usual = "_- .0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	if len(name) > 30 || strings.Trim(name, usual) != "" {
+		return "(not a name)"
 	}
 	return strconv.Quote(name)
 }

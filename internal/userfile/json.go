@@ -12,8 +12,8 @@ var (
 	errNoList   = errors.New("users is not an array")
 )
 
-// jsonFile walks through a file by tokens, so that its size does not matter: objects one after the other, in
-// an array, or in an array named users, as Firebase and Keycloak export them.
+// jsonFile reads objects one after the other, from an array, or from an array named users, the export format of
+// Firebase and Keycloak. It reads token by token, so that memory does not depend on the size of the file.
 type jsonFile struct {
 	tokens  *json.Decoder
 	lines   *lineCounter
@@ -61,7 +61,7 @@ func (f *jsonFile) read() (*record, error) {
 			if rec != nil || err != nil {
 				return rec, err
 			}
-		case json.Delim('['): // the entries follow
+		case json.Delim('['): // entries follow
 		case json.Delim(']'):
 			if !f.wrapped || f.depth > 1 {
 				continue
@@ -76,7 +76,7 @@ func (f *jsonFile) read() (*record, error) {
 	}
 }
 
-// object reads an entry after its brace. It returns none if the object holds the entries instead, in users.
+// object reads the rest of an object. It returns no record if it found users, whose array has the entries.
 func (f *jsonFile) object(line int) (*record, error) {
 	rec := &record{line: line}
 	for f.tokens.More() {
@@ -106,7 +106,7 @@ func (f *jsonFile) enterArray() error {
 	return err
 }
 
-// lineCounter tells in which line an offset is.
+// lineCounter converts offsets to line numbers.
 type lineCounter struct {
 	r      io.Reader
 	offset int64

@@ -1,9 +1,9 @@
 // Package userfile reads files of accounts as other systems export them: JSON, one object a line or all in an
 // array, and CSV with a header row, in UTF-8 or UTF-16.
 //
-// It promises that a field which it cannot place is refused rather than lost, that every problem has the
-// number of its line, and that no error repeats a password hash. It does not know which accounts there are, or
-// what makes an address, a name or a hash good.
+// It promises that an unknown field is refused rather than dropped, that every problem has a line number, and that
+// no error repeats a password hash. It does not know which accounts exist, and does not check addresses, names or
+// hashes.
 package userfile
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// User is an account as a file has it. What the file does not say is zero.
+// User is an account of a file. Fields that the file does not have are zero.
 type User struct {
 	ID            string // a UUID in lower case
 	Email         string
@@ -33,9 +33,9 @@ type User struct {
 	CreatedAt     time.Time
 }
 
-// Entry is one account of a file, or what is wrong with it.
+// Entry is one account of a file. If Problem is set, the account cannot be imported.
 type Entry struct {
-	Line int // where it begins
+	Line int // of its beginning
 	User
 	Problem error
 
@@ -45,11 +45,11 @@ type Entry struct {
 
 // Options say how to read a file.
 type Options struct {
-	// Ignore names fields to leave out.
+	// Ignore lists the names of fields to skip.
 	Ignore []string
-	// Firebase is needed for the hashes of an export from Firebase.
+	// Firebase is required for the hashes of an export from Firebase.
 	Firebase *Firebase
-	// Now is the latest time that an account can have been created; zero if any may be.
+	// Now is the current time. Read refuses later times of creation; if Now is zero, it accepts any.
 	Now time.Time
 }
 
@@ -61,7 +61,7 @@ type Reader struct {
 	next    func() (*record, error)
 }
 
-// record is an entry before its fields are understood.
+// record is an entry whose fields are not interpreted yet.
 type record struct {
 	line    int
 	fields  []field
@@ -73,7 +73,7 @@ type field struct {
 	value any
 }
 
-// NewReader reads nothing yet.
+// NewReader returns a Reader for r. It does not read from r.
 func NewReader(r io.Reader, o Options) *Reader {
 	in := bufio.NewReader(transform.NewReader(r, unicode.BOMOverride(transform.Nop)))
 	reader := &Reader{in: in, options: o}
@@ -83,7 +83,7 @@ func NewReader(r io.Reader, o Options) *Reader {
 	return reader
 }
 
-// Read returns the next entry, or io.EOF after the last. After any other error nothing more can be read.
+// Read returns the next entry, or io.EOF after the last. Any other error is permanent.
 func (r *Reader) Read() (*Entry, error) {
 	if r.next == nil {
 		if err := r.open(); err != nil {
@@ -111,7 +111,7 @@ func (r *Reader) Read() (*Entry, error) {
 
 func (r *Reader) ignores(name string) bool { return slices.Contains(r.ignored, fold(name)) }
 
-// open looks at the first character that is no blank: { and [ begin JSON.
+// open detects the format by the first character other than a blank: { and [ begin JSON.
 func (r *Reader) open() error {
 	for n := 1; ; n++ {
 		start, err := r.in.Peek(n)

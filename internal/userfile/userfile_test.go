@@ -234,7 +234,7 @@ func TestProblemsNameTheirLines(t *testing.T) {
 	}
 }
 
-// What is no account at all ends the file, by name and line.
+// A file that cannot be read further ends with an error.
 func TestUnreadableFiles(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -247,7 +247,7 @@ func TestUnreadableFiles(t *testing.T) {
 		`{"users": 5}`:                                                     "users is not an array",
 		"joe@example.com," + bcrypt + "\n":                                 "neither JSON nor CSV with a header row that names a column email",
 		bcrypt:                                                             "neither JSON nor CSV",
-		"email,rolls,$2b$05$x\na@example.com":                              `there is no place for the columns "rolls", (a name of other characters)`,
+		"email,rolls,$2b$05$x\na@example.com":                              `there is no place for the columns "rolls", (not a name)`,
 		"email,\"name\na@example.com":                                      "read the header row",
 	} {
 		_, err := read(t, text, userfile.Options{})
@@ -289,7 +289,7 @@ func TestParseFirebase(t *testing.T) {
 	}
 }
 
-// FuzzRead reads what may come. Whatever it is, reading ends, lines only grow, and the first line is 1.
+// FuzzRead checks that reading any text ends, and that line numbers start at 1 and never decrease.
 func FuzzRead(f *testing.F) {
 	for _, text := range []string{"", "{", "[[[", `{"users":[{"email":"a@b"}]}`, "email;name\na@b;x", "\xff\xfe{\x00}\x00", `{"credentials":[{"secretData":"{"}]}`, "email\n\"", `[1,{"id":{}}]`} {
 		f.Add(text)

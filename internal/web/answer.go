@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -40,18 +41,25 @@ func (a *answer) prepare() {
 }
 
 func (a *answer) refuse(ctx context.Context, r *refusal) {
+	a.answerRefused(a.exec.DispatchError(ctx, gqlerror.List{presentable(r.fault)}), r)
+}
+
+// answerRefused sends the response to a request that r refuses.
+func (a *answer) answerRefused(resp *graphql.Response, r *refusal) {
 	if r.allow != "" {
 		a.w.Header().Set("Allow", r.allow)
 	}
 	if r.fault.RetryAfter > 0 {
 		a.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(r.fault.RetryAfter.Seconds()))))
 	}
-	a.send(a.exec.DispatchError(ctx, gqlerror.List{presentable(r.fault)}), r.status)
+	a.send(resp, r.status)
 }
 
-// requestError answers an operation that was not executed.
-func (a *answer) requestError(ctx context.Context, errs gqlerror.List) {
-	a.send(a.exec.DispatchError(ctx, errs[:min(len(errs), a.maxErrors)]), 0)
+// requestError is the response to an operation that was not executed.
+func (a *answer) requestError(ctx context.Context, errs gqlerror.List) *graphql.Response {
+	resp := a.exec.DispatchError(ctx, errs[:min(len(errs), a.maxErrors)])
+	omit(resp, len(errs)-a.maxErrors)
+	return resp
 }
 
 // send writes resp with the given status, or with the one its errors' codes stand for if that is 0.
@@ -67,18 +75,81 @@ func (a *answer) send(resp *graphql.Response, status int) {
 			status = a.challenge(resp.Errors)
 		}
 	}
-	resp.Errors = resp.Errors[:min(len(resp.Errors), a.maxErrors)]
-	head, tail := encode(resp)
-	// Of the request nothing else is left, however slowly the client reads.
-	a.claim.Keep(int64(cap(head) + cap(resp.Data) + cap(tail)))
+	a.write(status, encodeAnswer(resp, a.maxErrors)...)
+}
 
-	a.w.Header().Set("Content-Length", strconv.Itoa(len(head)+len(resp.Data)+len(tail)))
+// encodeAnswer returns the parts of the JSON of resp, with at most maxErrors errors.
+func encodeAnswer(resp *graphql.Response, maxErrors int) [][]byte {
+	if refusedWhole(resp) {
+		resp.Data = nil
+	}
+	shorten(resp, maxErrors)
+	head, tail := encode(resp)
+	return [][]byte{head, resp.Data, tail}
+}
+
+// write sends the parts of a body.
+func (a *answer) write(status int, parts ...[]byte) {
+	length, held := 0, 0
+	for _, part := range parts {
+		length, held = length+len(part), held+cap(part)
+	}
+	// Of the request nothing else is left, however slowly the client reads.
+	a.claim.Keep(int64(held))
+
+	a.w.Header().Set("Content-Length", strconv.Itoa(length))
 	// A writer that knows no deadline, such as a test's recorder, has no slow reader either.
 	_ = http.NewResponseController(a.w).SetWriteDeadline(time.Now().Add(writeTimeout))
 	a.w.WriteHeader(status)
-	for _, part := range [][]byte{head, resp.Data, tail} {
-		_, _ = a.w.Write(part) // the client has gone: nobody is left to tell
+	for _, part := range parts {
+		_, _ = a.w.Write(part) // an error says that the client has gone
 	}
+}
+
+// shorten cuts the errors of an answer to limit: the first of each code and reason, such as the one that says when to try
+// again, and then the first of the rest. The order stays, and extensions.errorsOmitted says how many were cut.
+func shorten(resp *graphql.Response, limit int) {
+	omitted := len(resp.Errors) - limit
+	if omitted <= 0 {
+		return
+	}
+	kinds := make(map[[2]string]bool)
+	keep := make([]bool, len(resp.Errors))
+	kept := 0
+	for i, e := range resp.Errors {
+		kind := [2]string{string(extension[fault.Code](e, "code")), string(extension[fault.Reason](e, "reason"))}
+		if kept < limit && !kinds[kind] {
+			kinds[kind], keep[i] = true, true
+			kept++
+		}
+	}
+	for i := range keep {
+		if kept < limit && !keep[i] {
+			keep[i] = true
+			kept++
+		}
+	}
+	all := resp.Errors
+	resp.Errors = make(gqlerror.List, 0, limit)
+	for i, e := range all {
+		if keep[i] {
+			resp.Errors = append(resp.Errors, e)
+		}
+	}
+	omit(resp, omitted)
+}
+
+// omit says in an answer that n of its errors are left out.
+func omit(resp *graphql.Response, n int) {
+	if n <= 0 {
+		return
+	}
+	extensions := maps.Clone(resp.Extensions)
+	if extensions == nil {
+		extensions = make(map[string]any)
+	}
+	extensions["errorsOmitted"] = n
+	resp.Extensions = extensions
 }
 
 // challenge returns the status for an answer without data and sets the headers that go with it.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"github.com/graphwarden/graphwarden/internal/coercion"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/memory"
 )
@@ -109,6 +110,9 @@ func parseBody(body []byte, params *graphql.RawParams) *refusal {
 	}
 	if err != nil {
 		return malformed("the body must be one JSON object")
+	}
+	if coercion.HalfPair(string(body)) >= 0 { // encoding/json would read it as U+FFFD
+		return malformed("the body holds half of a surrogate pair, which is not a character")
 	}
 	if name := ambiguous(body); name != "" {
 		return malformed(name + " must be given once, in this spelling")
@@ -208,6 +212,9 @@ func (t GraphQL) parseURL(rawQuery string, params *graphql.RawParams, claim *mem
 		}
 		if text != "" && decode(strings.NewReader(text), into) != nil {
 			return malformed(name + " must be a JSON object")
+		}
+		if coercion.HalfPair(text) >= 0 {
+			return malformed(name + " holds half of a surrogate pair, which is not a character")
 		}
 	}
 	return in.fill(params)

@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// refreshCookie is the name of the cookie with the refresh token. With the prefix __Host-, browsers insist on Secure, on
-// the path / and on this very host, so that no sibling domain can plant one (RFC 6265bis section 4.1.3.2).
+// refreshCookie is the name of the cookie with the refresh token. With the prefix __Host-, browsers insist on
+// Secure, on the path / and on this very host, so that no sibling domain can plant one (RFC 6265bis section
+// 4.1.3.2).
 const refreshCookie = "__Host-graphwarden_refresh"
 
-// cookieName tells apart servers on one host, whose cookies share the path /, by the paths of their public URLs. Such a
-// path has no |, so that the names of different paths differ.
+// cookieName tells apart servers on one host, whose cookies share the path /, by the paths of their public URLs.
+// Such a path has no |, so that the names of different paths differ.
 func cookieName(publicPath string) string {
 	return refreshCookie + strings.ReplaceAll(publicPath, "/", "|")
 }
@@ -32,8 +33,8 @@ type jar struct {
 
 type jarKey struct{}
 
-// Cookies gives the resolvers behind next the refresh cookie of the request, and a way to set it. publicPath is the path
-// of the public URL.
+// Cookies gives the resolvers behind next the refresh cookie of the request, and a way to set it. publicPath is
+// the path of the public URL.
 func Cookies(o *Origins, publicPath string, next http.Handler) http.Handler {
 	name := cookieName(publicPath)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -59,8 +60,8 @@ func RefreshCookie(ctx context.Context) (token string, came bool) {
 	return j.sent[0].Value, true
 }
 
-// CookieAllowed reports whether the request may use the refresh cookie: whether it comes from a page of a trusted origin.
-// A refused origin is logged.
+// CookieAllowed reports whether the request may use the refresh cookie: whether it comes from a page of a trusted
+// origin. A refused origin is logged.
 func CookieAllowed(ctx context.Context) bool {
 	j, _ := ctx.Value(jarKey{}).(*jar)
 	if j != nil && !j.trusted {
@@ -76,7 +77,8 @@ func SetRefreshCookie(ctx context.Context, token string, expires time.Time) {
 	if j == nil {
 		return
 	}
-	c := &http.Cookie{Name: j.name, Value: token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode, Expires: expires}
+	c := &http.Cookie{Name: j.name, Value: token, Path: "/",
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode, Expires: expires}
 	if token == "" {
 		c.MaxAge = -1
 	}

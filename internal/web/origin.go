@@ -25,8 +25,8 @@ const (
 
 // OriginOptions say which pages of other origins may call the server.
 type OriginOptions struct {
-	// Listed are origins, such as https://app.example.com or capacitor://localhost, or patterns for one label of a host
-	// name, such as https://*.preview.example.com.
+	// Listed are origins, such as https://app.example.com or capacitor://localhost, or patterns for one label of a
+	// host name, such as https://*.preview.example.com.
 	Listed []string
 	// Loopback admits pages of this machine, on any port, without cookies.
 	Loopback bool
@@ -34,8 +34,8 @@ type OriginOptions struct {
 	Headers []string
 }
 
-// Origins are the web origins (RFC 6454) whose pages may call this server. Clients other than browsers send no Origin and
-// need no entry. Cookies are accepted from origins that are written out in full only.
+// Origins are the web origins (RFC 6454) whose pages may call this server. Clients other than browsers send no
+// Origin and need no entry. Cookies are accepted from origins that are written out in full only.
 type Origins struct {
 	exact    map[origin]bool
 	patterns []originPattern
@@ -43,8 +43,8 @@ type Origins struct {
 	refusals refusals
 }
 
-// NewOrigins admits the origin of the public URL and those of o. "*" is refused: with cookies it would let every page on
-// the web act for its visitor. Errors name the flag.
+// NewOrigins admits the origin of the public URL and those of o. "*" is refused: with cookies it would let every
+// page on the web act for its visitor. Errors name the flag.
 func NewOrigins(publicURL string, o OriginOptions, now func() time.Time, log *slog.Logger) (*Origins, error) {
 	own, err := originOf(publicURL)
 	if err != nil {
@@ -83,8 +83,8 @@ func (o *Origins) isExact(sent string) bool {
 	return err == nil && o.exact[from]
 }
 
-// trusts reports whether a page of a trusted origin sent a request that a cookie authenticates. Browsers name the origin
-// in headers that no page can set; without any of them the request is refused, because it may be forged.
+// trusts reports whether a page of a trusted origin sent a request that a cookie authenticates. Browsers name the
+// origin in headers that no page can set; without any of them the request is refused, because it may be forged.
 func (o *Origins) trusts(r *http.Request) bool {
 	origins := r.Header.Values("Origin")
 	if len(origins) > 1 {
@@ -115,8 +115,8 @@ func isOwn(origin string, r *http.Request) bool {
 	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
 }
 
-// CORS lets pages of admitted origins read answers. It permits credentials to all of them: what a cookie authenticates
-// is up to trusts.
+// CORS lets pages of admitted origins read answers. It permits credentials to all of them: what a cookie
+// authenticates is up to trusts.
 func (o *Origins) CORS(next http.Handler) http.Handler {
 	headers := []string{"*"}
 	if len(o.options.Headers) > 0 {
@@ -148,15 +148,16 @@ type refusals struct {
 	logged map[string]bool
 }
 
-// record logs that pages of an origin, as sent, were refused. The number of lines a minute is bounded, because any page on
-// the web can cause one. What is not an origin is not repeated, because it may be anything.
+// record logs that pages of an origin, as sent, were refused. The number of lines a minute is bounded, because any
+// page on the web can cause one. What is not an origin is not repeated, because it may be anything.
 func (f *refusals) record(ctx context.Context, what, sent string) {
 	from, err := parseOrigin(sent)
 	switch {
 	case err != nil && f.isDue(what+err.Error()):
 		f.log.WarnContext(ctx, what+"; its origin cannot be listed", "reason", "it "+err.Error())
 	case err == nil && f.isDue(what+from.String()):
-		f.log.WarnContext(ctx, what+"; list it in full to admit it", "origin", from.String(), "flag", "--allowed-origins="+from.String())
+		f.log.WarnContext(ctx, what+"; list it in full to admit it",
+			"origin", from.String(), "flag", "--allowed-origins="+from.String())
 	}
 }
 

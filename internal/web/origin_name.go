@@ -17,8 +17,8 @@ import (
 // maxOrigin bounds an origin, in bytes: a host name has at most 253, and decoding Punycode takes quadratic time.
 const maxOrigin = 300
 
-// origin is a web origin as browsers write it, but in lower case throughout: WebKit keeps the case of hosts under the
-// schemes of applications. The port is empty if it is the scheme's own.
+// origin is a web origin as browsers write it, but in lower case throughout: WebKit keeps the case of hosts under
+// the schemes of applications. The port is empty if it is the scheme's own.
 type origin struct{ scheme, host, port string }
 
 func (o origin) String() string {
@@ -29,13 +29,16 @@ func (o origin) String() string {
 }
 
 var (
-	// originForm is scheme://host[:port]. The scheme may be an application's own, such as capacitor or chrome-extension.
-	originForm = regexp.MustCompile(`^([a-zA-Z][a-zA-Z0-9+.-]*)://([^/?#@\s*:\[\]]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?$`)
-	hostForm   = regexp.MustCompile(`^[a-z0-9._-]+$`)
+	// originForm is scheme://host[:port]. The scheme may be an application's own, such as capacitor or
+	// chrome-extension.
+	originForm = regexp.MustCompile(`^([a-zA-Z][a-zA-Z0-9+.-]*)://` +
+		`([^/?#@\s*:\[\]]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?$`)
+	hostForm = regexp.MustCompile(`^[a-z0-9._-]+$`)
 	// numericHost is a host that browsers read as an IPv4 address (WHATWG URL, "ends in a number").
 	numericHost = regexp.MustCompile(`(^|\.)([0-9]+|0x[0-9a-f]*)\.?$`)
 	// hostNames maps names as browsers do (UTS #46 as used by WHATWG URL).
-	hostNames = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.CheckHyphens(false), idna.BidiRule())
+	hostNames = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false),
+		idna.CheckHyphens(false), idna.BidiRule())
 	// originless are schemes that no page has in its Origin.
 	originless = []string{"about", "blob", "data", "file", "ftp", "javascript", "ws", "wss"}
 )
@@ -68,7 +71,8 @@ func whyNoOrigin(text string) error {
 		return errors.New("cannot be listed: it is shared by all sandboxed pages and local files")
 	}
 	if strings.Contains(text, "*") {
-		return errors.New("may have * only as a whole label in front of a host name, such as https://*.preview.example.com")
+		return errors.New("may have * only as a whole label in front of a host name, " +
+			"such as https://*.preview.example.com")
 	}
 	scheme, rest, _ := strings.Cut(text, "://")
 	if end := strings.IndexAny(rest, "/?#"); end > 0 {
@@ -150,7 +154,8 @@ func parsePattern(scheme, rest string) (originPattern, error) {
 	if !o.isWeb() || strings.HasPrefix(o.host, "[") || numericHost.MatchString(o.host) {
 		return originPattern{}, errors.New("may leave a label open in host names under http and https only")
 	}
-	// The owner of the host must own each name that the pattern admits, so none may be a registrable domain of its own.
+	// The owner of the host must own each name that the pattern admits, so none may be a registrable domain of its
+	// own.
 	name := strings.TrimSuffix(o.host, ".")
 	if domain, err := publicsuffix.EffectiveTLDPlusOne("x." + name); err != nil || domain == "x."+name {
 		return originPattern{}, fmt.Errorf("would admit pages of others: anyone can register a name below %s", name)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Below serves routes both at the root and below prefix, which proxies in front may strip or not. An empty prefix is the
-// root alone.
+// Below serves routes both at the root and below prefix, which proxies in front may strip or not. An empty prefix
+// is the root alone.
 func Below(prefix string, routes *http.ServeMux) http.Handler {
 	if prefix == "" {
 		return routes

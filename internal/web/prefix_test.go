@@ -14,7 +14,9 @@ func TestBelowServesWithAndWithoutThePrefix(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
 	for _, path := range []string{"/{$}", "/graphql"} {
-		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Method+" "+r.URL.Path) })
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, r.Method+" "+r.URL.Path)
+		})
 	}
 	for _, test := range []struct {
 		prefix, method, path, body, location string
@@ -33,7 +35,8 @@ func TestBelowServesWithAndWithoutThePrefix(t *testing.T) {
 	} {
 		w := httptest.NewRecorder()
 		web.Below(test.prefix, mux).ServeHTTP(w, httptest.NewRequest(test.method, test.path, nil))
-		if w.Code != test.status || test.status == 200 && w.Body.String() != test.body || w.Header().Get("Location") != test.location {
+		if w.Code != test.status || test.status == 200 && w.Body.String() != test.body ||
+			w.Header().Get("Location") != test.location {
 			t.Errorf("prefix %q: %s %s: %d %q %v", test.prefix, test.method, test.path, w.Code, w.Body, w.Header())
 		}
 	}
@@ -45,14 +48,15 @@ func TestServersOnOneHostHaveCookiesOfTheirOwn(t *testing.T) {
 	names := map[string]string{}
 	for _, path := range []string{"", "/a", "/b", "/a/b", "/a_b", "/a-b", "/a.b", "/a~b"} {
 		w := httptest.NewRecorder()
-		web.Cookies(origins(t, web.OriginOptions{}), path, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		set := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			web.SetRefreshCookie(r.Context(), "token", time.Now())
-		})).ServeHTTP(w, httptest.NewRequest("POST", "/graphql", nil))
-		set, err := http.ParseSetCookie(w.Header().Get("Set-Cookie"))
-		if err != nil || set.Path != "/" {
+		})
+		web.Cookies(origins(t, web.OriginOptions{}), path, set).ServeHTTP(w, httptest.NewRequest("POST", "/graphql", nil))
+		cookie, err := http.ParseSetCookie(w.Header().Get("Set-Cookie"))
+		if err != nil || cookie.Path != "/" {
 			t.Fatalf("%q: %v", path, w.Header())
 		}
-		name := set.Name
+		name := cookie.Name
 		if other, taken := names[name]; taken {
 			t.Errorf("%q and %q have the cookie %s", path, other, name)
 		}

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -21,28 +23,73 @@ type Proxies struct {
 	trusted []netip.Prefix
 }
 
-// NewProxies trusts addresses and CIDR blocks, of IPv4 or IPv6. One that holds every address is refused:
-// with it anybody could choose the address that counts.
+// NewProxies trusts addresses and CIDR blocks, of IPv4 or IPv6. Its error names every entry that is neither, and
+// blocks that alone or together hold so many addresses that clients are among them: those could choose the address
+// that counts.
 func NewProxies(list []string) (*Proxies, error) {
 	p := &Proxies{}
+	var problems []string
 	for _, one := range list {
-		prefix, err := netip.ParsePrefix(one)
-		if addr, addrErr := netip.ParseAddr(one); addrErr == nil {
-			addr = addr.WithZone("")
-			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-		}
+		prefix, err := parseProxy(one)
 		if err != nil {
-			return nil, fmt.Errorf("%q is neither an address nor a CIDR block, such as 10.0.0.0/8", one)
-		}
-		if prefix.Addr().Is4In6() && prefix.Bits() >= 96 {
-			prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
-		}
-		if prefix.Bits() == 0 {
-			return nil, fmt.Errorf("%q trusts everybody", one)
+			problems = append(problems, fmt.Sprintf("%q is neither an address nor a CIDR block, such as 10.0.0.0/8", one))
+			continue
 		}
 		p.trusted = append(p.trusted, prefix)
 	}
+	for _, is4 := range []bool{true, false} {
+		if blocks := p.blocks(is4); share(blocks) >= tooWide {
+			problems = append(problems, fmt.Sprintf("%s: these blocks hold an eighth of all addresses or more, so that clients are among them", join(blocks)))
+		}
+	}
+	if len(problems) > 0 {
+		return nil, errors.New(strings.Join(problems, "; "))
+	}
 	return p, nil
+}
+
+// parseProxy reads IPv4 written as IPv6 as IPv4, and drops zones, as ClientIP does.
+func parseProxy(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		addr = addr.Unmap().WithZone("")
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(text)
+	if err == nil && prefix.Addr().Is4In6() && prefix.Bits() >= 96 {
+		prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
+	}
+	return prefix.Masked(), err
+}
+
+// tooWide is the share of all addresses of a family from which on proxies are not trusted. The global unicast
+// addresses of IPv6, 2000::/3, are an eighth; all private addresses of either family are a hundredth.
+const tooWide = 1.0 / 8
+
+// blocks are the trusted blocks of one family without those that lie in another.
+func (p *Proxies) blocks(is4 bool) (blocks []netip.Prefix) {
+	for i, one := range p.trusted {
+		inside := func(other netip.Prefix) bool { return other.Bits() < one.Bits() && other.Overlaps(one) }
+		if one.Addr().Is4() == is4 && !slices.ContainsFunc(p.trusted, inside) && !slices.Contains(p.trusted[:i], one) {
+			blocks = append(blocks, one)
+		}
+	}
+	return blocks
+}
+
+// share is how much of all addresses of their family disjoint blocks hold.
+func share(blocks []netip.Prefix) (sum float64) {
+	for _, one := range blocks {
+		sum += math.Ldexp(1, -one.Bits())
+	}
+	return sum
+}
+
+func join(blocks []netip.Prefix) string {
+	texts := make([]string, len(blocks))
+	for i, one := range blocks {
+		texts[i] = one.String()
+	}
+	return strings.Join(texts, ", ")
 }
 
 func (p *Proxies) trusts(a netip.Addr) bool {

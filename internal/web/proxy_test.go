@@ -137,6 +137,31 @@ func TestProxiesThatCannotBeMeantAreRefused(t *testing.T) {
 	}
 }
 
+func TestBlocksThatTogetherHoldTheClientsAreRefusedByName(t *testing.T) {
+	t.Parallel()
+	for _, list := range [][]string{
+		{"0.0.0.0/1", "128.0.0.0/1"},
+		{"0.0.0.0/2", "64.0.0.0/2", "10.0.0.0/8"},
+		{"1.0.0.0/8", "2.0.0.0/7", "4.0.0.0/6", "8.0.0.0/5", "16.0.0.0/4", "32.0.0.0/3", "64.0.0.0/2", "128.0.0.0/1"},
+		{"::/1", "8000::/1"},
+		{"2000::/3"},
+		{"::ffff:0:0/97", "::ffff:128.0.0.0/97"},
+	} {
+		_, err := web.NewProxies(append([]string{"192.0.2.1"}, list...))
+		if err == nil || !strings.Contains(err.Error(), "clients are among them") {
+			t.Errorf("%q: %v", list, err)
+		}
+	}
+	_, err := web.NewProxies([]string{"localhost", "0.0.0.0/1", "::/0", "proxy"})
+	for _, want := range []string{`"localhost"`, "0.0.0.0/1", "::/0", `"proxy"`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is not named: %v", want, err)
+		}
+	}
+	proxies(t, "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fe80::/10", "10.0.0.0/8", "10.1.0.0/16")
+	proxies(t, "104.16.0.0/13", "172.64.0.0/13", "2606:4700::/32", "2a06:98c0::/29", "2600:1f00::/24")
+}
+
 func TestRequestsKnowTheClientBehindAProxy(t *testing.T) {
 	t.Parallel()
 	var got web.Request

@@ -95,8 +95,12 @@ func (t Events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 	o := &t.Streams.o
 	claim := o.Memory.Work(network(RequestFrom(ctx).IP))
 	defer claim.Release()
-	read := GraphQL{MaxBody: o.MaxBody, MaxValues: o.MaxValues, MaxDepth: o.MaxDepth, Memory: o.Memory}.read
-	params, refused := read(w, r, true, claim)
+	single := GraphQL{MaxBody: o.MaxBody, MaxValues: o.MaxValues, MaxDepth: o.MaxDepth, Memory: o.Memory}
+	body, refused := single.read(w, r, true, claim)
+	var params *graphql.RawParams
+	if refused == nil {
+		params, refused = single.parse(r, body, claim)
+	}
 	if refused != nil {
 		refused.status = cmp.Or(refused.status, statusOfCode(refused.fault.Code))
 		a.refuse(ctx, refused)

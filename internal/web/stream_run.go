@@ -132,7 +132,7 @@ func (t *Streams) payload(resp *graphql.Response, claim *memory.Claim) []byte {
 	if refusedWhole(resp) {
 		resp.Data = nil
 	}
-	resp.Errors = resp.Errors[:min(len(resp.Errors), t.o.MaxErrors)]
+	shorten(resp, t.o.MaxErrors)
 	head, tail := encode(resp)
 	payload := bytes.Join([][]byte{head, resp.Data, tail}, nil)
 	claim.Keep(3 * int64(len(payload)))

@@ -77,6 +77,14 @@ func (c *Certificate) current() *tls.Certificate {
 	return c.pair
 }
 
+// Reload reads the files again even if they look unchanged. After an error the old pair stays in force.
+func (c *Certificate) Reload() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.read = [2]os.FileInfo{}
+	return c.load()
+}
+
 // load reads the files unless they are those that it read. They are looked at first and read then: of a
 // change in between, the next look finds out.
 func (c *Certificate) load() error {
@@ -105,5 +113,5 @@ func (c *Certificate) load() error {
 // unchanged goes by the file too: a secret mounted into a container changes by a link to another file,
 // which may be as old.
 func unchanged(a, b os.FileInfo) bool {
-	return a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
+	return b != nil && a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
 }

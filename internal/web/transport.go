@@ -8,6 +8,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -36,6 +37,8 @@ type GraphQL struct {
 	// MaxValues and MaxDepth bound the JSON of a request, which is measured before it is decoded; 0 means 20,000 values,
 	// 100 deep.
 	MaxValues, MaxDepth int
+	// Batch is how many operations one request may hold, as a JSON array; 0 allows none.
+	Batch int
 	// Memory is what requests share.
 	Memory *memory.Budget
 }
@@ -62,45 +65,37 @@ func (t GraphQL) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphEx
 	claim := t.Memory.Work(network(RequestFrom(r.Context()).IP))
 	defer claim.Release()
 	a.claim = claim
-	params, refused := t.read(w, r, acceptable, claim)
+	body, refused := t.read(w, r, acceptable, claim)
 	if refused != nil {
 		a.refuse(r.Context(), refused)
 		return
 	}
 	ctx := memory.With(r.Context(), claim)
-	op, errs := exec.CreateOperationContext(ctx, params)
-	opCtx := graphql.WithOperationContext(ctx, op)
-	// Before errs: whether this method may run this kind of operation does not depend on who asks.
-	if refused := runnable(r.Method, op.Operation); refused != nil {
-		a.refuse(opCtx, refused)
+	if t.Batch > 0 && isBatch(body) {
+		t.runBatch(ctx, &a, r, body)
 		return
 	}
-	if len(errs) > 0 {
-		a.requestError(opCtx, errs)
+	params, refused := t.parse(r, body, claim)
+	if refused != nil {
+		a.refuse(r.Context(), refused)
 		return
 	}
-	next, ctx := exec.DispatchOperation(ctx, op)
-	resp := next(ctx)
-	if resp == nil {
-		// The executor's answer to a context that ended before a response was made.
-		a.requestError(opCtx, gqlerror.List{presentable(fault.Busy(fault.TimedOut, "the operation was cancelled or took too long", 0))})
+	resp, refused := a.execute(ctx, r.Method, params)
+	if refused != nil {
+		a.answerRefused(resp, refused)
 		return
 	}
 	a.send(resp, 0)
 }
 
-// read takes the operation's parameters from a request, cheapest checks first.
-func (t GraphQL) read(w http.ResponseWriter, r *http.Request, acceptable bool, claim *memory.Claim) (*graphql.RawParams, *refusal) {
-	timing := graphql.TraceTiming{Start: graphql.Now()}
+// read admits a request, cheapest checks first, and returns its body; of a GET there is none.
+func (t GraphQL) read(w http.ResponseWriter, r *http.Request, acceptable bool, claim *memory.Claim) (body []byte, refused *refusal) {
 	if r.Method != http.MethodPost && r.Method != http.MethodGet {
 		return nil, refuseMethod("GET, POST", fault.MethodNotAllowed, "GraphQL is served over POST, and over GET for queries")
 	}
 	if !acceptable {
 		return nil, refuse(http.StatusNotAcceptable, fault.NotAcceptable, "the answer is "+mediaResponse+" or "+mediaJSON+", in UTF-8")
 	}
-	params := &graphql.RawParams{Headers: r.Header}
-	var body []byte
-	var refused *refusal
 	if r.Method == http.MethodPost {
 		if body, refused = t.readBody(w, r, claim); refused != nil {
 			return nil, refused
@@ -110,8 +105,22 @@ func (t GraphQL) read(w http.ResponseWriter, r *http.Request, acceptable bool, c
 		return nil, overloaded(err)
 	}
 	if r.Method == http.MethodGet {
+		return nil, nil
+	}
+	return body, t.bounds().admit(body, claim)
+}
+
+// parse reads the parameters of one operation.
+func (t GraphQL) parse(r *http.Request, body []byte, claim *memory.Claim) (*graphql.RawParams, *refusal) {
+	params := &graphql.RawParams{Headers: r.Header}
+	params.ReadTime.Start = graphql.Now()
+	var refused *refusal
+	switch {
+	case r.Method == http.MethodGet:
 		refused = t.parseURL(r.URL.RawQuery, params, claim)
-	} else if refused = t.bounds().admit(body, claim); refused == nil {
+	case isBatch(body):
+		refused = malformed("this is a batch of operations: send one operation a request, or allow batches with --batch")
+	default:
 		refused = parseBody(body, params)
 	}
 	if refused != nil {
@@ -120,9 +129,28 @@ func (t GraphQL) read(w http.ResponseWriter, r *http.Request, acceptable bool, c
 	if params.Query == "" && params.Extensions[persistedQuery] == nil {
 		return nil, malformed("query or documentId is missing")
 	}
-	timing.End = graphql.Now()
-	params.ReadTime = timing
+	params.ReadTime.End = graphql.Now()
 	return params, nil
+}
+
+// execute runs one operation. One that the method may not run is refused; the response says so, too.
+func (a *answer) execute(ctx context.Context, method string, params *graphql.RawParams) (*graphql.Response, *refusal) {
+	op, errs := a.exec.CreateOperationContext(ctx, params)
+	opCtx := graphql.WithOperationContext(ctx, op)
+	// Before errs: whether this method may run this kind of operation does not depend on who asks.
+	if refused := runnable(method, op.Operation); refused != nil {
+		return a.requestError(opCtx, gqlerror.List{presentable(refused.fault)}), refused
+	}
+	if len(errs) > 0 {
+		return a.requestError(opCtx, errs), nil
+	}
+	next, ctx := a.exec.DispatchOperation(ctx, op)
+	if resp := next(ctx); resp != nil {
+		return resp, nil
+	}
+	// The executor's answer to a context that ended before a response was made.
+	timedOut := fault.Busy(fault.TimedOut, "the operation was cancelled or took too long", 0)
+	return a.requestError(opCtx, gqlerror.List{presentable(timedOut)}), nil
 }
 
 // runnable says whether the method may run the operation; op is nil when there is none to run.

@@ -236,6 +236,41 @@ func TestErrorsAreCapped(t *testing.T) {
 	}
 }
 
+func TestTheCapKeepsOneOfEachReason(t *testing.T) {
+	t.Parallel()
+	endpoint := newAPI().serve(t, web.GraphQL{MaxErrors: 3})
+	conflicts := strings.Repeat(`:fails(code:"CONFLICT") x`, 8)
+	for document, want := range map[string]struct {
+		codes   []fault.Code
+		omitted string
+	}{
+		numbered("{ x" + conflicts + `:fails(code:"RATE_LIMITED") x` + conflicts + `:fails(code:"NOT_FOUND") }`): {[]fault.Code{"CONFLICT", "RATE_LIMITED", "NOT_FOUND"}, `"errorsOmitted":15`},
+		numbered("{ x" + conflicts + `:fails(code:"RATE_LIMITED") }`):                                            {[]fault.Code{"CONFLICT", "CONFLICT", "RATE_LIMITED"}, `"errorsOmitted":6`},
+		numbered(`{ x:fails(code:"CONFLICT") x:fails(code:"NOT_FOUND") x:fails(code:"CONFLICT") }`):              {[]fault.Code{"CONFLICT", "NOT_FOUND", "CONFLICT"}, ""},
+		"{ a b c d e }": {[]fault.Code{fault.ValidationFailed, fault.ValidationFailed, fault.ValidationFailed}, `"errorsOmitted":2`},
+	} {
+		got := post(t, endpoint, plain, operation(document))
+		var codes []fault.Code
+		for _, e := range got.Errors {
+			codes = append(codes, e.Extensions.Code)
+		}
+		if diff := cmp.Diff(want.codes, codes); diff != "" {
+			t.Errorf("%s: %s", document, diff)
+		}
+		if want.omitted == "" && strings.Contains(got.Text, "errorsOmitted") || !strings.Contains(got.Text, want.omitted) {
+			t.Errorf("%s: %s", document, got.Text)
+		}
+	}
+}
+
+// numbered gives each alias x of a document another name.
+func numbered(document string) string {
+	for n := 0; strings.Contains(document, "x:"); n++ {
+		document = strings.Replace(document, "x:", fmt.Sprintf("f%d:", n), 1)
+	}
+	return document
+}
+
 func TestTheCapHidesNoOtherCause(t *testing.T) {
 	t.Parallel()
 	endpoint := newAPI().serve(t, web.GraphQL{MaxErrors: 1})

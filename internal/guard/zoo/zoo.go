@@ -17,7 +17,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-//go:generate go run github.com/99designs/gqlgen generate
+//go:generate go run ../../codegen
 
 // SDL is the schema of the zoo.
 //

@@ -47,7 +47,7 @@ func startIn(dir, bin string) (url string, kill func() error, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	end, err := c.start()
+	_, end, err := c.start()
 	if err != nil {
 		return "", nil, err
 	}
@@ -84,10 +84,10 @@ func (c *cluster) url() string {
 }
 
 // start runs the server until end, which gives it a signal and waits.
-func (c *cluster) start() (end func(os.Signal) error, err error) {
+func (c *cluster) start() (process *os.Process, end func(os.Signal) error, err error) {
 	log, err := os.Create(filepath.Join(c.dir, "log"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer log.Close()
 	server := exec.Command(filepath.Join(c.bin, "postgres"), "-D", c.data(), "-p", c.port, "-h", "127.0.0.1", "-k", "",
@@ -101,7 +101,7 @@ func (c *cluster) start() (end func(os.Signal) error, err error) {
 		_ = server.Wait() // it ends by a signal only
 	}()
 	if err := <-started; err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	end = func(signal os.Signal) error {
 		err := server.Process.Signal(signal)
@@ -110,9 +110,9 @@ func (c *cluster) start() (end func(os.Signal) error, err error) {
 	}
 	if err := await(c.url()); err != nil {
 		said, _ := os.ReadFile(log.Name())
-		return nil, errors.Join(fmt.Errorf("it does not answer: %w\n%s", err, said), end(syscall.SIGQUIT))
+		return nil, nil, errors.Join(fmt.Errorf("it does not answer: %w\n%s", err, said), end(syscall.SIGQUIT))
 	}
-	return end, nil
+	return server.Process, end, nil
 }
 
 // serverProcess gives the server's folder to a user that is not root, as whom Postgres refuses to run.

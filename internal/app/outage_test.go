@@ -1,0 +1,143 @@
+package app_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+)
+
+const (
+	meQuery       = `{ me { email } }`
+	loginMutation = `mutation($email: String!, $password: String!) {
+		login(input: {email: $email, password: $password}) { tokenType }
+	}`
+	// operationTimeout is that of the servers here. A busy machine gets three times as long.
+	operationTimeout = 2 * time.Second
+	// recovery is how soon a server uses new connections once the old ones are dead, times three.
+	recovery = 3 * 5 * time.Second
+)
+
+// onServer runs the program on a Postgres database.
+func onServer(t *testing.T, database string) *server {
+	t.Helper()
+	return serve(t, t.TempDir(), "--bcrypt-cost=4", "--operation-timeout="+operationTimeout.String(),
+		"--database="+database, "--secret=a secret for tests, of more than 32 bytes")
+}
+
+// ends sends an operation, whose answer must come within the time for one.
+func ends(t *testing.T, c *graphtest.Client, query string) *graphtest.Answer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*operationTimeout)
+	defer cancel()
+	answer, err := c.Call(ctx, query, map[string]any{"email": c.Email, "password": graphtest.Password})
+	if err != nil {
+		t.Fatalf("no answer within three times --operation-timeout: %v", err)
+	}
+	return answer
+}
+
+// crowd has many requests under way at once, so that the server opens many connections.
+func crowd(t *testing.T, c *graphtest.Client) {
+	t.Helper()
+	var all sync.WaitGroup
+	for range 12 {
+		all.Go(func() {
+			if a, err := c.Call(t.Context(), meQuery, nil); err != nil || a.Status != 200 {
+				t.Errorf("%v %+v", err, a)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// A firewall that has forgotten the connections lets new ones through.
+func TestAServerRecoversFromDeadConnections(t *testing.T) {
+	t.Parallel()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		if !strings.HasPrefix(url, "postgres:") {
+			return // SQLite has no connections to lose
+		}
+		wall := storetest.StartFirewall(t, url)
+		srv := onServer(t, wall.URL)
+		c := srv.As(t)
+		crowd(t, c)
+		for range 2 {
+			wall.Forget()
+			for forgotten := time.Now(); ; {
+				answer := ends(t, c, meQuery)
+				if answer.Status == 200 {
+					break
+				}
+				if code := answer.Errors[0].Extensions.Code; code != "UNAVAILABLE" {
+					t.Fatalf("%d %s", answer.Status, answer.Body)
+				}
+				if took := time.Since(forgotten); took > recovery {
+					t.Fatalf("still %s after %s", answer.Body, took)
+				}
+			}
+			crowd(t, c)
+			if answer := ends(t, c, loginMutation); answer.Status != 200 {
+				t.Errorf("a login after the recovery: %s", answer.Body)
+			}
+		}
+		wall.Forget()
+		srv.stop(t)
+	})
+}
+
+func TestAServerOnAFrozenDatabaseAnswersAndStops(t *testing.T) {
+	t.Parallel()
+	postgres := storetest.StartOutage(t)
+	srv := onServer(t, postgres.URL)
+	c := srv.As(t)
+	crowd(t, c)
+	postgres.Freeze(t)
+	var all sync.WaitGroup
+	for range 20 { // more than there are connections
+		all.Go(func() {
+			answer := ends(t, c, loginMutation)
+			if answer.Status != 503 || answer.Errors[0].Extensions.Code != "UNAVAILABLE" ||
+				answer.Errors[0].Extensions.RetryAfter <= 0 {
+				t.Errorf("a login: %d %s", answer.Status, answer.Body)
+			}
+		})
+	}
+	all.Wait()
+	await(t, "guarded fields are refused", func() bool { return ends(t, c, meQuery).Status == 503 })
+	postgres.Thaw(t)
+	thawed := time.Now()
+	await(t, "guarded fields are answered again", func() bool { return ends(t, c, meQuery).Status == 200 })
+	if took := time.Since(thawed); took > recovery {
+		t.Errorf("guarded fields are answered %s after the end of the outage", took)
+	}
+	postgres.Freeze(t)
+	srv.stop(t)
+}
+
+// connect_timeout=0 removes the time limit of the connection that listens for notifications.
+func TestAStopDoesNotWaitForAConnection(t *testing.T) {
+	t.Parallel()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		if !strings.HasPrefix(url, "postgres:") {
+			return
+		}
+		wall := storetest.StartFirewall(t, url+"&connect_timeout=0&application_name="+t.Name())
+		srv := onServer(t, wall.URL)
+		crowd(t, srv.As(t))
+		wall.Swallow()
+		admin := storetest.Open(t, url)
+		await(t, "the connection that listens is ended", func() bool {
+			var ended int
+			err := admin.Get(t.Context(), &ended, `SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
+				WHERE application_name = left($1, 63) AND query LIKE 'LISTEN%'`, t.Name())
+			return err == nil && ended > 0
+		})
+		await(t, "it connects again", func() bool { return wall.Swallowed() > 0 })
+		srv.stop(t)
+	})
+}

@@ -1,0 +1,164 @@
+// Package coercion owns how the values of an operation are read: its variables, its literals and the custom scalars in
+// both. It promises that a value which its type does not allow is a request error that names the value, and that nothing
+// of such an operation runs. It does not know what the values mean.
+package coercion
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/parser"
+	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/rules"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+)
+
+// Unmarshalers read arguments of a schema, by "Type.field.argument". They are generated beside it.
+type Unmarshalers map[string]func(ctx context.Context, value any) error
+
+// Extension coerces the values of each operation before it is executed. It comes after what replaces or refuses the
+// text of an operation.
+type Extension struct {
+	schema    *ast.Schema
+	unmarshal Unmarshalers
+	rules     func() *rules.Rules
+	documents graphql.Cache[*ast.QueryDocument]
+}
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.OperationParameterMutator
+	graphql.OperationContextMutator
+} = (*Extension)(nil)
+
+// NewExtension makes the extension. The rules of validation and the cache of documents are those of the executor.
+func NewExtension(
+	schema *ast.Schema, unmarshal Unmarshalers, rules func() *rules.Rules, documents graphql.Cache[*ast.QueryDocument],
+) *Extension {
+	return &Extension{schema, unmarshal, rules, documents}
+}
+
+// ExtensionName implements graphql.HandlerExtension.
+func (*Extension) ExtensionName() string { return "Coercion" }
+
+// Validate implements graphql.HandlerExtension. It refuses a server whose generated code is older than its schema.
+func (x *Extension) Validate(graphql.ExecutableSchema) error {
+	for _, def := range x.schema.Types {
+		if def.Kind != ast.Object || def.BuiltIn {
+			continue
+		}
+		for _, field := range def.Fields {
+			for _, argument := range field.Arguments {
+				if key := keyOf(def, field, argument); x.unmarshal[key] == nil {
+					return fmt.Errorf("the generated code does not know the argument %s: run go generate ./...", key)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func keyOf(def *ast.Definition, field *ast.FieldDefinition, argument *ast.ArgumentDefinition) string {
+	return def.Name + "." + field.Name + "." + argument.Name
+}
+
+// MutateOperationParameters coerces the variables to their declared types, and the literals of a new document. It runs
+// before gqlgen's own coercion of variables, whose messages do not name them. A document that is not valid is left to
+// the executor, which lists all that is wrong with it.
+func (x *Extension) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
+	doc, known := x.documents.Get(ctx, params.Query)
+	if !known {
+		if err := CheckEscapes(params.Query); err != nil {
+			return err
+		}
+		doc = x.valid(params.Query)
+	}
+	if doc == nil {
+		return nil
+	}
+	op := doc.Operations.ForName(params.OperationName)
+	if op == nil {
+		return nil
+	}
+	record := graphql.GetOperationContext(ctx)
+	record.Doc, record.Operation = doc, op // of a refused operation the transport must still know the kind
+	if !known {
+		if err := x.literals(ctx, doc); err != nil {
+			return err
+		}
+		x.documents.Add(ctx, params.Query, doc)
+	}
+	var err *gqlerror.Error
+	params.Variables, err = x.variables(op, params.Variables)
+	return err
+}
+
+// valid parses and validates a document. It returns nil for one that is not valid.
+func (x *Extension) valid(text string) *ast.QueryDocument {
+	doc, err := parser.ParseQuery(&ast.Source{Input: text})
+	if err != nil || len(doc.Operations) == 0 || len(validator.ValidateWithRules(x.schema, doc, x.rules())) > 0 {
+		return nil
+	}
+	return doc
+}
+
+// MutateOperationContext reads each argument that depends on variables as execution will.
+func (x *Extension) MutateOperationContext(ctx context.Context, op *graphql.OperationContext) *gqlerror.Error {
+	if len(op.Operation.VariableDefinitions) == 0 {
+		return nil
+	}
+	var found problems
+	for field, argument := range argumentsOf(op.Operation.SelectionSet, make(map[string]bool)) {
+		if dependsOnVariable(argument.Value) {
+			found.add(argument.Position, x.argument(ctx, field, argument, op.Variables)...)
+		}
+	}
+	return found.refusal()
+}
+
+// literals reads each argument without variables as execution will.
+func (x *Extension) literals(ctx context.Context, doc *ast.QueryDocument) *gqlerror.Error {
+	var found problems
+	seen := make(map[string]bool)
+	for _, op := range doc.Operations {
+		for field, argument := range argumentsOf(op.SelectionSet, seen) {
+			if !dependsOnVariable(argument.Value) {
+				found.add(argument.Position, x.argument(ctx, field, argument, nil)...)
+			}
+		}
+	}
+	return found.refusal()
+}
+
+// problems are those of one operation.
+type problems struct {
+	fields    []fault.Field
+	locations []gqlerror.Location
+}
+
+func (p *problems) add(at *ast.Position, found ...problem) {
+	for _, problem := range found {
+		field := fault.Field{Path: problem.path.String(), Reason: problem.reason, Message: problem.message}
+		if len(p.fields) == maxProblems || slices.Contains(p.fields, field) { // a variable can be used twice
+			continue
+		}
+		p.fields = append(p.fields, field)
+		if at != nil {
+			p.locations = append(p.locations, gqlerror.Location{Line: at.Line, Column: at.Column})
+		}
+	}
+}
+
+// refusal returns the request error for all problems, nil for none.
+func (p *problems) refusal() *gqlerror.Error {
+	err := fault.Invalid(p.fields)
+	if err == nil {
+		return nil
+	}
+	return &gqlerror.Error{Err: err, Message: fault.As(err).Message, Locations: slices.Compact(p.locations)}
+}

@@ -1,0 +1,102 @@
+package session_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// aging makes a view that nothing polls, with a clock to set.
+func aging(t *testing.T, db *store.DB) (v *session.View, age func(d time.Duration)) {
+	t.Helper()
+	var offset atomic.Int64
+	v = session.NewView(db, func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }, time.Hour)
+	poll(t, v)
+	return v, func(d time.Duration) { offset.Add(int64(d)) }
+}
+
+// A process that was stopped and continues has polled nothing meanwhile.
+func TestAnOldViewIsReadOnceForAllWhoWait(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		db := storetest.Open(t, srv.App.Config.Database) // only v reads there
+		v, age := aging(t, db)
+		for _, d := range []time.Duration{session.MaxViewAge + time.Second, 2 * time.Second} {
+			age(d)
+			revoked, other := revokedSession(t, srv, 0, time.Hour), token.Claims{UserID: "u", SessionID: "s"}
+			before := db.Statements()
+			var group errgroup.Group
+			for range 100 {
+				for _, test := range []struct {
+					claims token.Claims
+					want   fault.Reason
+				}{{revoked, fault.TokenRevoked}, {other, ""}} {
+					group.Go(func() error {
+						got, err := v.Check(t.Context(), &test.claims)
+						if got != test.want {
+							t.Errorf("%s old: %q, %v; want %q", d, got, err, test.want)
+						}
+						return err
+					})
+				}
+			}
+			if err := group.Wait(); err != nil {
+				t.Error(err)
+			}
+			if n := db.Statements() - before; n > 2 {
+				t.Errorf("%s old: %d statements for one reading", d, n)
+			}
+		}
+	})
+}
+
+// While the database cannot be read, requests are refused at once, and do not add to its troubles.
+func TestAnOldViewThatCannotBeReadRefusesWithoutAFlood(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		db := storetest.Open(t, srv.App.Config.Database)
+		v, age := aging(t, db)
+		hide(t, srv, "revocations")
+		age(session.MaxViewAge + time.Second)
+		before := db.Statements()
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				_, err := v.Check(t.Context(), &token.Claims{UserID: "u", SessionID: "s"})
+				if f := fault.As(err); f == nil || f.Reason != fault.RevocationViewStale {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+		all.Wait()
+		if n := db.Statements() - before; n > 2 {
+			t.Errorf("%d statements", n)
+		}
+		show(t, srv, "revocations")
+		age(time.Minute)
+		wantReason(t, v, token.Claims{UserID: "u", SessionID: "s"}, "")
+	})
+}
+
+// A caller who leaves says nothing about the database, and others who wait get an answer.
+func TestACallerWhoLeavesEndsNoReadingOfOthers(t *testing.T) {
+	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+		v, age := aging(t, srv.App.DB)
+		age(session.MaxViewAge + time.Second)
+		left, leave := context.WithCancel(t.Context())
+		leave()
+		if _, err := v.Check(left, &token.Claims{UserID: "u", SessionID: "s"}); err == nil {
+			t.Error("who had left was answered")
+		}
+		wantReason(t, v, token.Claims{UserID: "u", SessionID: "s"}, "")
+	})
+}

@@ -1,0 +1,96 @@
+package session_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
+)
+
+const (
+	loginMutation = `mutation($email: String!, $password: String!) {
+		login(input: {email: $email, password: $password}) { tokenType }
+	}`
+	registerMutation = `mutation($email: String!, $password: String!) {
+		register(input: {email: $email, password: $password}) { auth { tokenType } }
+	}`
+)
+
+func readiness(tb testing.TB, srv *graphtest.Server) int {
+	tb.Helper()
+	r, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, srv.URL+"/readyz", nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+// wantNoWrites checks that what needs a write is refused as UNAVAILABLE, and that no traffic is wanted.
+func wantNoWrites(t *testing.T, srv *graphtest.Server, c *graphtest.Client) {
+	t.Helper()
+	for name, answer := range map[string]*graphtest.Answer{
+		"login":         c.Do(t, loginMutation, map[string]any{"email": c.Email, "password": graphtest.Password}),
+		"a wrong login": c.Do(t, loginMutation, map[string]any{"email": c.Email, "password": "not the password"}),
+		"register": c.Do(t, registerMutation,
+			map[string]any{"email": "new@example.com", "password": graphtest.Password}),
+		"refreshToken": c.Redeem(t, c.RefreshToken),
+	} {
+		if len(answer.Errors) != 1 {
+			t.Errorf("%s: %s", name, answer.Body)
+			continue
+		}
+		e := answer.Errors[0].Extensions
+		if e.Code != "UNAVAILABLE" || e.Reason != "STORAGE_UNAVAILABLE" || e.RetryAfter <= 0 {
+			t.Errorf("%s: %s", name, answer.Body)
+		}
+	}
+	if status := readiness(t, srv); status != 503 {
+		t.Errorf("/readyz answers %d", status)
+	}
+}
+
+// Until it is promoted, a standby may not know what was revoked, and nothing can be written.
+func TestAStandbyCountsAsAnOutageUntilItIsPromoted(t *testing.T) {
+	t.Parallel()
+	postgres := storetest.StartOutage(t)
+	srv := graphtest.Start(t, graphtest.Database(postgres.URL))
+	c := srv.As(t)
+	if status := readiness(t, srv); status != 200 {
+		t.Fatalf("/readyz answers %d", status)
+	}
+	postgres.Demote(t)
+	eventually(t, "the standby answers", func() bool { _, err := srv.App.DB.Now(t.Context()); return err == nil })
+	wantNoWrites(t, srv, c)
+	for range 2 { // the first may be on a connection to the server before
+		if err := srv.App.View.Poll(t.Context()); err == nil {
+			t.Error("the view takes the word of a standby")
+		}
+	}
+	srv.Shift(session.MaxViewAge)
+	bearer(srv, c.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAVAILABLE", string(fault.RevocationViewStale))
+
+	postgres.Promote(t)
+	eventually(t, "guarded fields are answered again",
+		func() bool { return bearer(srv, c.AccessToken).Do(t, meQuery, nil).Status == 200 })
+	eventually(t, "the server is ready again", func() bool { return readiness(t, srv) == 200 })
+	wantAlive(t, srv, c.AccessToken, c.RefreshToken)
+}
+
+func TestADatabaseThatCannotBeWrittenIsUnavailable(t *testing.T) {
+	t.Parallel()
+	srv := graphtest.Start(t)
+	c := srv.As(t)
+	change(t, srv, "PRAGMA query_only = 1") // of the one connection that writes
+	wantNoWrites(t, srv, c)
+	if a := bearer(srv, c.AccessToken).Do(t, meQuery, nil); a.Status != 200 { // reads need no write lock
+		t.Errorf("me: %s", a.Body)
+	}
+}
