@@ -1,6 +1,6 @@
-// Package memory owns how much memory connections, requests, streams and caches may hold together. It promises that
-// their claims never exceed the pools made of one setting, and that a claim which does not fit is refused at once as
-// UNAVAILABLE. It does not allocate: claims count what others hold, by factors that were measured.
+// Package memory owns how much memory connections, requests, streams and caches may hold together. It promises that a
+// claim which does not fit the pools made of one setting is refused at once, as UNAVAILABLE. It does not allocate: claims
+// count what others hold, by factors that were measured.
 package memory
 
 import (
@@ -16,20 +16,22 @@ const (
 	connection = 16 << 10
 	// multiplexed is what an HTTP/2 connection adds to it: 32 requests, each with a header of up to 16 KiB.
 	multiplexed = 512 << 10
-	// request is what a small request holds while it runs: its body, values, fields and answer have small bytes in all. As
-	// long as it is being read, its connection or stream holds unread bytes of it.
-	request, small, unread = 32 << 10, 16 << 10, 4 << 10
+	// request is what a request holds while it runs if its body, values, fields and answer have at most small bytes in all.
+	request, small = 32 << 10, 16 << 10
+	// unread is how much of a request the connection or stream that it comes by includes, until it runs.
+	unread = 4 << 10
 	// stream is what an open WebSocket or event stream holds, subscription what each subscription adds to it.
 	stream, subscription = 48 << 10, 16 << 10
 )
 
-// MinLimit is the least limit under which a server is useful.
-const MinLimit = 128 << 20
-
 // Budget divides the memory of a server into pools. A nil Budget refuses nothing.
 type Budget struct {
-	limit                                                int64
-	connections, multiplexed, requests, bulk, streamPool pool
+	limit int64
+
+	connections, multiplexed pool
+	requests                 pool // what each takes that runs
+	bulk                     pool // what requests take beyond that
+	streams                  pool
 }
 
 // NewBudget makes the budget of a server whose resident memory is to stay below limit, in bytes. With the caches, claims
@@ -41,7 +43,7 @@ func NewBudget(limit int64) *Budget {
 		multiplexed: newPool(limit / 16),
 		requests:    newPool(limit / 16),
 		bulk:        newPool(limit / 6),
-		streamPool:  newPool(limit / 4),
+		streams:     newPool(limit / 4),
 	}
 }
 
@@ -91,7 +93,7 @@ func (b *Budget) Refused() (sum int64) {
 }
 
 func (b *Budget) pools() []*pool {
-	return []*pool{&b.connections, &b.multiplexed, &b.requests, &b.bulk, &b.streamPool}
+	return []*pool{&b.connections, &b.multiplexed, &b.requests, &b.bulk, &b.streams}
 }
 
 // Crowded reports whether connections hold more than three quarters of their pool.
@@ -129,7 +131,7 @@ func (b *Budget) Stream(owner string) (*Claim, error) {
 	if b == nil {
 		return nil, nil
 	}
-	return b.streamPool.claim(owner, stream)
+	return b.streams.claim(owner, stream)
 }
 
 // Subscription claims what a subscription keeps, such as its document, of so many bytes.
@@ -137,7 +139,7 @@ func (b *Budget) Subscription(owner string, size int64) (*Claim, error) {
 	if b == nil {
 		return nil, nil
 	}
-	return b.streamPool.claim(owner, subscription+size)
+	return b.streams.claim(owner, subscription+size)
 }
 
 // pool is a number of bytes that claims divide between them. No owner gets more than three quarters, so that one client
