@@ -114,7 +114,6 @@ func TestOwnActsAreThrottledAndFolded(t *testing.T) {
 		c.Do(t, `mutation($password: String!) { changePassword(input: {currentPassword: $password, newPassword: "another unlikely passphrase"}) { tokenType } }`,
 			vars{"password": graphtest.Password}).Into(t, &struct{}{})
 
-		c = srv.Anonymous()
 		admin := srv.As(t, "ADMIN")
 		for _, action := range []string{"USER_UPDATED", "AUTHN_REAUTHENTICATED"} {
 			const minutes = 3 // it may turn meanwhile

@@ -189,7 +189,8 @@ func rates(l *config.Limits) throttle.Rates {
 	return throttle.Rates{
 		Pair: quarter(l.LoginPairLimit), Account: quarter(l.LoginAccountLimit), Address: quarter(l.LoginAddressLimit),
 		Register: hour(l.RegisterAddressLimit), RegisterAll: hour(l.RegisterLimit),
-		Own: hour(l.OwnActsLimit), Refresh: minute(l.RefreshLimit), RefreshInvalid: minute(l.RefreshInvalidLimit), VerifyInvalid: minute(l.VerifyInvalidLimit),
+		Own: hour(l.OwnActsLimit), Refresh: minute(l.RefreshLimit), RefreshInvalid: minute(l.RefreshInvalidLimit),
+		VerifyInvalid: minute(l.VerifyInvalidLimit),
 	}
 }
 

@@ -17,7 +17,8 @@ func (a *App) newMetrics() *observe.Metrics {
 	m.Gauge("graphwarden_revocation_view_age_seconds",
 		"Time since revocations were last read. Beyond 1 s a request has them read first; if that fails, guarded fields are refused beyond 5 s.", func() float64 { return a.View.Age().Seconds() })
 	m.Gauge("graphwarden_clock_skew_seconds",
-		"How far this machine's clock is ahead of the database's; beyond --clock-skew tokens are refused.", func() float64 { return a.View.Skew().Seconds() })
+		"How far this machine's clock is ahead of the database's; beyond --clock-skew tokens are refused.",
+		func() float64 { return a.View.Skew().Seconds() })
 	m.Gauge("graphwarden_revocation_view_subjects",
 		"Sessions and users with a live revocation, held in memory.", func() float64 { return float64(a.View.Size()) })
 	m.Counter("graphwarden_refresh_replays_total",

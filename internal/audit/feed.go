@@ -132,7 +132,8 @@ func (f *Feed) news(ctx context.Context, tell func(*Entry)) error {
 func (f *Feed) page(ctx context.Context, at store.Time, id string) (rows []*Entry, err error) {
 	ctx, cancel := context.WithTimeout(ctx, feedTimeout)
 	defer cancel()
-	err = f.db.Select(ctx, &rows, "SELECT "+columns+" FROM audit_log WHERE (at, id) > (CAST($1 AS BIGINT), $2) ORDER BY at, id LIMIT $3", at, id, feedPage)
+	err = f.db.Select(ctx, &rows, "SELECT "+columns+` FROM audit_log WHERE (at, id) > (CAST($1 AS BIGINT), $2)
+		ORDER BY at, id LIMIT $3`, at, id, feedPage)
 	if err != nil {
 		return nil, fmt.Errorf("follow audit log: %w", err)
 	}

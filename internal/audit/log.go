@@ -201,6 +201,7 @@ func (l *Log) Prune(ctx context.Context) error {
 		return err
 	}
 	return l.db.Prune(ctx, "audit_log", "id",
-		"fold IS NOT NULL AND outcome = $2 AND at < (SELECT at FROM audit_log WHERE fold IS NOT NULL AND outcome = $2 ORDER BY at DESC LIMIT 1 OFFSET $3)",
+		`fold IS NOT NULL AND outcome = $2 AND at < (SELECT at FROM audit_log
+			WHERE fold IS NOT NULL AND outcome = $2 ORDER BY at DESC LIMIT 1 OFFSET $3)`,
 		Refused, l.maxFolded-1)
 }

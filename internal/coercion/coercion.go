@@ -55,7 +55,7 @@ func (x *Extension) Validate(graphql.ExecutableSchema) error {
 		for _, field := range def.Fields {
 			for _, argument := range field.Arguments {
 				if key := keyOf(def, field, argument); x.unmarshal[key] == nil {
-					return fmt.Errorf("the generated code does not know the argument %s: run go generate ./...", key)
+					return fmt.Errorf("the generated code is older than the argument %s: run go generate ./... again", key)
 				}
 			}
 		}

@@ -292,11 +292,11 @@ func words(def *ast.Definition, v any, hidden bool) string {
 // isRepeatable reports whether a text in the place of the scalar def can be repeated. In the place of a built-in scalar
 // something meant for another argument may stand, but no password is as short, and none is a number.
 func isRepeatable(def *ast.Definition, text string) bool {
-	const shortestPassword, numeric = 8, "0123456789.eE+-"
-	if strings.Trim(text, numeric) == "" {
+	const shortestPassword, digits = 8, "0123456789.+-"
+	if strings.Trim(text, digits+"eE") == "" {
 		return true
 	}
-	plain := strings.Trim(text, numeric+" :_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+	plain := strings.Trim(text, digits+" :_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 	return plain && (!def.BuiltIn || len(text) < shortestPassword)
 }
 

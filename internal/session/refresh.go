@@ -296,7 +296,8 @@ func (s *Service) swap(tx *store.Tx, p presented, expected int64, from audit.Ori
 // predecessor: who presents that has not shown the password, and could redeem the successor next. The access token
 // that the proof was answered with keeps it.
 func (s *Service) withdrawProof(tx *store.Tx, r *row) error {
-	_, err := tx.Exec(`UPDATE sessions SET auth_time = prior_auth_time, amr = prior_amr, prior_auth_time = NULL, prior_amr = NULL
+	_, err := tx.Exec(`UPDATE sessions SET auth_time = prior_auth_time, amr = prior_amr,
+			prior_auth_time = NULL, prior_amr = NULL
 		WHERE id = $1 AND generation = $2 AND prior_auth_time IS NOT NULL`, r.ID, r.Generation)
 	if err != nil {
 		return fmt.Errorf("withdraw proof: %w", err)
@@ -311,7 +312,8 @@ func (s *Service) replay(tx *store.Tx, r *row, from audit.Origin) error {
 	if r.IP == from.IP && r.UserAgent == from.UserAgent {
 		return nil
 	}
-	return audit.RecordFolded(tx, audit.Event{Action: audit.RefreshElsewhere, Outcome: audit.Done, User: r.UserID, Session: r.ID, From: from})
+	return audit.RecordFolded(tx, audit.Event{Action: audit.RefreshElsewhere, Outcome: audit.Done, User: r.UserID,
+		Session: r.ID, From: from})
 }
 
 // endReused ends the session if the row still says that generation g is spent: a reader's row may be

@@ -125,7 +125,8 @@ type row struct {
 	Now            store.Time `db:"now"`
 }
 
-const rowColumns = columns + ", salt, generation, seen_generation, auth_time, amr, prior_auth_time IS NOT NULL AS proof_is_own, rotated_at, ends_at, revoked_at, now_us() AS now"
+const rowColumns = columns + `, salt, generation, seen_generation, auth_time, amr,
+	prior_auth_time IS NOT NULL AS proof_is_own, rotated_at, ends_at, revoked_at, now_us() AS now`
 
 // Start opens a session for subject in tx, which must hold the user's row against others (a statement
 // that writes it does), so that the cap is exact. methods is the amr claim (RFC 8176).
@@ -200,8 +201,9 @@ func (s *Service) grant(r *row, subject Subject) (*Grant, error) {
 // the new auth_time. A session that ended meanwhile is refused.
 func (s *Service) Reauthenticate(tx *store.Tx, id ID, subject Subject, methods []string, from audit.Origin) (*Grant, error) {
 	var r row
-	err := tx.Get(&r, `UPDATE sessions SET generation = generation + 1, seen_generation = generation, rotated_at = now_us(),
-			prior_auth_time = auth_time, prior_amr = amr, auth_time = now_us(), amr = $3, ip = $4, user_agent = $5, expires_at = `+idleLimit("$6")+`
+	err := tx.Get(&r, `UPDATE sessions SET generation = generation + 1, seen_generation = generation,
+			rotated_at = now_us(), prior_auth_time = auth_time, prior_amr = amr, auth_time = now_us(), amr = $3,
+			ip = $4, user_agent = $5, expires_at = `+idleLimit("$6")+`
 		WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > now_us() RETURNING `+rowColumns,
 		id, subject.ID, strings.Join(methods, " "), from.IP, from.UserAgent, s.options.IdleLife.Microseconds())
 	if errors.Is(err, sql.ErrNoRows) {

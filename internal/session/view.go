@@ -180,7 +180,8 @@ func worst(rows []revocation, c *token.Claims) fault.Reason {
 
 func (v *View) ask(ctx context.Context, c *token.Claims) (fault.Reason, error) {
 	var rows []revocation
-	err := v.db.Select(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE session_id = $1 OR user_id = $2", c.SessionID, c.UserID)
+	err := v.db.Select(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE session_id = $1 OR user_id = $2",
+		c.SessionID, c.UserID)
 	if err != nil {
 		return "", fmt.Errorf("look up revocations: %w", err)
 	}
@@ -193,8 +194,10 @@ func (v *View) revoke(tx *store.Tx, r revocation) error {
 	if err != nil {
 		return fmt.Errorf("revocation id: %w", err)
 	}
-	_, err = tx.Exec(`INSERT INTO revocations (id, session_id, user_id, below_version, kept_session, stale, created_at, expires_at)
-		VALUES ($1, NULLIF($2, ''), NULLIF($3, ''), NULLIF(CAST($4 AS BIGINT), 0), NULLIF($5, ''), $6, now_us(), now_us() + $7)`,
+	_, err = tx.Exec(`INSERT INTO revocations (id, session_id, user_id, below_version, kept_session, stale,
+			created_at, expires_at)
+		VALUES ($1, NULLIF($2, ''), NULLIF($3, ''), NULLIF(CAST($4 AS BIGINT), 0), NULLIF($5, ''), $6,
+			now_us(), now_us() + $7)`,
 		id.String(), r.SessionID, r.UserID, r.BelowVersion, r.KeptSession, r.Stale, rowLife.Microseconds())
 	if err != nil {
 		return fmt.Errorf("revoke: %w", err)
@@ -312,7 +315,8 @@ func (v *View) read(ctx context.Context, window time.Duration) error {
 		since = now.Add(-v.life)
 	}
 	var rows []revocation
-	err = v.conn.SelectContext(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE created_at > $1 LIMIT $2", since, v.max+1)
+	err = v.conn.SelectContext(ctx, &rows, "SELECT "+revocationColumns+" FROM revocations WHERE created_at > $1 LIMIT $2",
+		since, v.max+1)
 	if err != nil {
 		return err
 	}

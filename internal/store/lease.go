@@ -16,7 +16,8 @@ func (db *DB) Lease(ctx context.Context, name string, life time.Duration) (held 
 	err = db.Tx(ctx, func(tx *Tx) error {
 		var until Time
 		err := tx.Get(&until, `INSERT INTO leases (name, until) VALUES ($1, now_us() + $2)
-			ON CONFLICT (name) DO UPDATE SET until = excluded.until WHERE leases.until <= now_us() OR leases.until > now_us() + $2 RETURNING until`, name, life.Microseconds())
+			ON CONFLICT (name) DO UPDATE SET until = excluded.until
+			WHERE leases.until <= now_us() OR leases.until > now_us() + $2 RETURNING until`, name, life.Microseconds())
 		held = err == nil
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil

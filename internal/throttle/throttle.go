@@ -70,7 +70,8 @@ func (t *Throttle) Refused() int64 { return t.refused.Load() }
 
 // New wires a Throttle. now measures what is counted on this replica alone, by its monotonic reading.
 func New(db *store.DB, s *secret.Secret, rates Rates, now func() time.Time) *Throttle {
-	return &Throttle{db: db, key: s.Key("throttle"), rates: rates, local: local{now: now, base: now(), empty: make(map[string]time.Duration)}}
+	return &Throttle{db: db, key: s.Key("throttle"), rates: rates,
+		local: local{now: now, base: now(), empty: make(map[string]time.Duration)}}
 }
 
 // bucket is one thing counted.

@@ -105,6 +105,7 @@ func TestEveryTransportWorksOverTLS(t *testing.T) {
 			t.Errorf("%s, want %s: the stream ends with %q, %v", got, want, found.Text(), found.Err())
 		}
 		_ = resp.Body.Close()
+		wait(t, f.ended, "the subscription has not ended") // it would take the event of the next one
 
 		c, resp, err := tryDial(t, via, url, protocol)
 		if err != nil {
