@@ -1,17 +1,20 @@
-// Program abuse sends the attacks of package attack to a server and prints what each came to. It exits
-// with 1 if an answer is out of order. Without -url it builds the server of the current folder and runs
-// it, as in production, on a database of its own.
+// Program abuse sends the attacks of package attack to a server and prints what each came to, then its floods and how much
+// memory the server took. It exits with 1 if an answer is out of order, or the memory above its bound. Without -url it
+// builds the server of the current folder and runs it, as in production, on databases of its own.
 package main
 
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -26,21 +29,31 @@ const (
 	idleCPU = 200 * time.Millisecond
 )
 
+// options are the command line.
+type options struct {
+	url    string
+	server process
+	tries  int
+	binary string
+	flood  *regexp.Regexp
+	bound  int
+}
+
 func main() {
-	url := flag.String("url", "", "the endpoint; without it a server is built and started")
+	var o options
+	flag.StringVar(&o.url, "url", "", "the endpoint, for single attacks only; without it a server is built and started")
 	pid := flag.Int("pid", 0, "the process that serves -url, if it runs here, to measure what it uses")
-	tries := flag.Int("tries", 5, "how often each attack is tried; the table shows medians")
-	binary := flag.String("binary", "", "a built server to flood, instead of that of the current folder")
-	only := flag.String("flood", "", "send only floods whose names contain this, and no single attacks")
-	bound := flag.Int("bound", 256, "the resident memory, in MiB, that no flood may exceed")
+	flag.IntVar(&o.tries, "tries", 5, "how often each attack is tried; the table shows medians")
+	flag.StringVar(&o.binary, "binary", "", "a built server, instead of that of the current folder")
+	flood := flag.String("flood", "", "send only floods whose names match this regular expression, and no single attacks")
+	flag.IntVar(&o.bound, "bound", 256, "the resident memory in MiB that no flood may exceed")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	if *binary != "" || *only != "" {
-		ok, err := floods(ctx, *binary, *only, *bound, os.Stdout)
-		fmt.Println(ok, err)
-		return
+	o.server = process(*pid)
+	if *flood != "" {
+		o.flood = regexp.MustCompile(*flood)
 	}
-	inOrder, err := run(ctx, *url, process(*pid), *tries, os.Stdout)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	inOrder, err := run(ctx, o, os.Stdout)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "abuse:", err)
@@ -50,15 +63,44 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, url string, server process, tries int, out io.Writer) (inOrder bool, err error) {
-	if url != "" {
-		return report(ctx, url, server, tries, out)
+func run(ctx context.Context, o options, out io.Writer) (inOrder bool, err error) {
+	if o.url != "" {
+		return report(ctx, o.url, o.server, o.tries, out)
 	}
-	err = replica.Run(ctx, func(s *replica.Server) error {
-		inOrder, err = report(ctx, s.URL, process(s.PID), tries, out)
+	inOrder = true
+	err = replica.InFolder(func(folder string) error {
+		if o.binary == "" {
+			if o.binary, err = replica.Build(ctx, folder); err != nil {
+				return err
+			}
+		}
+		if o.flood == nil {
+			err := serve(o.binary, os.Stderr, nil, func(s *replica.Server) (err error) {
+				inOrder, err = report(ctx, s.URL, process(s.PID), o.tries, out)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(out)
+		}
+		bounded, err := floods(ctx, o, out)
+		inOrder = inOrder && bounded
 		return err
-	}, "--production", "--public-url=https://localhost", "--secret="+rand.Text()+rand.Text())
+	})
 	return inOrder, err
+}
+
+// serve runs the server as in production on a database of its own, and calls f with it.
+func serve(binary string, log io.Writer, settings []string, f func(*replica.Server) error) error {
+	return replica.InFolder(func(folder string) error {
+		s, err := replica.Start(binary, log, append([]string{"--production", "--public-url=https://localhost", "--log-level=error",
+			"--secret=" + rand.Text() + rand.Text(), "--database=sqlite:" + filepath.Join(folder, "abuse.db")}, settings...)...)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f(s), s.Stop())
+	})
 }
 
 // report prints the table, and what the server is like afterwards.
@@ -85,11 +127,11 @@ func report(ctx context.Context, url string, server process, tries int, out io.W
 	if err != nil {
 		return false, err
 	}
-	peak, err := server.peak()
+	peak, err := server.memory("VmHWM")
 	if err != nil {
 		return false, err
 	}
-	fmt.Fprintf(out, "\nPeak of memory: %s. CPU in the %s after the last attack: %s ms.\n", peak, idleFor, milliseconds(idle))
+	fmt.Fprintf(out, "\nPeak of memory: %d MiB. CPU in the %s after the last attack: %s ms.\n", peak, idleFor, milliseconds(idle))
 	if idle > idleCPU {
 		fmt.Fprintln(out, "The server does not come to rest.")
 	}

@@ -49,13 +49,7 @@ func (p process) rest(d time.Duration) (time.Duration, error) {
 	return after - before, err
 }
 
-// peak returns the most memory that p has ever used.
-func (p process) peak() (string, error) {
-	n, err := p.memory("VmHWM")
-	return fmt.Sprintf("%d MiB", n), err
-}
-
-// memory returns a line of /proc/PID/status in MiB.
+// memory returns what /proc/PID/status says under a name such as VmHWM, the most resident memory ever, in MiB.
 func (p process) memory(name string) (int, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p))
 	if err != nil {
@@ -65,12 +59,4 @@ func (p process) memory(name string) (int, error) {
 	line, _, _ := strings.Cut(after, "kB")
 	n, err := strconv.Atoi(strings.TrimSpace(line))
 	return n >> 10, err
-}
-
-// memoryAfter is the peak, unless err.
-func (p process) memoryAfter(err error) (int, error) {
-	if err != nil {
-		return 0, err
-	}
-	return p.memory("VmHWM")
 }

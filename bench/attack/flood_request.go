@@ -39,7 +39,7 @@ func requestFloods() []Flood {
 		{Name: "80 large answers, 40 at once", Settings: quick, run: largeAnswers(80, 40)},
 		{Name: "200 introspections at once", Settings: []string{"--introspection=public", "--insecure-introspection"}, run: introspections},
 		{Name: "600 logins, passwords of 1,024 bytes", run: logins},
-		{Name: "2,000 queries by GET, 30 KB", run: queryStrings},
+		{Name: "2,000 queries by GET, 14 KB", run: queryStrings},
 	}
 }
 
@@ -179,6 +179,6 @@ func queryStrings(ctx context.Context, t *Target) error {
 	client := manyConnections()
 	defer client.CloseIdleConnections()
 	return each(2000, 200, func(i int) error {
-		return t.send(ctx, client, get("", "", `{ `+times(90, "a#: __typename")+`} #`+strings.Repeat("x", 28_000)+fmt.Sprint(i)), i)
+		return t.send(ctx, client, get("", "", `{ `+times(90, "a#: __typename")+`} #`+strings.Repeat("x", 12_000)+fmt.Sprint(i)), i)
 	})
 }

@@ -43,7 +43,7 @@ func run(ctx context.Context) error {
 	}
 	return replica.Run(ctx, func(s *replica.Server) error {
 		return measure(ctx, replica.NewClient(s.URL), strings.Replace(s.URL, "http", "ws", 1), "http://"+metrics+"/metrics")
-	}, append(replica.Unlimited(), "--metrics-listen="+metrics, fmt.Sprintf("--streams-per-address=%d", *streams), fmt.Sprintf("--streams-per-user=%d", *streams))...)
+	}, append(replica.Unlimited(), "--metrics-listen="+metrics, "--memory-limit=4096", fmt.Sprintf("--streams-per-address=%d", *streams), fmt.Sprintf("--streams-per-user=%d", *streams))...)
 }
 
 func measure(ctx context.Context, client *replica.Client, socketURL, metricsURL string) error {

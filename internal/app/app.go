@@ -108,7 +108,8 @@ func Open(ctx context.Context, c *config.Config, access Access, now func() time.
 	if err != nil {
 		return nil, fmt.Errorf("--trusted-proxies: %w", err)
 	}
-	trusted, err := trustedDocuments(c.TrustedDocuments, sdl)
+	budget := memory.NewBudget(int64(c.MemoryLimit) << 20)
+	trusted, err := trustedDocuments(c.TrustedDocuments, sdl, budget)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +126,7 @@ func Open(ctx context.Context, c *config.Config, access Access, now func() time.
 		return nil, err
 	}
 	a := &App{Config: c, Schema: sdl, DB: db, policy: policy, trusted: trusted, origins: origins, proxies: proxies,
-		Memory: memory.NewBudget(int64(c.MemoryLimit) << 20), now: now, log: log}
+		Memory: budget, now: now, log: log}
 	if err := a.wire(ctx, access); err != nil {
 		_ = db.Close()
 		return nil, err
@@ -285,13 +286,16 @@ func newStreams(a *guard.Authenticator, c *config.Config, budget *memory.Budget,
 }
 
 // trustedDocuments reads the file of that setting; without one everything runs.
-func trustedDocuments(path string, schema *ast.Schema) (*graph.TrustedDocuments, error) {
+func trustedDocuments(path string, schema *ast.Schema, budget *memory.Budget) (*graph.TrustedDocuments, error) {
 	if path == "" {
 		return nil, nil
 	}
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("--trusted-documents: %w", err)
+	}
+	if most := budget.Caches(); int64(len(raw)) > most {
+		return nil, fmt.Errorf("--trusted-documents: %s has more than the %d bytes that --memory-limit leaves for it", path, most)
 	}
 	trusted, err := graph.ParseTrustedDocuments(raw, schema)
 	if err != nil {
@@ -302,7 +306,7 @@ func trustedDocuments(path string, schema *ast.Schema) (*graph.TrustedDocuments,
 
 // Reload reads the trusted documents again. After an error those that were read before stay in force.
 func (a *App) Reload() error {
-	trusted, err := trustedDocuments(a.Config.TrustedDocuments, a.Schema)
+	trusted, err := trustedDocuments(a.Config.TrustedDocuments, a.Schema, a.Memory)
 	if err != nil || trusted == nil {
 		return err
 	}

@@ -2,8 +2,10 @@ package app_test
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -175,4 +177,13 @@ func TestNothingLiesAboutInProduction(t *testing.T) {
 		t.Errorf("/healthz: %d", response.StatusCode)
 	}
 	srv.stop(t)
+}
+
+func TestTrustedDocumentsFitIntoMemory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "many.json"), bytes.Repeat([]byte(" "), 9<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, dir, []string{"--memory-limit=128", "--trusted-documents=many.json"}, "--trusted-documents", "many.json", "--memory-limit")
 }

@@ -29,6 +29,10 @@ func (a *App) newMetrics() *observe.Metrics {
 		"Password hashes under way or waiting for their turn.", func() float64 { return float64(a.Hasher.Pending()) })
 	m.Counter("graphwarden_password_refusals_total",
 		"Sign-ins that were refused because too many were waiting.", a.Hasher.Refused)
+	m.Gauge("graphwarden_memory_claimed_bytes",
+		"Memory that connections, requests and streams have claimed; --memory-limit bounds it.", func() float64 { return float64(a.Memory.Claimed()) })
+	m.Counter("graphwarden_memory_refusals_total",
+		"Connections, requests and streams that were refused because there was no memory for them.", a.Memory.Refused)
 	m.Gauge("graphwarden_streams", "Open WebSockets and event streams.", func() float64 { return float64(a.streams.Open()) })
 	a.streams.Measure(m.Counters("graphwarden_streams_ended_total",
 		"WebSockets and event streams that have ended, by the code that a WebSocket is closed with and the reason of the error in it.", "code", "reason"))

@@ -110,7 +110,7 @@ func onlyTells(t *testing.T, body string, private ...string) {
 		}
 	}
 	if diff := cmp.Diff([]string{
-		"clock_skew_seconds gauge", "database_connections_used gauge", "database_statements_total counter", "database_waits_total counter", "password_refusals_total counter", "password_work gauge",
+		"clock_skew_seconds gauge", "database_connections_used gauge", "database_statements_total counter", "database_waits_total counter", "memory_claimed_bytes gauge", "memory_refusals_total counter", "password_refusals_total counter", "password_work gauge",
 		"refresh_replays_total counter", "revocation_lag_seconds histogram", "revocation_view_age_seconds gauge",
 		"revocation_view_subjects gauge", "streams gauge", "streams_ended_total counter", "throttle_refusals_total counter",
 	}, names); diff != "" {
@@ -140,6 +140,28 @@ func TestMetricsAreServedWhereTheSettingSays(t *testing.T) {
 	srv := serve(t, t.TempDir(), "--metrics-listen="+taken)
 	if _, body := get(t, "http://"+taken+"/metrics"); !strings.Contains(body, "\ngraphwarden_revocation_view_age_seconds 0") {
 		t.Errorf("%s", body)
+	}
+	srv.stop(t)
+}
+
+func TestTheHeapFollowsTheMemoryLimit(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics := l.Addr().String()
+	_ = l.Close()
+	srv := serve(t, t.TempDir(), "--memory-limit=128", "--metrics-listen="+metrics)
+	_, body := get(t, "http://"+metrics+"/metrics")
+	for _, line := range []string{
+		"go_gc_gomemlimit_bytes 1.00663296e+08", // three quarters
+		"graphwarden_memory_refusals_total 0",
+		"graphwarden_memory_claimed_bytes 0",
+	} {
+		if !strings.Contains(body, "\n"+line+"\n") {
+			t.Errorf("%s is not in %s", line, body)
+		}
 	}
 	srv.stop(t)
 }

@@ -94,7 +94,7 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	}
 	mux.HandleFunc("GET /healthz", health.Live)
 	mux.HandleFunc("GET /readyz", health.Ready)
-	handler := web.ShareConnections(a.Memory, web.Below(a.Config.PathPrefix, mux))
+	handler := web.CloseInACrowd(a.Memory, web.Below(a.Config.PathPrefix, mux))
 	return web.SecureHeaders(a.Config.IsHTTPS(), web.Identify(handler, a.proxies.ClientIP)), nil
 }
 

@@ -1,6 +1,6 @@
-// Package memory owns how much memory connections, requests, streams and caches may hold together. It promises that
-// their claims never exceed the pools made of one setting, and that a claim which does not fit is refused at once as
-// UNAVAILABLE. It does not allocate: claims count what others hold, by factors that were measured.
+// Package memory owns how much memory connections, requests, streams and caches may hold together. It promises that a
+// claim which does not fit the pools made of one setting is refused at once, as UNAVAILABLE. It does not allocate: claims
+// count what others hold, by factors that were measured.
 package memory
 
 import (
@@ -14,31 +14,36 @@ import (
 const (
 	// connection is what an open connection holds: buffers and the stacks of its goroutines. TLS adds twice as much.
 	connection = 16 << 10
-	// request is what a small request holds while it runs: its body, values, fields and answer have small bytes in all. As
-	// long as it is being read, its connection or stream holds unread bytes of it.
-	request, small, unread = 32 << 10, 16 << 10, 4 << 10
+	// multiplexed is what an HTTP/2 connection adds to it: 32 requests, each with a header of up to 16 KiB.
+	multiplexed = 512 << 10
+	// request is what a request holds while it runs if its body, values, fields and answer have at most small bytes in all.
+	request, small = 32 << 10, 16 << 10
+	// unread is how much of a request the connection or stream that it comes by includes, until it runs.
+	unread = 4 << 10
 	// stream is what an open WebSocket or event stream holds, subscription what each subscription adds to it.
 	stream, subscription = 48 << 10, 16 << 10
 )
 
-// MinLimit is the least limit under which a server is useful.
-const MinLimit = 128 << 20
-
 // Budget divides the memory of a server into pools. A nil Budget refuses nothing.
 type Budget struct {
-	limit                                   int64
-	connections, requests, bulk, streamPool pool
+	limit int64
+
+	connections, multiplexed pool
+	requests                 pool // what each takes that runs
+	bulk                     pool // what requests take beyond that
+	streams                  pool
 }
 
 // NewBudget makes the budget of a server whose resident memory is to stay below limit, in bytes. With the caches, claims
-// take two thirds of it. The rest is for the program, the database's own caches and garbage.
+// take three quarters of it. The rest is for the program, the database's own caches and garbage.
 func NewBudget(limit int64) *Budget {
 	return &Budget{
 		limit:       limit,
 		connections: newPool(limit / 8),
+		multiplexed: newPool(limit / 16),
 		requests:    newPool(limit / 16),
 		bulk:        newPool(limit / 6),
-		streamPool:  newPool(limit / 4),
+		streams:     newPool(limit / 4),
 	}
 }
 
@@ -61,14 +66,43 @@ func (b *Budget) Connection(owner string, tls bool) (*Claim, error) {
 	return b.connections.claim(owner, size)
 }
 
+// Multiplexed claims what the requests of an HTTP/2 connection take, besides the connection.
+func (b *Budget) Multiplexed(owner string) (*Claim, error) {
+	if b == nil {
+		return nil, nil
+	}
+	return b.multiplexed.claim(owner, multiplexed)
+}
+
+// Claimed is how many bytes are claimed.
+func (b *Budget) Claimed() (sum int64) {
+	for _, p := range b.pools() {
+		used, _ := p.state()
+		sum += used
+	}
+	return sum
+}
+
+// Refused is how many claims did not fit so far.
+func (b *Budget) Refused() (sum int64) {
+	for _, p := range b.pools() {
+		_, refusals := p.state()
+		sum += refusals
+	}
+	return sum
+}
+
+func (b *Budget) pools() []*pool {
+	return []*pool{&b.connections, &b.multiplexed, &b.requests, &b.bulk, &b.streams}
+}
+
 // Crowded reports whether connections hold more than three quarters of their pool.
 func (b *Budget) Crowded() bool {
 	if b == nil {
 		return false
 	}
-	b.connections.mu.Lock()
-	defer b.connections.mu.Unlock()
-	return b.connections.used > b.connections.size/4*3
+	used, _ := b.connections.state()
+	return used > b.connections.size/4*3
 }
 
 // Work makes a claim for a request or message of owner, which grows as it is read, decoded, executed and answered.
@@ -97,7 +131,7 @@ func (b *Budget) Stream(owner string) (*Claim, error) {
 	if b == nil {
 		return nil, nil
 	}
-	return b.streamPool.claim(owner, stream)
+	return b.streams.claim(owner, stream)
 }
 
 // Subscription claims what a subscription keeps, such as its document, of so many bytes.
@@ -105,7 +139,7 @@ func (b *Budget) Subscription(owner string, size int64) (*Claim, error) {
 	if b == nil {
 		return nil, nil
 	}
-	return b.streamPool.claim(owner, subscription+size)
+	return b.streams.claim(owner, subscription+size)
 }
 
 // pool is a number of bytes that claims divide between them. No owner gets more than three quarters, so that one client
@@ -113,9 +147,10 @@ func (b *Budget) Subscription(owner string, size int64) (*Claim, error) {
 type pool struct {
 	size int64
 
-	mu   sync.Mutex
-	used int64
-	by   map[string]int64
+	mu       sync.Mutex
+	used     int64
+	by       map[string]int64
+	refusals int64
 }
 
 func newPool(size int64) pool { return pool{size: size, by: make(map[string]int64)} }
@@ -125,11 +160,18 @@ func (p *pool) claim(owner string, size int64) (*Claim, error) {
 	return c, c.Grow(size)
 }
 
+func (p *pool) state() (used, refusals int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.used, p.refusals
+}
+
 // add changes what owner holds by n, or if that does not fit and force is not set, by nothing.
 func (p *pool) add(owner string, n int64, force bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n > 0 && !force && (p.used+n > p.size || owner != "" && p.by[owner]+n > p.size/4*3) {
+		p.refusals++
 		return fault.Busy(fault.Overloaded, "the server has no memory left for this: try again later", time.Second)
 	}
 	p.used += n

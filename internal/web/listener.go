@@ -2,7 +2,6 @@ package web
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -34,7 +33,7 @@ func (l *boundListener) Accept() (net.Conn, error) {
 		}
 		claim, err := l.budget.Connection(l.owner(conn), l.tls)
 		if err == nil {
-			return &boundConn{Conn: conn, release: sync.OnceFunc(claim.Release)}, nil
+			return &boundConn{Conn: conn, listener: l, claims: []*memory.Claim{claim}}, nil
 		}
 		if !l.tls {
 			turnAway(conn, unavailable(err))
@@ -65,36 +64,48 @@ func turnAway(conn net.Conn, body string) {
 
 type boundConn struct {
 	net.Conn
-	release func()
+	listener *boundListener
+
+	mu     sync.Mutex
+	claims []*memory.Claim
+	closed bool
+}
+
+// multiplex claims what many requests at once take, of which each has its own header and goroutine, and reports whether it
+// fits. A connection of another listener is not bounded.
+func multiplex(conn net.Conn) bool {
+	c, bound := conn.(*boundConn)
+	if !bound {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	claim, err := c.listener.budget.Multiplexed(c.listener.owner(conn))
+	if err != nil || c.closed {
+		claim.Release()
+		return false
+	}
+	c.claims = append(c.claims, claim)
+	return true
 }
 
 // Close gives the memory back.
 func (c *boundConn) Close() error {
-	c.release()
+	c.mu.Lock()
+	for _, claim := range c.claims {
+		claim.Release()
+	}
+	c.claims, c.closed = nil, true
+	c.mu.Unlock()
 	return c.Conn.Close()
 }
 
-// ShareConnections bounds requests over HTTP/2, many of which share a connection: each holds its own header, and a
-// goroutine. Over HTTP/1, it closes connections after one answer while there is little memory left for new ones.
-func ShareConnections(budget *memory.Budget, next http.Handler) http.Handler {
+// CloseInACrowd has connections closed after one answer while there is little memory left for new ones.
+func CloseInACrowd(budget *memory.Budget, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor < 2 {
-			if budget.Crowded() {
-				w.Header().Set("Connection", "close")
-			}
-			next.ServeHTTP(w, r)
-			return
+		if budget.Crowded() {
+			w.Header().Set("Connection", "close")
 		}
-		claim, err := budget.Stream(network(RequestFrom(r.Context()).IP))
-		if err == nil {
-			defer claim.Release()
-			next.ServeHTTP(w, r)
-			return
-		}
-		w.Header().Set("Content-Type", mediaResponse+"; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("Retry-After", "1")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, unavailable(err)) // unless the client has gone
+		next.ServeHTTP(w, r)
 	})
 }

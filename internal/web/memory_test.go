@@ -20,6 +20,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/memory"
 	"github.com/graphwarden/graphwarden/internal/web"
+	"github.com/graphwarden/graphwarden/internal/web/tlstest"
 )
 
 // eventually waits until ok, which is what a server comes to that is not told to hurry.
@@ -278,7 +279,7 @@ func TestSubscriptionsShareMemory(t *testing.T) {
 
 // TestSubscriptionsKeepOnlyWhatRuns is not parallel to others: it looks at the heap.
 func TestSubscriptionsKeepOnlyWhatRuns(t *testing.T) {
-	_, endpoint := serveFeed(t, web.StreamOptions{Operations: 100})
+	_, endpoint := serveFeed(t, web.StreamOptions{Operations: 100, PingEvery: never})
 	s := greet(t, endpoint, "")
 	before := inUse()
 	const n, size = 60, 500_000
@@ -287,6 +288,7 @@ func TestSubscriptionsKeepOnlyWhatRuns(t *testing.T) {
 	}
 	s.alive()
 	eventually(t, "subscriptions keep their variables or extensions", func() bool { return inUse()-before < n*size/4 })
+	s.alive()
 }
 
 func inUse() int64 {
@@ -348,42 +350,41 @@ func TestConnectionsShareMemory(t *testing.T) {
 	}
 }
 
-func TestRequestsOverHTTP2ShareMemory(t *testing.T) {
+func TestHTTP2IsOfferedWhileThereIsMemory(t *testing.T) {
 	t.Parallel()
-	started, release := make(chan struct{}), make(chan struct{})
-	srv := httptest.NewUnstartedServer(web.ShareConnections(memory.NewBudget(1<<20), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/held" {
-			started <- struct{}{}
-			<-release
-		}
-	})))
-	srv.EnableHTTP2 = true
-	srv.StartTLS()
-	t.Cleanup(srv.Close)
-	get := func(path string) (int, string) {
-		response, err := srv.Client().Get(srv.URL + path)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPair(t, "test")
+	bound := web.Bound(l, memory.NewBudget(24<<20), proxies(t, "127.0.0.1"), true) // 3 connections with HTTP/2
+	serveOn(t, opened(t, p, time.Now, quiet()).Listen(bound), http.NotFoundHandler())
+	ask := func(client *http.Client) (protocol string) {
+		response, err := client.Get("https://" + l.Addr().String())
 		if err != nil {
-			return 0, err.Error()
+			t.Fatal(err)
 		}
 		defer func() { _ = response.Body.Close() }()
-		text, _ := io.ReadAll(response.Body)
-		return response.StatusCode, response.Proto + response.Header.Get("Retry-After") + string(text)
+		_, _ = io.Copy(io.Discard, response.Body)
+		return response.Proto
 	}
-	for range 5 {
-		go get("/held")
-		wait(t, started, "the request does not begin")
+	first := tlstest.Client(t, p.cert)
+	for _, client := range []*http.Client{first, tlstest.Client(t, p.cert), tlstest.Client(t, p.cert)} {
+		if got := ask(client); got != "HTTP/2.0" {
+			t.Errorf("got %s", got)
+		}
 	}
-	if status, text := get("/"); status != 503 || !strings.HasPrefix(text, "HTTP/2.01{") || !strings.Contains(text, `"code":"UNAVAILABLE"`) {
-		t.Errorf("%d %s", status, text)
+	if got := ask(tlstest.Client(t, p.cert)); got != "HTTP/1.1" {
+		t.Errorf("without memory: %s", got)
 	}
-	close(release)
-	eventually(t, "the requests are still counted", func() bool { status, _ := get("/"); return status == 200 })
+	first.CloseIdleConnections()
+	eventually(t, "the connection is still counted", func() bool { return ask(tlstest.Client(t, p.cert)) == "HTTP/2.0" })
 }
 
 func TestConnectionsAreNotKeptInACrowd(t *testing.T) {
 	t.Parallel()
 	budget := memory.NewBudget(1 << 20) // 8 connections
-	h := web.ShareConnections(budget, http.NotFoundHandler())
+	h := web.CloseInACrowd(budget, http.NotFoundHandler())
 	connection := func() string {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))

@@ -15,7 +15,9 @@ const (
 	headerTimeout = 5 * time.Second
 	// requestTimeout counts to the end of the body; net/http lifts it there, so streams live on.
 	requestTimeout = 20 * time.Second
-	maxHeader      = 32 << 10
+	maxHeader      = 16 << 10
+	// maxStreams bounds requests at once on an HTTP/2 connection; net/http's own bound is 100.
+	maxStreams = 32
 	// maxUnread bounds what is buffered of the bodies on an HTTP/2 connection that no handler reads; net/http's own
 	// bound is 1 MiB. It is the least that the protocol allows.
 	maxUnread = 64 << 10
@@ -49,8 +51,9 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions, 
 		ReadTimeout:       requestTimeout,
 		IdleTimeout:       o.KeepAlive,
 		MaxHeaderBytes:    maxHeader,
-		HTTP2:             &http.HTTP2Config{MaxReceiveBufferPerConnection: maxUnread, MaxReceiveBufferPerStream: maxUnread},
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams,
+			MaxReceiveBufferPerConnection: maxUnread, MaxReceiveBufferPerStream: maxUnread},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()

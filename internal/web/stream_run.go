@@ -49,7 +49,6 @@ func (t *Streams) run(ctx context.Context, s *stream, exec graphql.GraphExecutor
 		}
 	}()
 	op, errs := exec.CreateOperationContext(memory.With(ctx, claim), params)
-	*params = graphql.RawParams{} // not kept for as long as a subscription
 	ctx = graphql.WithOperationContext(ctx, op)
 	if len(errs) > 0 {
 		d.last(t.present(ctx, exec, errs[:min(len(errs), t.o.MaxErrors)]...))

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -44,14 +45,23 @@ func (c *Certificate) NotAfter() time.Time {
 	return c.pair.Leaf.NotAfter
 }
 
-// Listen has l speak TLS and nothing else. Both protocols are offered: HTTP/2 for requests, and HTTP/1.1,
-// which a WebSocket begins with.
+// Listen has l speak TLS and nothing else. Both protocols are offered: HTTP/2 for requests, and HTTP/1.1, which a WebSocket
+// begins with. Where l is bound and there is no memory for the many requests of an HTTP/2 connection, it is not offered.
 func (c *Certificate) Listen(l net.Listener) net.Listener {
-	return tls.NewListener(l, &tls.Config{
+	single := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"h2", "http/1.1"},
+		NextProtos:     []string{"http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current(), nil },
-	})
+	}
+	both := single.Clone()
+	both.NextProtos = []string{"h2", "http/1.1"}
+	both.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if slices.Contains(hello.SupportedProtos, "h2") && !multiplex(hello.Conn) {
+			return single, nil
+		}
+		return nil, nil // both
+	}
+	return tls.NewListener(l, both)
 }
 
 func (c *Certificate) current() *tls.Certificate {
