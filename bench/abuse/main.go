@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"os"
 	"os/signal"
@@ -52,6 +53,7 @@ func main() {
 	if *flood != "" {
 		o.flood = regexp.MustCompile(*flood)
 	}
+	log.SetOutput(io.Discard) // net/http tells of answers to connections that did not ask yet
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	inOrder, err := run(ctx, o, os.Stdout)
 	stop()
@@ -92,9 +94,9 @@ func run(ctx context.Context, o options, out io.Writer) (inOrder bool, err error
 }
 
 // serve runs the server as in production on a database of its own, and calls f with it.
-func serve(binary string, log io.Writer, settings []string, f func(*replica.Server) error) error {
+func serve(binary string, stderr io.Writer, settings []string, f func(*replica.Server) error) error {
 	return replica.InFolder(func(folder string) error {
-		s, err := replica.Start(binary, log, append([]string{"--production", "--public-url=https://localhost", "--log-level=error",
+		s, err := replica.Start(binary, stderr, append([]string{"--production", "--public-url=https://localhost", "--log-level=error",
 			"--secret=" + rand.Text() + rand.Text(), "--database=sqlite:" + filepath.Join(folder, "abuse.db")}, settings...)...)
 		if err != nil {
 			return err

@@ -112,7 +112,9 @@ func tokens() []Attack {
 	huge.MayClose = true
 	// The header may be too large for the server, or for HTTP only.
 	long := func(name, token string) Attack {
-		return query("token: "+name, "431 or "+refusedToken, document, header("Authorization", "Bearer "+token))
+		a := query("token: "+name, "431 or "+refusedToken, document, header("Authorization", "Bearer "+token))
+		a.MayClose = true
+		return a
 	}
 	bearer := func(name string, values ...string) Attack {
 		return query("token: "+name, refusedToken, document, header("Authorization", values...))

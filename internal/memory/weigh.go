@@ -11,8 +11,8 @@ const (
 	node = 256
 	// value is what a value of decoded JSON takes: 16 bytes in a list, 300 as the only member of an object.
 	value = 320
-	// parsedByte is what a byte of text takes while the document is parsed twice and validated, and parsedMost what a
-	// token takes, of the 4 bytes that a token has on average at least.
+	// parsedByte is what a byte of a document takes while it is parsed twice and validated, and parsedToken what a token
+	// takes, which has some 4 bytes.
 	parsedByte, parsedToken = 128, 512
 )
 
@@ -79,7 +79,7 @@ func valueNodes(v *ast.Value) (nodes int) {
 	return nodes + 1
 }
 
-// Values is the size of variables.
+// Values is the size of decoded JSON.
 func Values(v any) int64 {
 	size := int64(value)
 	switch v := v.(type) {

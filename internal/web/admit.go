@@ -12,8 +12,8 @@ import (
 const (
 	defaultMaxValues = 20_000
 	defaultMaxDepth  = 100
-	// firstRead is the size of the first buffer of a body whose length is not known, smallRead its greatest size.
-	firstRead, smallRead = 512, 8 << 10
+	// firstRead is the size of the first buffer for a body of unknown length, and smallRead the largest first buffer.
+	firstRead, smallRead = 512, 4 << 10
 )
 
 // readAll reads r to its end. It claims memory as bytes arrive, so that a slow sender holds no more than was sent.
