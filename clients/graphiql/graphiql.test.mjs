@@ -53,6 +53,15 @@ describe('the page at /', { skip }, () => {
       await page.close();
     });
 
+    it('works in a browser that denies storage', async () => {
+      const denied = () => Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('denied', 'SecurityError'); } });
+      const { page } = await open(browser, server, {}, denied);
+      const email = await signUp(page);
+      await execute(page);
+      assert.equal((await response(page)).data.me.email, email);
+      await page.close();
+    });
+
     it('works on a phone: the answer is in view after a run, whoever asks', async () => {
       const { page } = await open(browser, server, { viewport: { width: 390, height: 844 } });
       await page.screenshot({ path: `${screenshots}phone-welcome.png` });

@@ -6,11 +6,12 @@ import { password } from '../shared/server.mjs';
 // dialogs lack a description.
 const known = ['Failed to load resource', 'Warning: Missing `Description`'];
 
-// open shows the page in a profile of its own, and collects what it requests and what the browser complains
-// about.
-export async function open(browser, server, options) {
+// open shows the page in a profile of its own, and collects its requests and the browser's complaints. script runs
+// before the page's own.
+export async function open(browser, server, options, script) {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, ...options });
   page.setDefaultTimeout(20_000);
+  if (script) await page.addInitScript(script);
   const requests = [];
   const complaints = [];
   page.on('request', (r) => { if (!r.url().startsWith('data:')) requests.push(r.url()); });

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 )
 
@@ -46,9 +45,8 @@ type ServeOptions struct {
 //
 // Hijacked connections, such as WebSockets, are left to EndStreams.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions, log *slog.Logger) error {
-	var stopping atomic.Bool
 	server := &http.Server{
-		Handler:           closeWhile(&stopping, h),
+		Handler:           closeAfter(ctx, h),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
 		IdleTimeout:       o.KeepAlive,
@@ -65,7 +63,6 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions, 
 	case <-ctx.Done():
 	}
 
-	stopping.Store(true)
 	o.Stopping()
 	select {
 	case err := <-served:
@@ -87,11 +84,11 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions, 
 	return err
 }
 
-// closeWhile has each response close its connection while stopping is set: clients then open the next one elsewhere,
+// closeAfter has each response close its connection once ctx has ended: clients then open the next one elsewhere,
 // instead of meeting a connection that Shutdown closes under their request.
-func closeWhile(stopping *atomic.Bool, next http.Handler) http.Handler {
+func closeAfter(ctx context.Context, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if stopping.Load() {
+		if ctx.Err() != nil {
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)

@@ -3,7 +3,7 @@ import { makeFetcher } from './fetcher.js';
 import { headers, operations } from './operations.js';
 import { makePanel, onPhone } from './panel.js';
 import { Session } from './session.js';
-import { SafeStorage } from './storage.js';
+import { pageStorage } from './storage.js';
 
 const { GraphiQL, React, ReactDOM } = window;
 
@@ -18,7 +18,7 @@ if (GraphiQL && React && ReactDOM) {
       GraphiQL,
       {
         fetcher: makeFetcher(session, endpoint),
-        storage: new SafeStorage(window.localStorage),
+        storage: pageStorage(),
         plugins: [panel],
         defaultTabs: operations,
         defaultHeaders: headers,

@@ -14,9 +14,18 @@ const documents = ['graphiql:tabState', 'graphiql:queries', 'graphiql:favorites'
 
 const redactAll = (json) => JSON.stringify(JSON.parse(json), (_, value) => (typeof value === 'string' ? redact(value) : value));
 
+// pageStorage keeps tabs between visits, or is null where the browser denies storage: GraphiQL then keeps nothing.
+export function pageStorage() {
+  try {
+    return new SafeStorage(window.localStorage);
+  } catch {
+    return null;
+  }
+}
+
 // SafeStorage is a Storage that keeps tabs, history and layout in another one, without credentials: what
 // a page stores, every script of its origin can read.
-export class SafeStorage {
+class SafeStorage {
   #inner;
 
   constructor(inner) { this.#inner = inner; }
