@@ -113,7 +113,8 @@ func TestJSONIsMeasuredBeforeItIsDecoded(t *testing.T) {
 // TestBodiesUnderWayShareMemory has slow senders hold what they have sent, and no more.
 func TestBodiesUnderWayShareMemory(t *testing.T) {
 	t.Parallel()
-	_, endpoint := serveFeed(t, web.StreamOptions{Memory: memory.NewBudget(6 << 20)}) // 1 MiB for bodies
+	budget := memory.NewBudget(6 << 20) // 1 MiB for bodies
+	_, endpoint := serveFeed(t, web.StreamOptions{Memory: budget})
 	large := `{"query":"{who}","variables":{"a":"` + strings.Repeat("x", 150_000) + `"}}`
 	if got := post(t, endpoint, modern, large); got.Status != 200 {
 		t.Fatalf("alone: %d %s", got.Status, got.Text)
@@ -122,7 +123,11 @@ func TestBodiesUnderWayShareMemory(t *testing.T) {
 	for _, accept := range []string{plain, plain, "text/event-stream"} {
 		slow = append(slow, sendRaw(t, endpoint, postHead(200_000, accept)+strings.Repeat(" ", 190_000)))
 	}
-	eventually(t, "large bodies are still let in", func() bool { return overloaded(post(t, endpoint, modern, large)) })
+	// Before anything is asked: a large body under way would have a sender refused instead.
+	eventually(t, "what was sent is not counted", func() bool { return budget.Claimed() > 3*190_000 })
+	if got := post(t, endpoint, modern, large); !overloaded(got) {
+		t.Errorf("%d %v %s", got.Status, got.Header, got.Text)
+	}
 	for _, accept := range []string{plain, "text/event-stream"} {
 		got := post(t, endpoint, accept, large)
 		if got.Header.Get("Retry-After") != "1" || !strings.Contains(got.Text, `"UNAVAILABLE"`) {
@@ -145,7 +150,8 @@ func TestBodiesUnderWayShareMemory(t *testing.T) {
 
 func TestHalfAMessageHoldsWhatWasSent(t *testing.T) {
 	t.Parallel()
-	_, endpoint := serveFeed(t, web.StreamOptions{Memory: memory.NewBudget(6 << 20)})
+	budget := memory.NewBudget(6 << 20)
+	_, endpoint := serveFeed(t, web.StreamOptions{Memory: budget})
 	large := `{"query":"{who}","variables":{"a":"` + strings.Repeat("x", 150_000) + `"}}`
 	const upgrade = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
@@ -154,7 +160,11 @@ func TestHalfAMessageHoldsWhatWasSent(t *testing.T) {
 	for range 3 {
 		half = append(half, sendRaw(t, endpoint, upgrade+string(frame)+strings.Repeat(" ", 190_000)))
 	}
-	eventually(t, "large bodies are still let in", func() bool { return overloaded(post(t, endpoint, modern, large)) })
+	// Before anything is asked: a large body under way would have a sender refused instead.
+	eventually(t, "what was sent is not counted", func() bool { return budget.Claimed() > 3*190_000 })
+	if got := post(t, endpoint, modern, large); !overloaded(got) {
+		t.Errorf("%d %v %s", got.Status, got.Header, got.Text)
+	}
 	for _, conn := range half {
 		_ = conn.Close()
 	}
