@@ -102,7 +102,8 @@ export function cookieMode(app, browser) {
     });
 
     it('is refused to one that is not, although the browser sends it the cookie', async () => {
-      await start();
+      // Elsewhere pages of this machine may call, without cookies.
+      await start({ flags: ['--production', '--insecure-http', '--insecure-secret-file', '--insecure-bcrypt-cost'] });
       await f.signIn();
       const before = await cookies();
       const stranger = await Frontend.start(app, browser(), { settings: { ...settings, url: `${f.server.url}/graphql` } });
