@@ -129,12 +129,7 @@ func (t *Streams) present(ctx context.Context, exec graphql.GraphExecutor, errs 
 // payload encodes a response as the transport over HTTP does. From then on it is all that claim holds, once as it is and
 // twice as it is framed and written.
 func (t *Streams) payload(resp *graphql.Response, claim *memory.Claim) []byte {
-	if refusedWhole(resp) {
-		resp.Data = nil
-	}
-	shorten(resp, t.o.MaxErrors)
-	head, tail := encode(resp)
-	payload := bytes.Join([][]byte{head, resp.Data, tail}, nil)
+	payload := bytes.Join(encodeAnswer(resp, t.o.MaxErrors), nil)
 	claim.Keep(3 * int64(len(payload)))
 	return payload
 }
