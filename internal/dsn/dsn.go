@@ -1,6 +1,3 @@
-// Package dsn owns the text of --database: which database it names, and which parameters of libpq, poolers and
-// providers have an effect. Part of a text that it refuses may be a password, so its errors repeat no value, and
-// nothing is looked up or connected to.
 package dsn
 
 import (

@@ -1,8 +1,3 @@
-// Package token owns the signing keys and the access tokens made with them: the ring of keys in the
-// database and their life cycle, issuing, verification, and the public key set (JWKS).
-//
-// It promises that a verified token was issued by a key of this ring for this service and has not
-// expired. Whether its session still stands it does not know: that is package session's.
 package token
 
 import (

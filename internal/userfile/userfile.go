@@ -1,9 +1,3 @@
-// Package userfile reads files of accounts as other systems export them: JSON, one object a line or all in an
-// array, and CSV with a header row, in UTF-8 or UTF-16.
-//
-// It promises that an unknown field is refused rather than dropped, that every problem has a line number, and that
-// no error repeats a password hash. It does not know which accounts exist, and does not check addresses, names or
-// hashes.
 package userfile
 
 import (
