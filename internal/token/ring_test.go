@@ -520,6 +520,7 @@ func TestTamperedRows(t *testing.T) {
 		}
 		return changed
 	}
+	withCertificate := jwk(`"kty"`, `"x5u":"https://evil.example","kty"`)
 	otherKey := strings.Replace(other.PublicJWK, other.KeyID, good.KeyID, 1)
 	for name, bad := range map[string]row{
 		"seal of another row":                  {good.KeyID, good.Algorithm, good.PublicJWK, other.Sealed},
@@ -538,7 +539,7 @@ func TestTamperedRows(t *testing.T) {
 		"another alg":                          {good.KeyID, good.Algorithm, jwk(`"ES256"`, `"ES384"`), good.Sealed},
 		"private member":                       {good.KeyID, good.Algorithm, jwk(`"kty"`, `"d":"AQ","kty"`), good.Sealed},
 		"duplicate member":                     {good.KeyID, good.Algorithm, jwk(`"kty"`, `"use":"sig","kty"`), good.Sealed},
-		"certificate URL":                      {good.KeyID, good.Algorithm, jwk(`"kty"`, `"x5u":"https://e.de","kty"`), good.Sealed},
+		"certificate URL":                      {good.KeyID, good.Algorithm, withCertificate, good.Sealed},
 		"point not on the curve":               {good.KeyID, good.Algorithm, jwk(`"x":"`, `"x":"AAAA`), good.Sealed},
 		"no public key":                        {good.KeyID, good.Algorithm, "", good.Sealed},
 		"public key not an object":             {good.KeyID, good.Algorithm, "[]", good.Sealed},
