@@ -19,6 +19,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
@@ -78,15 +79,15 @@ type Service struct {
 	db       *store.DB
 	sessions *session.Service
 	throttle *throttle.Throttle
-	hasher   *Hasher
-	policy   PasswordPolicy
+	hasher   *password.Hasher
+	policy   password.Policy
 	audit    *audit.Log
 	hasRole  func(token.Role) bool
 	log      *slog.Logger
 }
 
 // NewService wires a Service. hasRole tells of the roles of the SDL.
-func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *Hasher, policy PasswordPolicy, audit *audit.Log, hasRole func(token.Role) bool, log *slog.Logger) *Service {
+func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *password.Hasher, policy password.Policy, audit *audit.Log, hasRole func(token.Role) bool, log *slog.Logger) *Service {
 	return &Service{db: db, sessions: sessions, throttle: throttle, hasher: hasher, policy: policy, audit: audit, hasRole: hasRole, log: log}
 }
 
