@@ -35,8 +35,8 @@ var layers = [][]string{
 	{"internal/audit", "internal/coercion", "internal/limit", "internal/mail", "internal/throttle", "internal/userfile"},
 	{"internal/token"},
 	{"internal/store"},
-	{"internal/memory"},
-	{"internal/dsn", "internal/fault", "internal/password", "internal/secret", "schema"},
+	{"internal/memory", "internal/password"},
+	{"internal/dsn", "internal/fault", "internal/secret", "schema"},
 }
 
 // narrower lists what a package may import where the table allows it more.

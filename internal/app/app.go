@@ -26,6 +26,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/memory"
 	"github.com/graphwarden/graphwarden/internal/observe"
+	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -61,7 +62,7 @@ type App struct {
 	Throttle *throttle.Throttle
 	Audit    *audit.Log
 	Feed     *audit.Feed
-	Hasher   *account.Hasher
+	Hasher   *password.Hasher
 	Accounts *account.Service
 	Metrics  *observe.Metrics
 	Memory   *memory.Budget
@@ -175,11 +176,11 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	if err != nil {
 		return err
 	}
-	if a.Hasher, err = account.NewHasher(account.HasherOptions{Cost: c.BcryptCost, Pepper: pepper, PepperID: pepperID,
+	if a.Hasher, err = password.NewHasher(password.HasherOptions{Cost: c.BcryptCost, Pepper: pepper, PepperID: pepperID,
 		OldPeppers: old, UntrimmedPeppers: untrimmed, Now: a.now}); err != nil {
 		return err
 	}
-	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, account.PasswordPolicy{MinLength: c.PasswordMin}, a.Audit,
+	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, password.Policy{MinLength: c.PasswordMin}, a.Audit,
 		func(role token.Role) bool { return schema.HasRole(a.Schema, role) }, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = newStreams(a.authenticator, c, a.Memory, a.now, a.log)
