@@ -47,8 +47,8 @@ var layers = [][]string{
 	{"internal/store"},
 	// Foundations, which know no feature.
 	{"internal/config", "internal/observe", "internal/web"},
-	{"internal/memory"},
-	{"internal/dsn", "internal/fault", "internal/password", "internal/secret", "schema"},
+	{"internal/memory", "internal/password"},
+	{"internal/dsn", "internal/fault", "internal/secret", "schema"},
 }
 
 // narrower lists what a package may import where the table allows more.

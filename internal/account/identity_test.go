@@ -356,3 +356,11 @@ func TestParseName(t *testing.T) {
 		})
 	}
 }
+
+func reasons(fields []fault.Field) []fault.Reason {
+	var rs []fault.Reason
+	for _, f := range fields {
+		rs = append(rs, f.Reason)
+	}
+	return rs
+}

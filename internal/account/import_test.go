@@ -132,3 +132,11 @@ func TestAnImpossibleAddressCanBeConfirmed(t *testing.T) {
 		}
 	})
 }
+
+// foreign are hashes of "correct horse battery": see package password.
+var foreign = map[string]string{
+	"Argon2": "$argon2id$v=19$m=64,t=2,p=1$c2Vhc29uZWQxMjM0NTY3OA$A9qjp4DZ9W0eDMvpy5YJQg",
+	"scrypt": "scrypt$16$seasoned12345678901234$2$3$nfxdQoUEl3tIMwMdXPM81SFz/3TA8mBZ4VApXrgsCa+Vdeu7jkk6N3shyQo59DCBfAS6RqM4A1wP+BJPlCj7IQ==",
+	"PBKDF2": "pbkdf2_sha256$1000$seasoned12345678901234$/7JsJkk2jalE4Z68N45h4+pgYbD6lZGrIykTkeEZol0=",
+	"bcrypt": "{bcrypt}$2b$05$6Aw7PoCQFBYRx.Sh7H.14udQa92MbDAwdod2a0l9wykG3FZI15s56",
+}

@@ -8,12 +8,9 @@ import (
 	"github.com/graphwarden/graphwarden/internal/observe"
 )
 
-// registerMetrics registers the metrics of all services.
+// registerMetrics registers the metrics of all services but those that a constructor took.
 func (a *App) registerMetrics() {
 	m := a.Metrics
-	a.View.Measure(m.Durations("graphwarden_revocation_lag_seconds",
-		"Time from a revocation on another replica, by the database's clock, until this one knew of it.",
-		.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
 	m.Gauge("graphwarden_revocation_view_age_seconds",
 		"Time since revocations were last read. Beyond 1 s a request has them read first; if that fails, guarded fields are refused beyond 5 s.", func() float64 { return a.View.Age().Seconds() })
 	m.Gauge("graphwarden_clock_skew_seconds",

@@ -89,7 +89,7 @@ var mutants = []mutant{
 	{"a revoked token is good", "guard.go", "case reason == fault.TokenRevoked:", "case false:", true},
 	{"a stale token is good", "guard.go", "case reason == fault.TokenStale:", "case false:", true},
 	{"an old view is good", "guard.go", "case err != nil:\n", "case false:\n", false},
-	{"an expired token is forged", "guard.go", "if errors.Is(err, token.ErrExpired) {", "if false {", true},
+	{"an expired token is forged", "guard.go", "if errors.Is(err, token.ErrExpired) {", "if errors.Is(err, token.ErrExpired) && false {", true},
 	{"the first of two headers counts", "../web/bearer.go", "if len(values) > 1 {", "if false {", false},
 	{"every scheme is Bearer", "../web/bearer.go", `!strings.EqualFold(scheme, "Bearer")`, `scheme == ""`, false},
 	{"only one spelling is Bearer", "../web/bearer.go", `!strings.EqualFold(scheme, "Bearer")`, `scheme != "Bearer"`, false},

@@ -1,9 +1,3 @@
-// Package password owns the formats of password hashes: bcrypt, Argon2, scrypt and PBKDF2 as well-known frameworks
-// write them. It parses hashes and compares passwords with them.
-//
-// It promises that the cost of a comparison is known and bounded before anything is computed, that Parse refuses
-// malformed hashes, and that no error repeats any part of a hash. It does not know accounts, databases, or the
-// hashes that package account makes.
 package password
 
 import (
@@ -18,7 +12,7 @@ const (
 	maxRounds   = 1 << 16
 	maxMemory   = 128 << 20 // bytes
 	maxText     = 1024      // bytes
-	maxPassword = 1024      // bytes; longer passwords match nothing
+	maxPassword = 1024      // bytes, in NFC; longer passwords are refused, and match nothing
 	minSum      = 16        // bytes; a shorter sum would match by chance
 	maxPart     = 128       // bytes of a sum or a salt
 )

@@ -22,11 +22,11 @@ import (
 // readBody reads a POST to its end.
 func (t HTTP) readBody(w http.ResponseWriter, r *http.Request, claim *memory.Claim) ([]byte, *refusal) {
 	if !isJSON(r.Header.Values("Content-Type")) {
-		return nil, refuse(http.StatusUnsupportedMediaType, fault.MediaType, "a POST needs Content-Type: application/json, in UTF-8")
+		return nil, refuse(http.StatusUnsupportedMediaType, fault.UnsupportedMediaType, "a POST needs Content-Type: application/json, in UTF-8")
 	}
 	// Nothing is unpacked here, so no small body grows beyond MaxBody.
 	if coding := strings.Join(r.Header.Values("Content-Encoding"), ","); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, refuse(http.StatusUnsupportedMediaType, fault.MediaType, "a compressed body is not supported")
+		return nil, refuse(http.StatusUnsupportedMediaType, fault.UnsupportedMediaType, "a compressed body is not supported")
 	}
 	limit := t.MaxBody
 	if limit <= 0 {

@@ -136,7 +136,7 @@ func TestOnlyJSONPostsExecute(t *testing.T) {
 		for _, media := range []string{modern, plain} {
 			r := webtest.Request(t, "POST", endpoint, body, "Accept", media)
 			r.Header["Content-Type"] = []string{contentType}
-			if got := send(t, r); got.Status != 415 || got.Errors[0].Extensions.Reason != fault.MediaType {
+			if got := send(t, r); got.Status != 415 || got.Errors[0].Extensions.Reason != fault.UnsupportedMediaType {
 				t.Errorf("%q: %d %s", contentType, got.Status, got.Text)
 			}
 		}

@@ -1,4 +1,4 @@
-package account_test
+package password_test
 
 import (
 	"crypto/hmac"
@@ -10,22 +10,22 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/password"
 )
 
 // secretHash is bcrypt's published example for the password "secret", of cost 12.
 const secretHash = "$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW"
 
-func mustHasher(tb testing.TB, o account.HasherOptions) *account.Hasher {
+func mustHasher(tb testing.TB, o password.HasherOptions) *password.Hasher {
 	tb.Helper()
-	h, err := account.NewHasher(o)
+	h, err := password.NewHasher(o)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return h
 }
 
-func mustHash(tb testing.TB, h *account.Hasher, password string) string {
+func mustHash(tb testing.TB, h *password.Hasher, password string) string {
 	tb.Helper()
 	stored, err := h.Hash(tb.Context(), password)
 	if err != nil {
@@ -43,7 +43,7 @@ func mustPlain(tb testing.TB, password string, cost int) string {
 	return string(hash)
 }
 
-func wantCompare(tb testing.TB, h *account.Hasher, stored, password string, wantOK, wantUpgrade bool) {
+func wantCompare(tb testing.TB, h *password.Hasher, stored, password string, wantOK, wantUpgrade bool) {
 	tb.Helper()
 	ok, upgrade, err := h.Compare(tb.Context(), stored, password)
 	if ok != wantOK || upgrade != wantUpgrade || err != nil {
@@ -53,7 +53,7 @@ func wantCompare(tb testing.TB, h *account.Hasher, stored, password string, want
 
 func TestHashIsSaltedAndMarked(t *testing.T) {
 	t.Parallel()
-	for prefix, o := range map[string]account.HasherOptions{
+	for prefix, o := range map[string]password.HasherOptions{
 		"gw1$$$2a$05$":      {Cost: 5},
 		"gw1$2026-a$$2a$04": {Cost: 4, Pepper: "a pepper", PepperID: "2026-a"},
 	} {
@@ -82,7 +82,7 @@ func TestStoredFormat(t *testing.T) {
 		mac.Write([]byte("the password"))
 		return mustPlain(t, base64.StdEncoding.EncodeToString(mac.Sum(nil)), 4)
 	}
-	h := mustHasher(t, account.HasherOptions{Cost: 4, Pepper: "pepper", PepperID: "p1"})
+	h := mustHasher(t, password.HasherOptions{Cost: 4, Pepper: "pepper", PepperID: "p1"})
 	wantCompare(t, h, "gw1$p1$"+made([]byte("graphwarden password v1:pepper")), "the password", true, false)
 	wantCompare(t, h, "gw1$$"+made([]byte("graphwarden password v1:")), "the password", true, true)
 	wantCompare(t, h, "gw1$p9$"+made(nil), "the password", false, false) // an unknown pepper is no empty key
@@ -90,7 +90,7 @@ func TestStoredFormat(t *testing.T) {
 
 func TestEveryByteCounts(t *testing.T) {
 	t.Parallel()
-	h := mustHasher(t, account.HasherOptions{Cost: 4})
+	h := mustHasher(t, password.HasherOptions{Cost: 4})
 	for _, length := range []int{72, 73, 1024} {
 		password := strings.Repeat("p", length)
 		stored := mustHash(t, h, password)
@@ -106,7 +106,7 @@ func TestEveryByteCounts(t *testing.T) {
 
 func TestNULIsSignificant(t *testing.T) {
 	t.Parallel()
-	h := mustHasher(t, account.HasherOptions{Cost: 4})
+	h := mustHasher(t, password.HasherOptions{Cost: 4})
 	passwords := []string{"P4ssw0rd", "P4ssw0rd\x00", "P4ssw0rd\x00P4ssw0rd", "\x00P4ssw0rd"}
 	for i, one := range passwords {
 		stored := mustHash(t, h, one)
@@ -118,7 +118,7 @@ func TestNULIsSignificant(t *testing.T) {
 
 func TestComposedAndDecomposedSpellingsAreOnePassword(t *testing.T) {
 	t.Parallel()
-	h := mustHasher(t, account.HasherOptions{Cost: 4})
+	h := mustHasher(t, password.HasherOptions{Cost: 4})
 	for _, pair := range [][2]string{
 		{"pass-\u00E9-word", "pass-e\u0301-word"},
 		{"\uAC00\uAC01 korean", "\u1100\u1161\u1100\u1161\u11A8 korean"},
@@ -133,7 +133,7 @@ func TestComposedAndDecomposedSpellingsAreOnePassword(t *testing.T) {
 
 func TestHashRefusesWhatNoPolicyAccepts(t *testing.T) {
 	t.Parallel()
-	h := mustHasher(t, account.HasherOptions{Cost: 4})
+	h := mustHasher(t, password.HasherOptions{Cost: 4})
 	for _, password := range []string{strings.Repeat("x", 1025), "invalid \xff"} {
 		if stored, err := h.Hash(t.Context(), password); err == nil || stored != "" || strings.Contains(err.Error(), password) {
 			t.Errorf("Hash(%d bytes) = %q, %v", len(password), stored, err)
@@ -146,7 +146,7 @@ func TestHashRefusesWhatNoPolicyAccepts(t *testing.T) {
 
 func TestPlainHashes(t *testing.T) {
 	t.Parallel()
-	h := mustHasher(t, account.HasherOptions{Cost: 4})
+	h := mustHasher(t, password.HasherOptions{Cost: 4})
 	seventyTwo := strings.Repeat("x", 72)
 	plain := func(password string) string { return mustPlain(t, password, 4) }
 	for name, c := range map[string]struct {
@@ -180,7 +180,7 @@ func TestPlainHashes(t *testing.T) {
 
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
-	low, high := mustHasher(t, account.HasherOptions{Cost: 4}), mustHasher(t, account.HasherOptions{Cost: 5})
+	low, high := mustHasher(t, password.HasherOptions{Cost: 4}), mustHasher(t, password.HasherOptions{Cost: 5})
 	stored := mustHash(t, low, "the password")
 	wantCompare(t, high, stored, "the password", true, true)
 	wantCompare(t, high, stored, "another", false, false)
@@ -190,21 +190,21 @@ func TestUpgrade(t *testing.T) {
 
 func TestPepperRotation(t *testing.T) {
 	t.Parallel()
-	none := mustHasher(t, account.HasherOptions{Cost: 4})
-	first := mustHasher(t, account.HasherOptions{Cost: 4, Pepper: "first pepper", PepperID: "p1"})
-	second := mustHasher(t, account.HasherOptions{Cost: 4, Pepper: "second pepper", PepperID: "p2",
+	none := mustHasher(t, password.HasherOptions{Cost: 4})
+	first := mustHasher(t, password.HasherOptions{Cost: 4, Pepper: "first pepper", PepperID: "p1"})
+	second := mustHasher(t, password.HasherOptions{Cost: 4, Pepper: "second pepper", PepperID: "p2",
 		OldPeppers: map[string]string{"p1": "first pepper"}})
-	forgot := mustHasher(t, account.HasherOptions{Cost: 4, Pepper: "second pepper", PepperID: "p2"})
-	removed := mustHasher(t, account.HasherOptions{Cost: 4, OldPeppers: map[string]string{"p2": "second pepper"}})
-	swapped := mustHasher(t, account.HasherOptions{Cost: 4, Pepper: "not the first", PepperID: "p1"})
+	forgot := mustHasher(t, password.HasherOptions{Cost: 4, Pepper: "second pepper", PepperID: "p2"})
+	removed := mustHasher(t, password.HasherOptions{Cost: 4, OldPeppers: map[string]string{"p2": "second pepper"}})
+	swapped := mustHasher(t, password.HasherOptions{Cost: 4, Pepper: "not the first", PepperID: "p1"})
 
-	of := map[*account.Hasher]string{}
-	for _, h := range []*account.Hasher{none, first, second} {
+	of := map[*password.Hasher]string{}
+	for _, h := range []*password.Hasher{none, first, second} {
 		of[h] = mustHash(t, h, "the password")
 	}
 	for _, c := range []struct {
 		name         string
-		made, by     *account.Hasher
+		made, by     *password.Hasher
 		ok, upgrades bool
 	}{
 		{"same", first, first, true, false},
@@ -231,8 +231,8 @@ func TestPepperRotation(t *testing.T) {
 // Earlier versions took the line break at the end of a variable for a part of the pepper.
 func TestHashesOfAnUntrimmedPepperAreAcceptedAndRenewed(t *testing.T) {
 	t.Parallel()
-	earlier := mustHash(t, mustHasher(t, account.HasherOptions{Cost: 4, Pepper: "a pepper\n", PepperID: "p1"}), "the password")
-	trimmed := account.HasherOptions{Cost: 4, Pepper: "a pepper", PepperID: "p1"}
+	earlier := mustHash(t, mustHasher(t, password.HasherOptions{Cost: 4, Pepper: "a pepper\n", PepperID: "p1"}), "the password")
+	trimmed := password.HasherOptions{Cost: 4, Pepper: "a pepper", PepperID: "p1"}
 	wantCompare(t, mustHasher(t, trimmed), earlier, "the password", false, false)
 	both := trimmed
 	both.UntrimmedPeppers = map[string]string{"p1": "a pepper\n"}
@@ -246,7 +246,7 @@ func TestHashesOfAnUntrimmedPepperAreAcceptedAndRenewed(t *testing.T) {
 func TestCompareSpendsTheSameRounds(t *testing.T) {
 	t.Parallel()
 	const cost = 6
-	o := account.HasherOptions{Cost: cost, Pepper: "pepper", PepperID: "p1"}
+	o := password.HasherOptions{Cost: cost, Pepper: "pepper", PepperID: "p1"}
 	ours := mustHash(t, mustHasher(t, o), "the password")
 	plain := mustPlain(t, "the password", cost)
 	type try struct{ stored, password string }
@@ -283,7 +283,7 @@ func TestCompareSpendsTheSameRounds(t *testing.T) {
 		"malformed: plain behind marks": {"gw1$p1$" + ours, "the password"},
 	}
 	for c := 4; c < cost; c++ {
-		low := mustHash(t, mustHasher(t, account.HasherOptions{Cost: c, Pepper: "pepper", PepperID: "p1"}), "the password")
+		low := mustHash(t, mustHasher(t, password.HasherOptions{Cost: c, Pepper: "pepper", PepperID: "p1"}), "the password")
 		tries[fmt.Sprintf("cost %d, right", c)] = try{low, "the password"}
 		tries[fmt.Sprintf("cost %d, wrong", c)] = try{low, "a wrong one"}
 		tries[fmt.Sprintf("cost %d, over-long", c)] = try{low, strings.Repeat("x", 1025)}
@@ -319,11 +319,11 @@ func TestCompareSpendsTheSameRounds(t *testing.T) {
 func TestForeignHashesSpendTheRoundsOfOurs(t *testing.T) {
 	t.Parallel()
 	const cost = 8
-	for name, stored := range foreign {
-		for _, try := range []string{"correct horse battery", "a wrong one", strings.Repeat("x", 1025), "\xff", "correct horse battery\x00"} {
-			h := mustHasher(t, account.HasherOptions{Cost: cost})
+	for name, stored := range vectors {
+		for _, try := range []string{secret, "a wrong one", strings.Repeat("x", 1025), "\xff", "correct horse battery\x00"} {
+			h := mustHasher(t, password.HasherOptions{Cost: cost})
 			ok, upgrade, err := h.Compare(t.Context(), stored, try)
-			if want := try == "correct horse battery"; err != nil || ok != want || upgrade != want {
+			if want := try == secret; err != nil || ok != want || upgrade != want {
 				t.Errorf("%s, %.30q: %t, upgrade %t, %v", name, try, ok, upgrade, err)
 			}
 			if h.Rounds() > 1<<cost || h.Rounds() <= 1<<cost-1<<4 {
@@ -333,14 +333,6 @@ func TestForeignHashesSpendTheRoundsOfOurs(t *testing.T) {
 	}
 }
 
-// foreign are hashes of "correct horse battery": see package password.
-var foreign = map[string]string{
-	"Argon2": "$argon2id$v=19$m=64,t=2,p=1$c2Vhc29uZWQxMjM0NTY3OA$A9qjp4DZ9W0eDMvpy5YJQg",
-	"scrypt": "scrypt$16$seasoned12345678901234$2$3$nfxdQoUEl3tIMwMdXPM81SFz/3TA8mBZ4VApXrgsCa+Vdeu7jkk6N3shyQo59DCBfAS6RqM4A1wP+BJPlCj7IQ==",
-	"PBKDF2": "pbkdf2_sha256$1000$seasoned12345678901234$/7JsJkk2jalE4Z68N45h4+pgYbD6lZGrIykTkeEZol0=",
-	"bcrypt": "{bcrypt}$2b$05$6Aw7PoCQFBYRx.Sh7H.14udQa92MbDAwdod2a0l9wykG3FZI15s56",
-}
-
 // A row that was not written by the import must not cost more than an imported one.
 func TestStoredHashesAreBoundedToo(t *testing.T) {
 	t.Parallel()
@@ -348,10 +340,10 @@ func TestStoredHashesAreBoundedToo(t *testing.T) {
 	for _, stored := range []string{
 		"$argon2id$v=19$m=4294967295,t=1,p=1" + salted, "$argon2id$v=19$m=65536,t=4294967295,p=1" + salted,
 		"$scrypt$ln=30,r=8,p=1" + salted, "pbkdf2_sha256$4294967295$salt$A9qjp4DZ9W0eDMvpy5YJQg==",
-		"gw1$" + foreign["Argon2"], "gw1$$" + foreign["PBKDF2"], "gw1$" + foreign["bcrypt"],
+		"gw1$" + vectors["Argon2id"], "gw1$$" + vectors["Django, PBKDF2"], "gw1${bcrypt}" + vectors["bcryptjs"],
 	} {
-		h := mustHasher(t, account.HasherOptions{Cost: 4})
-		wantCompare(t, h, stored, "correct horse battery", false, false)
+		h := mustHasher(t, password.HasherOptions{Cost: 4})
+		wantCompare(t, h, stored, secret, false, false)
 		if h.Rounds() != 1<<4 {
 			t.Errorf("%s: %d rounds", stored, h.Rounds())
 		}
@@ -360,10 +352,10 @@ func TestStoredHashesAreBoundedToo(t *testing.T) {
 
 func TestHigherStoredCostSpendsItself(t *testing.T) {
 	t.Parallel()
-	stored := mustHash(t, mustHasher(t, account.HasherOptions{Cost: 6}), "the password")
-	for _, password := range []string{"the password", "a wrong one", strings.Repeat("x", 1025)} {
-		h := mustHasher(t, account.HasherOptions{Cost: 4})
-		wantCompare(t, h, stored, password, password == "the password", false)
+	stored := mustHash(t, mustHasher(t, password.HasherOptions{Cost: 6}), "the password")
+	for _, try := range []string{"the password", "a wrong one", strings.Repeat("x", 1025)} {
+		h := mustHasher(t, password.HasherOptions{Cost: 4})
+		wantCompare(t, h, stored, try, try == "the password", false)
 		if h.Rounds() != 1<<6 {
 			t.Errorf("%d rounds", h.Rounds())
 		}
@@ -372,7 +364,7 @@ func TestHigherStoredCostSpendsItself(t *testing.T) {
 
 func TestNewHasherRefuses(t *testing.T) {
 	t.Parallel()
-	for name, o := range map[string]account.HasherOptions{
+	for name, o := range map[string]password.HasherOptions{
 		"cost 3":                {Cost: 3},
 		"cost 17":               {Cost: 17},
 		"negative workers":      {Cost: 4, Workers: -1},
@@ -385,14 +377,14 @@ func TestNewHasherRefuses(t *testing.T) {
 		"empty old pepper":      {Cost: 4, OldPeppers: map[string]string{"p1": ""}},
 		"one id, two peppers":   {Cost: 4, Pepper: "tell nobody", PepperID: "p1", OldPeppers: map[string]string{"p1": "another"}},
 	} {
-		if h, err := account.NewHasher(o); err == nil || h != nil {
+		if h, err := password.NewHasher(o); err == nil || h != nil {
 			t.Errorf("%s: accepted", name)
 		} else if strings.Contains(err.Error(), "tell nobody") {
 			t.Errorf("%s: the error holds the pepper: %v", name, err)
 		}
 	}
 	for _, cost := range []int{4, 16} {
-		mustHasher(t, account.HasherOptions{Cost: cost})
+		mustHasher(t, password.HasherOptions{Cost: cost})
 	}
-	mustHasher(t, account.HasherOptions{Cost: 4, Pepper: "p", PepperID: "p1", OldPeppers: map[string]string{"p1": "p"}})
+	mustHasher(t, password.HasherOptions{Cost: 4, Pepper: "p", PepperID: "p1", OldPeppers: map[string]string{"p1": "p"}})
 }

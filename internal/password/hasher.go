@@ -1,4 +1,4 @@
-package account
+package password
 
 import (
 	"context"
@@ -18,7 +18,6 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
-	"github.com/graphwarden/graphwarden/internal/password"
 )
 
 const (
@@ -61,8 +60,8 @@ type Hasher struct {
 	rounds   atomic.Uint64
 	// untrimmed compares with UntrimmedPeppers; nil without any.
 	untrimmed *Hasher
-	dummies   []*password.Hash // by cost, up to that of Hash, to spend time on
-	memory    *sync.Mutex      // held for a hash that takes much of it
+	dummies   []*Hash     // by cost, up to that of Hash, to spend time on
+	memory    *sync.Mutex // held for a hash that takes much of it
 
 	slots    chan struct{}
 	limit    int64        // of admitted
@@ -74,8 +73,8 @@ type Hasher struct {
 
 // NewHasher checks the options. Its errors name no pepper.
 func NewHasher(o HasherOptions) (*Hasher, error) {
-	if o.Cost < password.MinBcryptCost || o.Cost > password.MaxBcryptCost {
-		return nil, fmt.Errorf("a bcrypt cost of %d is outside %d to %d", o.Cost, password.MinBcryptCost, password.MaxBcryptCost)
+	if o.Cost < MinBcryptCost || o.Cost > MaxBcryptCost {
+		return nil, fmt.Errorf("a bcrypt cost of %d is outside %d to %d", o.Cost, MinBcryptCost, MaxBcryptCost)
 	}
 	if o.Workers < 0 || o.Queue < 0 {
 		return nil, errors.New("the number of password workers and the length of their queue cannot be negative")
@@ -93,9 +92,9 @@ func NewHasher(o HasherOptions) (*Hasher, error) {
 	if o.Now == nil {
 		o.Now = func() time.Time { return time.Time{} }
 	}
-	dummies := make([]*password.Hash, o.Cost+1)
-	for cost := password.MinBcryptCost; cost <= o.Cost; cost++ {
-		if dummies[cost], err = password.Parse(fmt.Sprintf("$2a$%02d$%s", cost, strings.Repeat(".", 53))); err != nil {
+	dummies := make([]*Hash, o.Cost+1)
+	for cost := MinBcryptCost; cost <= o.Cost; cost++ {
+		if dummies[cost], err = Parse(fmt.Sprintf("$2a$%02d$%s", cost, strings.Repeat(".", 53))); err != nil {
 			return nil, err
 		}
 	}
@@ -135,7 +134,7 @@ func pepperKeys(o HasherOptions) (map[string][]byte, error) {
 	return keys, nil
 }
 
-// Hash hashes a password that a PasswordPolicy accepted. The error is UNAVAILABLE if the queue is full
+// Hash hashes a password that a Policy accepted. The error is UNAVAILABLE if the queue is full
 // or ctx ended first.
 func (h *Hasher) Hash(ctx context.Context, password string) (stored string, err error) {
 	password, ok := canonical(password)
@@ -221,7 +220,7 @@ func (h *Hasher) compare(stored, password string) (ok, upgrade bool) {
 
 // parsed is a stored hash taken apart.
 type parsed struct {
-	hash     *password.Hash
+	hash     *Hash
 	foreign  bool // made by another system
 	pepperID string
 }
@@ -235,7 +234,7 @@ func (h *Hasher) parse(stored string) (parsed, bool) {
 		p.pepperID, rest, _ = strings.Cut(rest, "$")
 		ours = strings.HasPrefix(rest, "$2")
 	}
-	hash, err := password.Parse(rest)
+	hash, err := Parse(rest)
 	p.hash = hash
 	return p, err == nil && (ours || p.foreign) && h.keys[p.pepperID] != nil
 }
@@ -258,7 +257,7 @@ func digest(key []byte, password string) []byte {
 }
 
 // matches compares. It serializes hashes that take memory, so that concurrent logins need no more than one of them.
-func (h *Hasher) matches(hash *password.Hash, input []byte) bool {
+func (h *Hasher) matches(hash *Hash, input []byte) bool {
 	if hash.Memory > 0 {
 		h.memory.Lock()
 		defer h.memory.Unlock()

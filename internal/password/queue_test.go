@@ -1,28 +1,21 @@
-package account_test
+package password_test
 
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
-	"github.com/graphwarden/graphwarden/internal/account"
-	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
-	"github.com/graphwarden/graphwarden/internal/session"
-	"github.com/graphwarden/graphwarden/internal/store"
-	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/password"
 )
 
 func TestEndedContextStartsNoWork(t *testing.T) {
 	t.Parallel()
-	h := mustHasher(t, account.HasherOptions{Cost: 4})
+	h := mustHasher(t, password.HasherOptions{Cost: 4})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 50 { // a free slot and an ended context are both ready: chance must not decide
@@ -50,7 +43,7 @@ func TestQueue(t *testing.T) {
 		gate := make(chan struct{})
 		open := sync.OnceFunc(func() { close(gate) })
 		defer open()
-		h := mustHasher(t, account.HasherOptions{Cost: 4, Workers: workers, Queue: queue, Now: func() time.Time {
+		h := mustHasher(t, password.HasherOptions{Cost: 4, Workers: workers, Queue: queue, Now: func() time.Time {
 			started.Add(1)
 			<-gate // the worker is busy for as long as the test likes
 			return time.Time{}
@@ -120,7 +113,7 @@ func TestRetryAfterFollowsTheMeasuredTime(t *testing.T) {
 		var mu sync.Mutex
 		now := time.Unix(0, 0)
 		var gate chan struct{} // nil: open
-		h := mustHasher(t, account.HasherOptions{Cost: 4, Workers: workers, Queue: queue, Now: func() time.Time {
+		h := mustHasher(t, password.HasherOptions{Cost: 4, Workers: workers, Queue: queue, Now: func() time.Time {
 			mu.Lock()
 			now = now.Add(took)
 			at, wait := now, gate
@@ -143,53 +136,6 @@ func TestRetryAfterFollowsTheMeasuredTime(t *testing.T) {
 		_, err := h.Hash(t.Context(), "the password")
 		if want := (workers + queue) / workers * took; !fault.Is(err, fault.Overloaded) || fault.As(err).RetryAfter != want {
 			t.Errorf("%v, retryAfter %v; want %v", err, fault.As(err).RetryAfter, want)
-		}
-		close(gate)
-		group.Wait()
-	})
-}
-
-// A flood costs a refused login nothing, not even its own attempts: the owner who comes again finds them all.
-func TestAFullQueueRefusesBeforeTheDatabase(t *testing.T) {
-	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
-		c := srv.As(t)
-		gate, busy := make(chan struct{}), make(chan struct{}, 4) // each of the two asks twice
-		h := mustHasher(t, account.HasherOptions{Cost: 4, Workers: 1, Queue: 1, Now: func() time.Time {
-			busy <- struct{}{}
-			<-gate
-			return time.Time{}
-		}})
-		var group sync.WaitGroup
-		group.Go(func() { _, _ = h.Hash(t.Context(), password) })
-		<-busy
-		group.Go(func() { _, _ = h.Hash(t.Context(), password) })
-		for h.Pending() < 2 {
-			runtime.Gosched()
-		}
-		s := account.NewService(srv.App.DB, srv.App.Sessions, srv.App.Throttle, h, account.PasswordPolicy{MinLength: 8}, srv.App.Audit, nil, slog.New(slog.DiscardHandler))
-		if err := srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error { _, err := tx.Exec("DELETE FROM throttle"); return err }); err != nil {
-			t.Fatal(err)
-		}
-		caller := token.Claims{UserID: c.UserID, SessionID: c.SessionID}
-		for name, attempt := range map[string]func() (*session.Grant, error){
-			"login": func() (*session.Grant, error) {
-				return s.Login(t.Context(), account.Login{Email: &c.Email, Password: password}, audit.Origin{})
-			},
-			"register": func() (*session.Grant, error) {
-				return s.Register(t.Context(), account.Registration{Email: "new@example.com", Password: password}, audit.Origin{})
-			},
-			"reauthenticate": func() (*session.Grant, error) {
-				return s.Reauthenticate(t.Context(), caller, password, audit.Origin{})
-			},
-		} {
-			if _, err := attempt(); !fault.Is(err, fault.Overloaded) {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
-		var counted int
-		if err := srv.App.DB.Get(t.Context(), &counted, "SELECT count(*) FROM throttle"); err != nil || counted != 0 {
-			t.Errorf("%d buckets were written, %v", counted, err)
 		}
 		close(gate)
 		group.Wait()

@@ -1,4 +1,4 @@
-package account
+package password
 
 import (
 	"cmp"
@@ -13,16 +13,12 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// maxPassword is the longest password in bytes of its canonical form. It holds at login too, so that
-// nobody makes the server hash megabytes.
-const maxPassword = 1024
-
 // productName is refused as a password, in any case (NIST 800-63B-4 section 3.1.1.2: name of the service).
 const productName = "graphwarden"
 
-// PasswordPolicy decides what may be set as a password. Login does not ask it: a password that was
+// Policy decides what may be set as a password. Login does not ask it: a password that was
 // legal once stays usable.
-type PasswordPolicy struct {
+type Policy struct {
 	// MinLength is in code points; 0 means 8.
 	MinLength int
 }
@@ -30,7 +26,7 @@ type PasswordPolicy struct {
 // Check returns every problem of a new password for the account of email and username, either of
 // which may be empty. Any composition is legal, NUL, emoji and blanks included: rules of composition
 // make passwords easier to guess. No message repeats the password.
-func (p PasswordPolicy) Check(path, password, email, username string) []fault.Field {
+func (p Policy) Check(path, password, email, username string) []fault.Field {
 	var fields []fault.Field
 	add := func(reason fault.Reason, message string) {
 		fields = append(fields, fault.Field{Path: path, Reason: reason, Message: message})
@@ -47,7 +43,7 @@ func (p PasswordPolicy) Check(path, password, email, username string) []fault.Fi
 	if len(password) > maxPassword {
 		add(fault.PasswordTooLong, fmt.Sprintf("the password is longer than %d bytes", maxPassword))
 	} else if isGuessable(password, email, username) {
-		add(fault.PasswordTooWeak, "the password is easy to guess: it is a common one, a plain sequence, or the account's own name")
+		add(fault.PasswordTooCommon, "the password is easy to guess: it is a common one, a plain sequence, or the account's own name")
 	}
 	return fields
 }

@@ -1,4 +1,4 @@
-package account_test
+package password_test
 
 import (
 	"strings"
@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/password"
 )
 
 func reasons(fields []fault.Field) []fault.Reason {
@@ -18,9 +18,9 @@ func reasons(fields []fault.Field) []fault.Reason {
 	return rs
 }
 
-func TestPasswordPolicy(t *testing.T) {
+func TestPolicy(t *testing.T) {
 	t.Parallel()
-	tooShort, tooLong, invalid, weak := fault.PasswordTooShort, fault.PasswordTooLong, fault.PasswordInvalid, fault.PasswordTooWeak
+	tooShort, tooLong, invalid, weak := fault.PasswordTooShort, fault.PasswordTooLong, fault.PasswordInvalid, fault.PasswordTooCommon
 	for name, c := range map[string]struct {
 		password string
 		want     []fault.Reason
@@ -60,7 +60,7 @@ func TestPasswordPolicy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := account.PasswordPolicy{}.Check("input.password", c.password, "margarete.hilf@example.com", "margarete99")
+			got := password.Policy{}.Check("input.password", c.password, "margarete.hilf@example.com", "margarete99")
 			if diff := cmp.Diff(c.want, reasons(got)); diff != "" {
 				t.Errorf("reasons (-want +got):\n%s", diff)
 			}
@@ -76,9 +76,9 @@ func TestPasswordPolicy(t *testing.T) {
 	}
 }
 
-func TestPasswordPolicyMinLength(t *testing.T) {
+func TestPolicyMinLength(t *testing.T) {
 	t.Parallel()
-	p := account.PasswordPolicy{MinLength: 15}
+	p := password.Policy{MinLength: 15}
 	if got := reasons(p.Check("p", "fourteen chars", "", "")); !cmp.Equal(got, []fault.Reason{fault.PasswordTooShort}) {
 		t.Errorf("14 of 15: %v", got)
 	}
