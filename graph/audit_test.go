@@ -163,7 +163,7 @@ func TestFailedSignInsFold(t *testing.T) {
 		for i := range n {
 			from := audit.Origin{IP: fmt.Sprintf("198.51.100.%d", i%250), UserAgent: fmt.Sprint("attacker ", i)}
 			for _, user := range []token.UserID{c.UserID, ""} {
-				if err := srv.App.Audit.Failed(t.Context(), audit.Event{Action: audit.LoginFailed, User: user, From: from}); err != nil {
+				if err := srv.App.Audit.Failed(t.Context(), audit.Event{Action: audit.AuthnLoginFail, User: user, From: from}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -181,7 +181,7 @@ func TestFailedSignInsFold(t *testing.T) {
 		}
 		srv.Advance(t, time.Hour)
 		admin.Refresh(t)
-		if err := srv.App.Audit.Failed(t.Context(), audit.Event{Action: audit.LoginFailed, User: c.UserID, From: origin}); err != nil {
+		if err := srv.App.Audit.Failed(t.Context(), audit.Event{Action: audit.AuthnLoginFail, User: c.UserID, From: origin}); err != nil {
 			t.Fatal(err)
 		}
 		if later := auditLog(t, admin, `(first: 100, filter: {action: AUTHN_LOGIN_FAIL})`); len(later.Nodes) != len(log.Nodes)+1 || later.Nodes[0].Count != 1 {

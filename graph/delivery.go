@@ -91,7 +91,7 @@ func presented(ctx context.Context, input *string) (raw string, delivery model.T
 	cookie, came := web.RefreshCookie(ctx)
 	switch {
 	case input != nil && came:
-		return "", "", fault.Invalid([]fault.Field{{Path: "input.refreshToken", Reason: fault.ExactlyOne,
+		return "", "", fault.Invalid([]fault.Field{{Path: "input.refreshToken", Reason: fault.ExactlyOneRequired,
 			Message: "the refresh token came in a cookie too; send it in one way only"}})
 	case input != nil:
 		return *input, model.TokenDeliveryBody, nil

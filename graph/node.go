@@ -10,7 +10,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/session"
 )
 
-var errNodeUnknown = fault.New(fault.NotFound, fault.NodeUnknown, "there is no such object, or it belongs to another user")
+var errNodeNotFound = fault.New(fault.NotFound, fault.NodeNotFound, "there is no such object, or it belongs to another user")
 
 // node reads the object with the id. Ids are UUIDs and so unique across types: each type is asked in turn.
 func (r *Resolver) node(ctx context.Context, id string) (model.Node, error) {
@@ -18,12 +18,12 @@ func (r *Resolver) node(ctx context.Context, id string) (model.Node, error) {
 	if err == nil {
 		return owned(ctx, u)
 	}
-	if !fault.Is(err, fault.UserUnknown) {
+	if !fault.Is(err, fault.UserNotFound) {
 		return nil, err
 	}
 	s, err := r.Sessions.ByID(ctx, session.ID(id))
-	if fault.Is(err, fault.SessionUnknown) {
-		return nil, errNodeUnknown
+	if fault.Is(err, fault.SessionNotFound) {
+		return nil, errNodeNotFound
 	}
 	if err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func (r *Resolver) node(ctx context.Context, id string) (model.Node, error) {
 func owned(ctx context.Context, n guard.Owned) (model.Node, error) {
 	caller := guard.Caller(ctx)
 	if n.OwnerID() != caller.UserID && !caller.HasRole(account.RoleAdmin) {
-		return nil, errNodeUnknown
+		return nil, errNodeNotFound
 	}
 	return n, nil
 }

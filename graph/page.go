@@ -78,7 +78,7 @@ func (c *Cursors) page(list string, first *int32, after *string, last *int32, be
 	size("first", first)
 	size("last", last)
 	if first != nil && last != nil {
-		problems = append(problems, fault.Field{Path: "last", Reason: fault.ExactlyOne, Message: "give either first or last"})
+		problems = append(problems, fault.Field{Path: "last", Reason: fault.ExactlyOneRequired, Message: "give either first or last"})
 	}
 	position := func(path string, cursor *string) store.Position {
 		if cursor == nil {

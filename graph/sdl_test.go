@@ -16,16 +16,17 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// constants returns the values of a type's string constants, those of other packages below internal/ included.
-func constants(t *testing.T, typeName string) (values []string) {
+// constants returns the string constants of a type that internal/folder declares, by name, wherever they are declared.
+func constants(t *testing.T, folder, typeName string) map[string]string {
 	t.Helper()
 	paths, err := filepath.Glob("../internal/*/*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
+	values := map[string]string{}
 	for _, path := range paths {
-		name := "fault." + typeName
-		if strings.HasPrefix(filepath.ToSlash(path), "../internal/fault/") {
+		name := folder + "." + typeName
+		if filepath.Base(filepath.Dir(path)) == folder {
 			name = typeName
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
@@ -37,14 +38,16 @@ func constants(t *testing.T, typeName string) (values []string) {
 			if !ok || spec.Type == nil || types.ExprString(spec.Type) != name {
 				return true
 			}
-			for _, value := range spec.Values {
-				if literal, ok := value.(*goast.BasicLit); ok {
-					text, err := strconv.Unquote(literal.Value)
-					if err != nil {
-						t.Fatal(err)
-					}
-					values = append(values, text)
+			for i, value := range spec.Values {
+				literal, ok := value.(*goast.BasicLit)
+				if !ok {
+					continue
 				}
+				text, err := strconv.Unquote(literal.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				values[spec.Names[i].Name] = text
 			}
 			return true
 		})
@@ -52,13 +55,28 @@ func constants(t *testing.T, typeName string) (values []string) {
 	return values
 }
 
-func TestEnumsHoldTheFaultsOfTheServer(t *testing.T) {
+func TestEnumsRepeatTheConstantsOfTheServer(t *testing.T) {
 	t.Parallel()
 	s := sdl(t)
-	for enum, typeName := range map[string]string{"ErrorCode": "Code", "ErrorReason": "Reason"} {
-		want := constants(t, typeName)
-		if len(want) < 10 {
-			t.Fatalf("only %d constants of type %s", len(want), typeName)
+	for enum, source := range map[string]struct{ folder, typeName string }{
+		"ErrorCode":    {"fault", "Code"},
+		"ErrorReason":  {"fault", "Reason"},
+		"AuditAction":  {"audit", "Action"},
+		"AuditOutcome": {"audit", "Outcome"},
+	} {
+		declared := constants(t, source.folder, source.typeName)
+		if len(declared) < 2 {
+			t.Fatalf("only %d constants of type %s", len(declared), source.typeName)
+		}
+		var want []string
+		for name, value := range declared {
+			value = strings.ToUpper(value)
+			want = append(want, value)
+			// Apollo's names say GRAPHQL_ and _SERVER_ERROR where the prefix adds nothing in Go.
+			word := strings.TrimSuffix(strings.TrimPrefix(value, "GRAPHQL_"), "_SERVER_ERROR")
+			if !strings.EqualFold(strings.ReplaceAll(word, "_", ""), name) {
+				t.Errorf("constant %s.%s has the value %s: use one word in Go and on the wire", source.folder, name, value)
+			}
 		}
 		var got []string
 		for _, value := range s.Types[enum].EnumValues {

@@ -94,7 +94,7 @@ func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Thro
 var (
 	errInvalidCredentials = fault.New(fault.Unauthenticated, fault.InvalidCredentials, "the e-mail address, username or password is wrong")
 	errIDTaken            = errors.New("there is already an account with this id")
-	errUserUnknown        = fault.New(fault.NotFound, fault.UserUnknown, "there is no such user")
+	errUserNotFound       = fault.New(fault.NotFound, fault.UserNotFound, "there is no such user")
 )
 
 // Registration is what register asks for.
@@ -227,12 +227,12 @@ func clash(path string, reason fault.Reason, message string) *fault.Error {
 // ByID reads a user; NOT_FOUND if there is none.
 func (s *Service) ByID(ctx context.Context, id ID) (*User, error) {
 	if !isID(id) {
-		return nil, errUserUnknown
+		return nil, errUserNotFound
 	}
 	var u User
 	err := s.db.Get(ctx, &u, "SELECT "+userColumns+" FROM users WHERE id = $1", id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, errUserUnknown
+		return nil, errUserNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read user: %w", err)
@@ -274,7 +274,7 @@ func read(tx *store.Tx, id ID) (*User, error) {
 	var u User
 	err := tx.Get(&u, "SELECT "+userColumns+" FROM users WHERE id = $1", id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, errUserUnknown
+		return nil, errUserNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read user: %w", err)

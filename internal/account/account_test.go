@@ -345,7 +345,7 @@ func TestReauthenticateProvesAnew(t *testing.T) {
 		if d := after.AuthTime.Sub(before.AuthTime); d < 9*time.Minute {
 			t.Errorf("auth_time moved by %s", d)
 		}
-		if !slices.Contains(recorded(t, srv, c.UserID), audit.Reauthenticated) {
+		if !slices.Contains(recorded(t, srv, c.UserID), audit.AuthnReauthenticated) {
 			t.Error("not in the audit log")
 		}
 		c.Do(t, deleteAccount, in(input{"confirmEmail": "somebody@example.com"})).Refused(t, "BAD_USER_INPUT", "MALFORMED")
@@ -447,7 +447,7 @@ func TestDisabledAccountsAreShutOutAtOnce(t *testing.T) {
 		set(false)
 		c.Do(t, me, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED") // enabling brings no session back
 		c.Login(t).Do(t, me, nil).Into(t, &struct{}{})
-		want := []audit.Action{audit.UserCreated, audit.UserDisabled, audit.LoginFailed, audit.UserEnabled, audit.LoginSucceeded}
+		want := []audit.Action{audit.UserCreated, audit.UserDisabled, audit.AuthnLoginFail, audit.UserEnabled, audit.AuthnLoginSuccess}
 		if diff := cmp.Diff(want, recorded(t, srv, c.UserID)); diff != "" {
 			t.Error(diff)
 		}

@@ -51,7 +51,7 @@ func (s *Service) changeRoles(ctx context.Context, caller *token.Claims, id ID, 
 		if err := s.sessions.MarkStale(tx, id); err != nil {
 			return err
 		}
-		return record(tx, caller, audit.Event{Action: audit.RolesChanged, User: id, From: from, Detail: before + " → " + after})
+		return record(tx, caller, audit.Event{Action: audit.PrivilegePermissionsChanged, User: id, From: from, Detail: before + " → " + after})
 	})
 }
 
@@ -123,7 +123,7 @@ func (s *Service) remove(tx *store.Tx, caller token.Claims, u *User, from audit.
 // returns the user as f leaves it. Only the command line has a nil caller, which may do everything.
 func (s *Service) act(ctx context.Context, caller *token.Claims, id ID, f func(tx *store.Tx, u *User) error) (u *User, err error) {
 	if !isID(id) {
-		return nil, errUserUnknown
+		return nil, errUserNotFound
 	}
 	err = s.db.Tx(ctx, func(tx *store.Tx) (err error) {
 		if caller == nil {

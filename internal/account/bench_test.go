@@ -121,7 +121,7 @@ func crowd(b *testing.B, url string, n int) fill {
 				u := person(i, n)
 				ids[i], people = u.ID, append(people, u)
 				users.add(u.ID, u.Email, u.Email, false, *u.Username, u.Name, u.RoleList, 1, u.CreatedAt, u.CreatedAt, u.DisabledAt)
-				entries.add(uuid.Must(uuid.NewV7()).String(), u.CreatedAt, u.CreatedAt, audit.LoginSucceeded, audit.Done, u.ID, u.ID, "", "192.0.2.1", "a browser", "", "")
+				entries.add(uuid.Must(uuid.NewV7()).String(), u.CreatedAt, u.CreatedAt, audit.AuthnLoginSuccess, audit.Done, u.ID, u.ID, "", "192.0.2.1", "a browser", "", "")
 			}
 			users.flush() // terms refer to them
 			for _, u := range people {

@@ -116,7 +116,7 @@ func (s *Service) Find(ctx context.Context, name string) (*User, error) {
 	var u User
 	err := s.db.Get(ctx, &u, "SELECT "+userColumns+" FROM users WHERE id = $1 OR email_key = $2 OR username = $3", name, email, username)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, errUserUnknown
+		return nil, errUserNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("find user: %w", err)

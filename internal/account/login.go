@@ -25,7 +25,7 @@ type Login struct {
 // INVALID_CREDENTIALS after the same work.
 func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*session.Grant, error) {
 	if (in.Email == nil) == (in.Username == nil) {
-		return nil, fault.Invalid([]fault.Field{{Path: "input", Reason: fault.ExactlyOne, Message: "give either email or username"}})
+		return nil, fault.Invalid([]fault.Field{{Path: "input", Reason: fault.ExactlyOneRequired, Message: "give either email or username"}})
 	}
 	if err := s.hasher.Full(); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 		return nil, err
 	}
 	if !ok {
-		return nil, s.failed(ctx, audit.Event{Action: audit.LoginFailed, User: found.ID, From: from}, errInvalidCredentials)
+		return nil, s.failed(ctx, audit.Event{Action: audit.AuthnLoginFail, User: found.ID, From: from}, errInvalidCredentials)
 	}
 	if upgrade {
 		if err := s.upgrade(ctx, &found, in.Password); err != nil {
@@ -66,7 +66,7 @@ func (s *Service) Login(ctx context.Context, in Login, from audit.Origin) (*sess
 		if grant, err = s.sessions.Start(tx, u.subject(), []string{passwordMethod}, from); err != nil {
 			return err
 		}
-		return audit.Record(tx, audit.Event{Action: audit.LoginSucceeded, Outcome: audit.Done, Actor: u.ID, User: u.ID,
+		return audit.Record(tx, audit.Event{Action: audit.AuthnLoginSuccess, Outcome: audit.Done, Actor: u.ID, User: u.ID,
 			Session: grant.Session.ID, From: from})
 	})
 	return grant, err
@@ -182,7 +182,7 @@ func (s *Service) prove(ctx context.Context, caller token.Claims, path, password
 	if err := s.db.Tx(ctx, func(tx *store.Tx) error { return session.Authorize(tx, caller) }); err != nil {
 		return found, err
 	}
-	return found, s.failed(ctx, audit.Event{Action: audit.ReauthenticateFail, Actor: caller.UserID, User: caller.UserID,
+	return found, s.failed(ctx, audit.Event{Action: audit.AuthnReauthenticateFail, Actor: caller.UserID, User: caller.UserID,
 		Session: caller.SessionID, From: from}, wrongPassword(path))
 }
 
@@ -218,7 +218,7 @@ func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, passw
 		if grant, err = s.sessions.Reauthenticate(tx, caller.SessionID, u.subject(), []string{passwordMethod}, from); err != nil {
 			return err
 		}
-		return audit.RecordFolded(tx, done(&caller, audit.Event{Action: audit.Reauthenticated, User: u.ID, From: from}))
+		return audit.RecordFolded(tx, done(&caller, audit.Event{Action: audit.AuthnReauthenticated, User: u.ID, From: from}))
 	})
 	return grant, err
 }
@@ -227,7 +227,7 @@ func (s *Service) Reauthenticate(ctx context.Context, caller token.Claims, passw
 // token issued so far; the caller goes on with the pair it answers.
 func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, currentPassword, newPassword string, from audit.Origin) (*session.Grant, error) {
 	u, err := s.ByID(ctx, caller.UserID)
-	if errors.Is(err, errUserUnknown) {
+	if errors.Is(err, errUserNotFound) {
 		return nil, session.ErrTokenRevoked
 	}
 	if err != nil {
@@ -271,7 +271,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller token.Claims, curre
 		if grant, err = s.sessions.Reauthenticate(tx, caller.SessionID, u.subject(), []string{passwordMethod}, from); err != nil {
 			return err
 		}
-		return record(tx, &caller, audit.Event{Action: audit.PasswordChanged, User: u.ID, From: from})
+		return record(tx, &caller, audit.Event{Action: audit.AuthnPasswordChange, User: u.ID, From: from})
 	})
 	return grant, err
 }

@@ -352,7 +352,7 @@ func TestChangePasswordLeavesOnlyTheCaller(t *testing.T) {
 		}
 		try(graphtest.Password).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 		try("a quite new passphrase").Into(t, &struct{}{})
-		if diff := cmp.Diff([]audit.Action{audit.UserCreated, audit.LoginSucceeded, audit.ReauthenticateFail, audit.PasswordChanged, audit.LoginFailed, audit.LoginSucceeded}, recorded(t, srv, c.UserID)); diff != "" {
+		if diff := cmp.Diff([]audit.Action{audit.UserCreated, audit.AuthnLoginSuccess, audit.AuthnReauthenticateFail, audit.AuthnPasswordChange, audit.AuthnLoginFail, audit.AuthnLoginSuccess}, recorded(t, srv, c.UserID)); diff != "" {
 			t.Error(diff)
 		}
 	})

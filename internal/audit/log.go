@@ -67,7 +67,7 @@ func (e *Entry) OwnUserAgent() string {
 
 // OwnSessionID is the session, for the eyes of the user: of what ByOther did in a session of their own, empty.
 func (e *Entry) OwnSessionID() token.SessionID {
-	if e.ByOther() && e.Action != SessionRevoked {
+	if e.ByOther() && e.Action != AuthnTokenRevoked {
 		return ""
 	}
 	return e.SessionID

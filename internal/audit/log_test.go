@@ -30,7 +30,7 @@ func TestFoldedEntriesAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, user := range []token.UserID{"a", "b", "c", "d", "e"} {
-			if err := log.Failed(t.Context(), audit.Event{Action: audit.LoginFailed, User: user}); err != nil {
+			if err := log.Failed(t.Context(), audit.Event{Action: audit.AuthnLoginFail, User: user}); err != nil {
 				t.Fatal(err)
 			}
 		}

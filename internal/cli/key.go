@@ -45,7 +45,7 @@ type keyRotateCmd struct{}
 
 func (keyRotateCmd) Run(e *env) error {
 	return e.with(func(a *app.App) error {
-		if err := a.Keys.Rotate(e.ctx, recorded(audit.KeyRotated)); err != nil {
+		if err := a.Keys.Rotate(e.ctx, recorded(audit.SigningKeyRotated)); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintln(e.out, "The next key signs now. Running servers follow within a second.")
@@ -59,7 +59,7 @@ type keyRevokeCmd struct {
 
 func (c keyRevokeCmd) Run(e *env) error {
 	return e.with(func(a *app.App) error {
-		if err := a.Keys.Revoke(e.ctx, c.KID, recorded(audit.KeyRevoked)); err != nil {
+		if err := a.Keys.Revoke(e.ctx, c.KID, recorded(audit.SigningKeyRevoked)); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintln(e.out, "Tokens of this key are refused. Running servers follow within a second.")

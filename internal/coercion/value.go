@@ -145,7 +145,7 @@ func (c *checker) object(at *step, def *ast.Definition, v any, hidden bool) any 
 		}
 	}
 	if def.Directives.ForName("oneOf") != nil && !isOne(fields) {
-		c.add(at, fault.ExactlyOne, ": %s takes exactly one of its fields, and not null", def.Name)
+		c.add(at, fault.ExactlyOneRequired, ": %s takes exactly one of its fields, and not null", def.Name)
 	}
 	return fields
 }

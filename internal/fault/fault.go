@@ -49,31 +49,31 @@ const (
 	OriginNotAllowed      Reason = "ORIGIN_NOT_ALLOWED"
 
 	// BAD_USER_INPUT
-	Required         Reason = "REQUIRED"
-	Malformed        Reason = "MALFORMED"
-	TooLong          Reason = "TOO_LONG"
-	ExactlyOne       Reason = "EXACTLY_ONE_REQUIRED"
-	EmailInvalid     Reason = "EMAIL_INVALID"
-	UsernameInvalid  Reason = "USERNAME_INVALID"
-	NameInvalid      Reason = "NAME_INVALID"
-	PasswordTooShort Reason = "PASSWORD_TOO_SHORT"
-	PasswordTooLong  Reason = "PASSWORD_TOO_LONG"
-	PasswordTooWeak  Reason = "PASSWORD_TOO_COMMON"
-	PasswordInvalid  Reason = "PASSWORD_INVALID"
-	PostRequired     Reason = "POST_REQUIRED"
-	BodyMalformed    Reason = "BODY_MALFORMED"
-	BodyTooLarge     Reason = "BODY_TOO_LARGE"
-	MediaType        Reason = "UNSUPPORTED_MEDIA_TYPE"
-	NotAcceptable    Reason = "NOT_ACCEPTABLE"
-	MethodNotAllowed Reason = "METHOD_NOT_ALLOWED"
+	Required             Reason = "REQUIRED"
+	Malformed            Reason = "MALFORMED"
+	TooLong              Reason = "TOO_LONG"
+	ExactlyOneRequired   Reason = "EXACTLY_ONE_REQUIRED"
+	EmailInvalid         Reason = "EMAIL_INVALID"
+	UsernameInvalid      Reason = "USERNAME_INVALID"
+	NameInvalid          Reason = "NAME_INVALID"
+	PasswordTooShort     Reason = "PASSWORD_TOO_SHORT"
+	PasswordTooLong      Reason = "PASSWORD_TOO_LONG"
+	PasswordTooCommon    Reason = "PASSWORD_TOO_COMMON"
+	PasswordInvalid      Reason = "PASSWORD_INVALID"
+	PostRequired         Reason = "POST_REQUIRED"
+	BodyMalformed        Reason = "BODY_MALFORMED"
+	BodyTooLarge         Reason = "BODY_TOO_LARGE"
+	UnsupportedMediaType Reason = "UNSUPPORTED_MEDIA_TYPE"
+	NotAcceptable        Reason = "NOT_ACCEPTABLE"
+	MethodNotAllowed     Reason = "METHOD_NOT_ALLOWED"
 
 	// NOT_FOUND, CONFLICT
-	SessionUnknown Reason = "SESSION_NOT_FOUND"
-	UserUnknown    Reason = "USER_NOT_FOUND"
-	NodeUnknown    Reason = "NODE_NOT_FOUND"
-	EmailTaken     Reason = "EMAIL_TAKEN"
-	UsernameTaken  Reason = "USERNAME_TAKEN"
-	LastAdmin      Reason = "LAST_ADMIN"
+	SessionNotFound Reason = "SESSION_NOT_FOUND"
+	UserNotFound    Reason = "USER_NOT_FOUND"
+	NodeNotFound    Reason = "NODE_NOT_FOUND"
+	EmailTaken      Reason = "EMAIL_TAKEN"
+	UsernameTaken   Reason = "USERNAME_TAKEN"
+	LastAdmin       Reason = "LAST_ADMIN"
 
 	// GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED
 	DocumentTooLarge     Reason = "DOCUMENT_TOO_LARGE"
@@ -100,6 +100,9 @@ const (
 	ClockSkew           Reason = "CLOCK_SKEW"
 	TimedOut            Reason = "TIMED_OUT"
 )
+
+// ErrTokenExpired refuses an expired access token, in a request or on an open stream.
+var ErrTokenExpired = New(Unauthenticated, TokenExpired, "this access token has expired: refresh it")
 
 // Error is an error for a caller: Message goes to the caller, Err only to the log.
 type Error struct {
@@ -180,6 +183,17 @@ func As(err error) *Error {
 	}
 	return nil
 }
+
+// Of returns the first fault in err's chain, or Unexpected(err) if there is none.
+func Of(err error) *Error {
+	if e := As(err); e != nil {
+		return e
+	}
+	return Unexpected(err)
+}
+
+// Unexpected returns the Internal error. It hides its cause err from the caller.
+func Unexpected(err error) *Error { return New(Internal, "", "internal error").Because(err) }
 
 // Is reports whether the first fault in err's chain has this reason.
 func Is(err error, reason Reason) bool {

@@ -43,7 +43,7 @@ func (p Policy) Check(path, password, email, username string) []fault.Field {
 	if len(password) > maxPassword {
 		add(fault.PasswordTooLong, fmt.Sprintf("the password is longer than %d bytes", maxPassword))
 	} else if isGuessable(password, email, username) {
-		add(fault.PasswordTooWeak, "the password is easy to guess: it is a common one, a plain sequence, or the account's own name")
+		add(fault.PasswordTooCommon, "the password is easy to guess: it is a common one, a plain sequence, or the account's own name")
 	}
 	return fields
 }

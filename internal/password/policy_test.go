@@ -20,7 +20,7 @@ func reasons(fields []fault.Field) []fault.Reason {
 
 func TestPolicy(t *testing.T) {
 	t.Parallel()
-	tooShort, tooLong, invalid, weak := fault.PasswordTooShort, fault.PasswordTooLong, fault.PasswordInvalid, fault.PasswordTooWeak
+	tooShort, tooLong, invalid, weak := fault.PasswordTooShort, fault.PasswordTooLong, fault.PasswordInvalid, fault.PasswordTooCommon
 	for name, c := range map[string]struct {
 		password string
 		want     []fault.Reason

@@ -47,7 +47,7 @@ func (s *Service) end(tx *store.Tx, condition string, args ...any) ([]Session, e
 	return ended, err
 }
 
-var errSessionUnknown = fault.New(fault.NotFound, fault.SessionUnknown, "you have no such session")
+var errSessionNotFound = fault.New(fault.NotFound, fault.SessionNotFound, "you have no such session")
 
 // Revoke ends one session of the caller's user. A foreign id is NOT_FOUND exactly as an unknown one is, and so is
 // one that has ended already.
@@ -55,7 +55,7 @@ func (s *Service) Revoke(ctx context.Context, caller token.Claims, id ID, from a
 	// Text that is no id need not reach the database, which would choke on some. uuid.Parse takes anything for
 	// the braces around an id, even NUL.
 	if uuid.Validate(string(id)) != nil {
-		return nil, errSessionUnknown
+		return nil, errSessionNotFound
 	}
 	var one *Session
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
@@ -67,7 +67,7 @@ func (s *Service) Revoke(ctx context.Context, caller token.Claims, id ID, from a
 			return err
 		}
 		if len(ended) == 0 {
-			return errSessionUnknown
+			return errSessionNotFound
 		}
 		one = &ended[0]
 		return s.recordEnd(tx, caller.UserID, caller.UserID, ended, "revoked", from)
@@ -186,7 +186,7 @@ func (s *Service) raiseVersion(tx *store.Tx, user token.UserID) (version int64, 
 
 func (s *Service) recordEnd(tx *store.Tx, actor, user token.UserID, ended []Session, detail string, from audit.Origin) error {
 	for _, one := range ended {
-		if err := audit.Record(tx, audit.Event{Action: audit.SessionRevoked, Outcome: audit.Done, Actor: actor,
+		if err := audit.Record(tx, audit.Event{Action: audit.AuthnTokenRevoked, Outcome: audit.Done, Actor: actor,
 			User: user, Session: one.ID, From: from, Detail: detail}); err != nil {
 			return err
 		}

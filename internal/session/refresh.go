@@ -312,7 +312,7 @@ func (s *Service) replay(tx *store.Tx, r *row, from audit.Origin) error {
 	if r.IP == from.IP && r.UserAgent == from.UserAgent {
 		return nil
 	}
-	return audit.RecordFolded(tx, audit.Event{Action: audit.RefreshElsewhere, Outcome: audit.Done, User: r.UserID,
+	return audit.RecordFolded(tx, audit.Event{Action: audit.AuthnTokenReplayedElsewhere, Outcome: audit.Done, User: r.UserID,
 		Session: r.ID, From: from})
 }
 
@@ -326,7 +326,7 @@ func (s *Service) endReused(tx *store.Tx, r *row, p presented, from audit.Origin
 	if err != nil || len(ended) == 0 {
 		return err
 	}
-	return audit.Record(tx, audit.Event{Action: audit.RefreshReused, Outcome: audit.Refused, User: r.UserID, Session: r.ID, From: from,
+	return audit.Record(tx, audit.Event{Action: audit.AuthnTokenReuse, Outcome: audit.Refused, User: r.UserID, Session: r.ID, From: from,
 		Detail: fmt.Sprintf("generation %d of %d", p.generation, r.Generation)})
 }
 

@@ -249,12 +249,12 @@ func (s *Service) List(ctx context.Context, users []token.UserID, w store.Window
 // ByID reads a live session. It answers NOT_FOUND if there is none.
 func (s *Service) ByID(ctx context.Context, id ID) (*Session, error) {
 	if uuid.Validate(string(id)) != nil {
-		return nil, errSessionUnknown
+		return nil, errSessionNotFound
 	}
 	var one Session
 	err := s.db.Get(ctx, &one, "SELECT "+columns+" FROM sessions WHERE id = $1 AND revoked_at IS NULL AND expires_at > now_us()", id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, errSessionUnknown
+		return nil, errSessionNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read session: %w", err)
