@@ -11,7 +11,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/token"
-	"github.com/graphwarden/graphwarden/internal/web"
+	"github.com/graphwarden/graphwarden/internal/transport"
 )
 
 func auditFilter(in *model.AuditFilter) (f audit.Filter, problems []fault.Field) {
@@ -95,6 +95,6 @@ func (r *Resolver) securityPage(
 // leave something out.
 func (r *Resolver) follow(ctx context.Context, f audit.Filter) (<-chan *audit.Entry, error) {
 	return r.Feed.Subscribe(ctx, f, func() {
-		web.EndStream(ctx, fault.Busy(fault.Overloaded, "events came faster than they were read: connect again", time.Second))
+		transport.EndStream(ctx, fault.Busy(fault.Overloaded, "events came faster than they were read: connect again", time.Second))
 	})
 }
