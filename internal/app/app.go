@@ -146,7 +146,16 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	}
 	a.Issuer = token.NewIssuer(a.Keys, c.Issuer, c.Audience, c.AccessLife, a.now)
 	a.Verifier = token.NewVerifier(a.Keys, c.Issuer, c.Audience, a.now)
-	a.View = session.NewView(a.DB, a.now, c.ClockSkew)
+	a.Metrics = observe.New()
+	a.View = session.NewView(a.DB, session.ViewOptions{
+		MaxSkew: c.ClockSkew,
+		OnRevoke: func(id session.ID, user token.UserID) {
+			a.streams.Recheck(web.Key{User: string(user), Session: string(id)})
+		},
+		OnLag: a.Metrics.Durations("graphwarden_revocation_lag_seconds",
+			"Time from a revocation on another replica, by the database's clock, until this one knew of it.",
+			.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
+	}, a.now)
 	if a.Activity, err = session.NewActivity(a.DB, a.now); err != nil {
 		return err
 	}
@@ -175,10 +184,7 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 		func(role token.Role) bool { return schema.HasRole(a.Schema, role) }, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = newStreams(a.authenticator, c, a.Memory, a.now, a.log)
-	a.View.Tell(func(id session.ID, user token.UserID) {
-		a.streams.Recheck(web.Key{User: string(user), Session: string(id)})
-	})
-	a.Metrics = a.newMetrics()
+	a.registerMetrics()
 	return nil
 }
 
@@ -338,21 +344,16 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 	group.Go(func() { a.View.Follow(ctx, a.log) })
 	group.Go(func() { a.Feed.Follow(ctx, a.log) })
 	group.Go(func() { a.Activity.Follow(ctx, lastFlush, a.log) })
-	group.Go(func() {
-		wake, stop := a.DB.Wake(token.Topic)
-		defer stop()
-		a.every(ctx, keysEvery, wake, "follow signing keys", a.Keys.Reload)
-	})
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "maintain signing keys", a.timely(a.Keys.Maintain)) })
-	group.Go(func() {
-		a.every(ctx, upkeepEvery, nil, "delete dead rows", a.timely(a.alone("sessions", a.Sessions.Prune)))
-	})
-	group.Go(func() {
-		a.every(ctx, upkeepEvery, nil, "empty the throttle", a.timely(a.alone("throttle", a.Throttle.Prune)))
-	})
-	group.Go(func() {
-		a.every(ctx, upkeepEvery, nil, "shorten the audit log", a.timely(a.alone("audit log", a.Audit.Prune)))
-	})
+	every := func(interval time.Duration, topic, failure string, work func(context.Context) error) {
+		group.Go(func() {
+			store.Loop{DB: a.DB, Now: a.now, Log: a.log, Every: interval, Due: a.DB.Due, Topic: topic, Failure: failure}.Run(ctx, work)
+		})
+	}
+	every(keysEvery, token.Topic, "follow signing keys", a.Keys.Reload)
+	every(upkeepEvery, "", "maintain signing keys", a.timely(a.Keys.Maintain))
+	every(upkeepEvery, "", "delete dead rows", a.timely(a.alone("sessions", a.Sessions.Prune)))
+	every(upkeepEvery, "", "empty the throttle", a.timely(a.alone("throttle", a.Throttle.Prune)))
+	every(upkeepEvery, "", "shorten the audit log", a.timely(a.alone("audit log", a.Audit.Prune)))
 	return group.Wait, nil
 }
 
@@ -377,30 +378,5 @@ func (a *App) alone(name string, f func(context.Context) error) func(context.Con
 			return err
 		}
 		return f(ctx)
-	}
-}
-
-// every calls f at intervals, seldom while there are no requests, and when wake has something, until ctx
-// ends. Of failures in a row it logs the first.
-func (a *App) every(ctx context.Context, interval time.Duration, wake <-chan struct{}, doing string, f func(context.Context) error) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	last := a.now()
-	for failing := false; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if !a.DB.Due(a.now().Sub(last)) {
-				continue
-			}
-		case <-wake:
-		}
-		last = a.now()
-		err := f(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			a.log.Error(doing, "error", err)
-		}
-		failing = err != nil
 	}
 }

@@ -89,7 +89,7 @@ func open(tb testing.TB) *server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.View = session.NewView(db, s.Now, 12*time.Hour)
+	s.View = session.NewView(db, session.ViewOptions{MaxSkew: 12 * time.Hour}, s.Now)
 	if s.activity, err = session.NewActivity(db, s.Now); err != nil {
 		tb.Fatal(err)
 	}
