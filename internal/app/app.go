@@ -32,6 +32,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/transport"
 	"github.com/graphwarden/graphwarden/internal/web"
 	"github.com/graphwarden/graphwarden/schema"
 )
@@ -72,7 +73,7 @@ type App struct {
 
 	policy  *guard.Policy
 	trusted *graph.TrustedDocuments
-	streams *web.Streams
+	streams *transport.Streams
 	origins *web.Origins
 	proxies *web.Proxies
 	now     func() time.Time
@@ -150,7 +151,7 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	a.View = session.NewView(a.DB, session.ViewOptions{
 		MaxSkew: c.ClockSkew,
 		OnRevoke: func(id session.ID, user token.UserID) {
-			a.streams.Recheck(web.Key{User: string(user), Session: string(id)})
+			a.streams.Recheck(transport.Key{User: string(user), Session: string(id)})
 		},
 		OnLag: a.Metrics.Durations("graphwarden_revocation_lag_seconds",
 			"Time from a revocation on another replica, by the database's clock, until this one knew of it.",
@@ -183,7 +184,7 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, password.Policy{MinLength: c.PasswordMin}, a.Audit,
 		func(role token.Role) bool { return schema.HasRole(a.Schema, role) }, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
-	a.streams = newStreams(a.authenticator, c, a.Memory, a.now, a.log)
+	a.streams = a.newStreams()
 	a.registerMetrics()
 	return nil
 }
@@ -280,16 +281,27 @@ func newOrigins(c *config.Config, now func() time.Time, log *slog.Logger) (*web.
 func maxValues(c *config.Config) int { return 2*c.Queries.VariableValues + 1000 }
 func maxDepth(c *config.Config) int  { return c.Queries.InputDepth + 10 }
 
-func newStreams(a *guard.Authenticator, c *config.Config, budget *memory.Budget, now func() time.Time, log *slog.Logger) *web.Streams {
-	connect := func(ctx context.Context, raw string) (context.Context, web.Key, time.Time, error) {
-		ctx, principal, err := a.Connect(ctx, raw)
+func (a *App) newStreams() *transport.Streams {
+	connect := func(ctx context.Context, raw string) (context.Context, transport.Key, time.Time, error) {
+		ctx, principal, err := a.authenticator.Connect(ctx, raw)
 		if err != nil {
-			return ctx, web.Key{}, time.Time{}, err
+			return ctx, transport.Key{}, time.Time{}, err
 		}
-		return ctx, web.Key{User: string(principal.UserID), Session: string(principal.SessionID)}, principal.ExpiresAt, nil
+		key := transport.Key{User: string(principal.UserID), Session: string(principal.SessionID)}
+		return ctx, key, principal.ExpiresAt, nil
 	}
-	return web.NewStreams(connect, a.Check, web.StreamOptions{PerAddress: c.StreamsPerAddress, PerUser: c.StreamsPerUser, Operations: c.OperationsPerSocket,
-		MaxBody: c.MaxBody, MaxValues: maxValues(c), MaxDepth: maxDepth(c), Memory: budget, Leeway: token.Leeway}, now, log)
+	c := a.Config
+	options := transport.StreamOptions{
+		PerAddress: c.StreamsPerAddress,
+		PerUser:    c.StreamsPerUser,
+		Operations: c.OperationsPerSocket,
+		MaxBody:    c.MaxBody,
+		MaxValues:  maxValues(c),
+		MaxDepth:   maxDepth(c),
+		Memory:     a.Memory,
+		Leeway:     token.Leeway,
+	}
+	return transport.NewStreams(connect, a.authenticator.Check, options, a.now, streamsEnded(a.Metrics), a.log)
 }
 
 // trustedDocuments reads the file of that setting; without one everything runs.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+
+	"github.com/graphwarden/graphwarden/internal/observe"
 )
 
 // registerMetrics registers the metrics of all services but those that a constructor took.
@@ -29,13 +31,18 @@ func (a *App) registerMetrics() {
 	m.Counter("graphwarden_memory_refusals_total",
 		"Connections, requests and streams that were refused because there was no memory for them.", a.Memory.Refused)
 	m.Gauge("graphwarden_streams", "Open WebSockets and event streams.", func() float64 { return float64(a.streams.Open()) })
-	a.streams.Measure(m.Counters("graphwarden_streams_ended_total",
-		"WebSockets and event streams that have ended, by the code that a WebSocket is closed with and the reason of the error in it.", "code", "reason"))
 	m.Gauge("graphwarden_database_connections_used",
 		"Connections to the database that are in use.", func() float64 { return float64(a.DB.Stats().InUse) })
 	m.Counter("graphwarden_database_statements_total", "Statements run on the database.", a.DB.Statements)
 	m.Counter("graphwarden_database_waits_total",
 		"How often a connection to the database had to be waited for.", func() int64 { return a.DB.Stats().WaitCount })
+}
+
+// streamsEnded counts ended streams.
+func streamsEnded(m *observe.Metrics) func(code, reason string) {
+	return m.Counters("graphwarden_streams_ended_total",
+		"WebSockets and event streams that have ended, by the code that a WebSocket is closed with and the reason "+
+			"of the error in it.", "code", "reason")
 }
 
 // serveMetrics serves them where the settings say until stop, which waits for the end.
