@@ -24,16 +24,13 @@ type UserID string
 // SessionID is the id of the session that a token belongs to.
 type SessionID string
 
-// Role is one of the SDL's enum Role.
-type Role string
-
 // Claims is what a verified access token says. Times are whole seconds, UTC.
 type Claims struct {
 	UserID    UserID    // sub
 	SessionID SessionID // sid
 	// Generation is the refresh generation that the token was issued with (gen).
 	Generation int64
-	Roles      []Role
+	Roles      Roles
 	// AuthTime is when a credential was last proved (auth_time).
 	AuthTime time.Time
 	// Methods says how (amr, RFC 8176).
@@ -48,7 +45,7 @@ type Claims struct {
 }
 
 // HasRole reports whether the token carries the role.
-func (c *Claims) HasRole(r Role) bool { return slices.Contains(c.Roles, r) }
+func (c *Claims) HasRole(r Role) bool { return c.Roles.Has(r) }
 
 // payload is the claims with what only verification looks at.
 type payload struct {
@@ -86,7 +83,7 @@ func parsePayload(data []byte) (*payload, error) {
 		audience: r.audience(),
 	}
 	roles := r.list("roles")
-	p.Roles = make([]Role, len(roles))
+	p.Roles = make(Roles, len(roles))
 	for i, role := range roles {
 		p.Roles[i] = Role(role)
 	}
