@@ -13,7 +13,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
-	"github.com/graphwarden/graphwarden/internal/web"
+	"github.com/graphwarden/graphwarden/internal/transport"
 )
 
 func auditFilter(in *model.AuditFilter) (f audit.Filter, problems []fault.Field) {
@@ -100,6 +100,6 @@ func (r *Resolver) securityPage(ctx context.Context, user token.UserID, p paging
 // leave something out.
 func (r *Resolver) follow(ctx context.Context, f audit.Filter) (<-chan *audit.Entry, error) {
 	return r.Feed.Subscribe(ctx, f, func() {
-		web.EndStream(ctx, fault.Busy(fault.Overloaded, "events came faster than they were read: connect again", time.Second))
+		transport.EndStream(ctx, fault.Busy(fault.Overloaded, "events came faster than they were read: connect again", time.Second))
 	})
 }

@@ -66,7 +66,7 @@ func classify(err error) *fault.Error {
 	if f := fault.As(err); f != nil && f.Err != nil {
 		err = f.Err // what a *gqlerror.Error around it would not tell the log
 	}
-	return fault.New(fault.Internal, "", "internal error").Because(err)
+	return fault.Unexpected(err)
 }
 
 // quotation is where a message of the parser or the validator repeats a piece of the document or of a variable.

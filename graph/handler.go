@@ -19,7 +19,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/memory"
-	"github.com/graphwarden/graphwarden/internal/web"
+	"github.com/graphwarden/graphwarden/internal/transport"
 )
 
 // HandlerOptions bound what one operation may cost.
@@ -38,7 +38,7 @@ type HandlerOptions struct {
 	// Suggestions lets error messages guess at what was meant, which tells names of the schema.
 	Suggestions bool
 	// Streams serve WebSockets, from pages that Origin admits, and server-sent events.
-	Streams *web.Streams
+	Streams *transport.Streams
 	Origin  func(*http.Request) bool
 	// Trusted, if not nil, are the only documents that run.
 	Trusted *TrustedDocuments
@@ -64,9 +64,9 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	executable := generated.NewExecutableSchema(generated.Config{Schema: schema, Resolvers: r})
 	rules := func() *rules.Rules { return validation(o.Suggestions) }
 	srv := handler.New(executable)
-	srv.AddTransport(web.WebSocket{Streams: o.Streams, Origin: o.Origin})
-	srv.AddTransport(web.Events{Streams: o.Streams})
-	srv.AddTransport(web.GraphQL{MaxBody: o.MaxBody, MaxValues: o.MaxValues, MaxDepth: o.MaxDepth, Batch: o.Batch, Memory: o.Memory})
+	srv.AddTransport(transport.WebSocket{Streams: o.Streams, Origin: o.Origin})
+	srv.AddTransport(transport.Events{Streams: o.Streams})
+	srv.AddTransport(transport.HTTP{MaxBody: o.MaxBody, MaxValues: o.MaxValues, MaxDepth: o.MaxDepth, Batch: o.Batch, Memory: o.Memory})
 	srv.SetQueryCache(documents)
 	srv.SetParserTokenLimit(o.Bounds.Tokens)
 	srv.SetDisableSuggestion(!o.Suggestions)
@@ -96,7 +96,7 @@ func deadline(timeout time.Duration) graphql.OperationMiddleware {
 			return next(ctx)
 		}
 		left := timeout
-		if batch, ok := web.BatchFrom(ctx); ok {
+		if batch, ok := transport.BatchFrom(ctx); ok {
 			left -= graphql.Now().Sub(batch.Began)
 		}
 		ctx, cancel := context.WithTimeoutCause(ctx, left, usedUp)

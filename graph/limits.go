@@ -13,7 +13,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/memory"
-	"github.com/graphwarden/graphwarden/internal/web"
+	"github.com/graphwarden/graphwarden/internal/transport"
 )
 
 // limits refuse an operation that asks for too much, whichever transport it came by: all of them go
@@ -42,7 +42,7 @@ func (*limits) Validate(graphql.ExecutableSchema) error { return nil }
 
 // MutateOperationParameters looks at a document once, and at the variables and extensions of every request.
 func (l *limits) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
-	if batch, ok := web.BatchFrom(ctx); ok {
+	if batch, ok := transport.BatchFrom(ctx); ok {
 		return refusal(l.checkMember(ctx, params, l.bounds.Share(batch.Size)))
 	}
 	lists, ok := l.passed.Get(ctx, params.Query)

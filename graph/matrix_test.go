@@ -9,7 +9,7 @@ import (
 	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
-	"github.com/graphwarden/graphwarden/internal/guard/matrix"
+	"github.com/graphwarden/graphwarden/internal/guard/matrixtest"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/schema"
@@ -18,10 +18,10 @@ import (
 // Every field of the schema as every kind of caller, those of types that a team has added included.
 func TestAuthorizationMatrix(t *testing.T) {
 	t.Parallel()
-	m := matrix.New(t, schema.Text(), &graph.Resolver{})
+	m := matrixtest.New(t, schema.Text(), &graph.Resolver{})
 	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Extensions = append(o.Extensions, m) })
 	owner := register(t, srv, "owner")
-	m.Run(t, matrix.Server{
+	m.Run(t, matrixtest.Server{
 		URL:     srv.URL + "/graphql",
 		Now:     srv.Now,
 		Issue:   func(c token.Claims) string { return issue(t, srv, c, srv.Now()) },

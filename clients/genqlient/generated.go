@@ -13,17 +13,18 @@ import (
 // MeMeUser includes the requested fields of the GraphQL type User.
 // The GraphQL type's documentation follows.
 //
-// An account. Everybody signed in may see its id, username and name; the rest its owner and administrators.
+// An account. Every signed-in caller can read `id`, `username` and `name`; only the user and administrators can read
+// the other fields.
 type MeMeUser struct {
 	// Opaque, stable identifier.
 	Id string `json:"id"`
-	// As its owner spelled it.
+	// The e-mail address, spelled as the user entered it.
 	Email string `json:"email"`
-	// What the user may do, sorted.
+	// The user's roles, sorted.
 	Roles []Role `json:"roles"`
-	// When the account was made.
+	// When the account was created.
 	CreatedAt time.Time `json:"createdAt"`
-	// The live sessions, the newest first. Give `first` or `last`, 1 to 100; without either the first 20 come.
+	// The live sessions, newest first. Give either `first` or `last`, from 1 to 100; the default is `first: 20`.
 	Sessions MeMeUserSessionsSessionConnection `json:"sessions"`
 }
 
@@ -47,7 +48,7 @@ func (v *MeMeUser) GetSessions() MeMeUserSessionsSessionConnection { return v.Se
 //
 // A page of sessions (GraphQL Cursor Connections).
 type MeMeUserSessionsSessionConnection struct {
-	// The sessions of the page, without cursors.
+	// The sessions on the page, without cursors.
 	Nodes []MeMeUserSessionsSessionConnectionNodesSession `json:"nodes"`
 }
 
@@ -59,13 +60,13 @@ func (v *MeMeUserSessionsSessionConnection) GetNodes() []MeMeUserSessionsSession
 // MeMeUserSessionsSessionConnectionNodesSession includes the requested fields of the GraphQL type Session.
 // The GraphQL type's documentation follows.
 //
-// A sign-in of one user on one device.
+// A session: one sign-in of a user on one device.
 type MeMeUserSessionsSessionConnectionNodesSession struct {
 	// Opaque, stable identifier, for `revokeSession` and `node`.
 	Id string `json:"id"`
-	// Whether it is the session of this very request.
+	// Whether this request belongs to the session.
 	Current bool `json:"current"`
-	// When it was last used; up to a minute behind.
+	// When the session was last used. Accurate to one minute.
 	LastSeenAt time.Time `json:"lastSeenAt"`
 }
 
@@ -82,7 +83,7 @@ func (v *MeMeUserSessionsSessionConnectionNodesSession) GetLastSeenAt() time.Tim
 
 // MeResponse is returned by Me on success.
 type MeResponse struct {
-	// The account of the caller.
+	// The caller's own account.
 	Me MeMeUser `json:"me"`
 }
 
@@ -92,7 +93,8 @@ func (v *MeResponse) GetMe() MeMeUser { return v.Me }
 // RefreshRefreshTokenAuthPayload includes the requested fields of the GraphQL type AuthPayload.
 // The GraphQL type's documentation follows.
 //
-// Whom a new pair of tokens signs in. Below it, `user` and `session` are read as that user, whatever token came with the request.
+// A new pair of tokens. Below this type, `user` and `session` are read as the user who has just signed in, regardless of
+// the token sent with the request.
 type RefreshRefreshTokenAuthPayload struct {
 	Tokens `json:"-"`
 }
@@ -158,36 +160,37 @@ func (v *RefreshRefreshTokenAuthPayload) __premarshalJSON() (*__premarshalRefres
 
 // RefreshResponse is returned by Refresh on success.
 type RefreshResponse struct {
-	// Exchanges a refresh token for a new pair. Each works once; inside a few seconds its predecessor gets
-	// the same successor again, so that several tabs or a lost answer do no harm. A token that was used
-	// long ago ends the session: REFRESH_REUSED. Other errors: UNAUTHENTICATED with REFRESH_INVALID,
-	// SESSION_EXPIRED or SESSION_REVOKED, after each of which only signing in helps.
+	// Exchanges a refresh token for a new pair of tokens. Each refresh token works once. For a few seconds, the previous
+	// token returns the same new pair again, so that parallel tabs and lost responses do no harm. A token reused later ends
+	// its session with REFRESH_REUSED. Errors: UNAUTHENTICATED with REFRESH_INVALID, REFRESH_REUSED, SESSION_EXPIRED or
+	// SESSION_REVOKED, after which the user must sign in again; RATE_LIMITED.
 	RefreshToken RefreshRefreshTokenAuthPayload `json:"refreshToken"`
 }
 
 // GetRefreshToken returns RefreshResponse.RefreshToken, and is useful for accessing the field via an interface.
 func (v *RefreshResponse) GetRefreshToken() RefreshRefreshTokenAuthPayload { return v.RefreshToken }
 
-// Not to be given where the token is in a cookie.
+// Input of `refreshToken`. Omit it if the token is in a cookie.
 type RefreshTokenInput struct {
-	// The refresh token of the last answer.
+	// The latest refresh token.
 	RefreshToken string `json:"refreshToken"`
 }
 
 // GetRefreshToken returns RefreshTokenInput.RefreshToken, and is useful for accessing the field via an interface.
 func (v *RefreshTokenInput) GetRefreshToken() string { return v.RefreshToken }
 
-// A new account.
+// Input of `register`.
 type RegisterInput struct {
-	// The address to sign in with. Its spelling is kept. Upper and lower case, and the Unicode and the ASCII form of its domain, are the same account.
+	// The e-mail address to sign in with. The server keeps its spelling. Addresses that differ only in letter case, or in
+	// the Unicode and ASCII form of the domain, belong to the same account.
 	Email string `json:"email"`
-	// At least 8 characters, at most 1,024 bytes of UTF-8; any character. Common passwords are refused.
+	// At least 8 characters by default, at most 1,024 bytes of UTF-8. All characters are allowed. Common passwords are refused.
 	Password string `json:"password"`
-	// Optional second name to sign in with: 3 to 32 of a-z, 0-9, dot, underscore and hyphen.
+	// Optional username to sign in with: 3 to 32 characters from a-z, 0-9, dot, underscore and hyphen.
 	Username *string `json:"username"`
-	// How to be called: at most 100 characters.
+	// Display name, at most 100 characters.
 	Name *string `json:"name"`
-	// How the refresh token is handed over.
+	// How the server delivers the refresh token.
 	Delivery TokenDelivery `json:"delivery"`
 }
 
@@ -209,7 +212,7 @@ func (v *RegisterInput) GetDelivery() TokenDelivery { return v.Delivery }
 // RegisterRegisterRegisterPayload includes the requested fields of the GraphQL type RegisterPayload.
 // The GraphQL type's documentation follows.
 //
-// What a registration leads to.
+// Result of `register`.
 type RegisterRegisterRegisterPayload struct {
 	// The tokens of the new session.
 	Auth *RegisterRegisterRegisterPayloadAuthAuthPayload `json:"auth"`
@@ -223,7 +226,8 @@ func (v *RegisterRegisterRegisterPayload) GetAuth() *RegisterRegisterRegisterPay
 // RegisterRegisterRegisterPayloadAuthAuthPayload includes the requested fields of the GraphQL type AuthPayload.
 // The GraphQL type's documentation follows.
 //
-// Whom a new pair of tokens signs in. Below it, `user` and `session` are read as that user, whatever token came with the request.
+// A new pair of tokens. Below this type, `user` and `session` are read as the user who has just signed in, regardless of
+// the token sent with the request.
 type RegisterRegisterRegisterPayloadAuthAuthPayload struct {
 	Tokens `json:"-"`
 }
@@ -295,21 +299,21 @@ func (v *RegisterRegisterRegisterPayloadAuthAuthPayload) __premarshalJSON() (*__
 
 // RegisterResponse is returned by Register on success.
 type RegisterResponse struct {
-	// Creates an account with the role USER and signs it in.
-	// Errors: BAD_USER_INPUT naming every problem, CONFLICT with EMAIL_TAKEN or USERNAME_TAKEN.
+	// Creates an account with the role USER and signs it in. Errors: BAD_USER_INPUT with every problem of the input,
+	// CONFLICT with EMAIL_TAKEN or USERNAME_TAKEN, RATE_LIMITED.
 	Register RegisterRegisterRegisterPayload `json:"register"`
 }
 
 // GetRegister returns RegisterResponse.Register, and is useful for accessing the field via an interface.
 func (v *RegisterResponse) GetRegister() RegisterRegisterRegisterPayload { return v.Register }
 
-// What a user may be. A team adds its own with `extend enum Role { … }` and uses them in `@auth`.
+// Roles of users. Add your own with `extend enum Role { … }` and require them with `@auth`.
 type Role string
 
 const (
-	// Everybody who has an account.
+	// Every user has this role.
 	RoleUser Role = "USER"
-	// Administers the accounts of others.
+	// Administers the accounts of all users.
 	RoleAdmin Role = "ADMIN"
 )
 
@@ -318,15 +322,15 @@ var AllRole = []Role{
 	RoleAdmin,
 }
 
-// How a refresh token travels between server and client.
+// How the server delivers refresh tokens.
 type TokenDelivery string
 
 const (
-	// In the body: for clients that can keep a secret.
+	// In the response body: for clients that can keep a secret.
 	TokenDeliveryBody TokenDelivery = "BODY"
-	// In a cookie that scripts cannot read: for pages in a browser. `refreshToken` in the payload is null, and
-	// the mutations `refreshToken` and `logout` take the token from the cookie. Only for pages of the
-	// server's own origin and of those that it lists.
+	// In a cookie that scripts cannot read: for pages in a browser. `refreshToken` in the payload is null, and the mutations
+	// `refreshToken` and `logout` read the token from the cookie. Available to pages of the server's own origin and of the
+	// origins that it lists.
 	TokenDeliveryCookie TokenDelivery = "COOKIE"
 )
 
@@ -338,11 +342,12 @@ var AllTokenDelivery = []TokenDelivery{
 // Tokens includes the GraphQL fields of AuthPayload requested by the fragment Tokens.
 // The GraphQL type's documentation follows.
 //
-// Whom a new pair of tokens signs in. Below it, `user` and `session` are read as that user, whatever token came with the request.
+// A new pair of tokens. Below this type, `user` and `session` are read as the user who has just signed in, regardless of
+// the token sent with the request.
 type Tokens struct {
-	// For the Authorization header, after `Bearer `. A JWT of a few minutes.
+	// The access token, a JWT that lives for minutes. Send it in the Authorization header, after `Bearer `.
 	AccessToken string `json:"accessToken"`
-	// For `refreshToken`; to be kept as safely as a password. Null if it went into a cookie.
+	// The refresh token, for `refreshToken`. Store it as securely as a password. Null if it was delivered in a cookie.
 	RefreshToken *string `json:"refreshToken"`
 	// When the access token expires, by the server's clock.
 	ExpiresAt time.Time `json:"expiresAt"`

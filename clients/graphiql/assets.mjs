@@ -1,4 +1,4 @@
-// Puts the files that internal/web/explorer/assets.json pins where the server embeds them, compressed. It takes
+// Puts the files that internal/explorer/assets.json pins where the server embeds them, compressed. It takes
 // the packages from npm and keeps only what has the pinned hash.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -8,7 +8,7 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
-const explorer = fileURLToPath(new URL('../../internal/web/explorer/', import.meta.url));
+const explorer = fileURLToPath(new URL('../../internal/explorer/', import.meta.url));
 const pinned = JSON.parse(readFileSync(join(explorer, 'assets.json')));
 const target = (a) => join(explorer, 'assets', `${a.package}-${a.version}${extname(a.path)}.gz`);
 

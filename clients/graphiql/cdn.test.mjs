@@ -9,7 +9,7 @@ import { build, repository, startBinary } from '../shared/server.mjs';
 import { launch, skip } from './browser.mjs';
 import { execute, open, response, signUp } from './page.mjs';
 
-const explorer = join(repository, 'internal/web/explorer');
+const explorer = join(repository, 'internal/explorer');
 const cdn = 'https://cdn.jsdelivr.net/';
 
 describe('the page without embedded files', { skip }, () => {

@@ -1116,156 +1116,162 @@ func newExecutionContext(
 }
 
 var sources = []*ast.Source{
-	{Name: "../../schema/account.graphqls", Input: `"What can be read."
+	{Name: "../../schema/account.graphqls", Input: `"Read operations."
 type Query {
-  "The account of the caller."
+  "The caller's own account."
   me: User! @auth
 }
 
-"What can be changed."
+"Write operations."
 type Mutation {
   """
-  Creates an account with the role USER and signs it in.
-  Errors: BAD_USER_INPUT naming every problem, CONFLICT with EMAIL_TAKEN or USERNAME_TAKEN.
+  Creates an account with the role USER and signs it in. Errors: BAD_USER_INPUT with every problem of the input,
+  CONFLICT with EMAIL_TAKEN or USERNAME_TAKEN, RATE_LIMITED.
   """
   register(
-    "Who registers."
+    "The account to create."
     input: RegisterInput!
   ): RegisterPayload! @public
 
   """
-  Changes the caller's profile; what is not given stays as it is. Errors: BAD_USER_INPUT naming every
-  problem, CONFLICT with USERNAME_TAKEN.
+  Changes the caller's profile. Omitted fields keep their value. Errors: BAD_USER_INPUT with every problem of the
+  input, CONFLICT with USERNAME_TAKEN, RATE_LIMITED.
   """
   updateProfile(
-    "What changes."
+    "The fields to change."
     input: UpdateProfileInput!
   ): User! @auth
 
   """
-  Changes the caller's password, ends all other sessions, and answers a new pair of tokens: every
-  access token issued before is refused. Errors: BAD_USER_INPUT naming every problem of the new one or, with
-  INVALID_CREDENTIALS, that the current one is wrong.
+  Changes the caller's password and ends all other sessions. Returns a new pair of tokens; access tokens issued
+  before are refused. Errors: BAD_USER_INPUT with every problem of the new password, or with INVALID_CREDENTIALS if
+  the current password is wrong; RATE_LIMITED.
   """
   changePassword(
-    "The old password and the new."
+    "The current password and the new one."
     input: ChangePasswordInput!
   ): AuthPayload! @auth
 
   """
-  Deletes the caller's account for good, with all its sessions. Needs a credential proved in the last
-  five minutes; ` + "`" + `reauthenticate` + "`" + ` proves one. Errors: FORBIDDEN with STEP_UP_REQUIRED, BAD_USER_INPUT for
-  another e-mail address, CONFLICT with LAST_ADMIN.
+  Deletes the caller's account and all its sessions. This cannot be undone. The caller must have proved a credential
+  within the last 5 minutes; call ` + "`" + `reauthenticate` + "`" + ` to prove one. Errors: FORBIDDEN with STEP_UP_REQUIRED,
+  BAD_USER_INPUT if the e-mail address is not the caller's, CONFLICT with LAST_ADMIN.
   """
   deleteAccount(
-    "The sign that this is meant."
+    "The confirmation."
     input: DeleteAccountInput!
   ): DeletedPayload! @auth(maxAge: 300)
 }
 
-"An account. Everybody signed in may see its id, username and name; the rest its owner and administrators."
+"""
+An account. Every signed-in caller can read ` + "`" + `id` + "`" + `, ` + "`" + `username` + "`" + ` and ` + "`" + `name` + "`" + `; only the user and administrators can read
+the other fields.
+"""
 type User implements Node @auth {
   "Opaque, stable identifier."
   id: ID!
-  "As its owner spelled it."
+  "The e-mail address, spelled as the user entered it."
   email: String! @auth(roles: [ADMIN], owner: true)
-  "Whether its owner has shown that mail arrives there."
+  "Whether the user has proved that they receive mail at this address."
   emailVerified: Boolean! @auth(roles: [ADMIN], owner: true)
-  "The other name to sign in with; null if none was chosen."
+  "The username, an alternative to the e-mail address at ` + "`" + `login` + "`" + `. Null if the user has none."
   username: String
-  "How the user wants to be called; may be empty."
+  "The display name. May be empty."
   name: String!
-  "What the user may do, sorted."
+  "The user's roles, sorted."
   roles: [Role!]! @auth(roles: [ADMIN], owner: true)
-  "When the account was made."
+  "When the account was created."
   createdAt: Time! @auth(roles: [ADMIN], owner: true)
   "Whether an administrator has disabled the account."
   disabled: Boolean! @auth(roles: [ADMIN], owner: true)
-  "The live sessions, the newest first. Give ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `, 1 to 100; without either the first 20 come."
+  "The live sessions, newest first. Give either ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `, from 1 to 100; the default is ` + "`" + `first: 20` + "`" + `."
   sessions(
-    "The greatest number of sessions from the start."
+    "Maximum number of sessions, counted from the start of the list."
     first: Int
-    "The cursor after which the page starts."
+    "Return sessions after this cursor."
     after: String
-    "The greatest number of sessions from the end."
+    "Maximum number of sessions, counted from the end of the list."
     last: Int
-    "The cursor before which the page ends."
+    "Return sessions before this cursor."
     before: String
   ): SessionConnection! @auth(roles: [ADMIN], owner: true)
 }
 
-"A new account."
+"Input of ` + "`" + `register` + "`" + `."
 input RegisterInput {
-  "The address to sign in with. Its spelling is kept. Upper and lower case, and the Unicode and the ASCII form of its domain, are the same account."
+  """
+  The e-mail address to sign in with. The server keeps its spelling. Addresses that differ only in letter case, or in
+  the Unicode and ASCII form of the domain, belong to the same account.
+  """
   email: String!
-  "At least 8 characters, at most 1,024 bytes of UTF-8; any character. Common passwords are refused."
+  "At least 8 characters by default, at most 1,024 bytes of UTF-8. All characters are allowed. Common passwords are refused."
   password: String! @sensitive
-  "Optional second name to sign in with: 3 to 32 of a-z, 0-9, dot, underscore and hyphen."
+  "Optional username to sign in with: 3 to 32 characters from a-z, 0-9, dot, underscore and hyphen."
   username: String
-  "How to be called: at most 100 characters."
+  "Display name, at most 100 characters."
   name: String
-  "How the refresh token is handed over."
+  "How the server delivers the refresh token."
   delivery: TokenDelivery! = BODY
 }
 
-"What a registration leads to."
+"Result of ` + "`" + `register` + "`" + `."
 type RegisterPayload @public {
   "The tokens of the new session."
   auth: AuthPayload
 }
 
-"What is given replaces what is there."
+"Input of ` + "`" + `updateProfile` + "`" + `. Omitted fields keep their value."
 input UpdateProfileInput {
-  "A new username; an empty one removes it."
+  "The new username. An empty string removes it."
   username: String
-  "A new name; an empty one removes it."
+  "The new display name. An empty string removes it."
   name: String
 }
 
-"The current password proves that it is the owner who changes it."
+"Input of ` + "`" + `changePassword` + "`" + `. The current password proves that the caller owns the account."
 input ChangePasswordInput {
-  "The password as it is now."
+  "The current password."
   currentPassword: String! @sensitive
-  "The new one, by the rules of ` + "`" + `register` + "`" + `."
+  "The new password. The same rules apply as for ` + "`" + `register` + "`" + `."
   newPassword: String! @sensitive
 }
 
-"Deleting cannot be undone."
+"Input of ` + "`" + `deleteAccount` + "`" + `."
 input DeleteAccountInput {
-  "The caller's own e-mail address, in any spelling of it, as a sign that this is meant."
+  "The caller's own e-mail address, as a confirmation. Any spelling that belongs to the account is accepted."
   confirmEmail: String!
 }
 
-"What was deleted."
+"Result of a deletion."
 type DeletedPayload @public {
-  "The id it had."
+  "The id of the deleted account."
   id: ID!
 }
 `, BuiltIn: false},
 	{Name: "../../schema/admin.graphqls", Input: `extend type Query {
   """
-  For administrators: all users, the newest first or, with ` + "`" + `search` + "`" + `, in the order of what was searched. Give
-  ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `, 1 to 100; without either the first 20 come. A page can be shorter than asked for, even
-  empty, although there are more: where few users fit several filters at once, ` + "`" + `pageInfo` + "`" + ` says where to go on.
+  Administrators only. Lists users, newest first; with ` + "`" + `search` + "`" + `, in the order of the matching text. Give either
+  ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `, from 1 to 100; the default is ` + "`" + `first: 20` + "`" + `. If few users match several filters together, a page can
+  be shorter than requested, or even empty, although more users follow: continue from the cursors in ` + "`" + `pageInfo` + "`" + `.
   """
   users(
-    "The greatest number of users from the start."
+    "Maximum number of users, counted from the start of the list."
     first: Int
-    "The cursor after which the page starts."
+    "Return users after this cursor."
     after: String
-    "The greatest number of users from the end."
+    "Maximum number of users, counted from the end of the list."
     last: Int
-    "The cursor before which the page ends."
+    "Return users before this cursor."
     before: String
-    "How the e-mail address, the username or the name begins, in any case."
+    "Only users whose e-mail address, username or name starts with this text. Case-insensitive."
     search: String
     "Only users with this role."
     role: Role
-    "Only disabled users, or only those that are not."
+    "` + "`" + `true` + "`" + `: only disabled users. ` + "`" + `false` + "`" + `: only enabled users."
     disabled: Boolean
   ): UserConnection! @auth(roles: [ADMIN])
 
-  "For administrators: one user. Errors: NOT_FOUND."
+  "Administrators only. Reads one user. Errors: NOT_FOUND."
   user(
     "The user's id."
     id: ID!
@@ -1274,319 +1280,325 @@ type DeletedPayload @public {
 
 extend type Mutation {
   """
-  For administrators with a credential proved in the last 15 minutes: replaces the roles of a user; everybody
-  keeps USER. The user's access tokens are refused as TOKEN_STALE from now on, and a refresh brings the new
-  roles. Errors: FORBIDDEN with STEP_UP_REQUIRED, CONFLICT with LAST_ADMIN, NOT_FOUND.
+  Administrators only. Replaces the roles of a user; every user keeps USER. The user's current access tokens are
+  refused with TOKEN_STALE, and a refresh issues tokens with the new roles. The caller must have proved a credential
+  within the last 15 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED, CONFLICT with LAST_ADMIN, NOT_FOUND.
   """
   setRoles(
-    "Whose roles, and which."
+    "The user and the new roles."
     input: SetRolesInput!
   ): User! @auth(roles: [ADMIN], maxAge: 900)
 
   """
-  For administrators with a credential proved in the last 15 minutes: locks a user out. No sign-in any more,
-  and all sessions end, on every replica. Errors: FORBIDDEN with STEP_UP_REQUIRED, CONFLICT with LAST_ADMIN,
-  NOT_FOUND.
+  Administrators only. Disables an account: ends all its sessions, on every replica, and refuses further sign-ins. The
+  caller must have proved a credential within the last 15 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED, CONFLICT
+  with LAST_ADMIN, NOT_FOUND.
   """
   disableUser(
-    "Which user."
+    "The user to disable."
     input: DisableUserInput!
   ): User! @auth(roles: [ADMIN], maxAge: 900)
 
   """
-  For administrators with a credential proved in the last 15 minutes: lets a disabled user sign in again.
-  Errors: FORBIDDEN with STEP_UP_REQUIRED, NOT_FOUND.
+  Administrators only. Enables a disabled account, so that its user can sign in again. The caller must have proved a
+  credential within the last 15 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED, NOT_FOUND.
   """
   enableUser(
-    "Which user."
+    "The user to enable."
     input: EnableUserInput!
   ): User! @auth(roles: [ADMIN], maxAge: 900)
 
-  "For administrators: ends all sessions of a user, who can sign in again. Errors: NOT_FOUND."
+  "Administrators only. Ends all sessions of a user. The user can sign in again. Errors: NOT_FOUND."
   revokeSessions(
-    "Whose sessions."
+    "The user whose sessions to end."
     input: RevokeSessionsInput!
   ): RevokeSessionsPayload! @auth(roles: [ADMIN])
 
   """
-  For administrators with a credential proved in the last five minutes: deletes a user's account for good,
-  with all its sessions. What the audit log says of it stays. Errors: FORBIDDEN with STEP_UP_REQUIRED,
-  CONFLICT with LAST_ADMIN, NOT_FOUND.
+  Administrators only. Deletes an account and all its sessions. This cannot be undone. Entries of the audit log remain.
+  The caller must have proved a credential within the last 5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED, CONFLICT
+  with LAST_ADMIN, NOT_FOUND.
   """
   deleteUser(
-    "Which user."
+    "The user to delete."
     input: DeleteUserInput!
   ): DeletedPayload! @auth(roles: [ADMIN], maxAge: 300)
 }
 
 "A page of users (GraphQL Cursor Connections)."
 type UserConnection @auth(roles: [ADMIN]) {
-  "The users of the page, each with its cursor."
+  "The users on the page, each with its cursor."
   edges: [UserEdge!]!
-  "The users of the page, without cursors."
+  "The users on the page, without cursors."
   nodes: [User!]!
-  "Where the page lies."
+  "Position of the page in the list."
   pageInfo: PageInfo!
-  "How many users there are that fit, on all pages. With millions of users, counting them takes a while; it happens only if this is asked for."
+  "Number of matching users on all pages. Computed only if requested; slow with millions of users."
   totalCount: Int!
 }
 
-"A user in a page."
+"A user on a page."
 type UserEdge @auth(roles: [ADMIN]) {
-  "Where the user stands in the list; for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` with the same filters."
+  "Position of the user in the list, for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` with the same filters."
   cursor: String!
   "The user."
   node: User!
 }
 
-"What a user may do from now on."
+"Input of ` + "`" + `setRoles` + "`" + `."
 input SetRolesInput {
   "The user's id."
   id: ID!
-  "All of the roles; none stands for USER alone."
+  "The complete list of roles. An empty list leaves only USER."
   roles: [Role!]!
 }
 
-"A user to lock out."
+"Input of ` + "`" + `disableUser` + "`" + `."
 input DisableUserInput {
   "The user's id."
   id: ID!
 }
 
-"A user to let in again."
+"Input of ` + "`" + `enableUser` + "`" + `."
 input EnableUserInput {
   "The user's id."
   id: ID!
 }
 
-"Whose sessions end."
+"Input of ` + "`" + `revokeSessions` + "`" + `."
 input RevokeSessionsInput {
   "The user's id."
   userId: ID!
 }
 
-"What ended."
+"Result of ` + "`" + `revokeSessions` + "`" + `."
 type RevokeSessionsPayload @auth(roles: [ADMIN]) {
-  "How many sessions were live until now."
+  "Number of live sessions that were ended."
   endedSessions: Int!
 }
 
-"A user to delete."
+"Input of ` + "`" + `deleteUser` + "`" + `."
 input DeleteUserInput {
   "The user's id."
   id: ID!
 }
 `, BuiltIn: false},
 	{Name: "../../schema/audit.graphqls", Input: `extend type Query {
-  "For administrators: what happened to accounts and sessions, the newest first. Give ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `, 1 to 100; without either the first 20 come."
+  """
+  Administrators only. The audit log: events of all accounts and sessions, newest first. Give either ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `,
+  from 1 to 100; the default is ` + "`" + `first: 20` + "`" + `.
+  """
   auditLog(
-    "The greatest number of entries from the start."
+    "Maximum number of entries, counted from the start of the list."
     first: Int
-    "The cursor after which the page starts."
+    "Return entries after this cursor."
     after: String
-    "The greatest number of entries from the end."
+    "Maximum number of entries, counted from the end of the list."
     last: Int
-    "The cursor before which the page ends."
+    "Return entries before this cursor."
     before: String
-    "Which entries; without it all."
+    "Only entries that match this filter. Without it, all entries."
     filter: AuditFilter
   ): AuditConnection! @auth(roles: [ADMIN])
 }
 
 """
-What can be followed live, over WebSocket (graphql-transport-ws) or server-sent events. When the token
-expires or is revoked, a WebSocket is closed with 4403, and an event stream gets one last error: connect
+Live events, over WebSocket (graphql-transport-ws), server-sent events or multipart/mixed. When the access token
+expires or is revoked, the server closes a WebSocket with code 4403; a stream over HTTP ends with one error. Connect
 again with a new token.
 """
 type Subscription {
-  "What happens to the caller's account, from now on."
+  "New events of the caller's account. Past events are not sent."
   securityEvents: SecurityEvent! @auth
 
-  "For administrators: what happens to all accounts, from now on."
+  "Administrators only. New events of all accounts. Past events are not sent."
   auditEvents(
-    "Which entries; without it all."
+    "Only entries that match this filter. Without it, all entries."
     filter: AuditFilter
   ): AuditEntry! @auth(roles: [ADMIN])
 }
 
 extend type User {
-  "What happened to the account, the newest first. Give ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `, 1 to 100; without either the first 20 come."
+  "Events of the account, newest first. Give either ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + `, from 1 to 100; the default is ` + "`" + `first: 20` + "`" + `."
   securityLog(
-    "The greatest number of events from the start."
+    "Maximum number of events, counted from the start of the list."
     first: Int
-    "The cursor after which the page starts."
+    "Return events after this cursor."
     after: String
-    "The greatest number of events from the end."
+    "Maximum number of events, counted from the end of the list."
     last: Int
-    "The cursor before which the page ends."
+    "Return events before this cursor."
     before: String
   ): SecurityEventConnection! @auth(roles: [ADMIN], owner: true)
 }
 
-"Something that happened to an account, as its owner may know it."
+"An event of an account, without the details that its user must not see."
 type SecurityEvent @auth(roles: [ADMIN], owner: true) {
-  "Opaque and for good."
+  "Opaque, stable identifier."
   id: ID!
-  "What happened."
+  "The event."
   action: AuditAction!
-  "When it happened; of failed sign-ins, which are put together by the hour, the first."
+  "When it happened. Failed sign-ins are grouped by hour; for a group, the time of the first."
   at: Time!
-  "Of failed sign-ins, the last; else the same as ` + "`" + `at` + "`" + `."
+  "For a group, the time of the last event; otherwise equal to ` + "`" + `at` + "`" + `."
   lastAt: Time!
-  "How many failed sign-ins it stands for; else 1."
+  "Number of events in a group; otherwise 1."
   count: Int!
-  "The session that it happened in or to; empty if in none, or in an administrator's."
+  "The session that the event belongs to. Empty for events outside a session, and for an administrator's session."
   sessionId: ID!
-  "From which network address, the last of them; empty if it was an administrator's."
+  "The client's IP address; for a group, the last one. Empty if it is an administrator's."
   ip: String!
-  "What the client called itself; empty if it was an administrator's."
+  "The client's User-Agent header. Empty if it is an administrator's."
   userAgent: String!
-  "Whether an administrator did it; of what was done on the command line, false."
+  "Whether an administrator did this through the API. False for the command line."
   byAdministrator: Boolean!
 }
 
-"A page of what happened to an account (GraphQL Cursor Connections)."
+"A page of events of an account (GraphQL Cursor Connections)."
 type SecurityEventConnection {
-  "The events of the page, each with its cursor."
+  "The events on the page, each with its cursor."
   edges: [SecurityEventEdge!]!
-  "The events of the page, without cursors."
+  "The events on the page, without cursors."
   nodes: [SecurityEvent!]!
-  "Where the page lies."
+  "Position of the page in the list."
   pageInfo: PageInfo!
-  "How many events there are, on all pages; counted only if it is asked for."
+  "Number of events on all pages. Computed only if requested."
   totalCount: Int!
 }
 
-"An event in a page."
+"An event on a page."
 type SecurityEventEdge {
-  "Where the event stands in the list; for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + `."
+  "Position of the event in the list, for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + `."
   cursor: String!
   "The event."
   node: SecurityEvent!
 }
 
 """
-An entry of the audit log. Failed sign-ins are folded, since strangers can cause any number of them: one
-entry stands for up to an hour of those against one account from one group of addresses.
+An entry of the audit log. Anonymous callers can cause any number of failed sign-ins, so these are grouped: one entry
+counts the failures of up to one hour against one account from one group of addresses.
 """
 type AuditEntry @auth(roles: [ADMIN]) {
-  "Opaque and for good."
+  "Opaque, stable identifier."
   id: ID!
-  "What happened."
+  "The event."
   action: AuditAction!
-  "Whether it was done or refused."
+  "Whether the action was done or refused."
   outcome: AuditOutcome!
-  "When it happened; of a folded entry, the first time."
+  "When it happened; for a group, the time of the first event."
   at: Time!
-  "Of a folded entry, the last time; else the same as ` + "`" + `at` + "`" + `."
+  "For a group, the time of the last event; otherwise equal to ` + "`" + `at` + "`" + `."
   lastAt: Time!
-  "How many events it stands for."
+  "Number of events in a group; otherwise 1."
   count: Int!
-  "Who did it; null for a stranger, the command line and a deleted account."
+  "The user who acted. Null for anonymous callers, for the command line, and if the account has been deleted."
   actor: User
-  "The id of who did it; empty for a stranger and the command line."
+  "The id of the user who acted. Empty for anonymous callers and for the command line."
   actorId: ID!
-  "Whom it concerns; null for nobody and a deleted account."
+  "The user affected. Null if the event affects no account, or if the account has been deleted."
   user: User
-  "The id of whom it concerns; empty for nobody."
+  "The id of the user affected. Empty if the event affects no account."
   userId: ID!
-  "The session that it happened in or to; empty if in none."
+  "The session that the event belongs to. Empty for events outside a session."
   sessionId: ID!
-  "From which network address; of a folded entry, the last."
+  "The client's IP address; for a group, the last one."
   ip: String!
-  "What the client called itself; of a folded entry, the last."
+  "The client's User-Agent header; for a group, the last one."
   userAgent: String!
-  "The request, as ` + "`" + `extensions.requestId` + "`" + ` of its errors and the log have it."
+  "The request's id, as in ` + "`" + `extensions.requestId` + "`" + ` of errors and in the server's log."
   requestId: String!
-  "What else there is to say, such as the roles or signing keys before and after, or the roles of an account that was made with more than USER."
+  """
+  Further details, such as the roles or signing keys before and after, or the roles of an account created with more
+  than USER.
+  """
   detail: String!
 }
 
 "A page of the audit log (GraphQL Cursor Connections)."
 type AuditConnection @auth(roles: [ADMIN]) {
-  "The entries of the page, each with its cursor."
+  "The entries on the page, each with its cursor."
   edges: [AuditEdge!]!
-  "The entries of the page, without cursors."
+  "The entries on the page, without cursors."
   nodes: [AuditEntry!]!
-  "Where the page lies."
+  "Position of the page in the list."
   pageInfo: PageInfo!
-  "How many entries there are that fit, on all pages; counted only if it is asked for."
+  "Number of matching entries on all pages. Computed only if requested."
   totalCount: Int!
 }
 
-"An entry in a page."
+"An entry on a page."
 type AuditEdge @auth(roles: [ADMIN]) {
-  "Where the entry stands in the list; for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` with the same filter."
+  "Position of the entry in the list, for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + ` with the same filter."
   cursor: String!
   "The entry."
   node: AuditEntry!
 }
 
-"What entries must be like; what is not given does not matter."
+"Conditions on entries of the audit log. An entry must meet every given condition."
 input AuditFilter {
-  "Whom it concerns."
+  "The id of the user affected."
   userId: ID
-  "Who did it."
+  "The id of the user who acted."
   actorId: ID
-  "What happened."
+  "The event."
   action: AuditAction
-  "Whether it was done or refused."
+  "Whether the action was done or refused."
   outcome: AuditOutcome
-  "At that time or later."
+  "At this time or later."
   since: Time
-  "Before that time."
+  "Before this time."
   until: Time
 }
 
-"What happened, in the vocabulary of the OWASP Logging cheat sheet where it has a word."
+"Events of accounts and sessions, named after the OWASP Logging Vocabulary Cheat Sheet where it has a term."
 enum AuditAction {
-  "An account was made."
+  "An account was created."
   USER_CREATED
   "A profile was changed."
   USER_UPDATED
   "An account was deleted."
   USER_DELETED
-  "An account was disabled, which ended its sessions."
+  "An account was disabled and its sessions ended."
   USER_DISABLED
   "A disabled account was enabled."
   USER_ENABLED
   "A user's roles were changed."
   PRIVILEGE_PERMISSIONS_CHANGED
-  "A password was changed, which ended all other sessions."
+  "A password was changed and all other sessions ended."
   AUTHN_PASSWORD_CHANGE
-  "Somebody signed in."
+  "A user signed in."
   AUTHN_LOGIN_SUCCESS
-  "A sign-in was refused: unknown account, wrong password or disabled."
+  "A sign-in was refused: unknown account, wrong password or disabled account."
   AUTHN_LOGIN_FAIL
   "A signed-in user proved their password again."
   AUTHN_REAUTHENTICATED
-  "A signed-in user gave a wrong password where it was asked for again."
+  "A signed-in user gave a wrong current password."
   AUTHN_REAUTHENTICATE_FAIL
-  "A session was ended, by its user or an administrator."
+  "A session was ended by its user or an administrator."
   AUTHN_TOKEN_REVOKED
-  "A refresh token was used again long after it was spent: it was stolen, and its session was ended."
+  "A refresh token was used again after the grace period. The server assumes theft and ended the session."
   AUTHN_TOKEN_REUSE
-  "A refresh token was used twice within seconds from different addresses or clients."
+  "A refresh token was used twice within seconds, from different addresses or clients."
   AUTHN_TOKEN_REPLAYED_ELSEWHERE
-  "A refresh token was newer than the database, which must have been restored from a backup."
+  "A refresh token was newer than the database, which was probably restored from a backup."
   GENERATION_AHEAD
-  "One session more than a user can have ended the oldest."
+  "A user exceeded the maximum number of sessions, so the oldest was ended."
   SESSION_CAP_REACHED
-  "On the command line the next signing key was made to sign; what happens by age is not recorded."
+  "The signing key was rotated on the command line. Automatic rotation is not recorded."
   SIGNING_KEY_ROTATED
-  "On the command line a signing key was revoked, which ended the life of all its access tokens."
+  "A signing key was revoked on the command line. Access tokens signed with it are refused."
   SIGNING_KEY_REVOKED
 }
 
-"How it ended."
+"Outcome of an action."
 enum AuditOutcome {
-  "It was done."
+  "The action was done."
   DONE
-  "It was refused."
+  "The action was refused."
   REFUSED
 }
 `, BuiltIn: false},
-	{Name: "../../schema/node.graphqls", Input: `"An object with an id that is unique across all types, for Relay's ` + "`" + `@refetchable` + "`" + ` and caches."
+	{Name: "../../schema/node.graphqls", Input: `"An object with a globally unique id, for Relay's ` + "`" + `@refetchable` + "`" + ` and for client caches."
 interface Node {
   "Opaque, stable identifier."
   id: ID!
@@ -1594,8 +1606,8 @@ interface Node {
 
 extend type Query {
   """
-  One object by its id: the caller's own account or one of the caller's live sessions, for administrators those of
-  every user. Errors: NOT_FOUND, also for objects of other users.
+  Reads one object by its id: the caller's own account, or one of the caller's live sessions. Administrators can read
+  those of every user. Errors: NOT_FOUND with NODE_NOT_FOUND if the object does not exist or belongs to another user.
   """
   node(
     "The object's id."
@@ -1604,180 +1616,189 @@ extend type Query {
 }
 `, BuiltIn: false},
 	{Name: "../../schema/schema.graphqls", Input: `"""
-The caller must be signed in. On an object type it holds for every field of the type that carries no
-mark of its own; a field's mark replaces its type's.
+The caller must be signed in. On an object type, the directive applies to every field that has neither ` + "`" + `@auth` + "`" + ` nor
+` + "`" + `@public` + "`" + ` itself; a directive on a field replaces that of its type.
 """
 directive @auth(
-  "The caller must have one of these roles; without it, being signed in is enough."
+  "The caller must have one of these roles. Without ` + "`" + `roles` + "`" + `, any signed-in caller is allowed."
   roles: [Role!]
-  "A credential must have been proved within so many seconds, else the reason is STEP_UP_REQUIRED, which ` + "`" + `reauthenticate` + "`" + ` cures. Comes on top of ` + "`" + `roles` + "`" + ` and ` + "`" + `owner` + "`" + `."
+  """
+  Maximum age, in seconds, of the caller's last proof of a credential. An older proof is refused with STEP_UP_REQUIRED;
+  ` + "`" + `reauthenticate` + "`" + ` renews it. Required in addition to ` + "`" + `roles` + "`" + ` and ` + "`" + `owner` + "`" + `.
+  """
   maxAge: Int
-  "The value must belong to the caller: on a type the object itself, on a field the object that has the field. An alternative to ` + "`" + `roles` + "`" + `: either is enough."
+  """
+  The object must belong to the caller: on a type, the object itself; on a field, the object that has the field. With
+  ` + "`" + `roles` + "`" + `, either condition is sufficient.
+  """
   owner: Boolean
 ) on OBJECT | FIELD_DEFINITION
 
 """
-Anybody may read this, signed in or not, whatever token came along. What carries neither ` + "`" + `@public` + "`" + ` nor
-` + "`" + `@auth` + "`" + `, on itself or its type, is for signed-in callers only.
+Every caller is allowed, with or without a valid token. A field with neither ` + "`" + `@public` + "`" + ` nor ` + "`" + `@auth` + "`" + `, on itself or on its
+type, is for signed-in callers only.
 """
 directive @public on OBJECT | FIELD_DEFINITION
 
 """
-The value must never show, in no log, error or screen: a password, a token. The cause of an argument's
-refusal is not even logged where it holds such a value.
+The value is secret, such as a password or a token. It must never appear in a log, an error or on a screen. If an
+argument with such a value is refused, the server does not log the cause.
 """
 directive @sensitive on INPUT_FIELD_DEFINITION | ARGUMENT_DEFINITION | FIELD_DEFINITION
 
-"An instant as RFC 3339 in UTC, with up to six digits of a second: ` + "`" + `2026-02-03T04:05:06.789012Z` + "`" + `."
+"A point in time in UTC, in RFC 3339 format with up to six fractional digits: ` + "`" + `2026-02-03T04:05:06.789012Z` + "`" + `."
 scalar Time
 
-"What a user may be. A team adds its own with ` + "`" + `extend enum Role { … }` + "`" + ` and uses them in ` + "`" + `@auth` + "`" + `."
+"Roles of users. Add your own with ` + "`" + `extend enum Role { … }` + "`" + ` and require them with ` + "`" + `@auth` + "`" + `."
 enum Role {
-  "Everybody who has an account."
+  "Every user has this role."
   USER
-  "Administers the accounts of others."
+  "Administers the accounts of all users."
   ADMIN
 }
 
-"What ` + "`" + `extensions.code` + "`" + ` of an error can be: the list to branch on. ` + "`" + `extensions.reason` + "`" + ` says which case."
+"Values of ` + "`" + `extensions.code` + "`" + ` in errors. Clients branch on the code; ` + "`" + `extensions.reason` + "`" + ` gives the exact case."
 enum ErrorCode {
-  "No usable credential: sign in, or refresh if the reason says so."
+  "The request has no usable credential. Refresh or sign in, depending on the reason."
   UNAUTHENTICATED
-  "Signed in, but that is not enough; ` + "`" + `extensions.requires` + "`" + ` says what would be."
+  "The caller is signed in but lacks a permission. ` + "`" + `extensions.requires` + "`" + ` lists the requirements."
   FORBIDDEN
-  "The input is at fault; ` + "`" + `extensions.fields` + "`" + ` lists every problem."
+  "The input is invalid. ` + "`" + `extensions.fields` + "`" + ` lists every problem."
   BAD_USER_INPUT
-  "There is no such thing, or it is not yours."
+  "The object does not exist or belongs to another user."
   NOT_FOUND
-  "It clashes with what exists; ` + "`" + `extensions.fields` + "`" + ` names the input that does, if there is one."
+  "The change conflicts with existing data. ` + "`" + `extensions.fields` + "`" + ` names the input, if one caused the conflict."
   CONFLICT
-  "Too many attempts; ` + "`" + `extensions.retryAfter` + "`" + ` says in how many seconds to try again."
+  "Too many attempts. Retry after ` + "`" + `extensions.retryAfter` + "`" + ` seconds."
   RATE_LIMITED
-  "Not possible just now; ` + "`" + `extensions.retryAfter` + "`" + ` says in how many seconds to try again."
+  "The server cannot answer at the moment. Retry after ` + "`" + `extensions.retryAfter` + "`" + ` seconds."
   UNAVAILABLE
-  "A fault of the server. ` + "`" + `extensions.requestId` + "`" + ` finds it in the log."
+  "An error in the server. Find its cause in the server's log by ` + "`" + `extensions.requestId` + "`" + `."
   INTERNAL_SERVER_ERROR
-  "The document is not GraphQL."
+  "The document is not valid GraphQL syntax."
   GRAPHQL_PARSE_FAILED
-  "The document does not fit the schema, or a variable does not fit its type, or the operation is beyond a limit, which the reason names."
+  "The document does not match the schema, or exceeds a limit that the reason names."
   GRAPHQL_VALIDATION_FAILED
-  "The hash of a persisted query is not known: send the query with it."
+  "The server does not know the hash of this persisted query. Send it again with the query."
   PERSISTED_QUERY_NOT_FOUND
-  "Only trusted documents run here."
+  "This server runs trusted documents only."
   PERSISTED_QUERY_NOT_ALLOWED
 }
 
-"What ` + "`" + `extensions.reason` + "`" + ` of an error can be: which case of its code it is."
+"Values of ` + "`" + `extensions.reason` + "`" + ` in errors. The reason gives the exact case of the code."
 enum ErrorReason {
-  "No token came with the request."
+  "The request has no token."
   TOKEN_MISSING
-  "The token is not one of this server's, or has been tampered with."
+  "The token was not issued by this server, or was modified."
   TOKEN_INVALID
-  "The access token has expired: refresh."
+  "The access token has expired. Refresh."
   TOKEN_EXPIRED
-  "The session of the token has ended: sign in again."
+  "The token's session has ended. Sign in again."
   TOKEN_REVOKED
-  "The token no longer says the truth about its user, such as after a change of roles: refresh."
+  "The token is out of date, for example after a change of roles. Refresh."
   TOKEN_STALE
-  "At ` + "`" + `login` + "`" + `: the address, username or password is wrong, or the account is disabled, never said which. With BAD_USER_INPUT: the caller's own password is wrong."
+  """
+  ` + "`" + `login` + "`" + `: the e-mail address, username or password is wrong, or the account is disabled; the server does not say which.
+  With BAD_USER_INPUT: the signed-in caller gave a wrong current password.
+  """
   INVALID_CREDENTIALS
-  "Not a refresh token of this server."
+  "The refresh token was not issued by this server, or is void. Sign in again."
   REFRESH_INVALID
-  "The refresh token was used before by somebody, so its session was ended."
+  "The refresh token was used before, possibly by a thief. The session was ended. Sign in again."
   REFRESH_REUSED
-  "The session has reached its end."
+  "The session has expired. Sign in again."
   SESSION_EXPIRED
-  "The session was ended by its user or an administrator."
+  "The session was ended by its user or an administrator. Sign in again."
   SESSION_REVOKED
   "The caller has none of the roles in ` + "`" + `extensions.requires.roles` + "`" + `."
   ROLE_REQUIRED
-  "The value belongs to somebody else."
+  "The object belongs to another user."
   NOT_OWNER
-  "The last proof of a credential is older than ` + "`" + `extensions.requires.maxAge` + "`" + `: call ` + "`" + `reauthenticate` + "`" + `."
+  "The caller's last proof of a credential is older than ` + "`" + `extensions.requires.maxAge` + "`" + ` seconds. Call ` + "`" + `reauthenticate` + "`" + `."
   STEP_UP_REQUIRED
   "This server does not show its schema to this caller."
   INTROSPECTION_DISABLED
-  "A page of another origin must not use cookies here."
+  "Pages of this origin may not use cookies or open WebSockets."
   ORIGIN_NOT_ALLOWED
-  "A required input is empty."
+  "A required input is missing or empty."
   REQUIRED
-  "An input has the wrong form."
+  "An input has the wrong format."
   MALFORMED
   "An input is too long."
   TOO_LONG
   "Exactly one of several inputs must be given."
   EXACTLY_ONE_REQUIRED
-  "Not an e-mail address that can be used here."
+  "The e-mail address is not valid."
   EMAIL_INVALID
-  "A username is 3 to 32 of a-z, 0-9, dot, underscore and hyphen."
+  "A username has 3 to 32 characters from a-z, 0-9, dot, underscore and hyphen."
   USERNAME_INVALID
-  "A name holds characters that cannot be shown."
+  "The name contains characters that cannot be displayed."
   NAME_INVALID
   "The password has too few characters."
   PASSWORD_TOO_SHORT
   "The password has more than 1,024 bytes."
   PASSWORD_TOO_LONG
-  "The password is among those that are tried first."
+  "The password is too easy to guess."
   PASSWORD_TOO_COMMON
   "The password is not valid Unicode."
   PASSWORD_INVALID
-  "This operation is answered to a POST only."
+  "This operation requires the method POST."
   POST_REQUIRED
-  "The request's body is not the JSON of a GraphQL request."
+  "The request body is not the JSON of a GraphQL request."
   BODY_MALFORMED
-  "The request's body is too large."
+  "The request body is too large."
   BODY_TOO_LARGE
-  "The request's body must be application/json in UTF-8."
+  "The request body must be application/json in UTF-8."
   UNSUPPORTED_MEDIA_TYPE
-  "The client accepts no media type that this server answers with."
+  "The server cannot answer with any media type that the client accepts."
   NOT_ACCEPTABLE
-  "The HTTP method does not fit the operation."
+  "The HTTP method is not allowed here."
   METHOD_NOT_ALLOWED
-  "You have no such session."
+  "The caller has no such session."
   SESSION_NOT_FOUND
-  "There is no such user."
+  "The user does not exist."
   USER_NOT_FOUND
-  "There is no such object, or it belongs to another user."
+  "The object does not exist or belongs to another user."
   NODE_NOT_FOUND
-  "There is already an account with this e-mail address."
+  "Another account has this e-mail address."
   EMAIL_TAKEN
-  "The username is taken."
+  "Another account has this username."
   USERNAME_TAKEN
-  "The document has too many bytes, or an alias in it."
+  "The document, or an alias in it, has too many bytes."
   DOCUMENT_TOO_LARGE
   "The document has too many tokens."
   TOO_MANY_TOKENS
-  "Fields, or fragments within fragments, nest too deep."
+  "Fields, or fragments within fragments, are nested too deeply."
   TOO_DEEP
-  "The document selects too many fields; those of a fragment count wherever it is spread."
+  "The document selects too many fields. Fields of a fragment count once for each spread."
   TOO_MANY_FIELDS
   "The operation has too many aliases."
   TOO_MANY_ALIASES
-  "Fields are selected too often at one place, as they stand or through fragments."
+  "The same field is selected too often in one place, directly or through fragments."
   TOO_MANY_REPEATS
-  "The operation has too many fields at its root."
+  "The operation has too many root fields."
   TOO_MANY_ROOT_FIELDS
   "The document, or one element of it, has too many directives."
   TOO_MANY_DIRECTIVES
-  "` + "`" + `first` + "`" + ` and ` + "`" + `last` + "`" + ` ask for too many items, lists within lists multiplied: ask for smaller pages."
+  "` + "`" + `first` + "`" + ` and ` + "`" + `last` + "`" + ` request too many items in total; the sizes of nested lists are multiplied. Request smaller pages."
   TOO_MANY_ITEMS
-  "The lists and objects of an argument or a variable nest too deep."
+  "Lists and objects in an argument or a variable are nested too deeply."
   INPUT_TOO_DEEP
   "The variables have too many bytes or values."
   VARIABLES_TOO_LARGE
   "The extensions have too many bytes or values."
   EXTENSIONS_TOO_LARGE
-  "Introspection goes from type to type to type; the usual query of tools is allowed."
+  "The introspection query nests lists of types too deeply. The standard introspection query is allowed."
   INTROSPECTION_TOO_DEEP
-  "It would leave the server without an administrator."
+  "The change would leave the server without an administrator."
   LAST_ADMIN
-  "Too many attempts: wait as long as ` + "`" + `extensions.retryAfter` + "`" + ` says."
+  "Too many attempts. Retry after ` + "`" + `extensions.retryAfter` + "`" + ` seconds."
   TOO_MANY_ATTEMPTS
-  "Too much work is queued."
+  "The server has too much work. Retry later."
   OVERLOADED
   "The database does not answer."
   STORAGE_UNAVAILABLE
-  "The server cannot tell which tokens have been revoked, and so accepts none."
+  "The server cannot read the latest revocations, so it accepts no tokens."
   REVOCATION_VIEW_STALE
   "The clocks of the server and its database disagree, so it accepts and issues no tokens."
   CLOCK_SKEW
@@ -1785,210 +1806,219 @@ enum ErrorReason {
   TIMED_OUT
 }
 
-"Where a page of a list lies (GraphQL Cursor Connections)."
+"Position of a page in its list (GraphQL Cursor Connections)."
 type PageInfo {
-  "Whether there is more after the page; known only when paging with ` + "`" + `first` + "`" + `."
+  "Whether items follow the page. Computed only with ` + "`" + `first` + "`" + `; otherwise false."
   hasNextPage: Boolean!
-  "Whether there is more before the page; known only when paging with ` + "`" + `last` + "`" + `."
+  "Whether items precede the page. Computed only with ` + "`" + `last` + "`" + `; otherwise false."
   hasPreviousPage: Boolean!
-  "The cursor for ` + "`" + `before` + "`" + ` that leads on: of the first item, or of where a page that came out short begins; null if there is none."
+  """
+  The cursor to pass as ` + "`" + `before` + "`" + ` for the previous page: that of the first item, or, on a short page, of the position
+  where the search stopped. Null if the page has neither.
+  """
   startCursor: String
-  "The cursor for ` + "`" + `after` + "`" + ` that leads on: of the last item, or of where a page that came out short ends; null if there is none."
+  """
+  The cursor to pass as ` + "`" + `after` + "`" + ` for the next page: that of the last item, or, on a short page, of the position where the
+  search stopped. Null if the page has neither.
+  """
   endCursor: String
 }
 `, BuiltIn: false},
 	{Name: "../../schema/session.graphqls", Input: `extend type Query {
   """
-  Whether a token would be accepted just now. Whatever is unusable (expired, revoked, tampered with, not
-  a token at all) is only ` + "`" + `active: false` + "`" + `. Answered to POST only, since a URL ends up in logs. An address
-  that asks about too many unusable tokens is answered RATE_LIMITED.
+  Checks whether an access token is valid now. For any unusable token (expired, revoked, modified, malformed), it
+  returns ` + "`" + `active: false` + "`" + ` and no reason. Requires the method POST, because URLs are logged. Errors: BAD_USER_INPUT with
+  POST_REQUIRED; RATE_LIMITED after too many unusable tokens from one address.
   """
   verifyToken(
-    "An access token."
+    "The access token to check."
     token: String! @sensitive
   ): TokenInfo! @public
 }
 
 extend type Mutation {
   """
-  Signs in with a password. Errors: UNAUTHENTICATED with INVALID_CREDENTIALS, the same for an unknown
-  address, a wrong password and a disabled account.
+  Signs in with a password. Errors: UNAUTHENTICATED with INVALID_CREDENTIALS for an unknown account, a wrong password and
+  a disabled account alike; BAD_USER_INPUT with EXACTLY_ONE_REQUIRED; RATE_LIMITED.
   """
   login(
-    "Who signs in, and the password."
+    "The account and its password."
     input: LoginInput!
   ): AuthPayload! @public
 
   """
-  Exchanges a refresh token for a new pair. Each works once; inside a few seconds its predecessor gets
-  the same successor again, so that several tabs or a lost answer do no harm. A token that was used
-  long ago ends the session: REFRESH_REUSED. Other errors: UNAUTHENTICATED with REFRESH_INVALID,
-  SESSION_EXPIRED or SESSION_REVOKED, after each of which only signing in helps.
+  Exchanges a refresh token for a new pair of tokens. Each refresh token works once. For a few seconds, the previous
+  token returns the same new pair again, so that parallel tabs and lost responses do no harm. A token reused later ends
+  its session with REFRESH_REUSED. Errors: UNAUTHENTICATED with REFRESH_INVALID, REFRESH_REUSED, SESSION_EXPIRED or
+  SESSION_REVOKED, after which the user must sign in again; RATE_LIMITED.
   """
   refreshToken(
-    "The refresh token, unless it comes in a cookie."
+    "The refresh token. Omit it if the token is in a cookie."
     input: RefreshTokenInput
   ): AuthPayload! @public
 
   """
-  Ends sessions. Works with a valid access token, or with the refresh token alone. Errors: UNAUTHENTICATED;
-  with SESSION_EXPIRED or SESSION_REVOKED there is nothing left to end.
+  Ends sessions. Requires a valid access token or a refresh token. Errors: UNAUTHENTICATED; with SESSION_EXPIRED or
+  SESSION_REVOKED the session had already ended.
   """
   logout(
-    "Which sessions; without it the one of the token."
+    "The sessions to end. Without it, the token's session."
     input: LogoutInput
   ): LogoutPayload! @public
 
   """
-  Proves the caller's password again, for fields that ask for a recent proof (STEP_UP_REQUIRED). The session
-  stays; its tokens are new. Errors: BAD_USER_INPUT with INVALID_CREDENTIALS for a wrong password.
+  Proves the caller's password again, for fields that require a recent proof (STEP_UP_REQUIRED). The session continues
+  with a new pair of tokens. Errors: BAD_USER_INPUT with INVALID_CREDENTIALS for a wrong password; RATE_LIMITED.
   """
   reauthenticate(
-    "The proof."
+    "The caller's password."
     input: ReauthenticateInput!
   ): AuthPayload! @auth
 
   """
-  Ends one of the caller's sessions. Its access tokens are refused from now on, on every replica. Errors:
-  NOT_FOUND with SESSION_NOT_FOUND, also if it has ended already.
+  Ends one of the caller's sessions. Its access tokens are refused from then on, on every replica. Errors: NOT_FOUND with
+  SESSION_NOT_FOUND, also if the session has already ended.
   """
   revokeSession(
-    "Which session."
+    "The session to end."
     input: RevokeSessionInput!
   ): Session! @auth
 }
 
-"Whom a new pair of tokens signs in. Below it, ` + "`" + `user` + "`" + ` and ` + "`" + `session` + "`" + ` are read as that user, whatever token came with the request."
+"""
+A new pair of tokens. Below this type, ` + "`" + `user` + "`" + ` and ` + "`" + `session` + "`" + ` are read as the user who has just signed in, regardless of
+the token sent with the request.
+"""
 type AuthPayload @public {
-  "For the Authorization header, after ` + "`" + `Bearer ` + "`" + `. A JWT of a few minutes."
+  "The access token, a JWT that lives for minutes. Send it in the Authorization header, after ` + "`" + `Bearer ` + "`" + `."
   accessToken: String! @sensitive
   "Always ` + "`" + `Bearer` + "`" + `."
   tokenType: String!
   "When the access token expires, by the server's clock."
   expiresAt: Time!
-  "In how many seconds the access token expires: better than ` + "`" + `expiresAt` + "`" + ` where the client's clock may be off."
+  "Seconds until the access token expires. Prefer it to ` + "`" + `expiresAt` + "`" + ` if the client's clock may be wrong."
   expiresIn: Int!
-  "For ` + "`" + `refreshToken` + "`" + `; to be kept as safely as a password. Null if it went into a cookie."
+  "The refresh token, for ` + "`" + `refreshToken` + "`" + `. Store it as securely as a password. Null if it was delivered in a cookie."
   refreshToken: String @sensitive
-  "When the refresh token expires unless it is used before."
+  "When the refresh token expires if it is not used."
   refreshExpiresAt: Time!
-  "The user signed in."
+  "The signed-in user."
   user: User!
-  "The session that the tokens belong to."
+  "The session of the tokens."
   session: Session!
 }
 
-"A sign-in of one user on one device."
+"A session: one sign-in of a user on one device."
 type Session implements Node @auth(roles: [ADMIN], owner: true) {
   "Opaque, stable identifier, for ` + "`" + `revokeSession` + "`" + ` and ` + "`" + `node` + "`" + `."
   id: ID!
   "When the user signed in."
   createdAt: Time!
-  "When it was last used; up to a minute behind."
+  "When the session was last used. Accurate to one minute."
   lastSeenAt: Time!
-  "When it ends unless it is refreshed before."
+  "When the session expires if it is not refreshed."
   expiresAt: Time!
-  "The network address of the last sign-in or refresh."
+  "The client's IP address at the last sign-in or refresh."
   ip: String!
-  "What the client called itself at the last sign-in or refresh."
+  "The client's User-Agent header at the last sign-in or refresh."
   userAgent: String!
-  "Whether it is the session of this very request."
+  "Whether this request belongs to the session."
   current: Boolean!
 }
 
 "A page of sessions (GraphQL Cursor Connections)."
 type SessionConnection {
-  "The sessions of the page, each with its cursor."
+  "The sessions on the page, each with its cursor."
   edges: [SessionEdge!]!
-  "The sessions of the page, without cursors."
+  "The sessions on the page, without cursors."
   nodes: [Session!]!
-  "Where the page lies."
+  "Position of the page in the list."
   pageInfo: PageInfo!
-  "How many live sessions there are in all."
+  "Number of live sessions on all pages. Computed only if requested."
   totalCount: Int!
 }
 
-"A session in a page."
+"A session on a page."
 type SessionEdge {
-  "Where the session stands in the list; for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + `."
+  "Position of the session in the list, for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + `."
   cursor: String!
   "The session."
   node: Session!
 }
 
-"What can be said of a token to anybody who has it."
+"State of a token, shown to any caller who has the token."
 type TokenInfo @public {
-  "Whether it is accepted just now. If not, everything else is null."
+  "Whether the server accepts the token now. If false, the other fields are null."
   active: Boolean!
-  "The id of the user it speaks for."
+  "The id of the token's user."
   sub: ID
-  "When it expires."
+  "When the token expires."
   expiresAt: Time
-  "The session it belongs to."
+  "The id of the token's session."
   sessionId: ID
 }
 
-"Give exactly one of ` + "`" + `email` + "`" + ` and ` + "`" + `username` + "`" + `."
+"Input of ` + "`" + `login` + "`" + `. Give exactly one of ` + "`" + `email` + "`" + ` and ` + "`" + `username` + "`" + `."
 input LoginInput {
-  "The address of the account, in any case."
+  "The account's e-mail address. Case-insensitive."
   email: String
-  "Or its username."
+  "The account's username."
   username: String
   "The password."
   password: String! @sensitive
-  "How the refresh token is handed over."
+  "How the server delivers the refresh token."
   delivery: TokenDelivery! = BODY
 }
 
-"How a refresh token travels between server and client."
+"How the server delivers refresh tokens."
 enum TokenDelivery {
-  "In the body: for clients that can keep a secret."
+  "In the response body: for clients that can keep a secret."
   BODY
   """
-  In a cookie that scripts cannot read: for pages in a browser. ` + "`" + `refreshToken` + "`" + ` in the payload is null, and
-  the mutations ` + "`" + `refreshToken` + "`" + ` and ` + "`" + `logout` + "`" + ` take the token from the cookie. Only for pages of the
-  server's own origin and of those that it lists.
+  In a cookie that scripts cannot read: for pages in a browser. ` + "`" + `refreshToken` + "`" + ` in the payload is null, and the mutations
+  ` + "`" + `refreshToken` + "`" + ` and ` + "`" + `logout` + "`" + ` read the token from the cookie. Available to pages of the server's own origin and of the
+  origins that it lists.
   """
   COOKIE
 }
 
-"Not to be given where the token is in a cookie."
+"Input of ` + "`" + `refreshToken` + "`" + `. Omit it if the token is in a cookie."
 input RefreshTokenInput {
-  "The refresh token of the last answer."
+  "The latest refresh token."
   refreshToken: String! @sensitive
 }
 
-"What ends, and by what right."
+"Input of ` + "`" + `logout` + "`" + `."
 input LogoutInput {
-  "Which sessions end."
+  "The sessions to end."
   scope: LogoutScope! = CURRENT
-  "The session's refresh token, where the access token has expired. If given, it alone says whose session it is."
+  "The session's refresh token, for use after the access token has expired. If given, it alone selects the session."
   refreshToken: String @sensitive
 }
 
-"Which sessions a logout ends."
+"The sessions that a logout ends."
 enum LogoutScope {
-  "The one of the token."
+  "The token's session."
   CURRENT
-  "All of the user's but the one of the token."
+  "All of the user's sessions except the token's."
   OTHERS
-  "All of the user's."
+  "All of the user's sessions."
   ALL
 }
 
-"What a logout did."
+"Result of ` + "`" + `logout` + "`" + `."
 type LogoutPayload @public {
-  "How many sessions it ended."
+  "Number of sessions that were ended."
   endedSessions: Int!
 }
 
-"A proof of who is calling."
+"Input of ` + "`" + `reauthenticate` + "`" + `."
 input ReauthenticateInput {
   "The caller's password."
   password: String! @sensitive
 }
 
-"A session of the caller."
+"Input of ` + "`" + `revokeSession` + "`" + `."
 input RevokeSessionInput {
   "The session's id."
   id: ID!

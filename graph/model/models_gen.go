@@ -17,181 +17,184 @@ import (
 
 // A page of the audit log (GraphQL Cursor Connections).
 type AuditConnection struct {
-	// The entries of the page, each with its cursor.
+	// The entries on the page, each with its cursor.
 	Edges []*AuditEdge `json:"edges"`
-	// The entries of the page, without cursors.
+	// The entries on the page, without cursors.
 	Nodes []*audit.Entry `json:"nodes"`
-	// Where the page lies.
+	// Position of the page in the list.
 	PageInfo *PageInfo `json:"pageInfo"`
-	// How many entries there are that fit, on all pages; counted only if it is asked for.
+	// Number of matching entries on all pages. Computed only if requested.
 	TotalCount int32 `json:"totalCount"`
 }
 
-// An entry in a page.
+// An entry on a page.
 type AuditEdge struct {
-	// Where the entry stands in the list; for `after` and `before` with the same filter.
+	// Position of the entry in the list, for `after` and `before` with the same filter.
 	Cursor string `json:"cursor"`
 	// The entry.
 	Node *audit.Entry `json:"node"`
 }
 
-// What entries must be like; what is not given does not matter.
+// Conditions on entries of the audit log. An entry must meet every given condition.
 type AuditFilter struct {
-	// Whom it concerns.
+	// The id of the user affected.
 	UserID *string `json:"userId,omitempty"`
-	// Who did it.
+	// The id of the user who acted.
 	ActorID *string `json:"actorId,omitempty"`
-	// What happened.
+	// The event.
 	Action *audit.Action `json:"action,omitempty"`
-	// Whether it was done or refused.
+	// Whether the action was done or refused.
 	Outcome *audit.Outcome `json:"outcome,omitempty"`
-	// At that time or later.
+	// At this time or later.
 	Since *store.Time `json:"since,omitempty"`
-	// Before that time.
+	// Before this time.
 	Until *store.Time `json:"until,omitempty"`
 }
 
-// The current password proves that it is the owner who changes it.
+// Input of `changePassword`. The current password proves that the caller owns the account.
 type ChangePasswordInput struct {
-	// The password as it is now.
+	// The current password.
 	CurrentPassword string `json:"currentPassword"`
-	// The new one, by the rules of `register`.
+	// The new password. The same rules apply as for `register`.
 	NewPassword string `json:"newPassword"`
 }
 
-// Deleting cannot be undone.
+// Input of `deleteAccount`.
 type DeleteAccountInput struct {
-	// The caller's own e-mail address, in any spelling of it, as a sign that this is meant.
+	// The caller's own e-mail address, as a confirmation. Any spelling that belongs to the account is accepted.
 	ConfirmEmail string `json:"confirmEmail"`
 }
 
-// A user to delete.
+// Input of `deleteUser`.
 type DeleteUserInput struct {
 	// The user's id.
 	ID string `json:"id"`
 }
 
-// What was deleted.
+// Result of a deletion.
 type DeletedPayload struct {
-	// The id it had.
+	// The id of the deleted account.
 	ID string `json:"id"`
 }
 
-// A user to lock out.
+// Input of `disableUser`.
 type DisableUserInput struct {
 	// The user's id.
 	ID string `json:"id"`
 }
 
-// A user to let in again.
+// Input of `enableUser`.
 type EnableUserInput struct {
 	// The user's id.
 	ID string `json:"id"`
 }
 
-// Give exactly one of `email` and `username`.
+// Input of `login`. Give exactly one of `email` and `username`.
 type LoginInput struct {
-	// The address of the account, in any case.
+	// The account's e-mail address. Case-insensitive.
 	Email *string `json:"email,omitempty"`
-	// Or its username.
+	// The account's username.
 	Username *string `json:"username,omitempty"`
 	// The password.
 	Password string `json:"password"`
-	// How the refresh token is handed over.
+	// How the server delivers the refresh token.
 	Delivery TokenDelivery `json:"delivery"`
 }
 
-// What ends, and by what right.
+// Input of `logout`.
 type LogoutInput struct {
-	// Which sessions end.
+	// The sessions to end.
 	Scope session.Scope `json:"scope"`
-	// The session's refresh token, where the access token has expired. If given, it alone says whose session it is.
+	// The session's refresh token, for use after the access token has expired. If given, it alone selects the session.
 	RefreshToken *string `json:"refreshToken,omitempty"`
 }
 
-// What a logout did.
+// Result of `logout`.
 type LogoutPayload struct {
-	// How many sessions it ended.
+	// Number of sessions that were ended.
 	EndedSessions int32 `json:"endedSessions"`
 }
 
-// Where a page of a list lies (GraphQL Cursor Connections).
+// Position of a page in its list (GraphQL Cursor Connections).
 type PageInfo struct {
-	// Whether there is more after the page; known only when paging with `first`.
+	// Whether items follow the page. Computed only with `first`; otherwise false.
 	HasNextPage bool `json:"hasNextPage"`
-	// Whether there is more before the page; known only when paging with `last`.
+	// Whether items precede the page. Computed only with `last`; otherwise false.
 	HasPreviousPage bool `json:"hasPreviousPage"`
-	// The cursor for `before` that leads on: of the first item, or of where a page that came out short begins; null if there is none.
+	// The cursor to pass as `before` for the previous page: that of the first item, or, on a short page, of the position
+	// where the search stopped. Null if the page has neither.
 	StartCursor *string `json:"startCursor,omitempty"`
-	// The cursor for `after` that leads on: of the last item, or of where a page that came out short ends; null if there is none.
+	// The cursor to pass as `after` for the next page: that of the last item, or, on a short page, of the position where the
+	// search stopped. Null if the page has neither.
 	EndCursor *string `json:"endCursor,omitempty"`
 }
 
-// A proof of who is calling.
+// Input of `reauthenticate`.
 type ReauthenticateInput struct {
 	// The caller's password.
 	Password string `json:"password"`
 }
 
-// Not to be given where the token is in a cookie.
+// Input of `refreshToken`. Omit it if the token is in a cookie.
 type RefreshTokenInput struct {
-	// The refresh token of the last answer.
+	// The latest refresh token.
 	RefreshToken string `json:"refreshToken"`
 }
 
-// A new account.
+// Input of `register`.
 type RegisterInput struct {
-	// The address to sign in with. Its spelling is kept. Upper and lower case, and the Unicode and the ASCII form of its domain, are the same account.
+	// The e-mail address to sign in with. The server keeps its spelling. Addresses that differ only in letter case, or in
+	// the Unicode and ASCII form of the domain, belong to the same account.
 	Email string `json:"email"`
-	// At least 8 characters, at most 1,024 bytes of UTF-8; any character. Common passwords are refused.
+	// At least 8 characters by default, at most 1,024 bytes of UTF-8. All characters are allowed. Common passwords are refused.
 	Password string `json:"password"`
-	// Optional second name to sign in with: 3 to 32 of a-z, 0-9, dot, underscore and hyphen.
+	// Optional username to sign in with: 3 to 32 characters from a-z, 0-9, dot, underscore and hyphen.
 	Username *string `json:"username,omitempty"`
-	// How to be called: at most 100 characters.
+	// Display name, at most 100 characters.
 	Name *string `json:"name,omitempty"`
-	// How the refresh token is handed over.
+	// How the server delivers the refresh token.
 	Delivery TokenDelivery `json:"delivery"`
 }
 
-// What a registration leads to.
+// Result of `register`.
 type RegisterPayload struct {
 	// The tokens of the new session.
 	Auth *session.Grant `json:"auth,omitempty"`
 }
 
-// A session of the caller.
+// Input of `revokeSession`.
 type RevokeSessionInput struct {
 	// The session's id.
 	ID string `json:"id"`
 }
 
-// Whose sessions end.
+// Input of `revokeSessions`.
 type RevokeSessionsInput struct {
 	// The user's id.
 	UserID string `json:"userId"`
 }
 
-// What ended.
+// Result of `revokeSessions`.
 type RevokeSessionsPayload struct {
-	// How many sessions were live until now.
+	// Number of live sessions that were ended.
 	EndedSessions int32 `json:"endedSessions"`
 }
 
-// A page of what happened to an account (GraphQL Cursor Connections).
+// A page of events of an account (GraphQL Cursor Connections).
 type SecurityEventConnection struct {
-	// The events of the page, each with its cursor.
+	// The events on the page, each with its cursor.
 	Edges []*SecurityEventEdge `json:"edges"`
-	// The events of the page, without cursors.
+	// The events on the page, without cursors.
 	Nodes []*audit.Entry `json:"nodes"`
-	// Where the page lies.
+	// Position of the page in the list.
 	PageInfo *PageInfo `json:"pageInfo"`
-	// How many events there are, on all pages; counted only if it is asked for.
+	// Number of events on all pages. Computed only if requested.
 	TotalCount int32 `json:"totalCount"`
 }
 
-// An event in a page.
+// An event on a page.
 type SecurityEventEdge struct {
-	// Where the event stands in the list; for `after` and `before`.
+	// Position of the event in the list, for `after` and `before`.
 	Cursor string `json:"cursor"`
 	// The event.
 	Node *audit.Entry `json:"node"`
@@ -199,99 +202,99 @@ type SecurityEventEdge struct {
 
 // A page of sessions (GraphQL Cursor Connections).
 type SessionConnection struct {
-	// The sessions of the page, each with its cursor.
+	// The sessions on the page, each with its cursor.
 	Edges []*SessionEdge `json:"edges"`
-	// The sessions of the page, without cursors.
+	// The sessions on the page, without cursors.
 	Nodes []*session.Session `json:"nodes"`
-	// Where the page lies.
+	// Position of the page in the list.
 	PageInfo *PageInfo `json:"pageInfo"`
-	// How many live sessions there are in all.
+	// Number of live sessions on all pages. Computed only if requested.
 	TotalCount int32 `json:"totalCount"`
 }
 
-// A session in a page.
+// A session on a page.
 type SessionEdge struct {
-	// Where the session stands in the list; for `after` and `before`.
+	// Position of the session in the list, for `after` and `before`.
 	Cursor string `json:"cursor"`
 	// The session.
 	Node *session.Session `json:"node"`
 }
 
-// What a user may do from now on.
+// Input of `setRoles`.
 type SetRolesInput struct {
 	// The user's id.
 	ID string `json:"id"`
-	// All of the roles; none stands for USER alone.
+	// The complete list of roles. An empty list leaves only USER.
 	Roles []token.Role `json:"roles"`
 }
 
-// What can be said of a token to anybody who has it.
+// State of a token, shown to any caller who has the token.
 type TokenInfo struct {
-	// Whether it is accepted just now. If not, everything else is null.
+	// Whether the server accepts the token now. If false, the other fields are null.
 	Active bool `json:"active"`
-	// The id of the user it speaks for.
+	// The id of the token's user.
 	Sub *string `json:"sub,omitempty"`
-	// When it expires.
+	// When the token expires.
 	ExpiresAt *store.Time `json:"expiresAt,omitempty"`
-	// The session it belongs to.
+	// The id of the token's session.
 	SessionID *string `json:"sessionId,omitempty"`
 }
 
-// What is given replaces what is there.
+// Input of `updateProfile`. Omitted fields keep their value.
 type UpdateProfileInput struct {
-	// A new username; an empty one removes it.
+	// The new username. An empty string removes it.
 	Username *string `json:"username,omitempty"`
-	// A new name; an empty one removes it.
+	// The new display name. An empty string removes it.
 	Name *string `json:"name,omitempty"`
 }
 
 // A page of users (GraphQL Cursor Connections).
 type UserConnection struct {
-	// The users of the page, each with its cursor.
+	// The users on the page, each with its cursor.
 	Edges []*UserEdge `json:"edges"`
-	// The users of the page, without cursors.
+	// The users on the page, without cursors.
 	Nodes []*account.User `json:"nodes"`
-	// Where the page lies.
+	// Position of the page in the list.
 	PageInfo *PageInfo `json:"pageInfo"`
-	// How many users there are that fit, on all pages. With millions of users, counting them takes a while; it happens only if this is asked for.
+	// Number of matching users on all pages. Computed only if requested; slow with millions of users.
 	TotalCount int32 `json:"totalCount"`
 }
 
-// A user in a page.
+// A user on a page.
 type UserEdge struct {
-	// Where the user stands in the list; for `after` and `before` with the same filters.
+	// Position of the user in the list, for `after` and `before` with the same filters.
 	Cursor string `json:"cursor"`
 	// The user.
 	Node *account.User `json:"node"`
 }
 
-// What `extensions.code` of an error can be: the list to branch on. `extensions.reason` says which case.
+// Values of `extensions.code` in errors. Clients branch on the code; `extensions.reason` gives the exact case.
 type ErrorCode string
 
 const (
-	// No usable credential: sign in, or refresh if the reason says so.
+	// The request has no usable credential. Refresh or sign in, depending on the reason.
 	ErrorCodeUnauthenticated ErrorCode = "UNAUTHENTICATED"
-	// Signed in, but that is not enough; `extensions.requires` says what would be.
+	// The caller is signed in but lacks a permission. `extensions.requires` lists the requirements.
 	ErrorCodeForbidden ErrorCode = "FORBIDDEN"
-	// The input is at fault; `extensions.fields` lists every problem.
+	// The input is invalid. `extensions.fields` lists every problem.
 	ErrorCodeBadUserInput ErrorCode = "BAD_USER_INPUT"
-	// There is no such thing, or it is not yours.
+	// The object does not exist or belongs to another user.
 	ErrorCodeNotFound ErrorCode = "NOT_FOUND"
-	// It clashes with what exists; `extensions.fields` names the input that does, if there is one.
+	// The change conflicts with existing data. `extensions.fields` names the input, if one caused the conflict.
 	ErrorCodeConflict ErrorCode = "CONFLICT"
-	// Too many attempts; `extensions.retryAfter` says in how many seconds to try again.
+	// Too many attempts. Retry after `extensions.retryAfter` seconds.
 	ErrorCodeRateLimited ErrorCode = "RATE_LIMITED"
-	// Not possible just now; `extensions.retryAfter` says in how many seconds to try again.
+	// The server cannot answer at the moment. Retry after `extensions.retryAfter` seconds.
 	ErrorCodeUnavailable ErrorCode = "UNAVAILABLE"
-	// A fault of the server. `extensions.requestId` finds it in the log.
+	// An error in the server. Find its cause in the server's log by `extensions.requestId`.
 	ErrorCodeInternalServerError ErrorCode = "INTERNAL_SERVER_ERROR"
-	// The document is not GraphQL.
+	// The document is not valid GraphQL syntax.
 	ErrorCodeGraphqlParseFailed ErrorCode = "GRAPHQL_PARSE_FAILED"
-	// The document does not fit the schema, or a variable does not fit its type, or the operation is beyond a limit, which the reason names.
+	// The document does not match the schema, or exceeds a limit that the reason names.
 	ErrorCodeGraphqlValidationFailed ErrorCode = "GRAPHQL_VALIDATION_FAILED"
-	// The hash of a persisted query is not known: send the query with it.
+	// The server does not know the hash of this persisted query. Send it again with the query.
 	ErrorCodePersistedQueryNotFound ErrorCode = "PERSISTED_QUERY_NOT_FOUND"
-	// Only trusted documents run here.
+	// This server runs trusted documents only.
 	ErrorCodePersistedQueryNotAllowed ErrorCode = "PERSISTED_QUERY_NOT_ALLOWED"
 )
 
@@ -353,119 +356,120 @@ func (e ErrorCode) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// What `extensions.reason` of an error can be: which case of its code it is.
+// Values of `extensions.reason` in errors. The reason gives the exact case of the code.
 type ErrorReason string
 
 const (
-	// No token came with the request.
+	// The request has no token.
 	ErrorReasonTokenMissing ErrorReason = "TOKEN_MISSING"
-	// The token is not one of this server's, or has been tampered with.
+	// The token was not issued by this server, or was modified.
 	ErrorReasonTokenInvalid ErrorReason = "TOKEN_INVALID"
-	// The access token has expired: refresh.
+	// The access token has expired. Refresh.
 	ErrorReasonTokenExpired ErrorReason = "TOKEN_EXPIRED"
-	// The session of the token has ended: sign in again.
+	// The token's session has ended. Sign in again.
 	ErrorReasonTokenRevoked ErrorReason = "TOKEN_REVOKED"
-	// The token no longer says the truth about its user, such as after a change of roles: refresh.
+	// The token is out of date, for example after a change of roles. Refresh.
 	ErrorReasonTokenStale ErrorReason = "TOKEN_STALE"
-	// At `login`: the address, username or password is wrong, or the account is disabled, never said which. With BAD_USER_INPUT: the caller's own password is wrong.
+	// `login`: the e-mail address, username or password is wrong, or the account is disabled; the server does not say which.
+	// With BAD_USER_INPUT: the signed-in caller gave a wrong current password.
 	ErrorReasonInvalidCredentials ErrorReason = "INVALID_CREDENTIALS"
-	// Not a refresh token of this server.
+	// The refresh token was not issued by this server, or is void. Sign in again.
 	ErrorReasonRefreshInvalid ErrorReason = "REFRESH_INVALID"
-	// The refresh token was used before by somebody, so its session was ended.
+	// The refresh token was used before, possibly by a thief. The session was ended. Sign in again.
 	ErrorReasonRefreshReused ErrorReason = "REFRESH_REUSED"
-	// The session has reached its end.
+	// The session has expired. Sign in again.
 	ErrorReasonSessionExpired ErrorReason = "SESSION_EXPIRED"
-	// The session was ended by its user or an administrator.
+	// The session was ended by its user or an administrator. Sign in again.
 	ErrorReasonSessionRevoked ErrorReason = "SESSION_REVOKED"
 	// The caller has none of the roles in `extensions.requires.roles`.
 	ErrorReasonRoleRequired ErrorReason = "ROLE_REQUIRED"
-	// The value belongs to somebody else.
+	// The object belongs to another user.
 	ErrorReasonNotOwner ErrorReason = "NOT_OWNER"
-	// The last proof of a credential is older than `extensions.requires.maxAge`: call `reauthenticate`.
+	// The caller's last proof of a credential is older than `extensions.requires.maxAge` seconds. Call `reauthenticate`.
 	ErrorReasonStepUpRequired ErrorReason = "STEP_UP_REQUIRED"
 	// This server does not show its schema to this caller.
 	ErrorReasonIntrospectionDisabled ErrorReason = "INTROSPECTION_DISABLED"
-	// A page of another origin must not use cookies here.
+	// Pages of this origin may not use cookies or open WebSockets.
 	ErrorReasonOriginNotAllowed ErrorReason = "ORIGIN_NOT_ALLOWED"
-	// A required input is empty.
+	// A required input is missing or empty.
 	ErrorReasonRequired ErrorReason = "REQUIRED"
-	// An input has the wrong form.
+	// An input has the wrong format.
 	ErrorReasonMalformed ErrorReason = "MALFORMED"
 	// An input is too long.
 	ErrorReasonTooLong ErrorReason = "TOO_LONG"
 	// Exactly one of several inputs must be given.
 	ErrorReasonExactlyOneRequired ErrorReason = "EXACTLY_ONE_REQUIRED"
-	// Not an e-mail address that can be used here.
+	// The e-mail address is not valid.
 	ErrorReasonEmailInvalid ErrorReason = "EMAIL_INVALID"
-	// A username is 3 to 32 of a-z, 0-9, dot, underscore and hyphen.
+	// A username has 3 to 32 characters from a-z, 0-9, dot, underscore and hyphen.
 	ErrorReasonUsernameInvalid ErrorReason = "USERNAME_INVALID"
-	// A name holds characters that cannot be shown.
+	// The name contains characters that cannot be displayed.
 	ErrorReasonNameInvalid ErrorReason = "NAME_INVALID"
 	// The password has too few characters.
 	ErrorReasonPasswordTooShort ErrorReason = "PASSWORD_TOO_SHORT"
 	// The password has more than 1,024 bytes.
 	ErrorReasonPasswordTooLong ErrorReason = "PASSWORD_TOO_LONG"
-	// The password is among those that are tried first.
+	// The password is too easy to guess.
 	ErrorReasonPasswordTooCommon ErrorReason = "PASSWORD_TOO_COMMON"
 	// The password is not valid Unicode.
 	ErrorReasonPasswordInvalid ErrorReason = "PASSWORD_INVALID"
-	// This operation is answered to a POST only.
+	// This operation requires the method POST.
 	ErrorReasonPostRequired ErrorReason = "POST_REQUIRED"
-	// The request's body is not the JSON of a GraphQL request.
+	// The request body is not the JSON of a GraphQL request.
 	ErrorReasonBodyMalformed ErrorReason = "BODY_MALFORMED"
-	// The request's body is too large.
+	// The request body is too large.
 	ErrorReasonBodyTooLarge ErrorReason = "BODY_TOO_LARGE"
-	// The request's body must be application/json in UTF-8.
+	// The request body must be application/json in UTF-8.
 	ErrorReasonUnsupportedMediaType ErrorReason = "UNSUPPORTED_MEDIA_TYPE"
-	// The client accepts no media type that this server answers with.
+	// The server cannot answer with any media type that the client accepts.
 	ErrorReasonNotAcceptable ErrorReason = "NOT_ACCEPTABLE"
-	// The HTTP method does not fit the operation.
+	// The HTTP method is not allowed here.
 	ErrorReasonMethodNotAllowed ErrorReason = "METHOD_NOT_ALLOWED"
-	// You have no such session.
+	// The caller has no such session.
 	ErrorReasonSessionNotFound ErrorReason = "SESSION_NOT_FOUND"
-	// There is no such user.
+	// The user does not exist.
 	ErrorReasonUserNotFound ErrorReason = "USER_NOT_FOUND"
-	// There is no such object, or it belongs to another user.
+	// The object does not exist or belongs to another user.
 	ErrorReasonNodeNotFound ErrorReason = "NODE_NOT_FOUND"
-	// There is already an account with this e-mail address.
+	// Another account has this e-mail address.
 	ErrorReasonEmailTaken ErrorReason = "EMAIL_TAKEN"
-	// The username is taken.
+	// Another account has this username.
 	ErrorReasonUsernameTaken ErrorReason = "USERNAME_TAKEN"
-	// The document has too many bytes, or an alias in it.
+	// The document, or an alias in it, has too many bytes.
 	ErrorReasonDocumentTooLarge ErrorReason = "DOCUMENT_TOO_LARGE"
 	// The document has too many tokens.
 	ErrorReasonTooManyTokens ErrorReason = "TOO_MANY_TOKENS"
-	// Fields, or fragments within fragments, nest too deep.
+	// Fields, or fragments within fragments, are nested too deeply.
 	ErrorReasonTooDeep ErrorReason = "TOO_DEEP"
-	// The document selects too many fields; those of a fragment count wherever it is spread.
+	// The document selects too many fields. Fields of a fragment count once for each spread.
 	ErrorReasonTooManyFields ErrorReason = "TOO_MANY_FIELDS"
 	// The operation has too many aliases.
 	ErrorReasonTooManyAliases ErrorReason = "TOO_MANY_ALIASES"
-	// Fields are selected too often at one place, as they stand or through fragments.
+	// The same field is selected too often in one place, directly or through fragments.
 	ErrorReasonTooManyRepeats ErrorReason = "TOO_MANY_REPEATS"
-	// The operation has too many fields at its root.
+	// The operation has too many root fields.
 	ErrorReasonTooManyRootFields ErrorReason = "TOO_MANY_ROOT_FIELDS"
 	// The document, or one element of it, has too many directives.
 	ErrorReasonTooManyDirectives ErrorReason = "TOO_MANY_DIRECTIVES"
-	// `first` and `last` ask for too many items, lists within lists multiplied: ask for smaller pages.
+	// `first` and `last` request too many items in total; the sizes of nested lists are multiplied. Request smaller pages.
 	ErrorReasonTooManyItems ErrorReason = "TOO_MANY_ITEMS"
-	// The lists and objects of an argument or a variable nest too deep.
+	// Lists and objects in an argument or a variable are nested too deeply.
 	ErrorReasonInputTooDeep ErrorReason = "INPUT_TOO_DEEP"
 	// The variables have too many bytes or values.
 	ErrorReasonVariablesTooLarge ErrorReason = "VARIABLES_TOO_LARGE"
 	// The extensions have too many bytes or values.
 	ErrorReasonExtensionsTooLarge ErrorReason = "EXTENSIONS_TOO_LARGE"
-	// Introspection goes from type to type to type; the usual query of tools is allowed.
+	// The introspection query nests lists of types too deeply. The standard introspection query is allowed.
 	ErrorReasonIntrospectionTooDeep ErrorReason = "INTROSPECTION_TOO_DEEP"
-	// It would leave the server without an administrator.
+	// The change would leave the server without an administrator.
 	ErrorReasonLastAdmin ErrorReason = "LAST_ADMIN"
-	// Too many attempts: wait as long as `extensions.retryAfter` says.
+	// Too many attempts. Retry after `extensions.retryAfter` seconds.
 	ErrorReasonTooManyAttempts ErrorReason = "TOO_MANY_ATTEMPTS"
-	// Too much work is queued.
+	// The server has too much work. Retry later.
 	ErrorReasonOverloaded ErrorReason = "OVERLOADED"
 	// The database does not answer.
 	ErrorReasonStorageUnavailable ErrorReason = "STORAGE_UNAVAILABLE"
-	// The server cannot tell which tokens have been revoked, and so accepts none.
+	// The server cannot read the latest revocations, so it accepts no tokens.
 	ErrorReasonRevocationViewStale ErrorReason = "REVOCATION_VIEW_STALE"
 	// The clocks of the server and its database disagree, so it accepts and issues no tokens.
 	ErrorReasonClockSkew ErrorReason = "CLOCK_SKEW"
@@ -576,15 +580,15 @@ func (e ErrorReason) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// How a refresh token travels between server and client.
+// How the server delivers refresh tokens.
 type TokenDelivery string
 
 const (
-	// In the body: for clients that can keep a secret.
+	// In the response body: for clients that can keep a secret.
 	TokenDeliveryBody TokenDelivery = "BODY"
-	// In a cookie that scripts cannot read: for pages in a browser. `refreshToken` in the payload is null, and
-	// the mutations `refreshToken` and `logout` take the token from the cookie. Only for pages of the
-	// server's own origin and of those that it lists.
+	// In a cookie that scripts cannot read: for pages in a browser. `refreshToken` in the payload is null, and the mutations
+	// `refreshToken` and `logout` read the token from the cookie. Available to pages of the server's own origin and of the
+	// origins that it lists.
 	TokenDeliveryCookie TokenDelivery = "COOKIE"
 )
 

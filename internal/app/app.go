@@ -33,6 +33,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/transport"
 	"github.com/graphwarden/graphwarden/internal/web"
 	"github.com/graphwarden/graphwarden/schema"
 )
@@ -74,7 +75,7 @@ type App struct {
 
 	policy  *guard.Policy
 	trusted *graph.TrustedDocuments
-	streams *web.Streams
+	streams *transport.Streams
 	origins *web.Origins
 	proxies *web.Proxies
 	now     func() time.Time
@@ -148,7 +149,16 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	}
 	a.Issuer = token.NewIssuer(a.Keys, c.Issuer, c.Audience, c.AccessLife, a.now)
 	a.Verifier = token.NewVerifier(a.Keys, c.Issuer, c.Audience, a.now)
-	a.View = session.NewView(a.DB, a.now, c.ClockSkew)
+	a.Metrics = observe.New()
+	a.View = session.NewView(a.DB, session.ViewOptions{
+		MaxSkew: c.ClockSkew,
+		OnRevoke: func(id session.ID, user token.UserID) {
+			a.streams.Recheck(transport.Key{User: string(user), Session: string(id)})
+		},
+		OnLag: a.Metrics.Durations("graphwarden_revocation_lag_seconds",
+			"Time from a revocation on another replica, by the database's clock, until this one knew of it.",
+			.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
+	}, a.now)
 	if a.Activity, err = session.NewActivity(a.DB, a.now); err != nil {
 		return err
 	}
@@ -178,11 +188,8 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, hasRole)
 	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
-	a.streams = newStreams(a.authenticator, c, a.Memory, a.now, a.log)
-	a.View.Tell(func(id session.ID, user token.UserID) {
-		a.streams.Recheck(web.Key{User: string(user), Session: string(id)})
-	})
-	a.Metrics = a.newMetrics()
+	a.streams = a.newStreams()
+	a.registerMetrics()
 	return nil
 }
 
@@ -278,16 +285,27 @@ func newOrigins(c *config.Config, now func() time.Time, log *slog.Logger) (*web.
 func maxValues(c *config.Config) int { return 2*c.Queries.VariableValues + 1000 }
 func maxDepth(c *config.Config) int  { return c.Queries.InputDepth + 10 }
 
-func newStreams(a *guard.Authenticator, c *config.Config, budget *memory.Budget, now func() time.Time, log *slog.Logger) *web.Streams {
-	connect := func(ctx context.Context, raw string) (context.Context, web.Key, time.Time, error) {
-		ctx, principal, err := a.Connect(ctx, raw)
+func (a *App) newStreams() *transport.Streams {
+	connect := func(ctx context.Context, raw string) (context.Context, transport.Key, time.Time, error) {
+		ctx, principal, err := a.authenticator.Connect(ctx, raw)
 		if err != nil {
-			return ctx, web.Key{}, time.Time{}, err
+			return ctx, transport.Key{}, time.Time{}, err
 		}
-		return ctx, web.Key{User: string(principal.UserID), Session: string(principal.SessionID)}, principal.ExpiresAt, nil
+		key := transport.Key{User: string(principal.UserID), Session: string(principal.SessionID)}
+		return ctx, key, principal.ExpiresAt, nil
 	}
-	return web.NewStreams(connect, a.Check, web.StreamOptions{PerAddress: c.StreamsPerAddress, PerUser: c.StreamsPerUser, Operations: c.OperationsPerSocket,
-		MaxBody: c.MaxBody, MaxValues: maxValues(c), MaxDepth: maxDepth(c), Memory: budget, Leeway: token.Leeway}, now, log)
+	c := a.Config
+	options := transport.StreamOptions{
+		PerAddress: c.StreamsPerAddress,
+		PerUser:    c.StreamsPerUser,
+		Operations: c.OperationsPerSocket,
+		MaxBody:    c.MaxBody,
+		MaxValues:  maxValues(c),
+		MaxDepth:   maxDepth(c),
+		Memory:     a.Memory,
+		Leeway:     token.Leeway,
+	}
+	return transport.NewStreams(connect, a.authenticator.Check, options, a.now, streamsEnded(a.Metrics), a.log)
 }
 
 // trustedDocuments reads the file of that setting; without one everything runs.
@@ -342,21 +360,16 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 	group.Go(func() { a.View.Follow(ctx, a.log) })
 	group.Go(func() { a.Feed.Follow(ctx, a.log) })
 	group.Go(func() { a.Activity.Follow(ctx, lastFlush, a.log) })
-	group.Go(func() {
-		wake, stop := a.DB.Wake(token.Topic)
-		defer stop()
-		a.every(ctx, keysEvery, wake, "follow signing keys", a.Keys.Reload)
-	})
-	group.Go(func() { a.every(ctx, upkeepEvery, nil, "maintain signing keys", a.timely(a.Keys.Maintain)) })
-	group.Go(func() {
-		a.every(ctx, upkeepEvery, nil, "delete dead rows", a.timely(a.alone("sessions", a.Sessions.Prune)))
-	})
-	group.Go(func() {
-		a.every(ctx, upkeepEvery, nil, "empty the throttle", a.timely(a.alone("throttle", a.Throttle.Prune)))
-	})
-	group.Go(func() {
-		a.every(ctx, upkeepEvery, nil, "shorten the audit log", a.timely(a.alone("audit log", a.Audit.Prune)))
-	})
+	every := func(interval time.Duration, topic, failure string, work func(context.Context) error) {
+		group.Go(func() {
+			store.Loop{DB: a.DB, Now: a.now, Log: a.log, Every: interval, Due: a.DB.Due, Topic: topic, Failure: failure}.Run(ctx, work)
+		})
+	}
+	every(keysEvery, token.Topic, "follow signing keys", a.Keys.Reload)
+	every(upkeepEvery, "", "maintain signing keys", a.timely(a.Keys.Maintain))
+	every(upkeepEvery, "", "delete dead rows", a.timely(a.alone("sessions", a.Sessions.Prune)))
+	every(upkeepEvery, "", "empty the throttle", a.timely(a.alone("throttle", a.Throttle.Prune)))
+	every(upkeepEvery, "", "shorten the audit log", a.timely(a.alone("audit log", a.Audit.Prune)))
 	return group.Wait, nil
 }
 
@@ -381,30 +394,5 @@ func (a *App) alone(name string, f func(context.Context) error) func(context.Con
 			return err
 		}
 		return f(ctx)
-	}
-}
-
-// every calls f at intervals, seldom while there are no requests, and when wake has something, until ctx
-// ends. Of failures in a row it logs the first.
-func (a *App) every(ctx context.Context, interval time.Duration, wake <-chan struct{}, doing string, f func(context.Context) error) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	last := a.now()
-	for failing := false; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if !a.DB.Due(a.now().Sub(last)) {
-				continue
-			}
-		case <-wake:
-		}
-		last = a.now()
-		err := f(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			a.log.Error(doing, "error", err)
-		}
-		failing = err != nil
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/explorer"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -72,7 +73,7 @@ func explorerCheck(c *config.Config) Check {
 	if !servesExplorer(c) {
 		return check
 	}
-	embedded, err := web.ExplorerIsEmbedded(web.ExplorerAssets())
+	embedded, err := explorer.IsEmbedded(explorer.Assets())
 	check.OK, check.Good, check.Bad = embedded && err == nil, "they are embedded", "they come from a CDN"
 	return check
 }

@@ -8,12 +8,9 @@ import (
 	"github.com/graphwarden/graphwarden/internal/observe"
 )
 
-// newMetrics names what of the services is measured.
-func (a *App) newMetrics() *observe.Metrics {
-	m := observe.New()
-	a.View.Measure(m.Durations("graphwarden_revocation_lag_seconds",
-		"Time from a revocation on another replica, by the database's clock, until this one knew of it.",
-		.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
+// registerMetrics registers the metrics of all services but those that a constructor took.
+func (a *App) registerMetrics() {
+	m := a.Metrics
 	m.Gauge("graphwarden_revocation_view_age_seconds",
 		"Time since revocations were last read. Beyond 1 s a request has them read first; if that fails, guarded fields are refused beyond 5 s.", func() float64 { return a.View.Age().Seconds() })
 	m.Gauge("graphwarden_clock_skew_seconds",
@@ -34,14 +31,18 @@ func (a *App) newMetrics() *observe.Metrics {
 	m.Counter("graphwarden_memory_refusals_total",
 		"Connections, requests and streams that were refused because there was no memory for them.", a.Memory.Refused)
 	m.Gauge("graphwarden_streams", "Open WebSockets and event streams.", func() float64 { return float64(a.streams.Open()) })
-	a.streams.Measure(m.Counters("graphwarden_streams_ended_total",
-		"WebSockets and event streams that have ended, by the code that a WebSocket is closed with and the reason of the error in it.", "code", "reason"))
 	m.Gauge("graphwarden_database_connections_used",
 		"Connections to the database that are in use.", func() float64 { return float64(a.DB.Stats().InUse) })
 	m.Counter("graphwarden_database_statements_total", "Statements run on the database.", a.DB.Statements)
 	m.Counter("graphwarden_database_waits_total",
 		"How often a connection to the database had to be waited for.", func() int64 { return a.DB.Stats().WaitCount })
-	return m
+}
+
+// streamsEnded counts ended streams.
+func streamsEnded(m *observe.Metrics) func(code, reason string) {
+	return m.Counters("graphwarden_streams_ended_total",
+		"WebSockets and event streams that have ended, by the code that a WebSocket is closed with and the reason "+
+			"of the error in it.", "code", "reason")
 }
 
 // serveMetrics serves them where the settings say until stop, which waits for the end.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"github.com/graphwarden/graphwarden/internal/explorer"
 	"github.com/graphwarden/graphwarden/internal/web"
 	"github.com/graphwarden/graphwarden/schema"
 )
@@ -80,7 +81,7 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	publicPath := a.Config.PublicPath()
 	mux.Handle("/graphql", a.current(a.origins.CORS(web.Cookies(a.origins, publicPath, api))))
 	if servesExplorer(a.Config) {
-		page, err := web.NewExplorer(web.ExplorerAssets(), publicPath)
+		page, err := explorer.New(explorer.Assets(), publicPath)
 		if err != nil {
 			return nil, err
 		}

@@ -167,28 +167,16 @@ func (f *Feed) handOut(entry *Entry) {
 	}
 }
 
-// Follow tells subscribers of the news until ctx ends.
+// Follow sends subscribers the new entries until ctx ends.
 func (f *Feed) Follow(ctx context.Context, log *slog.Logger) {
-	wake, stop := f.db.Wake(topic)
-	defer stop()
-	tick := time.NewTicker(feedEvery)
-	defer tick.Stop()
-	for failing := false; ctx.Err() == nil; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		case <-wake:
-		}
-		began := f.now()
-		err := f.tell(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			log.Error("the audit log cannot be followed", "error", err)
-		}
-		failing = err != nil
-		select {
-		case <-ctx.Done():
-		case <-time.After(min(max(feedPause, feedShare*f.now().Sub(began)), feedEvery)):
-		}
-	}
+	store.Loop{
+		DB:       f.db,
+		Now:      f.now,
+		Log:      log,
+		Every:    feedEvery,
+		Topic:    topic,
+		MinPause: feedPause,
+		Share:    feedShare,
+		Failure:  "the audit log cannot be followed",
+	}.Run(ctx, f.tell)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/graphwarden/graphwarden/internal/coercion"
-	"github.com/graphwarden/graphwarden/internal/coercion/zoo/generated"
+	"github.com/graphwarden/graphwarden/internal/coercion/coerciontest/generated"
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
@@ -77,13 +77,13 @@ func TestBuiltInScalarsAreThoseOfTheSpecification(t *testing.T) {
 				t.Errorf("%s as %s is refused: %s", value, typ, a.body)
 			}
 		}
-		s.zoo.Ran.Store(0)
+		s.resolver.Ran.Store(0)
 		for _, value := range test.bad {
 			if a := s.send(t, reading(argument, typ), `{"v": `+value+`}`); a.status != http.StatusBadRequest || a.Data != nil {
 				t.Errorf("%s as %s is accepted: %s", value, typ, a.body)
 			}
 		}
-		if ran := s.zoo.Ran.Load(); ran > 0 {
+		if ran := s.resolver.Ran.Load(); ran > 0 {
 			t.Errorf("%s: the mutation ran %d times", typ, ran)
 		}
 	}

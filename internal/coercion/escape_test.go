@@ -41,7 +41,7 @@ func TestEscapesMeanWhatTheySay(t *testing.T) {
 			t.Errorf("%s: %s", literal, a.body)
 		}
 	}
-	s.zoo.Ran.Store(0)
+	s.resolver.Ran.Store(0)
 	for _, literal := range []string{`"\ud83d"`, `"\ude00\ud83d"`} {
 		s.refused(t, s.send(t, `mutation { write(text: `+literal+`) { text } }`, `{}`), "GRAPHQL_PARSE_FAILED", "half of a surrogate pair is not a character")
 	}

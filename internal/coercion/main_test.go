@@ -17,21 +17,21 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"github.com/graphwarden/graphwarden/internal/coercion"
-	"github.com/graphwarden/graphwarden/internal/coercion/zoo"
-	"github.com/graphwarden/graphwarden/internal/coercion/zoo/generated"
+	"github.com/graphwarden/graphwarden/internal/coercion/coerciontest"
+	"github.com/graphwarden/graphwarden/internal/coercion/coerciontest/generated"
 	"github.com/graphwarden/graphwarden/internal/fault"
-	"github.com/graphwarden/graphwarden/internal/web"
+	"github.com/graphwarden/graphwarden/internal/transport"
 )
 
-// server is the zoo over HTTP.
+// server serves coerciontest over HTTP.
 type server struct {
-	handler http.Handler
-	zoo     *zoo.Resolver
+	handler  http.Handler
+	resolver *coerciontest.Resolver
 }
 
 func start(tb testing.TB) *server {
 	tb.Helper()
-	r := &zoo.Resolver{}
+	r := &coerciontest.Resolver{}
 	executable := generated.NewExecutableSchema(generated.Config{Resolvers: r})
 	rulesOf := func() *rules.Rules {
 		list := rules.NewDefaultRules()
@@ -42,7 +42,7 @@ func start(tb testing.TB) *server {
 	}
 	documents := lru.New[*ast.QueryDocument](100)
 	srv := handler.New(executable)
-	srv.AddTransport(web.GraphQL{})
+	srv.AddTransport(transport.HTTP{})
 	srv.SetQueryCache(documents)
 	srv.SetValidationRulesFn(rulesOf)
 	srv.SetErrorPresenter(func(ctx context.Context, err error) *gqlerror.Error {
@@ -124,7 +124,7 @@ func (s *server) refused(t *testing.T, a *answer, code, message string) {
 			t.Errorf("code %s: %s", e.Extensions.Code, a.body)
 		}
 	}
-	if ran := s.zoo.Ran.Load(); ran != 0 {
+	if ran := s.resolver.Ran.Load(); ran != 0 {
 		t.Errorf("the mutation ran %d times", ran)
 	}
 }

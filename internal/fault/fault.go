@@ -107,6 +107,9 @@ const (
 	TimedOut            Reason = "TIMED_OUT"
 )
 
+// ErrTokenExpired refuses an access token at the end of its life: in a request, and on an open stream.
+var ErrTokenExpired = New(Unauthenticated, TokenExpired, "this access token has expired: refresh it")
+
 // Error is a refusal that a caller may read: Message is for the caller, Err for the log only.
 type Error struct {
 	Code    Code
@@ -187,6 +190,17 @@ func As(err error) *Error {
 	}
 	return nil
 }
+
+// Of returns the first fault in err's chain. Without one, err is unexpected.
+func Of(err error) *Error {
+	if e := As(err); e != nil {
+		return e
+	}
+	return Unexpected(err)
+}
+
+// Unexpected makes the Internal error for a cause that the caller may not read.
+func Unexpected(err error) *Error { return New(Internal, "", "internal error").Because(err) }
 
 // Is reports whether err holds a fault with this reason.
 func Is(err error, reason Reason) bool {

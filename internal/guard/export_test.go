@@ -17,6 +17,3 @@ func (r Rule) AtLeastAsStrict(other Rule) bool { return r.rule.atLeastAsStrict(&
 
 // Forget takes the rule of a field, as if the schema had grown since the start.
 func (p *Policy) Forget(typeName, fieldName string) { delete(p.types[typeName].fields, fieldName) }
-
-// Bearer is what reads the header.
-var Bearer = bearer

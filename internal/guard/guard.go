@@ -12,7 +12,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -20,6 +19,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web"
 )
 
 // Principal is who calls, as a verified access token says.
@@ -37,7 +37,6 @@ type stateKey struct{}
 var (
 	errTokenMissing = fault.New(fault.Unauthenticated, fault.TokenMissing, "sign in first: this needs a token in the Authorization header")
 	errTokenInvalid = fault.New(fault.Unauthenticated, fault.TokenInvalid, "this access token is not valid")
-	errTokenExpired = fault.New(fault.Unauthenticated, fault.TokenExpired, "this access token has expired: refresh it")
 )
 
 // Authenticator turns a bearer token into what is known of the caller.
@@ -61,7 +60,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, raw string) (*Principa
 	c, err := a.verifier.Verify(raw)
 	if err != nil {
 		if errors.Is(err, token.ErrExpired) {
-			return nil, errTokenExpired
+			return nil, fault.ErrTokenExpired
 		}
 		// One answer for every forgery; what was wrong is for the log only.
 		a.log.DebugContext(ctx, "access token refused", "error", err)
@@ -106,7 +105,7 @@ func (a *Authenticator) Check(ctx context.Context) error {
 		return nil
 	}
 	if !a.now().Before(s.principal.ExpiresAt.Add(token.Leeway)) {
-		return errTokenExpired
+		return fault.ErrTokenExpired
 	}
 	return a.standing(ctx, s.principal)
 }
@@ -115,21 +114,18 @@ func (a *Authenticator) Check(ctx context.Context) error {
 // whatever token came along, so that login and refreshToken work with a stale one.
 func (a *Authenticator) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		values := r.Header["Authorization"]
-		if len(values) == 0 {
+		raw, err := web.Bearer(r.Header)
+		if raw == "" && err == nil {
 			next.ServeHTTP(w, r)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), stateKey{}, a.state(r.Context(), values))))
+		ctx := r.Context()
+		s := &state{refusal: errTokenInvalid.Because(err)}
+		if err == nil {
+			s = stateOf(a.Authenticate(ctx, raw))
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, stateKey{}, s)))
 	})
-}
-
-func (a *Authenticator) state(ctx context.Context, headers []string) *state {
-	raw, err := bearer(headers)
-	if err != nil {
-		return &state{refusal: errTokenInvalid.Because(err)}
-	}
-	return stateOf(a.Authenticate(ctx, raw))
 }
 
 // stateOf is what Authenticate found.
@@ -137,23 +133,7 @@ func stateOf(principal *Principal, err error) *state {
 	if err == nil {
 		return &state{principal: principal}
 	}
-	if refusal := fault.As(err); refusal != nil {
-		return &state{refusal: refusal}
-	}
-	return &state{refusal: fault.New(fault.Internal, "", "internal error").Because(err)}
-}
-
-// bearer accepts exactly one header with the scheme Bearer, in any case (RFC 9110 section 11.1), and one token:
-// of two headers, proxies and servers may each read another one.
-func bearer(headers []string) (string, error) {
-	if len(headers) != 1 {
-		return "", errors.New("more than one Authorization header")
-	}
-	scheme, raw, _ := strings.Cut(headers[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") || raw == "" {
-		return "", errors.New("not the Bearer scheme")
-	}
-	return raw, nil
+	return &state{refusal: fault.Of(err)}
 }
 
 // signer is a value that signs somebody in, such as session.Grant. Below it, that is the caller.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/guard"
-	"github.com/graphwarden/graphwarden/internal/guard/zoo"
+	"github.com/graphwarden/graphwarden/internal/guard/guardtest"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 )
@@ -182,7 +182,7 @@ func TestIntrospectionFollowsItsSetting(t *testing.T) {
 func TestFieldsWithoutARuleAreRefused(t *testing.T) {
 	t.Parallel()
 	s := open(t)
-	policy, err := guard.NewPolicy(zoo.Load(), "public")
+	policy, err := guard.NewPolicy(guardtest.Load(), "public")
 	if err != nil {
 		t.Fatal(err)
 	}

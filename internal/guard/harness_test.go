@@ -20,34 +20,34 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
-	"github.com/99designs/gqlgen/graphql/handler/transport"
+	gqlgen "github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/guard"
-	"github.com/graphwarden/graphwarden/internal/guard/zoo"
-	"github.com/graphwarden/graphwarden/internal/guard/zoo/generated"
+	"github.com/graphwarden/graphwarden/internal/guard/guardtest"
+	"github.com/graphwarden/graphwarden/internal/guard/guardtest/generated"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/token"
-	"github.com/graphwarden/graphwarden/internal/web"
+	"github.com/graphwarden/graphwarden/internal/transport"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
 const (
-	issuer   = "https://zoo.example.com"
-	audience = "https://zoo.example.com/graphql"
+	issuer   = "https://guard.example.com"
+	audience = "https://guard.example.com/graphql"
 	life     = 15 * time.Minute
 )
 
-// server is the zoo behind the guard, with everything real but its clock, which stands still until it
+// server serves guardtest behind the guard, with everything real but its clock, which stands still until it
 // is moved.
 type server struct {
 	URL           string
-	Zoo           *zoo.Resolver
+	Zoo           *guardtest.Resolver
 	Authenticator *guard.Authenticator
 	View          *session.View
 	Log           *logged
@@ -80,7 +80,7 @@ func (l *logged) String() string {
 func open(tb testing.TB) *server {
 	tb.Helper()
 	db := storetest.Open(tb, "sqlite:"+filepath.Join(tb.TempDir(), "test.db"))
-	s := &server{db: db, start: time.Now(), Log: &logged{}, Zoo: &zoo.Resolver{}}
+	s := &server{db: db, start: time.Now(), Log: &logged{}, Zoo: &guardtest.Resolver{}}
 	key, err := secret.New("a secret for tests, of more than 32 bytes")
 	if err != nil {
 		tb.Fatal(err)
@@ -89,7 +89,7 @@ func open(tb testing.TB) *server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.View = session.NewView(db, s.Now, 12*time.Hour)
+	s.View = session.NewView(db, session.ViewOptions{MaxSkew: 12 * time.Hour}, s.Now)
 	if s.activity, err = session.NewActivity(db, s.Now); err != nil {
 		tb.Fatal(err)
 	}
@@ -98,11 +98,11 @@ func open(tb testing.TB) *server {
 	return s
 }
 
-// serve starts a zoo. more come inside the guard.
+// serve starts a server. more come inside the guard.
 func serve(tb testing.TB, introspection string, more ...graphql.HandlerExtension) *server {
 	tb.Helper()
 	s := open(tb)
-	policy, err := guard.NewPolicy(zoo.Load(), introspection)
+	policy, err := guard.NewPolicy(guardtest.Load(), introspection)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -112,9 +112,9 @@ func serve(tb testing.TB, introspection string, more ...graphql.HandlerExtension
 
 func (s *server) serve(tb testing.TB, policy *guard.Policy, more ...graphql.HandlerExtension) {
 	tb.Helper()
-	srv := handler.New(generated.NewExecutableSchema(generated.Config{Schema: zoo.Load(), Resolvers: s.Zoo}))
-	srv.AddTransport(transport.SSE{})
-	srv.AddTransport(web.GraphQL{})
+	srv := handler.New(generated.NewExecutableSchema(generated.Config{Schema: guardtest.Load(), Resolvers: s.Zoo}))
+	srv.AddTransport(gqlgen.SSE{})
+	srv.AddTransport(transport.HTTP{})
 	srv.SetErrorPresenter(present)
 	srv.Use(extension.Introspection{})
 	srv.Use(guard.NewExtension(policy, s.Authenticator.Check, present, s.Now, s.log()))

@@ -89,10 +89,10 @@ var mutants = []mutant{
 	{"a revoked token is good", "guard.go", "case reason == fault.TokenRevoked:", "case false:", true},
 	{"a stale token is good", "guard.go", "case reason == fault.TokenStale:", "case false:", true},
 	{"an old view is good", "guard.go", "case err != nil:\n", "case false:\n", false},
-	{"an expired token is forged", "guard.go", "if errors.Is(err, token.ErrExpired) {", "if false {", true},
-	{"the first of two headers counts", "guard.go", "if len(headers) != 1 {", "if false {", false},
-	{"every scheme is Bearer", "guard.go", `!strings.EqualFold(scheme, "Bearer") || `, `scheme == "" || `, false},
-	{"only one spelling is Bearer", "guard.go", `!strings.EqualFold(scheme, "Bearer")`, `scheme != "Bearer"`, false},
+	{"an expired token is forged", "guard.go", "if errors.Is(err, token.ErrExpired) {", "if errors.Is(err, token.ErrExpired) && false {", true},
+	{"the first of two headers counts", "../web/bearer.go", "if len(values) > 1 {", "if false {", false},
+	{"every scheme is Bearer", "../web/bearer.go", `!strings.EqualFold(scheme, "Bearer")`, `scheme == ""`, false},
+	{"only one spelling is Bearer", "../web/bearer.go", `!strings.EqualFold(scheme, "Bearer")`, `scheme != "Bearer"`, false},
 	{"a token does not count as seen", "guard.go", "\ta.activity.Mark(c)\n", "", false},
 
 	// The check at the start.
@@ -147,7 +147,7 @@ func (m mutant) test(t *testing.T) string {
 		t.Fatalf("%s has %d places like %q: say where the branch is now", m.file, n, m.old)
 	}
 	folder := t.TempDir()
-	replacement, overlay := filepath.Join(folder, m.file), filepath.Join(folder, "overlay.json")
+	replacement, overlay := filepath.Join(folder, filepath.Base(m.file)), filepath.Join(folder, "overlay.json")
 	if err := os.WriteFile(replacement, []byte(strings.Replace(string(source), m.old, m.new, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}

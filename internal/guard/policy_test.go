@@ -11,7 +11,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/graphwarden/graphwarden/internal/guard"
-	"github.com/graphwarden/graphwarden/internal/guard/zoo"
+	"github.com/graphwarden/graphwarden/internal/guard/guardtest"
 )
 
 // prelude allows the marks everywhere, so that it is the check that refuses them and not the parser.
@@ -122,7 +122,7 @@ func TestOffendersAreNamed(t *testing.T) {
 func TestIntrospectionIsARoleOrAKnownWord(t *testing.T) {
 	t.Parallel()
 	for setting, isKnown := range map[string]bool{"public": true, "authenticated": true, "off": true, "ADMIN": true, "KEEPER": true, "admin": false, "": false, "Public": false} {
-		if _, err := guard.NewPolicy(zoo.Load(), setting); (err == nil) != isKnown {
+		if _, err := guard.NewPolicy(guardtest.Load(), setting); (err == nil) != isKnown {
 			t.Errorf("%q: %v", setting, err)
 		}
 	}
@@ -169,7 +169,7 @@ func TestAtLeastAsStrict(t *testing.T) {
 
 func TestPolicyIsPrintedSorted(t *testing.T) {
 	t.Parallel()
-	policy, err := guard.NewPolicy(zoo.Load(), "off")
+	policy, err := guard.NewPolicy(guardtest.Load(), "off")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
@@ -59,7 +58,7 @@ func (r *rule) forbidden() *fault.Error {
 
 // Owned is a value that belongs to a user. A Go type bound to a schema type with @auth(owner: true)
 // implements it; a value that does not belongs to nobody.
-type Owned interface{ OwnerID() account.ID }
+type Owned interface{ OwnerID() token.UserID }
 
 func owns(p *Principal, object any) bool {
 	owned, ok := as[Owned](object)

@@ -125,25 +125,18 @@ func flush[V cmp.Ordered](ctx context.Context, db *store.DB, entries map[ID]V, q
 	return nil
 }
 
-// Follow flushes until ctx ends, and once more then, within grace.
+// Follow flushes until ctx ends, then one last time within grace.
 func (a *Activity) Follow(ctx context.Context, grace time.Duration, log *slog.Logger) {
-	tick := time.NewTicker(FlushEvery)
-	defer tick.Stop()
-	for failing := false; ; {
-		select {
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
-			defer cancel()
-			if err := a.Flush(last); err != nil {
-				log.Error("the last marks of activity are lost", "error", err)
-			}
-			return
-		case <-tick.C:
-		}
-		err := a.Flush(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			log.Error("activity cannot be written", "error", err)
-		}
-		failing = err != nil
+	store.Loop{
+		DB:      a.db,
+		Now:     a.now,
+		Log:     log,
+		Every:   FlushEvery,
+		Failure: "activity cannot be written",
+	}.Run(ctx, a.Flush)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := a.Flush(ctx); err != nil {
+		log.Error("the last marks of activity are lost", "error", err)
 	}
 }

@@ -169,7 +169,7 @@ func TestFollowersTellOfAnOutageOnce(t *testing.T) {
 		c := srv.As(t)
 		var log strings.Builder
 		a := activityOf(t, srv, srv.Now)
-		v := session.NewView(srv.App.DB, srv.Now, time.Minute)
+		v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Minute}, srv.Now)
 		hide(t, srv, "revocations")
 		hide(t, srv, "sessions")
 		a.Mark(&token.Claims{SessionID: c.SessionID, Generation: 1})

@@ -27,7 +27,7 @@ func BenchmarkRefresh(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		sessions := session.NewService(db, token.NewIssuer(ring, "iss", "aud", time.Hour, time.Now), key, session.NewView(db, time.Now, time.Minute), throttle.New(db, key, throttle.Rates{Refresh: throttle.Rate{Burst: 1_000_000, Per: time.Minute}}, time.Now),
+		sessions := session.NewService(db, token.NewIssuer(ring, "iss", "aud", time.Hour, time.Now), key, session.NewView(db, session.ViewOptions{MaxSkew: time.Minute}, time.Now), throttle.New(db, key, throttle.Rates{Refresh: throttle.Rate{Burst: 1_000_000, Per: time.Minute}}, time.Now),
 			session.Options{IdleLife: time.Hour, MaxLife: time.Hour, Grace: 10 * time.Second})
 		var grant *session.Grant
 		err = db.Tx(b.Context(), func(tx *store.Tx) (err error) {
@@ -56,10 +56,10 @@ func BenchmarkCheck(b *testing.B) {
 	change(b, srv, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
 		INSERT INTO revocations (id, session_id, stale, created_at, expires_at) SELECT 'r' || n, 's' || n, FALSE, now_us(), now_us() + 3600000000 FROM numbers`)
 	start := time.Now()
-	v := session.NewView(srv.App.DB, func() time.Time {
+	v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Hour}, func() time.Time {
 		_ = time.Now() // the price of a clock, but the view stays young
 		return start
-	}, time.Hour)
+	})
 	poll(b, v)
 	if v.Size() != 10000 {
 		b.Fatalf("%d subjects", v.Size())

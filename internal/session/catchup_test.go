@@ -21,7 +21,7 @@ import (
 func aging(t *testing.T, db *store.DB) (v *session.View, age func(d time.Duration)) {
 	t.Helper()
 	var offset atomic.Int64
-	v = session.NewView(db, func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }, time.Hour)
+	v = session.NewView(db, session.ViewOptions{MaxSkew: time.Hour}, func() time.Time { return time.Now().Add(time.Duration(offset.Load())) })
 	poll(t, v)
 	return v, func(d time.Duration) { offset.Add(int64(d)) }
 }

@@ -44,7 +44,7 @@ func (v *View) Skew() time.Duration { return time.Duration(v.skew.Load()) }
 // Tokens and revocations are judged by one each: a token issued or accepted by a clock that is wrong could outlive
 // its revocation.
 func (v *View) CheckClock() error {
-	if v.Skew().Abs() > v.maxSkew {
+	if v.Skew().Abs() > v.options.MaxSkew {
 		return fault.Busy(fault.ClockSkew, "the clocks of this server and its database disagree", 2*time.Second)
 	}
 	return nil
@@ -55,7 +55,7 @@ func (v *View) logSkew(log *slog.Logger, apart bool) bool {
 	switch skew := v.Skew(); {
 	case !apart && skew.Abs() > warnSkew:
 		log.Warn("the clocks of this machine and of the database are apart; guarded fields are refused beyond the bound",
-			"ahead", skew.Round(time.Millisecond), "bound", v.maxSkew)
+			"ahead", skew.Round(time.Millisecond), "bound", v.options.MaxSkew)
 		return true
 	case apart && skew.Abs() < calmSkew:
 		log.Info("the clocks of this machine and of the database agree again")

@@ -65,7 +65,7 @@ func TestAViewThatStartedOnAWrongClockReadsAllOnceItIsRight(t *testing.T) {
 		logout(t, c, "CURRENT", "")
 		change(t, srv, "UPDATE revocations SET created_at = created_at - $1", (10 * time.Minute).Microseconds())
 		srv.ShiftDatabase(t, 2*time.Hour)
-		v := session.NewView(srv.App.DB, srv.Now, time.Minute)
+		v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Minute}, srv.Now)
 		poll(t, v)
 		if v.Size() != 0 {
 			t.Fatal("it has read what is two hours old by that clock: this test tests nothing")
@@ -129,10 +129,10 @@ func TestReuseIsFoundOutWhateverTheClockDoes(t *testing.T) {
 // skewed is a view of a replica whose clock can be set, and that counts its looks at it.
 func skewed(srv *graphtest.Server, bound time.Duration) (v *session.View, off, looks *atomic.Int64) {
 	off, looks = new(atomic.Int64), new(atomic.Int64)
-	return session.NewView(srv.App.DB, func() time.Time {
+	return session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: bound}, func() time.Time {
 		looks.Add(1)
 		return graphtest.SetWall(srv.Now(), time.Duration(off.Load()))
-	}, bound), off, looks
+	}), off, looks
 }
 
 func TestAReplicaWhoseClockIsTooFarOffRefuses(t *testing.T) {

@@ -37,7 +37,7 @@ func TestANotificationWakesTheViewOfAnotherReplica(t *testing.T) {
 		if db.Dialect() == store.Postgres {
 			db = storetest.Open(t, srv.App.Config.Database)
 		}
-		v := session.NewView(db, srv.Now, time.Minute)
+		v := session.NewView(db, session.ViewOptions{MaxSkew: time.Minute}, srv.Now)
 		poll(t, v)
 		followNotified(t, v, db)
 		c := srv.As(t)
@@ -65,10 +65,10 @@ func TestAStormOfNotificationsLeavesTimeForOthers(t *testing.T) {
 	t.Parallel()
 	srv := graphtest.Start(t)
 	var asked atomic.Int64 // of the clock, five times a poll
-	v := session.NewView(srv.App.DB, func() time.Time {
+	v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Minute}, func() time.Time {
 		asked.Add(1)
 		return time.Now()
-	}, time.Minute)
+	})
 	poll(t, v)
 	followNotified(t, v, srv.App.DB)
 	start := time.Now()

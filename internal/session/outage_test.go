@@ -114,7 +114,7 @@ func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
 			return // nobody listens
 		}
 		db := storetest.Open(t, srv.App.Config.Database+"&application_name=listener")
-		v := session.NewView(db, srv.Now, time.Minute)
+		v := session.NewView(db, session.ViewOptions{MaxSkew: time.Minute}, srv.Now)
 		poll(t, v)
 		followNotified(t, v, db)
 		revoked := func(c *graphtest.Client) {

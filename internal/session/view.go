@@ -79,9 +79,8 @@ type View struct {
 	base time.Time
 	max  int
 	// every is PollEvery.
-	every time.Duration
-	// maxSkew is how far the clocks of replicas and of the database may be from each other.
-	maxSkew time.Duration
+	every   time.Duration
+	options ViewOptions
 	// life outlives every access token by the clock of any replica: 1 h is the bound of their life.
 	life time.Duration
 
@@ -91,23 +90,39 @@ type View struct {
 	latest   store.Time // the latest that this machine's clock has shown
 	dropped  int        // revocations that found no room: if there are any, the database is asked
 
-	listener func(ID, token.UserID)
-	measure  func(lag time.Duration)
-	reading  *store.Reading
-	polling  sync.Mutex    // guards what follows
-	conn     *sqlx.Conn    // the poll's own
-	polled   store.Time    // when the last good poll was, by the database's clock
-	sweep    time.Duration // when to look for expired entries, and for room again, next; since base
-	skew     atomic.Int64  // of the last good poll
+	reading *store.Reading
+	polling sync.Mutex    // guards what follows
+	conn    *sqlx.Conn    // the poll's own
+	polled  store.Time    // when the last good poll was, by the database's clock
+	sweep   time.Duration // when to look for expired entries, and for room again, next; since base
+	skew    atomic.Int64  // of the last good poll
+}
+
+// ViewOptions configure a View. The functions must not wait; nil ones are not called.
+type ViewOptions struct {
+	// MaxSkew is how far the clocks of replicas and of the database may be from each other.
+	MaxSkew time.Duration
+	// OnRevoke is called after each revocation is in the view, possibly more than once. One argument is empty.
+	OnRevoke func(ID, token.UserID)
+	// OnLag is called with the time from each revocation on another replica until this one knew of it.
+	OnLag func(time.Duration)
 }
 
 // NewView makes an empty view, which reads at its first Check, and refuses every caller while this machine's clock
-// and the database's are more than maxSkew apart. now must carry a monotonic reading, as time.Now does.
-func NewView(db *store.DB, now func() time.Time, maxSkew time.Duration) *View {
-	v := &View{db: db, now: now, base: now(), max: maxEntries, every: PollEvery, reading: store.NewReading(now),
-		maxSkew: maxSkew, life: time.Hour + token.Leeway + 2*maxSkew + time.Minute,
-		sessions: make(map[ID]moment), users: make(map[token.UserID][]revocation)}
-	return v
+// and the database's are more than MaxSkew apart. now must carry a monotonic reading, as time.Now does.
+func NewView(db *store.DB, o ViewOptions, now func() time.Time) *View {
+	return &View{
+		db:       db,
+		now:      now,
+		base:     now(),
+		max:      maxEntries,
+		every:    PollEvery,
+		options:  o,
+		life:     time.Hour + token.Leeway + 2*o.MaxSkew + time.Minute,
+		sessions: make(map[ID]moment),
+		users:    make(map[token.UserID][]revocation),
+		reading:  store.NewReading(now),
+	}
 }
 
 // Age is how old the view is: the time since the last good poll began.
@@ -206,25 +221,17 @@ func (v *View) revoke(tx *store.Tx, r revocation) error {
 		v.mu.Lock()
 		v.add(r, v.untilFrom(v.moment(v.now())))
 		v.mu.Unlock()
-		v.tell(r)
+		v.onRevoke(r)
 	})
 	return tx.Notify(topic)
 }
 
-// Tell has f called with each session or user of which something was revoked, once it is in the view,
-// more than once perhaps; one of the two is empty. It is set before Follow and must not wait.
-func (v *View) Tell(f func(ID, token.UserID)) { v.listener = f }
-
-// Measure has f called with how long after it was made each revocation of another replica became known
-// here. It is set before Follow and must not wait.
-func (v *View) Measure(f func(lag time.Duration)) { v.measure = f }
-
-func (v *View) tell(rows ...revocation) {
-	if v.listener == nil {
+func (v *View) onRevoke(rows ...revocation) {
+	if v.options.OnRevoke == nil {
 		return
 	}
 	for _, r := range rows {
-		v.listener(r.SessionID, r.UserID)
+		v.options.OnRevoke(r.SessionID, r.UserID)
 	}
 }
 
@@ -340,13 +347,13 @@ func (v *View) read(ctx context.Context, window time.Duration) error {
 	}
 	v.mu.Unlock()
 	// Nothing is late at the start; and what found no room is news each time.
-	if v.measure != nil && v.polled != 0 && dropped == 0 {
+	if v.options.OnLag != nil && v.polled != 0 && dropped == 0 {
 		for _, r := range news {
-			v.measure(max(now.Sub(r.CreatedAt), 0) + v.now().Sub(asked))
+			v.options.OnLag(max(now.Sub(r.CreatedAt), 0) + v.now().Sub(asked))
 		}
 	}
 	v.polled = now
-	v.tell(news...)
+	v.onRevoke(news...)
 	return nil
 }
 
@@ -390,37 +397,37 @@ func (v *View) release() {
 // Follow polls until ctx ends: at intervals, and when the database notifies of a revocation.
 func (v *View) Follow(ctx context.Context, log *slog.Logger) {
 	defer v.rest()
-	wake, stop := v.db.Wake(topic)
-	defer stop()
-	tick := time.NewTicker(v.every)
-	defer tick.Stop()
-	for failing, apart := false, false; ctx.Err() == nil; {
-		window := pollWindow
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if !v.db.Due(v.Age()) {
-				v.rest()
-				continue
+	apart := false
+	poll := func(window time.Duration) func(context.Context) error {
+		return func(ctx context.Context) error {
+			err := v.pollBack(ctx, window)
+			apart = v.logSkew(log, apart)
+			if err != nil {
+				return fmt.Errorf("%w; the view is %s old", err, v.Age().Round(time.Millisecond))
 			}
-		case <-wake:
-			window = wokenWindow
-		}
-		began := v.now()
-		err := v.pollBack(ctx, window)
-		if err != nil && !failing && ctx.Err() == nil {
-			log.Error("revocations cannot be read; guarded fields are refused once the view is too old", "error", err, "age", v.Age())
-		}
-		if err == nil && failing {
-			log.Info("revocations are read again")
-		}
-		failing = err != nil
-		apart = v.logSkew(log, apart)
-		// A storm of notifications leaves half of the time to others.
-		select {
-		case <-ctx.Done():
-		case <-time.After(min(max(minPause, v.now().Sub(began)), PollEvery)):
+			return nil
 		}
 	}
+	store.Loop{
+		DB:       v.db,
+		Now:      v.now,
+		Log:      log,
+		Every:    v.every,
+		Due:      v.isDue,
+		Topic:    topic,
+		OnWake:   poll(wokenWindow),
+		MinPause: minPause,
+		Share:    1,
+		Failure:  "revocations cannot be read; guarded fields are refused once the view is too old",
+		Recovery: "revocations are read again",
+	}.Run(ctx, poll(pollWindow))
+}
+
+// isDue reports whether a poll is due without a notification. Until then, the poll has no connection.
+func (v *View) isDue(time.Duration) bool {
+	due := v.db.Due(v.Age())
+	if !due {
+		v.rest()
+	}
+	return due
 }

@@ -18,7 +18,7 @@ import (
 // viewOf makes a further view of a server's database, as another replica would have, and reads it once.
 func viewOf(tb testing.TB, srv *graphtest.Server) *session.View {
 	tb.Helper()
-	v := session.NewView(srv.App.DB, srv.Now, srv.App.Config.ClockSkew)
+	v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: srv.App.Config.ClockSkew}, srv.Now)
 	poll(tb, v)
 	return v
 }
@@ -105,7 +105,7 @@ func TestViewReadsAllAfterASleep(t *testing.T) {
 func TestViewThatIsTooOldSaysNothing(t *testing.T) {
 	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
 		var offset atomic.Int64
-		v := session.NewView(srv.App.DB, func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }, time.Hour)
+		v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Hour}, func() time.Time { return time.Now().Add(time.Duration(offset.Load())) })
 		c := token.Claims{UserID: "u", SessionID: "s"}
 		refused := func(when string) {
 			t.Helper()
@@ -150,7 +150,7 @@ func TestViewAgesByTheMonotonicClock(t *testing.T) {
 	t.Parallel()
 	srv := graphtest.Start(t)
 	var wall atomic.Int64
-	v := session.NewView(srv.App.DB, func() time.Time { return graphtest.SetWall(time.Now(), time.Duration(wall.Load())) }, time.Minute)
+	v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Minute}, func() time.Time { return graphtest.SetWall(time.Now(), time.Duration(wall.Load())) })
 	poll(t, v)
 	for _, jump := range []time.Duration{24 * time.Hour, -24 * time.Hour} {
 		wall.Store(int64(jump))
@@ -162,7 +162,7 @@ func TestViewAgesByTheMonotonicClock(t *testing.T) {
 
 func TestViewOverflow(t *testing.T) {
 	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
-		v := session.NewView(srv.App.DB, srv.Now, time.Minute)
+		v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Minute}, srv.Now)
 		v.SetMax(2)
 		var revoked []token.Claims
 		for range 5 {
@@ -227,9 +227,9 @@ func TestRevocationHoldsWhileTheViewOverflows(t *testing.T) {
 func TestViewForgetsWhatHasExpired(t *testing.T) {
 	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
 		var monotonic, wall atomic.Int64
-		v := session.NewView(srv.App.DB, func() time.Time {
+		v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: 12 * time.Hour}, func() time.Time {
 			return graphtest.SetWall(srv.Now().Add(time.Duration(monotonic.Load())), time.Duration(wall.Load()))
-		}, 12*time.Hour)
+		})
 		const life = 26 * time.Hour // more than a token's, and twice what clocks may differ by
 		old := 2 * time.Minute      // no poll reads it again
 		revokedSession(t, srv, old, life)

@@ -41,3 +41,6 @@ func Outage(err error) error { return outage{err} }
 
 // SQLiteOutage reports what an error with this result code is.
 func SQLiteOutage(code int) bool { return slices.Contains(sqliteOutages, primary(code)) }
+
+// Tell notifies the followers of topic, as a commit does.
+func (db *DB) Tell(topic string) { db.tell(topic) }

@@ -14,7 +14,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web"
 )
 
 // knownFor is how long an address counts as known after a sign-in from it.
@@ -91,21 +91,6 @@ func (t *Throttle) name(parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
 }
 
-// network is what counts as one address: of IPv6 the /64, which one customer has to themself.
-func network(ip string) string {
-	address, err := netip.ParseAddr(ip)
-	if err != nil {
-		return ip
-	}
-	address = address.Unmap().WithZone("")
-	if address.Is6() {
-		if prefix, err := address.Prefix(64); err == nil {
-			return prefix.String()
-		}
-	}
-	return address.String()
-}
-
 // Attempt is a try to prove a password.
 type Attempt struct {
 	// Name is what the caller gave for the account. Attempts are counted by it, whether or not it leads to an account:
@@ -120,7 +105,7 @@ type Attempt struct {
 // would have been right.
 func (t *Throttle) Login(ctx context.Context, a Attempt) error {
 	return t.db.Tx(ctx, func(tx *store.Tx) error {
-		buckets := []bucket{{t.pair(a.Name, a.IP), t.rates.Pair}, {t.name("address", network(a.IP)), t.rates.Address}}
+		buckets := []bucket{{t.pair(a.Name, a.IP), t.rates.Pair}, {t.name("address", web.Network(a.IP)), t.rates.Address}}
 		var known bool
 		err := tx.Get(&known, "SELECT EXISTS (SELECT 1 FROM known_addresses WHERE key = $1 AND seen_at > now_us() - $2)",
 			t.pair(string(a.User), a.IP), knownFor.Microseconds())
@@ -135,7 +120,7 @@ func (t *Throttle) Login(ctx context.Context, a Attempt) error {
 }
 
 // pair is the key of a name, or of an account, at an address.
-func (t *Throttle) pair(name, ip string) string { return t.name("pair", name, network(ip)) }
+func (t *Throttle) pair(name, ip string) string { return t.name("pair", name, web.Network(ip)) }
 
 // Succeeded clears the pair's failures after a proved password, and remembers the address, in tx. The other two
 // buckets stay as they are. The address's: one account of one's own must not pay for spraying others. The account's:
@@ -160,18 +145,18 @@ func (t *Throttle) Remember(tx *store.Tx, user token.UserID, ip string) error {
 
 // Register reserves a new account from an address.
 func (t *Throttle) Register(ctx context.Context, ip string) error {
-	return t.take(ctx, bucket{t.name("register", network(ip)), t.rates.Register}, bucket{t.name("register all"), t.rates.RegisterAll})
+	return t.take(ctx, bucket{t.name("register", web.Network(ip)), t.rates.Register}, bucket{t.name("register all"), t.rates.RegisterAll})
 }
 
 // RefreshInvalid counts a refresh token that this server did not issue.
 func (t *Throttle) RefreshInvalid(ip string) error {
-	return t.takeLocal("refresh "+network(ip), t.rates.RefreshInvalid)
+	return t.takeLocal("refresh "+web.Network(ip), t.rates.RefreshInvalid)
 }
 
 // VerifyInvalid counts a token that was given to verifyToken and is not valid. Valid ones cost nothing: a service
 // behind one address asks for all of its users.
 func (t *Throttle) VerifyInvalid(ip string) error {
-	return t.takeLocal("verify "+network(ip), t.rates.VerifyInvalid)
+	return t.takeLocal("verify "+web.Network(ip), t.rates.VerifyInvalid)
 }
 
 // takeLocal counts in memory. A forgery has nothing to guess that a limit would protect, so its limit is for the

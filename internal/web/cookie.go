@@ -47,6 +47,11 @@ func Cookies(o *Origins, publicPath string, next http.Handler) http.Handler {
 	})
 }
 
+// WithoutCookies returns a context in which no cookie was sent and none can be set.
+func WithoutCookies(ctx context.Context) context.Context {
+	return context.WithValue(ctx, jarKey{}, (*jar)(nil))
+}
+
 // RefreshCookie returns the refresh token that came in a cookie, and whether one came. Of several,
 // which only a planted one explains, none counts: the token is empty.
 func RefreshCookie(ctx context.Context) (token string, came bool) {

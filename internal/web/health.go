@@ -29,7 +29,7 @@ func NewHealth(ready func(context.Context) error) *Health { return &Health{ready
 func (h *Health) Stop() { h.stopped.Store(true) }
 
 // Live answers 200 as long as the process answers at all.
-func (h *Health) Live(w http.ResponseWriter, _ *http.Request) { tell(w, http.StatusOK, "live\n") }
+func (h *Health) Live(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "live\n") }
 
 // Ready answers 200 if requests can be served, else 503. The cause is not told: anyone may ask.
 func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
@@ -37,15 +37,15 @@ func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	switch {
 	case h.stopped.Load():
-		tell(w, http.StatusServiceUnavailable, "stopping\n")
+		writeText(w, http.StatusServiceUnavailable, "stopping\n")
 	case h.ready(ctx) != nil:
-		tell(w, http.StatusServiceUnavailable, "not ready\n")
+		writeText(w, http.StatusServiceUnavailable, "not ready\n")
 	default:
-		tell(w, http.StatusOK, "ready\n")
+		writeText(w, http.StatusOK, "ready\n")
 	}
 }
 
-func tell(w http.ResponseWriter, status int, text string) {
+func writeText(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
@@ -47,18 +48,18 @@ func (l *boundListener) owner(conn net.Conn) string {
 	if err != nil || l.proxies.trusts(peer.Addr().Unmap().WithZone("")) {
 		return ""
 	}
-	return network(peer.Addr().Unmap().WithZone("").String())
+	return Network(peer.Addr().Unmap().WithZone("").String())
 }
 
 // unavailable is the answer to any request where there is no memory to read it.
 func unavailable(err error) string {
-	return fmt.Sprintf(`{"errors":[{"message":%q,"extensions":{"code":"UNAVAILABLE","reason":"OVERLOADED","retryAfter":1}}]}`, faultOf(err).Message)
+	return fmt.Sprintf(`{"errors":[{"message":%q,"extensions":{"code":"UNAVAILABLE","reason":"OVERLOADED","retryAfter":1}}]}`, fault.Of(err).Message)
 }
 
 // turnAway answers whatever is asked on conn. What was sent already stays unread, so the answer can be lost.
 func turnAway(conn net.Conn, body string) {
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // it fits the empty buffer of a new connection
-	_, _ = fmt.Fprintf(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: "+mediaResponse+"; charset=utf-8\r\n"+
+	_, _ = fmt.Fprintf(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/graphql-response+json; charset=utf-8\r\n"+
 		"Cache-Control: no-store\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
 

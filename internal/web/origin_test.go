@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/graphwarden/graphwarden/internal/web"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 const publicURL = "https://api.example.com"
@@ -45,7 +46,7 @@ func TestWhatIsNoOriginIsRefused(t *testing.T) {
 // preflight returns the headers of the answer to a preflight.
 func preflight(tb testing.TB, o *web.Origins, origin, headers string) http.Header {
 	tb.Helper()
-	r := request(tb, "OPTIONS", "http://127.0.0.1:8080/graphql", "", "Origin", origin, "Access-Control-Request-Method", "POST")
+	r := webtest.Request(tb, "OPTIONS", "http://127.0.0.1:8080/graphql", "", "Origin", origin, "Access-Control-Request-Method", "POST")
 	if headers != "" {
 		r.Header.Set("Access-Control-Request-Headers", headers)
 	}
@@ -58,7 +59,7 @@ func preflight(tb testing.TB, o *web.Origins, origin, headers string) http.Heade
 func usesCookies(tb testing.TB, o *web.Origins, origin string) (allowed bool) {
 	tb.Helper()
 	h := web.Cookies(o, "", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { allowed = web.CookieAllowed(r.Context()) }))
-	h.ServeHTTP(httptest.NewRecorder(), request(tb, "POST", "http://127.0.0.1:8080/graphql", "", "Origin", origin))
+	h.ServeHTTP(httptest.NewRecorder(), webtest.Request(tb, "POST", "http://127.0.0.1:8080/graphql", "", "Origin", origin))
 	return allowed
 }
 
@@ -96,7 +97,7 @@ func TestListedOriginsMatchWhatBrowsersSend(t *testing.T) {
 		if !usesCookies(t, o, sent) {
 			t.Errorf("%s: %s may not use cookies", written, sent)
 		}
-		if !o.AdmitsSocket(request(t, "GET", "http://127.0.0.1:8080/graphql", "", "Origin", sent)) {
+		if !o.AdmitsSocket(webtest.Request(t, "GET", "http://127.0.0.1:8080/graphql", "", "Origin", sent)) {
 			t.Errorf("%s: %s may not open a WebSocket", written, sent)
 		}
 	}
@@ -143,7 +144,7 @@ func TestOriginsThatAreNotWrittenOutUseNoCookies(t *testing.T) {
 		if usesCookies(t, o, origin) {
 			t.Errorf("%s uses cookies", origin)
 		}
-		if got := o.AdmitsSocket(request(t, "GET", "http://api.example.com/graphql", "", "Origin", origin)); got != admitted {
+		if got := o.AdmitsSocket(webtest.Request(t, "GET", "http://api.example.com/graphql", "", "Origin", origin)); got != admitted {
 			t.Errorf("%s: opens a WebSocket: %t", origin, got)
 		}
 	}
@@ -167,7 +168,7 @@ func TestPagesMaySendAnyHeaderUnlessTheyAreListed(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	r := request(t, "POST", "http://127.0.0.1:8080/graphql", "", "Origin", origin)
+	r := webtest.Request(t, "POST", "http://127.0.0.1:8080/graphql", "", "Origin", origin)
 	listed.CORS(http.NotFoundHandler()).ServeHTTP(w, r)
 	exposed := w.Header().Get("Access-Control-Expose-Headers")
 	for _, name := range []string{"Retry-After", "X-Request-Id", "Traceresponse"} {
@@ -220,7 +221,7 @@ func TestARefusedOriginIsLoggedOnceAMinute(t *testing.T) {
 	for _, origin := range []string{"http://team.example.com", "https://other.example.com"} {
 		for range 3 {
 			preflight(t, o, origin, "")
-			o.AdmitsSocket(request(t, "GET", "http://api.example.com/graphql", "", "Origin", origin))
+			o.AdmitsSocket(webtest.Request(t, "GET", "http://api.example.com/graphql", "", "Origin", origin))
 		}
 		if got := lines("--allowed-origins=" + origin); got != 1 {
 			t.Errorf("%s: %d lines: %s", origin, got, &log)
@@ -248,5 +249,31 @@ func TestARefusedOriginIsLoggedOnceAMinute(t *testing.T) {
 	preflight(t, o, "https://"+strings.Repeat("a", 1000)+"\u202e.example.com", "")
 	if text := log.String(); lines("level=WARN") != 2 || strings.Contains(text, strings.Repeat("a", 400)) || strings.Contains(text, "\u202e") {
 		t.Errorf("log: %s", text)
+	}
+}
+
+func TestTheServersOwnHostAndTrustedOriginsAreAdmitted(t *testing.T) {
+	t.Parallel()
+	origins, err := web.NewOrigins("https://api.example.com", web.OriginOptions{Listed: []string{"https://app.example.com"}}, time.Now, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for origin, want := range map[string]bool{
+		"https://api.example.com":       true,
+		"https://app.example.com":       true,
+		"http://localhost:8080":         true, // the host that the request is for
+		"http://localhost":              false,
+		"http://app.example.com":        false,
+		"https://app.example.com.evil":  false,
+		"https://evil@app.example.com.": false,
+		"null":                          false,
+		"":                              false,
+		"%":                             false,
+	} {
+		r := httptest.NewRequest("GET", "http://localhost:8080/graphql", nil)
+		r.Header.Set("Origin", origin)
+		if got := origins.AdmitsSocket(r); got != want {
+			t.Errorf("%q: %v", origin, got)
+		}
 	}
 }

@@ -239,3 +239,17 @@ func address(s string) netip.Addr {
 }
 
 func trim(s string) string { return strings.Trim(s, " \t") }
+
+// Network returns what counts as one client address: of IPv6 the /64, which one customer has to themselves. Text that
+// is not an address is returned unchanged.
+func Network(ip string) string {
+	address, err := netip.ParseAddr(ip)
+	if err != nil {
+		return ip
+	}
+	address = address.Unmap().WithZone("")
+	if address.Is6() {
+		return netip.PrefixFrom(address, 64).Masked().String()
+	}
+	return address.String()
+}

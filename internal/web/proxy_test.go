@@ -165,10 +165,10 @@ func TestBlocksThatTogetherHoldTheClientsAreRefusedByName(t *testing.T) {
 func TestRequestsKnowTheClientBehindAProxy(t *testing.T) {
 	t.Parallel()
 	var got web.Request
-	endpoint := listen(t, web.Identify(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	h := web.Identify(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		got = web.RequestFrom(r.Context())
-	}), proxies(t, "127.0.0.1", "::1").ClientIP))
-	send(t, request(t, "GET", endpoint, "", "X-Forwarded-For", "1.1.1.1", "X-Forwarded-For", "203.0.113.9"))
+	}), proxies(t, "127.0.0.1", "::1").ClientIP)
+	get(t, h, "/", "X-Forwarded-For", "1.1.1.1", "X-Forwarded-For", "203.0.113.9")
 	if got.IP != "203.0.113.9" {
 		t.Errorf("%q", got.IP)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/graphwarden/graphwarden/internal/web"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 // identified sends r through Identify and returns what the next handler finds.
@@ -86,6 +87,19 @@ func TestUserAgentIsPrintableAndBounded(t *testing.T) {
 	}
 }
 
+// get sends a request to h over TCP and returns the answer without its body.
+func get(tb testing.TB, h http.Handler, path string, headers ...string) *http.Response {
+	tb.Helper()
+	server := httptest.NewServer(h)
+	tb.Cleanup(server.Close)
+	response, err := http.DefaultClient.Do(webtest.Request(tb, "GET", server.URL+path, "", headers...))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response
+}
+
 func TestSecureHeadersLetAPageReplaceThem(t *testing.T) {
 	t.Parallel()
 	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -94,7 +108,7 @@ func TestSecureHeadersLetAPageReplaceThem(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, "{}")
 	})
-	endpoint := listen(t, web.SecureHeaders(false, next))
+	h := web.SecureHeaders(false, next)
 	want := map[string]string{
 		"X-Content-Type-Options":     "nosniff",
 		"Referrer-Policy":            "no-referrer",
@@ -107,14 +121,14 @@ func TestSecureHeadersLetAPageReplaceThem(t *testing.T) {
 	}
 	for path, policy := range map[string]string{"/": "frame-ancestors 'none'", "/page": "default-src 'self'"} {
 		want["Content-Security-Policy"] = policy
-		got := send(t, request(t, "GET", endpoint+path, ""))
+		got := get(t, h, path)
 		for header, value := range want {
 			if got.Header.Get(header) != value {
 				t.Errorf("%s: %s: %q, want %q", path, header, got.Header.Get(header), value)
 			}
 		}
 	}
-	behindTLS := send(t, request(t, "GET", listen(t, web.SecureHeaders(true, next)), ""))
+	behindTLS := get(t, web.SecureHeaders(true, next), "/")
 	if got := behindTLS.Header.Get("Strict-Transport-Security"); got != "max-age=31536000" {
 		t.Errorf("Strict-Transport-Security: %q", got)
 	}

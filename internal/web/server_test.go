@@ -7,23 +7,17 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/graphwarden/graphwarden/internal/web"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
-
-// serving are options for servers that have no streams, and stop without a delay.
-func serving(drain time.Duration) web.ServeOptions {
-	return web.ServeOptions{
-		KeepAlive: 2 * time.Minute, Drain: drain, Stopping: func() {}, EndStreams: func(context.Context) {},
-	}
-}
 
 // TestStopAnswersWhatIsUnderWay stops two servers with one context, as the API's and the metrics'
 // listener are.
@@ -58,7 +52,7 @@ func TestStopAnswersWhatIsUnderWay(t *testing.T) {
 			_ = resp.Body.Close()
 			return resp.StatusCode
 		}
-		o := serving(time.Minute)
+		o := webtest.Options(time.Minute)
 		o.Stopping = func() {
 			health.Stop()
 			// The listener must still answer here, or no load balancer would ever see it.
@@ -107,7 +101,7 @@ func TestServeReportsALostListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = listener.Close()
-	o := serving(time.Second)
+	o := webtest.Options(time.Second)
 	o.Stopping = func() { t.Error("called") }
 	err = web.Serve(t.Context(), listener, http.NotFoundHandler(), o, quiet())
 	if !errors.Is(err, net.ErrClosed) {
@@ -126,10 +120,10 @@ func TestHeaderSizeIsBounded(t *testing.T) {
 	go func() {
 		stopped <- web.Serve(ctx, listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusNoContent)
-		}), serving(time.Second), quiet())
+		}), webtest.Options(time.Second), quiet())
 	}()
 	for size, want := range map[int]int{16 << 10: 204, 64 << 10: 431} {
-		r := request(t, "GET", "http://"+listener.Addr().String(), "", "X-Long", strings.Repeat("a", size))
+		r := webtest.Request(t, "GET", "http://"+listener.Addr().String(), "", "X-Long", strings.Repeat("a", size))
 		r.Close = true
 		resp, err := http.DefaultClient.Do(r)
 		if err != nil {
@@ -146,53 +140,13 @@ func TestHeaderSizeIsBounded(t *testing.T) {
 	}
 }
 
-// pipes is a listener in memory, whose connections keep the time of a synctest bubble.
-type pipes struct {
-	accepted chan net.Conn
-	closed   chan struct{}
-	once     sync.Once
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.accepted:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
-
-func (p *pipes) dial() net.Conn {
-	client, server := net.Pipe()
-	p.accepted <- server
-	return client
-}
-
-// inBubble serves h until the synctest bubble that calls it ends, and returns what connects to it.
-func inBubble(t *testing.T, h http.Handler) (dial func() net.Conn) {
-	l := &pipes{accepted: make(chan net.Conn), closed: make(chan struct{})}
-	ctx, stop := context.WithCancel(t.Context())
-	stopped := make(chan error, 1)
-	go func() { stopped <- web.Serve(ctx, l, h, serving(time.Minute), quiet()) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-stopped; err != nil {
-			t.Error(err)
-		}
-	})
-	return l.dial
-}
-
 func TestStalledConnectionsAreClosed(t *testing.T) {
 	t.Parallel()
-	api := over(web.GraphQL{}, newAPI().executor())
+	api := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.ReadAll(r.Body); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	})
 	const head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 	const query = head + "Content-Length: 20\r\n\r\n" + `{"query":"{health}"}`
 	for name, c := range map[string]struct {
@@ -208,7 +162,7 @@ func TestStalledConnectionsAreClosed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				conn, begin := inBubble(t, api)(), time.Now()
+				conn, begin := webtest.ServeInMemory(t, api)(), time.Now()
 				defer func() { _ = conn.Close() }()
 				if _, err := io.WriteString(conn, c.sent); err != nil {
 					t.Fatal(err)
@@ -226,31 +180,10 @@ func TestStalledConnectionsAreClosed(t *testing.T) {
 	}
 }
 
-func TestAClientThatDoesNotReadIsLetGo(t *testing.T) {
-	t.Parallel()
-	api := over(web.GraphQL{}, newAPI().executor())
-	synctest.Test(t, func(t *testing.T) {
-		held := make(chan time.Duration, 1)
-		conn := inBubble(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			begin := time.Now()
-			api.ServeHTTP(w, r)
-			held <- time.Since(begin)
-		}))()
-		defer func() { _ = conn.Close() }()
-		body := operation(`{echo(text:"` + strings.Repeat("a", 100_000) + `")}`)
-		if err := request(t, "POST", "http://x/", body, "Content-Type", plain).Write(conn); err != nil {
-			t.Fatal(err)
-		}
-		if got := <-held; got != 30*time.Second {
-			t.Errorf("held for %v", got)
-		}
-	})
-}
-
 func TestAStreamOutlivesTheReadTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		conn := inBubble(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn := webtest.ServeInMemory(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			select {
 			case <-r.Context().Done():
@@ -259,7 +192,9 @@ func TestAStreamOutlivesTheReadTimeout(t *testing.T) {
 			}
 		}))()
 		defer func() { _ = conn.Close() }()
-		if err := request(t, "POST", "http://x/", "{}", "Connection", "close").Write(conn); err != nil {
+		r := httptest.NewRequest("POST", "http://x/", strings.NewReader("{}"))
+		r.Header.Set("Connection", "close")
+		if err := r.Write(conn); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(got), "last event") {
@@ -273,10 +208,10 @@ func TestAStreamOutlivesTheReadTimeout(t *testing.T) {
 func TestConnectionsEstablishedAtTheStopAreServed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := &gated{&pipes{accepted: make(chan net.Conn), closed: make(chan struct{})}, make(chan struct{})}
+		l := &gated{webtest.NewListener(), make(chan struct{})}
 		ctx, stop := context.WithCancel(t.Context())
 		stopped := make(chan error, 1)
-		o := serving(10 * time.Second)
+		o := webtest.Options(10 * time.Second)
 		o.StopDelay = time.Second
 		o.Stopping = func() { close(l.open) }
 		begin := time.Now()
@@ -285,7 +220,7 @@ func TestConnectionsEstablishedAtTheStopAreServed(t *testing.T) {
 		answers := make(chan string)
 		for range 60 {
 			go func() {
-				conn := l.dial()
+				conn := l.Dial()
 				defer func() { _ = conn.Close() }()
 				_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
 				text, _ := io.ReadAll(conn) // to its end, since the server closes it
@@ -311,26 +246,26 @@ func TestConnectionsEstablishedAtTheStopAreServed(t *testing.T) {
 
 // gated is a listener that accepts nothing before it is open.
 type gated struct {
-	*pipes
+	*webtest.Listener
 	open chan struct{}
 }
 
 func (l *gated) Accept() (net.Conn, error) {
 	<-l.open
-	return l.pipes.Accept()
+	return l.Listener.Accept()
 }
 
 func TestARequestThatOutlastsTheDrainIsCutOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := &pipes{accepted: make(chan net.Conn), closed: make(chan struct{})}
+		l := webtest.NewListener()
 		ctx, stop := context.WithCancel(t.Context())
 		stopped := make(chan error, 1)
 		endless := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		o := serving(10 * time.Second)
+		o := webtest.Options(10 * time.Second)
 		o.EndStreams = func(context.Context) { time.Sleep(4 * time.Second) } // at the same time as the requests
 		go func() { stopped <- web.Serve(ctx, l, endless, o, quiet()) }()
-		conn := l.dial()
+		conn := l.Dial()
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}

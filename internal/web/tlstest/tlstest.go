@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -46,6 +47,18 @@ func Write(tb testing.TB, certFile, keyFile, name string, notAfter time.Time) {
 			tb.Fatal(err)
 		}
 	}
+}
+
+// Pair is a certificate and its key in files.
+type Pair struct{ Cert, Key string }
+
+// NewPair writes a pair to a folder of the test. It is valid for an hour.
+func NewPair(tb testing.TB, name string) Pair {
+	tb.Helper()
+	folder := tb.TempDir()
+	p := Pair{filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")}
+	Write(tb, p.Cert, p.Key, name, time.Now().Add(time.Hour))
+	return p
 }
 
 // Trust is what a client needs to trust a certificate.

@@ -1,0 +1,222 @@
+// Package matrixtest owns the authorization matrix test: every field of every object type that a schema
+// lets a client reach, asked for as every kind of caller through the running server, with real tokens.
+//
+// What it expects it reads from the text of the SDL by itself: it knows nothing of the guard's table
+// or rules, so that a mistake there cannot hide here. In place of each resolver it answers with a value
+// of the resolver's declared Go type, so that it covers types it has never heard of.
+package matrixtest
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// Server is what is tested: a server that runs with a Matrix as an extension inside its guard.
+type Server struct {
+	// URL takes GraphQL over HTTP, and subscriptions as server-sent events where the schema has them.
+	URL string
+	// Now is the clock of the guard.
+	Now func() time.Time
+	// Issue signs claims as the server would, valid from now.
+	Issue func(token.Claims) string
+	// Refused holds a token for each reason to refuse one: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED
+	// and TOKEN_STALE. But for its fault each would admit to much.
+	Refused map[string]string
+	// SignIns are values of each Go type that signs somebody in by its method Principal, at least one
+	// of a type. The user of the first owns everything; the others should be of somebody else.
+	SignIns []any
+}
+
+// everyReason lists what Server.Refused must hold.
+var everyReason = []string{"TOKEN_EXPIRED", "TOKEN_INVALID", "TOKEN_REVOKED", "TOKEN_STALE"}
+
+// Matrix is the test of one schema.
+type Matrix struct {
+	schema  *ast.Schema
+	types   goTypes
+	owner   token.UserID
+	signIns []any
+	now     func() time.Time
+}
+
+// New reads the schema. resolvers is what the executable schema is made with; the methods of its
+// methods tell the Go types. Those of types that are only ever given behind an interface or a union
+// are not to be found there: candidates are values of these, such as model.Cat{}.
+func New(tb testing.TB, sdl string, resolvers any, candidates ...any) *Matrix {
+	tb.Helper()
+	schema, err := gqlparser.LoadSchema(&ast.Source{Name: "schema", Input: sdl})
+	if err != nil {
+		tb.Fatalf("load the schema: %v", err)
+	}
+	m := &Matrix{schema: schema}
+	m.types = findTypes(schema, resolvers, candidates)
+	return m
+}
+
+// Run asks for every field as every caller. The server must have m among its extensions.
+func (m *Matrix) Run(t *testing.T, s Server) {
+	t.Helper()
+	m.prepare(t, s)
+	callers := m.callers(s)
+	routes := m.routes()
+	if len(routes) == 0 {
+		t.Fatal("the schema has no field: nothing was tested")
+	}
+	for _, r := range routes {
+		t.Run(r.String(), func(t *testing.T) {
+			for _, c := range callers {
+				want := m.expect(r, c.subject)
+				if problem := want.compare(ask(t, s.URL, m.query(r), c.token)); problem != "" {
+					t.Errorf("%s: %s\n%s", c.name, problem, m.query(r))
+				}
+			}
+		})
+	}
+}
+
+// prepare notes who owns everything, and fails where a value cannot be made.
+func (m *Matrix) prepare(t *testing.T, s Server) {
+	t.Helper()
+	for _, reason := range everyReason {
+		if s.Refused[reason] == "" {
+			t.Fatalf("Server.Refused lacks a token for %s", reason)
+		}
+	}
+	m.signIns, m.now, m.owner = s.SignIns, s.Now, "the owner of everything"
+	for i, value := range s.SignIns {
+		if _, ok := value.(signer); !ok {
+			t.Fatalf("Server.SignIns holds a %T, which has no method Principal", value)
+		}
+		if i == 0 {
+			m.owner = value.(signer).Principal().UserID
+		}
+	}
+	for _, problem := range m.missing() {
+		t.Error(problem)
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+}
+
+// missing says of what this test cannot make values.
+func (m *Matrix) missing() []string {
+	var problems []string
+	for _, name := range m.objects() {
+		def := m.schema.Types[name]
+		goType := m.types.of[name]
+		switch {
+		case goType == nil && m.isBehindAbstract(def):
+			problems = append(problems, fmt.Sprintf("no Go type was found for %s: give New a value of it", name))
+		case goType == nil:
+		case m.types.signsIn(name) && m.signIn(name, 0) == nil:
+			problems = append(problems, fmt.Sprintf("%s signs somebody in: Server.SignIns needs a value of the Go type %s", name, goType))
+		case m.types.isOwned(name):
+			if id := m.fill(goType, reflect.Value{}).Addr().Interface().(owned).OwnerID(); id != m.owner && !m.types.signsIn(name) {
+				problems = append(problems, fmt.Sprintf("OwnerID of a %s is %q though every id of a user in it is %q", goType, id, m.owner))
+			}
+		}
+	}
+	return problems
+}
+
+// objects lists the object types but those of introspection, sorted.
+func (m *Matrix) objects() []string {
+	var names []string
+	for name, def := range m.schema.Types {
+		if def.Kind == ast.Object && !strings.HasPrefix(name, "__") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (m *Matrix) isBehindAbstract(def *ast.Definition) bool {
+	return len(m.schema.Implements[def.Name]) > 0
+}
+
+// caller is somebody with a token, or without.
+type caller struct {
+	name  string
+	token string
+	subject
+}
+
+// callers lists everybody who must be told apart: nobody, those with a token that is no good, and with
+// a good one each role alone, the owner, all of them together, and these with an old proof.
+func (m *Matrix) callers(s Server) []caller {
+	list := []caller{{name: "anonymous", subject: subject{refusal: "TOKEN_MISSING"}}}
+	for _, reason := range everyReason {
+		list = append(list, caller{name: reason, token: s.Refused[reason], subject: subject{refusal: reason}})
+	}
+	var roles []token.Role
+	if enum := m.schema.Types["Role"]; enum != nil {
+		for _, value := range enum.EnumValues {
+			roles = append(roles, token.Role(value.Name))
+		}
+	}
+	const stranger = "somebody else"
+	good := func(name string, user token.UserID, age time.Duration, roles ...token.Role) {
+		c := token.Claims{UserID: user, SessionID: token.SessionID(fmt.Sprintf("matrix %d", len(list))), Generation: 1, Version: 1,
+			Roles: roles, AuthTime: s.Now().Add(-age), Methods: []string{"pwd"}}
+		list = append(list, caller{name: name, token: s.Issue(c), subject: subject{user: user, roles: roles, age: age}})
+	}
+	old := m.oldestProof() + time.Hour
+	good("without roles", stranger, 0)
+	for _, role := range roles {
+		good("as "+string(role), stranger, 0, role)
+		good("as "+string(role)+" with an old proof", stranger, old, role)
+	}
+	good("owner", m.owner, 0)
+	good("owner with an old proof", m.owner, old)
+	good("with all roles", stranger, 0, roles...)
+	good("owner with all roles and an old proof", m.owner, old, roles...)
+	return list
+}
+
+// oldestProof is the greatest maxAge in the schema.
+func (m *Matrix) oldestProof() time.Duration {
+	var oldest time.Duration
+	for _, name := range m.objects() {
+		for _, field := range m.schema.Types[name].Fields {
+			oldest = max(oldest, m.marks(name, field.Name).maxAge)
+		}
+	}
+	return oldest
+}
+
+// routes lists, for every field, the best way to it past every payload that signs somebody in, and the
+// best through one; the latter once for each value that can sign in.
+func (m *Matrix) routes() []route {
+	var list []route
+	for at, way := range m.ways() {
+		for _, field := range m.schema.Types[at.object].Fields {
+			if strings.HasPrefix(field.Name, "__") {
+				continue
+			}
+			for _, step := range m.steps(at.object, field) {
+				r := route{steps: append(slices.Clone(way), step)}
+				list = append(list, r)
+				if n := len(m.signIns); r.signsIn(m) && n > 1 {
+					for i := 1; i < n; i++ {
+						r.variant = i
+						list = append(list, r)
+					}
+				}
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b route) int { return cmp.Compare(a.String(), b.String()) })
+	return list
+}

@@ -1,0 +1,221 @@
+package transport
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"github.com/graphwarden/graphwarden/internal/coercion"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/memory"
+)
+
+// readBody reads a POST to its end.
+func (t HTTP) readBody(w http.ResponseWriter, r *http.Request, claim *memory.Claim) ([]byte, *refusal) {
+	if !isJSON(r.Header.Values("Content-Type")) {
+		return nil, refuse(http.StatusUnsupportedMediaType, fault.UnsupportedMediaType, "a POST needs Content-Type: application/json, in UTF-8")
+	}
+	// Nothing is unpacked here, so no small body grows beyond MaxBody.
+	if coding := strings.Join(r.Header.Values("Content-Encoding"), ","); coding != "" && !strings.EqualFold(coding, "identity") {
+		return nil, refuse(http.StatusUnsupportedMediaType, fault.UnsupportedMediaType, "a compressed body is not supported")
+	}
+	limit := t.MaxBody
+	if limit <= 0 {
+		limit = defaultMaxBody
+	}
+	body, err := readAll(http.MaxBytesReader(w, r.Body, limit), min(r.ContentLength, limit), claim)
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, refuse(http.StatusRequestEntityTooLarge, fault.BodyTooLarge, "the body is too large")
+	}
+	if fault.As(err) != nil {
+		return nil, overloaded(err)
+	}
+	if err != nil {
+		return nil, malformed("the body could not be read to its end")
+	}
+	return body, nil
+}
+
+// isJSON reports whether the one Content-Type is application/json in UTF-8. Nothing else will do: a
+// browser sends every other type that could carry JSON across sites without asking.
+func isJSON(contentType []string) bool {
+	if len(contentType) != 1 {
+		return false
+	}
+	media, params, err := mime.ParseMediaType(contentType[0])
+	wellFormed := err == nil || errors.Is(err, mime.ErrInvalidMediaParameter) // a malformed parameter says nothing
+	return wellFormed && media == mediaJSON && isUTF8(params["charset"])
+}
+
+// isUTF8 reports whether a charset parameter, "" when it is missing, is UTF-8 (RFC 8259 section 8.1).
+func isUTF8(charset string) bool {
+	return charset == "" || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
+}
+
+// parameters are the members of a request that mean something; the specification reserves all others,
+// which are skipped.
+var parameters = [...]string{"query", "documentId", "operationName", "variables", "extensions"}
+
+// operationParams are the parameters of one operation as a client writes them. graphql.RawParams does not serve: a body
+// could set its member headers.
+type operationParams struct {
+	Query         string         `json:"query"`
+	DocumentID    string         `json:"documentId"`
+	OperationName string         `json:"operationName"`
+	Variables     map[string]any `json:"variables"`
+	Extensions    map[string]any `json:"extensions"`
+}
+
+// persistedQuery is the extension that Apollo's clients name a document with.
+const persistedQuery = "persistedQuery"
+
+// fill copies o to params. A documentId, as the GraphQL-over-HTTP draft has it, is another spelling of the extension
+// persistedQuery.
+func (o *operationParams) fill(params *graphql.RawParams) *refusal {
+	params.Query, params.OperationName = o.Query, o.OperationName
+	params.Variables, params.Extensions = o.Variables, o.Extensions
+	if o.DocumentID == "" {
+		return nil
+	}
+	if o.Extensions[persistedQuery] != nil {
+		return malformed("give documentId or extensions.persistedQuery, not both")
+	}
+	params.Extensions = maps.Clone(o.Extensions)
+	if params.Extensions == nil {
+		params.Extensions = map[string]any{}
+	}
+	params.Extensions[persistedQuery] = map[string]any{"version": 1, "sha256Hash": o.DocumentID}
+	return nil
+}
+
+// parseBody fills params from a body that must be exactly one JSON object. The decoder's own errors are dropped, not
+// wrapped: they quote the body, which holds passwords, and would carry it into the log.
+func parseBody(body []byte, params *graphql.RawParams) *refusal {
+	if !utf8.Valid(body) {
+		return malformed("the body must be UTF-8")
+	}
+	var in operationParams
+	err := decode(bytes.NewReader(body), &in)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+		return malformed(wrong.Field + " has the wrong type")
+	}
+	if err != nil {
+		return malformed("the body must be one JSON object")
+	}
+	if coercion.HalfPair(string(body)) >= 0 { // encoding/json would read it as U+FFFD
+		return malformed("the body holds half of a surrogate pair, which is not a character")
+	}
+	if name := ambiguous(body); name != "" {
+		return malformed(name + " must be given once, in this spelling")
+	}
+	return in.fill(params)
+}
+
+var errTrailing = errors.New("more than one JSON value")
+
+// decode reads the one JSON value in r.
+func decode(r io.Reader, into any) error {
+	dec := json.NewDecoder(r)
+	dec.UseNumber() // a float64 cannot hold every 64-bit integer
+	if err := dec.Decode(into); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return errTrailing
+	}
+	return nil
+}
+
+// ambiguous returns a parameter that a valid JSON object names twice or in another spelling, else
+// "". encoding/json takes "QUERY" for "query", and the last of two: a proxy or a log that judged the
+// request may have read another operation than the one executed.
+func ambiguous(object []byte) string {
+	var seen [len(parameters)]bool
+	depth, atName := 0, false
+	for i := 0; i < len(object); i++ {
+		switch object[i] {
+		case '{', '[':
+			depth++
+			atName = depth == 1
+		case '}', ']':
+			depth--
+		case ',':
+			atName = depth == 1
+		case '"':
+			begin := i
+			for i++; object[i] != '"'; i++ {
+				if object[i] == '\\' {
+					i++
+				}
+			}
+			if !atName {
+				continue
+			}
+			atName = false
+			name := unquote(object[begin : i+1])
+			for p, parameter := range parameters {
+				if !strings.EqualFold(name, parameter) {
+					continue
+				}
+				if seen[p] || name != parameter {
+					return parameter
+				}
+				seen[p] = true
+			}
+		}
+	}
+	return ""
+}
+
+func unquote(quoted []byte) string {
+	if !bytes.ContainsRune(quoted, '\\') {
+		return string(quoted[1 : len(quoted)-1])
+	}
+	var s string
+	_ = json.Unmarshal(quoted, &s) // it was valid before
+	return s
+}
+
+// parseURL fills params from the query string of a GET, as strictly as readBody.
+func (t HTTP) parseURL(rawQuery string, params *graphql.RawParams, claim *memory.Claim) *refusal {
+	if err := claim.Grow(memory.Decoding(len(rawQuery), strings.Count(rawQuery, "&"))); err != nil {
+		return overloaded(err)
+	}
+	values, err := url.ParseQuery(rawQuery)
+	if err != nil {
+		return malformed("the query string is malformed")
+	}
+	for _, name := range parameters {
+		if len(values[name]) > 1 {
+			return malformed(name + " must be given once")
+		}
+		if !utf8.ValidString(values.Get(name)) {
+			return malformed("the query string must be UTF-8")
+		}
+	}
+	in := operationParams{
+		Query: values.Get("query"), DocumentID: values.Get("documentId"), OperationName: values.Get("operationName"),
+	}
+	for name, into := range map[string]*map[string]any{"variables": &in.Variables, "extensions": &in.Extensions} {
+		text := values.Get(name)
+		if refused := t.bounds().admit([]byte(text), claim); refused != nil {
+			return refused
+		}
+		if text != "" && decode(strings.NewReader(text), into) != nil {
+			return malformed(name + " must be a JSON object")
+		}
+		if coercion.HalfPair(text) >= 0 {
+			return malformed(name + " holds half of a surrogate pair, which is not a character")
+		}
+	}
+	return in.fill(params)
+}

@@ -1,0 +1,194 @@
+package transport
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/memory"
+	"github.com/graphwarden/graphwarden/internal/web"
+)
+
+const (
+	defaultMaxBody   = 1 << 20
+	defaultMaxErrors = 10
+)
+
+// HTTP is the GraphQL-over-HTTP transport: POST, and GET for queries. gqlgen's own answers some
+// failures with other statuses than the specification's, keeps data:null in request errors, echoes
+// undecodable bodies and has no limit. Forms and multipart bodies are refused on purpose: any site
+// can make a browser send those without a CORS preflight.
+type HTTP struct {
+	// MaxBody is the greatest size of a body in bytes; 0 means 1 MiB.
+	MaxBody int64
+	// MaxErrors is the greatest number of errors in one answer; 0 means 10. Without a cap a small
+	// document full of unknown fields is answered at twenty times its size.
+	MaxErrors int
+	// MaxValues and MaxDepth bound the JSON of a request, which is measured before it is decoded; 0 means 20,000 values,
+	// 100 deep.
+	MaxValues, MaxDepth int
+	// Batch is how many operations one request may hold, as a JSON array; 0 allows none.
+	Batch int
+	// Memory is what requests share.
+	Memory *memory.Budget
+}
+
+var _ graphql.Transport = HTTP{}
+
+func (t HTTP) bounds() jsonBounds {
+	return jsonBounds{cmp.Or(t.MaxValues, defaultMaxValues), cmp.Or(t.MaxDepth, defaultMaxDepth)}
+}
+
+// Supports takes everything but upgrades to WebSocket: what is not GraphQL over HTTP is refused here
+// too, with the status that says why.
+func (HTTP) Supports(r *http.Request) bool { return !isUpgrade(r) }
+
+// Do answers one request.
+func (t HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+	media, acceptable := negotiate(r.Header.Values("Accept"))
+	a := answer{w: w, exec: exec, media: media, maxErrors: t.MaxErrors}
+	if a.maxErrors <= 0 {
+		a.maxErrors = defaultMaxErrors
+	}
+	a.prepare()
+
+	claim := t.Memory.Work(web.Network(web.RequestFrom(r.Context()).IP))
+	defer claim.Release()
+	a.claim = claim
+	body, refused := t.read(w, r, acceptable, claim)
+	if refused != nil {
+		a.refuse(r.Context(), refused)
+		return
+	}
+	ctx := memory.With(r.Context(), claim)
+	if t.Batch > 0 && isBatch(body) {
+		t.runBatch(ctx, &a, r, body)
+		return
+	}
+	params, refused := t.parse(r, body, claim)
+	if refused != nil {
+		a.refuse(r.Context(), refused)
+		return
+	}
+	resp, refused := a.execute(ctx, r.Method, params)
+	if refused != nil {
+		a.answerRefused(resp, refused)
+		return
+	}
+	a.send(resp, 0)
+}
+
+// read admits a request, cheapest checks first, and returns its body; of a GET there is none.
+func (t HTTP) read(w http.ResponseWriter, r *http.Request, acceptable bool, claim *memory.Claim) (body []byte, refused *refusal) {
+	if r.Method != http.MethodPost && r.Method != http.MethodGet {
+		return nil, refuseMethod("GET, POST", fault.MethodNotAllowed, "GraphQL is served over POST, and over GET for queries")
+	}
+	if !acceptable {
+		return nil, refuse(http.StatusNotAcceptable, fault.NotAcceptable, "the answer is "+mediaResponse+" or "+mediaJSON+", in UTF-8")
+	}
+	if r.Method == http.MethodPost {
+		if body, refused = t.readBody(w, r, claim); refused != nil {
+			return nil, refused
+		}
+	}
+	if err := t.Memory.Run(claim); err != nil {
+		return nil, overloaded(err)
+	}
+	if r.Method == http.MethodGet {
+		return nil, nil
+	}
+	return body, t.bounds().admit(body, claim)
+}
+
+// parse reads the parameters of one operation.
+func (t HTTP) parse(r *http.Request, body []byte, claim *memory.Claim) (*graphql.RawParams, *refusal) {
+	params := &graphql.RawParams{Headers: r.Header}
+	params.ReadTime.Start = graphql.Now()
+	var refused *refusal
+	switch {
+	case r.Method == http.MethodGet:
+		refused = t.parseURL(r.URL.RawQuery, params, claim)
+	case isBatch(body):
+		refused = malformed("this is a batch of operations: send one operation a request, or allow batches with --batch")
+	default:
+		refused = parseBody(body, params)
+	}
+	if refused != nil {
+		return nil, refused
+	}
+	if params.Query == "" && params.Extensions[persistedQuery] == nil {
+		return nil, malformed("query or documentId is missing")
+	}
+	params.ReadTime.End = graphql.Now()
+	return params, nil
+}
+
+// execute runs one operation. One that the method may not run is refused; the response says so, too.
+func (a *answer) execute(ctx context.Context, method string, params *graphql.RawParams) (*graphql.Response, *refusal) {
+	op, errs := a.exec.CreateOperationContext(ctx, params)
+	opCtx := graphql.WithOperationContext(ctx, op)
+	// Before errs: whether this method may run this kind of operation does not depend on who asks.
+	if refused := runnable(method, op.Operation); refused != nil {
+		return a.requestError(opCtx, gqlerror.List{presentable(refused.fault)}), refused
+	}
+	if len(errs) > 0 {
+		return a.requestError(opCtx, errs), nil
+	}
+	next, ctx := a.exec.DispatchOperation(ctx, op)
+	if resp := next(ctx); resp != nil {
+		return resp, nil
+	}
+	// The executor's answer to a context that ended before a response was made.
+	timedOut := fault.Busy(fault.TimedOut, "the operation was cancelled or took too long", 0)
+	return a.requestError(opCtx, gqlerror.List{presentable(timedOut)}), nil
+}
+
+// runnable says whether the method may run the operation; op is nil when there is none to run.
+func runnable(method string, op *ast.OperationDefinition) *refusal {
+	switch {
+	case op == nil || op.Operation == ast.Query:
+		return nil
+	case op.Operation == ast.Subscription:
+		return refuse(http.StatusBadRequest, fault.NotAcceptable, "a subscription needs a WebSocket or text/event-stream")
+	case method == http.MethodGet:
+		// A link or an image on any site makes a browser send a GET.
+		return refuseMethod("POST", fault.PostRequired, "a mutation needs POST")
+	}
+	return nil
+}
+
+// refusal is a request that is turned down before its operation is known.
+type refusal struct {
+	status int    // the same in both media types; 0 for that of the fault's code
+	allow  string // the header Allow, with status 405
+	fault  *fault.Error
+}
+
+func refuse(status int, reason fault.Reason, message string) *refusal {
+	return &refusal{status: status, fault: fault.New(fault.BadUserInput, reason, message)}
+}
+
+func refuseMethod(allow string, reason fault.Reason, message string) *refusal {
+	r := refuse(http.StatusMethodNotAllowed, reason, message)
+	r.allow = allow
+	return r
+}
+
+func malformed(message string) *refusal {
+	return refuse(http.StatusBadRequest, fault.BodyMalformed, message)
+}
+
+// presentable wraps f the way resolvers' errors reach the error presenter. The code is set here as
+// well, so that a server without a presenter of its own keeps the statuses.
+func presentable(f *fault.Error) *gqlerror.Error {
+	return &gqlerror.Error{
+		Err:        f,
+		Message:    f.Message,
+		Extensions: map[string]any{"code": string(f.Code), "reason": string(f.Reason)},
+	}
+}

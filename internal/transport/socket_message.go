@@ -1,0 +1,100 @@
+package transport
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/graphwarden/graphwarden/internal/web"
+)
+
+// maxOperationID bounds an operation's id, which each of its messages repeats, in bytes.
+const maxOperationID = 256
+
+// message is one from the client in the protocol graphql-transport-ws.
+type message struct {
+	kind string
+	// id is of subscribe and complete, where it is not empty.
+	id string
+	// payload is a JSON object or nil; of subscribe it is not nil.
+	payload json.RawMessage
+}
+
+// parseMessage reads what a client may send; everything else, what only a server may send included, is
+// malformed. Members that the protocol does not know are skipped, and names are exact, unlike those of
+// encoding/json's structs.
+func parseMessage(data []byte) (m message, ok bool) {
+	var members map[string]json.RawMessage
+	if !utf8.Valid(data) || json.Unmarshal(data, &members) != nil {
+		return message{}, false
+	}
+	if json.Unmarshal(members["type"], &m.kind) != nil {
+		return message{}, false
+	}
+	switch m.kind {
+	case "connection_init", "ping", "pong":
+	case "subscribe", "complete":
+		if json.Unmarshal(members["id"], &m.id) != nil || m.id == "" || len(m.id) > maxOperationID {
+			return message{}, false
+		}
+	default:
+		return message{}, false
+	}
+	switch payload := members["payload"]; {
+	case m.kind == "complete":
+	case len(payload) > 0 && payload[0] == '{':
+		m.payload = payload
+	case m.kind == "subscribe", len(payload) > 0 && !bytes.Equal(payload, []byte("null")):
+		return message{}, false
+	}
+	return m, true
+}
+
+// tokenNames are the members of connection_init's payload that clients send a token in.
+var tokenNames = [...]string{"Authorization", "authorization", "authToken", "accessToken", "token"}
+
+// initToken finds the access token in the payload of connection_init: one of tokenNames, or the header
+// of that name where a client sends all its headers. It is "" if there is none, and ok is false if
+// something other than a string is in its place.
+func initToken(payload json.RawMessage) (token string, ok bool) {
+	if payload == nil {
+		return "", true
+	}
+	var members, headers map[string]json.RawMessage
+	if json.Unmarshal(payload, &members) != nil {
+		return "", false
+	}
+	_ = json.Unmarshal(members["headers"], &headers) // which need be neither there nor an object
+	for _, source := range []map[string]json.RawMessage{members, headers} {
+		for _, name := range tokenNames {
+			if source[name] == nil {
+				continue
+			}
+			if json.Unmarshal(source[name], &token) != nil {
+				return "", false
+			}
+			if token = bare(token); token != "" {
+				return token, true
+			}
+		}
+	}
+	return "", true
+}
+
+// bare returns a token without the scheme Bearer, which only some clients send with it.
+func bare(credentials string) string {
+	token, _ := web.CutBearer(strings.TrimSpace(credentials))
+	return strings.TrimSpace(token)
+}
+
+// headerToken returns the bearer token of the Authorization header, or "". An unusable header was already judged where
+// the caller was put into the request's context.
+func headerToken(h http.Header) string {
+	token, err := web.Bearer(h)
+	if err != nil {
+		return ""
+	}
+	return token
+}
