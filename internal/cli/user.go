@@ -80,7 +80,7 @@ Names are taken in any spelling that is common, such as password_hash and passwo
   id             a UUID, which is kept
   createdAt      RFC 3339 or a Unix time, which is kept
 
-Exports of Auth0, Firebase, Keycloak and Supabase need no changes. A field that there is no place for is refused
+Exports of Auth0, Firebase, Keycloak and Supabase need no changes. An unknown field is refused
 unless --ignore names it. Accounts with a mistake are named by their lines and skipped.`
 }
 
@@ -91,7 +91,7 @@ func (c userImportCmd) options() (userfile.Options, error) {
 	}
 	text, err := os.ReadFile(c.FirebaseHashConfig)
 	if err != nil {
-		return o, fmt.Errorf("cannot read the hash parameters: %w", err)
+		return o, fmt.Errorf("cannot read the hash configuration: %w", err)
 	}
 	o.Firebase, err = userfile.ParseFirebase(string(text))
 	return o, err
