@@ -19,16 +19,13 @@ type UserID string
 // SessionID is the id of the session that a token belongs to.
 type SessionID string
 
-// Role is a value of the SDL enum Role.
-type Role string
-
 // Claims are the claims of a verified access token. Times are whole seconds in UTC.
 type Claims struct {
 	UserID    UserID    // sub
 	SessionID SessionID // sid
 	// Generation is the refresh generation that the token was issued with (gen).
 	Generation int64
-	Roles      []Role
+	Roles      Roles
 	// AuthTime is the time of the last authentication (auth_time).
 	AuthTime time.Time
 	// Methods are the authentication methods (amr, RFC 8176).
@@ -43,7 +40,7 @@ type Claims struct {
 }
 
 // HasRole reports whether the token carries the role.
-func (c *Claims) HasRole(r Role) bool { return slices.Contains(c.Roles, r) }
+func (c *Claims) HasRole(r Role) bool { return c.Roles.Has(r) }
 
 // payload is the claims plus those that only verification reads.
 type payload struct {
@@ -81,7 +78,7 @@ func parsePayload(data []byte) (*payload, error) {
 		audience: r.audience(),
 	}
 	roles := r.list("roles")
-	p.Roles = make([]Role, len(roles))
+	p.Roles = make(Roles, len(roles))
 	for i, role := range roles {
 		p.Roles[i] = Role(role)
 	}
