@@ -29,6 +29,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/signin"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -65,6 +66,7 @@ type App struct {
 	Feed     *audit.Feed
 	Hasher   *password.Hasher
 	Accounts *account.Service
+	SignIn   *signin.Service
 	Metrics  *observe.Metrics
 	Memory   *memory.Budget
 
@@ -110,7 +112,13 @@ func Open(ctx context.Context, c *config.Config, access Access, now func() time.
 	if err != nil {
 		return nil, fmt.Errorf("--trusted-proxies: %w", err)
 	}
-	budget := memory.NewBudget(int64(c.MemoryLimit) << 20)
+	limit := int64(c.MemoryLimit) << 20
+	// Leave a part of the container's memory to the kernel's share of it.
+	if most := memory.ContainerLimit(os.DirFS("/")) / 5 * 4; most > 0 && most < limit {
+		log.Warn("using less than --memory-limit, because the container has less memory", "bytes", most)
+		limit = most
+	}
+	budget := memory.NewBudget(limit)
 	trusted, err := trustedDocuments(c.TrustedDocuments, sdl, budget)
 	if err != nil {
 		return nil, err
@@ -181,8 +189,10 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 		OldPeppers: old, UntrimmedPeppers: untrimmed, Now: a.now}); err != nil {
 		return err
 	}
-	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, password.Policy{MinLength: c.PasswordMin}, a.Audit,
-		func(role token.Role) bool { return schema.HasRole(a.Schema, role) }, a.log)
+	policy := password.Policy{MinLength: c.PasswordMin}
+	hasRole := func(role token.Role) bool { return schema.HasRole(a.Schema, role) }
+	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, hasRole)
+	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = a.newStreams()
 	a.registerMetrics()
@@ -258,7 +268,7 @@ func (a *App) Close() error { return a.DB.Close() }
 
 // graphQL makes the handler of /graphql; more are further extensions, inside the guard.
 func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
-	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Throttle: a.Throttle, Audit: a.Audit, Feed: a.Feed,
+	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, SignIn: a.SignIn, Throttle: a.Throttle, Audit: a.Audit, Feed: a.Feed,
 		Authenticator: a.authenticator, Cursors: a.cursors, Team: newTeam(a.DB)}
 	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
 		Bounds:  limit.Bounds(a.Config.Queries),

@@ -26,7 +26,7 @@ func TestRevocationReachesAnotherReplica(t *testing.T) {
 			"logout of all":          {func(t *testing.T, c *graphtest.Client) { logout(t, c, "ALL", "") }, "TOKEN_REVOKED"},
 			"change of the password": {func(t *testing.T, c *graphtest.Client) { changePassword(t, c.Login(t)) }, "TOKEN_REVOKED"},
 			"change of roles": {func(t *testing.T, c *graphtest.Client) {
-				if _, err := a.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil); err != nil {
+				if _, err := a.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil, graphtest.Operator); err != nil {
 					t.Fatal(err)
 				}
 			}, "TOKEN_STALE"},
