@@ -9,11 +9,12 @@ import (
 	"testing"
 )
 
-// TestYourTypes does what docs/YOUR-TYPES.md says in a copy of the repository, and runs the tests there.
+// TestYourTypes follows docs/YOUR-TYPES.md in a copy of the repository, and runs the tests there.
 func TestYourTypes(t *testing.T) {
 	t.Parallel()
-	if _, err := os.Stat("schema/note.graphqls"); err == nil || !strings.Contains(read(t, "graph/team.go"), "type Team struct{}") {
-		t.Skip("this repository has types of its own, which the tutorial's would stand in the way of")
+	_, err := os.Stat("schema/note.graphqls")
+	if err == nil || !strings.Contains(read(t, "graph/team.go"), "type Team struct{}") {
+		t.Skip("this repository already has types that conflict with those of the tutorial")
 	}
 	dir := copyRepository(t)
 	doc, err := os.ReadFile("docs/YOUR-TYPES.md")
@@ -35,35 +36,46 @@ func TestYourTypes(t *testing.T) {
 	write(t, resolvers, replaceBodies(t, read(t, resolvers), block(t, string(doc), "go\nfunc ")))
 	inside(t, dir, "go", "test", "-count=1", "./graph", "-run", "TestPolicy", "-update")
 	policy := read(t, filepath.Join(dir, "graph/testdata/policy.txt"))
-	for _, rule := range []string{`Note\.secret +@auth\(owner: true\)`, `Note\.text +@auth\(roles: \[ADMIN EDITOR\], owner: true\)`, `Query\.allNotes +@auth\(roles: \[ADMIN EDITOR\]\)`} {
+	for _, rule := range []string{
+		`Note\.secret +@auth\(owner: true\)`,
+		`Note\.text +@auth\(roles: \[ADMIN EDITOR\], owner: true\)`,
+		`Query\.allNotes +@auth\(roles: \[ADMIN EDITOR\]\)`,
+	} {
 		if !regexp.MustCompile(rule).MatchString(policy) {
 			t.Errorf("the policy lacks %s", rule)
 		}
 	}
 	out := inside(t, dir, "go", "test", "-count=1", "-v", ".", "./graph", "-run", judgesTypes)
-	for _, passed := range []string{"--- PASS: TestNotes", "--- PASS: TestPolicy", "--- PASS: TestImportsPointDown", "--- PASS: TestHostileValues", "Note.secret"} {
+	for _, passed := range []string{
+		"--- PASS: TestNotes",
+		"--- PASS: TestPolicy",
+		"--- PASS: TestImportsPointDown",
+		"--- PASS: TestHostileValues",
+		"Note.secret",
+	} {
 		if !strings.Contains(out, passed) {
 			t.Errorf("the tests of the copy lack %q:\n%s", passed, out)
 		}
 	}
 }
 
-// judgesTypes are the tests that walk the schema, or the source, and so judge what a team adds.
-const judgesTypes = "TestNotes|TestPolicy|Matrix|Sensitive|Described|TestEnums|TestHostileValues|TestIntegers|TestImports|TestEveryPackage|TestAmbient|TestNothingRuns|TestNothingIsPut"
+// judgesTypes matches the tests that inspect the whole schema or source, including a team's additions.
+const judgesTypes = "TestNotes|TestPolicy|Matrix|Sensitive|Described|TestEnums|TestHostileValues|TestIntegers|" +
+	"TestImports|TestEveryPackage|TestAmbient|TestNothingRuns|TestNothingIsPut"
 
-// copyRepository copies every file that git knows or would add.
+// copyRepository copies all files that git tracks or would add to a temporary folder.
 func copyRepository(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range strings.Fields(inside(t, ".", "git", "ls-files", "-co", "--exclude-standard")) {
-		if _, err := os.Stat(name); err == nil { // not one deleted and not yet committed
+		if _, err := os.Stat(name); err == nil { // else the deletion is not committed
 			write(t, filepath.Join(dir, name), read(t, name))
 		}
 	}
 	return dir
 }
 
-// block returns the first fenced block of doc that starts with start, without its language.
+// block returns the first code block of doc that starts with start, without its language.
 func block(t *testing.T, doc, start string) string {
 	t.Helper()
 	_, after, ok := strings.Cut(doc, "```"+start)
@@ -75,20 +87,20 @@ func block(t *testing.T, doc, start string) string {
 	return keyword + body
 }
 
-// replaceBodies puts the functions of source in the place of those that the generator stubbed, and lets
-// gofmt's sibling find the imports.
+// replaceBodies replaces the generated stubs by the functions of source, and adjusts the imports.
 func replaceBodies(t *testing.T, stubs, source string) string {
 	t.Helper()
 	function := regexp.MustCompile(`(?ms)^func \(r \*\w+\) (\w+)\(.*?^}\n`)
 	for _, f := range function.FindAllStringSubmatch(source, -1) {
 		stub := regexp.MustCompile(`(?ms)^func \(r \*\w+\) ` + f[1] + `\(.*?^}\n`)
 		if !stub.MatchString(stubs) {
-			t.Fatalf("the generator made no %s:\n%s", f[1], stubs)
+			t.Fatalf("there is no generated stub of %s:\n%s", f[1], stubs)
 		}
 		stubs = stub.ReplaceAllLiteralString(stubs, f[0])
 	}
 	stubs = strings.Replace(stubs, "\t\"fmt\"\n", "", 1)
-	return strings.Replace(stubs, "internal/note\"\n", "internal/note\"\n\t\"github.com/graphwarden/graphwarden/internal/guard\"\n", 1)
+	const guard = "\t\"github.com/graphwarden/graphwarden/internal/guard\"\n"
+	return strings.Replace(stubs, "internal/note\"\n", "internal/note\"\n"+guard, 1)
 }
 
 func inside(t *testing.T, dir string, name string, args ...string) string {
