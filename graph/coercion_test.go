@@ -6,13 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
 // A mutation with a value that its type does not allow is refused before it runs, by whatever transport it comes.
 func TestMutationsDoNotRunByHalf(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	c := srv.As(t, "ADMIN")
 	c.Do(t, `mutation { updateProfile(input: {name: "before"}) { name } }`, nil).Into(t, &struct{}{})
 	bearer := with("Authorization", "Bearer "+c.AccessToken)
@@ -59,7 +59,7 @@ func TestMutationsDoNotRunByHalf(t *testing.T) {
 // An emoji as two escapes is one character, in a document and in JSON. Half of it is refused and never stored as U+FFFD.
 func TestSurrogatePairsAreOneCharacter(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	c := srv.As(t)
 	bearer := with("Authorization", "Bearer "+c.AccessToken)
 	for name, body := range map[string]string{

@@ -10,12 +10,12 @@ import (
 
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/schema"
 )
 
 // send sends any body to the API, as application/json unless change says otherwise.
-func send(t *testing.T, srv *graphtest.Server, body []byte, change ...func(*http.Request)) *graphtest.Answer {
+func send(t *testing.T, srv *apptest.Server, body []byte, change ...func(*http.Request)) *apptest.Answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/graphql", bytes.NewReader(body))
 	if err != nil {
@@ -35,10 +35,10 @@ func send(t *testing.T, srv *graphtest.Server, body []byte, change ...func(*http
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &graphtest.Answer{Status: response.StatusCode, Header: response.Header, Body: raw}
+	a := &apptest.Answer{Status: response.StatusCode, Header: response.Header, Body: raw}
 	var decoded struct {
 		Data   json.RawMessage
-		Errors []graphtest.Error
+		Errors []apptest.Error
 	}
 	if err := json.Unmarshal(raw, &decoded); err != nil {
 		t.Fatalf("%v in the answer %.500q", err, raw)
@@ -63,7 +63,7 @@ func sdl(t *testing.T) *ast.Schema {
 
 // holdsContract checks what holds for every error of every answer to a request that is not the server's
 // fault: a code and a reason of the SDL, a request id, and nothing of what the server is made of.
-func holdsContract(t *testing.T, s *ast.Schema, a *graphtest.Answer) {
+func holdsContract(t *testing.T, s *ast.Schema, a *apptest.Answer) {
 	t.Helper()
 	if a.Status >= 500 {
 		t.Errorf("status %d: %.500s", a.Status, a.Body)
@@ -94,7 +94,7 @@ func holdsContract(t *testing.T, s *ast.Schema, a *graphtest.Answer) {
 }
 
 // silent checks that an answer holds none of some texts, in any case.
-func silent(t *testing.T, a *graphtest.Answer, texts ...string) {
+func silent(t *testing.T, a *apptest.Answer, texts ...string) {
 	t.Helper()
 	body := strings.ToLower(string(a.Body))
 	for _, text := range texts {

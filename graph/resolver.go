@@ -8,6 +8,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/team"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 )
 
@@ -20,5 +21,5 @@ type Resolver struct {
 	Feed          *audit.Feed
 	Authenticator *guard.Authenticator
 	Cursors       *Cursors
-	Team
+	Team          *team.Services
 }

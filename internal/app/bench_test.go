@@ -17,9 +17,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -32,7 +32,7 @@ var loginCost = flag.Int("login-cost", 12, "the bcrypt cost of BenchmarkLogin")
 // inProcess is the server as a handler, without a network, on SQLite.
 func inProcess(b *testing.B, cost int) (*app.App, http.Handler) {
 	b.Helper()
-	c := graphtest.Config(b)
+	c := apptest.Config(b)
 	c.BcryptCost = cost
 	if problems := c.Complete(func(string) bool { return true }); problems != nil {
 		b.Fatal(problems)
@@ -60,7 +60,7 @@ func inProcess(b *testing.B, cost int) (*app.App, http.Handler) {
 
 func jane(b *testing.B, a *app.App, email string) *session.Grant {
 	b.Helper()
-	grant, err := a.Accounts.Register(b.Context(), account.Registration{Email: email, Password: graphtest.Password}, audit.Origin{})
+	grant, err := a.Accounts.Register(b.Context(), account.Registration{Email: email, Password: apptest.Password}, audit.Origin{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func BenchmarkLogin(b *testing.B) {
 	if _, err := a.Accounts.ChangeDisabled(b.Context(), gone, true); err != nil {
 		b.Fatal(err)
 	}
-	lower, err := bcrypt.GenerateFromPassword([]byte(graphtest.Password), max(cost-2, bcrypt.MinCost))
+	lower, err := bcrypt.GenerateFromPassword([]byte(apptest.Password), max(cost-2, bcrypt.MinCost))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -111,9 +111,9 @@ func BenchmarkLogin(b *testing.B) {
 	}
 	var attempts []*attempt
 	for _, test := range [][3]string{
-		{"unknown", "nobody@example.com", graphtest.Password},
+		{"unknown", "nobody@example.com", apptest.Password},
 		{"wrong", "jane@example.com", "wrong"},
-		{"disabled", "gone@example.com", graphtest.Password},
+		{"disabled", "gone@example.com", apptest.Password},
 		{"imported", "imported@example.com", "wrong"},
 	} {
 		one := &attempt{name: test[0]}

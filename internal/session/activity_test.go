@@ -10,14 +10,14 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 // activityOf makes a further Activity, as another replica or a restarted one would have.
-func activityOf(tb testing.TB, srv *graphtest.Server, now func() time.Time) *session.Activity {
+func activityOf(tb testing.TB, srv *apptest.Server, now func() time.Time) *session.Activity {
 	tb.Helper()
 	a, err := session.NewActivity(srv.App.DB, now)
 	if err != nil {
@@ -33,13 +33,13 @@ func flush(tb testing.TB, a *session.Activity) {
 	}
 }
 
-func seen(tb testing.TB, srv *graphtest.Server, id token.SessionID) int64 {
+func seen(tb testing.TB, srv *apptest.Server, id token.SessionID) int64 {
 	tb.Helper()
 	return stateOf(tb, srv, id).SeenGeneration
 }
 
 func TestMarkIsRememberedOnlyOnceItIsWritten(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		mark := &token.Claims{SessionID: c.SessionID, Generation: 1}
 		a := activityOf(t, srv, srv.Now)
@@ -73,7 +73,7 @@ func TestMarkIsRememberedOnlyOnceItIsWritten(t *testing.T) {
 }
 
 func TestMarkIsMonotone(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		a := activityOf(t, srv, srv.Now)
 		for _, generation := range []int64{3, 2, 4, 1} {
@@ -94,7 +94,7 @@ func TestMarkIsMonotone(t *testing.T) {
 
 func TestMarksAreBounded(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	a := activityOf(t, srv, srv.Now)
 	known := token.SessionID("known")
 	a.Mark(&token.Claims{SessionID: known, Generation: 1})
@@ -107,7 +107,7 @@ func TestMarksAreBounded(t *testing.T) {
 }
 
 func TestManyMarksAreWritten(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		const n = 1200 // more than one transaction takes
 		change(t, srv, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1200)
@@ -129,7 +129,7 @@ func TestManyMarksAreWritten(t *testing.T) {
 }
 
 func TestLastSeenIsLazy(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		var offset atomic.Int64
 		a := activityOf(t, srv, func() time.Time { return srv.Now().Add(time.Duration(offset.Load())) })
@@ -151,7 +151,7 @@ func TestLastSeenIsLazy(t *testing.T) {
 }
 
 func TestFollowerFlushesOnceMoreAtTheStop(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		a := activityOf(t, srv, srv.Now)
 		a.Mark(&token.Claims{SessionID: c.SessionID, Generation: 1})
@@ -165,7 +165,7 @@ func TestFollowerFlushesOnceMoreAtTheStop(t *testing.T) {
 }
 
 func TestFollowersTellOfAnOutageOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		var log strings.Builder
 		a := activityOf(t, srv, srv.Now)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
@@ -19,7 +19,7 @@ func TestEndsAreAudited(t *testing.T) {
 		Session                     string `db:"session_id"`
 		Request                     string `db:"request_id"`
 	}
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		c.Header.Set("X-Request-Id", "the-request")
 		logout(t, c, "CURRENT", "")
@@ -38,13 +38,13 @@ func TestEndsAreAudited(t *testing.T) {
 }
 
 func TestNothingHappensThatCannotBeAudited(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		spent := c.RefreshToken
 		c.Refresh(t)
 		c.Refresh(t)
 		hide(t, srv, "audit_log")
-		for name, answer := range map[string]*graphtest.Answer{
+		for name, answer := range map[string]*apptest.Answer{
 			"logout": tryLogout(t, c, "CURRENT", ""), "logout of all": tryLogout(t, c, "ALL", ""),
 			"revocation": revoke(t, c, string(c.SessionID)), "reuse": srv.Anonymous().Redeem(t, spent),
 		} {
@@ -58,7 +58,7 @@ func TestNothingHappensThatCannotBeAudited(t *testing.T) {
 }
 
 func TestUserAgentCannotForgeAnEntry(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		c.Header.Set("User-Agent", "agent\u2028forged\u0085line\tand \u202eeverse"+strings.Repeat("x", 1000))
 		auth(t, c.Redeem(t, c.RefreshToken))
@@ -85,7 +85,7 @@ func TestUserAgentCannotForgeAnEntry(t *testing.T) {
 }
 
 func TestPrune(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		spent := c.RefreshToken
 		c.Refresh(t)

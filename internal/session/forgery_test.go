@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/secret"
@@ -65,7 +65,7 @@ func forgeries(tb testing.TB, raw string) map[string]string {
 }
 
 func TestForgedRefreshTokens(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		before, message := stateOf(t, srv, c.SessionID), ""
 		refused := func(t *testing.T, raw string) {
@@ -104,7 +104,7 @@ func TestForgedRefreshTokens(t *testing.T) {
 }
 
 func TestRefreshTokenIsNoAccessToken(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		bearer(srv, c.RefreshToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_INVALID")
 		if verify(t, srv, c.RefreshToken) {
@@ -114,7 +114,7 @@ func TestRefreshTokenIsNoAccessToken(t *testing.T) {
 }
 
 func TestSpellingsOfASpentTokenNeitherMintNorRevoke(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		spent := c.RefreshToken
 		c.Refresh(t)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
@@ -33,12 +33,12 @@ func (p page) ids() []token.SessionID {
 	return ids
 }
 
-func tryList(tb testing.TB, c *graphtest.Client, arguments string) *graphtest.Answer {
+func tryList(tb testing.TB, c *apptest.Client, arguments string) *apptest.Answer {
 	tb.Helper()
 	return c.Do(tb, `{ me { sessions`+arguments+` { edges { cursor node { id } } nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } } }`, nil)
 }
 
-func list(tb testing.TB, c *graphtest.Client, arguments string) page {
+func list(tb testing.TB, c *apptest.Client, arguments string) page {
 	tb.Helper()
 	var out struct{ Me struct{ Sessions page } }
 	tryList(tb, c, arguments).Into(tb, &out)
@@ -46,7 +46,7 @@ func list(tb testing.TB, c *graphtest.Client, arguments string) page {
 }
 
 // signedIn is a user with n sessions, the newest first.
-func signedIn(tb testing.TB, srv *graphtest.Server, n int) (c *graphtest.Client, ids []token.SessionID) {
+func signedIn(tb testing.TB, srv *apptest.Server, n int) (c *apptest.Client, ids []token.SessionID) {
 	tb.Helper()
 	c = srv.As(tb)
 	ids = []token.SessionID{c.SessionID}
@@ -58,7 +58,7 @@ func signedIn(tb testing.TB, srv *graphtest.Server, n int) (c *graphtest.Client,
 }
 
 func TestSessionsArePagedBothWays(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		if srv.App.DB.Dialect() == store.Postgres {
 			// Whatever the server's locale: most sort punctuation before digits and letters.
 			change(t, srv, `ALTER TABLE sessions ALTER COLUMN id TYPE TEXT COLLATE "en-x-icu"`)
@@ -132,7 +132,7 @@ func TestSessionsArePagedBothWays(t *testing.T) {
 }
 
 func TestSessionListRefusesBadArguments(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		for _, arguments := range []string{"(first: 0)", "(first: -1)", "(first: 101)", "(last: 101)", "(first: 1, last: 1)",
 			`(after: "")`, `(after: "garbage")`, `(before: "JyBPUiAxPTEgLS0")`, `(after: "\u0000")`} {
@@ -147,7 +147,7 @@ func TestSessionListRefusesBadArguments(t *testing.T) {
 }
 
 func TestSessionOfARequestIsCurrent(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		c.Login(t)
 		var out struct {

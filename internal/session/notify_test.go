@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -32,7 +32,7 @@ func followNotified(t *testing.T, v *session.View, db *store.DB) {
 
 // On SQLite the other view stands for nobody, but for the same path through the store.
 func TestANotificationWakesTheViewOfAnotherReplica(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		db := srv.App.DB
 		if db.Dialect() == store.Postgres {
 			db = storetest.Open(t, srv.App.Config.Database)
@@ -63,7 +63,7 @@ func TestANotificationWakesTheViewOfAnotherReplica(t *testing.T) {
 
 func TestAStormOfNotificationsLeavesTimeForOthers(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	var asked atomic.Int64 // of the clock, five times a poll
 	v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Minute}, func() time.Time {
 		asked.Add(1)

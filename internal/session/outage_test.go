@@ -8,7 +8,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
@@ -17,7 +17,7 @@ import (
 )
 
 // isActive asks by verifyToken, which needs no database, whether srv would accept a token.
-func isActive(tb testing.TB, srv *graphtest.Server, accessToken string) (active bool, reason string) {
+func isActive(tb testing.TB, srv *apptest.Server, accessToken string) (active bool, reason string) {
 	tb.Helper()
 	answer := srv.Anonymous().Do(tb, `query($token: String!) { verifyToken(token: $token) { active } }`, map[string]any{"token": accessToken})
 	if len(answer.Errors) > 0 {
@@ -29,7 +29,7 @@ func isActive(tb testing.TB, srv *graphtest.Server, accessToken string) (active 
 }
 
 // dial opens a socket with a token.
-func dial(t *testing.T, srv *graphtest.Server, accessToken string) (context.Context, *websocket.Conn) {
+func dial(t *testing.T, srv *apptest.Server, accessToken string) (context.Context, *websocket.Conn) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
@@ -49,7 +49,7 @@ func dial(t *testing.T, srv *graphtest.Server, accessToken string) (context.Cont
 }
 
 // open opens a socket with a token and returns what it is closed for.
-func open(t *testing.T, srv *graphtest.Server, accessToken string) (closed <-chan error) {
+func open(t *testing.T, srv *apptest.Server, accessToken string) (closed <-chan error) {
 	t.Helper()
 	ctx, conn := dial(t, srv, accessToken)
 	ended := make(chan error, 1)
@@ -63,7 +63,7 @@ func open(t *testing.T, srv *graphtest.Server, accessToken string) (closed <-cha
 func TestRevocationsOutliveAnOutageOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	postgres := storetest.StartOutage(t)
-	a, b := graphtest.Start(t, graphtest.Database(postgres.URL)), graphtest.Start(t, graphtest.Database(postgres.URL))
+	a, b := apptest.Start(t, apptest.Database(postgres.URL)), apptest.Start(t, apptest.Database(postgres.URL))
 	before, after, stays := a.As(t), a.As(t), a.As(t)
 	logout(t, before, "CURRENT", "")
 	revokedThere := func() bool {
@@ -109,7 +109,7 @@ func TestRevocationsOutliveAnOutageOfTheDatabase(t *testing.T) {
 
 // The view polls when notified only, so that what the gap hides is found by reading after it.
 func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		if srv.App.DB.Dialect() != store.Postgres {
 			return // nobody listens
 		}
@@ -117,7 +117,7 @@ func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
 		v := session.NewView(db, session.ViewOptions{MaxSkew: time.Minute}, srv.Now)
 		poll(t, v)
 		followNotified(t, v, db)
-		revoked := func(c *graphtest.Client) {
+		revoked := func(c *apptest.Client) {
 			t.Helper()
 			if _, err := srv.App.Sessions.Revoke(t.Context(), claimsOf(c, 1), c.SessionID, audit.Origin{}); err != nil {
 				t.Fatal(err)
@@ -142,7 +142,7 @@ func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
 }
 
 // signedInBefore is a client that signed in a minute ago by the database's clock.
-func signedInBefore(t *testing.T, srv *graphtest.Server) *graphtest.Client {
+func signedInBefore(t *testing.T, srv *apptest.Server) *apptest.Client {
 	t.Helper()
 	c := srv.As(t)
 	change(t, srv, "UPDATE sessions SET auth_time = auth_time - $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
@@ -155,7 +155,7 @@ func TestRevocationsReachAReplicaWhoseClockIsWrong(t *testing.T) {
 	t.Parallel()
 	for name, off := range map[string]time.Duration{"fast": 20 * time.Second, "slow": -20 * time.Second} {
 		t.Run(name, func(t *testing.T) {
-			onTwo(t, func(t *testing.T, a, b *graphtest.Server) {
+			onTwo(t, func(t *testing.T, a, b *apptest.Server) {
 				b.Shift(off)
 				slower := a // whose tokens are from the past for both; one from the future is refused
 				if off < 0 {
@@ -180,7 +180,7 @@ func TestRevocationsReachAReplicaWhoseClockIsWrong(t *testing.T) {
 }
 
 func TestNoEventIsSentByAReplicaThatCannotReadRevocations(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		ctx, conn := dial(t, srv, c.AccessToken)
 		message := `{"id": "1", "type": "subscribe", "payload": {"query": "subscription { securityEvents { id } }"}}`

@@ -3,34 +3,34 @@ package session_test
 import (
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 // onTwo runs f on two servers of one database.
-func onTwo(t *testing.T, f func(t *testing.T, a, b *graphtest.Server)) {
+func onTwo(t *testing.T, f func(t *testing.T, a, b *apptest.Server)) {
 	t.Helper()
-	onBoth(t, func(t *testing.T, a *graphtest.Server) {
-		f(t, a, graphtest.Start(t, graphtest.Database(a.App.Config.Database)))
+	onBoth(t, func(t *testing.T, a *apptest.Server) {
+		f(t, a, apptest.Start(t, apptest.Database(a.App.Config.Database)))
 	})
 }
 
 func TestRevocationReachesAnotherReplica(t *testing.T) {
-	onTwo(t, func(t *testing.T, a, b *graphtest.Server) {
+	onTwo(t, func(t *testing.T, a, b *apptest.Server) {
 		ends := map[string]struct {
-			end    func(t *testing.T, c *graphtest.Client)
+			end    func(t *testing.T, c *apptest.Client)
 			reason string
 		}{
-			"logout":                 {func(t *testing.T, c *graphtest.Client) { logout(t, c, "CURRENT", "") }, "TOKEN_REVOKED"},
-			"logout of all":          {func(t *testing.T, c *graphtest.Client) { logout(t, c, "ALL", "") }, "TOKEN_REVOKED"},
-			"change of the password": {func(t *testing.T, c *graphtest.Client) { changePassword(t, c.Login(t)) }, "TOKEN_REVOKED"},
-			"change of roles": {func(t *testing.T, c *graphtest.Client) {
+			"logout":                 {func(t *testing.T, c *apptest.Client) { logout(t, c, "CURRENT", "") }, "TOKEN_REVOKED"},
+			"logout of all":          {func(t *testing.T, c *apptest.Client) { logout(t, c, "ALL", "") }, "TOKEN_REVOKED"},
+			"change of the password": {func(t *testing.T, c *apptest.Client) { changePassword(t, c.Login(t)) }, "TOKEN_REVOKED"},
+			"change of roles": {func(t *testing.T, c *apptest.Client) {
 				if _, err := a.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil); err != nil {
 					t.Fatal(err)
 				}
 			}, "TOKEN_STALE"},
-			"reuse": {func(t *testing.T, c *graphtest.Client) {
+			"reuse": {func(t *testing.T, c *apptest.Client) {
 				spent := c.RefreshToken
 				one := auth(t, a.Anonymous().Redeem(t, spent))
 				auth(t, a.Anonymous().Redeem(t, one.RefreshToken))
@@ -59,7 +59,7 @@ func TestRevocationReachesAnotherReplica(t *testing.T) {
 }
 
 func TestReplicasShareOneChain(t *testing.T) {
-	onTwo(t, func(t *testing.T, a, b *graphtest.Server) {
+	onTwo(t, func(t *testing.T, a, b *apptest.Server) {
 		c := a.As(t)
 		spent := c.RefreshToken
 		first := auth(t, a.Anonymous().Redeem(t, spent))
@@ -75,7 +75,7 @@ func TestReplicasShareOneChain(t *testing.T) {
 }
 
 func TestReplicaThatCannotReadRevocations(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		hide(t, srv, "revocations")
 		srv.Shift(session.MaxViewAge)

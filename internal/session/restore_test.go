@@ -8,15 +8,15 @@ import (
 
 	"modernc.org/sqlite"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 // backUp copies a server's database and returns what brings the copy back while the server runs.
-func backUp(tb testing.TB, srv *graphtest.Server) (restore func()) {
+func backUp(tb testing.TB, srv *apptest.Server) (restore func()) {
 	tb.Helper()
 	if srv.App.DB.Dialect() == store.Postgres {
 		return backUpRows(tb, srv)
@@ -56,7 +56,7 @@ func backUp(tb testing.TB, srv *graphtest.Server) (restore func()) {
 }
 
 // backUpRows does it table by table, users before what refers to them.
-func backUpRows(tb testing.TB, srv *graphtest.Server) (restore func()) {
+func backUpRows(tb testing.TB, srv *apptest.Server) (restore func()) {
 	tb.Helper()
 	tables := []string{"users", "sessions", "revocations", "user_terms", "known_addresses", "throttle", "audit_log"}
 	for _, table := range tables {
@@ -81,13 +81,13 @@ func backUpRows(tb testing.TB, srv *graphtest.Server) (restore func()) {
 }
 
 // version is a user's authorization version.
-func version(tb testing.TB, srv *graphtest.Server, id token.UserID) int64 {
+func version(tb testing.TB, srv *apptest.Server, id token.UserID) int64 {
 	tb.Helper()
 	return count(tb, srv, "SELECT version FROM users WHERE id = $1", id)
 }
 
 // renew gives c a token of a higher version, as a change of roles does.
-func renew(tb testing.TB, srv *graphtest.Server, c *graphtest.Client) {
+func renew(tb testing.TB, srv *apptest.Server, c *apptest.Client) {
 	tb.Helper()
 	inTx(tb, srv, func(tx *store.Tx) error { return srv.App.Sessions.MarkStale(tx, c.UserID) })
 	c.Refresh(tb)
@@ -96,29 +96,29 @@ func renew(tb testing.TB, srv *graphtest.Server, c *graphtest.Client) {
 // A token issued after the backup carries a version that the restored database knows nothing of. What is revoked
 // from then on is above it all the same, also where another process revokes that has never seen the token.
 func TestRevocationsAfterARestoreReachTokensFromBefore(t *testing.T) {
-	onTwo(t, func(t *testing.T, srv, other *graphtest.Server) {
+	onTwo(t, func(t *testing.T, srv, other *apptest.Server) {
 		root := verified(t, srv, srv.As(t, "ADMIN"))
 		ends := map[string]struct {
-			end    func(t *testing.T, c *graphtest.Client) error
+			end    func(t *testing.T, c *apptest.Client) error
 			reason string
 		}{
-			"disabling": {func(t *testing.T, c *graphtest.Client) error {
+			"disabling": {func(t *testing.T, c *apptest.Client) error {
 				_, err := other.App.Accounts.ChangeDisabled(t.Context(), c.UserID, true)
 				return err
 			}, "TOKEN_REVOKED"},
-			"end of all sessions": {func(t *testing.T, c *graphtest.Client) error {
+			"end of all sessions": {func(t *testing.T, c *apptest.Client) error {
 				_, err := other.App.Accounts.RevokeSessions(t.Context(), root, c.UserID, audit.Origin{})
 				return err
 			}, "TOKEN_REVOKED"},
-			"deletion": {func(t *testing.T, c *graphtest.Client) error {
+			"deletion": {func(t *testing.T, c *apptest.Client) error {
 				return other.App.Accounts.Remove(t.Context(), root, c.UserID, audit.Origin{})
 			}, "TOKEN_REVOKED"},
-			"change of roles": {func(t *testing.T, c *graphtest.Client) error {
+			"change of roles": {func(t *testing.T, c *apptest.Client) error {
 				_, err := other.App.Accounts.ChangeRoles(t.Context(), c.UserID, nil, []token.Role{"ADMIN"})
 				return err
 			}, "TOKEN_STALE"},
 		}
-		var clients []*graphtest.Client
+		var clients []*apptest.Client
 		for range ends {
 			clients = append(clients, srv.As(t, "ADMIN"))
 		}
@@ -146,7 +146,7 @@ func TestRevocationsAfterARestoreReachTokensFromBefore(t *testing.T) {
 // The clock of the database went back together with its rows; this machine's did not, or the token's version is
 // known here.
 func TestVersionsRiseWhereTheClockWentBackToo(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		restore := backUp(t, srv)
 		renew(t, srv, c)
@@ -173,7 +173,7 @@ func TestVersionsRiseWhereTheClockWentBackToo(t *testing.T) {
 // What was revoked after the backup, a running replica still knows. It refuses what it knows to be revoked, tells
 // the database, and otherwise goes on with versions above what it knows.
 func TestARunningReplicaKnowsWhatARestoredDatabaseForgot(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	onBoth(t, func(t *testing.T, srv *apptest.Server) {
 		ended, everywhere, changed, disabled := srv.As(t), srv.As(t), srv.As(t), srv.As(t)
 		restore := backUp(t, srv)
 		logout(t, ended, "CURRENT", "")
@@ -185,7 +185,7 @@ func TestARunningReplicaKnowsWhatARestoredDatabaseForgot(t *testing.T) {
 			t.Fatal(err)
 		}
 		restore()
-		for name, c := range map[string]*graphtest.Client{"logout": ended, "logout of all": everywhere, "disabling": disabled} {
+		for name, c := range map[string]*apptest.Client{"logout": ended, "logout of all": everywhere, "disabling": disabled} {
 			t.Run(name, func(t *testing.T) {
 				wantDead(t, srv, c.AccessToken, c.RefreshToken)
 				if !stateOf(t, srv, c.SessionID).IsRevoked {

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
@@ -19,7 +19,7 @@ const (
 	}`
 )
 
-func readiness(tb testing.TB, srv *graphtest.Server) int {
+func readiness(tb testing.TB, srv *apptest.Server) int {
 	tb.Helper()
 	r, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, srv.URL+"/readyz", nil)
 	if err != nil {
@@ -34,13 +34,13 @@ func readiness(tb testing.TB, srv *graphtest.Server) int {
 }
 
 // wantNoWrites checks that what needs a write is refused as UNAVAILABLE, and that no traffic is wanted.
-func wantNoWrites(t *testing.T, srv *graphtest.Server, c *graphtest.Client) {
+func wantNoWrites(t *testing.T, srv *apptest.Server, c *apptest.Client) {
 	t.Helper()
-	for name, answer := range map[string]*graphtest.Answer{
-		"login":         c.Do(t, loginMutation, map[string]any{"email": c.Email, "password": graphtest.Password}),
+	for name, answer := range map[string]*apptest.Answer{
+		"login":         c.Do(t, loginMutation, map[string]any{"email": c.Email, "password": apptest.Password}),
 		"a wrong login": c.Do(t, loginMutation, map[string]any{"email": c.Email, "password": "not the password"}),
 		"register": c.Do(t, registerMutation,
-			map[string]any{"email": "new@example.com", "password": graphtest.Password}),
+			map[string]any{"email": "new@example.com", "password": apptest.Password}),
 		"refreshToken": c.Redeem(t, c.RefreshToken),
 	} {
 		if len(answer.Errors) != 1 {
@@ -61,7 +61,7 @@ func wantNoWrites(t *testing.T, srv *graphtest.Server, c *graphtest.Client) {
 func TestAStandbyCountsAsAnOutageUntilItIsPromoted(t *testing.T) {
 	t.Parallel()
 	postgres := storetest.StartOutage(t)
-	srv := graphtest.Start(t, graphtest.Database(postgres.URL))
+	srv := apptest.Start(t, apptest.Database(postgres.URL))
 	c := srv.As(t)
 	if status := readiness(t, srv); status != 200 {
 		t.Fatalf("/readyz answers %d", status)
@@ -86,7 +86,7 @@ func TestAStandbyCountsAsAnOutageUntilItIsPromoted(t *testing.T) {
 
 func TestADatabaseThatCannotBeWrittenIsUnavailable(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	c := srv.As(t)
 	change(t, srv, "PRAGMA query_only = 1") // of the one connection that writes
 	wantNoWrites(t, srv, c)

@@ -1,10 +1,10 @@
-// Package graphtest lets tests call the API as a client would, over HTTP and as somebody with given
+// Package apptest lets tests call the API as a client would, over HTTP and as somebody with given
 // roles. It runs the whole server, on a database of its own and with cheap password hashes.
 //
-//	srv := graphtest.Start(t)
+//	srv := apptest.Start(t)
 //	admin := srv.As(t, "ADMIN")
 //	answer := admin.Do(t, `query { me { email } }`, nil)
-package graphtest
+package apptest
 
 import (
 	"bytes"
