@@ -35,16 +35,15 @@ func (r *Resolver) userPage(ctx context.Context, f account.Filter, p paging) (*m
 	if err != nil {
 		return nil, err
 	}
-	page := &model.UserConnection{Nodes: found.Users}
-	var cursors []string
-	var ids []token.UserID
-	for i, one := range found.Users {
-		ids = append(ids, one.ID)
-		cursors = append(cursors, p.cursor(found.Positions[i]))
-		page.Edges = append(page.Edges, &model.UserEdge{Cursor: cursors[i], Node: one})
+	ids := make([]token.UserID, len(found.Rows))
+	for i, one := range found.Rows {
+		ids[i] = one.ID
 	}
-	together(ctx, ids)
-	page.PageInfo = p.info(cursors, found.More, found.Stopped)
+	prime(ctx, ids)
+	page := &model.UserConnection{Nodes: found.Rows}
+	page.Edges, page.PageInfo = connection(p, found, func(cursor string, node *account.User) *model.UserEdge {
+		return &model.UserEdge{Cursor: cursor, Node: node}
+	})
 	page.TotalCount, err = total(ctx, func() (int, error) { return r.Accounts.Count(ctx, f) })
 	return page, err
 }

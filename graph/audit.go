@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,7 +10,6 @@ import (
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
-	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/transport"
 )
@@ -44,55 +42,52 @@ func set[T any](to, given *T) {
 
 // auditPage is a page of the whole log.
 func (r *Resolver) auditPage(ctx context.Context, f audit.Filter, p paging) (*model.AuditConnection, error) {
-	entries, more, err := r.Audit.List(ctx, f, p.Window)
+	found, err := r.Audit.List(ctx, f, p.Window)
 	if err != nil {
 		return nil, err
 	}
-	page := &model.AuditConnection{Nodes: entries}
-	var cursors []string
 	var concerned []token.UserID
-	for i, one := range entries {
+	for _, one := range found.Rows {
 		concerned = append(concerned, one.UserID, one.ActorID)
-		cursors = append(cursors, p.cursor(one.Position()))
-		page.Edges = append(page.Edges, &model.AuditEdge{Cursor: cursors[i], Node: one})
 	}
-	together(ctx, concerned)
-	page.PageInfo = p.info(cursors, more, nil)
+	prime(ctx, concerned)
+	page := &model.AuditConnection{Nodes: found.Rows}
+	page.Edges, page.PageInfo = connection(p, found, func(cursor string, node *audit.Entry) *model.AuditEdge {
+		return &model.AuditEdge{Cursor: cursor, Node: node}
+	})
 	page.TotalCount, err = total(ctx, func() (int, error) { return r.Audit.Count(ctx, f) })
 	return page, err
 }
 
-// userOf reads a user whom an entry of the audit log names; nil if there is none any more.
+// userOf reads a user named in an entry of the audit log; nil if the user no longer exists.
 func (r *Resolver) userOf(ctx context.Context, id token.UserID) (*account.User, error) {
 	if id == "" {
 		return nil, nil
 	}
-	return of(ctx, "user", id, func(ctx context.Context, ids []token.UserID) (map[token.UserID]*account.User, error) {
+	read := func(ctx context.Context, ids []token.UserID) (map[token.UserID]*account.User, error) {
 		users, err := r.Accounts.ByIDs(ctx, ids)
 		found := make(map[token.UserID]*account.User, len(users))
 		for i, u := range users {
 			found[ids[i]] = u
 		}
 		return found, err
-	})
+	}
+	return load(ctx, "user", id, read)
 }
 
 // securityPage is a page of what concerns one user.
-func (r *Resolver) securityPage(ctx context.Context, user token.UserID, p paging) (*model.SecurityEventConnection, error) {
-	found, err := of(ctx, fmt.Sprint("security log ", p.Window), user, func(ctx context.Context, users []token.UserID) (map[token.UserID]*store.Page[audit.Entry], error) {
-		return r.Audit.ListOf(ctx, users, p.Window)
-	})
+func (r *Resolver) securityPage(
+	ctx context.Context, user token.UserID, p paging,
+) (*model.SecurityEventConnection, error) {
+	found, err := pageOf(ctx, p, user, r.Audit.ListOf)
 	if err != nil {
 		return nil, err
 	}
 	page := &model.SecurityEventConnection{Nodes: found.Rows}
-	var cursors []string
-	for i, one := range found.Rows {
-		cursors = append(cursors, p.cursor(one.Position()))
-		page.Edges = append(page.Edges, &model.SecurityEventEdge{Cursor: cursors[i], Node: one})
-	}
-	page.PageInfo = p.info(cursors, found.More, nil)
-	page.TotalCount, err = total(ctx, func() (int, error) { return of(ctx, "security log count", user, r.Audit.CountOf) })
+	page.Edges, page.PageInfo = connection(p, found, func(cursor string, node *audit.Entry) *model.SecurityEventEdge {
+		return &model.SecurityEventEdge{Cursor: cursor, Node: node}
+	})
+	page.TotalCount, err = total(ctx, func() (int, error) { return load(ctx, "security log count", user, r.Audit.CountOf) })
 	return page, err
 }
 

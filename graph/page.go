@@ -15,6 +15,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 const (
@@ -56,7 +57,7 @@ func (c *Cursors) read(list, cursor string) (at store.Position, ok bool) {
 	return strings.Split(position, "\x00"), ok
 }
 
-// paging are the arguments of a connection, and the page info that follows from them.
+// paging holds the checked arguments of a connection.
 type paging struct {
 	store.Window
 	cursors *Cursors
@@ -96,22 +97,38 @@ func (c *Cursors) page(list string, first *int32, after *string, last *int32, be
 
 func (p paging) cursor(at store.Position) string { return p.cursors.write(p.list, at) }
 
-// info tells where a page lies whose items have these cursors; stopped is where the reading ended before
-// the page was full, or nil.
-func (p paging) info(cursors []string, more bool, stopped store.Position) *model.PageInfo {
-	info := &model.PageInfo{HasNextPage: more && !p.FromEnd, HasPreviousPage: more && p.FromEnd}
-	if n := len(cursors); n > 0 {
-		info.StartCursor, info.EndCursor = &cursors[0], &cursors[n-1]
+// connection returns the edges and the page info of a page; edge makes one edge.
+func connection[T, E any](p paging, page *store.Page[T], edge func(cursor string, node *T) *E) ([]*E, *model.PageInfo) {
+	info := &model.PageInfo{HasNextPage: page.More && !p.FromEnd, HasPreviousPage: page.More && p.FromEnd}
+	edges := make([]*E, len(page.Rows))
+	for i, row := range page.Rows {
+		cursor := p.cursor(page.Positions[i])
+		edges[i] = edge(cursor, row)
+		if i == 0 {
+			info.StartCursor = &cursor
+		}
+		info.EndCursor = &cursor
 	}
-	if stopped != nil {
-		cursor := p.cursor(stopped)
+	if page.Stopped != nil {
+		cursor := p.cursor(page.Stopped)
 		if p.FromEnd {
 			info.StartCursor = &cursor
 		} else {
 			info.EndCursor = &cursor
 		}
 	}
-	return info
+	return edges, info
+}
+
+// pageOf loads a user's page of a list, together with those of the users primed with that user.
+func pageOf[T any](
+	ctx context.Context, p paging, user token.UserID,
+	list func(context.Context, []token.UserID, store.Window) (map[token.UserID]*store.Page[T], error),
+) (*store.Page[T], error) {
+	read := func(ctx context.Context, users []token.UserID) (map[token.UserID]*store.Page[T], error) {
+		return list(ctx, users, p.Window)
+	}
+	return load(ctx, fmt.Sprint(p.list, p.Window), user, read)
 }
 
 // total counts the list under way, if its client asks for that.

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 
 	"github.com/graphwarden/graphwarden/graph/model"
@@ -46,19 +45,14 @@ func (r *Resolver) tokenInfo(ctx context.Context, raw string) (*model.TokenInfo,
 
 // sessionPage is a page of a user's sessions.
 func (r *Resolver) sessionPage(ctx context.Context, user token.UserID, p paging) (*model.SessionConnection, error) {
-	found, err := of(ctx, fmt.Sprint("sessions ", p.Window), user, func(ctx context.Context, users []token.UserID) (map[token.UserID]*store.Page[session.Session], error) {
-		return r.Sessions.List(ctx, users, p.Window)
-	})
+	found, err := pageOf(ctx, p, user, r.Sessions.List)
 	if err != nil {
 		return nil, err
 	}
 	page := &model.SessionConnection{Nodes: found.Rows}
-	var cursors []string
-	for _, one := range found.Rows {
-		cursors = append(cursors, p.cursor(store.Position{string(one.ID)}))
-		page.Edges = append(page.Edges, &model.SessionEdge{Cursor: cursors[len(cursors)-1], Node: one})
-	}
-	page.PageInfo = p.info(cursors, found.More, nil)
-	page.TotalCount, err = total(ctx, func() (int, error) { return of(ctx, "session count", user, r.Sessions.Count) })
+	page.Edges, page.PageInfo = connection(p, found, func(cursor string, node *session.Session) *model.SessionEdge {
+		return &model.SessionEdge{Cursor: cursor, Node: node}
+	})
+	page.TotalCount, err = total(ctx, func() (int, error) { return load(ctx, "session count", user, r.Sessions.Count) })
 	return page, err
 }

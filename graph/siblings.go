@@ -9,16 +9,16 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// A field of every user in a list would be a query each. So a list names its users together, and the first
-// of them that is asked for such a field reads it for all, whichever way the list is walked: by nodes,
-// by edges, or through a field of its items. Nothing has to wait and see who else will ask.
+// A field of every user in a list would be a query each. So a list primes its users together, and the first of them
+// that needs such a field loads it for all, whichever way the list is walked: by nodes, by edges, or through a field of
+// its items. No load has to wait for others to join it.
 
 type siblings struct {
 	mu     sync.Mutex
 	groups map[token.UserID]*group
 }
 
-// group are users named together, and what was read for them.
+// group holds users primed together, and what was read for them.
 type group struct {
 	users []token.UserID
 	reads map[string]*reading
@@ -32,32 +32,35 @@ type reading struct {
 
 type siblingsKey struct{}
 
-// withSiblings gives every operation its own.
+// withSiblings gives every operation its own groups.
 func withSiblings(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	return next(context.WithValue(ctx, siblingsKey{}, &siblings{groups: make(map[token.UserID]*group)}))
 }
 
-// together names users together.
-func together(ctx context.Context, users []token.UserID) {
+// prime groups users, so that load reads for all of them at once.
+func prime(ctx context.Context, users []token.UserID) {
 	s := ctx.Value(siblingsKey{}).(*siblings)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g := &group{reads: make(map[string]*reading)}
 	for _, id := range users {
-		if _, named := s.groups[id]; !named && id != "" {
+		if _, primed := s.groups[id]; !primed && id != "" {
 			s.groups[id] = g
 			g.users = append(g.users, id)
 		}
 	}
 }
 
-// of returns what read finds for the user id: read with all that are named together with it, once for
-// each what. What it does not find is the zero value.
-func of[V any](ctx context.Context, what string, id token.UserID, read func(ctx context.Context, users []token.UserID) (map[token.UserID]V, error)) (V, error) {
+// load returns what read finds for the user id, or the zero value. It calls read once for each what and group of
+// users that were primed together.
+func load[V any](
+	ctx context.Context, what string, id token.UserID,
+	read func(ctx context.Context, users []token.UserID) (map[token.UserID]V, error),
+) (V, error) {
 	s := ctx.Value(siblingsKey{}).(*siblings)
 	s.mu.Lock()
 	g := s.groups[id]
-	if g == nil { // alone: nothing is kept, for an event of a stream must not see what an earlier one read
+	if g == nil { // nothing is kept: an event of a stream must not see what an earlier one read
 		s.mu.Unlock()
 		found, err := read(ctx, []token.UserID{id})
 		return found[id], err

@@ -246,9 +246,10 @@ func (s *Service) ByIDs(ctx context.Context, ids []ID) ([]*User, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	list, args := store.List(ids)
+	var q store.Query
 	var found []*User
-	if err := s.db.Select(ctx, &found, "SELECT "+userColumns+" FROM users WHERE id IN "+list, args...); err != nil {
+	query := "SELECT " + userColumns + " FROM users WHERE id IN " + store.In(&q, ids)
+	if err := s.db.Select(ctx, &found, query, q.Args...); err != nil {
 		return nil, fmt.Errorf("read users: %w", err)
 	}
 	byID := make(map[ID]*User, len(found))

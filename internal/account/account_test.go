@@ -256,8 +256,8 @@ func TestAnInternationalAddressIsOneAccount(t *testing.T) {
 				srv.Anonymous().Do(t, login, in(input{"email": second, "password": password})).Into(t, &struct{}{})
 				for _, search := range []string{first, second, string([]rune(typed)[:5]), sent[:len("kim@xn--m")]} {
 					page, err := srv.App.Accounts.List(t.Context(), account.Filter{Search: account.Fold(search)}, store.Window{Limit: 9})
-					if err != nil || len(page.Users) != 1 {
-						t.Errorf("%s finds %d users, %v", search, len(page.Users), err)
+					if err != nil || len(page.Rows) != 1 {
+						t.Errorf("%s finds %d users, %v", search, len(page.Rows), err)
 					}
 				}
 				c := srv.Anonymous()

@@ -77,9 +77,9 @@ func index(tx *store.Tx, u *User) error {
 			return fmt.Errorf("index user: %w", err)
 		}
 	}
-	list, args := store.List(append(terms, string(u.ID)))
-	last := fmt.Sprintf("$%d", len(args)) // List ends with the id, which is no term
-	if _, err := tx.Exec("DELETE FROM user_terms WHERE user_id = "+last+" AND term NOT IN "+list, args...); err != nil {
+	var q store.Query
+	stale := "DELETE FROM user_terms WHERE user_id = " + q.Arg(u.ID) + " AND term NOT IN " + store.In(&q, terms)
+	if _, err := tx.Exec(stale, q.Args...); err != nil {
 		return fmt.Errorf("index user: %w", err)
 	}
 	return nil
@@ -93,15 +93,6 @@ type Filter struct {
 	Disabled *bool
 }
 
-// Page is a window of a list of users.
-type Page struct {
-	Users     []*User
-	Positions []store.Position // of each
-	More      bool             // beyond the window, in the direction read
-	// Stopped is where the reading stopped because too few of the candidates fitted; else nil.
-	Stopped store.Position
-}
-
 // candidate is a user who may be on a page, and what they stand there for.
 type candidate struct {
 	User
@@ -112,12 +103,12 @@ func (c *candidate) position() store.Position { return store.Position{c.Term, st
 
 // List returns the users that f selects: found by Search in the order of what they were found by, else
 // the newest first.
-func (s *Service) List(ctx context.Context, f Filter, w store.Window) (*Page, error) {
-	page := &Page{}
-	if !utf8.ValidString(f.Search) || strings.ContainsRune(f.Search, 0) {
-		return page, nil // nobody is called that, and a database would choke on it
+func (s *Service) List(ctx context.Context, f Filter, w store.Window) (*store.Page[User], error) {
+	if !f.isSearchable() {
+		return &store.Page[User]{}, nil
 	}
 	var found []*candidate
+	var stopped store.Position
 	within := w
 	// Chunks are powers of two, so that few different texts are ever prepared.
 	for chunk := 1 << bits.Len(uint(w.Limit)); ; chunk *= 2 {
@@ -136,7 +127,7 @@ func (s *Service) List(ctx context.Context, f Filter, w store.Window) (*Page, er
 		}
 		last := rows[len(rows)-1].position()
 		if chunk >= maxChunk {
-			page.Stopped = last
+			stopped = last
 			break
 		}
 		if w.FromEnd {
@@ -145,63 +136,54 @@ func (s *Service) List(ctx context.Context, f Filter, w store.Window) (*Page, er
 			within.After = last
 		}
 	}
-	found, page.More = store.Cut(w, found)
-	page.More = page.More || page.Stopped != nil
-	for _, one := range found {
-		page.Users = append(page.Users, &one.User)
-		page.Positions = append(page.Positions, one.position())
+	page := store.NewPage(w, found, (*candidate).position)
+	users := make([]*User, len(page.Rows))
+	for i, one := range page.Rows {
+		users[i] = &one.User
 	}
-	return page, nil
+	return &store.Page[User]{
+		Rows:      users,
+		Positions: page.Positions,
+		More:      page.More || stopped != nil,
+		Stopped:   stopped,
+	}, nil
 }
 
-// statement collects the arguments of a statement while it is written.
-type statement struct{ args []any }
-
-func (s *statement) arg(value any) string {
-	s.args = append(s.args, value)
-	return fmt.Sprintf("$%d", len(s.args))
+// isSearchable reports whether a database takes the text that f searches for. No user is called otherwise.
+func (f Filter) isSearchable() bool {
+	return utf8.ValidString(f.Search) && !strings.ContainsRune(f.Search, 0)
 }
+
+// The orders of lists: of all users, of those of a facet, and of those that a search finds.
+var (
+	newestFirst        = store.Order{Columns: []store.Column{{Name: "id"}}, Descending: true}
+	newestFirstOfFacet = store.Order{Columns: []store.Column{{Name: "user_id"}}, Descending: true}
+	byTerm             = store.Order{Columns: []store.Column{{Name: "term"}, {Name: "user_id"}}}
+)
 
 // candidates writes the statement that reads the next candidates along the index of the facet. The limit
 // is part of the text: Postgres must know how few rows are wanted when it plans for any arguments.
-func (f Filter) candidates(w store.Window, limit int) (string, []any) {
-	s := &statement{}
-	direction := "DESC"
-	if w.FromEnd != (f.Search != "") {
-		direction = "ASC"
-	}
+func (f Filter) candidates(w store.Window, limit int) (query string, args []any) {
+	var q store.Query
 	if f.Search == "" && f.facet() == everybody {
-		return fmt.Sprintf("SELECT '' AS term, "+userColumns+" FROM users WHERE TRUE"+bounded(s, w, "id", "<", ">", 1)+" ORDER BY id "+direction+" LIMIT %d", limit), s.args
+		return fmt.Sprintf("SELECT '' AS term, "+userColumns+" FROM users WHERE TRUE%s LIMIT %d",
+			q.Within(w, newestFirst)+newestFirst.By(w), limit), q.Args
 	}
-	var terms string
-	order := "user_id " + direction
-	if f.Search == "" {
-		terms = "term = " + s.arg(f.facet()) + bounded(s, w, "user_id", "<", ">", 1)
-	} else {
-		low, high := f.terms()
-		terms = "term >= " + s.arg(low) + " AND term < " + s.arg(high) + bounded(s, w, "(term, user_id)", ">", "<", 0)
-		order = "term " + direction + ", " + order
+	order, terms := newestFirstOfFacet, f.found(&q)
+	if f.Search != "" {
+		order = byTerm
 	}
-	return fmt.Sprintf("SELECT term, "+userColumns+" FROM (SELECT term, user_id FROM user_terms WHERE "+terms+" ORDER BY "+order+" LIMIT %d) AS t"+
-		" JOIN users ON id = user_id ORDER BY "+order, limit), s.args
+	return fmt.Sprintf("SELECT term, "+userColumns+" FROM (SELECT term, user_id FROM user_terms WHERE %s LIMIT %d) AS t"+
+		" JOIN users ON id = user_id%s", terms+q.Within(w, order)+order.By(w), limit, order.By(w)), q.Args
 }
 
-// bounded writes the bounds of a window: column stands for the position's values from skip on.
-func bounded(s *statement, w store.Window, column, after, before string, skip int) (conditions string) {
-	for _, bound := range []struct {
-		at       store.Position
-		operator string
-	}{{w.After, after}, {w.Before, before}} {
-		if bound.at == nil {
-			continue
-		}
-		var values []string
-		for _, value := range bound.at[skip:] {
-			values = append(values, s.arg(value))
-		}
-		conditions += " AND " + column + " " + bound.operator + " (" + strings.Join(values, ", ") + ")"
+// found returns the condition of the terms by which f finds users.
+func (f Filter) found(q *store.Query) string {
+	if f.Search == "" {
+		return "term = " + q.Arg(f.facet())
 	}
-	return conditions
+	low, high := f.terms()
+	return "term >= " + q.Arg(low) + " AND term < " + q.Arg(high)
 }
 
 // facet is the facet that tells most of f.
@@ -225,22 +207,18 @@ func (f Filter) fits(c *candidate) bool {
 
 // Count returns how many users f selects.
 func (s *Service) Count(ctx context.Context, f Filter) (n int, err error) {
-	if !utf8.ValidString(f.Search) || strings.ContainsRune(f.Search, 0) {
+	if !f.isSearchable() {
 		return 0, nil
 	}
-	q := &statement{}
+	var q store.Query
 	query := "SELECT count(*) FROM users WHERE TRUE"
 	if f.Disabled != nil && !*f.Disabled {
 		query = "SELECT count(*) FROM users WHERE disabled_at IS NULL"
 	}
-	switch {
-	case f.Search != "":
-		low, high := f.terms()
-		query += " AND id IN (SELECT user_id FROM user_terms WHERE term >= " + q.arg(low) + " AND term < " + q.arg(high) + ")"
-	case f.facet() != everybody:
-		query += " AND id IN (SELECT user_id FROM user_terms WHERE term = " + q.arg(f.facet()) + ")"
+	if f.Search != "" || f.facet() != everybody {
+		query += " AND id IN (SELECT user_id FROM user_terms WHERE " + f.found(&q) + ")"
 	}
-	if err := s.db.Get(ctx, &n, query, q.args...); err != nil {
+	if err := s.db.Get(ctx, &n, query, q.Args...); err != nil {
 		return 0, fmt.Errorf("count users: %w", err)
 	}
 	return n, nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -73,12 +72,12 @@ func (e *Entry) OwnSessionID() token.SessionID {
 	return e.SessionID
 }
 
-// Position is where e stands among the entries, the newest first.
-func (e *Entry) Position() store.Position {
+// position is where e stands in newestFirst.
+func (e *Entry) position() store.Position {
 	return store.Position{strconv.FormatInt(int64(e.At), 10), e.ID}
 }
 
-// Filter selects entries; what is zero selects all. Since is included, Until is not; 1970 is a time, too.
+// Filter selects entries; zero fields select all. Since is included, Until is not; 1970 is a time, too.
 type Filter struct {
 	User, Actor  token.UserID
 	Action       Action
@@ -86,13 +85,12 @@ type Filter struct {
 	Since, Until *store.Time
 }
 
-// where writes f as SQL conditions that begin with AND.
-func (f Filter) where(args []any) (string, []any) {
-	var b strings.Builder
+// where returns the WHERE clause of f.
+func (f Filter) where(q *store.Query) string {
+	where := " WHERE TRUE"
 	add := func(wanted bool, condition string, value any) {
 		if wanted {
-			args = append(args, value)
-			fmt.Fprintf(&b, " AND %s $%d", condition, len(args))
+			where += " AND " + condition + " " + q.Arg(value)
 		}
 	}
 	add(f.User != "", "user_id =", f.User)
@@ -101,7 +99,7 @@ func (f Filter) where(args []any) (string, []any) {
 	add(f.Outcome != "", "outcome =", f.Outcome)
 	add(f.Since != nil, "at >=", f.Since)
 	add(f.Until != nil, "at <", f.Until)
-	return b.String(), args
+	return where
 }
 
 // Matches reports whether f selects e.
@@ -138,60 +136,54 @@ func (l *Log) Failed(ctx context.Context, e Event) error {
 	return l.db.Tx(ctx, func(tx *store.Tx) error { return write(tx, e, fold) })
 }
 
-// bounds are the conditions and the order of a window: the newest first.
-func bounds(w store.Window, args []any) (condition, order string, all []any) {
-	for _, bound := range []struct {
-		at       store.Position
-		operator string
-	}{{w.After, "<"}, {w.Before, ">"}} {
-		if bound.at != nil {
-			condition += fmt.Sprintf(" AND (at, id) %s (CAST($%d AS BIGINT), $%d)", bound.operator, len(args)+1, len(args)+2)
-			args = append(args, bound.at[0], bound.at[1])
-		}
-	}
-	args = append(args, w.Limit+1)
-	if w.FromEnd {
-		return condition, fmt.Sprintf(" ORDER BY at, id LIMIT $%d", len(args)), args
-	}
-	return condition, fmt.Sprintf(" ORDER BY at DESC, id DESC LIMIT $%d", len(args)), args
+// newestFirst is the order of all lists of entries.
+var newestFirst = store.Order{
+	Columns:    []store.Column{{Name: "at", Type: "BIGINT"}, {Name: "id"}},
+	Descending: true,
 }
 
-// List returns the entries that f selects, the newest first, and whether there are more beyond the
-// window in the direction read.
-func (l *Log) List(ctx context.Context, f Filter, w store.Window) (list []*Entry, more bool, err error) {
-	selected, args := f.where(nil)
-	within, order, args := bounds(w, args)
-	if err := l.db.Select(ctx, &list, "SELECT "+columns+" FROM audit_log WHERE TRUE"+selected+within+order, args...); err != nil {
-		return nil, false, fmt.Errorf("read audit log: %w", err)
-	}
-	list, more = store.Cut(w, list)
-	return list, more, nil
+// byUser are the entries that concern a user.
+var byUser = store.Owned[token.UserID, Entry]{
+	Table:     "audit_log",
+	Columns:   columns,
+	Condition: "user_id <> ''",
+	Owner:     "user_id",
+	OwnerOf:   (*Entry).OwnerID,
+	Order:     newestFirst,
+	Position:  (*Entry).position,
 }
 
-// ListOf returns what concerns each of the users, the newest first, in one query: for all of them the
-// same window.
-func (l *Log) ListOf(ctx context.Context, users []token.UserID, w store.Window) (map[token.UserID]*store.Page[Entry], error) {
-	within, order, args := bounds(w, nil)
-	query, args := store.Each("SELECT "+columns+" FROM audit_log WHERE user_id <> '' AND user_id = %s"+within+order, users, args...)
-	pages, err := store.PageBy(ctx, l.db, w, users, (*Entry).OwnerID, query, args...)
-	if err != nil {
+// List returns the entries that f selects, the newest first.
+func (l *Log) List(ctx context.Context, f Filter, w store.Window) (*store.Page[Entry], error) {
+	var q store.Query
+	var rows []*Entry
+	query := "SELECT " + columns + " FROM audit_log" + f.where(&q) + q.Within(w, newestFirst) +
+		newestFirst.By(w) + " LIMIT " + q.Arg(w.Limit+1)
+	if err := l.db.Select(ctx, &rows, query, q.Args...); err != nil {
 		return nil, fmt.Errorf("read audit log: %w", err)
 	}
-	return pages, nil
+	return store.NewPage(w, rows, (*Entry).position), nil
+}
+
+// ListOf returns the same window of what concerns each of the users, the newest first.
+func (l *Log) ListOf(
+	ctx context.Context, users []token.UserID, w store.Window,
+) (map[token.UserID]*store.Page[Entry], error) {
+	return byUser.Pages(ctx, l.db, users, w)
 }
 
 // Count returns how many entries f selects.
 func (l *Log) Count(ctx context.Context, f Filter) (n int, err error) {
-	selected, args := f.where(nil)
-	if err := l.db.Get(ctx, &n, "SELECT count(*) FROM audit_log WHERE TRUE"+selected, args...); err != nil {
+	var q store.Query
+	if err := l.db.Get(ctx, &n, "SELECT count(*) FROM audit_log"+f.where(&q), q.Args...); err != nil {
 		return 0, fmt.Errorf("count audit log: %w", err)
 	}
 	return n, nil
 }
 
-// CountOf returns how many entries concern each user; one whom none does is not in the map.
+// CountOf returns how many entries concern each user. A user without any is not in the map.
 func (l *Log) CountOf(ctx context.Context, users []token.UserID) (map[token.UserID]int, error) {
-	return store.CountBy(ctx, l.db, "audit_log", "user_id", "user_id <> ''", users)
+	return byUser.Counts(ctx, l.db, users)
 }
 
 // Prune deletes what has reached its age, and of the folded refusals the oldest beyond their bound. What users did

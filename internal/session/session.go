@@ -222,28 +222,22 @@ func idleLimit(life string) string {
 	return "CASE WHEN now_us() + " + life + " < " + last + " THEN now_us() + " + life + " ELSE " + last + " END"
 }
 
-// List returns live sessions of each user, the newest first, in one query: for all of them the same
-// window, whose positions are the id alone. More tells whether there are others beyond it in the direction read.
-func (s *Service) List(ctx context.Context, users []token.UserID, w store.Window) (map[token.UserID]*store.Page[Session], error) {
-	// Ids are UUIDv7 and so in order of creation. An absent bound is a UUID that none passes; any other
-	// text would stand elsewhere under another collation.
-	order, after, before := "DESC", uuid.Max.String(), uuid.Nil.String()
-	if w.FromEnd {
-		order = "ASC"
-	}
-	if w.After != nil {
-		after = w.After[0]
-	}
-	if w.Before != nil {
-		before = w.Before[0]
-	}
-	query, args := store.Each("SELECT "+columns+` FROM sessions WHERE user_id = %s AND id < $1 AND id > $2
-		AND revoked_at IS NULL AND expires_at > now_us() ORDER BY id `+order+" LIMIT $3", users, after, before, w.Limit+1)
-	pages, err := store.PageBy(ctx, s.db, w, users, func(one *Session) token.UserID { return one.UserID }, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("list sessions: %w", err)
-	}
-	return pages, nil
+// byUser are the live sessions of a user. Ids are UUIDv7, and so in order of creation.
+var byUser = store.Owned[token.UserID, Session]{
+	Table:     "sessions",
+	Columns:   columns,
+	Condition: "revoked_at IS NULL AND expires_at > now_us()",
+	Owner:     "user_id",
+	OwnerOf:   (*Session).OwnerID,
+	Order:     store.Order{Columns: []store.Column{{Name: "id"}}, Descending: true},
+	Position:  func(s *Session) store.Position { return store.Position{string(s.ID)} },
+}
+
+// List returns the same window of each user's live sessions, the newest first.
+func (s *Service) List(
+	ctx context.Context, users []token.UserID, w store.Window,
+) (map[token.UserID]*store.Page[Session], error) {
+	return byUser.Pages(ctx, s.db, users, w)
 }
 
 // ByID reads a live session. It answers NOT_FOUND if there is none.
@@ -262,7 +256,7 @@ func (s *Service) ByID(ctx context.Context, id ID) (*Session, error) {
 	return &one, nil
 }
 
-// Count returns how many live sessions each user has; one who has none is not in the map.
+// Count returns how many live sessions each user has. A user without any is not in the map.
 func (s *Service) Count(ctx context.Context, users []token.UserID) (map[token.UserID]int, error) {
-	return store.CountBy(ctx, s.db, "sessions", "user_id", "revoked_at IS NULL AND expires_at > now_us()", users)
+	return byUser.Counts(ctx, s.db, users)
 }

@@ -17,60 +17,78 @@ type Window struct {
 	FromEnd       bool
 }
 
-// Cut takes what was read for w, one row more than its limit if there were as many, in the direction
-// read: it returns the rows in the list's order and whether there are more beyond them.
-func Cut[T any](w Window, rows []T) (list []T, more bool) {
-	if more = len(rows) > w.Limit; more {
-		rows = rows[:w.Limit]
+// Page is the part of a list that lies in a window, in the list's order.
+type Page[T any] struct {
+	Rows      []*T
+	Positions []Position // of each row
+	More      bool       // whether there are rows beyond the window, in the direction read
+	Stopped   Position   // where reading stopped before the page was full; else nil
+}
+
+// NewPage returns the page of w from rows in the direction read: one more than its limit if there are as many.
+func NewPage[T any](w Window, rows []*T, position func(*T) Position) *Page[T] {
+	page := &Page[T]{Rows: rows, More: len(rows) > w.Limit}
+	if page.More {
+		page.Rows = rows[:w.Limit]
 	}
 	if w.FromEnd {
-		slices.Reverse(rows)
+		slices.Reverse(page.Rows)
 	}
-	return rows, more
+	for _, row := range page.Rows {
+		page.Positions = append(page.Positions, position(row))
+	}
+	return page
 }
 
-// CountBy counts the rows of table that meet condition by the value of column, of which only values count;
-// one that no row has is not in the map.
-func CountBy[K ~string](ctx context.Context, db *DB, table, column, condition string, values []K) (map[K]int, error) {
-	list, args := List(values)
-	var rows []struct {
-		Value K   `db:"value"`
-		N     int `db:"n"`
-	}
-	query := "SELECT " + column + " AS value, count(*) AS n FROM " + table + " WHERE " + column + " IN " + list + " AND " + condition + " GROUP BY " + column
-	if err := db.Select(ctx, &rows, query, args...); err != nil {
-		return nil, fmt.Errorf("count %s: %w", table, err)
-	}
-	counts := make(map[K]int, len(rows))
-	for _, row := range rows {
-		counts[row.Value] = row.N
-	}
-	return counts, nil
+// Owned describes a table whose rows each belong to an owner.
+type Owned[K ~string, T any] struct {
+	Table     string
+	Columns   string
+	Condition string // of the rows that count
+	Owner     string // the column that holds the owner
+	OwnerOf   func(*T) K
+	Order     Order
+	Position  func(*T) Position
 }
 
-// PageBy reads, with the statement that Each made for values, the window w of each value's rows: in the
-// list's order, and whether there are more beyond it in the direction read.
-func PageBy[K comparable, T any](ctx context.Context, db *DB, w Window, values []K, of func(*T) K, query string, args ...any) (map[K]*Page[T], error) {
+// Pages reads the same window of each owner's rows, in one statement.
+func (t Owned[K, T]) Pages(ctx context.Context, db *DB, owners []K, w Window) (map[K]*Page[T], error) {
+	var q Query
+	rest := q.Within(w, t.Order) + t.Order.By(w) + " LIMIT " + q.Arg(w.Limit+1)
+	query := Each(&q, owners, func(owner string) string {
+		return "SELECT " + t.Columns + " FROM " + t.Table + " WHERE " + t.Condition + " AND " + t.Owner + " = " + owner + rest
+	})
 	var rows []*T
-	if err := db.Select(ctx, &rows, query, args...); err != nil {
-		return nil, err
+	if err := db.Select(ctx, &rows, query, q.Args...); err != nil {
+		return nil, fmt.Errorf("list %s: %w", t.Table, err)
 	}
-	pages := make(map[K]*Page[T], len(values))
-	for _, value := range values {
-		pages[value] = &Page[T]{}
-	}
+	lists := make(map[K][]*T, len(owners))
 	for _, row := range rows {
-		page := pages[of(row)]
-		page.Rows = append(page.Rows, row)
+		owner := t.OwnerOf(row)
+		lists[owner] = append(lists[owner], row)
 	}
-	for _, page := range pages {
-		page.Rows, page.More = Cut(w, page.Rows)
+	pages := make(map[K]*Page[T], len(owners))
+	for _, owner := range owners {
+		pages[owner] = NewPage(w, lists[owner], t.Position)
 	}
 	return pages, nil
 }
 
-// Page is a window of a list, in the list's order.
-type Page[T any] struct {
-	Rows []*T
-	More bool // beyond the window, in the direction read
+// Counts counts the rows of each owner, in one statement. An owner without any is not in the map.
+func (t Owned[K, T]) Counts(ctx context.Context, db *DB, owners []K) (map[K]int, error) {
+	var q Query
+	var rows []struct {
+		Owner K   `db:"owner"`
+		N     int `db:"n"`
+	}
+	query := "SELECT " + t.Owner + " AS owner, count(*) AS n FROM " + t.Table +
+		" WHERE " + t.Owner + " IN " + In(&q, owners) + " AND " + t.Condition + " GROUP BY " + t.Owner
+	if err := db.Select(ctx, &rows, query, q.Args...); err != nil {
+		return nil, fmt.Errorf("count %s: %w", t.Table, err)
+	}
+	counts := make(map[K]int, len(rows))
+	for _, row := range rows {
+		counts[row.Owner] = row.N
+	}
+	return counts, nil
 }

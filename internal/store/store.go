@@ -9,7 +9,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -208,38 +207,6 @@ func (db *DB) Prune(ctx context.Context, table, key, condition string, args ...a
 		}
 	}
 	return nil
-}
-
-// List writes values as the list of an IN: ($1, $2, …) with its arguments. Its length is rounded up to a
-// power of two by repeating the last value, so that few different texts are ever prepared; values must
-// not be empty.
-func List[T any](values []T) (list string, args []any) {
-	var b strings.Builder
-	for n := 1; n < 2*len(values); n *= 2 {
-		for len(args) < n {
-			args = append(args, values[min(len(args), len(values)-1)])
-			fmt.Fprintf(&b, ", $%d", len(args))
-		}
-	}
-	return "(" + strings.TrimPrefix(b.String(), ", ") + ")", args
-}
-
-// Each writes one statement that asks the same of many values: the SELECT in branch once for each, its
-// %s being the placeholder of the value, and args its $1, $2, …. Their number is rounded up to a power
-// of two with zero values, which must find nothing, so that few different texts are ever prepared.
-func Each[T any](branch string, values []T, args ...any) (string, []any) {
-	var branches []string
-	for n := 1; n < 2*len(values); n *= 2 {
-		for len(branches) < n {
-			var value T
-			if len(branches) < len(values) {
-				value = values[len(branches)]
-			}
-			args = append(args, value)
-			branches = append(branches, fmt.Sprintf("SELECT * FROM ("+branch+") AS b%d", fmt.Sprintf("$%d", len(args)), len(branches)))
-		}
-	}
-	return strings.Join(branches, " UNION ALL "), args
 }
 
 // Conn returns a connection apart from the pools, for a reader that must never wait behind others. The
