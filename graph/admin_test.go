@@ -16,17 +16,9 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
-	"github.com/graphwarden/graphwarden/internal/store"
-	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/userfile"
 )
-
-// onBoth runs f on a server with either database.
-func onBoth(t *testing.T, f func(t *testing.T, srv *apptest.Server)) {
-	t.Helper()
-	storetest.URLs(t, func(t *testing.T, url string) { f(t, apptest.Start(t, apptest.Database(url))) })
-}
 
 type userPage struct {
 	Edges []struct {
@@ -108,7 +100,7 @@ func addUser(tb testing.TB, srv *apptest.Server, email, username, name string, r
 
 func TestUsersAreListed(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin := srv.As(t, "ADMIN")
 		addUser(t, srv, "ann@example.com", "zed", "Ann Other")
 		addUser(t, srv, "bob@example.com", "ann.b", "Ärger")
@@ -167,7 +159,7 @@ func TestUsersAreListed(t *testing.T) {
 
 func TestUsersAreFoundByWhatTheyAreCalledNow(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c := srv.As(t, "ADMIN"), srv.As(t)
 		c.Do(t, `mutation { updateProfile(input: {username: "first", name: "Before"}) { id } }`, nil).Into(t, &struct{}{})
 		c.Do(t, `mutation { updateProfile(input: {username: "second", name: ""}) { id } }`, nil).Into(t, &struct{}{})
@@ -182,7 +174,7 @@ func TestUsersAreFoundByWhatTheyAreCalledNow(t *testing.T) {
 // Where few candidates fit, pages are short, and following the cursor still finds everybody.
 func TestSparsePagesLeadOn(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin := srv.As(t, "ADMIN")
 		var lines strings.Builder
 		const n = 1500
@@ -264,7 +256,7 @@ func TestCursorsCannotBeMadeUp(t *testing.T) {
 // A list costs as many statements for many as for one, whichever way it is walked.
 func TestListsReadRelatedRowsTogether(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin := srv.As(t, "ADMIN")
 		for range 9 {
 			srv.As(t).Login(t)
@@ -297,7 +289,7 @@ func TestListsReadRelatedRowsTogether(t *testing.T) {
 
 func TestSessionsInAListAreEachUsersOwn(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, one, two := srv.As(t, "ADMIN"), srv.As(t), srv.As(t)
 		second := two.Login(t)
 		type sessions struct {
@@ -347,7 +339,7 @@ const (
 
 func TestAdministratorsChangeUsers(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c := srv.As(t, "ADMIN"), srv.As(t)
 		me := func(code, reason string) {
 			t.Helper()
@@ -440,7 +432,7 @@ func TestRiskyActsNeedARecentProof(t *testing.T) {
 
 func TestTheLastAdministratorStays(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin := srv.As(t, "ADMIN")
 		acts := map[string]func(by *apptest.Client, id token.UserID) *apptest.Answer{
 			"lose the role": func(by *apptest.Client, id token.UserID) *apptest.Answer {
@@ -483,7 +475,7 @@ func TestTheLastAdministratorStays(t *testing.T) {
 // Of administrators who all depose one another at once, one is left.
 func TestAdministratorsDeposeEachOther(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		const n = 6
 		admins := make([]*apptest.Client, n)
 		for i := range admins {
@@ -515,21 +507,9 @@ func TestAdministratorsDeposeEachOther(t *testing.T) {
 	})
 }
 
-// execute changes the database behind the server's back.
-func execute(tb testing.TB, srv *apptest.Server, query string, args ...any) {
-	tb.Helper()
-	err := srv.App.DB.Tx(tb.Context(), func(tx *store.Tx) error {
-		_, err := tx.Exec(query, args...)
-		return err
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-}
-
 func TestARoleThatTheSchemaHasNoMoreIsNone(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c := srv.As(t, "ADMIN", "FORMER"), srv.As(t, "FORMER")
 		type user struct{ Roles []string }
 		var out struct {

@@ -34,7 +34,7 @@ func everything(t *testing.T, srv *apptest.Server) map[string][]string {
 // Whoever reads the database, or a backup of it, gets neither a password nor anything that signs in.
 func TestTheDatabaseHoldsNothingThatSignsIn(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		other := c.Login(t)
 		spent := c.RefreshToken

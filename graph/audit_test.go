@@ -60,7 +60,7 @@ func securityLog(tb testing.TB, c *apptest.Client, arguments string) entries {
 
 func TestOwnersReadTheirSecurityLog(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c, stranger := srv.As(t, "ADMIN"), srv.As(t), srv.As(t)
 		other := c.Login(t)
 		other.Do(t, `mutation { logout { endedSessions } }`, nil).Into(t, &struct{}{})
@@ -98,7 +98,7 @@ func TestOwnersReadTheirSecurityLog(t *testing.T) {
 
 func TestAuditLogIsFilteredAndPaged(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c := srv.As(t, "ADMIN"), srv.As(t)
 		c.Login(t)
 		middle := time.Now().UTC().Format(time.RFC3339Nano)
@@ -205,11 +205,11 @@ func TestRefusedStepUpsAreRecorded(t *testing.T) {
 
 func TestAuditLogIsKeptAsLongAsTheSettingSays(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin := srv.As(t, "ADMIN")
 		old := auditLog(t, admin, "").Nodes[1].ID
 		age := srv.App.Config.AuditLife + time.Minute
-		execute(t, srv, "UPDATE audit_log SET at = at - $1 WHERE id = $2", age.Microseconds(), old)
+		srv.Exec(t, "UPDATE audit_log SET at = at - $1 WHERE id = $2", age.Microseconds(), old)
 		if err := srv.App.Audit.Prune(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func TestMutationsDoNotRunByHalf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := send(t, srv, body, bearer, with("Accept", "application/graphql-response+json"))
+		a := srv.Send(t, body, bearer, with("Accept", "application/graphql-response+json"))
 		holdsContract(t, sdl(t), a)
 		if a.Status != http.StatusBadRequest || a.Data != nil {
 			t.Errorf("%s: status %d", test.document, a.Status)
@@ -68,7 +68,7 @@ func TestSurrogatePairsAreOneCharacter(t *testing.T) {
 		"a body":                `{"query": "mutation { updateProfile(input: {name: \"\ud83d\ude00\"}) { name } }"}`,
 		"a variable":            `{"query": "mutation($n: String) { updateProfile(input: {name: $n}) { name } }", "variables": {"n": "\ud83d\ude00"}}`,
 	} {
-		if a := send(t, srv, []byte(body), bearer); !strings.Contains(string(a.Data), `"name":"😀"`) {
+		if a := srv.Send(t, []byte(body), bearer); !strings.Contains(string(a.Data), `"name":"😀"`) {
 			t.Errorf("%s: %s", name, a.Body)
 		}
 	}
@@ -78,7 +78,7 @@ func TestSurrogatePairsAreOneCharacter(t *testing.T) {
 		`{"query": "mutation($n: String) { updateProfile(input: {name: $n}) { name } }", "variables": {"n": "\ude00 Ada"}}`:                "BAD_USER_INPUT",
 		`{"query": "mutation($n: String) { updateProfile(input: {name: $n}) { name } }", "variables": {"n": "Ada", "more": ["\ud83d\n"]}}`: "BAD_USER_INPUT",
 	} {
-		a := send(t, srv, []byte(body), bearer, with("Accept", "application/graphql-response+json"))
+		a := srv.Send(t, []byte(body), bearer, with("Accept", "application/graphql-response+json"))
 		if a.Status != http.StatusBadRequest || len(a.Errors) != 1 || a.Errors[0].Extensions.Code != code {
 			t.Errorf("%s: %d %s", body, a.Status, a.Body)
 		}

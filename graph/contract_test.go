@@ -1,9 +1,6 @@
 package graph_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,39 +10,6 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/schema"
 )
-
-// send sends any body to the API, as application/json unless change says otherwise.
-func send(t *testing.T, srv *apptest.Server, body []byte, change ...func(*http.Request)) *apptest.Answer {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/graphql", bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Accept", "application/graphql-response+json")
-	for _, f := range change {
-		f(r)
-	}
-	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	raw, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &apptest.Answer{Status: response.StatusCode, Header: response.Header, Body: raw}
-	var decoded struct {
-		Data   json.RawMessage
-		Errors []apptest.Error
-	}
-	if err := json.Unmarshal(raw, &decoded); err != nil {
-		t.Fatalf("%v in the answer %.500q", err, raw)
-	}
-	a.Data, a.Errors = decoded.Data, decoded.Errors
-	return a
-}
 
 // with sets a header, as often as there are values.
 func with(name string, values ...string) func(*http.Request) {

@@ -61,7 +61,7 @@ func TestRequestsThatAreNoOperationAreRefusedClearly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := send(t, srv, []byte(test.body), test.change...)
+			a := srv.Send(t, []byte(test.body), test.change...)
 			if len(a.Errors) != 1 {
 				t.Fatalf("%d errors: %.500s", len(a.Errors), a.Body)
 			}
@@ -94,7 +94,7 @@ func TestTokensAreNotVerifiedOverGET(t *testing.T) {
 	srv := apptest.Start(t)
 	c := srv.As(t)
 	query := url.Values{"query": {`query($t: String!) { verifyToken(token: $t) { active } }`}, "variables": {`{"t": "` + c.AccessToken + `"}`}}
-	a := send(t, srv, nil, func(r *http.Request) {
+	a := srv.Send(t, nil, func(r *http.Request) {
 		r.Method, r.URL.RawQuery, r.Body, r.ContentLength = http.MethodGet, query.Encode(), nil, 0
 	})
 	a.Refused(t, "BAD_USER_INPUT", "POST_REQUIRED")
@@ -236,7 +236,7 @@ func TestHostileValuesInEveryArgument(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					a := send(t, srv, body, with("Authorization", "Bearer "+c.AccessToken))
+					a := srv.Send(t, body, with("Authorization", "Bearer "+c.AccessToken))
 					holdsContract(t, s, a)
 					var text string
 					if json.Unmarshal([]byte(value), &text) == nil && len(text) > 8 {
@@ -288,7 +288,7 @@ func TestIntegersOutOfRangeAreRefused(t *testing.T) {
 			`{"query": ` + strconv.Quote("{ me { sessions(first: "+first+") { totalCount } } }") + `}`,
 			`{"query": "query($n: Int) { me { sessions(first: $n) { totalCount } } }", "variables": {"n": ` + first + `}}`,
 		} {
-			a := send(t, srv, []byte(body), with("Authorization", "Bearer "+c.AccessToken))
+			a := srv.Send(t, []byte(body), with("Authorization", "Bearer "+c.AccessToken))
 			holdsContract(t, s, a)
 			if len(a.Errors) == 0 {
 				t.Errorf("%s: %s", body, a.Body)
@@ -333,7 +333,7 @@ func TestValuesAreNotEchoed(t *testing.T) {
 	} {
 		for _, document := range []string{`mutation($in: LoginInput!) { login(input: $in) { tokenType } }`, `mutation($in: LogoutInput!) { logout(input: $in) { endedSessions } }`,
 			`mutation($scope: LogoutScope!) { logout(input: {scope: $scope}) { endedSessions } }`} {
-			a := send(t, srv, []byte(`{"query": `+strconv.Quote(document)+`, "variables": `+variables+`}`))
+			a := srv.Send(t, []byte(`{"query": `+strconv.Quote(document)+`, "variables": `+variables+`}`))
 			holdsContract(t, s, a)
 			silent(t, a, secret, "31415926")
 			if t.Failed() {

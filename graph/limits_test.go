@@ -88,7 +88,7 @@ func TestEachLimitIsASetting(t *testing.T) {
 			t.Parallel()
 			srv := apptest.Start(t, func(o *apptest.Options) { test.set(&o.Config.Queries) })
 			body := fmt.Sprintf(`{"query": %s, "variables": %s}`, quoted(test.query), test.variables)
-			a := send(t, srv, []byte(body))
+			a := srv.Send(t, []byte(body))
 			code := "GRAPHQL_VALIDATION_FAILED"
 			if reason == "TOO_MANY_TOKENS" {
 				code = "GRAPHQL_PARSE_FAILED"
@@ -112,7 +112,7 @@ func TestExtensionsAreBounded(t *testing.T) {
 		`{"a": [` + strings.Repeat("[],", 30) + `[]]}`:                     "EXTENSIONS_TOO_LARGE",
 		`{"a": ` + strings.Repeat("[", 21) + strings.Repeat("]", 21) + `}`: "INPUT_TOO_DEEP",
 	} {
-		a := send(t, srv, []byte(`{"query": "{ __typename }", "extensions": `+extensions+`}`))
+		a := srv.Send(t, []byte(`{"query": "{ __typename }", "extensions": `+extensions+`}`))
 		if reason == "" && len(a.Errors) > 0 {
 			t.Errorf("%s: %s", extensions, a.Body)
 		} else if reason != "" {
@@ -154,7 +154,7 @@ func TestLimitsHoldForEveryTransport(t *testing.T) {
 	}
 	for range 2 { // what was refused is not remembered as good
 		for name, a := range map[string]*apptest.Answer{
-			"POST": send(t, srv, deepBody), "GET": send(t, srv, nil, get), "a persisted operation": send(t, srv, byHash)} {
+			"POST": srv.Send(t, deepBody), "GET": srv.Send(t, nil, get), "a persisted operation": srv.Send(t, byHash)} {
 			if len(a.Errors) != 1 || a.Errors[0].Extensions.Reason != "TOO_DEEP" {
 				t.Errorf("%s: %s", name, a.Body)
 			}

@@ -10,7 +10,7 @@ const nodeQuery = `query($id: ID!) { node(id: $id) { __typename id ... on User {
 
 func TestNode(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		owner, other, admin := srv.As(t), srv.As(t), srv.As(t, "ADMIN")
 		ended := owner.Login(t)
 		ended.Do(t, "mutation { logout { endedSessions } }", nil)

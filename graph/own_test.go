@@ -33,7 +33,7 @@ func writtenTo(tb testing.TB, srv *apptest.Server) (w written) {
 
 func TestWhatChangesNothingWritesNothing(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c, disabled := srv.As(t, "ADMIN"), srv.As(t), srv.As(t)
 		other := c.Login(t)
 		other.Do(t, `mutation { logout { endedSessions } }`, nil).Into(t, &struct{}{})

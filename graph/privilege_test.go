@@ -77,24 +77,24 @@ func TestTokensAreTakenFromTheHeaderAlone(t *testing.T) {
 	}
 	bearer := "Bearer " + c.AccessToken
 	for name, a := range map[string]*apptest.Answer{
-		"access_token in the URL":   send(t, srv, body(vars{}), query("access_token")),
-		"token in the URL":          send(t, srv, body(vars{}), query("token")),
-		"Authorization in the URL":  send(t, srv, body(vars{}), query("Authorization")),
-		"the URL of a GET":          send(t, srv, nil, get),
-		"a member of the body":      send(t, srv, body(vars{"access_token": c.AccessToken, "Authorization": bearer})),
-		"variables":                 send(t, srv, body(vars{"variables": vars{"access_token": c.AccessToken, "authorization": bearer}})),
-		"extensions":                send(t, srv, body(vars{"extensions": vars{"access_token": c.AccessToken, "authorization": bearer}})),
-		"X-Authorization":           send(t, srv, body(vars{}), with("X-Authorization", bearer)),
-		"X-Access-Token":            send(t, srv, body(vars{}), with("X-Access-Token", c.AccessToken)),
-		"X-Forwarded-Authorization": send(t, srv, body(vars{}), with("X-Forwarded-Authorization", bearer)),
-		"Proxy-Authorization":       send(t, srv, body(vars{}), with("Proxy-Authorization", bearer)),
-		"a cookie":                  send(t, srv, body(vars{}), with("Cookie", "access_token="+c.AccessToken+"; Authorization="+c.AccessToken)),
+		"access_token in the URL":   srv.Send(t, body(vars{}), query("access_token")),
+		"token in the URL":          srv.Send(t, body(vars{}), query("token")),
+		"Authorization in the URL":  srv.Send(t, body(vars{}), query("Authorization")),
+		"the URL of a GET":          srv.Send(t, nil, get),
+		"a member of the body":      srv.Send(t, body(vars{"access_token": c.AccessToken, "Authorization": bearer})),
+		"variables":                 srv.Send(t, body(vars{"variables": vars{"access_token": c.AccessToken, "authorization": bearer}})),
+		"extensions":                srv.Send(t, body(vars{"extensions": vars{"access_token": c.AccessToken, "authorization": bearer}})),
+		"X-Authorization":           srv.Send(t, body(vars{}), with("X-Authorization", bearer)),
+		"X-Access-Token":            srv.Send(t, body(vars{}), with("X-Access-Token", c.AccessToken)),
+		"X-Forwarded-Authorization": srv.Send(t, body(vars{}), with("X-Forwarded-Authorization", bearer)),
+		"Proxy-Authorization":       srv.Send(t, body(vars{}), with("Proxy-Authorization", bearer)),
+		"a cookie":                  srv.Send(t, body(vars{}), with("Cookie", "access_token="+c.AccessToken+"; Authorization="+c.AccessToken)),
 	} {
 		if len(a.Errors) != 1 || a.Errors[0].Extensions.Reason != "TOKEN_MISSING" || a.Status != http.StatusUnauthorized {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
 		}
 	}
-	if a := send(t, srv, body(vars{}), with("Authorization", bearer)); len(a.Errors) > 0 {
+	if a := srv.Send(t, body(vars{}), with("Authorization", bearer)); len(a.Errors) > 0 {
 		t.Errorf("in its header: %s", a.Body)
 	}
 }

@@ -197,7 +197,7 @@ func TestTokensThatAreNotValidAreCountedWithoutAWrite(t *testing.T) {
 	onReplicas(t, limited(limits), func(t *testing.T, replicas []*apptest.Server) {
 		srv := replicas[0]
 		c := srv.As(t)
-		execute(t, srv, "ALTER TABLE throttle RENAME TO throttle_hidden")
+		srv.Exec(t, "ALTER TABLE throttle RENAME TO throttle_hidden")
 		var aliased strings.Builder
 		for i := range 60 {
 			fmt.Fprintf(&aliased, `a%d: verifyToken(token: "garbage") { active } `, i)
@@ -215,7 +215,7 @@ func TestTokensThatAreNotValidAreCountedWithoutAWrite(t *testing.T) {
 			srv.Anonymous().Redeem(t, "gwr_forged").Refused(t, "UNAUTHENTICATED", "REFRESH_INVALID")
 		}
 		srv.Anonymous().Redeem(t, "gwr_forged").Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
-		execute(t, srv, "ALTER TABLE throttle_hidden RENAME TO throttle")
+		srv.Exec(t, "ALTER TABLE throttle_hidden RENAME TO throttle")
 		c.Refresh(t)
 	})
 }

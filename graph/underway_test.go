@@ -262,7 +262,7 @@ func deafReplica(t *testing.T, of *apptest.Server) *apptest.Server {
 // Another replica answers queries for up to a second after a revocation. It refuses every act at once.
 func TestAReplicaThatHasNotHeardOfARevocationActsOnNothing(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for _, taking := range takings[:5] { // of a deleted user even a query fails
 			t.Run(taking.name, func(t *testing.T) {
 				p := newCast(t, srv)

@@ -18,17 +18,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/store"
-	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/userfile"
 )
-
-// on runs f against a server on each database.
-func on(t *testing.T, f func(t *testing.T, srv *apptest.Server), change ...func(*apptest.Options)) {
-	t.Helper()
-	storetest.URLs(t, func(t *testing.T, url string) {
-		f(t, apptest.Start(t, append(change, apptest.Database(url))...))
-	})
-}
 
 const (
 	register       = `mutation($in: RegisterInput!) { register(input: $in) { auth ` + apptest.AuthFields + ` } }`
@@ -43,28 +34,6 @@ const (
 type input = map[string]any
 
 func in(fields input) input { return input{"in": fields} }
-
-func count(t *testing.T, srv *apptest.Server, query string, args ...any) (n int) {
-	t.Helper()
-	if err := srv.App.DB.Get(t.Context(), &n, query, args...); err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-func execute(t *testing.T, srv *apptest.Server, query string, args ...any) {
-	t.Helper()
-	err := srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error {
-		n, err := tx.Exec(query, args...)
-		if err == nil && n == 0 {
-			err = fmt.Errorf("%s changed nothing", query)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // recorded returns the actions in the audit log about a user, in order.
 func recorded(t *testing.T, srv *apptest.Server, user account.ID) (actions []audit.Action) {
@@ -87,7 +56,7 @@ func fields(a *apptest.Answer) (list []string) {
 
 func TestRegisterSignsIn(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.Anonymous()
 		var out struct{ Register struct{ Auth apptest.Auth } }
 		c.Do(t, register, in(input{"email": "Jane.Doe@Example.com", "password": "eleven trees", "username": "jane", "name": "Jane"})).Into(t, &out)
@@ -106,14 +75,14 @@ func TestRegisterSignsIn(t *testing.T) {
 
 func TestRegisterNamesEveryProblemAtOnce(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		a := srv.Anonymous().Do(t, register, in(input{"email": "nobody", "password": "short", "username": "No", "name": "a\u0000b"}))
 		a.Refused(t, "BAD_USER_INPUT", "EMAIL_INVALID")
 		want := []string{"input.email EMAIL_INVALID", "input.username USERNAME_INVALID", "input.name NAME_INVALID", "input.password PASSWORD_TOO_SHORT"}
 		if diff := cmp.Diff(want, fields(a)); diff != "" {
 			t.Error(diff)
 		}
-		if a.Status != 200 || count(t, srv, "SELECT count(*) FROM users") != 0 {
+		if a.Status != 200 || srv.Count(t, "SELECT count(*) FROM users") != 0 {
 			t.Errorf("status %d", a.Status)
 		}
 	})
@@ -165,7 +134,7 @@ func TestRegisterRefuses(t *testing.T) {
 
 func TestRegisterRefusesWhatIsTaken(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.Anonymous()
 		if a := c.Do(t, register, in(input{"email": "Jane@example.com", "password": "eleven trees", "username": "jane"})); a.Errors != nil {
 			t.Fatalf("%s", a.Body)
@@ -182,7 +151,7 @@ func TestRegisterRefusesWhatIsTaken(t *testing.T) {
 			t.Error(diff)
 		}
 		silentOnStorage(t, a)
-		if n := count(t, srv, "SELECT count(*) FROM users") + count(t, srv, "SELECT count(*) FROM sessions"); n != 2 {
+		if n := srv.Count(t, "SELECT count(*) FROM users") + srv.Count(t, "SELECT count(*) FROM sessions"); n != 2 {
 			t.Errorf("%d rows, want a user and a session", n)
 		}
 		// The first registration still holds: nothing of the second came through.
@@ -204,7 +173,7 @@ func silentOnStorage(t *testing.T, a *apptest.Answer) {
 
 func TestOneOfTwentyRegistrationsOfOneAddressWins(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		var (
 			group errgroup.Group
 			mu    sync.Mutex
@@ -230,7 +199,7 @@ func TestOneOfTwentyRegistrationsOfOneAddressWins(t *testing.T) {
 		if err := group.Wait(); err != nil {
 			t.Error(err)
 		}
-		if users, sessions := count(t, srv, "SELECT count(*) FROM users"), count(t, srv, "SELECT count(*) FROM sessions"); won != 1 || users != 1 || sessions != 1 {
+		if users, sessions := srv.Count(t, "SELECT count(*) FROM users"), srv.Count(t, "SELECT count(*) FROM sessions"); won != 1 || users != 1 || sessions != 1 {
 			t.Errorf("%d won, %d users, %d sessions: want one of each", won, users, sessions)
 		}
 	})
@@ -240,7 +209,7 @@ func TestOneOfTwentyRegistrationsOfOneAddressWins(t *testing.T) {
 // mailbox, so they must reach one account.
 func TestAnInternationalAddressIsOneAccount(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for typed, sent := range map[string]string{
 			"kim@münchen.example": "kim@xn--mnchen-3ya.example",
 			"kim@例え.テスト":          "KIM@XN--R8JZ45G.xn--zckzah",
@@ -271,7 +240,7 @@ func TestAnInternationalAddressIsOneAccount(t *testing.T) {
 // Pasted padding is trimmed from every field except the password.
 func TestPastedPaddingIsNoPartOfAnAccount(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		pasted := func(s string) string { return "\u3000\u200B" + s + "\u00A0\uFEFF\u202C" }
 		c := srv.Anonymous()
 		var out struct{ Register struct{ Auth apptest.Auth } }
@@ -307,10 +276,10 @@ func TestPastedPaddingIsNoPartOfAnAccount(t *testing.T) {
 
 func TestReauthenticateProvesAnew(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		// The sign-in was ten minutes ago; the next refresh says so in the token.
-		execute(t, srv, "UPDATE sessions SET auth_time = auth_time - $2 WHERE id = $1", c.SessionID, (10 * time.Minute).Microseconds())
+		srv.Update(t, "UPDATE sessions SET auth_time = auth_time - $2 WHERE id = $1", c.SessionID, (10 * time.Minute).Microseconds())
 		c.Refresh(t)
 		before, err := srv.App.Verifier.Verify(c.AccessToken)
 		if err != nil {
@@ -355,7 +324,7 @@ func TestReauthenticateProvesAnew(t *testing.T) {
 
 func TestDeletedAccountsAreGone(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c, bystander := srv.As(t), srv.As(t)
 		other := c.Login(t)
 		var out struct{ DeleteAccount struct{ ID account.ID } }
@@ -371,7 +340,7 @@ func TestDeletedAccountsAreGone(t *testing.T) {
 		}
 		c.Do(t, login, in(input{"email": c.Email, "password": apptest.Password})).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 		bystander.Do(t, me, nil).Into(t, &struct{}{})
-		if n := count(t, srv, "SELECT count(*) FROM sessions WHERE user_id = $1", c.UserID); n != 0 {
+		if n := srv.Count(t, "SELECT count(*) FROM sessions WHERE user_id = $1", c.UserID); n != 0 {
 			t.Errorf("%d sessions left", n)
 		}
 		if !slices.Contains(recorded(t, srv, c.UserID), audit.UserDeleted) {
@@ -388,7 +357,7 @@ func TestDeletedAccountsAreGone(t *testing.T) {
 
 func TestUpdateProfileChangesWhatIsGiven(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c, other := srv.As(t), srv.As(t)
 		for _, step := range []struct{ change, want input }{
 			{input{"username": "jane"}, input{"username": "jane", "name": ""}},
@@ -422,7 +391,7 @@ func TestUpdateProfileChangesWhatIsGiven(t *testing.T) {
 		if got.Me.Username != nil || *got.Me.Name != "" {
 			t.Errorf("a refused change left %v", got)
 		}
-		if n := count(t, srv, "SELECT sum(count) FROM audit_log WHERE user_id = '"+string(c.UserID)+"'"); n != 5 { // one registration, four changes
+		if n := srv.Count(t, "SELECT sum(count) FROM audit_log WHERE user_id = '"+string(c.UserID)+"'"); n != 5 { // one registration, four changes
 			t.Errorf("%d events in the audit log", n)
 		}
 	})
@@ -430,7 +399,7 @@ func TestUpdateProfileChangesWhatIsGiven(t *testing.T) {
 
 func TestDisabledAccountsAreShutOutAtOnce(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		set := func(disabled bool) {
 			t.Helper()
@@ -456,7 +425,7 @@ func TestDisabledAccountsAreShutOutAtOnce(t *testing.T) {
 
 func TestAnInterruptedImportStops(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		ctx, cancel := context.WithCancel(t.Context())
 		created, problems, err := srv.App.Accounts.Import(ctx, userfile.NewReader(io.MultiReader(strings.NewReader(`{"email": "a@example.com"}`),
 			interruption(cancel), strings.NewReader("\n{\"email\": \"b@example.com\"} {\"email\": \"c@example.com\"}")), userfile.Options{}))

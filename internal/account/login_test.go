@@ -38,7 +38,7 @@ func registered(t *testing.T, srv *apptest.Server, fields input) *apptest.Client
 
 func TestLoginTakesEitherName(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := jane(t, srv)
 		for _, name := range []input{
 			{"email": "Jane.Doe@Example.com"}, {"email": "JANE.DOE@EXAMPLE.COM"}, {"email": " jane.doe@example.com "},
@@ -79,7 +79,7 @@ func refusal(a *apptest.Answer) string {
 func TestFailedLoginsAreAllAlike(t *testing.T) {
 	t.Parallel()
 	const cost, lower = 6, 4
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		jane(t, srv)
 		gone := registered(t, srv, input{"email": "gone@example.com", "username": "gone", "password": password})
 		if _, err := srv.App.Accounts.ChangeDisabled(t.Context(), gone.UserID, true); err != nil {
@@ -87,7 +87,7 @@ func TestFailedLoginsAreAllAlike(t *testing.T) {
 		}
 		importUser(t, srv, "imported@example.com", lower, password)
 		importUser(t, srv, "stronger@example.com", cost, password)
-		execute(t, srv, "INSERT INTO users (id, email, email_key, email_verified, name, roles, version, created_at, updated_at) VALUES ('x', $1, $1, FALSE, '', 'USER', 1, 0, 0)", "unset@example.com")
+		srv.Update(t, "INSERT INTO users (id, email, email_key, email_verified, name, roles, version, created_at, updated_at) VALUES ('x', $1, $1, FALSE, '', 'USER', 1, 0, 0)", "unset@example.com")
 
 		var want string
 		for _, test := range []struct {
@@ -160,7 +160,7 @@ func storedHash(t *testing.T, srv *apptest.Server, email string) (hash string) {
 
 func TestLoginUpgradesImportedHashes(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		importUser(t, srv, "imported@example.com", 4, password)
 		imported := storedHash(t, srv, "imported@example.com")
 		srv.Anonymous().Do(t, login, in(input{"email": "imported@example.com", "password": "wrong"}))
@@ -182,7 +182,7 @@ func TestLoginUpgradesImportedHashes(t *testing.T) {
 // Of logins that come at once, such as a form sent twice, only one finds the hash that all of them compared with.
 func TestLoginsAtOnceUpgradeAnImportedHashTogether(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		importUser(t, srv, "imported@example.com", 4, password)
 		var group sync.WaitGroup
 		for range 8 {
@@ -200,7 +200,7 @@ func TestLoginsAtOnceUpgradeAnImportedHashTogether(t *testing.T) {
 // Who was overtaken goes on with another hash than the one that was compared: it can be of another password.
 func TestAnOvertakenLoginProvesItsPasswordAgain(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := jane(t, srv)
 		prove := srv.App.Accounts.ProveAgain
 		if hash, err := prove(t.Context(), c.UserID, password); err != nil || hash != storedHash(t, srv, "jane.doe@example.com") {
@@ -217,7 +217,7 @@ func TestAnOvertakenLoginProvesItsPasswordAgain(t *testing.T) {
 // A payload that signs someone in is judged by its own session, whatever bearer came with the request.
 func TestLoginReadsItsOwnPayload(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		user, stranger := jane(t, srv), srv.As(t)
 		expired := stranger.AccessToken
 		srv.Advance(t, 16*time.Minute)
@@ -253,7 +253,7 @@ func TestLoginReadsItsOwnPayload(t *testing.T) {
 
 func TestPublicOperationsIgnoreTheBearer(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := jane(t, srv)
 		garbage := srv.Anonymous()
 		garbage.AccessToken = "garbage"
@@ -280,7 +280,7 @@ func TestPublicOperationsIgnoreTheBearer(t *testing.T) {
 
 func TestEveryByteOfAPasswordCounts(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for i, p := range []string{
 			strings.Repeat("ab1 ", 18),                    // 72 bytes, as many as bcrypt reads
 			strings.Repeat("ab1 ", 18) + "c",              // 73
@@ -313,7 +313,7 @@ func TestOnePasswordInTwoNormalFormsIsOne(t *testing.T) {
 
 func TestChangePasswordLeavesOnlyTheCaller(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		other := c.Login(t)
 		change := func(current, new string) *apptest.Answer {
@@ -360,7 +360,7 @@ func TestChangePasswordLeavesOnlyTheCaller(t *testing.T) {
 
 func TestTwoPasswordChangesAtOnceDoNotBothWin(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		answers := make(chan *apptest.Answer, 2)
 		for i := range 2 {
@@ -384,7 +384,7 @@ func TestTwoPasswordChangesAtOnceDoNotBothWin(t *testing.T) {
 
 func TestRoleChangesMakeTokensStale(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		srv.As(t, "ADMIN") // the last one could not be deposed
 		c := srv.As(t)
 		u, err := srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN", "ADMIN"}, nil)

@@ -20,7 +20,7 @@ import (
 // A flood costs a refused login nothing, not even its own attempts: the owner who comes again finds them all.
 func TestAFullQueueRefusesBeforeTheDatabase(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		gate, busy := make(chan struct{}), make(chan struct{}, 4) // each of the two asks twice
 		h, err := hash.NewHasher(hash.HasherOptions{Cost: 4, Workers: 1, Queue: 1, Now: func() time.Time {

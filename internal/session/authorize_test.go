@@ -13,6 +13,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 // verified are the claims of the access token that c has.
@@ -31,7 +32,8 @@ func authorize(tb testing.TB, srv *apptest.Server, caller token.Claims) error {
 }
 
 func TestAuthorize(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		other := srv.As(t)
 		for name, test := range map[string]struct {
 			reason fault.Reason
@@ -52,16 +54,16 @@ func TestAuthorize(t *testing.T) {
 				logout(t, c, "CURRENT", "")
 			}},
 			"a session that has expired": {fault.TokenRevoked, func(t *testing.T, c *apptest.Client, _ *token.Claims) {
-				change(t, srv, "UPDATE sessions SET expires_at = now_us() WHERE id = $1", c.SessionID)
+				srv.Exec(t, "UPDATE sessions SET expires_at = now_us() WHERE id = $1", c.SessionID)
 			}},
 			"another session was ended": {"", func(t *testing.T, c *apptest.Client, _ *token.Claims) {
 				logout(t, c.Login(t), "CURRENT", "")
 			}},
 			"a disabled account": {fault.TokenRevoked, func(t *testing.T, c *apptest.Client, _ *token.Claims) {
-				change(t, srv, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
+				srv.Exec(t, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
 			}},
 			"a deleted account": {fault.TokenRevoked, func(t *testing.T, c *apptest.Client, _ *token.Claims) {
-				change(t, srv, "DELETE FROM users WHERE id = $1", c.UserID)
+				srv.Exec(t, "DELETE FROM users WHERE id = $1", c.UserID)
 			}},
 			"after a change of roles": {fault.TokenStale, func(t *testing.T, c *apptest.Client, _ *token.Claims) {
 				inTx(t, srv, func(tx *store.Tx) error { return srv.App.Sessions.MarkStale(tx, c.UserID) })
@@ -108,17 +110,17 @@ var revocations = map[string]func(t *testing.T, srv *apptest.Server, c, other *a
 		return err
 	},
 	"reuse": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
-		change(t, srv, "UPDATE sessions SET generation = 9 WHERE id = $1", c.SessionID)
+		srv.Exec(t, "UPDATE sessions SET generation = 9 WHERE id = $1", c.SessionID)
 		_, err := srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Origin{})
 		return expected(err, fault.RefreshReused)
 	},
 	"logout by a spent refresh token": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
-		change(t, srv, "UPDATE sessions SET generation = 9 WHERE id = $1", c.SessionID)
+		srv.Exec(t, "UPDATE sessions SET generation = 9 WHERE id = $1", c.SessionID)
 		_, err := srv.App.Sessions.LogoutByRefreshToken(t.Context(), c.RefreshToken, session.ScopeAll, audit.Origin{})
 		return expected(err, fault.RefreshReused)
 	},
 	"the hundredth sign-in after it": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
-		change(t, srv, `INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent)
+		srv.Exec(t, `INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent)
 			WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 98)
 			SELECT CAST(n AS TEXT), user_id, salt, 1, 0, 0, '', created_at + n, 0, 0, expires_at, ends_at, '', '' FROM sessions, n WHERE id = $1`, c.SessionID)
 		_, err := srv.App.Accounts.Login(t.Context(), account.Login{Email: &c.Email, Password: apptest.Password}, audit.Origin{})
@@ -140,7 +142,8 @@ var revocations = map[string]func(t *testing.T, srv *apptest.Server, c, other *a
 }
 
 func TestARevocationWaitsForWhatWasAuthorizedBefore(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		if srv.App.DB.Dialect() != store.Postgres {
 			return // SQLite runs one transaction after the other
 		}
@@ -154,11 +157,11 @@ func TestARevocationWaitsForWhatWasAuthorizedBefore(t *testing.T) {
 						return err
 					}
 					go func() { done <- revoke(t, srv, c, other) }()
-					eventually(t, "the revocation waits", func() bool {
+					webtest.Eventually(t, "the revocation waits", func() bool {
 						if len(done) > 0 {
 							t.Fatal("the revocation was answered before the act was done")
 						}
-						return count(t, srv, `SELECT count(*) FROM pg_locks w JOIN pg_locks held ON held.pid = w.pid
+						return srv.Count(t, `SELECT count(*) FROM pg_locks w JOIN pg_locks held ON held.pid = w.pid
 							WHERE NOT w.granted AND held.relation = 'users'::regclass`) > 0
 					})
 					return nil
@@ -176,7 +179,8 @@ func TestARevocationWaitsForWhatWasAuthorizedBefore(t *testing.T) {
 
 // Two users who act on each other lock both rows in the same order: no transaction has to run again.
 func TestActsOnEachOtherDoNotDeadlock(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		one, two := srv.As(t), srv.As(t)
 		callers := []token.Claims{verified(t, srv, one), verified(t, srv, two)}
 		const acts = 60

@@ -53,7 +53,7 @@ func BenchmarkRefresh(b *testing.B) {
 // BenchmarkCheck is what a guarded request pays for revocation, beside ten thousand revoked others.
 func BenchmarkCheck(b *testing.B) {
 	srv := apptest.Start(b)
-	change(b, srv, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
+	srv.Exec(b, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
 		INSERT INTO revocations (id, session_id, stale, created_at, expires_at) SELECT 'r' || n, 's' || n, FALSE, now_us(), now_us() + 3600000000 FROM numbers`)
 	start := time.Now()
 	v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Hour}, func() time.Time {

@@ -15,6 +15,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 // Whichever way the database's clock jumps, a running replica and one that starts in between know a revocation
@@ -33,7 +34,8 @@ func TestRevocationsOutliveJumpsOfTheClock(t *testing.T) {
 	}
 	for name, steps := range jumps {
 		t.Run(name, func(t *testing.T) {
-			onBoth(t, func(t *testing.T, srv *apptest.Server) {
+			t.Parallel()
+			apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 				ended, everywhere := srv.As(t), srv.As(t)
 				logout(t, ended, "CURRENT", "")
 				logout(t, everywhere, "ALL", "")
@@ -60,10 +62,11 @@ func TestRevocationsOutliveJumpsOfTheClock(t *testing.T) {
 // A replica that started while the database's clock was ahead has read no rows that looked old; it reads them when
 // the clock is right again.
 func TestAViewThatStartedOnAWrongClockReadsAllOnceItIsRight(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		logout(t, c, "CURRENT", "")
-		change(t, srv, "UPDATE revocations SET created_at = created_at - $1", (10 * time.Minute).Microseconds())
+		srv.Exec(t, "UPDATE revocations SET created_at = created_at - $1", (10 * time.Minute).Microseconds())
 		srv.ShiftDatabase(t, 2*time.Hour)
 		v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Minute}, srv.Now)
 		poll(t, v)
@@ -97,7 +100,8 @@ func TestRevocationsOutliveTokensFromTheFuture(t *testing.T) {
 }
 
 func TestReuseIsFoundOutWhateverTheClockDoes(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for name, jump := range map[string]time.Duration{"back": -2 * time.Hour, "forward": 2 * time.Hour, "back by minutes": -2 * time.Minute} {
 			t.Run(name, func(t *testing.T) {
 				c := srv.As(t)
@@ -137,7 +141,8 @@ func skewed(srv *apptest.Server, bound time.Duration) (v *session.View, off, loo
 
 func TestAReplicaWhoseClockIsTooFarOffRefuses(t *testing.T) {
 	const bound = 30 * time.Second
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c, ended := srv.As(t), srv.As(t)
 		logout(t, ended, "CURRENT", "")
 		v, off, _ := skewed(srv, bound)
@@ -216,7 +221,8 @@ func (l *lines) count(text string) int {
 }
 
 func TestClocksApartAreLoggedOnceAndWhenTheyAgreeAgain(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		v, off, looks := skewed(srv, time.Minute)
 		v.SetPollEvery(time.Millisecond)
 		var log lines
@@ -231,9 +237,9 @@ func TestClocksApartAreLoggedOnceAndWhenTheyAgreeAgain(t *testing.T) {
 				line string
 			}{{10 * time.Second, "level=WARN"}, {0, "agree again"}} {
 				off.Store(int64(one.off))
-				eventually(t, "it is logged", func() bool { return log.count(one.line) > episode })
+				webtest.Eventually(t, "it is logged", func() bool { return log.count(one.line) > episode })
 				after := looks.Load() + 50
-				eventually(t, "it has polled some more", func() bool { return looks.Load() > after })
+				webtest.Eventually(t, "it has polled some more", func() bool { return looks.Load() > after })
 				if n := log.count(one.line); n != episode+1 {
 					t.Errorf("%d lines with %s, want %d", n, one.line, episode+1)
 				}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 var listensOn = regexp.MustCompile(`http://[0-9.:]+`)
@@ -75,7 +76,7 @@ func TestKillBetweenCommitAndAnswerLosesNobodyTheirLogin(t *testing.T) {
 			_, err := srv.Anonymous().Call(hangUp, refreshMutation, map[string]any{"token": c.RefreshToken})
 			return err
 		})
-		eventually(t, "the rotation is committed", func() bool { return stateOf(t, look, c.SessionID).Generation == 2 })
+		webtest.Eventually(t, "the rotation is committed", func() bool { return stateOf(t, look, c.SessionID).Generation == 2 })
 		kill()
 		cancel()
 		_ = group.Wait() // an error, or an answer that a client in its place would have lost
@@ -172,7 +173,7 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 					return nil
 				})
 			}
-			eventually(t, "enough is acknowledged", func() bool { return acks.Load() >= killAfter })
+			webtest.Eventually(t, "enough is acknowledged", func() bool { return acks.Load() >= killAfter })
 			kill()
 			_ = group.Wait()
 

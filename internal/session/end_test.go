@@ -72,7 +72,8 @@ func TestLogout(t *testing.T) {
 		ended             int
 		current, siblings bool // go on
 	}{{"CURRENT", 1, false, true}, {"OTHERS", 2, true, false}, {"ALL", 3, false, false}}
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		bystander := srv.As(t)
 		for how, caller := range callers {
 			for _, scope := range scopes {
@@ -99,7 +100,8 @@ func TestLogout(t *testing.T) {
 }
 
 func TestLogoutIsRefused(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		t.Run("without any token", func(t *testing.T) {
 			tryLogout(t, srv.Anonymous(), "CURRENT", "").Refused(t, "UNAUTHENTICATED", "TOKEN_MISSING")
 		})
@@ -116,7 +118,7 @@ func TestLogoutIsRefused(t *testing.T) {
 		})
 		t.Run("for an expired session", func(t *testing.T) {
 			c := srv.As(t)
-			change(t, srv, "UPDATE sessions SET expires_at = now_us() WHERE id = $1", c.SessionID)
+			srv.Exec(t, "UPDATE sessions SET expires_at = now_us() WHERE id = $1", c.SessionID)
 			tryLogout(t, srv.Anonymous(), "ALL", c.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_EXPIRED")
 		})
 		t.Run("with a refresh token used long ago, which ends its own session only", func(t *testing.T) {
@@ -144,7 +146,8 @@ func revoke(tb testing.TB, c *apptest.Client, id string) *apptest.Answer {
 }
 
 func TestRevokeSession(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		t.Run("ends one's own", func(t *testing.T) {
 			c := srv.As(t)
 			other := c.Login(t)
@@ -193,7 +196,8 @@ func TestRevokeSession(t *testing.T) {
 }
 
 func TestSessionsOfAUserAreCapped(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c, bystander := srv.As(t), srv.As(t)
 		var group errgroup.Group
 		group.SetLimit(4)
@@ -215,16 +219,16 @@ func TestSessionsOfAUserAreCapped(t *testing.T) {
 			t.Fatal(err)
 		}
 		const live = "SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL"
-		if n := count(t, srv, live, c.UserID); n != session.MaxPerUser {
+		if n := srv.Count(t, live, c.UserID); n != session.MaxPerUser {
 			t.Errorf("%d live sessions, want %d", n, session.MaxPerUser)
 		}
 		wantDead(t, srv, c.AccessToken, c.RefreshToken)
-		if n := count(t, srv, "SELECT count(*) FROM audit_log WHERE action = 'session_cap_reached' AND user_id = $1", c.UserID); n != 11 {
+		if n := srv.Count(t, "SELECT count(*) FROM audit_log WHERE action = 'session_cap_reached' AND user_id = $1", c.UserID); n != 11 {
 			t.Errorf("%d ends audited, want 11", n)
 		}
 		const newestEnded = `SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NOT NULL AND created_at >
 			(SELECT min(created_at) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL)`
-		if n := count(t, srv, newestEnded, c.UserID); n != 0 {
+		if n := srv.Count(t, newestEnded, c.UserID); n != 0 {
 			t.Errorf("%d sessions ended that were not the oldest", n)
 		}
 		wantAlive(t, srv, bystander.AccessToken, bystander.RefreshToken)

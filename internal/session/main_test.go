@@ -14,6 +14,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 // serveVariable makes this test's binary the server: a process of its own that a test can kill.
@@ -26,38 +27,10 @@ func TestMain(m *testing.M) {
 	storetest.Main(m)
 }
 
-// onBoth runs f on a server with a fresh database of each kind.
-func onBoth(t *testing.T, f func(t *testing.T, srv *apptest.Server)) {
-	t.Helper()
-	t.Parallel()
-	storetest.URLs(t, func(t *testing.T, url string) { f(t, apptest.Start(t, apptest.Database(url))) })
-}
-
-// change runs one statement.
-func change(tb testing.TB, srv *apptest.Server, query string, args ...any) {
-	tb.Helper()
-	err := srv.App.DB.Tx(tb.Context(), func(tx *store.Tx) error {
-		_, err := tx.Exec(query, args...)
-		return err
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// count reads one number.
-func count(tb testing.TB, srv *apptest.Server, query string, args ...any) (n int64) {
-	tb.Helper()
-	if err := srv.App.DB.Get(tb.Context(), &n, query, args...); err != nil {
-		tb.Fatal(err)
-	}
-	return n
-}
-
 // audited counts the entries of an action about a session.
-func audited(tb testing.TB, srv *apptest.Server, action string, session token.SessionID) int64 {
+func audited(tb testing.TB, srv *apptest.Server, action string, session token.SessionID) int {
 	tb.Helper()
-	return count(tb, srv, "SELECT count(*) FROM audit_log WHERE action = $1 AND session_id = $2", action, session)
+	return srv.Count(tb, "SELECT count(*) FROM audit_log WHERE action = $1 AND session_id = $2", action, session)
 }
 
 // state is all of a session's row that a refresh may change.
@@ -85,27 +58,12 @@ func stateOf(tb testing.TB, srv *apptest.Server, id token.SessionID) (s state) {
 // endGrace shifts a session's last rotation beyond the grace.
 func endGrace(tb testing.TB, srv *apptest.Server, id token.SessionID) {
 	tb.Helper()
-	change(tb, srv, "UPDATE sessions SET rotated_at = rotated_at - $2 WHERE id = $1", id, (srv.App.Config.RefreshGrace + time.Second).Microseconds())
-}
-
-// eventually waits for what another goroutine or process does.
-func eventually(tb testing.TB, what string, done func() bool) {
-	tb.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-deadline:
-			tb.Fatalf("waited in vain until %s", what)
-		case <-tick.C:
-		}
-	}
+	srv.Exec(tb, "UPDATE sessions SET rotated_at = rotated_at - $2 WHERE id = $1", id, (srv.App.Config.RefreshGrace + time.Second).Microseconds())
 }
 
 func awaitSeen(tb testing.TB, srv *apptest.Server, id token.SessionID, generation int64) {
 	tb.Helper()
-	eventually(tb, "the generation is marked as seen", func() bool { return stateOf(tb, srv, id).SeenGeneration == generation })
+	webtest.Eventually(tb, "the generation is marked as seen", func() bool { return stateOf(tb, srv, id).SeenGeneration == generation })
 }
 
 // auth decodes the pair of tokens that a redemption answered.

@@ -14,6 +14,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 // isActive asks by verifyToken, which needs no database, whether srv would accept a token.
@@ -70,7 +71,7 @@ func TestRevocationsOutliveAnOutageOfTheDatabase(t *testing.T) {
 		active, reason := isActive(t, b, before.AccessToken)
 		return !active && reason == ""
 	}
-	eventually(t, "the other replica knows", revokedThere)
+	webtest.Eventually(t, "the other replica knows", revokedThere)
 	closed := open(t, b, after.AccessToken)
 
 	postgres.Stop(t)
@@ -78,7 +79,7 @@ func TestRevocationsOutliveAnOutageOfTheDatabase(t *testing.T) {
 		t.Error("an outage is noticed at once by those who need no database")
 	}
 	b.Shift(session.MaxViewAge)
-	eventually(t, "guarded fields are refused", func() bool {
+	webtest.Eventually(t, "guarded fields are refused", func() bool {
 		_, reason := isActive(t, b, stays.AccessToken)
 		return reason == string(fault.RevocationViewStale)
 	})
@@ -88,11 +89,11 @@ func TestRevocationsOutliveAnOutageOfTheDatabase(t *testing.T) {
 	bearer(b, stays.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAVAILABLE", string(fault.RevocationViewStale))
 
 	postgres.Start(t)
-	eventually(t, "guarded fields are answered again", func() bool { return bearer(b, stays.AccessToken).Do(t, meQuery, nil).Status == 200 })
+	webtest.Eventually(t, "guarded fields are answered again", func() bool { return bearer(b, stays.AccessToken).Do(t, meQuery, nil).Status == 200 })
 	bearer(b, before.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
-	eventually(t, "the first replica is back", func() bool { return after.Do(t, meQuery, nil).Status == 200 })
+	webtest.Eventually(t, "the first replica is back", func() bool { return after.Do(t, meQuery, nil).Status == 200 })
 	logout(t, after, "CURRENT", "")
-	eventually(t, "the other replica knows what came after", func() bool {
+	webtest.Eventually(t, "the other replica knows what came after", func() bool {
 		active, reason := isActive(t, b, after.AccessToken)
 		return !active && reason == ""
 	})
@@ -109,7 +110,8 @@ func TestRevocationsOutliveAnOutageOfTheDatabase(t *testing.T) {
 
 // The view polls when notified only, so that what the gap hides is found by reading after it.
 func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		if srv.App.DB.Dialect() != store.Postgres {
 			return // nobody listens
 		}
@@ -123,14 +125,14 @@ func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			claims := claimsOf(c, 1)
-			eventually(t, "the other replica knows", func() bool {
+			webtest.Eventually(t, "the other replica knows", func() bool {
 				reason, _ := v.Check(t.Context(), &claims)
 				return reason == fault.TokenRevoked
 			})
 		}
 		first, during, later := srv.As(t), srv.As(t), srv.As(t)
 		killed := false
-		eventually(t, "it listens", func() bool {
+		webtest.Eventually(t, "it listens", func() bool {
 			err := srv.App.DB.Get(t.Context(), &killed, `SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity
 				WHERE application_name = 'listener' AND query LIKE 'LISTEN%'`)
 			return err == nil && killed
@@ -145,7 +147,7 @@ func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
 func signedInBefore(t *testing.T, srv *apptest.Server) *apptest.Client {
 	t.Helper()
 	c := srv.As(t)
-	change(t, srv, "UPDATE sessions SET auth_time = auth_time - $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
+	srv.Exec(t, "UPDATE sessions SET auth_time = auth_time - $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
 	c.Refresh(t)
 	return c
 }
@@ -163,10 +165,10 @@ func TestRevocationsReachAReplicaWhoseClockIsWrong(t *testing.T) {
 				}
 				c, d := signedInBefore(t, slower), signedInBefore(t, slower)
 				c.Server, d.Server = a, b
-				eventually(t, "the other replica answers", func() bool { return bearer(b, c.AccessToken).Do(t, meQuery, nil).Status == 200 })
+				webtest.Eventually(t, "the other replica answers", func() bool { return bearer(b, c.AccessToken).Do(t, meQuery, nil).Status == 200 })
 				closed := open(t, b, c.AccessToken)
 				logout(t, c, "CURRENT", "")
-				eventually(t, "the other replica knows", func() bool { return bearer(b, c.AccessToken).Do(t, meQuery, nil).Status == 401 })
+				webtest.Eventually(t, "the other replica knows", func() bool { return bearer(b, c.AccessToken).Do(t, meQuery, nil).Status == 401 })
 				bearer(b, c.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
 				if err := <-closed; websocket.CloseStatus(err) != 4403 {
 					t.Errorf("the stream is closed with %v", err)
@@ -180,7 +182,8 @@ func TestRevocationsReachAReplicaWhoseClockIsWrong(t *testing.T) {
 }
 
 func TestNoEventIsSentByAReplicaThatCannotReadRevocations(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		ctx, conn := dial(t, srv, c.AccessToken)
 		message := `{"id": "1", "type": "subscribe", "payload": {"query": "subscription { securityEvents { id } }"}}`
@@ -208,13 +211,13 @@ func TestNoEventIsSentByAReplicaThatCannotReadRevocations(t *testing.T) {
 			}
 			return ""
 		}
-		eventually(t, "events come", func() bool { c.Login(t); return len(received) > 0 })
+		webtest.Eventually(t, "events come", func() bool { c.Login(t); return len(received) > 0 })
 		if text := next(); !strings.Contains(text, `"next"`) {
 			t.Fatal(text)
 		}
 		hide(t, srv, "revocations")
 		srv.Shift(session.MaxViewAge)
-		eventually(t, "guarded fields are refused", func() bool { return c.Do(t, meQuery, nil).Status == 503 })
+		webtest.Eventually(t, "guarded fields are refused", func() bool { return c.Do(t, meQuery, nil).Status == 503 })
 		c.Login(t)
 		for {
 			text := next()

@@ -22,7 +22,7 @@ func proved(tb testing.TB, srv *apptest.Server, accessToken string) (at time.Tim
 func provedLongAgo(tb testing.TB, srv *apptest.Server) *apptest.Client {
 	tb.Helper()
 	c := srv.As(tb)
-	change(tb, srv, "UPDATE sessions SET auth_time = auth_time - $2, amr = 'otp' WHERE id = $1", c.SessionID, time.Hour.Microseconds())
+	srv.Exec(tb, "UPDATE sessions SET auth_time = auth_time - $2, amr = 'otp' WHERE id = $1", c.SessionID, time.Hour.Microseconds())
 	c.Refresh(tb)
 	return c
 }
@@ -44,7 +44,8 @@ func TestAReplayNeverBringsTheProofOfAReauthentication(t *testing.T) {
 		"within the grace":      func(*testing.T, *apptest.Client) {},
 		"of an answer not seen": func(t *testing.T, c *apptest.Client) { endGrace(t, c.Server, c.SessionID) },
 	}
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for name, wait := range replays {
 			t.Run(name, func(t *testing.T) {
 				c := provedLongAgo(t, srv)
@@ -76,7 +77,8 @@ func TestAReplayNeverBringsTheProofOfAReauthentication(t *testing.T) {
 }
 
 func TestTheProofOfAReauthenticationLastsOverRefreshes(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := provedLongAgo(t, srv)
 		fresh := reauthenticate(t, c)
 		at, _ := proved(t, srv, fresh.AccessToken)
@@ -92,7 +94,8 @@ func TestTheProofOfAReauthenticationLastsOverRefreshes(t *testing.T) {
 
 // Many replays and the owner's refresh at once: whichever is first, no replay gets the proof.
 func TestReplaysRacingTheOwnerNeverGetTheProof(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for range 5 {
 			c := provedLongAgo(t, srv)
 			before, _ := proved(t, srv, c.AccessToken)

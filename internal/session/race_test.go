@@ -33,7 +33,8 @@ func atOnce(tb testing.TB, n int, call func(i int) error) {
 }
 
 func TestConcurrentRefreshesGetOneSuccessor(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		answers := make([]*apptest.Answer, 64)
 		atOnce(t, len(answers), func(i int) (err error) {
@@ -58,7 +59,8 @@ func TestConcurrentRefreshesGetOneSuccessor(t *testing.T) {
 }
 
 func TestConcurrentReusesAreAllRefused(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		spent := c.RefreshToken
 		c.Refresh(t)
@@ -79,7 +81,8 @@ func TestConcurrentReusesAreAllRefused(t *testing.T) {
 
 // The owner's refresh and a thief's late reuse at once: whichever comes first, the session ends.
 func TestReuseRacingARefreshEndsTheSession(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for range 10 {
 			c := srv.As(t)
 			spent := c.RefreshToken
@@ -145,7 +148,8 @@ var ends = map[string]func(ctx context.Context, srv *apptest.Server, c *apptest.
 }
 
 func TestRefreshRacingAnEndLeavesNothingAlive(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for name, end := range ends {
 			t.Run(name, func(t *testing.T) {
 				for range 8 {
@@ -172,7 +176,8 @@ func TestRefreshRacingAnEndLeavesNothingAlive(t *testing.T) {
 
 // A login that proved the password before the account ended must not open a session after it.
 func TestLoginRacingAnEndLeavesNothingAlive(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for _, name := range []string{"disabling", "change of the password", "deletion"} {
 			t.Run(name, func(t *testing.T) {
 				for range 8 {
@@ -199,7 +204,8 @@ func TestLoginRacingAnEndLeavesNothingAlive(t *testing.T) {
 // A replay writes nothing, so no lock of its own orders it and the end: what it reads last must not be
 // what the end has raised.
 func TestReplayRacingAnEndOfAllLeavesNothingAlive(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for range 20 {
 			c := srv.As(t)
 			auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
@@ -235,7 +241,8 @@ func wantUseless(tb testing.TB, srv *apptest.Server, accessToken, refreshToken s
 // A logout judges the refresh token in the transaction that ends the sessions: a token that a change of the password
 // has just made void ends nothing.
 func TestLogoutRacingAVoidedRefreshTokenEndsNothing(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for range 60 {
 			c := srv.As(t)
 			var wasLive bool // when its refresh tokens were made void

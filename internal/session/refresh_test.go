@@ -13,7 +13,8 @@ import (
 )
 
 func TestRefreshRotates(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		before, first := stateOf(t, srv, c.SessionID), claims(t, c.AccessToken)
 		answer := srv.Anonymous().Redeem(t, c.RefreshToken)
@@ -43,7 +44,8 @@ func TestRefreshRotates(t *testing.T) {
 }
 
 func TestPredecessorInsideTheGrace(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		t.Run("gets the same successor and changes nothing", func(t *testing.T) {
 			c := srv.As(t)
 			spent := c.RefreshToken
@@ -96,7 +98,7 @@ func TestPredecessorInsideTheGrace(t *testing.T) {
 				}
 			}
 			const query = "SELECT COALESCE(sum(count), 0) FROM audit_log WHERE action = 'authn_token_replayed_elsewhere' AND session_id = $1"
-			entries, events := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID), count(t, srv, query, c.SessionID)
+			entries, events := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID), srv.Count(t, query, c.SessionID)
 			if entries < 1 || entries > 2 || events != 19 { // the minute may turn meanwhile
 				t.Errorf("%d replays in %d entries, want 19 in one", events, entries)
 			}
@@ -108,7 +110,7 @@ func TestPredecessorInsideTheGrace(t *testing.T) {
 				if _, err := srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, from); err != nil {
 					t.Fatal(err)
 				}
-				if n := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID); n != int64(i/2) {
+				if n := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID); n != i/2 {
 					t.Errorf("audited %d times after call %d", n, i)
 				}
 			}
@@ -117,7 +119,8 @@ func TestPredecessorInsideTheGrace(t *testing.T) {
 }
 
 func TestPredecessorAfterTheGraceWithoutASight(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		lost := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)) // nobody gets to see this
 		endGrace(t, srv, c.SessionID)
@@ -149,7 +152,8 @@ func TestReuse(t *testing.T) {
 			c.Take(auth(t, c.Server.Anonymous().Redeem(t, c.RefreshToken)))
 		},
 	}
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for name, see := range sights {
 			t.Run("of a token whose successor was seen "+name, func(t *testing.T) {
 				c := srv.As(t)
@@ -202,13 +206,14 @@ func wantReuse(t *testing.T, c *apptest.Client, spent string) {
 }
 
 func TestRefreshAfterTheDatabaseWentBack(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		first := c.RefreshToken
 		for range 3 {
 			c.Take(auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)))
 		}
-		change(t, srv, "UPDATE sessions SET generation = 2, seen_generation = 1 WHERE id = $1", c.SessionID)
+		srv.Exec(t, "UPDATE sessions SET generation = 2, seen_generation = 1 WHERE id = $1", c.SessionID)
 		held := c.RefreshToken // of generation 4
 		c.Take(auth(t, srv.Anonymous().Redeem(t, held)))
 		if got := claims(t, c.AccessToken).Gen; got != 5 {
@@ -225,7 +230,8 @@ func TestRefreshAfterTheDatabaseWentBack(t *testing.T) {
 }
 
 func TestSessionsExpire(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		refused := func(t *testing.T, c *apptest.Client) {
 			t.Helper()
 			srv.Anonymous().Redeem(t, c.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_EXPIRED")
@@ -235,12 +241,12 @@ func TestSessionsExpire(t *testing.T) {
 		}
 		t.Run("when idle", func(t *testing.T) {
 			c := srv.As(t)
-			change(t, srv, "UPDATE sessions SET expires_at = now_us() - 1 WHERE id = $1", c.SessionID)
+			srv.Exec(t, "UPDATE sessions SET expires_at = now_us() - 1 WHERE id = $1", c.SessionID)
 			refused(t, c)
 		})
 		t.Run("at their absolute end, which no rotation moves", func(t *testing.T) {
 			c := srv.As(t)
-			change(t, srv, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
+			srv.Exec(t, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
 			before := stateOf(t, srv, c.SessionID)
 			pair := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
 			after := stateOf(t, srv, c.SessionID)
@@ -253,7 +259,7 @@ func TestSessionsExpire(t *testing.T) {
 		})
 		t.Run("in their last seconds, when by the clock of a replica no token could live any more", func(t *testing.T) {
 			c := srv.As(t)
-			change(t, srv, "UPDATE sessions SET ends_at = now_us() + $2, expires_at = now_us() + $2 WHERE id = $1", c.SessionID, token.Leeway.Microseconds())
+			srv.Exec(t, "UPDATE sessions SET ends_at = now_us() + $2, expires_at = now_us() + $2 WHERE id = $1", c.SessionID, token.Leeway.Microseconds())
 			refused(t, c)
 		})
 	})
@@ -261,21 +267,23 @@ func TestSessionsExpire(t *testing.T) {
 
 // The time that is published as the end of a refresh token is the one at which it ends.
 func TestPublishedExpiryIsKept(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
-		change(t, srv, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
+		srv.Exec(t, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
 		pair := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
 		for _, toGo := range []time.Duration{5 * time.Second, 4 * time.Second} { // not so little that a slow test misses it
-			change(t, srv, "UPDATE sessions SET ends_at = ends_at - expires_at + now_us() + $2, expires_at = now_us() + $2 WHERE id = $1", c.SessionID, toGo.Microseconds())
+			srv.Exec(t, "UPDATE sessions SET ends_at = ends_at - expires_at + now_us() + $2, expires_at = now_us() + $2 WHERE id = $1", c.SessionID, toGo.Microseconds())
 			pair = auth(t, srv.Anonymous().Redeem(t, pair.RefreshToken))
 		}
-		change(t, srv, "UPDATE sessions SET ends_at = ends_at - expires_at + now_us() - 1000, expires_at = now_us() - 1000 WHERE id = $1", c.SessionID)
+		srv.Exec(t, "UPDATE sessions SET ends_at = ends_at - expires_at + now_us() - 1000, expires_at = now_us() - 1000 WHERE id = $1", c.SessionID)
 		srv.Anonymous().Redeem(t, pair.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_EXPIRED")
 	})
 }
 
 func TestRefreshOfNoLiveSession(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		me := func(t *testing.T, c *apptest.Client) *apptest.Client { return c }
 		ends := map[string]struct {
 			end    func(t *testing.T, c *apptest.Client)
@@ -294,7 +302,7 @@ func TestRefreshOfNoLiveSession(t *testing.T) {
 				}
 			}},
 			"of a user found disabled": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *apptest.Client) {
-				change(t, srv, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
+				srv.Exec(t, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
 			}},
 			"after the account was deleted": {whose: me, reason: "REFRESH_INVALID", end: func(t *testing.T, c *apptest.Client) {
 				c.Do(t, `mutation($email: String!) { deleteAccount(input: {confirmEmail: $email}) { id } }`,
@@ -313,7 +321,7 @@ func TestRefreshOfNoLiveSession(t *testing.T) {
 		t.Run("leaves the row as it was where the user is disabled", func(t *testing.T) {
 			c := srv.As(t)
 			before := stateOf(t, srv, c.SessionID)
-			change(t, srv, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
+			srv.Exec(t, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
 			srv.Anonymous().Redeem(t, c.RefreshToken)
 			if diff := cmp.Diff(before, stateOf(t, srv, c.SessionID)); diff != "" {
 				t.Errorf("the session changed (-before +after):\n%s", diff)
@@ -323,7 +331,8 @@ func TestRefreshOfNoLiveSession(t *testing.T) {
 }
 
 func TestChangeOfThePasswordLeavesTheNewPairAlone(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		old := c.AccessToken
 		changePassword(t, c)
@@ -333,7 +342,8 @@ func TestChangeOfThePasswordLeavesTheNewPairAlone(t *testing.T) {
 }
 
 func TestChangeOfRolesComesWithARefresh(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		if _, err := srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil); err != nil {
 			t.Fatal(err)
@@ -348,7 +358,8 @@ func TestChangeOfRolesComesWithARefresh(t *testing.T) {
 }
 
 func TestRefreshTokensSurviveAChangeOfTheSecret(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		current, next := srv.App.Config.Secret, "another secret for tests, of more than 32 bytes"
 		for _, deployment := range []struct{ use, accept string }{{current, next}, {next, current}} {

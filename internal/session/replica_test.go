@@ -6,12 +6,14 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 // onTwo runs f on two servers of one database.
 func onTwo(t *testing.T, f func(t *testing.T, a, b *apptest.Server)) {
 	t.Helper()
-	onBoth(t, func(t *testing.T, a *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, a *apptest.Server) {
 		f(t, a, apptest.Start(t, apptest.Database(a.App.Config.Database)))
 	})
 }
@@ -51,7 +53,7 @@ func TestRevocationReachesAnotherReplica(t *testing.T) {
 		t.Run("by itself", func(t *testing.T) {
 			c := a.As(t)
 			logout(t, c, "CURRENT", "")
-			eventually(t, "the other replica knows", func() bool {
+			webtest.Eventually(t, "the other replica knows", func() bool {
 				return bearer(b, c.AccessToken).Do(t, meQuery, nil).Status == 401
 			})
 		})
@@ -75,11 +77,12 @@ func TestReplicasShareOneChain(t *testing.T) {
 }
 
 func TestReplicaThatCannotReadRevocations(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		hide(t, srv, "revocations")
 		srv.Shift(session.MaxViewAge)
-		eventually(t, "guarded fields are refused", func() bool { return c.Do(t, meQuery, nil).Status == 503 })
+		webtest.Eventually(t, "guarded fields are refused", func() bool { return c.Do(t, meQuery, nil).Status == 503 })
 
 		answer := c.Do(t, meQuery, nil)
 		answer.Refused(t, "UNAVAILABLE", "REVOCATION_VIEW_STALE")
@@ -93,6 +96,6 @@ func TestReplicaThatCannotReadRevocations(t *testing.T) {
 		auth(t, c.Redeem(t, c.RefreshToken))
 
 		show(t, srv, "revocations")
-		eventually(t, "guarded fields are answered again", func() bool { return c.Do(t, meQuery, nil).Status == 200 })
+		webtest.Eventually(t, "guarded fields are answered again", func() bool { return c.Do(t, meQuery, nil).Status == 200 })
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 // backUp copies a server's database and returns what brings the copy back while the server runs.
@@ -37,7 +38,7 @@ func backUp(tb testing.TB, srv *apptest.Server) (restore func()) {
 			tb.Fatal(err)
 		}
 		defer func() { _ = conn.Close() }()
-		eventually(tb, "no other connection is in the way of the copy", func() bool {
+		webtest.Eventually(tb, "no other connection is in the way of the copy", func() bool {
 			return conn.Raw(func(driver any) error {
 				copying, err := driver.(interface {
 					NewRestore(string) (*sqlite.Backup, error)
@@ -60,7 +61,7 @@ func backUpRows(tb testing.TB, srv *apptest.Server) (restore func()) {
 	tb.Helper()
 	tables := []string{"users", "sessions", "revocations", "user_terms", "known_addresses", "throttle", "audit_log"}
 	for _, table := range tables {
-		change(tb, srv, "CREATE TABLE saved_"+table+" AS TABLE "+table)
+		srv.Exec(tb, "CREATE TABLE saved_"+table+" AS TABLE "+table)
 	}
 	return func() {
 		tb.Helper()
@@ -83,7 +84,7 @@ func backUpRows(tb testing.TB, srv *apptest.Server) (restore func()) {
 // version is a user's authorization version.
 func version(tb testing.TB, srv *apptest.Server, id token.UserID) int64 {
 	tb.Helper()
-	return count(tb, srv, "SELECT version FROM users WHERE id = $1", id)
+	return int64(srv.Count(tb, "SELECT version FROM users WHERE id = $1", id))
 }
 
 // renew gives c a token of a higher version, as a change of roles does.
@@ -146,7 +147,8 @@ func TestRevocationsAfterARestoreReachTokensFromBefore(t *testing.T) {
 // The clock of the database went back together with its rows; this machine's did not, or the token's version is
 // known here.
 func TestVersionsRiseWhereTheClockWentBackToo(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		restore := backUp(t, srv)
 		renew(t, srv, c)
@@ -173,7 +175,8 @@ func TestVersionsRiseWhereTheClockWentBackToo(t *testing.T) {
 // What was revoked after the backup, a running replica still knows. It refuses what it knows to be revoked, tells
 // the database, and otherwise goes on with versions above what it knows.
 func TestARunningReplicaKnowsWhatARestoredDatabaseForgot(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *apptest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		ended, everywhere, changed, disabled := srv.As(t), srv.As(t), srv.As(t), srv.As(t)
 		restore := backUp(t, srv)
 		logout(t, ended, "CURRENT", "")

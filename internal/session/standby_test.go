@@ -8,6 +8,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 const (
@@ -67,7 +68,7 @@ func TestAStandbyCountsAsAnOutageUntilItIsPromoted(t *testing.T) {
 		t.Fatalf("/readyz answers %d", status)
 	}
 	postgres.Demote(t)
-	eventually(t, "the standby answers", func() bool { _, err := srv.App.DB.Now(t.Context()); return err == nil })
+	webtest.Eventually(t, "the standby answers", func() bool { _, err := srv.App.DB.Now(t.Context()); return err == nil })
 	wantNoWrites(t, srv, c)
 	for range 2 { // the first may be on a connection to the server before
 		if err := srv.App.View.Poll(t.Context()); err == nil {
@@ -78,9 +79,9 @@ func TestAStandbyCountsAsAnOutageUntilItIsPromoted(t *testing.T) {
 	bearer(srv, c.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAVAILABLE", string(fault.RevocationViewStale))
 
 	postgres.Promote(t)
-	eventually(t, "guarded fields are answered again",
+	webtest.Eventually(t, "guarded fields are answered again",
 		func() bool { return bearer(srv, c.AccessToken).Do(t, meQuery, nil).Status == 200 })
-	eventually(t, "the server is ready again", func() bool { return readiness(t, srv) == 200 })
+	webtest.Eventually(t, "the server is ready again", func() bool { return readiness(t, srv) == 200 })
 	wantAlive(t, srv, c.AccessToken, c.RefreshToken)
 }
 
@@ -88,7 +89,7 @@ func TestADatabaseThatCannotBeWrittenIsUnavailable(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
 	c := srv.As(t)
-	change(t, srv, "PRAGMA query_only = 1") // of the one connection that writes
+	srv.Exec(t, "PRAGMA query_only = 1") // of the one connection that writes
 	wantNoWrites(t, srv, c)
 	if a := bearer(srv, c.AccessToken).Do(t, meQuery, nil); a.Status != 200 { // reads need no write lock
 		t.Errorf("me: %s", a.Body)
