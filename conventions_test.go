@@ -332,3 +332,30 @@ func TestNothingIsPutOffInAComment(t *testing.T) {
 		}
 	})
 }
+
+// Only the command line may act without a caller: session.Authorize accepts an audit.Actor that is an Operator.
+func TestOnlyTheCommandLineIsAnOperator(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		if s.forTests() || s.unit() == "internal/cli" {
+			continue
+		}
+		ast.Inspect(s.file, func(node ast.Node) bool {
+			set := false
+			switch node := node.(type) {
+			case *ast.KeyValueExpr:
+				key, ok := node.Key.(*ast.Ident)
+				set = ok && key.Name == "Operator"
+			case *ast.AssignStmt:
+				set = slices.ContainsFunc(node.Lhs, func(to ast.Expr) bool {
+					selector, ok := to.(*ast.SelectorExpr)
+					return ok && selector.Sel.Name == "Operator"
+				})
+			}
+			if set {
+				t.Errorf("%s: Operator is set outside internal/cli", s.set.Position(node.Pos()))
+			}
+			return true
+		})
+	}
+}

@@ -17,7 +17,7 @@ import (
 )
 
 func (r *mutationResolver) Register(ctx context.Context, input model.RegisterInput) (*model.RegisterPayload, error) {
-	grant, err := register(ctx, r.Accounts, input)
+	grant, err := register(ctx, r.SignIn, input)
 	if err != nil {
 		return nil, err
 	}
@@ -25,22 +25,22 @@ func (r *mutationResolver) Register(ctx context.Context, input model.RegisterInp
 }
 
 func (r *mutationResolver) UpdateProfile(ctx context.Context, input model.UpdateProfileInput) (*account.User, error) {
-	return r.Accounts.UpdateProfile(ctx, guard.Caller(ctx), account.Profile(input), origin(ctx))
+	return r.Accounts.UpdateProfile(ctx, account.Profile(input), actor(ctx))
 }
 
 func (r *mutationResolver) ChangePassword(ctx context.Context, input model.ChangePasswordInput) (*session.Grant, error) {
-	caller := guard.Caller(ctx)
-	return delivering(ctx, deliveryOf(ctx, caller.SessionID), func() (*session.Grant, error) {
-		return r.Accounts.ChangePassword(ctx, caller, input.CurrentPassword, input.NewPassword, origin(ctx))
+	by := actor(ctx)
+	return delivering(ctx, deliveryOf(ctx, by.SessionID), func() (*session.Grant, error) {
+		return r.SignIn.ChangePassword(ctx, input.CurrentPassword, input.NewPassword, by)
 	})
 }
 
 func (r *mutationResolver) DeleteAccount(ctx context.Context, input model.DeleteAccountInput) (*model.DeletedPayload, error) {
-	caller := guard.Caller(ctx)
-	if err := r.Accounts.Delete(ctx, caller, input.ConfirmEmail, origin(ctx)); err != nil {
+	by := actor(ctx)
+	if err := r.Accounts.Delete(ctx, input.ConfirmEmail, by); err != nil {
 		return nil, err
 	}
-	return &model.DeletedPayload{ID: string(caller.UserID)}, nil
+	return &model.DeletedPayload{ID: string(by.UserID)}, nil
 }
 
 func (r *queryResolver) Me(ctx context.Context) (*account.User, error) {

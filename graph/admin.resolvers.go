@@ -10,24 +10,23 @@ import (
 
 	"github.com/graphwarden/graphwarden/graph/model"
 	"github.com/graphwarden/graphwarden/internal/account"
-	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 func (r *mutationResolver) SetRoles(ctx context.Context, input model.SetRolesInput) (*account.User, error) {
-	return r.Accounts.SetRoles(ctx, guard.Caller(ctx), account.ID(input.ID), input.Roles, origin(ctx))
+	return r.Accounts.SetRoles(ctx, account.ID(input.ID), input.Roles, actor(ctx))
 }
 
 func (r *mutationResolver) DisableUser(ctx context.Context, input model.DisableUserInput) (*account.User, error) {
-	return r.Accounts.SetDisabled(ctx, guard.Caller(ctx), account.ID(input.ID), true, origin(ctx))
+	return r.Accounts.SetDisabled(ctx, account.ID(input.ID), true, actor(ctx))
 }
 
 func (r *mutationResolver) EnableUser(ctx context.Context, input model.EnableUserInput) (*account.User, error) {
-	return r.Accounts.SetDisabled(ctx, guard.Caller(ctx), account.ID(input.ID), false, origin(ctx))
+	return r.Accounts.SetDisabled(ctx, account.ID(input.ID), false, actor(ctx))
 }
 
 func (r *mutationResolver) RevokeSessions(ctx context.Context, input model.RevokeSessionsInput) (*model.RevokeSessionsPayload, error) {
-	n, err := r.Accounts.RevokeSessions(ctx, guard.Caller(ctx), account.ID(input.UserID), origin(ctx))
+	n, err := r.Accounts.RevokeSessions(ctx, account.ID(input.UserID), actor(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +34,7 @@ func (r *mutationResolver) RevokeSessions(ctx context.Context, input model.Revok
 }
 
 func (r *mutationResolver) DeleteUser(ctx context.Context, input model.DeleteUserInput) (*model.DeletedPayload, error) {
-	if err := r.Accounts.Remove(ctx, guard.Caller(ctx), account.ID(input.ID), origin(ctx)); err != nil {
+	if err := r.Accounts.Remove(ctx, account.ID(input.ID), actor(ctx)); err != nil {
 		return nil, err
 	}
 	return &model.DeletedPayload{ID: input.ID}, nil

@@ -91,7 +91,7 @@ func addUser(tb testing.TB, srv *apptest.Server, email, username, name string, r
 	if name != "" {
 		in.Name = &name
 	}
-	u, err := srv.App.Accounts.Add(tb.Context(), in, roles)
+	u, err := srv.App.Accounts.Add(tb.Context(), in, roles, apptest.Operator)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestUsersAreListed(t *testing.T) {
 		addUser(t, srv, "bob@example.com", "ann.b", "Ärger")
 		gone := addUser(t, srv, "ANNA@example.com", "", "100%_sure")
 		addUser(t, srv, "carl@example.com", "", "Ann Archy", "ADMIN")
-		if _, err := srv.App.Accounts.ChangeDisabled(t.Context(), gone.ID, true); err != nil {
+		if _, err := srv.App.Accounts.SetDisabled(t.Context(), gone.ID, true, apptest.Operator); err != nil {
 			t.Fatal(err)
 		}
 		for name, test := range map[string]struct {
@@ -181,7 +181,7 @@ func TestSparsePagesLeadOn(t *testing.T) {
 		for i := range n {
 			fmt.Fprintf(&lines, `{"email": "crowd%04d@example.com", "disabled": %t}`+"\n", i, i != 7 && i != n-7)
 		}
-		created, problems, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(lines.String()), userfile.Options{}))
+		created, problems, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(lines.String()), userfile.Options{}), apptest.Operator)
 		if err != nil || created != n {
 			t.Fatal(created, problems, err)
 		}
@@ -523,7 +523,7 @@ func TestARoleThatTheSchemaHasNoMoreIsNone(t *testing.T) {
 		c.Do(t, `{ users { totalCount } }`, nil).Refused(t, "FORBIDDEN", "ROLE_REQUIRED")
 		c.Do(t, `{ users(role: FORMER) { totalCount } }`, nil).Refused(t, "GRAPHQL_VALIDATION_FAILED", "")
 		admin.Do(t, `mutation($id: ID!) { setRoles(input: {id: $id, roles: [USER]}) { roles } }`, vars{"id": c.UserID}).Into(t, &out)
-		if u, err := srv.App.Accounts.ByID(t.Context(), c.UserID); err != nil || u.RoleList != "USER" {
+		if u, err := srv.App.Accounts.ByID(t.Context(), c.UserID); err != nil || u.Roles.String() != "USER" {
 			t.Errorf("setRoles leaves %+v, %v", u, err)
 		}
 	})

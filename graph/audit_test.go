@@ -16,7 +16,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/userfile"
 )
 
-var origin = audit.Origin{IP: "192.0.2.1", UserAgent: "a test", RequestID: "its request"}
+var attacker = audit.Actor{IP: "192.0.2.1", UserAgent: "a test", RequestID: "its request"}
 
 type entry struct {
 	ID, Action, Outcome, IP, UserID, SessionID string
@@ -161,9 +161,9 @@ func TestFailedSignInsFold(t *testing.T) {
 		admin, c := srv.As(t, "ADMIN"), srv.As(t)
 		const n = 300
 		for i := range n {
-			from := audit.Origin{IP: fmt.Sprintf("198.51.100.%d", i%250), UserAgent: fmt.Sprint("attacker ", i)}
+			from := audit.Actor{IP: fmt.Sprintf("198.51.100.%d", i%250), UserAgent: fmt.Sprint("attacker ", i)}
 			for _, user := range []token.UserID{c.UserID, ""} {
-				if err := srv.App.Audit.Failed(t.Context(), audit.Event{Action: audit.AuthnLoginFail, User: user, From: from}); err != nil {
+				if err := srv.App.Audit.Failed(t.Context(), audit.Event{Action: audit.AuthnLoginFail, User: user, By: from}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -181,7 +181,7 @@ func TestFailedSignInsFold(t *testing.T) {
 		}
 		srv.Advance(t, time.Hour)
 		admin.Refresh(t)
-		if err := srv.App.Audit.Failed(t.Context(), audit.Event{Action: audit.AuthnLoginFail, User: c.UserID, From: origin}); err != nil {
+		if err := srv.App.Audit.Failed(t.Context(), audit.Event{Action: audit.AuthnLoginFail, User: c.UserID, By: attacker}); err != nil {
 			t.Fatal(err)
 		}
 		if later := auditLog(t, admin, `(first: 100, filter: {action: AUTHN_LOGIN_FAIL})`); len(later.Nodes) != len(log.Nodes)+1 || later.Nodes[0].Count != 1 {
@@ -243,7 +243,7 @@ func TestAccountsMadeWithRolesAreRecordedWithThem(t *testing.T) {
 	srv := apptest.Start(t)
 	admin := srv.As(t, "ADMIN")
 	added := addUser(t, srv, "added@example.com", "", "", "ADMIN")
-	if _, _, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(`{"email": "imported@example.com", "roles": ["ADMIN"]}`), userfile.Options{})); err != nil {
+	if _, _, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(`{"email": "imported@example.com", "roles": ["ADMIN"]}`), userfile.Options{}), apptest.Operator); err != nil {
 		t.Fatal(err)
 	}
 	imported, err := srv.App.Accounts.Find(t.Context(), "imported@example.com")

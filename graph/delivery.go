@@ -10,6 +10,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/signin"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
@@ -36,9 +37,10 @@ func delivering(ctx context.Context, delivery model.TokenDelivery, issue func() 
 	return grant, nil
 }
 
-func register(ctx context.Context, accounts *account.Service, in model.RegisterInput) (*session.Grant, error) {
+func register(ctx context.Context, signIn *signin.Service, in model.RegisterInput) (*session.Grant, error) {
 	return delivering(ctx, in.Delivery, func() (*session.Grant, error) {
-		return accounts.Register(ctx, account.Registration{Email: in.Email, Password: in.Password, Username: in.Username, Name: in.Name}, origin(ctx))
+		return signIn.Register(ctx, account.Registration{Email: in.Email, Password: in.Password, Username: in.Username,
+			Name: in.Name}, client(ctx))
 	})
 }
 
@@ -53,7 +55,7 @@ func refresh(ctx context.Context, sessions *session.Service, in *model.RefreshTo
 	if err != nil {
 		return nil, err
 	}
-	return delivering(ctx, delivery, func() (*session.Grant, error) { return sessions.Refresh(ctx, raw, origin(ctx)) })
+	return delivering(ctx, delivery, func() (*session.Grant, error) { return sessions.Refresh(ctx, raw, client(ctx)) })
 }
 
 // logout ends sessions by refresh token if there is one: whoever gives one says which session is
@@ -69,14 +71,14 @@ func logout(ctx context.Context, sessions *session.Service, in *model.LogoutInpu
 	case in.RefreshToken != nil || refusal != nil && came:
 		var raw string
 		if raw, delivery, err = presented(ctx, in.RefreshToken); err == nil {
-			ended, err = sessions.LogoutByRefreshToken(ctx, raw, in.Scope, origin(ctx))
+			ended, err = sessions.LogoutByRefreshToken(ctx, raw, in.Scope, client(ctx))
 		}
 	case refusal != nil:
 		err = refusal
 	default:
-		caller := guard.Caller(ctx)
-		delivery = deliveryOf(ctx, caller.SessionID)
-		ended, err = sessions.Logout(ctx, caller, in.Scope, origin(ctx))
+		by := actor(ctx)
+		delivery = deliveryOf(ctx, by.SessionID)
+		ended, err = sessions.Logout(ctx, in.Scope, by)
 	}
 	// The cookie of a session that has ended is of no use; a page that may not touch it need not.
 	if err == nil && delivery == model.TokenDeliveryCookie && in.Scope != session.ScopeOthers && web.CookieAllowed(ctx) {

@@ -190,7 +190,7 @@ func TestAnOperationThatTakesTooLongIsUnavailable(t *testing.T) {
 			return nil, fmt.Errorf("read: %w", ctx.Err())
 		}))
 	// Not through the API: on a busy machine that takes too long as well.
-	grant, err := srv.App.Accounts.Register(t.Context(), account.Registration{Email: "jane@example.com", Password: apptest.Password}, audit.Origin{})
+	grant, err := srv.App.SignIn.Register(t.Context(), account.Registration{Email: "jane@example.com", Password: apptest.Password}, audit.Actor{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 func register(t *testing.T, srv *apptest.Server, name string) *session.Grant {
 	t.Helper()
 	in := account.Registration{Email: name + "@example.com", Password: apptest.Password}
-	grant, err := srv.App.Accounts.Register(t.Context(), in, audit.Origin{})
+	grant, err := srv.App.SignIn.Register(t.Context(), in, audit.Actor{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,10 +63,10 @@ func refused(t *testing.T, srv *apptest.Server, owner token.Claims) map[string]s
 		"TOKEN_REVOKED": left.AccessToken,
 		"TOKEN_STALE":   demoted.AccessToken,
 	}
-	if _, err := srv.App.Sessions.Logout(t.Context(), *left.Principal(), session.ScopeCurrent, audit.Origin{}); err != nil {
+	if _, err := srv.App.Sessions.Logout(t.Context(), session.ScopeCurrent, audit.Actor{Claims: *left.Principal()}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := srv.App.Accounts.ChangeRoles(t.Context(), demoted.Principal().UserID, []token.Role{account.RoleAdmin}, nil); err != nil {
+	if _, err := srv.App.Accounts.ChangeRoles(t.Context(), demoted.Principal().UserID, []token.Role{account.RoleAdmin}, nil, apptest.Operator); err != nil {
 		t.Fatal(err)
 	}
 	return tokens

@@ -8,6 +8,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/signin"
 	"github.com/graphwarden/graphwarden/internal/team"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 )
@@ -16,6 +17,7 @@ import (
 type Resolver struct {
 	Accounts      *account.Service
 	Sessions      *session.Service
+	SignIn        *signin.Service
 	Throttle      *throttle.Throttle
 	Audit         *audit.Log
 	Feed          *audit.Feed

@@ -7,6 +7,7 @@ import (
 	"github.com/graphwarden/graphwarden/graph/model"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -15,10 +16,18 @@ import (
 
 // What stands here and not in session.resolvers.go would be commented out there by the next generate.
 
-// origin is where the request behind ctx came from.
-func origin(ctx context.Context) audit.Origin {
+// client returns the client of the request as an actor without claims: for fields that prove who calls, whatever
+// access token the request has.
+func client(ctx context.Context) audit.Actor {
 	r := web.RequestFrom(ctx)
-	return audit.Origin{IP: r.IP, UserAgent: r.UserAgent, RequestID: r.ID}
+	return audit.Actor{IP: r.IP, UserAgent: r.UserAgent, RequestID: r.ID}
+}
+
+// actor returns the authenticated caller.
+func actor(ctx context.Context) audit.Actor {
+	by := client(ctx)
+	by.Claims = guard.Caller(ctx)
+	return by
 }
 
 func required(path string) error {
@@ -31,7 +40,7 @@ func (r *Resolver) tokenInfo(ctx context.Context, raw string) (*model.TokenInfo,
 	}
 	principal, err := r.Authenticator.Authenticate(ctx, raw)
 	if f := fault.As(err); f != nil && f.Code == fault.Unauthenticated {
-		if err := r.Throttle.VerifyInvalid(origin(ctx).IP); err != nil {
+		if err := r.Throttle.VerifyInvalid(client(ctx).IP); err != nil {
 			return nil, err
 		}
 		return &model.TokenInfo{}, nil

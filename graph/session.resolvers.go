@@ -13,6 +13,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/signin"
 )
 
 func (r *authPayloadResolver) User(ctx context.Context, obj *session.Grant) (*account.User, error) {
@@ -21,7 +22,7 @@ func (r *authPayloadResolver) User(ctx context.Context, obj *session.Grant) (*ac
 
 func (r *mutationResolver) Login(ctx context.Context, input model.LoginInput) (*session.Grant, error) {
 	return delivering(ctx, input.Delivery, func() (*session.Grant, error) {
-		return r.Accounts.Login(ctx, account.Login{Email: input.Email, Username: input.Username, Password: input.Password}, origin(ctx))
+		return r.SignIn.Login(ctx, signin.Login{Email: input.Email, Username: input.Username, Password: input.Password}, client(ctx))
 	})
 }
 
@@ -38,14 +39,14 @@ func (r *mutationResolver) Logout(ctx context.Context, input *model.LogoutInput)
 }
 
 func (r *mutationResolver) Reauthenticate(ctx context.Context, input model.ReauthenticateInput) (*session.Grant, error) {
-	caller := guard.Caller(ctx)
-	return delivering(ctx, deliveryOf(ctx, caller.SessionID), func() (*session.Grant, error) {
-		return r.Accounts.Reauthenticate(ctx, caller, input.Password, origin(ctx))
+	by := actor(ctx)
+	return delivering(ctx, deliveryOf(ctx, by.SessionID), func() (*session.Grant, error) {
+		return r.SignIn.Reauthenticate(ctx, input.Password, by)
 	})
 }
 
 func (r *mutationResolver) RevokeSession(ctx context.Context, input model.RevokeSessionInput) (*session.Session, error) {
-	return r.Sessions.Revoke(ctx, guard.Caller(ctx), session.ID(input.ID), origin(ctx))
+	return r.Sessions.Revoke(ctx, session.ID(input.ID), actor(ctx))
 }
 
 func (r *queryResolver) VerifyToken(ctx context.Context, token string) (*model.TokenInfo, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 // subscribe begins a subscription, which runs once this returns: the answer to a ping comes after it.
@@ -168,7 +169,8 @@ func TestSlowReadersAreSentAway(t *testing.T) {
 	const n = 1000
 	err = srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error {
 		for range n {
-			if err := audit.Record(tx, audit.Event{Action: audit.UserUpdated, Outcome: audit.Done, Actor: c.UserID, User: c.UserID}); err != nil {
+			by := audit.Actor{Claims: token.Claims{UserID: c.UserID}}
+			if err := audit.Record(tx, audit.Event{Action: audit.AuthnPasswordChange, By: by, User: c.UserID}); err != nil {
 				return err
 			}
 		}

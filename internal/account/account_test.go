@@ -404,7 +404,7 @@ func TestDisabledAccountsAreShutOutAtOnce(t *testing.T) {
 		set := func(disabled bool) {
 			t.Helper()
 			for range 2 { // the second call changes nothing
-				if _, err := srv.App.Accounts.ChangeDisabled(t.Context(), c.UserID, disabled); err != nil {
+				if _, err := srv.App.Accounts.SetDisabled(t.Context(), c.UserID, disabled, apptest.Operator); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -428,7 +428,7 @@ func TestAnInterruptedImportStops(t *testing.T) {
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		ctx, cancel := context.WithCancel(t.Context())
 		created, problems, err := srv.App.Accounts.Import(ctx, userfile.NewReader(io.MultiReader(strings.NewReader(`{"email": "a@example.com"}`),
-			interruption(cancel), strings.NewReader("\n{\"email\": \"b@example.com\"} {\"email\": \"c@example.com\"}")), userfile.Options{}))
+			interruption(cancel), strings.NewReader("\n{\"email\": \"b@example.com\"} {\"email\": \"c@example.com\"}")), userfile.Options{}), apptest.Operator)
 		if created != 1 || problems != nil || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "line 2") {
 			t.Errorf("%d created, %v, %v", created, problems, err)
 		}

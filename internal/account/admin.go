@@ -12,36 +12,34 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// Acts on the accounts of others: by an administrator, or on the command line, which has no caller and leaves audit
-// entries without an actor.
+var errLastAdmin = fault.New(fault.Conflict, fault.LastAdmin,
+	"this is the last administrator: give another user the role ADMIN first")
 
-var errLastAdmin = fault.New(fault.Conflict, fault.LastAdmin, "this is the last administrator: give somebody else the role ADMIN first")
-
-// SetRoles replaces the roles of a user; USER is always among them. Tokens issued before are stale at once.
-func (s *Service) SetRoles(ctx context.Context, caller token.Claims, id ID, roles []token.Role, from audit.Origin) (*User, error) {
-	return s.changeRoles(ctx, &caller, id, func([]token.Role) []token.Role { return roles }, from)
+// SetRoles replaces the roles of a user, who always keeps USER. It makes the user's access tokens stale.
+func (s *Service) SetRoles(ctx context.Context, id ID, roles []token.Role, by audit.Actor) (*User, error) {
+	return s.changeRoles(ctx, id, func(token.Roles) []token.Role { return roles }, by)
 }
 
-// ChangeRoles adds and removes roles, from the command line.
-func (s *Service) ChangeRoles(ctx context.Context, id ID, add, remove []token.Role) (*User, error) {
-	return s.changeRoles(ctx, nil, id, func(roles []token.Role) []token.Role {
+// ChangeRoles adds and removes roles.
+func (s *Service) ChangeRoles(ctx context.Context, id ID, add, remove []token.Role, by audit.Actor) (*User, error) {
+	change := func(roles token.Roles) []token.Role {
 		return slices.DeleteFunc(append(roles, add...), func(r token.Role) bool { return slices.Contains(remove, r) })
-	}, audit.Origin{})
+	}
+	return s.changeRoles(ctx, id, change, by)
 }
 
-func (s *Service) changeRoles(ctx context.Context, caller *token.Claims, id ID, change func([]token.Role) []token.Role, from audit.Origin) (*User, error) {
-	return s.act(ctx, caller, id, func(tx *store.Tx, u *User) error {
-		roles := append(change(u.Roles()), RoleUser)
-		before, after := u.RoleList, joinRoles(roles)
-		if before == after {
+func (s *Service) changeRoles(ctx context.Context, id ID, change func(token.Roles) []token.Role, by audit.Actor) (*User, error) {
+	return s.act(ctx, id, by, func(tx *store.Tx, u *User) error {
+		before, after := u.Roles, token.NewRoles(append(change(slices.Clone(u.Roles)), RoleUser)...)
+		if slices.Equal(before, after) {
 			return nil
 		}
-		if !slices.Contains(roles, RoleAdmin) {
-			if err := keepAnAdmin(tx, u); err != nil {
+		if !after.Has(RoleAdmin) {
+			if err := requireOtherAdmin(tx, u); err != nil {
 				return err
 			}
 		}
-		u.RoleList = after
+		u.Roles = after
 		if _, err := tx.Exec("UPDATE users SET roles = $2, updated_at = now_us() WHERE id = $1", id, after); err != nil {
 			return fmt.Errorf("change roles: %w", err)
 		}
@@ -51,90 +49,81 @@ func (s *Service) changeRoles(ctx context.Context, caller *token.Claims, id ID, 
 		if err := s.sessions.MarkStale(tx, id); err != nil {
 			return err
 		}
-		return record(tx, caller, audit.Event{Action: audit.PrivilegePermissionsChanged, User: id, From: from, Detail: before + " → " + after})
+		return audit.Record(tx, audit.Event{Action: audit.PrivilegePermissionsChanged, By: by, User: id,
+			Detail: before.String() + " → " + after.String()})
 	})
 }
 
 // SetDisabled disables an account, which ends all its sessions at once, or enables it again.
-func (s *Service) SetDisabled(ctx context.Context, caller token.Claims, id ID, disabled bool, from audit.Origin) (*User, error) {
-	return s.changeDisabled(ctx, &caller, id, disabled, from)
-}
-
-// ChangeDisabled is SetDisabled from the command line.
-func (s *Service) ChangeDisabled(ctx context.Context, id ID, disabled bool) (*User, error) {
-	return s.changeDisabled(ctx, nil, id, disabled, audit.Origin{})
-}
-
-func (s *Service) changeDisabled(ctx context.Context, caller *token.Claims, id ID, disabled bool, from audit.Origin) (*User, error) {
-	return s.act(ctx, caller, id, func(tx *store.Tx, u *User) error {
+func (s *Service) SetDisabled(ctx context.Context, id ID, disabled bool, by audit.Actor) (*User, error) {
+	return s.act(ctx, id, by, func(tx *store.Tx, u *User) error {
 		if u.Disabled() == disabled {
 			return nil
 		}
 		action := audit.UserEnabled
 		if disabled {
 			action = audit.UserDisabled
-			if err := keepAnAdmin(tx, u); err != nil {
-				return err
-			}
-			if _, err := s.sessions.EndAll(tx, id, ""); err != nil {
+			if err := s.shutOut(tx, u); err != nil {
 				return err
 			}
 		}
-		err := tx.Get(u, "UPDATE users SET disabled_at = CASE WHEN $2 THEN now_us() END, updated_at = now_us() WHERE id = $1 RETURNING "+userColumns, id, disabled)
+		err := tx.Get(u, `UPDATE users SET disabled_at = CASE WHEN $2 THEN now_us() END, updated_at = now_us()
+			WHERE id = $1 RETURNING `+userColumns, id, disabled)
 		if err != nil {
 			return fmt.Errorf("disable user: %w", err)
 		}
 		if err := index(tx, u); err != nil {
 			return err
 		}
-		return record(tx, caller, audit.Event{Action: action, User: id, From: from})
+		return audit.Record(tx, audit.Event{Action: action, By: by, User: id})
 	})
 }
 
-// RevokeSessions ends all sessions of a user; it returns how many.
-func (s *Service) RevokeSessions(ctx context.Context, caller token.Claims, id ID, from audit.Origin) (n int, err error) {
-	_, err = s.act(ctx, &caller, id, func(tx *store.Tx, _ *User) (err error) {
-		n, err = s.sessions.EndAllBy(tx, caller.UserID, id, from)
+// RevokeSessions ends all sessions of a user and returns their number.
+func (s *Service) RevokeSessions(ctx context.Context, id ID, by audit.Actor) (n int, err error) {
+	_, err = s.act(ctx, id, by, func(tx *store.Tx, _ *User) (err error) {
+		n, err = s.sessions.EndAllBy(tx, id, by)
 		return err
 	})
 	return n, err
 }
 
-// Remove deletes another's account for good, as Delete does one's own.
-func (s *Service) Remove(ctx context.Context, caller token.Claims, id ID, from audit.Origin) error {
-	_, err := s.act(ctx, &caller, id, func(tx *store.Tx, u *User) error { return s.remove(tx, caller, u, from) })
+// Remove deletes another user's account permanently.
+func (s *Service) Remove(ctx context.Context, id ID, by audit.Actor) error {
+	_, err := s.act(ctx, id, by, func(tx *store.Tx, u *User) error { return s.remove(tx, u, by) })
 	return err
 }
 
-func (s *Service) remove(tx *store.Tx, caller token.Claims, u *User, from audit.Origin) error {
-	if err := keepAnAdmin(tx, u); err != nil {
-		return err
-	}
-	if _, err := s.sessions.EndAll(tx, u.ID, ""); err != nil {
+func (s *Service) remove(tx *store.Tx, u *User, by audit.Actor) error {
+	if err := s.shutOut(tx, u); err != nil {
 		return err
 	}
 	if _, err := tx.Exec("DELETE FROM users WHERE id = $1", u.ID); err != nil {
 		return fmt.Errorf("delete user: %w", err)
 	}
-	return record(tx, &caller, audit.Event{Action: audit.UserDeleted, User: u.ID, From: from})
+	return audit.Record(tx, audit.Event{Action: audit.UserDeleted, By: by, User: u.ID})
 }
 
-// act runs f in a transaction on the user id, whose row is locked, once session.Authorize has let caller pass. It
-// returns the user as f leaves it. Only the command line has a nil caller, which may do everything.
-func (s *Service) act(ctx context.Context, caller *token.Claims, id ID, f func(tx *store.Tx, u *User) error) (u *User, err error) {
+// shutOut ends all sessions of u, unless u is the last administrator.
+func (s *Service) shutOut(tx *store.Tx, u *User) error {
+	if err := requireOtherAdmin(tx, u); err != nil {
+		return err
+	}
+	_, err := s.sessions.EndAll(tx, u.ID, "")
+	return err
+}
+
+// act runs f in a transaction on the user id once session.Authorize has accepted by. The user's row is locked. act
+// returns the user as f leaves it.
+func (s *Service) act(ctx context.Context, id ID, by audit.Actor, f func(tx *store.Tx, u *User) error) (u *User, err error) {
 	if !isID(id) {
 		return nil, errUserNotFound
 	}
 	err = s.db.Tx(ctx, func(tx *store.Tx) (err error) {
-		if caller == nil {
-			err = session.Lock(tx, id)
-		} else {
-			err = session.Authorize(tx, *caller, id)
-		}
-		if err != nil {
+		if err = session.Authorize(tx, by, id); err != nil {
 			return err
 		}
-		if u, err = read(tx, id); err != nil {
+		if u, err = Read(tx, id); err != nil {
 			return err
 		}
 		return f(tx, u)
@@ -142,32 +131,19 @@ func (s *Service) act(ctx context.Context, caller *token.Claims, id ID, f func(t
 	return u, err
 }
 
-// record writes the audit entry of what caller did.
-func record(tx *store.Tx, caller *token.Claims, e audit.Event) error {
-	return audit.Record(tx, done(caller, e))
-}
-
-// done completes the audit entry of what caller did.
-func done(caller *token.Claims, e audit.Event) audit.Event {
-	e.Outcome = audit.Done
-	if caller != nil {
-		e.Actor, e.Session = caller.UserID, caller.SessionID
-	}
-	return e
-}
-
-// keepAnAdmin refuses with LAST_ADMIN if u, whose row tx holds, is the only enabled administrator. It holds
-// all of them until the end of tx, so that of two who depose each other the second is refused.
-func keepAnAdmin(tx *store.Tx, u *User) error {
-	if u.Disabled() || !slices.Contains(u.Roles(), RoleAdmin) {
+// requireOtherAdmin returns LAST_ADMIN if u is the only enabled administrator. It locks the index entries of all
+// administrators until the end of tx, so that of two who demote each other the second is refused.
+func requireOtherAdmin(tx *store.Tx, u *User) error {
+	if u.Disabled() || !u.Roles.Has(RoleAdmin) {
 		return nil
 	}
 	admin := facet(RoleAdmin, false)
 	if _, err := tx.Exec("UPDATE user_terms SET user_id = user_id WHERE term = $1", admin); err != nil {
-		return fmt.Errorf("hold administrators: %w", err)
+		return fmt.Errorf("lock administrators: %w", err)
 	}
 	var others bool
-	err := tx.Get(&others, "SELECT EXISTS (SELECT 1 FROM user_terms t JOIN users u ON u.id = t.user_id WHERE t.term = $1 AND u.id <> $2 AND u.disabled_at IS NULL)", admin, u.ID)
+	err := tx.Get(&others, `SELECT EXISTS (SELECT 1 FROM user_terms t JOIN users u ON u.id = t.user_id
+		WHERE t.term = $1 AND u.id <> $2 AND u.disabled_at IS NULL)`, admin, u.ID)
 	if err != nil {
 		return fmt.Errorf("count administrators: %w", err)
 	}

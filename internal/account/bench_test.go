@@ -17,6 +17,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 var crowdSize = flag.Int("users", 1_000_000, "how many users the larger server of BenchmarkAdminPages has")
@@ -120,7 +121,7 @@ func crowd(b *testing.B, url string, n int) fill {
 			for i := begin; i < min(begin+batch, n); i++ {
 				u := person(i, n)
 				ids[i], people = u.ID, append(people, u)
-				users.add(u.ID, u.Email, u.Email, false, *u.Username, u.Name, u.RoleList, 1, u.CreatedAt, u.CreatedAt, u.DisabledAt)
+				users.add(u.ID, u.Email, u.Email, false, *u.Username, u.Name, u.Roles.String(), 1, u.CreatedAt, u.CreatedAt, u.DisabledAt)
 				entries.add(uuid.Must(uuid.NewV7()).String(), u.CreatedAt, u.CreatedAt, audit.AuthnLoginSuccess, audit.Done, u.ID, u.ID, "", "192.0.2.1", "a browser", "", "")
 			}
 			users.flush() // terms refer to them
@@ -171,9 +172,9 @@ func person(i, n int) *account.User {
 	given := []string{"Jane", "Mary", "Ann", "Sue", "Eve", "Tom", "Ben", "Joe", "Max", "Kai"}[i%10]
 	username := fmt.Sprintf("%s%07d", strings.ToLower(given), i)
 	u := &account.User{ID: account.ID(uuid.Must(uuid.NewV7()).String()), Email: fmt.Sprintf("user%07d@example.com", i), Username: &username,
-		Name: fmt.Sprintf("%s Family%d", given, i%1000), RoleList: "USER", CreatedAt: store.Time(1_700_000_000_000_000 + int64(i)*1_000_000)}
+		Name: fmt.Sprintf("%s Family%d", given, i%1000), Roles: token.Roles{"USER"}, CreatedAt: store.Time(1_700_000_000_000_000 + int64(i)*1_000_000)}
 	if i%(n/30) == 0 {
-		u.RoleList = "ADMIN USER"
+		u.Roles = token.Roles{"ADMIN", "USER"}
 	}
 	if i%(n/50) == 0 {
 		u.DisabledAt = &u.CreatedAt

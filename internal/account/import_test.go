@@ -15,7 +15,7 @@ import (
 // importFile imports a file, and returns the problems as texts.
 func importFile(t *testing.T, srv *apptest.Server, text string, created int) (problems []string) {
 	t.Helper()
-	n, errs, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(text), userfile.Options{}))
+	n, errs, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(text), userfile.Options{}), apptest.Operator)
 	if err != nil || n != created {
 		t.Fatalf("%d imported, want %d: %v, %v", n, created, errs, err)
 	}

@@ -52,7 +52,7 @@ func (u *User) terms() []string {
 		texts = append(texts, Fold(u.Name))
 	}
 	var terms []string
-	for _, role := range u.Roles() {
+	for _, role := range u.Roles {
 		for _, disabled := range []bool{false, true} {
 			if disabled && !u.Disabled() {
 				continue

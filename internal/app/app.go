@@ -27,6 +27,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/signin"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/team"
 	"github.com/graphwarden/graphwarden/internal/throttle"
@@ -61,6 +62,7 @@ type App struct {
 	Feed     *audit.Feed
 	Hasher   *password.Hasher
 	Accounts *account.Service
+	SignIn   *signin.Service
 	Metrics  *observe.Metrics
 	Memory   *memory.Budget
 
@@ -177,8 +179,10 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 		OldPeppers: old, UntrimmedPeppers: untrimmed, Now: a.now}); err != nil {
 		return err
 	}
-	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, password.Policy{MinLength: c.PasswordMin}, a.Audit,
-		func(role token.Role) bool { return schema.HasRole(a.Schema, role) }, a.log)
+	policy := password.Policy{MinLength: c.PasswordMin}
+	hasRole := func(role token.Role) bool { return schema.HasRole(a.Schema, role) }
+	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, hasRole)
+	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = a.newStreams()
 	a.registerMetrics()
@@ -242,8 +246,17 @@ func (a *App) Close() error { return a.DB.Close() }
 
 // graphQL makes the handler of /graphql; more are further extensions, inside the guard.
 func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
-	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, Throttle: a.Throttle, Audit: a.Audit, Feed: a.Feed,
-		Authenticator: a.authenticator, Cursors: a.cursors, Team: team.New(a.DB)}
+	resolver := &graph.Resolver{
+		Accounts:      a.Accounts,
+		Sessions:      a.Sessions,
+		SignIn:        a.SignIn,
+		Throttle:      a.Throttle,
+		Audit:         a.Audit,
+		Feed:          a.Feed,
+		Authenticator: a.authenticator,
+		Cursors:       a.cursors,
+		Team:          team.New(a.DB),
+	}
 	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
 		Bounds:  limit.Bounds(a.Config.Queries),
 		MaxBody: a.Config.MaxBody, MaxValues: maxValues(a.Config), MaxDepth: maxDepth(a.Config), Memory: a.Memory, Batch: a.Config.Batch, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production,

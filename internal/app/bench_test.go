@@ -60,7 +60,7 @@ func inProcess(b *testing.B, cost int) (*app.App, http.Handler) {
 
 func jane(b *testing.B, a *app.App, email string) *session.Grant {
 	b.Helper()
-	grant, err := a.Accounts.Register(b.Context(), account.Registration{Email: email, Password: apptest.Password}, audit.Origin{})
+	grant, err := a.SignIn.Register(b.Context(), account.Registration{Email: email, Password: apptest.Password}, audit.Actor{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func BenchmarkLogin(b *testing.B) {
 	a, handler := inProcess(b, cost)
 	jane(b, a, "jane@example.com")
 	gone := jane(b, a, "gone@example.com").Principal().UserID
-	if _, err := a.Accounts.ChangeDisabled(b.Context(), gone, true); err != nil {
+	if _, err := a.Accounts.SetDisabled(b.Context(), gone, true, apptest.Operator); err != nil {
 		b.Fatal(err)
 	}
 	lower, err := bcrypt.GenerateFromPassword([]byte(apptest.Password), max(cost-2, bcrypt.MinCost))
@@ -100,7 +100,7 @@ func BenchmarkLogin(b *testing.B) {
 		b.Fatal(err)
 	}
 	imported := fmt.Sprintf(`{"email": "imported@example.com", "passwordHash": %q}`, lower)
-	if n, problems, err := a.Accounts.Import(b.Context(), userfile.NewReader(strings.NewReader(imported), userfile.Options{})); n != 1 {
+	if n, problems, err := a.Accounts.Import(b.Context(), userfile.NewReader(strings.NewReader(imported), userfile.Options{}), apptest.Operator); n != 1 {
 		b.Fatal(problems, err)
 	}
 	type attempt struct {
@@ -171,7 +171,7 @@ func bare(a *app.App, key []byte) http.Handler {
 			Name      string       `json:"name"`
 			Roles     []token.Role `json:"roles"`
 			CreatedAt time.Time    `json:"createdAt"`
-		}{u.ID, u.Email, u.Name, u.Roles(), u.CreatedAt.Std()}}})
+		}{u.ID, u.Email, u.Name, u.Roles, u.CreatedAt.Std()}}})
 	})
 }
 

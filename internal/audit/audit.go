@@ -7,7 +7,9 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -50,40 +52,47 @@ const (
 	Refused Outcome = "refused"
 )
 
-// Origin is where a request came from. UserAgent is the client's own claim; the web layer has already
-// taken line breaks and other control characters out of it, so that it cannot forge an entry.
-type Origin struct {
-	IP        string
+// Actor is who acts and from where. The zero Actor is an unauthenticated client, which may do nothing to accounts or
+// sessions of others.
+type Actor struct {
+	// Claims are those of the caller's verified access token; zero without one.
+	token.Claims
+	// Operator marks the command line: it may do everything, because it has the database and its secret.
+	Operator bool
+	IP       string
+	// UserAgent is the client's own claim. Control characters are already removed, so that it cannot forge an entry.
 	UserAgent string
 	RequestID string
 }
 
-// Event is what is to be recorded. Actor is empty for a stranger and for the command line, User where
-// there is no such user.
+// Event is an act to record.
 type Event struct {
 	Action  Action
-	Outcome Outcome
-	Actor   token.UserID
-	User    token.UserID
-	Session token.SessionID
-	From    Origin
+	Outcome Outcome // Done if empty
+	By      Actor
+	User    token.UserID    // acted upon; empty if the account does not exist
+	Session token.SessionID // acted upon; the actor's if empty
 	Detail  string
 }
 
-// topic is what followers of the log are woken by.
+// topic names the notifications of new entries.
 const topic = "audit"
 
-// Record appends e in tx.
-func Record(tx *store.Tx, e Event) error { return write(tx, e, "") }
+// folded lists the actions that one client can cause at will. Those about one session from one address fold into one
+// entry per minute.
+var folded = []Action{UserUpdated, AuthnReauthenticated, AuthnTokenReplayedElsewhere}
 
-// RecordFolded is Record for what one client can cause as often as it likes. The same act about one session from one
-// address folds into one entry a minute.
-func RecordFolded(tx *store.Tx, e Event) error {
+// Record appends e in tx, or adds it to the entry that it folds into.
+func Record(tx *store.Tx, e Event) error {
+	if !slices.Contains(folded, e.Action) {
+		return write(tx, e, "")
+	}
 	var minute int64
 	if err := tx.Get(&minute, "SELECT now_us() / 60000000"); err != nil {
 		return fmt.Errorf("audit %s: %w", e.Action, err)
 	}
-	return write(tx, e, fmt.Sprintf("%s %s %s %s %d", e.Action, e.User, e.Session, e.From.IP, minute))
+	session := cmp.Or(e.Session, e.By.SessionID)
+	return write(tx, e, fmt.Sprintf("%s %s %s %s %d", e.Action, e.User, session, e.By.IP, minute))
 }
 
 // write appends e, or counts it in the entry that has the same fold, if that is not empty.
@@ -96,7 +105,8 @@ func write(tx *store.Tx, e Event, fold string) error {
 		VALUES ($1, now_us(), now_us(), 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULLIF($11, ''))
 		ON CONFLICT (fold) DO UPDATE SET count = audit_log.count + 1, last_at = now_us(), session_id = excluded.session_id,
 			ip = excluded.ip, user_agent = excluded.user_agent, request_id = excluded.request_id`,
-		id.String(), e.Action, e.Outcome, e.Actor, e.User, e.Session, e.From.IP, e.From.UserAgent, e.From.RequestID, e.Detail, fold)
+		id.String(), e.Action, cmp.Or(e.Outcome, Done), e.By.UserID, e.User, cmp.Or(e.Session, e.By.SessionID),
+		e.By.IP, e.By.UserAgent, e.By.RequestID, e.Detail, fold)
 	if err != nil {
 		return fmt.Errorf("audit %s: %w", e.Action, err)
 	}

@@ -30,7 +30,7 @@ func follow(tb testing.TB, db *store.DB, feed *audit.Feed) {
 }
 
 func record(tx *store.Tx, detail string) error {
-	return audit.Record(tx, audit.Event{Action: audit.UserUpdated, Outcome: audit.Done, Detail: detail})
+	return audit.Record(tx, audit.Event{Action: audit.UserEnabled, Outcome: audit.Done, Detail: detail})
 }
 
 func mustRecord(tb testing.TB, db *store.DB, details ...string) {

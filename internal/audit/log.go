@@ -131,7 +131,7 @@ func (l *Log) Failed(ctx context.Context, e Event) error {
 		n *= strangerSlots
 	}
 	address := fnv.New32a()
-	_, _ = address.Write([]byte(e.From.IP))
+	_, _ = address.Write([]byte(e.By.IP))
 	fold := fmt.Sprintf("%s %s %d %d", e.Action, e.User, address.Sum32()%n, l.now().Unix()/int64(time.Hour/time.Second))
 	return l.db.Tx(ctx, func(tx *store.Tx) error { return write(tx, e, fold) })
 }

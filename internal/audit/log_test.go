@@ -24,7 +24,7 @@ func TestFoldedEntriesAreBounded(t *testing.T) {
 			if err := audit.Record(tx, audit.Event{Action: audit.UserCreated, Outcome: audit.Done, User: "first"}); err != nil {
 				return err
 			}
-			return audit.RecordFolded(tx, audit.Event{Action: audit.UserUpdated, Outcome: audit.Done, Actor: "own", User: "own"})
+			return audit.Record(tx, audit.Event{Action: audit.UserUpdated, By: audit.Actor{Claims: token.Claims{UserID: "own"}}, User: "own"})
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -55,14 +55,15 @@ func TestFoldedEntriesAreBounded(t *testing.T) {
 func TestActsInARowFold(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
-		here := audit.Event{Action: audit.UserUpdated, Outcome: audit.Done, Actor: "a", User: "a", Session: "s", From: audit.Origin{IP: "192.0.2.1", UserAgent: "one"}}
+		by := audit.Actor{Claims: token.Claims{UserID: "a"}, IP: "192.0.2.1", UserAgent: "one"}
+		here := audit.Event{Action: audit.UserUpdated, By: by, User: "a", Session: "s"}
 		agent, address, session, user := here, here, here, here
-		agent.From.UserAgent = "another"
-		address.From.IP = "192.0.2.2"
+		agent.By.UserAgent = "another"
+		address.By.IP = "192.0.2.2"
 		session.Session = "t"
-		user.Actor, user.User = "b", "b"
+		user.By.UserID, user.User = "b", "b"
 		for _, e := range []audit.Event{here, here, agent, here, address, session, user} {
-			if err := db.Tx(t.Context(), func(tx *store.Tx) error { return audit.RecordFolded(tx, e) }); err != nil {
+			if err := db.Tx(t.Context(), func(tx *store.Tx) error { return audit.Record(tx, e) }); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -15,11 +15,15 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/userfile"
 	"github.com/graphwarden/graphwarden/schema"
 )
+
+// operator acts on the command line.
+var operator = audit.Actor{Operator: true}
 
 type userAddCmd struct {
 	Email    string       `arg:"" help:"The e-mail address."`
@@ -37,11 +41,11 @@ func (c userAddCmd) Run(e *env) error {
 		return err
 	}
 	return e.with(func(a *app.App) error {
-		u, err := a.Accounts.Add(e.ctx, account.Registration{Email: c.Email, Username: c.Username, Name: c.Name, Password: password}, c.Role)
+		u, err := a.Accounts.Add(e.ctx, account.Registration{Email: c.Email, Username: c.Username, Name: c.Name, Password: password}, c.Role, operator)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(e.out, "Created %s with the roles %s.\n", u.Email, u.RoleList)
+		_, err = fmt.Fprintf(e.out, "Created %s with the roles %s.\n", u.Email, u.Roles)
 		return err
 	})
 }
@@ -80,7 +84,7 @@ Names are taken in any spelling that is common, such as password_hash and passwo
   id             a UUID, which is kept
   createdAt      RFC 3339 or a Unix time, which is kept
 
-Exports of Auth0, Firebase, Keycloak and Supabase need no changes. A field that there is no place for is refused
+Exports of Auth0, Firebase, Keycloak and Supabase need no changes. An unknown field is refused
 unless --ignore names it. Accounts with a mistake are named by their lines and skipped.`
 }
 
@@ -91,7 +95,7 @@ func (c userImportCmd) options() (userfile.Options, error) {
 	}
 	text, err := os.ReadFile(c.FirebaseHashConfig)
 	if err != nil {
-		return o, fmt.Errorf("cannot read the hash parameters: %w", err)
+		return o, fmt.Errorf("cannot read the hash configuration: %w", err)
 	}
 	o.Firebase, err = userfile.ParseFirebase(string(text))
 	return o, err
@@ -112,7 +116,7 @@ func (c userImportCmd) Run(e *env) error {
 		in = f
 	}
 	return e.with(func(a *app.App) error {
-		created, problems, err := a.Accounts.Import(e.ctx, userfile.NewReader(in, options))
+		created, problems, err := a.Accounts.Import(e.ctx, userfile.NewReader(in, options), operator)
 		fmt.Fprintf(e.out, "Imported %s.\n", plural(created, "account"))
 		for i, problem := range problems {
 			problems[i] = spelledOut(problem)
@@ -138,7 +142,7 @@ func (userListCmd) Run(e *env) error {
 			if u.Disabled() {
 				state = "disabled"
 			}
-			_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", u.ID, u.Email, username, u.RoleList, u.CreatedAt.Std().Format(time.DateOnly), state)
+			_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", u.ID, u.Email, username, u.Roles, u.CreatedAt.Std().Format(time.DateOnly), state)
 			return err
 		})
 		return errors.Join(err, table.Flush())
@@ -164,7 +168,7 @@ type userDisableCmd struct{ userName }
 
 func (c userDisableCmd) Run(e *env) error {
 	return c.do(e, func(a *app.App, u *account.User) error {
-		if _, err := a.Accounts.ChangeDisabled(e.ctx, u.ID, true); err != nil {
+		if _, err := a.Accounts.SetDisabled(e.ctx, u.ID, true, operator); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(e.out, "Disabled %s.\n", u.Email)
@@ -176,7 +180,7 @@ type userEnableCmd struct{ userName }
 
 func (c userEnableCmd) Run(e *env) error {
 	return c.do(e, func(a *app.App, u *account.User) error {
-		if _, err := a.Accounts.ChangeDisabled(e.ctx, u.ID, false); err != nil {
+		if _, err := a.Accounts.SetDisabled(e.ctx, u.ID, false, operator); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(e.out, "Enabled %s.\n", u.Email)
@@ -204,15 +208,15 @@ func (c userRoleCmd) Run(e *env) error {
 	}
 	return c.do(e, func(a *app.App, u *account.User) error {
 		// What the schema no longer has can still be taken from who has it.
-		absent := slices.DeleteFunc(slices.Clone(c.Remove), func(r token.Role) bool { return slices.Contains(u.Roles(), r) })
+		absent := slices.DeleteFunc(slices.Clone(c.Remove), func(r token.Role) bool { return u.Roles.Has(r) })
 		if err := e.knowRoles(absent); err != nil {
 			return err
 		}
-		u, err := a.Accounts.ChangeRoles(e.ctx, u.ID, c.Add, c.Remove)
+		u, err := a.Accounts.ChangeRoles(e.ctx, u.ID, c.Add, c.Remove, operator)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(e.out, "%s has the roles %s.\n", u.Email, u.RoleList)
+		_, err = fmt.Fprintf(e.out, "%s has the roles %s.\n", u.Email, u.Roles)
 		return err
 	})
 }

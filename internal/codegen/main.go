@@ -1,4 +1,4 @@
-// Program codegen runs gqlgen with one plugin more. It reads the gqlgen.yml of the current folder, as gqlgen does.
+// Program codegen runs gqlgen with an additional plugin. Like gqlgen, it reads gqlgen.yml from the current folder.
 package main
 
 import (
@@ -22,8 +22,8 @@ func main() {
 	}
 }
 
-// arguments generates the function Arguments beside the executable schema. Execution reads an argument only when it
-// reaches the argument's field; with this table all of them are read before the first resolver runs.
+// arguments is a plugin that generates the function Arguments next to the executable schema. gqlgen reads the arguments
+// of a field just before its resolver runs; Arguments lets package coercion read all of them before the first resolver.
 type arguments struct{}
 
 //go:embed arguments.gotpl

@@ -1,6 +1,3 @@
-// Package coercion owns how the values of an operation are read: its variables, its literals and the custom scalars in
-// both. It promises that a value which its type does not allow is a request error that names the value, and that nothing
-// of such an operation runs. It does not know what the values mean.
 package coercion
 
 import (

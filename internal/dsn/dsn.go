@@ -1,6 +1,3 @@
-// Package dsn owns the text of --database: which database it names, and which parameters of libpq, poolers and
-// providers have an effect. Part of a text that it refuses may be a password, so its errors repeat no value, and
-// nothing is looked up or connected to.
 package dsn
 
 import (
@@ -9,13 +6,13 @@ import (
 	"strings"
 )
 
-// Source is a parsed text of --database.
+// Source is the parsed value of --database.
 type Source struct {
 	// Path is the file of an SQLite database; empty for Postgres.
 	Path string
-	// Pooler reports that the text asks for the mode for a transaction pooler.
+	// Pooler means that the URL requests the mode for a transaction pooler.
 	Pooler bool
-	// Ignored names the parameters that have no effect, in alphabetical order.
+	// Ignored lists the parameters without an effect, sorted.
 	Ignored []string
 
 	user   *url.Userinfo
@@ -23,7 +20,7 @@ type Source struct {
 	params url.Values
 }
 
-// Parse reads a text of --database. Line breaks around it are dropped: a secret made from a file ends in one.
+// Parse parses the value of --database. It trims line breaks, because values read from a file end in one.
 func Parse(text string) (*Source, error) {
 	text = strings.Trim(text, "\r\n")
 	if rest, ok := strings.CutPrefix(text, "sqlite:"); ok {
@@ -36,12 +33,13 @@ func Parse(text string) (*Source, error) {
 	return parsePostgres(rest)
 }
 
-// parseSQLite takes the text as a path, special characters included. Only the form of a URL is different: other
-// tools disagree on what sqlite://data.db names.
+// parseSQLite takes the text as a path, special characters included. It refuses sqlite://data.db, which other tools
+// interpret differently.
 func parseSQLite(path string) (*Source, error) {
 	if rest, ok := strings.CutPrefix(path, "//"); ok {
 		if !strings.HasPrefix(rest, "/") {
-			return nil, errors.New("--database sqlite:// names a host: write sqlite:PATH, or sqlite:///PATH from the root of the file system")
+			return nil, errors.New("--database sqlite:// names a host: " +
+				"write sqlite:PATH for a relative path, sqlite:///PATH for an absolute one")
 		}
 		path = "/" + strings.TrimLeft(rest, "/")
 	}

@@ -27,14 +27,17 @@ func TestPathsOfSQLite(t *testing.T) {
 			t.Errorf("%q: %+v, %v; want the path %s", text, source, err, want)
 		}
 	}
-	for _, text := range []string{"sqlite:", "sqlite::memory:", "sqlite://", "sqlite:///", "sqlite:file:test.db", "sqlite://test.db", "sqlite://user:pw@host/test.db"} {
+	for _, text := range []string{
+		"sqlite:", "sqlite::memory:", "sqlite://", "sqlite:///",
+		"sqlite:file:test.db", "sqlite://test.db", "sqlite://user:pw@host/test.db",
+	} {
 		if source, err := dsn.Parse(text); err == nil || !strings.Contains(err.Error(), "sqlite:") {
 			t.Errorf("%q: %+v, %v", text, source, err)
 		}
 	}
 }
 
-// driver returns what the driver gets for a text.
+// driver returns the URL for the driver.
 func driver(t *testing.T, text string) (*url.URL, *dsn.Source) {
 	t.Helper()
 	source, err := dsn.Parse(text)
@@ -56,40 +59,118 @@ func TestURLsOfProvidersAndOtherClients(t *testing.T) {
 		ignored    []string
 		pooler     bool
 	}{
-		{name: "Neon", text: "postgresql://u:p@ep-x-pooler.aws.neon.tech/db?sslmode=require&channel_binding=require",
-			want: url.Values{"host": {"ep-x-pooler.aws.neon.tech"}, "sslmode": {"require"}}, ignored: []string{"channel_binding"}},
-		{name: "Neon without SNI", text: "postgres://u:p@ep-x.neon.tech/db?options=endpoint%3Dep-x",
-			want: url.Values{"host": {"ep-x.neon.tech"}, "sslmode": {"require"}, "options": {"endpoint=ep-x"}}},
-		{name: "Supabase for Prisma", text: "postgres://postgres.ref:p@aws-0-eu.pooler.supabase.com:6543/postgres?pgbouncer=true&connection_limit=1",
-			want: url.Values{"host": {"aws-0-eu.pooler.supabase.com"}, "port": {"6543"}, "sslmode": {"require"}}, ignored: []string{"connection_limit"}, pooler: true},
-		{name: "Supabase for Vercel", text: "postgres://u:p@db.example.com:5432/postgres?sslmode=require&supa=base-pooler.x",
-			want: url.Values{"host": {"db.example.com"}, "port": {"5432"}, "sslmode": {"require"}}, ignored: []string{"supa"}},
-		{name: "Prisma's schema", text: "postgres://u:p@localhost/db?schema=app&pgbouncer=false",
-			want: url.Values{"host": {"localhost"}, "sslmode": {"disable"}, "search_path": {"app"}}},
-		{name: "Prisma's default schema", text: "postgres://u:p@localhost/db?schema=public",
-			want: url.Values{"host": {"localhost"}, "sslmode": {"disable"}}},
-		{name: "Heroku for node-postgres", text: "postgres://u:p@ec2-1-2-3-4.compute-1.amazonaws.com:5432/d?ssl=true&sslmode=no-verify",
-			want: url.Values{"host": {"ec2-1-2-3-4.compute-1.amazonaws.com"}, "port": {"5432"}, "sslmode": {"require"}}},
-		{name: "RDS", text: "postgres://u:p@x.rds.amazonaws.com:5432/d?sslmode=verify-full&sslrootcert=/etc/ssl/rds.pem",
-			want: url.Values{"host": {"x.rds.amazonaws.com"}, "port": {"5432"}, "sslmode": {"verify-full"}, "sslrootcert": {"/etc/ssl/rds.pem"}}},
-		{name: "the roots of the system", text: "postgres://u:p@db.example.com/d?sslrootcert=system",
-			want: url.Values{"host": {"db.example.com"}, "sslmode": {"verify-full"}, "sslrootcert": {"system"}}},
-		{name: "CockroachDB", text: "postgresql://u:p@free-tier.cockroachlabs.cloud:26257/defaultdb?sslmode=verify-full&options=--cluster%3Dx-1",
-			want: url.Values{"host": {"free-tier.cockroachlabs.cloud"}, "port": {"26257"}, "sslmode": {"verify-full"}, "options": {"--cluster=x-1"}}},
-		{name: "keep-alives of libpq", text: "postgres://u:p@localhost/d?keepalives=1&keepalives_idle=30&tcp_user_timeout=9000&gssencmode=disable&channel_binding=prefer",
-			want: url.Values{"host": {"localhost"}, "sslmode": {"disable"}}, ignored: []string{"keepalives", "keepalives_idle", "tcp_user_timeout"}},
-		{name: "pgx", text: "postgres://u:p@localhost/d?pool_max_conns=10&default_query_exec_mode=exec&application_name=x",
+		{
+			name:    "Neon",
+			text:    "postgresql://u:p@ep-x-pooler.aws.neon.tech/db?sslmode=require&channel_binding=require",
+			want:    url.Values{"host": {"ep-x-pooler.aws.neon.tech"}, "sslmode": {"require"}},
+			ignored: []string{"channel_binding"},
+		},
+		{
+			name: "Neon without SNI",
+			text: "postgres://u:p@ep-x.neon.tech/db?options=endpoint%3Dep-x",
+			want: url.Values{"host": {"ep-x.neon.tech"}, "sslmode": {"require"}, "options": {"endpoint=ep-x"}},
+		},
+		{
+			name:    "Supabase for Prisma",
+			text:    "postgres://postgres.ref:p@aws-0-eu.pooler.supabase.com:6543/postgres?pgbouncer=true&connection_limit=1",
+			want:    url.Values{"host": {"aws-0-eu.pooler.supabase.com"}, "port": {"6543"}, "sslmode": {"require"}},
+			ignored: []string{"connection_limit"},
+			pooler:  true,
+		},
+		{
+			name:    "Supabase for Vercel",
+			text:    "postgres://u:p@db.example.com:5432/postgres?sslmode=require&supa=base-pooler.x",
+			want:    url.Values{"host": {"db.example.com"}, "port": {"5432"}, "sslmode": {"require"}},
+			ignored: []string{"supa"},
+		},
+		{
+			name: "Prisma's schema",
+			text: "postgres://u:p@localhost/db?schema=app&pgbouncer=false",
+			want: url.Values{"host": {"localhost"}, "sslmode": {"disable"}, "search_path": {"app"}},
+		},
+		{
+			name: "Prisma's default schema",
+			text: "postgres://u:p@localhost/db?schema=public",
+			want: url.Values{"host": {"localhost"}, "sslmode": {"disable"}},
+		},
+		{
+			name: "Heroku for node-postgres",
+			text: "postgres://u:p@ec2-1-2-3-4.compute-1.amazonaws.com:5432/d?ssl=true&sslmode=no-verify",
+			want: url.Values{"host": {"ec2-1-2-3-4.compute-1.amazonaws.com"}, "port": {"5432"}, "sslmode": {"require"}},
+		},
+		{
+			name: "RDS",
+			text: "postgres://u:p@x.rds.amazonaws.com:5432/d?sslmode=verify-full&sslrootcert=/etc/ssl/rds.pem",
+			want: url.Values{
+				"host":        {"x.rds.amazonaws.com"},
+				"port":        {"5432"},
+				"sslmode":     {"verify-full"},
+				"sslrootcert": {"/etc/ssl/rds.pem"},
+			},
+		},
+		{
+			name: "the roots of the system",
+			text: "postgres://u:p@db.example.com/d?sslrootcert=system",
+			want: url.Values{"host": {"db.example.com"}, "sslmode": {"verify-full"}, "sslrootcert": {"system"}},
+		},
+		{
+			name: "CockroachDB",
+			text: "postgresql://u:p@free-tier.cockroachlabs.cloud:26257/defaultdb?sslmode=verify-full&options=--cluster%3Dx-1",
+			want: url.Values{
+				"host":    {"free-tier.cockroachlabs.cloud"},
+				"port":    {"26257"},
+				"sslmode": {"verify-full"},
+				"options": {"--cluster=x-1"},
+			},
+		},
+		{
+			name: "keep-alives of libpq",
+			text: "postgres://u:p@localhost/d?keepalives=1&keepalives_idle=30&tcp_user_timeout=9000&gssencmode=disable" +
+				"&channel_binding=prefer",
+			want:    url.Values{"host": {"localhost"}, "sslmode": {"disable"}},
+			ignored: []string{"keepalives", "keepalives_idle", "tcp_user_timeout"},
+		},
+		{
+			name:    "pgx",
+			text:    "postgres://u:p@localhost/d?pool_max_conns=10&default_query_exec_mode=exec&application_name=x",
 			want:    url.Values{"host": {"localhost"}, "sslmode": {"disable"}, "application_name": {"x"}},
-			ignored: []string{"default_query_exec_mode", "pool_max_conns"}},
-		{name: "several hosts", text: "postgres://u:p@h1:5433,h2,[fd00::1]:5434/d",
-			want: url.Values{"host": {"h1,h2,fd00::1"}, "port": {"5433,,5434"}, "sslmode": {"require"}, "target_session_attrs": {"read-write"}}},
-		{name: "several hosts, one port", text: "postgres://u:p@/d?host=h1,h2&port=5433&target_session_attrs=primary",
-			want: url.Values{"host": {"h1,h2"}, "port": {"5433"}, "sslmode": {"require"}, "target_session_attrs": {"primary"}}},
-		{name: "the folder of a socket as a host", text: "postgres://u@%2Frun%2Fpostgresql/d",
-			want: url.Values{"host": {"/run/postgresql"}, "sslmode": {"disable"}}},
-		{name: "a socket without a file", text: "postgres:///d?host=@postgres", want: url.Values{"host": {"@postgres"}, "sslmode": {"disable"}}},
-		{name: "a variable made from a file", text: "postgres://u:p@localhost:5432/d\r\n", want: url.Values{"host": {"localhost"}, "port": {"5432"}, "sslmode": {"disable"}}},
-		{name: "no host", text: "postgresql:///", want: url.Values{"host": {"localhost"}, "sslmode": {"disable"}}},
+			ignored: []string{"default_query_exec_mode", "pool_max_conns"},
+		},
+		{
+			name: "several hosts",
+			text: "postgres://u:p@h1:5433,h2,[fd00::1]:5434/d",
+			want: url.Values{
+				"host":                 {"h1,h2,fd00::1"},
+				"port":                 {"5433,,5434"},
+				"sslmode":              {"require"},
+				"target_session_attrs": {"read-write"},
+			},
+		},
+		{
+			name: "several hosts, one port",
+			text: "postgres://u:p@/d?host=h1,h2&port=5433&target_session_attrs=primary",
+			want: url.Values{"host": {"h1,h2"}, "port": {"5433"}, "sslmode": {"require"}, "target_session_attrs": {"primary"}},
+		},
+		{
+			name: "the folder of a socket as a host",
+			text: "postgres://u@%2Frun%2Fpostgresql/d",
+			want: url.Values{"host": {"/run/postgresql"}, "sslmode": {"disable"}},
+		},
+		{
+			name: "a socket without a file",
+			text: "postgres:///d?host=@postgres",
+			want: url.Values{"host": {"@postgres"}, "sslmode": {"disable"}},
+		},
+		{
+			name: "a variable made from a file",
+			text: "postgres://u:p@localhost:5432/d\r\n",
+			want: url.Values{"host": {"localhost"}, "port": {"5432"}, "sslmode": {"disable"}},
+		},
+		{
+			name: "no host",
+			text: "postgresql:///",
+			want: url.Values{"host": {"localhost"}, "sslmode": {"disable"}},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -97,14 +178,17 @@ func TestURLsOfProvidersAndOtherClients(t *testing.T) {
 			if diff := cmp.Diff(test.want, u.Query()); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff(test.ignored, source.Ignored); diff != "" || source.Pooler != test.pooler || source.Path != "" || u.Host != "" {
-				t.Errorf("%+v, host %q, ignored: %s", source, u.Host, diff)
+			if diff := cmp.Diff(test.ignored, source.Ignored); diff != "" {
+				t.Errorf("ignored (-want +got):\n%s", diff)
+			}
+			if source.Pooler != test.pooler || source.Path != "" || u.Host != "" {
+				t.Errorf("%+v, host %q", source, u.Host)
 			}
 		})
 	}
 }
 
-func TestUserPasswordAndNameReachTheDriverDecoded(t *testing.T) {
+func TestUserPasswordAndNameAreDecoded(t *testing.T) {
 	t.Parallel()
 	u, _ := driver(t, "postgres://user%40server:p%2F%40%23%3F%25:w@db.example.com/my%2Fdb")
 	password, _ := u.User.Password()
@@ -113,7 +197,7 @@ func TestUserPasswordAndNameReachTheDriverDecoded(t *testing.T) {
 	}
 }
 
-func TestDefaultsFillWhatIsNotSet(t *testing.T) {
+func TestDefaultsDoNotReplaceParameters(t *testing.T) {
 	t.Parallel()
 	source, err := dsn.Parse("postgres://u:p@localhost/d?a=1")
 	if err != nil {
@@ -125,7 +209,7 @@ func TestDefaultsFillWhatIsNotSet(t *testing.T) {
 	}
 }
 
-func TestWhereAURLLeadsAndHow(t *testing.T) {
+func TestHostAndTLSMode(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]struct {
 		host, mode string
@@ -153,9 +237,8 @@ func TestWhereAURLLeadsAndHow(t *testing.T) {
 	}
 }
 
-// Malformed are texts whose password, which has a mark in it, is not percent-encoded, and others in which the mark
-// stands where no password belongs.
-func TestAMalformedURLIsRefusedWithoutRepeatingIt(t *testing.T) {
+// The mark is part of a password that is not percent-encoded, or of another invalid value.
+func TestErrorsDoNotRepeatTheURL(t *testing.T) {
 	t.Parallel()
 	const mark = "hunterxyzzy"
 	for _, text := range []string{
@@ -208,25 +291,27 @@ func TestAMalformedURLIsRefusedWithoutRepeatingIt(t *testing.T) {
 	} {
 		source, err := dsn.Parse(text)
 		if err == nil {
-			t.Errorf("%s leads to %s", text, source.Host())
+			t.Errorf("%s is accepted, with host %s", text, source.Host())
 		} else if strings.Contains(err.Error(), mark) || !strings.Contains(err.Error(), "--database") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
 }
 
-func TestADemandThatCannotBeMetIsRefused(t *testing.T) {
+func TestUnsupportedParametersAreRefused(t *testing.T) {
 	t.Parallel()
 	for parameter, name := range map[string]string{
 		"gssencmode=require": "gssencmode", "require_auth=scram-sha-256": "require_auth", "sslcrl=/crl.pem": "sslcrl",
 		"requirepeer=postgres": "requirepeer", "sslcertmode=require": "sslcertmode", "replication=database": "replication",
 		"target_session_attrs=standby": "target_session_attrs", "target_session_attrs=read-only": "target_session_attrs",
 	} {
-		if _, err := dsn.Parse("postgres://u:p@localhost/x?" + parameter); err == nil || !strings.Contains(err.Error(), name) {
+		_, err := dsn.Parse("postgres://u:p@localhost/x?" + parameter)
+		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", parameter, err)
 		}
 	}
-	if _, err := dsn.Parse("postgres://u:p@localhost/x?gssencmode=prefer&sslcertmode=allow&sslcrl=&target_session_attrs=any"); err != nil {
-		t.Errorf("values that demand nothing: %v", err)
+	const harmless = "gssencmode=prefer&sslcertmode=allow&sslcrl=&target_session_attrs=any"
+	if _, err := dsn.Parse("postgres://u:p@localhost/x?" + harmless); err != nil {
+		t.Errorf("harmless values: %v", err)
 	}
 }

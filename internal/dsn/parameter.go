@@ -6,23 +6,24 @@ import (
 	"strings"
 )
 
-// aliases are names that other clients have for what the driver knows by another.
+// aliases maps parameter names of other clients to those of the driver.
 var aliases = map[string]string{"schema": "search_path", "currentSchema": "search_path"}
 
-// ignored are parameters of libpq that do nothing here, and those with which other clients tune themselves. The
-// server probes its connections by itself, --database-conns bounds them, and channel_binding=require, which
-// providers have in the URLs that people copy, protects from what sslmode=verify-full protects from too.
+// ignored lists parameters without an effect here: keep-alives, because the server probes its connections itself; pool
+// sizes, because --database-conns sets them; tuning of other clients; and channel_binding, which hosting providers put
+// into their URLs, because sslmode=verify-full gives the same protection.
 var ignored = strings.Fields(`channel_binding sslcompression
 	keepalives keepalives_idle keepalives_interval keepalives_count tcp_user_timeout tcpKeepAlive
-	connection_limit pool pool_size pool_timeout pool_max_conns pool_min_conns pool_min_idle_conns pool_max_conn_lifetime
-	pool_max_conn_lifetime_jitter pool_max_conn_idle_time pool_health_check_period max_overflow pool_recycle pool_pre_ping
-	socket_timeout socketTimeout loginTimeout command_timeout idleTimeoutMillis conn_max_age reaping_frequency checkout_timeout
+	connection_limit pool pool_size pool_timeout pool_max_conns pool_min_conns pool_min_idle_conns
+	pool_max_conn_lifetime pool_max_conn_lifetime_jitter pool_max_conn_idle_time pool_health_check_period
+	max_overflow pool_recycle pool_pre_ping socket_timeout socketTimeout loginTimeout command_timeout
+	idleTimeoutMillis conn_max_age reaping_frequency checkout_timeout
 	statement_cache_size statement_cache_capacity description_cache_capacity statement_cache_mode default_query_exec_mode
 	prepared_statement_cache_size prepared_statements prepareThreshold preparedStatementCacheQueries simple_protocol
 	sslaccept uselibpqcompat sslfactory encoding supa workaround`)
 
-// demands are parameters that ask for a protection or a mode that the driver does not have, each with the values
-// that ask for nothing. Without it the connection would be less safe than its operator believes.
+// demands maps parameters that request a protection or a mode which the driver lacks to their harmless values. Ignoring
+// another value would make the connection less safe than the operator expects.
 var demands = map[string][]string{
 	"gssencmode": {"disable", "prefer"}, "gssdelegation": {"0"}, "sslcertmode": {"allow"}, "requiressl": {"0"},
 	"replication": {"0", "false", "off", "no"}, "require_auth": nil, "requirepeer": nil, "sslcrl": nil, "sslcrldir": nil,
@@ -30,11 +31,12 @@ var demands = map[string][]string{
 	"oauth_issuer": nil, "oauth_client_id": nil, "oauth_client_secret": nil, "oauth_scope": nil,
 }
 
-// translate turns parameters of libpq and of other clients into those of the driver. Others stay as they are: they
-// are settings of the session, which Postgres knows or refuses by name.
+// translate replaces parameters of libpq and other clients by those of the driver. It keeps the others, which are
+// session settings: Postgres refuses unknown ones by name.
 func (s *Source) translate() error {
 	for from, to := range aliases {
-		if value := s.params.Get(from); value != "" && value != "public" { // public is the default, and poolers refuse settings
+		value := s.params.Get(from)
+		if value != "" && value != "public" { // omit the default, because poolers refuse session settings
 			s.setDefault(to, value)
 		}
 		s.params.Del(from)
@@ -53,13 +55,12 @@ func (s *Source) translate() error {
 	for name, harmless := range demands {
 		value := s.params.Get(name)
 		if value != "" && !slices.Contains(harmless, value) {
-			return fmt.Errorf("--database: the parameter %s asks for what this server's driver cannot do: take it out, or do the same by other means", name)
+			return fmt.Errorf("--database: this server does not support the parameter %s: remove it", name)
 		}
 		s.params.Del(name)
 	}
 	for _, name := range ignored {
-		// By default nothing binds the channel, so that only the demand is worth a warning.
-		quiet := name == "channel_binding" && s.params.Get(name) != "require"
+		quiet := name == "channel_binding" && s.params.Get(name) != "require" // the default is not worth a warning
 		if s.params.Has(name) && !quiet {
 			s.Ignored = append(s.Ignored, name)
 		}
@@ -69,10 +70,13 @@ func (s *Source) translate() error {
 	return nil
 }
 
-// translateTLS reads what node-postgres and JDBC write for sslmode: ssl=true, and no-verify for require.
+// translateTLS translates the spellings of sslmode in node-postgres and JDBC: ssl=true, and no-verify for require.
 func (s *Source) translateTLS() error {
-	mode, given := map[string]string{"true": "require", "1": "require", "require": "require", "no-verify": "require",
-		"false": "disable", "0": "disable"}[s.params.Get("ssl")]
+	modes := map[string]string{
+		"true": "require", "1": "require", "require": "require", "no-verify": "require",
+		"false": "disable", "0": "disable",
+	}
+	mode, given := modes[s.params.Get("ssl")]
 	if s.params.Has("ssl") && !given {
 		return wrongValue("ssl", "true or false; better, set sslmode")
 	}

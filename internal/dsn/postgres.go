@@ -14,17 +14,18 @@ import (
 )
 
 var (
-	errMalformed = errors.New("--database is not a URL: percent-encode special characters in its user, password and database name," +
-		" such as %40 for @, %2F for /, %3F for ?, %23 for # and %25 for %")
-	errHost = errors.New("--database names no usable host: it must be a host name, an IP address (IPv6 in brackets) or, percent-encoded, the folder of a socket," +
-		" and a port must be a number; percent-encode special characters in the password")
+	errMalformed = errors.New("--database is not a URL: percent-encode special characters in its user, password and " +
+		"database name, such as %40 for @, %2F for /, %3F for ?, %23 for # and %25 for %")
+	errHost = errors.New("--database has an invalid host or port: the host must be a host name, an IP address (IPv6 in " +
+		"brackets) or the percent-encoded folder of a socket, and the port a number; " +
+		"percent-encode special characters in the password")
 
 	hostName      = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?$`)
 	parameterName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 )
 
-// parsePostgres reads what follows the scheme. net/url alone would take the first part of an unencoded password for
-// the host: in user:4711/x@host the port is 4711. So a delimiter of the user and password anywhere else is refused.
+// parsePostgres parses a URL without its scheme. It refuses @ and other delimiters in the wrong place, because net/url
+// takes the first part of an unencoded password for the host: in user:4711/x@host, the port is 4711.
 func parsePostgres(rest string) (*Source, error) {
 	end := strings.IndexAny(rest+"/", "/?#")
 	authority, tail := rest[:end], rest[end:]
@@ -32,8 +33,11 @@ func parsePostgres(rest string) (*Source, error) {
 	user, hosts := authority[:at], authority[at:]
 	path, query, _ := strings.Cut(tail, "?")
 	switch {
-	case strings.Count(user, "@") > 1, strings.ContainsAny(path, "@#"), strings.Count(path, "/") > 1, strings.Contains(query, "#"),
-		strings.Contains(query, "@") && hosts != "": // host=@name is a socket without a file
+	case strings.Count(user, "@") > 1,
+		strings.ContainsAny(path, "@#"),
+		strings.Count(path, "/") > 1,
+		strings.Contains(query, "#"),
+		strings.Contains(query, "@") && hosts != "": // host=@name is an abstract socket
 		return nil, errMalformed
 	}
 	u, err := url.Parse("postgres://" + user + "/" + strings.TrimPrefix(path, "/"))
@@ -68,8 +72,8 @@ func parseParameters(query string) (url.Values, error) {
 	return params, nil
 }
 
-// addHosts makes parameters of the hosts of the URL, the only form in which the driver takes several with ports.
-// Parameters that are there count more, as they do for libpq. Without a host the driver would ask PGHOST.
+// addHosts turns the hosts of the URL into parameters, because the driver accepts several hosts with ports only as
+// parameters. As in libpq, existing parameters take precedence. The default host keeps the driver from reading PGHOST.
 func (s *Source) addHosts(list string) error {
 	var hosts, ports []string
 	for one := range strings.SplitSeq(list, ",") {
@@ -116,7 +120,7 @@ func (s *Source) setDefault(name, value string) {
 	}
 }
 
-// check refuses values that the driver would repeat in its errors, or connect to.
+// check refuses invalid values, which the driver would repeat in its errors or connect to.
 func (s *Source) check() error {
 	for host := range strings.SplitSeq(s.params.Get("host"), ",") {
 		_, err := netip.ParseAddr(host)
@@ -134,14 +138,15 @@ func (s *Source) check() error {
 			return errHost
 		}
 	}
-	if _, err := strconv.ParseInt(s.params.Get("connect_timeout"), 10, 16); s.params.Has("connect_timeout") && err != nil {
+	_, err := strconv.ParseInt(s.params.Get("connect_timeout"), 10, 16)
+	if s.params.Has("connect_timeout") && err != nil {
 		return wrongValue("connect_timeout", "a number of seconds")
 	}
 	if !slices.Contains([]string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}, s.TLSMode()) {
 		return wrongValue("sslmode", "disable, allow, prefer, require, verify-ca or verify-full")
 	}
 	if !slices.Contains([]string{"", "any", "read-write", "primary"}, s.params.Get("target_session_attrs")) {
-		return wrongValue("target_session_attrs", "read-write, primary or any, since the server writes")
+		return wrongValue("target_session_attrs", "read-write, primary or any, because the server writes")
 	}
 	return nil
 }
@@ -150,7 +155,7 @@ func wrongValue(name, want string) error {
 	return fmt.Errorf("--database: the parameter %s must be %s", name, want)
 }
 
-// list splits a parameter that has one value a host; it is empty without the parameter.
+// list splits a parameter that has one value per host. It returns nil if the parameter is not set.
 func (s *Source) list(name string) []string {
 	if !s.params.Has(name) {
 		return nil
@@ -158,7 +163,7 @@ func (s *Source) list(name string) []string {
 	return strings.Split(s.params.Get(name), ",")
 }
 
-// hosts are those that the driver connects to: a hostaddr replaces its host.
+// hosts returns the hosts that the driver connects to. A hostaddr replaces its host.
 func (s *Source) hosts() []string {
 	hosts := s.list("host")
 	for i, addr := range s.list("hostaddr") {
@@ -170,7 +175,7 @@ func (s *Source) hosts() []string {
 	return hosts
 }
 
-// Host names the hosts with their ports, for people.
+// Host returns the hosts with their ports, for display.
 func (s *Source) Host() string {
 	hosts, ports := s.hosts(), s.list("port")
 	for i, host := range hosts {
@@ -185,7 +190,7 @@ func (s *Source) Host() string {
 	return strings.Join(hosts, ",")
 }
 
-// IsLocal reports whether all connections stay on this host, where they need no TLS.
+// IsLocal reports whether all hosts are this machine, so that connections need no TLS.
 func (s *Source) IsLocal() bool {
 	return !slices.ContainsFunc(s.hosts(), func(host string) bool {
 		ip := net.ParseIP(host)
@@ -193,15 +198,15 @@ func (s *Source) IsLocal() bool {
 	})
 }
 
-// isSocket knows a path, or a name after @, for a Unix socket.
+// isSocket reports whether a host is a Unix socket: a path, or a name after @.
 func isSocket(host string) bool { return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") }
 
-// TLSMode is how connections are encrypted, as sslmode spells it.
+// TLSMode returns the value of sslmode, or its default: require, or disable for a local host.
 func (s *Source) TLSMode() string {
 	switch {
 	case s.params.Get("sslmode") != "":
 		return s.params.Get("sslmode")
-	case s.params.Get("sslrootcert") == "system": // the driver, as libpq, allows no less with it
+	case s.params.Get("sslrootcert") == "system": // like libpq, the driver requires verify-full with it
 		return "verify-full"
 	case s.IsLocal():
 		return "disable"
@@ -209,12 +214,12 @@ func (s *Source) TLSMode() string {
 	return "require"
 }
 
-// Driver writes the URL that the driver takes, completed by defaults for parameters that are not set.
+// Driver returns the URL for the driver. defaults are the values of parameters that are not set.
 func (s *Source) Driver(defaults map[string]string) string {
 	q := maps.Clone(s.params)
 	q.Set("sslmode", s.TLSMode())
 	if len(s.hosts()) > 1 && !q.Has("target_session_attrs") {
-		q.Set("target_session_attrs", "read-write") // the one that is no standby
+		q.Set("target_session_attrs", "read-write") // not a standby
 	}
 	for name, value := range defaults {
 		if !q.Has(name) {
@@ -225,5 +230,5 @@ func (s *Source) Driver(defaults map[string]string) string {
 	return u.String()
 }
 
-// HasPasswordParameter reports whether the password is among the parameters, where part of it may look like another.
+// HasPasswordParameter reports whether the password is a parameter. Part of it may then look like another parameter.
 func (s *Source) HasPasswordParameter() bool { return s.params.Has("password") }

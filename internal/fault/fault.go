@@ -1,8 +1,3 @@
-// Package fault owns the one error type that is made for a caller to read. It knows nothing of
-// HTTP or GraphQL: package graph turns a fault into extensions, package web into a status.
-//
-// Any other error reaching the edge becomes INTERNAL_SERVER_ERROR there, so that a forgotten
-// mapping says nothing instead of too much.
 package fault
 
 import (
@@ -10,10 +5,10 @@ import (
 	"time"
 )
 
-// Code is the closed list of what a client can branch on; the SDL's enum ErrorCode repeats it.
+// Code is the kind of an error, for clients to branch on. The list is closed; the SDL enum ErrorCode repeats it.
 type Code string
 
-// The codes of the error contract. The GRAPHQL_ and PERSISTED_ ones are Apollo's names.
+// The error codes. Apollo defines those that start with GRAPHQL_ and PERSISTED_.
 const (
 	Unauthenticated          Code = "UNAUTHENTICATED"
 	Forbidden                Code = "FORBIDDEN"
@@ -29,11 +24,10 @@ const (
 	PersistedQueryNotAllowed Code = "PERSISTED_QUERY_NOT_ALLOWED"
 )
 
-// Reason says which case of a Code it is; the SDL's enum ErrorReason repeats the list, and a test
-// holds the two together.
+// Reason is a specific case of a Code. The SDL enum ErrorReason repeats the list; a test compares the two.
 type Reason string
 
-// The reasons, by the code they usually come with.
+// The reasons, grouped by their usual code.
 const (
 	// UNAUTHENTICATED
 	TokenMissing       Reason = "TOKEN_MISSING"
@@ -107,47 +101,46 @@ const (
 	TimedOut            Reason = "TIMED_OUT"
 )
 
-// ErrTokenExpired refuses an access token at the end of its life: in a request, and on an open stream.
+// ErrTokenExpired refuses an expired access token, in a request or on an open stream.
 var ErrTokenExpired = New(Unauthenticated, TokenExpired, "this access token has expired: refresh it")
 
-// Error is a refusal that a caller may read: Message is for the caller, Err for the log only.
+// Error is an error for a caller: Message goes to the caller, Err only to the log.
 type Error struct {
 	Code    Code
 	Reason  Reason
 	Message string
-	// Err is the cause; it is logged where the error is handled and never sent.
+	// Err is the cause. It is logged where the error is handled, and never sent.
 	Err error
-	// Fields lists every problem of an input at once, with BadUserInput; with Conflict, the input that
-	// clashes with what exists.
+	// Fields lists all problems of an input (BadUserInput), or the input that conflicts with existing data (Conflict).
 	Fields []Field
-	// RetryAfter is rounded up to whole seconds on the wire; with RateLimited and Unavailable only.
+	// RetryAfter is sent in whole seconds, rounded up. Only for RateLimited and Unavailable.
 	RetryAfter time.Duration
-	// Requires says what would have been enough; with Forbidden only.
+	// Requires describes the missing permission. Only for Forbidden.
 	Requires *Requirement
 }
 
 // Field is one problem of one input field.
 type Field struct {
-	// Path is the argument path as the client wrote it, such as "input.email".
+	// Path is the path of the argument, such as "input.email".
 	Path    string `json:"path"`
 	Reason  Reason `json:"reason"`
 	Message string `json:"message"`
 }
 
-// Requirement is what a guarded field asks for.
+// Requirement is the permission that a guarded field requires.
 type Requirement struct {
 	Roles []string `json:"roles,omitempty"`
-	// MaxAge is the greatest age in seconds of the last proof of a credential.
+	// MaxAge is the maximum age of the last authentication, in seconds.
 	MaxAge int `json:"maxAge,omitempty"`
 }
 
-// New makes an error with a message that the caller may read.
+// New returns an error whose message the caller may read.
 func New(code Code, reason Reason, message string) *Error {
 	return &Error{Code: code, Reason: reason, Message: message}
 }
 
-// Invalid makes the BadUserInput error for a list of field problems, and nil for an empty list.
-// The result is the error interface on purpose: a nil *Error in an error is not nil.
+// Invalid returns a BadUserInput error for a list of field problems, or nil for an empty list. It returns the interface
+// because a nil *Error in an error is not nil.
 func Invalid(fields []Field) error {
 	if len(fields) == 0 {
 		return nil
@@ -160,14 +153,14 @@ func Invalid(fields []Field) error {
 	return e
 }
 
-// Busy makes an Unavailable error that tells when to try again.
+// Busy returns an Unavailable error with RetryAfter.
 func Busy(reason Reason, message string, retryAfter time.Duration) *Error {
 	e := New(Unavailable, reason, message)
 	e.RetryAfter = retryAfter
 	return e
 }
 
-// Because returns a copy of e with the cause err, for the log.
+// Because returns a copy of e with the cause err.
 func (e *Error) Because(err error) *Error {
 	c := *e
 	c.Err = err
@@ -191,7 +184,7 @@ func As(err error) *Error {
 	return nil
 }
 
-// Of returns the first fault in err's chain. Without one, err is unexpected.
+// Of returns the first fault in err's chain, or Unexpected(err) if there is none.
 func Of(err error) *Error {
 	if e := As(err); e != nil {
 		return e
@@ -199,10 +192,10 @@ func Of(err error) *Error {
 	return Unexpected(err)
 }
 
-// Unexpected makes the Internal error for a cause that the caller may not read.
+// Unexpected returns the Internal error. It hides its cause err from the caller.
 func Unexpected(err error) *Error { return New(Internal, "", "internal error").Because(err) }
 
-// Is reports whether err holds a fault with this reason.
+// Is reports whether the first fault in err's chain has this reason.
 func Is(err error, reason Reason) bool {
 	e := As(err)
 	return e != nil && e.Reason == reason

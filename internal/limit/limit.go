@@ -1,7 +1,3 @@
-// Package limit owns how much one operation may ask for. It reads a document before validation, which is
-// quadratic in repeated fields and exponential in some nested fragments, and promises that its own work
-// grows with the length of the document only. It does not know the schema: whether fields, fragments and
-// arguments exist is for validation to say.
 package limit
 
 import (

@@ -1,7 +1,3 @@
-// Package observe owns the metrics of the server: their registry and the listener that a Prometheus
-// server scrapes. It knows nothing of what they mean; who makes the parts says what to read of them.
-// The values of labels are the program's own words, so that none carries a user, a token, an address or
-// anything else that a caller sends.
 package observe
 
 import (
@@ -19,18 +15,17 @@ import (
 )
 
 const (
-	// requestTimeout bounds a scrape in every direction.
+	// requestTimeout bounds both reading a request and writing the response.
 	requestTimeout = 10 * time.Second
 	maxHeader      = 8 << 10
-	// maxScrapes is how many are answered at once.
+	// maxScrapes is the maximum number of concurrent scrapes.
 	maxScrapes = 4
 )
 
-// Metrics is a registry; it begins with what Go and the operating system tell of the process. Names
-// are those of Prometheus' conventions, each given once.
+// Metrics is a registry. Its methods panic if a name is registered twice.
 type Metrics struct{ registry *prometheus.Registry }
 
-// New makes a registry.
+// New returns a registry with the metrics of the Go runtime and the process.
 func New() *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -44,34 +39,41 @@ func (m *Metrics) Gauge(name, help string, read func() float64) {
 
 // Counter adds a value that only grows, read at each scrape.
 func (m *Metrics) Counter(name, help string, read func() int64) {
-	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(read()) }))
+	options := prometheus.CounterOpts{Name: name, Help: help}
+	m.registry.MustRegister(prometheus.NewCounterFunc(options, func() float64 { return float64(read()) }))
 }
 
-// Counters adds a counter for each pair of values that its labels, first and second, get, and returns what
-// counts one. The values must be constants of the program.
+// Counters adds a counter with two labels, and returns a function that increments it for one pair of values. The values
+// must be constants of the program.
 func (m *Metrics) Counters(name, help, first, second string) (count func(first, second string)) {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{first, second})
 	m.registry.MustRegister(c)
 	return func(first, second string) { c.WithLabelValues(first, second).Inc() }
 }
 
-// Durations adds a histogram in seconds, with the upper bounds of its buckets, and returns what counts
-// a duration.
+// Durations adds a histogram in seconds with the upper bounds of its buckets, and returns a function that records a
+// duration.
 func (m *Metrics) Durations(name, help string, bounds ...float64) (observe func(time.Duration)) {
 	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: bounds})
 	m.registry.MustRegister(h)
 	return func(d time.Duration) { h.Observe(d.Seconds()) }
 }
 
-// Serve answers scrapes of /metrics on l until ctx ends, on a listener of their own because what they
-// tell is not for everybody.
+// Serve serves /metrics on l until ctx ends. Metrics are not public, so they have their own listener.
 func (m *Metrics) Serve(ctx context.Context, l net.Listener, log *slog.Logger) error {
 	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: errorLog, MaxRequestsInFlight: maxScrapes}))
-	server := &http.Server{Handler: mux, ErrorLog: errorLog, MaxHeaderBytes: maxHeader,
-		ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: 3 * requestTimeout}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // a scrape is not worth waiting for
+	options := promhttp.HandlerOpts{ErrorLog: errorLog, MaxRequestsInFlight: maxScrapes}
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, options))
+	server := &http.Server{
+		Handler:        mux,
+		ErrorLog:       errorLog,
+		MaxHeaderBytes: maxHeader,
+		ReadTimeout:    requestTimeout,
+		WriteTimeout:   requestTimeout,
+		IdleTimeout:    3 * requestTimeout,
+	}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // Close, because a scrape is not worth waiting for
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve metrics: %w", err)
 	}

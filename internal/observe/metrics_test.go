@@ -44,11 +44,12 @@ func TestScrape(t *testing.T) {
 		"# TYPE opened_total counter", "opened_total 7",
 		"# TYPE closed_total counter", `closed_total{code="1000",reason=""} 1`, `closed_total{code="4403",reason="LATE"} 2`,
 		"# TYPE opening_seconds histogram",
-		`opening_seconds_bucket{le="0.1"} 1`, `opening_seconds_bucket{le="1"} 2`, `opening_seconds_bucket{le="+Inf"} 3`, "opening_seconds_sum 5.55",
+		`opening_seconds_bucket{le="0.1"} 1`, `opening_seconds_bucket{le="1"} 2`, `opening_seconds_bucket{le="+Inf"} 3`,
+		"opening_seconds_sum 5.55",
 		"# TYPE go_goroutines gauge",
 	} {
 		if !strings.Contains(body, line+"\n") {
-			t.Errorf("without %q:\n%s", line, body)
+			t.Errorf("%q is missing from:\n%s", line, body)
 		}
 	}
 	if status, _ := get(t, url+"/"); status != 404 {
@@ -59,7 +60,7 @@ func TestScrape(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
-		t.Error("it still listens")
+		t.Error("the listener is still open")
 	}
 }
 
@@ -81,7 +82,7 @@ func get(t *testing.T, url string) (status int, body string) {
 	return response.StatusCode, string(text)
 }
 
-func TestServeTellsWhyItCannot(t *testing.T) {
+func TestServeReturnsTheListenersError(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -89,6 +90,6 @@ func TestServeTellsWhyItCannot(t *testing.T) {
 	}
 	_ = l.Close()
 	if err := observe.New().Serve(t.Context(), l, slog.New(slog.DiscardHandler)); err == nil {
-		t.Error("it serves a closed listener")
+		t.Error("no error for a closed listener")
 	}
 }

@@ -1,4 +1,4 @@
 package secret
 
-// Untrimmed is a secret as earlier versions read it.
+// Untrimmed returns a secret that keeps surrounding white space, as earlier versions did.
 func Untrimmed(text string) *Secret { return &Secret{all: []string{text}} }

@@ -9,8 +9,9 @@ import (
 	"github.com/graphwarden/graphwarden/internal/secret"
 )
 
-// A name that is not on disk is gone after a power cut. What is synced has to be opened first, which the kernel tells.
-func TestTheFolderOfANewSecretFileIsSyncedAfterItsNameIsThere(t *testing.T) {
+// A file name that is not synced is lost in a power failure. A folder has to be opened before it can be synced, and
+// inotify reports that.
+func TestWriteFileSyncsTheFolderAfterTheName(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	watch, err := syscall.InotifyInit1(syscall.IN_NONBLOCK | syscall.IN_CLOEXEC)
@@ -38,6 +39,6 @@ func TestTheFolderOfANewSecretFileIsSyncedAfterItsNameIsThere(t *testing.T) {
 		opened = opened || named && mask&syscall.IN_OPEN != 0 && mask&syscall.IN_ISDIR != 0
 	}
 	if !named || !opened {
-		t.Errorf("the file was made: %t, and then its folder opened: %t", named, opened)
+		t.Errorf("file created: %t, then its folder opened: %t", named, opened)
 	}
 }

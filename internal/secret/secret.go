@@ -1,5 +1,3 @@
-// Package secret owns the deployment's one secret and every key derived from it. It promises that
-// two purposes never share a key, and that no value of it prints itself.
 package secret
 
 import (
@@ -14,31 +12,31 @@ import (
 	"strings"
 )
 
-// MinLength is the least length of a secret, in bytes (RFC 8725 section 3.5).
+// MinLength is the minimum length of a secret, in bytes (RFC 8725 section 3.5).
 const MinLength = 32
 
-// ErrUnseal means that no accepted secret opens a sealed value.
+// ErrUnseal means that no accepted secret decrypts a sealed value.
 var ErrUnseal = errors.New("sealed with another secret")
 
-// Secret is the current secret and those still, or already, accepted beside it. Replacing one takes
-// two deployments: first accept the new one everywhere, then make it current.
+// Secret is the current secret and the other accepted ones. Rotation takes two deployments: the first accepts the new
+// secret everywhere, the second makes it current.
 type Secret struct {
 	all []string // the current one first
 }
 
-// Trim returns the secret in a text: white space around it is not part of it, since a file, and what is made from one,
-// ends in a line break. White space inside it is.
+// Trim removes white space around a secret, because files end in a line break. White space inside belongs to the
+// secret.
 func Trim(text string) string { return strings.TrimSpace(text) }
 
-// New trims the secrets and refuses those shorter than MinLength. What earlier versions did with a secret that they
-// did not trim is accepted besides.
+// New trims the secrets and refuses those shorter than MinLength. It also accepts the untrimmed secrets, which earlier
+// versions used.
 func New(current string, accepted ...string) (*Secret, error) {
 	s := &Secret{}
 	var untrimmed []string
 	for _, text := range append([]string{current}, accepted...) {
 		one := Trim(text)
 		if len(one) < MinLength {
-			return nil, fmt.Errorf("a secret needs at least %d bytes, this one has %d", MinLength, len(one))
+			return nil, fmt.Errorf("a secret needs at least %d bytes, but this one has %d", MinLength, len(one))
 		}
 		s.all = append(s.all, one)
 		if one != text {
@@ -64,20 +62,20 @@ func (s *Secret) Keys(purpose string) [][]byte {
 func derive(secret, purpose string) []byte {
 	key, err := hkdf.Key(sha256.New, []byte(secret), nil, "graphwarden "+purpose, 32)
 	if err != nil {
-		panic(err) // only for a length HKDF cannot give; 32 is none
+		panic(err) // unreachable: 32 bytes are within HKDF's maximum
 	}
 	return key
 }
 
-// Seal encrypts plaintext under the current key for purpose (AES-256-GCM, random nonce in front).
-// The context is authenticated with it, so that a sealed value moved to another row does not open.
+// Seal encrypts plaintext under the current key for purpose (AES-256-GCM, prefixed with a random nonce). It also
+// authenticates the context, so that a sealed value copied to another row does not decrypt.
 func (s *Secret) Seal(purpose string, plaintext, context []byte) []byte {
-	// A random nonce of 96 bits is safe for 2^32 seals under one key; this product seals a few keys a year.
+	// A random 96-bit nonce is safe for 2^32 values per key; a server seals a few keys a year.
 	return aead(s.Key(purpose)).Seal(nil, nil, plaintext, context)
 }
 
-// Unseal opens what Seal made under any accepted secret, else ErrUnseal. The second result reports
-// whether the current secret opened it; a value that it did not is due to be sealed again.
+// Unseal decrypts the output of Seal under any accepted secret; the error is ErrUnseal. It reports current if the
+// current secret decrypted the value; otherwise the caller should seal the value again.
 func (s *Secret) Unseal(purpose string, sealed, context []byte) (plaintext []byte, current bool, err error) {
 	for i, key := range s.Keys(purpose) {
 		if plaintext, err := aead(key).Open(nil, nil, sealed, context); err == nil {
@@ -90,11 +88,11 @@ func (s *Secret) Unseal(purpose string, sealed, context []byte) (plaintext []byt
 func aead(key []byte) cipher.AEAD {
 	block, err := aes.NewCipher(key)
 	if err != nil {
-		panic(err) // only for a key that is not 32 bytes
+		panic(err) // unreachable: the key has 32 bytes
 	}
 	gcm, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
-		panic(err) // only for a block size that is not 16
+		panic(err) // unreachable: AES has blocks of 16 bytes
 	}
 	return gcm
 }
@@ -102,7 +100,7 @@ func aead(key []byte) cipher.AEAD {
 // Random returns n bytes from the operating system's generator.
 func Random(n int) []byte {
 	b := make([]byte, n)
-	rand.Read(b) // never fails: crypto/rand ends the program instead
+	rand.Read(b) // never returns an error: crypto/rand crashes the program instead
 	return b
 }
 

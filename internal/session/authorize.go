@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -17,29 +18,32 @@ var (
 	ErrTokenStale   = fault.New(fault.Unauthenticated, fault.TokenStale, "this access token is out of date: refresh it")
 )
 
-// Authorize checks in tx that caller, the claims of a verified access token, still holds: the session is live, the
-// account enabled, and its version and roles are those of the token. It returns ErrTokenRevoked or ErrTokenStale
-// otherwise, for an empty caller too.
+// Authorize checks in tx that the access token of by is still in force: its session is live, the account is enabled,
+// and its version and roles have not changed. Otherwise it returns ErrTokenRevoked or ErrTokenStale, for an
+// unauthenticated client too.
 //
-// The guard judges a field by the token and by this replica's view of revocations, and both can be behind the
-// database: the request may have been under way for seconds, or the revocation was made on another replica. Every
-// act that uses a role or changes a credential or a session calls Authorize first in its transaction. The rows of
-// the caller and of the users acted upon are locked until the end of tx, and every end of a session, change of
-// roles and disabling locks its user's row too. So either the act commits before the revocation is answered, or it
+// The guard judges a field by the token and by this replica's view of revocations. Both can be behind the database:
+// the request may have been running for seconds, or another replica made the revocation. Every act that uses a role
+// or changes a credential or a session therefore calls Authorize first in its transaction. Authorize locks the rows
+// of the caller and of users, the accounts acted upon, until the end of tx. Ending a session, changing roles and
+// disabling an account lock the user's row too. So the act either commits before the revocation is answered, or it
 // is refused.
-func Authorize(tx *store.Tx, caller token.Claims, users ...token.UserID) error {
-	if err := Lock(tx, append(users, caller.UserID)...); err != nil {
+func Authorize(tx *store.Tx, by audit.Actor, users ...token.UserID) error {
+	if by.Operator {
+		return Lock(tx, users...)
+	}
+	if err := Lock(tx, append(users, by.UserID)...); err != nil {
 		return err
 	}
 	var now struct {
-		Version int64  `db:"version"`
-		Roles   string `db:"roles"`
-		IsLive  bool   `db:"is_live"`
+		Version int64       `db:"version"`
+		Roles   token.Roles `db:"roles"`
+		IsLive  bool        `db:"is_live"`
 	}
 	// A statement of its own: on Postgres, the one that waited for the lock sees the sessions as of before the wait.
 	err := tx.Get(&now, `SELECT version, roles, disabled_at IS NULL AND EXISTS (SELECT 1 FROM sessions
 		WHERE id = $2 AND user_id = users.id AND revoked_at IS NULL AND expires_at > now_us()) AS is_live
-		FROM users WHERE id = $1`, caller.UserID, caller.SessionID)
+		FROM users WHERE id = $1`, by.UserID, by.SessionID)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return ErrTokenRevoked
@@ -47,7 +51,7 @@ func Authorize(tx *store.Tx, caller token.Claims, users ...token.UserID) error {
 		return fmt.Errorf("read caller: %w", err)
 	case !now.IsLive:
 		return ErrTokenRevoked
-	case now.Version != caller.Version || !slices.Equal(ParseRoles(now.Roles), caller.Roles):
+	case now.Version != by.Version || !slices.Equal(now.Roles, by.Roles):
 		return ErrTokenStale
 	}
 	return nil

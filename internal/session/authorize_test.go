@@ -6,11 +6,11 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/signin"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/web/webtest"
@@ -28,7 +28,7 @@ func verified(tb testing.TB, srv *apptest.Server, c *apptest.Client) token.Claim
 
 func authorize(tb testing.TB, srv *apptest.Server, caller token.Claims) error {
 	tb.Helper()
-	return srv.App.DB.Tx(tb.Context(), func(tx *store.Tx) error { return session.Authorize(tx, caller) })
+	return srv.App.DB.Tx(tb.Context(), func(tx *store.Tx) error { return session.Authorize(tx, audit.Actor{Claims: caller}) })
 }
 
 func TestAuthorize(t *testing.T) {
@@ -94,40 +94,40 @@ func TestAuthorize(t *testing.T) {
 // revocations are the ways to take a right from c. other is a second session of the same user.
 var revocations = map[string]func(t *testing.T, srv *apptest.Server, c, other *apptest.Client) error{
 	"logout": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
-		_, err := srv.App.Sessions.Logout(t.Context(), claimsOf(c, 1), session.ScopeCurrent, audit.Origin{})
+		_, err := srv.App.Sessions.Logout(t.Context(), session.ScopeCurrent, audit.Actor{Claims: claimsOf(c, 1)})
 		return err
 	},
 	"logout of others": func(t *testing.T, srv *apptest.Server, _, other *apptest.Client) error {
-		_, err := srv.App.Sessions.Logout(t.Context(), claimsOf(other, 1), session.ScopeOthers, audit.Origin{})
+		_, err := srv.App.Sessions.Logout(t.Context(), session.ScopeOthers, audit.Actor{Claims: claimsOf(other, 1)})
 		return err
 	},
 	"logout by refresh token": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
-		_, err := srv.App.Sessions.LogoutByRefreshToken(t.Context(), c.RefreshToken, session.ScopeCurrent, audit.Origin{})
+		_, err := srv.App.Sessions.LogoutByRefreshToken(t.Context(), c.RefreshToken, session.ScopeCurrent, audit.Actor{})
 		return err
 	},
 	"revocation": func(t *testing.T, srv *apptest.Server, c, other *apptest.Client) error {
-		_, err := srv.App.Sessions.Revoke(t.Context(), claimsOf(other, 1), c.SessionID, audit.Origin{})
+		_, err := srv.App.Sessions.Revoke(t.Context(), c.SessionID, audit.Actor{Claims: claimsOf(other, 1)})
 		return err
 	},
 	"reuse": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
 		srv.Exec(t, "UPDATE sessions SET generation = 9 WHERE id = $1", c.SessionID)
-		_, err := srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Origin{})
+		_, err := srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Actor{})
 		return expected(err, fault.RefreshReused)
 	},
 	"logout by a spent refresh token": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
 		srv.Exec(t, "UPDATE sessions SET generation = 9 WHERE id = $1", c.SessionID)
-		_, err := srv.App.Sessions.LogoutByRefreshToken(t.Context(), c.RefreshToken, session.ScopeAll, audit.Origin{})
+		_, err := srv.App.Sessions.LogoutByRefreshToken(t.Context(), c.RefreshToken, session.ScopeAll, audit.Actor{})
 		return expected(err, fault.RefreshReused)
 	},
 	"the hundredth sign-in after it": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
 		srv.Exec(t, `INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent)
 			WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 98)
 			SELECT CAST(n AS TEXT), user_id, salt, 1, 0, 0, '', created_at + n, 0, 0, expires_at, ends_at, '', '' FROM sessions, n WHERE id = $1`, c.SessionID)
-		_, err := srv.App.Accounts.Login(t.Context(), account.Login{Email: &c.Email, Password: apptest.Password}, audit.Origin{})
+		_, err := srv.App.SignIn.Login(t.Context(), signin.Login{Email: &c.Email, Password: apptest.Password}, audit.Actor{})
 		return err
 	},
 	"change of roles": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
-		_, err := srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil)
+		_, err := srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil, apptest.Operator)
 		return err
 	},
 	"disabling": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
@@ -153,7 +153,7 @@ func TestARevocationWaitsForWhatWasAuthorizedBefore(t *testing.T) {
 				other := c.Login(t)
 				caller, done := verified(t, srv, c), make(chan error, 1)
 				inTx(t, srv, func(tx *store.Tx) error {
-					if err := session.Authorize(tx, caller); err != nil {
+					if err := session.Authorize(tx, audit.Actor{Claims: caller}); err != nil {
 						return err
 					}
 					go func() { done <- revoke(t, srv, c, other) }()
@@ -189,7 +189,7 @@ func TestActsOnEachOtherDoNotDeadlock(t *testing.T) {
 			for range acts {
 				err := srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error {
 					runs.Add(1)
-					return session.Authorize(tx, callers[i%2], callers[(i+1)%2].UserID, callers[i%2].UserID)
+					return session.Authorize(tx, audit.Actor{Claims: callers[i%2]}, callers[(i+1)%2].UserID, callers[i%2].UserID)
 				})
 				if err != nil {
 					return err

@@ -35,7 +35,7 @@ func BenchmarkRefresh(b *testing.B) {
 				VALUES ('u', 'e', 'e', FALSE, '', 'USER', 1, 0, 0)`); err != nil {
 				return err
 			}
-			grant, err = sessions.Start(tx, session.Subject{ID: "u", Roles: []token.Role{"USER"}, Version: 1}, []string{"pwd"}, audit.Origin{})
+			grant, err = sessions.Start(tx, session.Subject{ID: "u", Roles: []token.Role{"USER"}, Version: 1}, []string{"pwd"}, audit.Actor{})
 			return err
 		})
 		if err != nil {
@@ -43,7 +43,7 @@ func BenchmarkRefresh(b *testing.B) {
 		}
 		b.ReportAllocs()
 		for b.Loop() {
-			if grant, err = sessions.Refresh(b.Context(), *grant.RefreshToken, audit.Origin{}); err != nil {
+			if grant, err = sessions.Refresh(b.Context(), *grant.RefreshToken, audit.Actor{}); err != nil {
 				b.Fatal(err)
 			}
 		}

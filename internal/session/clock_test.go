@@ -88,7 +88,7 @@ func TestRevocationsOutliveTokensFromTheFuture(t *testing.T) {
 	poll(t, srv.App.View)
 	srv.ShiftDatabase(t, -2*time.Hour)
 	c.Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_INVALID")
-	if _, err := srv.App.Sessions.Logout(t.Context(), claimsOf(c, 1), session.ScopeCurrent, audit.Origin{}); err != nil {
+	if _, err := srv.App.Sessions.Logout(t.Context(), session.ScopeCurrent, audit.Actor{Claims: claimsOf(c, 1)}); err != nil {
 		t.Fatal(err)
 	}
 	for range 4 {

@@ -51,7 +51,7 @@ var errSessionNotFound = fault.New(fault.NotFound, fault.SessionNotFound, "you h
 
 // Revoke ends one session of the caller's user. A foreign id is NOT_FOUND exactly as an unknown one is, and so is
 // one that has ended already.
-func (s *Service) Revoke(ctx context.Context, caller token.Claims, id ID, from audit.Origin) (*Session, error) {
+func (s *Service) Revoke(ctx context.Context, id ID, by audit.Actor) (*Session, error) {
 	// Text that is no id need not reach the database, which would choke on some. uuid.Parse takes anything for
 	// the braces around an id, even NUL.
 	if uuid.Validate(string(id)) != nil {
@@ -59,10 +59,10 @@ func (s *Service) Revoke(ctx context.Context, caller token.Claims, id ID, from a
 	}
 	var one *Session
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
-		if err := Authorize(tx, caller); err != nil {
+		if err := Authorize(tx, by); err != nil {
 			return err
 		}
-		ended, err := s.end(tx, "id = $1 AND user_id = $2", id, caller.UserID)
+		ended, err := s.end(tx, "id = $1 AND user_id = $2", id, by.UserID)
 		if err != nil {
 			return err
 		}
@@ -70,18 +70,18 @@ func (s *Service) Revoke(ctx context.Context, caller token.Claims, id ID, from a
 			return errSessionNotFound
 		}
 		one = &ended[0]
-		return s.recordEnd(tx, caller.UserID, caller.UserID, ended, "revoked", from)
+		return recordEnd(tx, by.UserID, ended, "revoked", by)
 	})
 	return one, err
 }
 
 // Logout ends sessions of the caller's user; it returns how many.
-func (s *Service) Logout(ctx context.Context, caller token.Claims, scope Scope, from audit.Origin) (n int, err error) {
+func (s *Service) Logout(ctx context.Context, scope Scope, by audit.Actor) (n int, err error) {
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
-		if err := Authorize(tx, caller); err != nil {
+		if err := Authorize(tx, by); err != nil {
 			return err
 		}
-		n, err = s.logout(tx, caller.UserID, caller.SessionID, scope, from)
+		n, err = s.logout(tx, scope, by)
 		return err
 	})
 	return n, err
@@ -89,8 +89,8 @@ func (s *Service) Logout(ctx context.Context, caller token.Claims, scope Scope, 
 
 // LogoutByRefreshToken is Logout for a client whose access token has expired. The refresh token alone
 // says whose session it is. A spent one ends its own session only, as using it would.
-func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Scope, from audit.Origin) (n int, err error) {
-	p, err := s.authentic(ctx, raw, from)
+func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Scope, by audit.Actor) (n int, err error) {
+	p, err := s.authentic(ctx, raw, by)
 	if err != nil {
 		return 0, err
 	}
@@ -105,18 +105,21 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Sc
 		}
 		v := r.judge(p.generation, s.options.Grace)
 		if refusal = v.refusal(); v == reused {
-			return s.endReused(tx, r, p, from)
+			return s.endReused(tx, r, p, by)
 		}
 		if refusal == nil {
-			n, err = s.logout(tx, p.user, p.id, scope, from)
+			by.UserID, by.SessionID = p.user, p.id
+			n, err = s.logout(tx, scope, by)
 		}
 		return err
 	})
 	return n, cmp.Or(err, refusal)
 }
 
-func (s *Service) logout(tx *store.Tx, user token.UserID, id ID, scope Scope, from audit.Origin) (n int, err error) {
+// logout ends sessions of the user that by names, relative to the session that by names.
+func (s *Service) logout(tx *store.Tx, scope Scope, by audit.Actor) (n int, err error) {
 	var ended []Session
+	user, id := by.UserID, by.SessionID
 	switch scope {
 	case ScopeAll:
 		ended, err = s.EndAll(tx, user, "")
@@ -128,7 +131,7 @@ func (s *Service) logout(tx *store.Tx, user token.UserID, id ID, scope Scope, fr
 	if err != nil {
 		return 0, err
 	}
-	return len(ended), s.recordEnd(tx, user, user, ended, "logout", from)
+	return len(ended), recordEnd(tx, user, ended, "logout", by)
 }
 
 // EndAll ends all live sessions of user but kept (if not empty), and refuses every access token issued
@@ -150,13 +153,13 @@ func (s *Service) EndAll(tx *store.Tx, user token.UserID, kept ID) ([]Session, e
 	return ended, s.view.revoke(tx, revocation{UserID: user, BelowVersion: version, KeptSession: kept})
 }
 
-// EndAllBy ends all live sessions of user on behalf of actor, and returns how many.
-func (s *Service) EndAllBy(tx *store.Tx, actor, user token.UserID, from audit.Origin) (int, error) {
+// EndAllBy ends all live sessions of user on behalf of by, and returns how many.
+func (s *Service) EndAllBy(tx *store.Tx, user token.UserID, by audit.Actor) (int, error) {
 	ended, err := s.EndAll(tx, user, "")
 	if err != nil {
 		return 0, err
 	}
-	return len(ended), s.recordEnd(tx, actor, user, ended, "revoked", from)
+	return len(ended), recordEnd(tx, user, ended, "revoked", by)
 }
 
 // MarkStale makes every access token issued to user so far stale: what it says of the user is no
@@ -184,10 +187,10 @@ func (s *Service) raiseVersion(tx *store.Tx, user token.UserID) (version int64, 
 	return version, nil
 }
 
-func (s *Service) recordEnd(tx *store.Tx, actor, user token.UserID, ended []Session, detail string, from audit.Origin) error {
+func recordEnd(tx *store.Tx, user token.UserID, ended []Session, detail string, by audit.Actor) error {
 	for _, one := range ended {
-		if err := audit.Record(tx, audit.Event{Action: audit.AuthnTokenRevoked, Outcome: audit.Done, Actor: actor,
-			User: user, Session: one.ID, From: from, Detail: detail}); err != nil {
+		err := audit.Record(tx, audit.Event{Action: audit.AuthnTokenRevoked, By: by, User: user, Session: one.ID, Detail: detail})
+		if err != nil {
 			return err
 		}
 	}

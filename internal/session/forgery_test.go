@@ -123,7 +123,7 @@ func TestSpellingsOfASpentTokenNeitherMintNorRevoke(t *testing.T) {
 		c.Refresh(t)
 		c.Refresh(t)
 		for name, raw := range forgeries(t, spent) {
-			if _, err := srv.App.Sessions.Refresh(t.Context(), raw, audit.Origin{}); !fault.Is(err, fault.RefreshInvalid) {
+			if _, err := srv.App.Sessions.Refresh(t.Context(), raw, audit.Actor{}); !fault.Is(err, fault.RefreshInvalid) {
 				t.Errorf("%s: got %v, want REFRESH_INVALID", name, err)
 			}
 		}

@@ -52,7 +52,7 @@ func TestANotificationWakesTheViewOfAnotherReplica(t *testing.T) {
 				return reason != ""
 			})
 		}
-		if _, err := srv.App.Sessions.Revoke(t.Context(), claimsOf(c, 1), c.SessionID, audit.Origin{}); err != nil {
+		if _, err := srv.App.Sessions.Revoke(t.Context(), c.SessionID, audit.Actor{Claims: claimsOf(c, 1)}); err != nil {
 			t.Fatal(err)
 		}
 		claims := claimsOf(c, 1)

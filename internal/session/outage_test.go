@@ -121,7 +121,7 @@ func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
 		followNotified(t, v, db)
 		revoked := func(c *apptest.Client) {
 			t.Helper()
-			if _, err := srv.App.Sessions.Revoke(t.Context(), claimsOf(c, 1), c.SessionID, audit.Origin{}); err != nil {
+			if _, err := srv.App.Sessions.Revoke(t.Context(), c.SessionID, audit.Actor{Claims: claimsOf(c, 1)}); err != nil {
 				t.Fatal(err)
 			}
 			claims := claimsOf(c, 1)

@@ -85,8 +85,8 @@ func TestTheProofOfAReauthenticationLastsOverRefreshes(t *testing.T) {
 		spent := fresh.RefreshToken
 		for range 2 {
 			c.Take(auth(t, srv.Anonymous().Redeem(t, spent)))
-			if again, methods := proved(t, srv, c.AccessToken); !again.Equal(at) || !slices.Equal(methods, []string{"pwd"}) {
-				t.Errorf("proved at %s by %s, want %s by pwd", again, methods, at)
+			if again, methods := proved(t, srv, c.AccessToken); !again.Equal(at) || !slices.Equal(methods, []string{"otp", "pwd"}) {
+				t.Errorf("proved at %s by %s, want %s by otp and pwd", again, methods, at)
 			}
 		}
 	})

@@ -7,11 +7,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/signin"
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
@@ -91,9 +91,9 @@ func TestReuseRacingARefreshEndsTheSession(t *testing.T) {
 			var grant *session.Grant
 			atOnce(t, 2, func(i int) (err error) {
 				if i == 0 {
-					_, err = srv.App.Sessions.Refresh(t.Context(), spent, audit.Origin{})
+					_, err = srv.App.Sessions.Refresh(t.Context(), spent, audit.Actor{})
 				} else {
-					grant, err = srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Origin{})
+					grant, err = srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Actor{})
 				}
 				return expected(err, fault.RefreshReused, fault.SessionRevoked)
 			})
@@ -126,11 +126,11 @@ var ends = map[string]func(ctx context.Context, srv *apptest.Server, c *apptest.
 		return err
 	},
 	"revocation": func(ctx context.Context, srv *apptest.Server, c *apptest.Client) error {
-		_, err := srv.App.Sessions.Revoke(ctx, claimsOf(c, 1), c.SessionID, audit.Origin{})
+		_, err := srv.App.Sessions.Revoke(ctx, c.SessionID, audit.Actor{Claims: claimsOf(c, 1)})
 		return err
 	},
 	"disabling": func(ctx context.Context, srv *apptest.Server, c *apptest.Client) error {
-		_, err := srv.App.Accounts.ChangeDisabled(ctx, c.UserID, true)
+		_, err := srv.App.Accounts.SetDisabled(ctx, c.UserID, true, apptest.Operator)
 		return err
 	},
 	"change of the password": func(ctx context.Context, srv *apptest.Server, c *apptest.Client) error {
@@ -159,7 +159,7 @@ func TestRefreshRacingAnEndLeavesNothingAlive(t *testing.T) {
 						if i == len(grants) {
 							return end(t.Context(), srv, c)
 						}
-						grants[i], err = srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Origin{})
+						grants[i], err = srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Actor{})
 						return expected(err, fault.SessionRevoked, fault.RefreshInvalid)
 					})
 					wantUseless(t, srv, c.AccessToken, c.RefreshToken)
@@ -187,7 +187,7 @@ func TestLoginRacingAnEndLeavesNothingAlive(t *testing.T) {
 						if i == len(grants) {
 							return ends[name](t.Context(), srv, c)
 						}
-						grants[i], err = srv.App.Accounts.Login(t.Context(), account.Login{Email: &c.Email, Password: apptest.Password}, audit.Origin{})
+						grants[i], err = srv.App.SignIn.Login(t.Context(), signin.Login{Email: &c.Email, Password: apptest.Password}, audit.Actor{})
 						return expected(err, fault.InvalidCredentials)
 					})
 					for _, grant := range grants {
@@ -212,10 +212,10 @@ func TestReplayRacingAnEndOfAllLeavesNothingAlive(t *testing.T) {
 			grants := make([]*session.Grant, 12)
 			atOnce(t, len(grants)+1, func(i int) (err error) {
 				if i == len(grants) {
-					_, err = srv.App.Sessions.Logout(t.Context(), claimsOf(c, 1), session.ScopeAll, audit.Origin{})
+					_, err = srv.App.Sessions.Logout(t.Context(), session.ScopeAll, audit.Actor{Claims: claimsOf(c, 1)})
 					return err
 				}
-				grants[i], err = srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Origin{})
+				grants[i], err = srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Actor{})
 				return expected(err, fault.SessionRevoked)
 			})
 			for _, grant := range grants {
@@ -249,7 +249,7 @@ func TestLogoutRacingAVoidedRefreshTokenEndsNothing(t *testing.T) {
 			var err error
 			atOnce(t, 2, func(i int) error {
 				if i == 0 {
-					_, err = srv.App.Sessions.LogoutByRefreshToken(t.Context(), c.RefreshToken, session.ScopeAll, audit.Origin{})
+					_, err = srv.App.Sessions.LogoutByRefreshToken(t.Context(), c.RefreshToken, session.ScopeAll, audit.Actor{})
 					return expected(err, fault.RefreshInvalid)
 				}
 				return srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error {

@@ -154,10 +154,10 @@ func (r *row) judge(g int64, grace time.Duration) verdict {
 // authentic reads the salt and the user of the session that raw names and checks the MAC, outside any
 // transaction. Whoever goes on from there with reread learns of a salt renewed meanwhile. Tokens that
 // are none of this server's are counted against the address they come from.
-func (s *Service) authentic(ctx context.Context, raw string, from audit.Origin) (presented, error) {
+func (s *Service) authentic(ctx context.Context, raw string, by audit.Actor) (presented, error) {
 	p, err := s.check(ctx, raw)
 	if fault.Is(err, fault.RefreshInvalid) {
-		err = cmp.Or(s.throttle.RefreshInvalid(from.IP), err)
+		err = cmp.Or(s.throttle.RefreshInvalid(by.IP), err)
 	}
 	return p, err
 }
@@ -202,8 +202,8 @@ func reread(tx *store.Tx, p presented) (*row, error) {
 // the grace, or at any time while the current one was never seen, gets the same successor; a token
 // older than that ends the session. Refusals are UNAUTHENTICATED with REFRESH_INVALID,
 // REFRESH_REUSED, SESSION_EXPIRED or SESSION_REVOKED.
-func (s *Service) Refresh(ctx context.Context, raw string, from audit.Origin) (*Grant, error) {
-	p, err := s.authentic(ctx, raw, from)
+func (s *Service) Refresh(ctx context.Context, raw string, by audit.Actor) (*Grant, error) {
+	p, err := s.authentic(ctx, raw, by)
 	if err != nil {
 		return nil, err
 	}
@@ -221,10 +221,10 @@ func (s *Service) Refresh(ctx context.Context, raw string, from audit.Origin) (*
 		if err != nil {
 			return err
 		}
-		if err := s.catchUp(tx, &subject, p.id, from); err != nil {
+		if err := s.catchUp(tx, &subject, p.id, by); err != nil {
 			return err
 		}
-		r, v, err := s.rotate(tx, p, from)
+		r, v, err := s.rotate(tx, p, by)
 		if err != nil {
 			return err
 		}
@@ -242,9 +242,9 @@ func (s *Service) Refresh(ctx context.Context, raw string, from audit.Origin) (*
 
 // rotate moves the session past the presented generation, or says why not. The compare-and-swap comes
 // first and decides alone; the row is judged only after it has lost.
-func (s *Service) rotate(tx *store.Tx, p presented, from audit.Origin) (*row, verdict, error) {
+func (s *Service) rotate(tx *store.Tx, p presented, by audit.Actor) (*row, verdict, error) {
 	for expected := p.generation; ; {
-		r, err := s.swap(tx, p, expected, from)
+		r, err := s.swap(tx, p, expected, by)
 		if err == nil || !errors.Is(err, sql.ErrNoRows) {
 			return r, current, err
 		}
@@ -261,9 +261,9 @@ func (s *Service) rotate(tx *store.Tx, p presented, from audit.Origin) (*row, ve
 				}
 				continue // and judge what is there now: it may have been moved since it was read
 			}
-			return r, v, s.replay(tx, r, from)
+			return r, v, s.replay(tx, r, by)
 		case reused:
-			return r, v, s.endReused(tx, r, p, from)
+			return r, v, s.endReused(tx, r, p, by)
 		default:
 			return r, v, nil
 		}
@@ -272,13 +272,13 @@ func (s *Service) rotate(tx *store.Tx, p presented, from audit.Origin) (*row, ve
 
 // swap is the one statement that decides a rotation. expected is the presented generation, or a lower
 // one where the database went back in time.
-func (s *Service) swap(tx *store.Tx, p presented, expected int64, from audit.Origin) (*row, error) {
+func (s *Service) swap(tx *store.Tx, p presented, expected int64, by audit.Actor) (*row, error) {
 	r := new(row)
 	err := tx.Get(r, `UPDATE sessions SET generation = CAST($3 AS BIGINT) + 1, seen_generation = $3, rotated_at = now_us(), last_seen_at = now_us(),
 			prior_auth_time = NULL, prior_amr = NULL,
 			ip = $4, user_agent = $5, expires_at = `+idleLimit("$6")+`
 		WHERE id = $1 AND generation = $2 AND revoked_at IS NULL AND expires_at > now_us() RETURNING `+rowColumns,
-		p.id, expected, p.generation, from.IP, from.UserAgent, s.options.IdleLife.Microseconds())
+		p.id, expected, p.generation, by.IP, by.UserAgent, s.options.IdleLife.Microseconds())
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, err
 	}
@@ -288,8 +288,8 @@ func (s *Service) swap(tx *store.Tx, p presented, expected int64, from audit.Ori
 	if expected == p.generation {
 		return r, nil
 	}
-	return r, audit.Record(tx, audit.Event{Action: audit.GenerationAhead, Outcome: audit.Done, User: r.UserID,
-		Session: r.ID, From: from, Detail: fmt.Sprintf("database had %d, the client %d", expected, p.generation)})
+	return r, audit.Record(tx, audit.Event{Action: audit.GenerationAhead, User: r.UserID,
+		Session: r.ID, By: by, Detail: fmt.Sprintf("database had %d, the client %d", expected, p.generation)})
 }
 
 // withdrawProof takes back the proof that made r's generation, before the same successor is answered to its
@@ -307,18 +307,18 @@ func (s *Service) withdrawProof(tx *store.Tx, r *row) error {
 
 // replay answers the current generation again. It extends nothing; it is told apart only when it
 // comes from elsewhere than the rotation did.
-func (s *Service) replay(tx *store.Tx, r *row, from audit.Origin) error {
+func (s *Service) replay(tx *store.Tx, r *row, by audit.Actor) error {
 	tx.OnCommit(func() { s.replayed.Add(1) })
-	if r.IP == from.IP && r.UserAgent == from.UserAgent {
+	if r.IP == by.IP && r.UserAgent == by.UserAgent {
 		return nil
 	}
-	return audit.RecordFolded(tx, audit.Event{Action: audit.AuthnTokenReplayedElsewhere, Outcome: audit.Done, User: r.UserID,
-		Session: r.ID, From: from})
+	return audit.Record(tx, audit.Event{Action: audit.AuthnTokenReplayedElsewhere, User: r.UserID,
+		Session: r.ID, By: by})
 }
 
 // endReused ends the session if the row still says that generation g is spent: a reader's row may be
 // older than what another transaction has done since.
-func (s *Service) endReused(tx *store.Tx, r *row, p presented, from audit.Origin) error {
+func (s *Service) endReused(tx *store.Tx, r *row, p presented, by audit.Actor) error {
 	if err := Lock(tx, r.UserID); err != nil {
 		return err
 	}
@@ -326,14 +326,14 @@ func (s *Service) endReused(tx *store.Tx, r *row, p presented, from audit.Origin
 	if err != nil || len(ended) == 0 {
 		return err
 	}
-	return audit.Record(tx, audit.Event{Action: audit.AuthnTokenReuse, Outcome: audit.Refused, User: r.UserID, Session: r.ID, From: from,
+	return audit.Record(tx, audit.Event{Action: audit.AuthnTokenReuse, Outcome: audit.Refused, User: r.UserID, Session: r.ID, By: by,
 		Detail: fmt.Sprintf("generation %d of %d", p.generation, r.Generation)})
 }
 
 // catchUp has the database know what this replica does, which it has forgotten if it went back in time: that the
 // session id, of which a token is to be issued, was revoked, or that tokens of the subject's version were. Without an
 // id the session is a new one.
-func (s *Service) catchUp(tx *store.Tx, subject *Subject, id ID, from audit.Origin) error {
+func (s *Service) catchUp(tx *store.Tx, subject *Subject, id ID, by audit.Actor) error {
 	reason, _ := s.view.look(&token.Claims{UserID: subject.ID, SessionID: id, Version: subject.Version})
 	switch {
 	case reason == fault.TokenRevoked && id != "":
@@ -344,7 +344,7 @@ func (s *Service) catchUp(tx *store.Tx, subject *Subject, id ID, from audit.Orig
 		if err != nil {
 			return err
 		}
-		return s.recordEnd(tx, "", subject.ID, ended, "forgotten by the database", from)
+		return recordEnd(tx, subject.ID, ended, "forgotten by the database", by)
 	case reason != "":
 		version, err := s.raiseVersion(tx, subject.ID)
 		subject.Version = version
@@ -356,25 +356,15 @@ func (s *Service) catchUp(tx *store.Tx, subject *Subject, id ID, from audit.Orig
 // subject reads what a new access token says about its user, in the transaction that issues it.
 func (s *Service) subject(tx *store.Tx, user token.UserID) (Subject, error) {
 	var u struct {
-		Roles    string `db:"roles"`
-		Version  int64  `db:"version"`
-		Disabled bool   `db:"disabled"`
+		Subject
+		Disabled bool `db:"disabled"`
 	}
-	err := tx.Get(&u, "SELECT roles, version, disabled_at IS NOT NULL AS disabled FROM users WHERE id = $1", user)
+	err := tx.Get(&u, "SELECT id, roles, version, disabled_at IS NOT NULL AS disabled FROM users WHERE id = $1", user)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && u.Disabled {
 		return Subject{}, errSessionRevoked
 	}
 	if err != nil {
 		return Subject{}, fmt.Errorf("read user: %w", err)
 	}
-	return Subject{ID: user, Roles: ParseRoles(u.Roles), Version: u.Version}, nil
-}
-
-// ParseRoles splits the column roles of the table users.
-func ParseRoles(column string) []token.Role {
-	var roles []token.Role
-	for _, role := range strings.Fields(column) {
-		roles = append(roles, token.Role(role))
-	}
-	return roles
+	return u.Subject, nil
 }

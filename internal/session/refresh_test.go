@@ -93,7 +93,7 @@ func TestPredecessorInsideTheGrace(t *testing.T) {
 		t.Run("is audited once a minute, however often a client calls itself something else", func(t *testing.T) {
 			c := srv.As(t)
 			for i := range 20 {
-				if _, err := srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Origin{IP: "192.0.2.1", UserAgent: fmt.Sprint(i)}); err != nil {
+				if _, err := srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Actor{IP: "192.0.2.1", UserAgent: fmt.Sprint(i)}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -105,8 +105,8 @@ func TestPredecessorInsideTheGrace(t *testing.T) {
 		})
 		t.Run("is audited when it comes from another address", func(t *testing.T) {
 			c := srv.As(t)
-			here, there := audit.Origin{IP: "192.0.2.1", UserAgent: "a"}, audit.Origin{IP: "192.0.2.2", UserAgent: "a"}
-			for i, from := range []audit.Origin{here, here, there} {
+			here, there := audit.Actor{IP: "192.0.2.1", UserAgent: "a"}, audit.Actor{IP: "192.0.2.2", UserAgent: "a"}
+			for i, from := range []audit.Actor{here, here, there} {
 				if _, err := srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, from); err != nil {
 					t.Fatal(err)
 				}
@@ -297,7 +297,7 @@ func TestRefreshOfNoLiveSession(t *testing.T) {
 			"of a pair from before a change of the password": {whose: me, reason: "REFRESH_INVALID",
 				end: func(t *testing.T, c *apptest.Client) { changePassword(t, c) }},
 			"after the account was disabled": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *apptest.Client) {
-				if _, err := srv.App.Accounts.ChangeDisabled(t.Context(), c.UserID, true); err != nil {
+				if _, err := srv.App.Accounts.SetDisabled(t.Context(), c.UserID, true, apptest.Operator); err != nil {
 					t.Fatal(err)
 				}
 			}},
@@ -345,7 +345,7 @@ func TestChangeOfRolesComesWithARefresh(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
-		if _, err := srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil); err != nil {
+		if _, err := srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil, apptest.Operator); err != nil {
 			t.Fatal(err)
 		}
 		c.Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_STALE")

@@ -28,7 +28,7 @@ func TestRevocationReachesAnotherReplica(t *testing.T) {
 			"logout of all":          {func(t *testing.T, c *apptest.Client) { logout(t, c, "ALL", "") }, "TOKEN_REVOKED"},
 			"change of the password": {func(t *testing.T, c *apptest.Client) { changePassword(t, c.Login(t)) }, "TOKEN_REVOKED"},
 			"change of roles": {func(t *testing.T, c *apptest.Client) {
-				if _, err := a.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil); err != nil {
+				if _, err := a.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil, apptest.Operator); err != nil {
 					t.Fatal(err)
 				}
 			}, "TOKEN_STALE"},

@@ -104,18 +104,18 @@ func TestRevocationsAfterARestoreReachTokensFromBefore(t *testing.T) {
 			reason string
 		}{
 			"disabling": {func(t *testing.T, c *apptest.Client) error {
-				_, err := other.App.Accounts.ChangeDisabled(t.Context(), c.UserID, true)
+				_, err := other.App.Accounts.SetDisabled(t.Context(), c.UserID, true, apptest.Operator)
 				return err
 			}, "TOKEN_REVOKED"},
 			"end of all sessions": {func(t *testing.T, c *apptest.Client) error {
-				_, err := other.App.Accounts.RevokeSessions(t.Context(), root, c.UserID, audit.Origin{})
+				_, err := other.App.Accounts.RevokeSessions(t.Context(), c.UserID, audit.Actor{Claims: root})
 				return err
 			}, "TOKEN_REVOKED"},
 			"deletion": {func(t *testing.T, c *apptest.Client) error {
-				return other.App.Accounts.Remove(t.Context(), root, c.UserID, audit.Origin{})
+				return other.App.Accounts.Remove(t.Context(), c.UserID, audit.Actor{Claims: root})
 			}, "TOKEN_REVOKED"},
 			"change of roles": {func(t *testing.T, c *apptest.Client) error {
-				_, err := other.App.Accounts.ChangeRoles(t.Context(), c.UserID, nil, []token.Role{"ADMIN"})
+				_, err := other.App.Accounts.ChangeRoles(t.Context(), c.UserID, nil, []token.Role{"ADMIN"}, apptest.Operator)
 				return err
 			}, "TOKEN_STALE"},
 		}
@@ -181,10 +181,10 @@ func TestARunningReplicaKnowsWhatARestoredDatabaseForgot(t *testing.T) {
 		restore := backUp(t, srv)
 		logout(t, ended, "CURRENT", "")
 		logout(t, everywhere, "ALL", "")
-		if _, err := srv.App.Accounts.ChangeDisabled(t.Context(), disabled.UserID, true); err != nil {
+		if _, err := srv.App.Accounts.SetDisabled(t.Context(), disabled.UserID, true, apptest.Operator); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := srv.App.Accounts.ChangeRoles(t.Context(), changed.UserID, []token.Role{account.RoleAdmin}, nil); err != nil {
+		if _, err := srv.App.Accounts.ChangeRoles(t.Context(), changed.UserID, []token.Role{account.RoleAdmin}, nil, apptest.Operator); err != nil {
 			t.Fatal(err)
 		}
 		restore()

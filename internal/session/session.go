@@ -12,6 +12,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/graphwarden/graphwarden/internal/audit"
-	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
@@ -50,9 +50,9 @@ const columns = "id, user_id, created_at, last_seen_at, expires_at, ip, user_age
 
 // Subject is the user that tokens are issued to, as read in the transaction that issues them.
 type Subject struct {
-	ID      token.UserID
-	Roles   []token.Role
-	Version int64
+	ID      token.UserID `db:"id"`
+	Roles   token.Roles  `db:"roles"`
+	Version int64        `db:"version"`
 }
 
 // Grant is a pair of tokens just issued, and the session they belong to.
@@ -130,8 +130,8 @@ const rowColumns = columns + `, salt, generation, seen_generation, auth_time, am
 
 // Start opens a session for subject in tx, which must hold the user's row against others (a statement
 // that writes it does), so that the cap is exact. methods is the amr claim (RFC 8176).
-func (s *Service) Start(tx *store.Tx, subject Subject, methods []string, from audit.Origin) (*Grant, error) {
-	if err := s.catchUp(tx, &subject, "", from); err != nil {
+func (s *Service) Start(tx *store.Tx, subject Subject, methods []string, by audit.Actor) (*Grant, error) {
+	if err := s.catchUp(tx, &subject, "", by); err != nil {
 		return nil, err
 	}
 	id, err := uuid.NewV7()
@@ -144,26 +144,26 @@ func (s *Service) Start(tx *store.Tx, subject Subject, methods []string, from au
 		VALUES ($1, $2, $3, 1, 0, now_us(), $4, now_us(), now_us(), now_us(), now_us() + $5, now_us() + $6, $7, $8)
 		RETURNING `+rowColumns,
 		id.String(), subject.ID, newSalt(), strings.Join(methods, " "),
-		min(s.options.IdleLife, s.options.MaxLife-lastMoments).Microseconds(), s.options.MaxLife.Microseconds(), from.IP, from.UserAgent)
+		min(s.options.IdleLife, s.options.MaxLife-lastMoments).Microseconds(), s.options.MaxLife.Microseconds(), by.IP, by.UserAgent)
 	if err != nil {
 		return nil, fmt.Errorf("start session: %w", err)
 	}
-	if err := s.endOldest(tx, subject.ID, from); err != nil {
+	if err := s.endOldest(tx, subject.ID, by); err != nil {
 		return nil, err
 	}
 	return s.grant(&r, subject)
 }
 
 // endOldest holds the user to MaxPerUser live sessions.
-func (s *Service) endOldest(tx *store.Tx, user token.UserID, from audit.Origin) error {
+func (s *Service) endOldest(tx *store.Tx, user token.UserID, by audit.Actor) error {
 	ended, err := s.end(tx, `user_id = $1 AND id NOT IN (SELECT id FROM sessions
 		WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now_us() ORDER BY created_at DESC, id DESC LIMIT $2)`, user, MaxPerUser)
 	if err != nil {
 		return err
 	}
 	for _, one := range ended {
-		if err := audit.Record(tx, audit.Event{Action: audit.SessionCapReached, Outcome: audit.Done,
-			User: user, Session: one.ID, From: from}); err != nil {
+		if err := audit.Record(tx, audit.Event{Action: audit.SessionCapReached,
+			User: user, Session: one.ID, By: by}); err != nil {
 			return err
 		}
 	}
@@ -196,23 +196,48 @@ func (s *Service) grant(r *row, subject Subject) (*Grant, error) {
 	return &Grant{AccessToken: access, RefreshToken: &refresh, Session: &r.Session, claims: claims}, nil
 }
 
-// Reauthenticate notes in tx that the caller has just proved a credential again: same session, new
-// auth_time, next generation. The refresh token of the generation before, where it is still answered, does not get
-// the new auth_time. A session that ended meanwhile is refused.
-func (s *Service) Reauthenticate(tx *store.Tx, id ID, subject Subject, methods []string, from audit.Origin) (*Grant, error) {
+// Rotate records in tx that the user has proved a credential again: same session, next generation, auth_time now.
+// methods join those that the session has, because a later proof does not undo an earlier one. The refresh token of
+// the generation before, where it is still answered, does not get the new auth_time. A session that has ended is
+// refused as SESSION_REVOKED.
+func (s *Service) Rotate(tx *store.Tx, id ID, subject Subject, methods []string, by audit.Actor) (*Grant, error) {
+	methods, err := unite(tx, id, methods)
+	if err != nil {
+		return nil, err
+	}
 	var r row
-	err := tx.Get(&r, `UPDATE sessions SET generation = generation + 1, seen_generation = generation,
+	err = tx.Get(&r, `UPDATE sessions SET generation = generation + 1, seen_generation = generation,
 			rotated_at = now_us(), prior_auth_time = auth_time, prior_amr = amr, auth_time = now_us(), amr = $3,
 			ip = $4, user_agent = $5, expires_at = `+idleLimit("$6")+`
 		WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > now_us() RETURNING `+rowColumns,
-		id, subject.ID, strings.Join(methods, " "), from.IP, from.UserAgent, s.options.IdleLife.Microseconds())
+		id, subject.ID, strings.Join(methods, " "), by.IP, by.UserAgent, s.options.IdleLife.Microseconds())
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fault.New(fault.Unauthenticated, fault.SessionRevoked, "this session has ended: sign in again")
+		return nil, errSessionRevoked
 	}
 	if err != nil {
 		return nil, fmt.Errorf("rotate session: %w", err)
 	}
 	return s.grant(&r, subject)
+}
+
+// unite returns the methods of a session followed by those of added that are new. It locks the session's row: a
+// refresh can withdraw a proof at the same time.
+func unite(tx *store.Tx, id ID, added []string) ([]string, error) {
+	var column string
+	err := tx.Get(&column, "UPDATE sessions SET amr = amr WHERE id = $1 RETURNING amr", id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errSessionRevoked
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read methods of session: %w", err)
+	}
+	united := strings.Fields(column)
+	for _, method := range added {
+		if !slices.Contains(united, method) {
+			united = append(united, method)
+		}
+	}
+	return united, nil
 }
 
 // idleLimit is the SQL for the next idle limit: so many microseconds from now, never in the last moments before the

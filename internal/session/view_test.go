@@ -221,7 +221,7 @@ func TestRevocationHoldsWhileTheViewOverflows(t *testing.T) {
 				return v.Poll(t.Context())
 			}
 			c := clients[i]
-			if _, err := srv.App.Sessions.Revoke(t.Context(), claimsOf(c, 1), c.SessionID, audit.Origin{}); err != nil {
+			if _, err := srv.App.Sessions.Revoke(t.Context(), c.SessionID, audit.Actor{Claims: claimsOf(c, 1)}); err != nil {
 				return err
 			}
 			wantReason(t, v, claimsOf(c, 1), fault.TokenRevoked)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// BenchmarkVerify/cold is the cost of a token's first use here, cached that of every other one.
+// BenchmarkVerify measures the first use of a token (cold) and further uses (cached).
 func BenchmarkVerify(b *testing.B) {
 	b.Run("cold", func(b *testing.B) {
 		for _, a := range algorithms {
@@ -62,7 +62,7 @@ func BenchmarkIssue(b *testing.B) {
 	}
 }
 
-// BenchmarkReload is what following the keys costs every 400 ms while nothing changes.
+// BenchmarkReload measures a Reload without changes, which a server does every 400 ms.
 func BenchmarkReload(b *testing.B) {
 	r := mustOpen(b, sqlite(b), options("ES256"))
 	b.ReportAllocs()
@@ -73,7 +73,7 @@ func BenchmarkReload(b *testing.B) {
 	}
 }
 
-// FuzzVerify looks for a text that passes for a token: none may but the one that was issued.
+// FuzzVerify checks that only issued tokens verify.
 func FuzzVerify(f *testing.F) {
 	var genuine []string
 	var servers []*server
@@ -99,7 +99,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// FuzzClaims signs any payload: whatever verifies must have all that is required.
+// FuzzClaims signs arbitrary payloads, and checks that those that verify have all required claims.
 func FuzzClaims(f *testing.F) {
 	g := newGenuine(f, "HS256")
 	f.Add(mustDecode(f, g.payload))

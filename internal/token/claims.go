@@ -1,8 +1,3 @@
-// Package token owns the signing keys and the access tokens made with them: the ring of keys in the
-// database and their life cycle, issuing, verification, and the public key set (JWKS).
-//
-// It promises that a verified token was issued by a key of this ring for this service and has not
-// expired. Whether its session still stands it does not know: that is package session's.
 package token
 
 import (
@@ -24,21 +19,18 @@ type UserID string
 // SessionID is the id of the session that a token belongs to.
 type SessionID string
 
-// Role is one of the SDL's enum Role.
-type Role string
-
-// Claims is what a verified access token says. Times are whole seconds, UTC.
+// Claims are the claims of a verified access token. Times are whole seconds in UTC.
 type Claims struct {
 	UserID    UserID    // sub
 	SessionID SessionID // sid
 	// Generation is the refresh generation that the token was issued with (gen).
 	Generation int64
-	Roles      []Role
-	// AuthTime is when a credential was last proved (auth_time).
+	Roles      Roles
+	// AuthTime is the time of the last authentication (auth_time).
 	AuthTime time.Time
-	// Methods says how (amr, RFC 8176).
+	// Methods are the authentication methods (amr, RFC 8176).
 	Methods []string
-	// Version is the user's authorization version (ver): roles count only while it is current.
+	// Version is the user's authorization version (ver). The roles are valid only while it is current.
 	Version   int64
 	ID        string // jti
 	IssuedAt  time.Time
@@ -48,9 +40,9 @@ type Claims struct {
 }
 
 // HasRole reports whether the token carries the role.
-func (c *Claims) HasRole(r Role) bool { return slices.Contains(c.Roles, r) }
+func (c *Claims) HasRole(r Role) bool { return c.Roles.Has(r) }
 
-// payload is the claims with what only verification looks at.
+// payload is the claims plus those that only verification reads.
 type payload struct {
 	Claims
 	issuer    string
@@ -58,10 +50,10 @@ type payload struct {
 	notBefore time.Time // zero without the claim
 }
 
-// parsePayload accepts only what RFC 7519 section 4 leaves no room to read in two ways: unique and
-// exact names, numbers as JSON integers, valid UTF-8, nothing missing. The signature is already
-// checked, so this guards against other software that holds a key of the ring, and against a mistake
-// of this one. Unknown claims pass, or a newer replica could never add one.
+// parsePayload parses claims that every JSON parser reads alike (RFC 7519 section 4): exact and unique names, numbers
+// as JSON integers, valid UTF-8, and no claim missing. The signature is already verified, so this guards against bugs
+// here and in other software that holds a key of the ring. It ignores unknown claims, so that a newer version can add
+// some.
 func parsePayload(data []byte) (*payload, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("claims are not UTF-8")
@@ -86,7 +78,7 @@ func parsePayload(data []byte) (*payload, error) {
 		audience: r.audience(),
 	}
 	roles := r.list("roles")
-	p.Roles = make([]Role, len(roles))
+	p.Roles = make(Roles, len(roles))
 	for i, role := range roles {
 		p.Roles[i] = Role(role)
 	}
@@ -98,7 +90,7 @@ func parsePayload(data []byte) (*payload, error) {
 	return p, r.err
 }
 
-// reader takes claims by exact name and type and keeps the last fault.
+// reader reads claims by exact name and type. err is the last error.
 type reader struct {
 	members map[string]json.RawMessage
 	asked   map[string]bool
@@ -128,7 +120,7 @@ func (r *reader) list(name string) []string {
 	return list
 }
 
-// audience is one string or several (RFC 7519 section 4.1.3).
+// audience reads aud, which is a string or a list (RFC 7519 section 4.1.3).
 func (r *reader) audience() []string {
 	if strings.HasPrefix(string(r.member("aud")), `"`) {
 		return []string{r.text("aud")}
@@ -137,7 +129,7 @@ func (r *reader) audience() []string {
 }
 
 func (r *reader) integer(name string) int64 {
-	// The member is a valid JSON value, so only an integer literal gets through: no "1", 1.0 or 1e9.
+	// The member is a valid JSON value, so ParseInt accepts only integer literals: not "1", 1.0 or 1e9.
 	n, err := strconv.ParseInt(string(r.member(name)), 10, 64)
 	if err != nil || n < 0 {
 		r.refuse(name)
@@ -146,7 +138,7 @@ func (r *reader) integer(name string) int64 {
 }
 
 func (r *reader) time(name string) time.Time {
-	const year9999 = 253402300799 // beyond it time arithmetic and RFC 3339 give out
+	const year9999 = 253402300799 // RFC 3339 cannot represent later times
 	n := r.integer(name)
 	if n > year9999 {
 		r.refuse(name)
@@ -154,8 +146,8 @@ func (r *reader) time(name string) time.Time {
 	return time.Unix(n, 0).UTC()
 }
 
-// refuseCaseVariants keeps `EXP` from standing beside `exp` for a reader that folds case, as
-// encoding/json does.
+// refuseCaseVariants refuses claims such as EXP beside exp, because case-insensitive parsers such as encoding/json
+// would read the wrong one.
 func (r *reader) refuseCaseVariants() {
 	for name := range r.members {
 		for asked := range r.asked {
@@ -166,8 +158,8 @@ func (r *reader) refuseCaseVariants() {
 	}
 }
 
-// isPlain refuses the empty string, what is longer than any name this product gives, and what two
-// readers could see differently. U+FFFD is what a lone surrogate escape decodes to.
+// isPlain refuses empty and overlong strings, and characters that parsers may read differently. A lone surrogate escape
+// decodes to U+FFFD.
 func isPlain(s string) bool {
 	return s != "" && len(s) <= 2048 && !strings.ContainsFunc(s, func(c rune) bool {
 		return c == utf8.RuneError || unicode.IsControl(c)

@@ -9,7 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// method is golang-jwt's, but for ES256.
+// method returns golang-jwt's signing method, or lowS for ES256.
 func (a Algorithm) method() jwt.SigningMethod {
 	if a == ES256 {
 		return lowS{jwt.SigningMethodES256}
@@ -17,12 +17,11 @@ func (a Algorithm) method() jwt.SigningMethod {
 	return jwt.GetSigningMethod(string(a))
 }
 
-// lowS is ES256 with one signature for a text and a nonce where the standard knows two: whoever has (r, s) makes
-// (r, n-s) of it without the key, another token that says the same. Whatever goes by the bytes of a token, such as
-// a deny list in a proxy, would take it for one never seen.
+// lowS is ES256 restricted to low-S signatures. ECDSA signatures are malleable: if (r, s) is valid, so is (r, n-s),
+// which needs no key to compute. Such a copy of a token would bypass a deny list that compares tokens byte by byte.
 type lowS struct{ *jwt.SigningMethodECDSA }
 
-// Sign writes the lower of the two.
+// Sign returns the low-S form.
 func (m lowS) Sign(text string, key any) ([]byte, error) {
 	signature, err := m.SigningMethodECDSA.Sign(text, key)
 	if err != nil {
@@ -35,15 +34,15 @@ func (m lowS) Sign(text string, key any) ([]byte, error) {
 	return signature, nil
 }
 
-// Verify refuses the higher.
+// Verify rejects high-S signatures.
 func (m lowS) Verify(text string, signature []byte, key any) error {
 	if isHigh(signature[len(signature)/2:]) {
-		return errors.New("the signature is not the lower of the two")
+		return errors.New("the signature is not in low-S form")
 	}
 	return m.SigningMethodECDSA.Verify(text, signature, key)
 }
 
-// isHigh reports whether s, of 32 bytes, is above n/2.
+// isHigh reports whether s, 32 bytes long, is above n/2.
 func isHigh(s []byte) bool {
 	half := new(big.Int).Rsh(elliptic.P256().Params().N, 1).FillBytes(make([]byte, 32))
 	return bytes.Compare(s, half) > 0

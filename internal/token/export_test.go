@@ -8,16 +8,16 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// CacheSize and MaxSize are the bounds that tests go up to.
+// The limits, for tests.
 const (
 	CacheSize = cacheSize
 	MaxSize   = maxSize
 )
 
-// Thumbprint is thumbprint.
+// Thumbprint calls thumbprint.
 func Thumbprint(public any) (string, error) { return thumbprint(public) }
 
-// ParsePublicJWK is parsePublicJWK.
+// ParsePublicJWK calls parsePublicJWK.
 func ParsePublicJWK(a Algorithm, text string) (any, error) {
 	jwk, err := parsePublicJWK(a, text)
 	if err != nil {
@@ -26,8 +26,7 @@ func ParsePublicJWK(a Algorithm, text string) (any, error) {
 	return jwk.Key, nil
 }
 
-// Authenticate checks a foreign JWS the way Verify does before it looks at claims, for a key whose
-// tokens all carry the given header.
+// Authenticate checks the header and signature of a JWS as Verify does, for a key whose tokens have the given header.
 func Authenticate(a Algorithm, public any, header, raw string) error {
 	if !a.fits(public) {
 		return errors.New("key does not fit the algorithm")
@@ -40,7 +39,7 @@ func Authenticate(a Algorithm, public any, header, raw string) error {
 	return err
 }
 
-// CheckSignature is the signature layer alone.
+// CheckSignature verifies a signature over a message without any encoding.
 func CheckSignature(a Algorithm, public any, message, signature []byte) error {
 	if !a.fits(public) {
 		return errors.New("key does not fit the algorithm")
@@ -48,21 +47,22 @@ func CheckSignature(a Algorithm, public any, message, signature []byte) error {
 	return jwt.GetSigningMethod(string(a)).Verify(string(message), signature, public)
 }
 
-// Sign signs any header and payload with the active key: what only a fault of this program could make.
+// Sign signs an arbitrary header and payload with the active key.
 func (r *Ring) Sign(header, payload string) (string, error) {
+	encode := base64.RawURLEncoding.EncodeToString
 	k := r.current.Load().active
-	signing := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
+	signing := encode([]byte(header)) + "." + encode([]byte(payload))
 	signature, err := k.method.Sign(signing, k.private)
-	return signing + "." + base64.RawURLEncoding.EncodeToString(signature), err
+	return signing + "." + encode(signature), err
 }
 
-// Cached is the number of tokens in the cache.
+// Cached returns the number of tokens in the cache.
 func (v *Verifier) Cached() int {
 	v.verified.CleanUp()
 	return v.verified.EstimatedSize()
 }
 
-// NewKeyID makes a key as rotation does, writes it nowhere, and returns its id.
+// NewKeyID generates a key as rotation does, without storing it, and returns its id.
 func (r *Ring) NewKeyID() (string, error) {
 	row, err := r.newRow()
 	return row.KeyID, err

@@ -9,7 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Issuer makes access tokens with the active key of a ring.
+// Issuer issues access tokens signed with the active key of a ring.
 type Issuer struct {
 	ring             *Ring
 	issuer, audience string
@@ -17,13 +17,13 @@ type Issuer struct {
 	now              func() time.Time
 }
 
-// NewIssuer makes an Issuer whose tokens live for life.
+// NewIssuer returns an Issuer whose tokens expire after life.
 func NewIssuer(r *Ring, issuer, audience string, life time.Duration, now func() time.Time) *Issuer {
 	return &Issuer{ring: r, issuer: issuer, audience: audience, life: life, now: now}
 }
 
-// Issue signs c into an access token (RFC 9068) and returns it with the claims completed: ID,
-// IssuedAt, KeyID, and ExpiresAt, which is never past notAfter, the end of the session. AuthTime is never past IssuedAt.
+// Issue returns a signed access token (RFC 9068) and its claims. It sets ID, IssuedAt, KeyID and ExpiresAt, which is at
+// most notAfter, the end of the session. It limits AuthTime to IssuedAt.
 func (i *Issuer) Issue(c Claims, notAfter time.Time) (raw string, issued Claims, err error) {
 	k := i.ring.current.Load().active
 	if k == nil {
@@ -36,13 +36,15 @@ func (i *Issuer) Issue(c Claims, notAfter time.Time) (raw string, issued Claims,
 	if end := seconds(notAfter); end.Before(c.ExpiresAt) {
 		c.ExpiresAt = end
 	}
-	// By the database's clock, which may run ahead of this one: from the future, the token would be refused.
-	if c.AuthTime = seconds(c.AuthTime); c.AuthTime.After(c.IssuedAt) {
+	c.AuthTime = seconds(c.AuthTime)
+	// AuthTime comes from the database's clock, which may be ahead. Verify would refuse a time in the future.
+	if c.AuthTime.After(c.IssuedAt) {
 		c.AuthTime = c.IssuedAt
 	}
 	c.Roles, c.Methods = append([]Role{}, c.Roles...), append([]string{}, c.Methods...) // never null
 	if c.UserID == "" || c.SessionID == "" || !c.ExpiresAt.After(c.IssuedAt) {
-		return "", Claims{}, fmt.Errorf("issue a token: user %q, session %q until %s is no live session", c.UserID, c.SessionID, notAfter)
+		const format = "issue a token: session %q of user %q is not live: it ends at %s"
+		return "", Claims{}, fmt.Errorf(format, c.SessionID, c.UserID, notAfter)
 	}
 	raw, err = k.unsigned(i.ring.options.Type, jwt.MapClaims{
 		"iss": i.issuer, "aud": i.audience, "sub": c.UserID, "jti": c.ID,

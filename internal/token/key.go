@@ -23,7 +23,7 @@ import (
 // Algorithm is a JWS algorithm (RFC 7518, 8037).
 type Algorithm string
 
-// The algorithms that a ring can sign with. HS256 publishes no key: nobody else can verify its tokens.
+// The signing algorithms. HS256 publishes no key, so other services cannot verify its tokens.
 const (
 	ES256 Algorithm = "ES256"
 	EdDSA Algorithm = "EdDSA"
@@ -31,7 +31,7 @@ const (
 	HS256 Algorithm = "HS256"
 )
 
-// ParseAlgorithm accepts the four names in their exact spelling.
+// ParseAlgorithm parses the name of an algorithm. Names are case-sensitive.
 func ParseAlgorithm(s string) (Algorithm, error) {
 	switch a := Algorithm(s); a {
 	case ES256, EdDSA, RS256, HS256:
@@ -40,8 +40,8 @@ func ParseAlgorithm(s string) (Algorithm, error) {
 	return "", fmt.Errorf("%q is not a signing algorithm: use ES256, EdDSA, RS256 or HS256", s)
 }
 
-// fits binds a key to one algorithm (RFC 8725 section 3.1) and refuses weak ones. The RSA exponent is
-// the one that every generator writes; e = 1 would make any text its own signature.
+// fits reports whether a is the algorithm of a key, and the key is strong (RFC 8725 section 3.1). For RSA it requires
+// the common exponent 65537; with e = 1, every text would be its own signature.
 func (a Algorithm) fits(public any) bool {
 	switch p := public.(type) {
 	case *ecdsa.PublicKey:
@@ -60,20 +60,20 @@ func (a Algorithm) fits(public any) bool {
 type Type string
 
 const (
-	// TypeAccess is the type of RFC 9068 section 2.1. No other kind of JWT can be taken for it.
+	// TypeAccess is the type of RFC 9068 section 2.1, which distinguishes access tokens from other JWTs.
 	TypeAccess Type = "at+jwt"
-	// TypeJWT is for resource servers that accept no other type by default, such as Spring Security and Nimbus.
+	// TypeJWT is the only type that some resource servers accept by default, such as Spring Security and Nimbus.
 	TypeJWT Type = "JWT"
 )
 
-// key is one signing key with everything derived from it. It never changes.
+// key is a signing key with the values derived from it. It is immutable.
 type key struct {
 	id        string
 	algorithm Algorithm
 	method    jwt.SigningMethod
-	private   any // as golang-jwt takes them; for HS256 both are the same bytes
+	private   any // of the types that golang-jwt accepts; for HS256 both are the same bytes
 	public    any
-	headers   map[Type]string // the first segment of every token of that type
+	headers   map[Type]string // the first segment of the key's tokens, by type
 }
 
 func generate(a Algorithm) (*key, error) {
@@ -118,15 +118,15 @@ func newKey(a Algorithm, private any) (*key, error) {
 	return k, nil
 }
 
-// unsigned returns a token of type typ, ready for the key's signature.
+// unsigned returns an unsigned token of type typ.
 func (k *key) unsigned(typ Type, claims jwt.MapClaims) *jwt.Token {
 	t := jwt.NewWithClaims(k.method, claims)
 	t.Header["typ"], t.Header["kid"] = string(typ), k.id
 	return t
 }
 
-// thumbprint is the RFC 7638 name of a key. For a symmetric key it is a hash of 256 random bits, so
-// it gives nothing away (section 7).
+// thumbprint returns the key id (RFC 7638). A symmetric key consists of 256 random bits, so that its hash discloses
+// nothing (section 7).
 func thumbprint(public any) (string, error) {
 	if symmetric, ok := public.([]byte); ok {
 		sum := sha256.Sum256([]byte(`{"k":"` + base64.RawURLEncoding.EncodeToString(symmetric) + `","kty":"oct"}`))
@@ -139,12 +139,12 @@ func thumbprint(public any) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum), nil
 }
 
-// jwk is what may be published of the key; not for HS256.
+// jwk returns the public key. It must not be called for HS256.
 func (k *key) jwk() jose.JSONWebKey {
 	return jose.JSONWebKey{Key: k.public, KeyID: k.id, Algorithm: string(k.algorithm), Use: "sig"}
 }
 
-// publicJWK is the text of the column public_jwk.
+// publicJWK returns the value of the column public_jwk.
 func (k *key) publicJWK() (string, error) {
 	if k.algorithm == HS256 {
 		return "", nil
@@ -153,8 +153,8 @@ func (k *key) publicJWK() (string, error) {
 	return string(text), err
 }
 
-// parsePublicJWK refuses what has no place in a published key: another use or algorithm, a weak key,
-// a certificate to confuse it with, and a private key, whose Go type fits no algorithm.
+// parsePublicJWK parses a published key. It refuses another use or algorithm, weak keys, certificates, and private
+// keys, whose Go types fit no algorithm.
 func parsePublicJWK(a Algorithm, text string) (*jose.JSONWebKey, error) {
 	jwk := &jose.JSONWebKey{}
 	if err := jwk.UnmarshalJSON([]byte(text)); err != nil {
@@ -166,20 +166,20 @@ func parsePublicJWK(a Algorithm, text string) (*jose.JSONWebKey, error) {
 	case !a.fits(jwk.Key):
 		return nil, fmt.Errorf("public_jwk is not a key for %s", a)
 	case len(jwk.Certificates) > 0 || jwk.CertificatesURL != nil:
-		return nil, errors.New("public_jwk names a certificate")
+		return nil, errors.New("public_jwk contains a certificate")
 	}
 	return jwk, nil
 }
 
-// sealPurpose names the key derived for the private halves.
+// sealPurpose is the purpose of the key that seals private halves.
 const sealPurpose = "signing keys"
 
-// seal returns the column sealed. The kid goes in as context, so that no row can pass for another.
+// seal returns the value of the column sealed. The kid is its context, so that a value cannot move to another row.
 func seal(kid string, plain []byte, s *secret.Secret) string {
 	return base64.StdEncoding.EncodeToString(s.Seal(sealPurpose, plain, []byte(kid)))
 }
 
-// unseal opens the column sealed, and reports whether the current secret did.
+// unseal decrypts the column sealed. It reports current if the current secret decrypted it.
 func unseal(kid, sealed string, s *secret.Secret) (plain []byte, current bool, err error) {
 	raw, err := base64.StdEncoding.DecodeString(sealed)
 	if err != nil {
@@ -188,7 +188,7 @@ func unseal(kid, sealed string, s *secret.Secret) (plain []byte, current bool, e
 	return s.Unseal(sealPurpose, raw, []byte(kid))
 }
 
-// encode is what is sealed of the key: PKCS #8, or the bytes of a symmetric key.
+// encode returns the private half to seal: PKCS #8, or the bytes of a symmetric key.
 func (k *key) encode() ([]byte, error) {
 	if symmetric, ok := k.private.([]byte); ok {
 		return symmetric, nil
@@ -196,9 +196,9 @@ func (k *key) encode() ([]byte, error) {
 	return x509.MarshalPKCS8PrivateKey(k.private)
 }
 
-// openKey makes a key of its row. The private half is opened even where only the public one is
-// needed: it proves that a holder of the secret wrote the row, so that write access to the database
-// alone cannot add a key to verify forgeries with.
+// openKey returns the key of a row. It always decrypts the private half, even if only the public half is needed. That
+// proves that a holder of the secret wrote the row: an attacker with write access to the database alone cannot add a
+// key to sign forgeries with.
 func openKey(row keyRow, s *secret.Secret) (*key, error) {
 	algorithm, err := ParseAlgorithm(row.Algorithm)
 	if err != nil {
@@ -206,7 +206,8 @@ func openKey(row keyRow, s *secret.Secret) (*key, error) {
 	}
 	plain, _, err := unseal(row.KeyID, row.Sealed, s)
 	if errors.Is(err, secret.ErrUnseal) {
-		return nil, fmt.Errorf("%w: give the --secret that this database was made with, or name it with --accept-secret too", err)
+		const advice = "give the --secret that this database was made with, or name it with --accept-secret too"
+		return nil, fmt.Errorf("%w: %s", err, advice)
 	}
 	if err != nil {
 		return nil, err
@@ -227,7 +228,7 @@ func openKey(row keyRow, s *secret.Secret) (*key, error) {
 	return k, k.matches(row.PublicJWK)
 }
 
-// matches checks the column public_jwk against the key.
+// matches checks that the column public_jwk belongs to the key.
 func (k *key) matches(publicJWK string) error {
 	if k.algorithm == HS256 {
 		return nil // nothing to publish

@@ -15,44 +15,44 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
-// Leeway bridges the clocks of two replicas, and the moments in which one of them still signs with a
-// key that another has just retired.
+// Leeway tolerates clock differences between replicas, and the short time in which a replica still signs with a key
+// that another one has retired.
 const Leeway = 5 * time.Second
 
-// Topic is what notifications of revoked keys are about: who hears one calls Reload.
+// Topic is the notification topic of key revocations. Subscribers call Reload.
 const Topic = "signing keys"
 
-// RingOptions say what a ring signs with and how long keys live.
+// RingOptions configure a Ring.
 type RingOptions struct {
 	Algorithm Algorithm
-	// Type is the typ of issued tokens; empty means TypeAccess. Tokens of TypeAccess always verify; those of TypeJWT only
-	// where it is the Type.
+	// Type is the typ of issued tokens; empty means TypeAccess. TypeAccess tokens always verify, TypeJWT tokens only if
+	// Type is TypeJWT.
 	Type Type
 	// RotateEvery is the age at which Maintain replaces the active key.
 	RotateEvery time.Duration
 	// Overlap is how long a key is published before it may sign.
 	Overlap time.Duration
-	// TokenLife is the life of the access tokens; a retired key verifies for as long, plus the Leeway.
+	// TokenLife is the lifetime of access tokens. A retired key verifies for TokenLife plus Leeway.
 	TokenLife time.Duration
-	// Now tells how old the keys in memory are.
+	// Now is the clock that measures the age of the keys in memory.
 	Now func() time.Time
 }
 
-// Ring is the set of signing keys in the database as one process sees it. A key goes from next
-// (published, not yet signing) over active to retired (verifying until its last token has expired);
-// revoked keys verify nothing. Its methods may be called from many goroutines.
+// Ring is one process's view of the signing keys in the database. A key is first next (published, not yet signing),
+// then active, then retired (verifying until its last token has expired). Revoked keys verify nothing. A Ring is safe
+// for concurrent use.
 type Ring struct {
 	db      *store.DB
 	secret  *secret.Secret
 	options RingOptions
 
-	reading *store.Reading // one at a time: a slow reader could put back a key that a fast one saw revoked
+	reading *store.Reading // serialized, so that a slow reader cannot bring back a key that a fast one saw revoked
 	current atomic.Pointer[keySet]
 }
 
-// keySet is one state of the ring. It never changes.
+// keySet is one state of the ring. It is immutable.
 type keySet struct {
-	rows     []keyRow // what it was made of; nil if something in them failed
+	rows     []keyRow // the rows it was made from; nil if one of them failed
 	byID     map[string]*key
 	byHeader map[string]*key
 	active   *key
@@ -67,10 +67,10 @@ type keyRow struct {
 	State     State  `db:"state"`
 }
 
-// OpenRing loads the keys, and makes the first ones if there are none. Its error says in a sentence what to do
-// about a secret that opens nothing.
+// OpenRing loads the keys, and generates the first ones if there are none. If the secret does not decrypt the keys, the
+// error says what to do.
 func OpenRing(ctx context.Context, db *store.DB, s *secret.Secret, o RingOptions) (*Ring, error) {
-	// First, so that with a wrong secret nothing is written.
+	// Load first, so that nothing is written if the secret is wrong.
 	r, err := LoadRing(ctx, db, s, o)
 	if err != nil || r.current.Load().active != nil {
 		return r, err
@@ -81,7 +81,7 @@ func OpenRing(ctx context.Context, db *store.DB, s *secret.Secret, o RingOptions
 	return r, r.Reload(ctx)
 }
 
-// LoadRing is OpenRing for a process that only reads: it makes no keys, and the ring may have none.
+// LoadRing loads the keys for a process that only reads. It generates none, so the ring may be empty.
 func LoadRing(ctx context.Context, db *store.DB, s *secret.Secret, o RingOptions) (*Ring, error) {
 	if _, err := ParseAlgorithm(string(o.Algorithm)); err != nil {
 		return nil, err
@@ -95,11 +95,11 @@ func LoadRing(ctx context.Context, db *store.DB, s *secret.Secret, o RingOptions
 	return r, nil
 }
 
-// Reload follows what other processes did to the keys. Without a change it costs one small query. A
-// key that cannot be read is left out and reported; the others are followed all the same.
+// Reload applies the changes of other processes. Without a change it costs one small query. It skips unreadable keys,
+// and returns an error for them.
 func (r *Ring) Reload(ctx context.Context) error { return r.reading.Read(ctx, r.reload) }
 
-// CatchUp is Reload where the last one is older than store.Prompt. All callers share it.
+// CatchUp calls Reload if the last one is older than store.Prompt. Concurrent callers share one Reload.
 func (r *Ring) CatchUp(ctx context.Context) error { return r.reading.CatchUp(ctx, r.reload) }
 
 func (r *Ring) reload(ctx context.Context) error {
@@ -119,7 +119,7 @@ func (r *Ring) reload(ctx context.Context) error {
 	return err
 }
 
-// afterlife is how long a retired key verifies, in microseconds.
+// afterlife returns how long a retired key verifies, in microseconds.
 func (r *Ring) afterlife() int64 { return (r.options.TokenLife + Leeway).Microseconds() }
 
 func (r *Ring) newKeySet(rows []keyRow, old *keySet) (*keySet, error) {
@@ -127,8 +127,8 @@ func (r *Ring) newKeySet(rows []keyRow, old *keySet) (*keySet, error) {
 	published := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	var failed error
 	for _, row := range rows {
-		// A kid is the hash of its key, so what is in memory under it stays right; and during a change
-		// of the secret, rows sealed under one that this process does not know yet lose it nothing.
+		// A kid is the hash of its key, so a key in memory never becomes wrong. Keeping it also preserves keys that were
+		// sealed again under a new secret which this process does not know yet.
 		k := old.byID[row.KeyID]
 		if k == nil {
 			var err error
@@ -158,10 +158,10 @@ func (r *Ring) newKeySet(rows []keyRow, old *keySet) (*keySet, error) {
 	return set, failed
 }
 
-// JWKS is the JSON of the keys that others verify with (RFC 7517 section 5): next, active and those
-// retired ones that still have tokens out. It is empty for HS256. The caller must not change it.
+// JWKS returns the public keys as JSON (RFC 7517 section 5): the next and the active key, and retired keys whose tokens
+// have not expired. The set is empty for HS256. The caller must not modify the result.
 func (r *Ring) JWKS() []byte { return r.current.Load().jwks }
 
-// JWKSMaxAge is how long the JWKS may be cached: half the overlap, so that a key is everywhere before
-// it signs.
+// JWKSMaxAge returns how long the JWKS may be cached: half the overlap, so that every cache holds a key before it
+// signs.
 func (r *Ring) JWKSMaxAge() time.Duration { return min(r.options.Overlap/2, time.Hour) }

@@ -12,10 +12,10 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
-// State is where a key is in its life.
+// State is the state of a key.
 type State string
 
-// The states of a key. At most one is next and at most one active, by unique indexes.
+// The states of a key. Unique indexes allow at most one next and one active key.
 const (
 	Next    State = "next"
 	Active  State = "active"
@@ -23,21 +23,21 @@ const (
 	Revoked State = "revoked"
 )
 
-// KeyInfo is what an operator may know of a key. A time that has not come is zero.
+// KeyInfo describes a key to an operator. Times in the future are zero.
 type KeyInfo struct {
 	KeyID       string     `db:"kid"`
 	Algorithm   Algorithm  `db:"algorithm"`
 	State       State      `db:"state"`
 	CreatedAt   store.Time `db:"created_at"`
 	ActivatedAt store.Time `db:"activated_at"`
-	// RetiredAt is when it stopped signing, or was revoked.
+	// RetiredAt is the time at which the key was retired or revoked.
 	RetiredAt store.Time `db:"retired_at"`
 }
 
-// errRaced means that the keys changed between looking and acting.
+// errRaced means that the keys changed between reading and writing.
 var errRaced = errors.New("another rotation came first")
 
-// HasKeys reports whether any secret has sealed keys in the database.
+// HasKeys reports whether the database has signing keys.
 func HasKeys(ctx context.Context, db *store.DB) (has bool, err error) {
 	if err := db.Get(ctx, &has, `SELECT EXISTS (SELECT 1 FROM signing_keys)`); err != nil {
 		return false, fmt.Errorf("look for signing keys: %w", err)
@@ -45,8 +45,8 @@ func HasKeys(ctx context.Context, db *store.DB) (has bool, err error) {
 	return has, nil
 }
 
-// Inspect is Keys without a ring, and without a change to the database. It fails if the secret does not
-// open the keys that verify.
+// Inspect lists the keys without opening a ring, and does not change the database. It fails if the secret does not
+// decrypt the keys that verify.
 func Inspect(ctx context.Context, db *store.DB, s *secret.Secret) ([]KeyInfo, error) {
 	r := &Ring{db: db, secret: s}
 	r.current.Store(&keySet{})
@@ -56,7 +56,7 @@ func Inspect(ctx context.Context, db *store.DB, s *secret.Secret) ([]KeyInfo, er
 	return r.Keys(ctx)
 }
 
-// Keys lists the keys that are still in the database, the oldest first.
+// Keys lists the keys in the database, the oldest first.
 func (r *Ring) Keys(ctx context.Context) ([]KeyInfo, error) {
 	var keys []KeyInfo
 	err := r.db.Select(ctx, &keys, `SELECT kid, algorithm, state, created_at,
@@ -68,9 +68,8 @@ func (r *Ring) Keys(ctx context.Context) ([]KeyInfo, error) {
 	return keys, nil
 }
 
-// Maintain rotates when the active key is old or of another algorithm than configured, keeps a next
-// key published, and forgets keys that verify nothing any more. Any number of replicas may call it at
-// any time.
+// Maintain rotates the keys if the active one is too old or has another algorithm than configured, publishes a next
+// key, and deletes keys that verify nothing. Replicas may call it concurrently.
 func (r *Ring) Maintain(ctx context.Context) error {
 	if err := r.replenish(ctx); err != nil {
 		return err
@@ -81,7 +80,7 @@ func (r *Ring) Maintain(ctx context.Context) error {
 	}
 	old := turn.activeFor >= r.options.RotateEvery || turn.active.Algorithm != r.options.Algorithm
 	if old && turn.publishedFor >= r.options.Overlap {
-		if err := r.promote(ctx, turn, nobodys); err != nil && !errors.Is(err, errRaced) {
+		if err := r.promote(ctx, turn, noAudit); err != nil && !errors.Is(err, errRaced) {
 			return err
 		}
 	}
@@ -96,15 +95,15 @@ func (r *Ring) Maintain(ctx context.Context) error {
 	return r.Reseal(ctx)
 }
 
-// Record appends to the audit log in the transaction of what somebody did to the keys; keys says to which.
+// Record adds an operator's action on keys to the audit log, in the transaction of that action.
 type Record func(tx *store.Tx, keys string) error
 
-// nobodys is the Record of what Maintain does, which Keys tells well enough: among it, what somebody did would
-// not be seen.
-func nobodys(*store.Tx, string) error { return nil }
+// noAudit is the Record of Maintain. Keys shows automatic rotations; in the audit log they would hide the actions of
+// operators.
+func noAudit(*store.Tx, string) error { return nil }
 
-// Rotate makes the next key sign, now. It refuses while caches of the JWKS may not hold that key yet;
-// after a leak, Revoke does not wait.
+// Rotate makes the next key active. It refuses while cached key sets may not contain that key yet. After a leak, use
+// Revoke, which does not wait.
 func (r *Ring) Rotate(ctx context.Context, record Record) error {
 	if err := r.checkSecret(); err != nil {
 		return err
@@ -116,8 +115,10 @@ func (r *Ring) Rotate(ctx context.Context, record Record) error {
 	if err != nil {
 		return err
 	}
-	if wait := r.options.Overlap - turn.publishedFor; wait > 0 {
-		return fmt.Errorf("the next key has not been published for long enough: rotate again in %s, or revoke the active key if it leaked", wait.Round(time.Second))
+	wait := r.options.Overlap - turn.publishedFor
+	if wait > 0 {
+		return fmt.Errorf("the next key has not been published for long enough: "+
+			"rotate again in %s, or revoke the active key if it leaked", wait.Round(time.Second))
 	}
 	if err := r.promote(ctx, turn, record); err != nil {
 		return err
@@ -125,9 +126,8 @@ func (r *Ring) Rotate(ctx context.Context, record Record) error {
 	return r.Reload(ctx)
 }
 
-// Revoke makes a key verify nothing from now on, here when it returns and elsewhere at the next
-// Reload. If it was active, next takes over at once: verifiers with a cached JWKS may refuse its
-// tokens for a while, which is the lesser evil.
+// Revoke revokes a key: here when it returns, in other processes at their next Reload. If the key was active, the next
+// key replaces it immediately, although services with a cached JWKS may refuse its tokens for a while.
 func (r *Ring) Revoke(ctx context.Context, kid string, record Record) error {
 	if err := r.checkSecret(); err != nil {
 		return err
@@ -142,7 +142,7 @@ func (r *Ring) Revoke(ctx context.Context, kid string, record Record) error {
 		if err != nil {
 			return err
 		}
-		if n == 0 { // revoked before, or unknown
+		if n == 0 { // already revoked, or unknown
 			return tx.Get(&kid, `SELECT kid FROM signing_keys WHERE kid = $1`, kid)
 		}
 		if err := fill(tx, spare); err != nil {
@@ -162,18 +162,18 @@ func (r *Ring) Revoke(ctx context.Context, kid string, record Record) error {
 	return r.Reload(ctx)
 }
 
-// checkSecret refuses to make a key under a secret that no key is sealed with yet: servers may not accept it, and
-// would not start again.
+// checkSecret refuses a current secret that no key is sealed with. The servers may not accept it; a key sealed with it
+// would keep them from starting.
 func (r *Ring) checkSecret() error {
 	for _, row := range r.current.Load().rows {
 		if _, current, err := unseal(row.KeyID, row.Sealed, r.secret); err == nil && current {
 			return nil
 		}
 	}
-	return errors.New("the keys are sealed with a secret that is only accepted here: give --secret as the servers have it")
+	return errors.New("no key is sealed with this --secret: give the one that the servers have")
 }
 
-// turn is the pair of keys that a rotation is about.
+// turn holds the two keys that a rotation changes.
 type turn struct {
 	active, next            KeyInfo
 	activeFor, publishedFor time.Duration
@@ -185,7 +185,7 @@ func (r *Ring) turn(ctx context.Context) (turn, error) {
 	if err != nil {
 		return t, err
 	}
-	var now store.Time // after the keys: an age can only come out too high by the time in between
+	var now store.Time // read after the keys, so that no age is negative
 	if err := r.db.Get(ctx, &now, `SELECT now_us()`); err != nil {
 		return t, fmt.Errorf("read the database's clock: %w", err)
 	}
@@ -200,14 +200,14 @@ func (r *Ring) turn(ctx context.Context) (turn, error) {
 	return t, nil
 }
 
-// promote retires the active key for the next one, and publishes a new next.
+// promote retires the active key, activates the next one, and publishes a new next key.
 func (r *Ring) promote(ctx context.Context, t turn, record Record) error {
 	spare, err := r.newRow()
 	if err != nil {
 		return err
 	}
 	err = r.db.Tx(ctx, func(tx *store.Tx) error {
-		// In this order: the unique index allows one active key at any moment.
+		// Retire first: the unique index allows only one active key at a time.
 		retired, err := tx.Exec(`UPDATE signing_keys SET state = 'retired', retired_at = now_us()
 			WHERE kid = $1 AND state = 'active'`, t.active.KeyID)
 		if err != nil {
@@ -232,7 +232,7 @@ func (r *Ring) promote(ctx context.Context, t turn, record Record) error {
 	return nil
 }
 
-// replenish sees to it that there is an active key, and a next one of the configured algorithm.
+// replenish adds the missing keys: an active key, and a next key of the configured algorithm.
 func (r *Ring) replenish(ctx context.Context) error {
 	t, err := r.turn(ctx)
 	if err != nil {
@@ -244,7 +244,7 @@ func (r *Ring) replenish(ctx context.Context) error {
 	} else if t.active.KeyID == "" || t.next.Algorithm != r.options.Algorithm {
 		spares = make([]keyRow, 1)
 	}
-	for i := range spares { // before the transaction: an RSA key takes its time
+	for i := range spares { // outside the transaction, because generating an RSA key is slow
 		if spares[i], err = r.newRow(); err != nil {
 			return err
 		}
@@ -266,8 +266,8 @@ func (r *Ring) replenish(ctx context.Context) error {
 	return nil
 }
 
-// fill puts spares where a next or an active key is missing. Keys only ever become active out of
-// next, so the unique index on next makes two replicas wait for each other.
+// fill inserts spares as missing next and active keys. Every key starts as next, so that the unique index on next
+// serializes replicas.
 func fill(tx *store.Tx, spares ...keyRow) error {
 	const activate = `UPDATE signing_keys SET state = 'active', activated_at = now_us()
 		WHERE state = 'next' AND NOT EXISTS (SELECT 1 FROM signing_keys WHERE state = 'active')`
@@ -290,7 +290,7 @@ func fill(tx *store.Tx, spares ...keyRow) error {
 // newRow generates a key of the configured algorithm and seals it.
 func (r *Ring) newRow() (keyRow, error) {
 	k, err := generate(r.options.Algorithm)
-	for err == nil && strings.HasPrefix(k.id, "-") { // one in 64, which a command line would take for a flag
+	for err == nil && strings.HasPrefix(k.id, "-") { // 1 of 64 ids would look like a flag on a command line
 		k, err = generate(r.options.Algorithm)
 	}
 	if err != nil {
@@ -309,8 +309,8 @@ func (r *Ring) newRow() (keyRow, error) {
 	}, nil
 }
 
-// Reseal seals every key under the current secret, so that an older one can be given up. Only servers do it: a
-// command may have been given another secret than they have.
+// Reseal seals every key under the current secret, so that older secrets can be removed. Only servers call it, because
+// a command may run with another secret.
 func (r *Ring) Reseal(ctx context.Context) error {
 	var rows []keyRow
 	err := r.db.Select(ctx, &rows, `SELECT kid, algorithm, public_jwk, sealed, state FROM signing_keys`)
@@ -320,7 +320,7 @@ func (r *Ring) Reseal(ctx context.Context) error {
 	for _, row := range rows {
 		plain, current, err := unseal(row.KeyID, row.Sealed, r.secret)
 		if err != nil || current {
-			continue // Reload reports the unreadable ones that are in use
+			continue // Reload reports unreadable keys in use
 		}
 		err = r.db.Tx(ctx, func(tx *store.Tx) error {
 			_, err := tx.Exec(`UPDATE signing_keys SET sealed = $1 WHERE kid = $2 AND sealed = $3`,

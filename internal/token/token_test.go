@@ -21,13 +21,19 @@ const (
 	issuer   = "https://api.example.com"
 	audience = "https://api.example.com/graphql"
 	life     = 15 * time.Minute
-	leeway   = 5 * time.Second // DESIGN: the same in every replica
+	leeway   = token.Leeway
 )
 
 var algorithms = []token.Algorithm{token.ES256, token.EdDSA, token.RS256, token.HS256}
 
 func options(a token.Algorithm) token.RingOptions {
-	return token.RingOptions{Algorithm: a, RotateEvery: 30 * 24 * time.Hour, Overlap: time.Hour, TokenLife: life, Now: time.Now}
+	return token.RingOptions{
+		Algorithm:   a,
+		RotateEvery: 30 * 24 * time.Hour,
+		Overlap:     time.Hour,
+		TokenLife:   life,
+		Now:         time.Now,
+	}
 }
 
 func mustSecret(tb testing.TB, current string, accepted ...string) *secret.Secret {
@@ -52,7 +58,7 @@ func mustOpen(tb testing.TB, db *store.DB, o token.RingOptions) *token.Ring {
 	return r
 }
 
-// unrecorded is for tests of what becomes of the keys.
+// unrecorded is a Record that writes nothing.
 func unrecorded(*store.Tx, string) error { return nil }
 
 func mustRotate(tb testing.TB, r *token.Ring) {
@@ -67,7 +73,7 @@ func sqlite(tb testing.TB) *store.DB {
 	return storetest.Open(tb, "sqlite:"+filepath.Join(tb.TempDir(), "test.db"))
 }
 
-// server is one replica: a ring with an issuer and a verifier, and a clock to shift.
+// server is a replica: a ring with an issuer, a verifier and a clock that tests can set.
 type server struct {
 	*token.Ring
 	*token.Issuer
@@ -137,7 +143,7 @@ func TestIssuedTokenVerifiesToTheSameClaims(t *testing.T) {
 				t.Errorf("(-want +issued):\n%s", diff)
 			}
 			if !issued.HasRole("ADMIN") || issued.HasRole("admin") {
-				t.Error("HasRole compares exactly")
+				t.Error("HasRole is not case-sensitive")
 			}
 			if other, _ := s.mustIssue(t); other == raw {
 				t.Error("two tokens are the same")
@@ -156,7 +162,7 @@ func TestIssue(t *testing.T) {
 			t.Errorf("expires at %s for a session until %s, %v", issued.ExpiresAt, end, err)
 		}
 	})
-	t.Run("without roles or methods they are empty lists", func(t *testing.T) {
+	t.Run("missing roles and methods become empty lists", func(t *testing.T) {
 		c := s.claims()
 		c.Roles, c.Methods = nil, nil
 		raw, _, err := s.Issue(c, s.now.Add(time.Hour))
@@ -167,7 +173,7 @@ func TestIssue(t *testing.T) {
 			t.Errorf("got %v, %v", got.Roles, got.Methods)
 		}
 	})
-	t.Run("proved in the future, by another clock", func(t *testing.T) {
+	t.Run("a proof in the future is dated back to the issue", func(t *testing.T) {
 		c := s.claims()
 		c.AuthTime = s.now.Add(time.Minute)
 		raw, issued, err := s.Issue(c, s.now.Add(time.Hour))

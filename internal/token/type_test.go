@@ -7,8 +7,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// A deployment changes the type of its tokens without ending a session: tokens of the default type still
-// verify. Without the setting, no other type does.
+// Changing the token type must not end sessions, so tokens of the default type still verify. With the default, no other
+// type verifies.
 func TestTypeOfTokens(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range algorithms {

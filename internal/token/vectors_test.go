@@ -27,7 +27,7 @@ type vectorFile struct {
 type vectorGroup struct {
 	PublicKeyDER string          `json:"publicKeyDer"`
 	Public       json.RawMessage `json:"public"`
-	Private      json.RawMessage `json:"private"` // all that symmetric groups have
+	Private      json.RawMessage `json:"private"` // symmetric groups have only this one
 	Tests        []vector        `json:"tests"`
 }
 
@@ -60,7 +60,7 @@ func vectors(t *testing.T, name string) []vectorGroup {
 	return file.Groups
 }
 
-// check holds a result against the vector's; deviations says why a result may differ, by vector.
+// check compares a result with the vector's. deviations maps the ids of vectors with a different result to the reason.
 func check(t *testing.T, v vector, err error, deviations map[int]string) {
 	t.Helper()
 	valid := v.Result == "valid"
@@ -70,8 +70,8 @@ func check(t *testing.T, v vector, err error, deviations map[int]string) {
 	}
 }
 
-// TestWycheproofSignatures runs the two suites without any encoding around them. No deviations: the
-// Ed25519 ones hold malleable S and truncations, the ECDSA ones every r and s out of range.
+// TestWycheproofSignatures runs the two suites on bare signatures. They include malleable and truncated Ed25519
+// signatures, and ECDSA signatures with r or s out of range. No deviation is expected.
 func TestWycheproofSignatures(t *testing.T) {
 	t.Parallel()
 	for file, a := range map[string]token.Algorithm{
@@ -102,15 +102,15 @@ func TestWycheproofSignatures(t *testing.T) {
 	}
 }
 
-// loaded is a vector's key as a ring would hold it.
+// loaded is the key of a vector.
 type loaded struct {
 	algorithm token.Algorithm
 	public    any
 	kid       string
 }
 
-// load makes a verification key of a JWK, the public half as the ring loads it. The kid of a vector
-// is no thumbprint; TestTamperedRows covers that rule.
+// load parses the public half of a JWK as the ring does. It does not require that the kid is the thumbprint, because in
+// vectors it is not; TestTamperedRows covers that rule.
 func load(text json.RawMessage) (k loaded, err error) {
 	var jwk struct{ Alg, Kid, Kty, K, Use string }
 	if err := json.Unmarshal(text, &jwk); err != nil {
@@ -125,13 +125,13 @@ func load(text json.RawMessage) (k loaded, err error) {
 		return k, err
 	}
 	if jwk.Kty != "oct" || jwk.Use != "sig" {
-		return k, fmt.Errorf("a %s key for %s", jwk.Kty, jwk.Use)
+		return k, fmt.Errorf("key of type %s for use %s", jwk.Kty, jwk.Use)
 	}
 	k.public, err = base64.RawURLEncoding.DecodeString(jwk.K)
 	return k, err
 }
 
-// keys loads all keys of a group. Two under one kid are refused, as by the table's primary key.
+// keys loads the keys of a group. Like the table's primary key, it refuses duplicate kids.
 func (g vectorGroup) keys() ([]loaded, error) {
 	text := g.Public
 	if text == nil {
@@ -151,15 +151,15 @@ func (g vectorGroup) keys() ([]loaded, error) {
 			return nil, err
 		}
 		if slices.ContainsFunc(keys, func(other loaded) bool { return other.kid == k.kid }) {
-			return nil, fmt.Errorf("two keys are called %s", k.kid)
+			return nil, fmt.Errorf("two keys have the kid %s", k.kid)
 		}
 		keys = append(keys, k)
 	}
 	return keys, nil
 }
 
-// run checks the group's vectors. An issuer writes one header, so the group's first valid vector says
-// which, or without one the key's own name and algorithm.
+// run checks the vectors of a group. It expects the header of the first valid vector, because an issuer always writes
+// the same header. Without a valid vector, it expects the key's kid and algorithm.
 func (g vectorGroup) run(t *testing.T, deviations map[int]string) {
 	t.Helper()
 	keys, loadErr := g.keys()
@@ -178,7 +178,7 @@ func (g vectorGroup) run(t *testing.T, deviations map[int]string) {
 	}
 }
 
-// explain makes the table of deviations: reason → vectors, such as "1 4-6".
+// explain returns the deviations by vector id. reasons maps a reason to ids and ranges of ids, such as "1 4-6".
 func explain(t *testing.T, reasons map[string]string) map[int]string {
 	t.Helper()
 	table := map[int]string{}
@@ -201,15 +201,15 @@ func explain(t *testing.T, reasons map[string]string) map[int]string {
 	return table
 }
 
-// TestWycheproofJWS checks what Verify does before it looks at claims.
+// TestWycheproofJWS checks the part of Verify before the claims.
 func TestWycheproofJWS(t *testing.T) {
 	t.Parallel()
 	deviations := explain(t, map[string]string{
-		"refused: not an algorithm of a ring":                      "264-275 287 288 320-323 325-328 346 347 350 351",
-		"refused: the JWK lacks use=sig":                           "259-263 349",
-		"refused: not the one header that its issuer writes":       "372 376 377",
-		"refused: a question mark is not base64url":                "373",
-		"accepted: byte for byte the same as the valid vector 357": "367 370",
+		"refused: not an algorithm of a ring":           "264-275 287 288 320-323 325-328 346 347 350 351",
+		"refused: the JWK lacks use=sig":                "259-263 349",
+		"refused: the header differs from the issuer's": "372 376 377",
+		"refused: a question mark is not base64url":     "373",
+		"accepted: identical to the valid vector 357":   "367 370",
 	})
 	for _, g := range vectors(t, "json_web_signature_test.json") {
 		g.run(t, deviations)
@@ -220,16 +220,17 @@ func TestWycheproofJWS(t *testing.T) {
 func TestWycheproofJWK(t *testing.T) {
 	t.Parallel()
 	deviations := explain(t, map[string]string{
-		"accepted: a set of symmetric and public keys confuses nobody whose keys are bound to one algorithm": "1",
-		"accepted: a ring makes its own RSA keys and never by the library whose keys ROCA breaks":            "7",
-		"refused: not an algorithm of a ring": "14 15",
+		"accepted: mixing symmetric and public keys is safe, because a key is bound to one algorithm": "1",
+		"accepted: a ring generates its RSA keys with a library that is not vulnerable to ROCA":       "7",
+		"refused: not an algorithm of a ring":                                                         "14 15",
 	})
 	for _, g := range vectors(t, "json_web_key_test.json") {
 		g.run(t, deviations)
 	}
 }
 
-// TestWeakRSAKeys: with e = 1 any text is its own signature, with e = 3 careless padding checks fail.
+// TestWeakRSAKeys checks that weak keys are refused. With e = 1 every text is its own signature; with e = 3 sloppy
+// padding checks accept forgeries.
 func TestWeakRSAKeys(t *testing.T) {
 	t.Parallel()
 	var set struct{ Keys []json.RawMessage }
@@ -251,16 +252,21 @@ func TestWeakRSAKeys(t *testing.T) {
 	}
 }
 
-// TestThumbprints are the examples of RFC 7638 section 3.1 and RFC 8037 appendix A.3, and one of a
-// symmetric key computed with OpenSSL.
+// TestThumbprints checks the examples of RFC 7638 section 3.1 and RFC 8037 appendix A.3, and the thumbprint of a
+// symmetric key, computed with OpenSSL.
 func TestThumbprints(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ jwk, want string }{
-		"RFC 7638": {`{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}`,
+		"RFC 7638": {`{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6` +
+			`tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2Qvz` +
+			`qY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2` +
+			`NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-0` +
+			`4-29"}`,
 			"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"},
 		"RFC 8037": {`{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`,
 			"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"},
-		"symmetric": {`{"kty":"oct","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}`, "WqjPPRvAP8oYbAqCwMErhzTg-Quaz-vLx_cef07yhOs"},
+		"symmetric": {`{"kty":"oct","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}`,
+			"WqjPPRvAP8oYbAqCwMErhzTg-Quaz-vLx_cef07yhOs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var jwk jose.JSONWebKey

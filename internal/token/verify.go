@@ -13,55 +13,55 @@ import (
 )
 
 const (
-	// maxSize is some ten times the size of a token with a few roles.
+	// maxSize is about ten times the size of a token with a few roles.
 	maxSize = 8 << 10
 	// cacheSize bounds the memory for verified tokens to about 10 MB.
 	cacheSize = 10_000
 )
 
-// Every error of Verify is one of these. The text around it is for the log: a caller who learned
-// which check failed would learn how to forge better.
+// The errors of Verify wrap one of these. The wrapping text is only for the log, because the name of the failed check
+// helps a forger.
 var (
 	ErrExpired = errors.New("token has expired")
 	ErrInvalid = errors.New("token is not valid")
 )
 
-// Verifier verifies access tokens. Its methods may be called from many goroutines.
+// Verifier verifies access tokens. It is safe for concurrent use.
 type Verifier struct {
 	ring             *Ring
 	issuer, audience string
 	now              func() time.Time
-	// verified is keyed by the whole token, so what it answers was verified byte for byte.
+	// verified caches the claims of verified tokens, keyed by a hash of the whole token.
 	verified *otter.Cache[[sha256.Size]byte, *Claims]
 }
 
-// NewVerifier makes a Verifier for tokens of this issuer, to this audience, signed by a key of the ring.
+// NewVerifier returns a Verifier for tokens of this issuer and audience, signed by a key of the ring.
 func NewVerifier(r *Ring, issuer, audience string, now func() time.Time) *Verifier {
 	return &Verifier{
 		ring: r, issuer: issuer, audience: audience, now: now,
 		verified: otter.Must(&otter.Options[[sha256.Size]byte, *Claims]{
 			MaximumSize: cacheSize,
-			Executor:    func(f func()) { f() }, // no goroutine that outlives the Verifier
+			Executor:    func(f func()) { f() }, // so that no goroutine outlives the Verifier
 		}),
 	}
 }
 
-// Verify returns the claims of a token, or an error that is ErrExpired if its age is all that is
-// wrong with it, else ErrInvalid. The claims are shared with other callers: read only.
+// Verify returns the claims of a token. The error is ErrExpired if the token is valid except for its age, else
+// ErrInvalid. Callers share the claims and must not modify them.
 func (v *Verifier) Verify(raw string) (*Claims, error) {
 	if len(raw) > maxSize {
 		return nil, fmt.Errorf("%w: %d bytes long", ErrInvalid, len(raw))
 	}
-	// The header is compared, not read: an issuer knows its own. So a stranger's JSON is never parsed,
-	// the algorithm is the key's and not the token's choice, and alg none, crit, b64, zip, another typ,
-	// an embedded or remote key (jwk, jku, x5c, x5u) or a kid with a path in it are all the same to it.
+	// Compare the header with those this ring writes, and do not parse it. The key, not the token, determines the
+	// algorithm, and no attack through alg none, crit, b64, zip, typ, kid, or an embedded or remote key (jwk, jku, x5c,
+	// x5u) reaches a parser.
 	header, _, _ := strings.Cut(raw, ".")
 	k := v.ring.current.Load().byHeader[header]
 	if k == nil {
 		return nil, fmt.Errorf("%w: not the header of a key in the ring", ErrInvalid)
 	}
 	sum := sha256.Sum256([]byte(raw))
-	claims, cached := v.verified.GetIfPresent(sum) // its key was found above, so it still verifies
+	claims, cached := v.verified.GetIfPresent(sum) // the lookup above has checked that the key is still valid
 	if !cached {
 		data, err := k.authenticate(raw)
 		if err != nil {
@@ -72,7 +72,7 @@ func (v *Verifier) Verify(raw string) (*Claims, error) {
 		}
 		claims.KeyID = k.id
 	}
-	// Age comes last: expired is what a token is called with which nothing else is wrong.
+	// Check the age last: ErrExpired means that nothing else is wrong.
 	if !v.now().Before(claims.ExpiresAt.Add(Leeway)) {
 		return nil, fmt.Errorf("%w at %s", ErrExpired, claims.ExpiresAt.Format(time.RFC3339))
 	}
@@ -82,9 +82,8 @@ func (v *Verifier) Verify(raw string) (*Claims, error) {
 	return claims, nil
 }
 
-// authenticate returns the payload if the signature over it is right. golang-jwt's parser is not used
-// for it: it would parse before it verifies, takes the last of two equal names and any case of them,
-// ignores crit and typ, and lets line breaks pass inside a segment.
+// authenticate verifies the signature and returns the payload. It does not use golang-jwt's parser, which parses before
+// it verifies, accepts duplicate names in any case, ignores crit and typ, and allows line breaks inside a segment.
 func (k *key) authenticate(raw string) (data []byte, err error) {
 	dot := strings.LastIndexByte(raw, '.')
 	if strings.Count(raw, ".") != 2 {
@@ -100,8 +99,8 @@ func (k *key) authenticate(raw string) (data []byte, err error) {
 	return decodeSegment(raw[strings.IndexByte(raw, '.')+1 : dot])
 }
 
-// decodeSegment accepts the one spelling that RFC 7515 section 2 allows: no padding, no unused bits
-// set, and no line breaks, which encoding/base64 skips even when strict.
+// decodeSegment decodes base64url as RFC 7515 section 2 requires: without padding, without unused bits set, and without
+// line breaks, which encoding/base64 skips even in strict mode.
 func decodeSegment(s string) ([]byte, error) {
 	if strings.ContainsAny(s, "\r\n") {
 		return nil, errors.New("line break in base64")
@@ -109,7 +108,7 @@ func decodeSegment(s string) ([]byte, error) {
 	return base64.RawURLEncoding.Strict().DecodeString(s)
 }
 
-// judge decides whether authentic claims are for this service and not from the future.
+// judge checks that authentic claims are meant for this service and do not lie in the future.
 func (v *Verifier) judge(data []byte) (*Claims, error) {
 	p, err := parsePayload(data)
 	if err != nil {

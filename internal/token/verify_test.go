@@ -44,7 +44,7 @@ func mustDecode(tb testing.TB, segment string) string {
 	return string(b)
 }
 
-// genuine is a token of a server in its parts, to build forgeries from.
+// genuine is a valid token, split into its parts to build forgeries from.
 type genuine struct {
 	tb                         testing.TB
 	server                     *server
@@ -60,7 +60,7 @@ func newGenuine(tb testing.TB, a token.Algorithm) genuine {
 	return genuine{tb: tb, server: s, raw: raw, header: p[0], payload: p[1], signature: p[2], kid: issued.KeyID}
 }
 
-// sign is the ring's own key over any text, so that nothing but the rule under test can refuse it.
+// sign signs any text with the ring's key, so that only the rule under test can refuse the token.
 func (g genuine) sign(header, payload string) string {
 	raw, err := g.server.Sign(header, payload)
 	if err != nil {
@@ -75,7 +75,7 @@ func (g genuine) withPayload(payload string) string {
 	return g.sign(mustDecode(g.tb, g.header), payload)
 }
 
-// edit sets a member of a JSON object, or drops it for an empty value.
+// edit sets a member of a JSON object, or removes it if value is empty.
 func (g genuine) edit(segment, name, value string) string {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(mustDecode(g.tb, segment)), &members); err != nil {
@@ -85,7 +85,7 @@ func (g genuine) edit(segment, name, value string) string {
 	if value != "" {
 		members[name] = json.RawMessage(value)
 	}
-	// By hand: encoding/json would refuse the values that are no JSON.
+	// encoding/json would refuse values that are not JSON.
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		list = append(list, strconv.Quote(name)+":"+string(members[name]))
@@ -101,13 +101,12 @@ func (g genuine) parameter(name, value string) string {
 	return g.withHeader(g.edit(g.header, name, value))
 }
 
-// also adds members without looking whether they are there already.
+// also appends members to a JSON object, even if they are already present.
 func also(object, members string) string {
 	return strings.TrimSuffix(object, "}") + "," + members + "}"
 }
 
-// refuseAll checks that the genuine token verifies, that each forgery is not valid, and that the
-// genuine one still verifies after each.
+// refuseAll checks that every forgery is refused, and that the genuine token verifies before and after each.
 func (g genuine) refuseAll(t *testing.T, forgeries map[string]string) {
 	t.Helper()
 	g.server.mustVerify(t, g.raw)
@@ -118,7 +117,7 @@ func (g genuine) refuseAll(t *testing.T, forgeries map[string]string) {
 			}
 			g.server.mustRefuse(t, forgery, token.ErrInvalid)
 			if _, err := g.server.Verify(forgery); errors.Is(err, token.ErrExpired) {
-				t.Error("told to be expired")
+				t.Error("the error is ErrExpired")
 			}
 			g.server.mustVerify(t, g.raw)
 		})
@@ -137,7 +136,7 @@ func forEachAlgorithm(t *testing.T, f func(t *testing.T, g genuine)) {
 	}
 }
 
-// otherUnusedBits spells the same bytes with unused bits set, or cuts where there are none.
+// otherUnusedBits encodes the same bytes with unused bits set. A segment without unused bits is truncated instead.
 func otherUnusedBits(segment string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	if len(segment)%4 == 0 {
@@ -171,7 +170,9 @@ func TestRefusesOtherSpellings(t *testing.T) {
 				parts[i] = change(parts[i])
 				return strings.Join(parts, ".")
 			}
-			for what, insert := range map[string]string{"LF": "\n", "CR": "\r", "CRLF": "\r\n", "tab": "\t", "blank": " ", "NUL": "\x00", "percent": "%41"} {
+			for what, insert := range map[string]string{
+				"LF": "\n", "CR": "\r", "CRLF": "\r\n", "tab": "\t", "blank": " ", "NUL": "\x00", "percent": "%41",
+			} {
 				forgeries[what+" inside the "+name] = part(func(s string) string { return s[:9] + insert + s[9:] })
 			}
 			forgeries["padded "+name] = part(func(s string) string { return s + "=" })
@@ -221,7 +222,7 @@ func TestRefusesOtherSignatures(t *testing.T) {
 	})
 }
 
-// TestRefusesOtherHeaders signs every header with the genuine key: alone the rules on headers refuse.
+// TestRefusesOtherHeaders signs wrong headers with the genuine key, so that only the rules for headers can refuse them.
 func TestRefusesOtherHeaders(t *testing.T) {
 	t.Parallel()
 	forEachAlgorithm(t, func(t *testing.T, g genuine) {
@@ -248,8 +249,9 @@ func TestRefusesOtherHeaders(t *testing.T) {
 				`"ES384"`, `"ES512"`, `"RS384"`, `"RS512"`, `"PS256"`, `"PS384"`, `"es256"`, `"Ed25519"`, `"ES256K"`},
 			"typ": {"", "null", "true", "0", `""`, `["at+jwt"]`, `"JWT"`, `"rt+jwt"`, `"id+jwt"`, `"AT+JWT"`, `"at+JWT"`,
 				`"application/at+jwt"`, `"at+jwt "`, `"dpop+jwt"`, `"logout+jwt"`},
-			"kid": {"", "null", "true", "0", `""`, `["x"]`, `{}`, `"/dev/null"`, `"../../../../dev/null"`, `"|sleep 10"`, `"x\u0000"`,
-				`"x' UNION SELECT 'k"`, `"` + strings.ToLower(g.kid) + `A"`, `"` + g.kid[1:] + `"`, `"https://evil.example/key"`},
+			"kid": {"", "null", "true", "0", `""`, `["x"]`, `{}`, `"/dev/null"`, `"../../../../dev/null"`, `"|sleep 10"`,
+				`"x\u0000"`, `"x' UNION SELECT 'k"`, `"` + strings.ToLower(g.kid) + `A"`, `"` + g.kid[1:] + `"`,
+				`"https://evil.example/key"`},
 			"crit": {"[]", `["x"]`, `["b64"]`, `["exp"]`, `"x"`, "null", "{}"},
 			"b64":  {"false", "true"},
 			"zip":  {`"DEF"`, "null"},
@@ -268,7 +270,7 @@ func TestRefusesOtherHeaders(t *testing.T) {
 			for _, value := range values {
 				forgery := g.parameter(name, value)
 				forgeries[name+" "+value] = forgery
-				if name == "alg" { // as the playbooks send it: without a signature, and with the old one
+				if name == "alg" { // the usual attacks: without a signature, and with the original one
 					cut := forgery[:strings.LastIndexByte(forgery, '.')+1]
 					forgeries["unsigned, alg "+value] = cut
 					forgeries["old signature, alg "+value] = cut + g.signature
@@ -279,11 +281,11 @@ func TestRefusesOtherHeaders(t *testing.T) {
 	})
 }
 
-// TestRefusesTheTwinOfAnECDSASignature makes (r, n-s) of (r, s), which needs no key, and which the standard accepts.
-func TestRefusesTheTwinOfAnECDSASignature(t *testing.T) {
+// TestRefusesMalleatedSignatures turns (r, s) into (r, n-s), which needs no key and is valid ECDSA.
+func TestRefusesMalleatedSignatures(t *testing.T) {
 	t.Parallel()
 	g := newGenuine(t, token.ES256)
-	for range 20 { // half of all signatures have a high s by chance
+	for range 20 { // half of all raw signatures are high-S
 		raw, _ := g.server.mustIssue(t)
 		g.server.mustVerify(t, raw)
 		at := strings.LastIndexByte(raw, '.') + 1
@@ -296,12 +298,12 @@ func TestRefusesTheTwinOfAnECDSASignature(t *testing.T) {
 
 func toUTF16(s string) string {
 	var b bytes.Buffer
-	_ = binary.Write(&b, binary.LittleEndian, utf16.Encode([]rune(s))) // a bytes.Buffer takes everything
+	_ = binary.Write(&b, binary.LittleEndian, utf16.Encode([]rune(s))) // a bytes.Buffer never fails
 	return b.String()
 }
 
-// TestRefusesAttackersKeys signs with keys that an attacker has: his own, offered in every way that
-// RFC 7515 section 4.1 knows, and the public ones as an HMAC secret.
+// TestRefusesAttackersKeys signs with an attacker's own key, offered in every way of RFC 7515 section 4.1, and with the
+// public keys as HMAC secrets.
 func TestRefusesAttackersKeys(t *testing.T) {
 	t.Parallel()
 	forEachAlgorithm(t, func(t *testing.T, g genuine) {
@@ -320,16 +322,18 @@ func TestRefusesAttackersKeys(t *testing.T) {
 			_, _ = fmt.Fprintf(w, `{"keys":[%s]}`, text)
 		}))
 		t.Cleanup(host.Close)
-		forgeries := map[string]string{"own key, true header": signES256(t, own, mustDecode(t, g.header), mustDecode(t, g.payload))}
-		for name, value := range map[string]string{"jwk": string(text), "jku": strconv.Quote(host.URL), "x5u": strconv.Quote(host.URL)} {
+		payload := mustDecode(t, g.payload)
+		forgeries := map[string]string{"own key, genuine header": signES256(t, own, mustDecode(t, g.header), payload)}
+		url := strconv.Quote(host.URL)
+		for name, value := range map[string]string{"jwk": string(text), "jku": url, "x5u": url} {
 			for _, kid := range []string{strconv.Quote(g.kid), `"mine"`, ""} {
 				h := g.edit(g.header, "alg", `"ES256"`)
 				h = g.edit(encode([]byte(h)), "kid", kid)
-				forgeries["own key by "+name+", kid "+kid] = signES256(t, own, also(h, `"`+name+`":`+value), mustDecode(t, g.payload))
+				forgeries["own key by "+name+", kid "+kid] = signES256(t, own, also(h, `"`+name+`":`+value), payload)
 			}
 		}
 		for name, key := range publicSpellings(t, g.server.JWKS()) {
-			for _, alg := range []string{"HS256", ""} { // and with the true algorithm in the header
+			for _, alg := range []string{"HS256", ""} { // "" leaves the genuine algorithm in the header
 				h := mustDecode(t, g.header)
 				if alg != "" {
 					h = g.edit(g.header, "alg", strconv.Quote(alg))
@@ -358,8 +362,7 @@ func signES256(t *testing.T, key *ecdsa.PrivateKey, header, payload string) stri
 	return signing + "." + encode(append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...))
 }
 
-// publicSpellings are the bytes that an attacker makes of what anybody can fetch, and the secrets
-// that he would guess.
+// publicSpellings returns encodings of the public keys, and secrets that an attacker would guess.
 func publicSpellings(t *testing.T, jwks []byte) map[string][]byte {
 	t.Helper()
 	var set jose.JSONWebKeySet
@@ -377,7 +380,12 @@ func publicSpellings(t *testing.T, jwks []byte) map[string][]byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, b := range map[string][]byte{"DER": der, "PEM": block, "PEM without line break": bytes.TrimSpace(block), "JWK": text} {
+		for name, b := range map[string][]byte{
+			"DER":                    der,
+			"PEM":                    block,
+			"PEM without line break": bytes.TrimSpace(block),
+			"JWK":                    text,
+		} {
 			spellings[fmt.Sprintf("%s of key %d", name, i)] = b
 		}
 		if raw, ok := jwk.Key.(ed25519.PublicKey); ok {
@@ -387,15 +395,20 @@ func publicSpellings(t *testing.T, jwks []byte) map[string][]byte {
 	return spellings
 }
 
-// TestRefusesOtherClaims signs every payload with the genuine key: alone the rules on claims refuse.
+// TestRefusesOtherClaims signs wrong claims with the genuine key, so that only the rules for claims can refuse them.
 func TestRefusesOtherClaims(t *testing.T) {
 	t.Parallel()
 	g := newGenuine(t, token.EdDSA)
 	payload := mustDecode(t, g.payload)
 	forgeries := map[string]string{
-		"array": g.withPayload("[" + payload + "]"), "null": g.withPayload("null"), "text": g.withPayload(strconv.Quote(payload)),
-		"empty object": g.withPayload("{}"), "nothing": g.withPayload(""), "two objects": g.withPayload(payload + payload),
-		"garbage after": g.withPayload(payload + "x"), "byte order mark": g.withPayload("\ufeff" + payload),
+		"array":                        g.withPayload("[" + payload + "]"),
+		"null":                         g.withPayload("null"),
+		"text":                         g.withPayload(strconv.Quote(payload)),
+		"empty object":                 g.withPayload("{}"),
+		"nothing":                      g.withPayload(""),
+		"two objects":                  g.withPayload(payload + payload),
+		"garbage after":                g.withPayload(payload + "x"),
+		"byte order mark":              g.withPayload("\ufeff" + payload),
 		"UTF-16":                       g.withPayload(toUTF16(payload)),
 		"more than 8 KB":               g.withPayload(also(payload, `"note":"`+strings.Repeat("x", token.MaxSize)+`"`)),
 		"not UTF-8":                    g.withPayload(strings.Replace(payload, "user-1", "user-1\xff", 1)),
@@ -426,7 +439,10 @@ func TestRefusesOtherClaims(t *testing.T) {
 	}
 	numbers := []string{"exp", "iat", "auth_time", "gen", "ver", "nbf"}
 	for _, name := range numbers {
-		for _, value := range []string{`"1999999999"`, `"soon"`, "1.5", "1999999999.0", "2e9", "1e400", "-1", "NaN", "Infinity", "0x7fffffff", "01999999999", "+1999999999"} {
+		for _, value := range []string{
+			`"1999999999"`, `"soon"`, "1.5", "1999999999.0", "2e9", "1e400", "-1",
+			"NaN", "Infinity", "0x7fffffff", "01999999999", "+1999999999",
+		} {
 			forgeries[name+" "+value] = g.claim(name, value)
 		}
 	}
@@ -434,12 +450,13 @@ func TestRefusesOtherClaims(t *testing.T) {
 		for _, value := range []string{"null", "true", "{}", `""`, `[1]`, `[null]`, `[[]]`} {
 			forgeries[name+" "+value] = g.claim(name, value)
 		}
+		upper := strings.ToUpper(name)
 		if name != "nbf" {
 			forgeries[name+" missing"] = g.claim(name, "")
 			forgeries["duplicate "+name] = g.withPayload(also(payload, member(t, payload, name)))
-			forgeries["only "+strings.ToUpper(name)] = g.withPayload(strings.Replace(payload, `"`+name+`"`, `"`+strings.ToUpper(name)+`"`, 1))
+			forgeries["only "+upper] = g.withPayload(strings.Replace(payload, `"`+name+`"`, `"`+upper+`"`, 1))
 		}
-		forgeries[strings.ToUpper(name)+" beside "+name] = g.withPayload(also(payload, `"`+strings.ToUpper(name)+`":1999999999`))
+		forgeries[upper+" beside "+name] = g.withPayload(also(payload, `"`+upper+`":1999999999`))
 		if name == "sub" || name == "iss" || name == "sid" || name == "roles" { // U+017F folds to s
 			forgeries["long s for "+name] = g.withPayload(also(payload, `"`+strings.Replace(name, "s", "\u017f", 1)+`":"x"`))
 		}
@@ -447,7 +464,7 @@ func TestRefusesOtherClaims(t *testing.T) {
 	g.refuseAll(t, forgeries)
 }
 
-// member is `"name":value` as it stands in the object.
+// member returns `"name":value` of an object.
 func member(t *testing.T, object, name string) string {
 	t.Helper()
 	var members map[string]json.RawMessage
@@ -457,13 +474,13 @@ func member(t *testing.T, object, name string) string {
 	return strconv.Quote(name) + ":" + string(members[name])
 }
 
-func TestAcceptsWhatTheRulesAllow(t *testing.T) {
+func TestVerifyAccepts(t *testing.T) {
 	t.Parallel()
 	g := newGenuine(t, token.ES256)
 	payload := mustDecode(t, g.payload)
 	at := func(d time.Duration) string { return strconv.FormatInt(g.server.now.Add(d).Unix(), 10) }
 	for name, raw := range map[string]string{
-		"audience list that holds ours":   g.claim("aud", `["https://other.example.com","`+audience+`"]`),
+		"audience list with ours":         g.claim("aud", `["https://other.example.com","`+audience+`"]`),
 		"nbf in the past":                 g.claim("nbf", at(-time.Hour)),
 		"iat in the future by the leeway": g.claim("iat", at(leeway)),
 		"exp past by less than leeway":    g.claim("exp", at(-leeway+2*time.Second)),
@@ -472,7 +489,7 @@ func TestAcceptsWhatTheRulesAllow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { g.server.mustVerify(t, raw) })
 	}
-	t.Run("but past the leeway it is expired", func(t *testing.T) {
+	t.Run("refuses exp past by the leeway", func(t *testing.T) {
 		g.server.mustRefuse(t, g.claim("exp", at(-leeway)), token.ErrExpired)
 	})
 }
@@ -482,11 +499,12 @@ func TestOtherServersTokens(t *testing.T) {
 	ring := mustOpen(t, sqlite(t), options(token.ES256))
 	now := time.Now
 	ours := token.NewVerifier(ring, issuer, audience, now)
+	otherRing := mustOpen(t, sqlite(t), options(token.ES256))
 	for name, other := range map[string]*token.Issuer{
-		"same ring, other issuer":   token.NewIssuer(ring, "https://evil.example", audience, life, now),
-		"same ring, other audience": token.NewIssuer(ring, issuer, "https://evil.example", life, now),
-		"same ring, no names":       token.NewIssuer(ring, "", "", life, now),
-		"other ring, same names":    token.NewIssuer(mustOpen(t, sqlite(t), options(token.ES256)), issuer, audience, life, now),
+		"same ring, other issuer":              token.NewIssuer(ring, "https://evil.example", audience, life, now),
+		"same ring, other audience":            token.NewIssuer(ring, issuer, "https://evil.example", life, now),
+		"same ring, no issuer and audience":    token.NewIssuer(ring, "", "", life, now),
+		"other ring, same issuer and audience": token.NewIssuer(otherRing, issuer, audience, life, now),
 	} {
 		t.Run(name, func(t *testing.T) {
 			raw, _, err := other.Issue((&server{now: now()}).claims(), now().Add(time.Hour))
@@ -500,7 +518,7 @@ func TestOtherServersTokens(t *testing.T) {
 	}
 }
 
-func TestFloodsLeaveMemoryAlone(t *testing.T) {
+func TestFloodsDoNotGrowTheCache(t *testing.T) {
 	t.Parallel()
 	g := newGenuine(t, token.HS256)
 	keys := mustKeys(t, g.server.Ring)
@@ -523,7 +541,7 @@ func TestFloodsLeaveMemoryAlone(t *testing.T) {
 	}
 }
 
-func TestVerifyFromManyGoroutines(t *testing.T) {
+func TestVerifyConcurrently(t *testing.T) {
 	t.Parallel()
 	s := newServer(mustOpen(t, sqlite(t), options(token.EdDSA)))
 	raws := make([]string, 8)

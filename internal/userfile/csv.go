@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// cell is a value of CSV, which has no types.
+// cell is a CSV value, which has no type.
 type cell string
 
-// readCSV reads the header row. It refuses the whole file for an unknown column, because that concerns every entry.
+// readCSV reads the header row, and returns a function that reads the next entry. It refuses files with an unknown
+// column, because that is a problem of every entry.
 func (r *Reader) readCSV() (func() (*record, error), error) {
 	file := csv.NewReader(r.in)
 	file.Comma = delimiter(r.firstLine())
@@ -38,7 +39,8 @@ func (r *Reader) readCSV() (func() (*record, error), error) {
 	}, nil
 }
 
-// checkHeader prints no name if there is no column for addresses: then the row may be an entry, with its hash.
+// checkHeader checks the names of the columns. Without a column for addresses, its error names no column, because the
+// row may be an entry with a password hash.
 func (r *Reader) checkHeader(header []string) error {
 	var unknown []string
 	email := false
@@ -53,19 +55,19 @@ func (r *Reader) checkHeader(header []string) error {
 	}
 	if unknown != nil {
 		list := strings.Join(unknown, ", ")
-		return fmt.Errorf("there is no place for the columns %s: rename them, or leave them out with --ignore", list)
+		return fmt.Errorf("unknown columns %s: rename them, or skip them with --ignore", list)
 	}
 	return nil
 }
 
-// firstLine peeks at the header row, as far as the buffer reaches.
+// firstLine returns the header row, up to the size of the buffer, without consuming it.
 func (r *Reader) firstLine() string {
 	start, _ := r.in.Peek(r.in.Size()) // fewer bytes if the file is shorter
 	line, _, _ := strings.Cut(strings.TrimLeft(string(start), "\r\n"), "\n")
 	return line
 }
 
-// delimiter returns the most frequent one. Spreadsheets write semicolons in countries with decimal commas.
+// delimiter returns the most frequent delimiter. In countries with decimal commas, spreadsheets write semicolons.
 func delimiter(header string) rune {
 	most := ','
 	for _, r := range ";\t|" {

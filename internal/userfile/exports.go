@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Firebase is the hash configuration of a Firebase project, which verifying its hashes requires.
+// Firebase is the hash configuration of a Firebase project. Its hashes cannot be verified without it.
 type Firebase struct{ signerKey, saltSeparator, rounds, memoryCost string }
 
-// ParseFirebase reads the configuration as the Firebase console shows it, hash_config { … }, or as JSON.
+// ParseFirebase parses the configuration in the format of the Firebase console, hash_config { … }, or in JSON.
 func ParseFirebase(s string) (*Firebase, error) {
 	words := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(" \t\r\n\"',:;{}", r) })
 	f := &Firebase{}
@@ -27,7 +27,8 @@ func ParseFirebase(s string) (*Firebase, error) {
 		}
 	}
 	if f.signerKey == "" || f.saltSeparator == "" || f.rounds == "" || f.memoryCost == "" {
-		return nil, errors.New("the hash parameters of Firebase need base64_signer_key, base64_salt_separator, rounds and mem_cost")
+		return nil, errors.New("the hash configuration of Firebase needs " +
+			"base64_signer_key, base64_salt_separator, rounds and mem_cost")
 	}
 	return f, nil
 }
@@ -37,7 +38,7 @@ func (f *Firebase) hash(salt, sum string) string {
 		f.memoryCost, f.rounds, f.saltSeparator, f.signerKey, salt, sum)
 }
 
-// credential is a credential of Keycloak. Its data are JSON, usually encoded as a text.
+// credential is a credential of Keycloak. Its data are JSON objects, usually encoded as strings.
 type credential struct {
 	Type           string
 	SecretData     nested[secretData]
@@ -52,7 +53,7 @@ type credentialData struct {
 	AdditionalParameters map[string][]string
 }
 
-// nested decodes JSON, or a text that contains JSON.
+// nested decodes a JSON value, or a string that contains JSON.
 type nested[T any] struct{ of T }
 
 func (n *nested[T]) UnmarshalJSON(b []byte) error {
@@ -63,16 +64,16 @@ func (n *nested[T]) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &n.of)
 }
 
-var errCredentials = errors.New("these are not the credentials of an export from Keycloak")
+var errCredentials = errors.New("these are not credentials of a Keycloak export")
 
-// setCredentials stores the password hash of an account of Keycloak.
+// setCredentials stores the password hash of a Keycloak account.
 func (e *Entry) setCredentials(v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return errCredentials
 	}
 	var all []credential
-	if json.Unmarshal(b, &all) != nil { // its error could hold a value
+	if json.Unmarshal(b, &all) != nil { // drop the error, which may contain a value
 		return errCredentials
 	}
 	for _, c := range all {

@@ -14,7 +14,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// The fields of an account; canonical lists their names in other systems.
+// The fields of an account. canonical lists their names in other systems.
 const (
 	fieldID           = "id"
 	fieldForeignID    = "foreign id"
@@ -37,11 +37,11 @@ const (
 	fieldNone         = "none"
 )
 
-// canonical returns the field for a name, or "" for an unknown name. Fields of fieldNone are skipped: without them an
-// account has neither more rights nor less protection.
+// canonical returns the field for a name, or "" for an unknown name. Fields of fieldNone are skipped, because they
+// grant no rights and protect nothing.
 func canonical(name string) string {
 	if strings.HasPrefix(name, "_") {
-		return fieldNone // of the database, such as MongoDB's _id and __v
+		return fieldNone // fields of the database, such as MongoDB's _id and __v
 	}
 	switch fold(name) {
 	case "id", "uuid":
@@ -85,8 +85,8 @@ func canonical(name string) string {
 	return harmless(fold(name))
 }
 
-// harmless lists the fields of Auth0, Firebase, Supabase, Keycloak, Django, ASP.NET, Laravel and Devise that can be
-// skipped.
+// harmless returns fieldNone for fields of Auth0, Firebase, Supabase, Keycloak, Django, ASP.NET, Laravel and Devise
+// that can be skipped.
 func harmless(folded string) string {
 	switch folded {
 	case "updatedat", "lastlogin", "lastloginat", "lastip", "loginscount", "lastsigninat", "lastsignedinat",
@@ -107,24 +107,24 @@ func harmless(folded string) string {
 	return ""
 }
 
-// fold removes case and separators from a name: password_hash, passwordHash and Password Hash are equal.
+// fold removes case and separators from a name, so that password_hash, passwordHash and Password Hash are equal.
 func fold(name string) string {
 	return strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "", ".", "").Replace(strings.TrimSpace(name)))
 }
 
 var (
-	errField    = errors.New("there is no place for this field: rename it, or leave it out with --ignore")
-	errTwice    = errors.New("the account has this already, with another value: leave one of the fields out with --ignore")
-	errText     = errors.New("this is not a text")
+	errField    = errors.New("unknown field: rename it, or skip it with --ignore")
+	errTwice    = errors.New("two fields have different values for this: skip one of them with --ignore")
+	errText     = errors.New("this is not a string")
 	errEncoding = errors.New("this is not UTF-8")
 	errBool     = errors.New("this is neither true nor false")
 	errTime     = errors.New("this is not a time in RFC 3339 or a Unix time")
-	errFuture   = errors.New("this time has not come yet")
-	errID       = errors.New("an id must be a UUID: leave it out with --ignore, and the account gets a new one")
-	errFactor   = errors.New("the account has a second factor, which cannot be imported: leave it out with --ignore")
+	errFuture   = errors.New("this time is in the future")
+	errID       = errors.New("an id must be a UUID: skip the field with --ignore, and the account gets a new id")
+	errFactor   = errors.New("the account has a second factor, which cannot be imported: skip the field with --ignore")
 )
 
-// set stores a field. Null, an empty text and an empty list count as absent.
+// set stores a field. It treats null, empty strings and empty lists as absent.
 func (e *Entry) set(name string, v any) error {
 	if isNothing(v) {
 		return nil
@@ -183,19 +183,20 @@ func (e *Entry) setMore(name string, v any) error {
 	return errField
 }
 
-// finish runs after all fields are set.
+// finish completes an entry after all fields are set.
 func (e *Entry) finish(o Options) error {
 	if e.Name == "" {
 		e.Name = strings.TrimSpace(e.given + " " + e.family)
 	}
-	if !o.Now.IsZero() && e.CreatedAt.After(o.Now.Add(24*time.Hour)) { // a time without a zone may be off by that
+	const zones = 24 * time.Hour // a time without a zone may be off by that
+	if !o.Now.IsZero() && e.CreatedAt.After(o.Now.Add(zones)) {
 		return fmt.Errorf("the time of creation: %w", errFuture)
 	}
 	if e.salt == "" || e.PasswordHash == "" {
 		return nil
 	}
 	if o.Firebase == nil {
-		return errors.New("the hash has a salt beside it: for an export from Firebase, give --firebase-hash-config")
+		return errors.New("the hash has a separate salt: for an export from Firebase, give --firebase-hash-config")
 	}
 	e.PasswordHash = o.Firebase.hash(e.salt, e.PasswordHash)
 	return nil
@@ -254,8 +255,8 @@ func (e *Entry) setCreated(v any) error {
 	return nil
 }
 
-// parseTime reads RFC 3339, the formats of databases, and Unix times in seconds, milliseconds or microseconds,
-// distinguished by their size. A time without a zone is UTC.
+// parseTime parses RFC 3339, the formats of databases, and Unix times. It distinguishes seconds, milliseconds and
+// microseconds by their size. A time without a zone is UTC.
 func parseTime(s string) (time.Time, bool) {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		switch {
@@ -268,8 +269,10 @@ func parseTime(s string) (time.Time, bool) {
 		}
 		return time.UnixMicro(n), n < 1e17
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07",
-		"2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z0700", "2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
+	for _, layout := range []string{
+		time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02T15:04:05Z0700",
+		"2006-01-02 15:04:05Z0700", "2006-01-02T15:04:05", time.DateTime, time.DateOnly,
+	} {
 		if at, err := time.Parse(layout, s); err == nil {
 			return at, at.Unix() > 0
 		}
@@ -277,7 +280,7 @@ func parseTime(s string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// refuseFactor refuses an account with a second factor, which would lose protection.
+// refuseFactor returns an error if the account has a second factor. Importing it would remove that protection.
 func refuseFactor(v any) error {
 	if has, err := boolean(v); err == nil && !has {
 		return nil
@@ -292,7 +295,7 @@ func isNothing(v any) bool {
 	case string:
 		return v == ""
 	case cell:
-		return v == "" || v == `\N` // NULL, from MySQL and Postgres
+		return v == "" || v == `\N` // NULL in exports of MySQL and Postgres
 	case []any:
 		return len(v) == 0
 	case map[string]any:
@@ -331,14 +334,14 @@ func put(dst *string, v any) error {
 	return nil
 }
 
-// either sets dst if v equals asked.
-func either(dst *bool, v any, asked bool) error {
-	said, err := boolean(v)
-	*dst = *dst || err == nil && said == asked
+// either sets dst to true if v equals want.
+func either(dst *bool, v any, want bool) error {
+	got, err := boolean(v)
+	*dst = *dst || err == nil && got == want
 	return err
 }
 
-// boolean reads a boolean of JSON, a 0 or 1, or the word of a database or spreadsheet in CSV.
+// boolean parses a JSON boolean, 0 or 1, or the words that databases and spreadsheets write in CSV.
 func boolean(v any) (bool, error) {
 	word := ""
 	switch v := v.(type) {
@@ -358,7 +361,7 @@ func boolean(v any) (bool, error) {
 	return false, errBool
 }
 
-// Printable quotes a name for a message. It hides any other text, which can be a hash in the wrong column.
+// Printable quotes a name for a message. It hides other text, which may be a hash in the wrong column.
 func Printable(name string) string {
 	const usual = "_- .0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	if len(name) > 30 || strings.Trim(name, usual) != "" {

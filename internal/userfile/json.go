@@ -8,16 +8,16 @@ import (
 )
 
 var (
-	errNoObject = errors.New("this is not a JSON object")
-	errNoList   = errors.New("users is not an array")
+	errNotObject = errors.New("this is not a JSON object")
+	errNotArray  = errors.New("users is not an array")
 )
 
-// jsonFile reads objects one after the other, from an array, or from an array named users, the export format of
-// Firebase and Keycloak. It reads token by token, so that memory does not depend on the size of the file.
+// jsonFile reads a sequence of objects, an array, or an object whose member users is an array, as in exports of
+// Firebase and Keycloak. It reads token by token, so that its memory does not depend on the size of the file.
 type jsonFile struct {
 	tokens  *json.Decoder
 	lines   *lineCounter
-	depth   int  // of arrays and objects that are open
+	depth   int  // number of open arrays and objects
 	wrapped bool // the array is in an object
 }
 
@@ -27,10 +27,10 @@ func readJSON(r io.Reader) func() (*record, error) {
 	f.tokens.UseNumber()
 	return func() (*record, error) {
 		rec, err := f.read()
-		if err == io.EOF && f.depth > 0 {
+		if errors.Is(err, io.EOF) && f.depth > 0 {
 			err = io.ErrUnexpectedEOF
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("line %d is not JSON: %w", lines.at(f.tokens.InputOffset()), err)
 		}
 		return rec, err
@@ -71,12 +71,12 @@ func (f *jsonFile) read() (*record, error) {
 			}
 			f.wrapped = false
 		default:
-			return &record{line: line, problem: errNoObject}, nil
+			return &record{line: line, problem: errNotObject}, nil
 		}
 	}
 }
 
-// object reads the rest of an object. It returns no record if it found users, whose array has the entries.
+// object reads the rest of an object. It returns no record if the object is the wrapper of the array users.
 func (f *jsonFile) object(line int) (*record, error) {
 	rec := &record{line: line}
 	for f.tokens.More() {
@@ -88,7 +88,7 @@ func (f *jsonFile) object(line int) (*record, error) {
 			f.wrapped = true
 			return nil, f.enterArray()
 		}
-		one := field{name: name.(string)} // the decoder allows nothing else
+		one := field{name: name.(string)} // the decoder returns only strings here
 		if err := f.tokens.Decode(&one.value); err != nil {
 			return nil, err
 		}
@@ -101,7 +101,7 @@ func (f *jsonFile) object(line int) (*record, error) {
 func (f *jsonFile) enterArray() error {
 	start, err := f.token()
 	if err == nil && start != json.Delim('[') {
-		return errNoList
+		return errNotArray
 	}
 	return err
 }
@@ -110,7 +110,7 @@ func (f *jsonFile) enterArray() error {
 type lineCounter struct {
 	r      io.Reader
 	offset int64
-	breaks []int64 // not passed yet
+	breaks []int64 // offsets of the line breaks after the last call of at
 	line   int
 }
 
@@ -125,7 +125,7 @@ func (c *lineCounter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// at must be called with growing offsets.
+// at returns the line of an offset. Offsets must not decrease from call to call.
 func (c *lineCounter) at(offset int64) int {
 	for len(c.breaks) > 0 && c.breaks[0] < offset {
 		c.breaks = c.breaks[1:]

@@ -1,9 +1,3 @@
-// Package userfile reads files of accounts as other systems export them: JSON, one object a line or all in an
-// array, and CSV with a header row, in UTF-8 or UTF-16.
-//
-// It promises that an unknown field is refused rather than dropped, that every problem has a line number, and that
-// no error repeats a password hash. It does not know which accounts exist, and does not check addresses, names or
-// hashes.
 package userfile
 
 import (
@@ -20,7 +14,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// User is an account of a file. Fields that the file does not have are zero.
+// User is an account of a file. Fields that are missing in the file are zero.
 type User struct {
 	ID            string // a UUID in lower case
 	Email         string
@@ -35,7 +29,7 @@ type User struct {
 
 // Entry is one account of a file. If Problem is set, the account cannot be imported.
 type Entry struct {
-	Line int // of its beginning
+	Line int // the first line of the entry
 	User
 	Problem error
 
@@ -43,17 +37,17 @@ type Entry struct {
 	salt          string
 }
 
-// Options say how to read a file.
+// Options configure a Reader.
 type Options struct {
 	// Ignore lists the names of fields to skip.
 	Ignore []string
 	// Firebase is required for the hashes of an export from Firebase.
 	Firebase *Firebase
-	// Now is the current time. Read refuses later times of creation; if Now is zero, it accepts any.
+	// Now is the current time. Read refuses accounts created in the future; if Now is zero, it accepts all.
 	Now time.Time
 }
 
-// Reader reads the entries of a file, one after the other.
+// Reader reads the entries of a file.
 type Reader struct {
 	in      *bufio.Reader
 	options Options
@@ -61,7 +55,7 @@ type Reader struct {
 	next    func() (*record, error)
 }
 
-// record is an entry whose fields are not interpreted yet.
+// record is an entry with uninterpreted fields.
 type record struct {
 	line    int
 	fields  []field
@@ -111,7 +105,7 @@ func (r *Reader) Read() (*Entry, error) {
 
 func (r *Reader) ignores(name string) bool { return slices.Contains(r.ignored, fold(name)) }
 
-// open detects the format by the first character other than a blank: { and [ begin JSON.
+// open detects the format by the first character that is not white space: { or [ starts JSON.
 func (r *Reader) open() error {
 	for n := 1; ; n++ {
 		start, err := r.in.Peek(n)

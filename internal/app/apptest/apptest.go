@@ -26,6 +26,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/config"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
@@ -224,6 +225,9 @@ type Client struct {
 // Anonymous is a client without a token.
 func (s *Server) Anonymous() *Client { return &Client{Server: s, Header: http.Header{}} }
 
+// Operator is the actor of the command line, which may do everything.
+var Operator = audit.Actor{Operator: true}
+
 // As registers somebody new, gives them roles besides USER, and signs them in.
 func (s *Server) As(tb testing.TB, roles ...token.Role) *Client {
 	tb.Helper()
@@ -236,7 +240,7 @@ func (s *Server) As(tb testing.TB, roles ...token.Role) *Client {
 	if len(roles) == 0 {
 		return c
 	}
-	if _, err := s.App.Accounts.ChangeRoles(tb.Context(), c.UserID, roles, nil); err != nil {
+	if _, err := s.App.Accounts.ChangeRoles(tb.Context(), c.UserID, roles, nil, Operator); err != nil {
 		tb.Fatalf("give roles: %v", err)
 	}
 	c.Refresh(tb)

@@ -8,8 +8,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// Arguments returns what reads each argument of the schema, by "Type.field.argument": the same unmarshalers that
-// execution uses.
+// Arguments returns the unmarshaler of each argument of the schema, keyed by "Type.field.argument". Execution uses the
+// same ones.
 func Arguments(schema graphql.ExecutableSchema) map[string]func(ctx context.Context, value any) error {
 	ec := newExecutionContext(nil, schema.(*executableSchema), nil)
 	return map[string]func(ctx context.Context, value any) error{

@@ -1,4 +1,4 @@
-package account_test
+package signin_test
 
 import (
 	"log/slog"
@@ -11,8 +11,9 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
-	hash "github.com/graphwarden/graphwarden/internal/password"
+	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/signin"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
@@ -23,7 +24,7 @@ func TestAFullQueueRefusesBeforeTheDatabase(t *testing.T) {
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		gate, busy := make(chan struct{}), make(chan struct{}, 4) // each of the two asks twice
-		h, err := hash.NewHasher(hash.HasherOptions{Cost: 4, Workers: 1, Queue: 1, Now: func() time.Time {
+		h, err := password.NewHasher(password.HasherOptions{Cost: 4, Workers: 1, Queue: 1, Now: func() time.Time {
 			busy <- struct{}{}
 			<-gate
 			return time.Time{}
@@ -32,26 +33,29 @@ func TestAFullQueueRefusesBeforeTheDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 		var group sync.WaitGroup
-		group.Go(func() { _, _ = h.Hash(t.Context(), password) })
+		group.Go(func() { _, _ = h.Hash(t.Context(), apptest.Password) })
 		<-busy
-		group.Go(func() { _, _ = h.Hash(t.Context(), password) })
+		group.Go(func() { _, _ = h.Hash(t.Context(), apptest.Password) })
 		for h.Pending() < 2 {
 			runtime.Gosched()
 		}
-		s := account.NewService(srv.App.DB, srv.App.Sessions, srv.App.Throttle, h, hash.Policy{MinLength: 8}, srv.App.Audit, nil, slog.New(slog.DiscardHandler))
+		policy := password.Policy{MinLength: 8}
+		accounts := account.NewService(srv.App.DB, srv.App.Sessions, srv.App.Throttle, h, policy, nil)
+		s := signin.NewService(srv.App.DB, accounts, srv.App.Sessions, srv.App.Throttle, h, policy, srv.App.Audit,
+			slog.New(slog.DiscardHandler))
 		if err := srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error { _, err := tx.Exec("DELETE FROM throttle"); return err }); err != nil {
 			t.Fatal(err)
 		}
-		caller := token.Claims{UserID: c.UserID, SessionID: c.SessionID}
+		by := audit.Actor{Claims: token.Claims{UserID: c.UserID, SessionID: c.SessionID}}
 		for name, attempt := range map[string]func() (*session.Grant, error){
 			"login": func() (*session.Grant, error) {
-				return s.Login(t.Context(), account.Login{Email: &c.Email, Password: password}, audit.Origin{})
+				return s.Login(t.Context(), signin.Login{Email: &c.Email, Password: apptest.Password}, audit.Actor{})
 			},
 			"register": func() (*session.Grant, error) {
-				return s.Register(t.Context(), account.Registration{Email: "new@example.com", Password: password}, audit.Origin{})
+				return s.Register(t.Context(), account.Registration{Email: "new@example.com", Password: apptest.Password}, audit.Actor{})
 			},
 			"reauthenticate": func() (*session.Grant, error) {
-				return s.Reauthenticate(t.Context(), caller, password, audit.Origin{})
+				return s.Reauthenticate(t.Context(), apptest.Password, by)
 			},
 		} {
 			if _, err := attempt(); !fault.Is(err, fault.Overloaded) {

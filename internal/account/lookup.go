@@ -1,0 +1,92 @@
+package account
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/graphwarden/graphwarden/internal/store"
+)
+
+// ByID returns a user, or NOT_FOUND.
+func (s *Service) ByID(ctx context.Context, id ID) (*User, error) {
+	if !isID(id) {
+		return nil, errUserNotFound
+	}
+	var u User
+	err := s.db.Get(ctx, &u, "SELECT "+userColumns+" FROM users WHERE id = $1", id)
+	return found(&u, err)
+}
+
+// Read is ByID within tx.
+func Read(tx *store.Tx, id ID) (*User, error) {
+	var u User
+	err := tx.Get(&u, "SELECT "+userColumns+" FROM users WHERE id = $1", id)
+	return found(&u, err)
+}
+
+func found(u *User, err error) (*User, error) {
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errUserNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read user: %w", err)
+	}
+	return u, nil
+}
+
+// ByIDs returns users in the order of ids, from one query, with nil for those that do not exist. Batched resolvers
+// use it.
+func (s *Service) ByIDs(ctx context.Context, ids []ID) ([]*User, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	var q store.Query
+	var found []*User
+	query := "SELECT " + userColumns + " FROM users WHERE id IN " + store.In(&q, ids)
+	if err := s.db.Select(ctx, &found, query, q.Args...); err != nil {
+		return nil, fmt.Errorf("read users: %w", err)
+	}
+	byID := make(map[ID]*User, len(found))
+	for _, u := range found {
+		byID[u.ID] = u
+	}
+	users := make([]*User, len(ids))
+	for i, id := range ids {
+		users[i] = byID[id]
+	}
+	return users, nil
+}
+
+// Find returns the user with an e-mail address, a username or an id, or NOT_FOUND.
+func (s *Service) Find(ctx context.Context, name string) (*User, error) {
+	name = Trim(name)
+	email, _ := EmailKey(name)
+	username, _ := UsernameKey(name)
+	var u User
+	err := s.db.Get(ctx, &u, "SELECT "+userColumns+" FROM users WHERE id = $1 OR email_key = $2 OR username = $3",
+		name, email, username)
+	return found(&u, err)
+}
+
+// All calls f for every user in order of creation. It reads them in pages.
+func (s *Service) All(ctx context.Context, f func(*User) error) error {
+	const page = 500
+	for after := ID(""); ; {
+		var users []*User
+		err := s.db.Select(ctx, &users, "SELECT "+userColumns+" FROM users WHERE id > $1 ORDER BY id LIMIT $2", after, page)
+		if err != nil {
+			return fmt.Errorf("list users: %w", err)
+		}
+		for _, u := range users {
+			if err := f(u); err != nil {
+				return err
+			}
+			after = u.ID
+		}
+		if len(users) < page {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package signin
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/store"
+)
+
+// ChangePassword replaces the password; the caller proves the current one. It ends every other session and refuses
+// every access token issued so far, so the caller needs the returned pair.
+func (s *Service) ChangePassword(ctx context.Context, currentPassword, newPassword string, by audit.Actor) (*session.Grant, error) {
+	u, err := s.accounts.ByID(ctx, by.UserID)
+	if fault.Is(err, fault.UserNotFound) {
+		return nil, session.ErrTokenRevoked
+	}
+	if err != nil {
+		return nil, err
+	}
+	username := cmp.Or(u.Username, new(string))
+	if err := fault.Invalid(s.policy.Check("input.newPassword", newPassword, u.Email, *username)); err != nil {
+		return nil, err
+	}
+	const path = "input.currentPassword"
+	user, err := s.provePassword(ctx, path, currentPassword, by)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := s.hasher.Hash(ctx, newPassword)
+	if err != nil {
+		return nil, err
+	}
+	return s.Finish(ctx, Proof{
+		User:    user.ID,
+		Methods: []string{passwordMethod},
+		Session: by.SessionID,
+		Attempt: ownAttempt(by),
+		Action:  audit.AuthnPasswordChange,
+		Recheck: func(tx *store.Tx) error {
+			ok, err := account.ReplacePasswordHash(tx, user.ID, user.PasswordHash, hash)
+			if err == nil && !ok {
+				err = wrongPassword(path)
+			}
+			if err != nil {
+				return err
+			}
+			if err := s.throttle.Own(tx, user.ID, "password"); err != nil {
+				return err
+			}
+			_, err = s.sessions.EndAll(tx, user.ID, by.SessionID)
+			return err
+		},
+	}, by)
+}

@@ -1,0 +1,99 @@
+package signin
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/password"
+	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/throttle"
+)
+
+// Service signs users in.
+type Service struct {
+	db       *store.DB
+	accounts *account.Service
+	sessions *session.Service
+	throttle *throttle.Throttle
+	hasher   *password.Hasher
+	policy   password.Policy
+	audit    *audit.Log
+	log      *slog.Logger
+}
+
+// NewService returns a Service.
+func NewService(db *store.DB, accounts *account.Service, sessions *session.Service, throttle *throttle.Throttle,
+	hasher *password.Hasher, policy password.Policy, audit *audit.Log, log *slog.Logger) *Service {
+	return &Service{db: db, accounts: accounts, sessions: sessions, throttle: throttle, hasher: hasher, policy: policy,
+		audit: audit, log: log}
+}
+
+// Proof is the outcome of a flow: who has proved to be a user, and how.
+type Proof struct {
+	User    account.ID
+	Methods []string // amr, RFC 8176
+	// Session is the caller's session if the proof renews it. Without one, Finish starts a session.
+	Session session.ID
+	// Attempt is the throttled attempt that succeeded.
+	Attempt throttle.Attempt
+	// Action is the audit action of a success; empty if Recheck records one.
+	Action audit.Action
+	// Recheck runs in the transaction, once the user's row is locked. It returns the refusal if what was proved no
+	// longer holds: the slow part of a proof, such as bcrypt, runs before the transaction. It also makes the change
+	// that the proof allows, such as a new password.
+	Recheck func(*store.Tx) error
+}
+
+// Finish is the end of every flow. In one transaction it locks the user, rechecks the proof, clears the throttle,
+// starts or rotates the session and records it. by must have no claims unless the proof renews its session.
+func (s *Service) Finish(ctx context.Context, p Proof, by audit.Actor) (grant *session.Grant, err error) {
+	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		if err := lock(tx, p, by); err != nil {
+			return err
+		}
+		if err := p.Recheck(tx); err != nil {
+			return err
+		}
+		u, err := account.Read(tx, p.User)
+		if err != nil {
+			return err
+		}
+		if u.Disabled() {
+			return errInvalidCredentials
+		}
+		if err := s.throttle.Succeeded(tx, p.Attempt); err != nil {
+			return err
+		}
+		if p.Session == "" {
+			grant, err = s.sessions.Start(tx, u.Subject(), p.Methods, by)
+		} else {
+			grant, err = s.sessions.Rotate(tx, p.Session, u.Subject(), p.Methods, by)
+		}
+		if err != nil || p.Action == "" {
+			return err
+		}
+		actor := by
+		actor.Claims = *grant.Principal()
+		return audit.Record(tx, audit.Event{Action: p.Action, By: actor, User: u.ID})
+	})
+	return grant, err
+}
+
+// lock locks the user's row. A proof that renews a session needs that session to be live.
+func lock(tx *store.Tx, p Proof, by audit.Actor) error {
+	if p.Session == "" {
+		return session.Lock(tx, p.User)
+	}
+	return session.Authorize(tx, by)
+}
+
+// failed records a refused proof and returns the refusal, or the error of recording it.
+func (s *Service) failed(ctx context.Context, e audit.Event, refusal error) error {
+	if err := s.audit.Failed(ctx, e); err != nil {
+		return err
+	}
+	return refusal
+}
