@@ -177,7 +177,7 @@ func TestNamedTestsAreFound(t *testing.T) {
 		"internal/guard TestAttacks":                                               true,
 		"internal/guard TestAttacks/behind a union":                                true,
 		"internal/session TestReuse/kills all that the session has issued":         true,
-		"clients/node/live.test.mjs goes on over three expiries, without an error": true,
+		"clients/node/live.test.mjs continues over three expiries without an error": true,
 		"internal/guard TestAttacks/behind " + "nothing":                           false,
 		"internal/token TestAttacks":                                               false,
 		"internal/guard NewPolicy":                                                 false,
