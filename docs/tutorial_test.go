@@ -1,4 +1,4 @@
-package main_test
+package docs_test
 
 import (
 	"os"
@@ -9,20 +9,20 @@ import (
 	"testing"
 )
 
-// TestYourTypes follows docs/YOUR-TYPES.md in a copy of the repository, and runs the tests there.
+// TestYourTypes does what docs/YOUR-TYPES.md says in a copy of the repository, and runs the tests there.
 func TestYourTypes(t *testing.T) {
 	t.Parallel()
-	_, err := os.Stat("schema/note.graphqls")
-	if err == nil || !strings.Contains(read(t, "graph/team.go"), "type Team struct{}") {
-		t.Skip("this repository already has types that conflict with those of the tutorial")
+	if _, err := os.Stat("../schema/note.graphqls"); err == nil ||
+		!strings.Contains(read(t, "../internal/team/team.go"), "type Services struct{}") {
+		t.Skip("this repository has types of its own, which the tutorial's would stand in the way of")
 	}
 	dir := copyRepository(t)
-	doc, err := os.ReadFile("docs/YOUR-TYPES.md")
+	doc, err := os.ReadFile("YOUR-TYPES.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	files := regexp.MustCompile("(?m)^`([^`]+)`\n\n```\\w+\n((?s:.*?))^```$").FindAllStringSubmatch(string(doc), -1)
-	if len(files) != 7 {
+	if len(files) != 6 {
 		t.Fatalf("the tutorial names %d files", len(files))
 	}
 	for _, file := range files {
@@ -37,8 +37,7 @@ func TestYourTypes(t *testing.T) {
 	inside(t, dir, "go", "test", "-count=1", "./graph", "-run", "TestPolicy", "-update")
 	policy := read(t, filepath.Join(dir, "graph/testdata/policy.txt"))
 	for _, rule := range []string{
-		`Note\.secret +@auth\(owner: true\)`,
-		`Note\.text +@auth\(roles: \[ADMIN EDITOR\], owner: true\)`,
+		`Note\.secret +@auth\(owner: true\)`, `Note\.text +@auth\(roles: \[ADMIN EDITOR\], owner: true\)`,
 		`Query\.allNotes +@auth\(roles: \[ADMIN EDITOR\]\)`,
 	} {
 		if !regexp.MustCompile(rule).MatchString(policy) {
@@ -47,10 +46,7 @@ func TestYourTypes(t *testing.T) {
 	}
 	out := inside(t, dir, "go", "test", "-count=1", "-v", ".", "./graph", "-run", judgesTypes)
 	for _, passed := range []string{
-		"--- PASS: TestNotes",
-		"--- PASS: TestPolicy",
-		"--- PASS: TestImportsPointDown",
-		"--- PASS: TestHostileValues",
+		"--- PASS: TestNotes", "--- PASS: TestPolicy", "--- PASS: TestImportsPointDown", "--- PASS: TestHostileValues",
 		"Note.secret",
 	} {
 		if !strings.Contains(out, passed) {
@@ -59,23 +55,23 @@ func TestYourTypes(t *testing.T) {
 	}
 }
 
-// judgesTypes matches the tests that inspect the whole schema or source, including a team's additions.
-const judgesTypes = "TestNotes|TestPolicy|Matrix|Sensitive|Described|TestEnums|TestHostileValues|TestIntegers|" +
-	"TestImports|TestEveryPackage|TestAmbient|TestNothingRuns|TestNothingIsPut"
+// judgesTypes are the tests that walk the schema, or the source, and so judge what a team adds.
+const judgesTypes = "TestNotes|TestPolicy|Matrix|Sensitive|Described|TestEnums|TestHostileValues|TestIntegers|TestImports|TestEveryPackage|TestAmbient|TestNothingRuns|TestNothingIsPut"
 
-// copyRepository copies all files that git tracks or would add to a temporary folder.
+// copyRepository copies every file that git knows or would add.
 func copyRepository(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range strings.Fields(inside(t, ".", "git", "ls-files", "-co", "--exclude-standard")) {
-		if _, err := os.Stat(name); err == nil { // else the deletion is not committed
-			write(t, filepath.Join(dir, name), read(t, name))
+	for _, name := range strings.Fields(inside(t, "..", "git", "ls-files", "-co", "--exclude-standard")) {
+		original := filepath.Join("..", name)
+		if _, err := os.Stat(original); err == nil { // it may be deleted, but not yet committed
+			write(t, filepath.Join(dir, name), read(t, original))
 		}
 	}
 	return dir
 }
 
-// block returns the first code block of doc that starts with start, without its language.
+// block returns the first fenced block of doc that starts with start, without its language.
 func block(t *testing.T, doc, start string) string {
 	t.Helper()
 	_, after, ok := strings.Cut(doc, "```"+start)
@@ -87,20 +83,22 @@ func block(t *testing.T, doc, start string) string {
 	return keyword + body
 }
 
-// replaceBodies replaces the generated stubs by the functions of source, and adjusts the imports.
+// replaceBodies puts the functions of source in the place of those that the generator stubbed, and lets
+// gofmt's sibling find the imports.
 func replaceBodies(t *testing.T, stubs, source string) string {
 	t.Helper()
 	function := regexp.MustCompile(`(?ms)^func \(r \*\w+\) (\w+)\(.*?^}\n`)
 	for _, f := range function.FindAllStringSubmatch(source, -1) {
 		stub := regexp.MustCompile(`(?ms)^func \(r \*\w+\) ` + f[1] + `\(.*?^}\n`)
 		if !stub.MatchString(stubs) {
-			t.Fatalf("there is no generated stub of %s:\n%s", f[1], stubs)
+			t.Fatalf("the generator made no %s:\n%s", f[1], stubs)
 		}
 		stubs = stub.ReplaceAllLiteralString(stubs, f[0])
 	}
 	stubs = strings.Replace(stubs, "\t\"fmt\"\n", "", 1)
-	const guard = "\t\"github.com/graphwarden/graphwarden/internal/guard\"\n"
-	return strings.Replace(stubs, "internal/note\"\n", "internal/note\"\n"+guard, 1)
+	return strings.Replace(
+		stubs, "internal/note\"\n", "internal/note\"\n\t\"github.com/graphwarden/graphwarden/internal/guard\"\n", 1,
+	)
 }
 
 func inside(t *testing.T, dir string, name string, args ...string) string {
