@@ -227,7 +227,7 @@ describe('the page at /', { skip }, () => {
   });
 
   it('keeps whoever is signed in while the token cannot be renewed, and goes on when it can', async (t) => {
-    const server = await start('--refresh-limit', '20'); // in a minute: one more every three seconds
+    const server = await start('--refresh-limit', '20/1m'); // one more every three seconds
     t.after(() => server.stop().catch(() => {})); // it has ended already
     const { page } = await open(browser, server);
     const email = await signUp(page);

@@ -69,7 +69,7 @@ func TestSessionsAndThrottlesKnowTheClientBehindAProxy(t *testing.T) {
 	t.Parallel()
 	srv := graphtest.Start(t, func(o *graphtest.Options) {
 		o.Config.TrustedProxies = []string{"127.0.0.1", "::1"}
-		o.Config.LoginAddressLimit = 2
+		o.Config.LoginAddressLimit.Burst = 2
 	})
 	c := srv.As(t)
 	from := func(header ...string) *graphtest.Client {

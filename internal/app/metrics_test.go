@@ -40,7 +40,7 @@ func scrape(t *testing.T, srv *graphtest.Server) string {
 
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	a := graphtest.Start(t, func(o *graphtest.Options) { o.Config.RefreshInvalidLimit = 1 })
+	a := graphtest.Start(t, func(o *graphtest.Options) { o.Config.RefreshInvalidLimit.Burst = 1 })
 	b := graphtest.Start(t, graphtest.Database(a.App.Config.Database))
 	c := a.As(t)
 	spent := c.RefreshToken

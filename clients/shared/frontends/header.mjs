@@ -196,7 +196,7 @@ export function headerMode(app, browser) {
   });
 
   it('says when to try again where a refresh is refused for now, and stays signed in', async () => {
-    await start({ flags: ['--refresh-limit', '1'] }); // in a minute
+    await start({ flags: ['--refresh-limit', '1/1m'] });
     const page = await f.signIn();
     await f.expiry();
     await f.works(page);
