@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
 // A bucket without a rate would only be noticed when it is used.
@@ -17,7 +17,7 @@ func TestEveryBucketHasARate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rates := graphtest.Config(t).Rates()
+	rates := apptest.Config(t).Rates()
 	buckets := 0
 	ast.Inspect(file, func(node ast.Node) bool {
 		spec, ok := node.(*ast.ValueSpec)

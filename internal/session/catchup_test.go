@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -28,7 +28,8 @@ func aging(t *testing.T, db *store.DB) (v *session.View, age func(d time.Duratio
 
 // A process that was stopped and continues has polled nothing meanwhile.
 func TestAnOldViewIsReadOnceForAllWhoWait(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		db := storetest.Open(t, srv.App.Config.Database) // only v reads there
 		v, age := aging(t, db)
 		for _, d := range []time.Duration{session.MaxViewAge + time.Second, 2 * time.Second} {
@@ -62,7 +63,8 @@ func TestAnOldViewIsReadOnceForAllWhoWait(t *testing.T) {
 
 // While the database cannot be read, requests are refused at once, and do not add to its troubles.
 func TestAnOldViewThatCannotBeReadRefusesWithoutAFlood(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		db := storetest.Open(t, srv.App.Config.Database)
 		v, age := aging(t, db)
 		hide(t, srv, "revocations")
@@ -89,7 +91,8 @@ func TestAnOldViewThatCannotBeReadRefusesWithoutAFlood(t *testing.T) {
 
 // A caller who leaves says nothing about the database, and others who wait get an answer.
 func TestACallerWhoLeavesEndsNoReadingOfOthers(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		v, age := aging(t, srv.App.DB)
 		age(session.MaxViewAge + time.Second)
 		left, leave := context.WithCancel(t.Context())

@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 // Whichever way the database's clock jumps, a running replica and one that starts in between know a revocation
@@ -33,7 +34,8 @@ func TestRevocationsOutliveJumpsOfTheClock(t *testing.T) {
 	}
 	for name, steps := range jumps {
 		t.Run(name, func(t *testing.T) {
-			onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+			t.Parallel()
+			apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 				ended, everywhere := srv.As(t), srv.As(t)
 				logout(t, ended, "CURRENT", "")
 				logout(t, everywhere, "ALL", "")
@@ -44,7 +46,7 @@ func TestRevocationsOutliveJumpsOfTheClock(t *testing.T) {
 					if err := srv.App.Sessions.Prune(t.Context()); err != nil {
 						t.Fatal(err)
 					}
-					for _, c := range []*graphtest.Client{ended, everywhere} {
+					for _, c := range []*apptest.Client{ended, everywhere} {
 						wantReason(t, srv.App.View, claimsOf(c, 1), fault.TokenRevoked)
 						wantReason(t, viewOf(t, srv), claimsOf(c, 1), fault.TokenRevoked)
 						if a := c.Do(t, meQuery, nil); a.Status != 401 {
@@ -60,10 +62,11 @@ func TestRevocationsOutliveJumpsOfTheClock(t *testing.T) {
 // A replica that started while the database's clock was ahead has read no rows that looked old; it reads them when
 // the clock is right again.
 func TestAViewThatStartedOnAWrongClockReadsAllOnceItIsRight(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		logout(t, c, "CURRENT", "")
-		change(t, srv, "UPDATE revocations SET created_at = created_at - $1", (10 * time.Minute).Microseconds())
+		srv.Exec(t, "UPDATE revocations SET created_at = created_at - $1", (10 * time.Minute).Microseconds())
 		srv.ShiftDatabase(t, 2*time.Hour)
 		v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Minute}, srv.Now)
 		poll(t, v)
@@ -79,7 +82,7 @@ func TestAViewThatStartedOnAWrongClockReadsAllOnceItIsRight(t *testing.T) {
 // A token issued while the machine's clock ran ahead begins to live when the clock that was set right gets there.
 func TestRevocationsOutliveTokensFromTheFuture(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t) // on SQLite, one clock is all there is to be wrong
+	srv := apptest.Start(t) // on SQLite, one clock is all there is to be wrong
 	srv.ShiftDatabase(t, 2*time.Hour)
 	c := srv.As(t)
 	poll(t, srv.App.View)
@@ -97,7 +100,8 @@ func TestRevocationsOutliveTokensFromTheFuture(t *testing.T) {
 }
 
 func TestReuseIsFoundOutWhateverTheClockDoes(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for name, jump := range map[string]time.Duration{"back": -2 * time.Hour, "forward": 2 * time.Hour, "back by minutes": -2 * time.Minute} {
 			t.Run(name, func(t *testing.T) {
 				c := srv.As(t)
@@ -127,17 +131,18 @@ func TestReuseIsFoundOutWhateverTheClockDoes(t *testing.T) {
 }
 
 // skewed is a view of a replica whose clock can be set, and that counts its looks at it.
-func skewed(srv *graphtest.Server, bound time.Duration) (v *session.View, off, looks *atomic.Int64) {
+func skewed(srv *apptest.Server, bound time.Duration) (v *session.View, off, looks *atomic.Int64) {
 	off, looks = new(atomic.Int64), new(atomic.Int64)
 	return session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: bound}, func() time.Time {
 		looks.Add(1)
-		return graphtest.SetWall(srv.Now(), time.Duration(off.Load()))
+		return apptest.SetWall(srv.Now(), time.Duration(off.Load()))
 	}), off, looks
 }
 
 func TestAReplicaWhoseClockIsTooFarOffRefuses(t *testing.T) {
 	const bound = 30 * time.Second
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c, ended := srv.As(t), srv.As(t)
 		logout(t, ended, "CURRENT", "")
 		v, off, _ := skewed(srv, bound)
@@ -163,7 +168,7 @@ func TestAReplicaWhoseClockIsTooFarOffRefuses(t *testing.T) {
 func TestAServerWhoseClockIsTooFarOffIsNotReady(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
-		srv := graphtest.Start(t, graphtest.Database(url), func(o *graphtest.Options) { o.Config.ClockSkew = 30 * time.Second })
+		srv := apptest.Start(t, apptest.Database(url), func(o *apptest.Options) { o.Config.ClockSkew = 30 * time.Second })
 		if srv.App.DB.Dialect() == store.SQLite {
 			return // it has the machine's own clock
 		}
@@ -216,7 +221,8 @@ func (l *lines) count(text string) int {
 }
 
 func TestClocksApartAreLoggedOnceAndWhenTheyAgreeAgain(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		v, off, looks := skewed(srv, time.Minute)
 		v.SetPollEvery(time.Millisecond)
 		var log lines
@@ -231,9 +237,9 @@ func TestClocksApartAreLoggedOnceAndWhenTheyAgreeAgain(t *testing.T) {
 				line string
 			}{{10 * time.Second, "level=WARN"}, {0, "agree again"}} {
 				off.Store(int64(one.off))
-				eventually(t, "it is logged", func() bool { return log.count(one.line) > episode })
+				webtest.Eventually(t, "it is logged", func() bool { return log.count(one.line) > episode })
 				after := looks.Load() + 50
-				eventually(t, "it has polled some more", func() bool { return looks.Load() > after })
+				webtest.Eventually(t, "it has polled some more", func() bool { return looks.Load() > after })
 				if n := log.count(one.line); n != episode+1 {
 					t.Errorf("%d lines with %s, want %d", n, one.line, episode+1)
 				}

@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
@@ -15,17 +15,17 @@ import (
 const newPassword = "another unlikely passphrase"
 
 // changePassword has c go on with the pair it gets.
-func changePassword(tb testing.TB, c *graphtest.Client) {
+func changePassword(tb testing.TB, c *apptest.Client) {
 	tb.Helper()
-	var out struct{ ChangePassword graphtest.Auth }
-	c.Do(tb, `mutation($current: String!, $new: String!) { changePassword(input: {currentPassword: $current, newPassword: $new}) `+graphtest.AuthFields+` }`,
-		map[string]any{"current": graphtest.Password, "new": newPassword}).Into(tb, &out)
+	var out struct{ ChangePassword apptest.Auth }
+	c.Do(tb, `mutation($current: String!, $new: String!) { changePassword(input: {currentPassword: $current, newPassword: $new}) `+apptest.AuthFields+` }`,
+		map[string]any{"current": apptest.Password, "new": newPassword}).Into(tb, &out)
 	c.Take(out.ChangePassword)
 }
 
 const logoutMutation = `mutation($scope: LogoutScope!, $token: String) { logout(input: {scope: $scope, refreshToken: $token}) { endedSessions } }`
 
-func tryLogout(tb testing.TB, c *graphtest.Client, scope, refreshToken string) *graphtest.Answer {
+func tryLogout(tb testing.TB, c *apptest.Client, scope, refreshToken string) *apptest.Answer {
 	tb.Helper()
 	variables := map[string]any{"scope": scope}
 	if refreshToken != "" {
@@ -35,14 +35,14 @@ func tryLogout(tb testing.TB, c *graphtest.Client, scope, refreshToken string) *
 }
 
 // logout returns how many sessions it ended.
-func logout(tb testing.TB, c *graphtest.Client, scope, refreshToken string) int {
+func logout(tb testing.TB, c *apptest.Client, scope, refreshToken string) int {
 	tb.Helper()
 	var out struct{ Logout struct{ EndedSessions int } }
 	tryLogout(tb, c, scope, refreshToken).Into(tb, &out)
 	return out.Logout.EndedSessions
 }
 
-func verify(tb testing.TB, srv *graphtest.Server, accessToken string) (active bool) {
+func verify(tb testing.TB, srv *apptest.Server, accessToken string) (active bool) {
 	tb.Helper()
 	var out struct{ VerifyToken struct{ Active bool } }
 	srv.Anonymous().Do(tb, `query($token: String!) { verifyToken(token: $token) { active } }`, map[string]any{"token": accessToken}).Into(tb, &out)
@@ -51,19 +51,19 @@ func verify(tb testing.TB, srv *graphtest.Server, accessToken string) (active bo
 
 func TestLogout(t *testing.T) {
 	// Who calls: with an access token, with the refresh token alone, or with an expired access token too.
-	callers := map[string]func(t *testing.T, c *graphtest.Client) (as *graphtest.Client, refreshToken string){
-		"with the access token": func(_ *testing.T, c *graphtest.Client) (*graphtest.Client, string) { return c, "" },
-		"with the refresh token alone": func(_ *testing.T, c *graphtest.Client) (*graphtest.Client, string) {
+	callers := map[string]func(t *testing.T, c *apptest.Client) (as *apptest.Client, refreshToken string){
+		"with the access token": func(_ *testing.T, c *apptest.Client) (*apptest.Client, string) { return c, "" },
+		"with the refresh token alone": func(_ *testing.T, c *apptest.Client) (*apptest.Client, string) {
 			return c.Server.Anonymous(), c.RefreshToken
 		},
-		"with a refresh token just used": func(t *testing.T, c *graphtest.Client) (*graphtest.Client, string) {
+		"with a refresh token just used": func(t *testing.T, c *apptest.Client) (*apptest.Client, string) {
 			auth(t, c.Server.Anonymous().Redeem(t, c.RefreshToken))
 			return c.Server.Anonymous(), c.RefreshToken
 		},
-		"beside somebody else's access token": func(t *testing.T, c *graphtest.Client) (*graphtest.Client, string) {
+		"beside somebody else's access token": func(t *testing.T, c *apptest.Client) (*apptest.Client, string) {
 			return c.Server.As(t), c.RefreshToken
 		},
-		"beside an access token that is none": func(_ *testing.T, c *graphtest.Client) (*graphtest.Client, string) {
+		"beside an access token that is none": func(_ *testing.T, c *apptest.Client) (*apptest.Client, string) {
 			return bearer(c.Server, "garbage"), c.RefreshToken
 		},
 	}
@@ -72,18 +72,19 @@ func TestLogout(t *testing.T) {
 		ended             int
 		current, siblings bool // go on
 	}{{"CURRENT", 1, false, true}, {"OTHERS", 2, true, false}, {"ALL", 3, false, false}}
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		bystander := srv.As(t)
 		for how, caller := range callers {
 			for _, scope := range scopes {
 				t.Run(scope.name+" "+how, func(t *testing.T) {
 					c := srv.As(t)
-					siblings := []*graphtest.Client{c.Login(t), c.Login(t)}
+					siblings := []*apptest.Client{c.Login(t), c.Login(t)}
 					as, refreshToken := caller(t, c)
 					if n := logout(t, as, scope.name, refreshToken); n != scope.ended {
 						t.Errorf("%d sessions ended, want %d", n, scope.ended)
 					}
-					want := map[bool]func(testing.TB, *graphtest.Server, string, string){true: wantAlive, false: wantDead}
+					want := map[bool]func(testing.TB, *apptest.Server, string, string){true: wantAlive, false: wantDead}
 					want[scope.current](t, srv, c.AccessToken, c.RefreshToken)
 					for _, sibling := range siblings {
 						want[scope.siblings](t, srv, sibling.AccessToken, sibling.RefreshToken)
@@ -99,7 +100,8 @@ func TestLogout(t *testing.T) {
 }
 
 func TestLogoutIsRefused(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		t.Run("without any token", func(t *testing.T) {
 			tryLogout(t, srv.Anonymous(), "CURRENT", "").Refused(t, "UNAUTHENTICATED", "TOKEN_MISSING")
 		})
@@ -116,7 +118,7 @@ func TestLogoutIsRefused(t *testing.T) {
 		})
 		t.Run("for an expired session", func(t *testing.T) {
 			c := srv.As(t)
-			change(t, srv, "UPDATE sessions SET expires_at = now_us() WHERE id = $1", c.SessionID)
+			srv.Exec(t, "UPDATE sessions SET expires_at = now_us() WHERE id = $1", c.SessionID)
 			tryLogout(t, srv.Anonymous(), "ALL", c.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_EXPIRED")
 		})
 		t.Run("with a refresh token used long ago, which ends its own session only", func(t *testing.T) {
@@ -138,13 +140,14 @@ func TestLogoutIsRefused(t *testing.T) {
 	})
 }
 
-func revoke(tb testing.TB, c *graphtest.Client, id string) *graphtest.Answer {
+func revoke(tb testing.TB, c *apptest.Client, id string) *apptest.Answer {
 	tb.Helper()
 	return c.Do(tb, `mutation($id: ID!) { revokeSession(input: {id: $id}) { id current } }`, map[string]any{"id": id})
 }
 
 func TestRevokeSession(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		t.Run("ends one's own", func(t *testing.T) {
 			c := srv.As(t)
 			other := c.Login(t)
@@ -193,7 +196,8 @@ func TestRevokeSession(t *testing.T) {
 }
 
 func TestSessionsOfAUserAreCapped(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c, bystander := srv.As(t), srv.As(t)
 		var group errgroup.Group
 		group.SetLimit(4)
@@ -201,7 +205,7 @@ func TestSessionsOfAUserAreCapped(t *testing.T) {
 			group.Go(func() error {
 				for { // a busy machine turns some away
 					answer, err := srv.Anonymous().Call(t.Context(), `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password}) { tokenType } }`,
-						map[string]any{"email": c.Email, "password": graphtest.Password})
+						map[string]any{"email": c.Email, "password": apptest.Password})
 					if err != nil || len(answer.Errors) == 0 {
 						return err
 					}
@@ -215,16 +219,16 @@ func TestSessionsOfAUserAreCapped(t *testing.T) {
 			t.Fatal(err)
 		}
 		const live = "SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL"
-		if n := count(t, srv, live, c.UserID); n != session.MaxPerUser {
+		if n := srv.Count(t, live, c.UserID); n != session.MaxPerUser {
 			t.Errorf("%d live sessions, want %d", n, session.MaxPerUser)
 		}
 		wantDead(t, srv, c.AccessToken, c.RefreshToken)
-		if n := count(t, srv, "SELECT count(*) FROM audit_log WHERE action = 'session_cap_reached' AND user_id = $1", c.UserID); n != 11 {
+		if n := srv.Count(t, "SELECT count(*) FROM audit_log WHERE action = 'session_cap_reached' AND user_id = $1", c.UserID); n != 11 {
 			t.Errorf("%d ends audited, want 11", n)
 		}
 		const newestEnded = `SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NOT NULL AND created_at >
 			(SELECT min(created_at) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL)`
-		if n := count(t, srv, newestEnded, c.UserID); n != 0 {
+		if n := srv.Count(t, newestEnded, c.UserID); n != 0 {
 			t.Errorf("%d sessions ended that were not the oldest", n)
 		}
 		wantAlive(t, srv, bystander.AccessToken, bystander.RefreshToken)

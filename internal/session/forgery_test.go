@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/secret"
@@ -65,7 +65,8 @@ func forgeries(tb testing.TB, raw string) map[string]string {
 }
 
 func TestForgedRefreshTokens(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		before, message := stateOf(t, srv, c.SessionID), ""
 		refused := func(t *testing.T, raw string) {
@@ -93,7 +94,7 @@ func TestForgedRefreshTokens(t *testing.T) {
 		t.Run("an access token", func(t *testing.T) { refused(t, c.AccessToken) })
 		t.Run("a deleted session's", func(t *testing.T) {
 			gone := srv.As(t)
-			change(t, srv, "DELETE FROM sessions WHERE id = $1", gone.SessionID)
+			srv.Exec(t, "DELETE FROM sessions WHERE id = $1", gone.SessionID)
 			refused(t, gone.RefreshToken)
 		})
 		if diff := cmp.Diff(before, stateOf(t, srv, c.SessionID)); diff != "" {
@@ -104,7 +105,8 @@ func TestForgedRefreshTokens(t *testing.T) {
 }
 
 func TestRefreshTokenIsNoAccessToken(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		bearer(srv, c.RefreshToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_INVALID")
 		if verify(t, srv, c.RefreshToken) {
@@ -114,7 +116,8 @@ func TestRefreshTokenIsNoAccessToken(t *testing.T) {
 }
 
 func TestSpellingsOfASpentTokenNeitherMintNorRevoke(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		spent := c.RefreshToken
 		c.Refresh(t)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
@@ -33,12 +33,12 @@ func (p page) ids() []token.SessionID {
 	return ids
 }
 
-func tryList(tb testing.TB, c *graphtest.Client, arguments string) *graphtest.Answer {
+func tryList(tb testing.TB, c *apptest.Client, arguments string) *apptest.Answer {
 	tb.Helper()
 	return c.Do(tb, `{ me { sessions`+arguments+` { edges { cursor node { id } } nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } } }`, nil)
 }
 
-func list(tb testing.TB, c *graphtest.Client, arguments string) page {
+func list(tb testing.TB, c *apptest.Client, arguments string) page {
 	tb.Helper()
 	var out struct{ Me struct{ Sessions page } }
 	tryList(tb, c, arguments).Into(tb, &out)
@@ -46,7 +46,7 @@ func list(tb testing.TB, c *graphtest.Client, arguments string) page {
 }
 
 // signedIn is a user with n sessions, the newest first.
-func signedIn(tb testing.TB, srv *graphtest.Server, n int) (c *graphtest.Client, ids []token.SessionID) {
+func signedIn(tb testing.TB, srv *apptest.Server, n int) (c *apptest.Client, ids []token.SessionID) {
 	tb.Helper()
 	c = srv.As(tb)
 	ids = []token.SessionID{c.SessionID}
@@ -58,10 +58,11 @@ func signedIn(tb testing.TB, srv *graphtest.Server, n int) (c *graphtest.Client,
 }
 
 func TestSessionsArePagedBothWays(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		if srv.App.DB.Dialect() == store.Postgres {
 			// Whatever the server's locale: most sort punctuation before digits and letters.
-			change(t, srv, `ALTER TABLE sessions ALTER COLUMN id TYPE TEXT COLLATE "en-x-icu"`)
+			srv.Exec(t, `ALTER TABLE sessions ALTER COLUMN id TYPE TEXT COLLATE "en-x-icu"`)
 		}
 		srv.As(t) // somebody else's session is never in it
 		c, ids := signedIn(t, srv, 5)
@@ -122,7 +123,7 @@ func TestSessionsArePagedBothWays(t *testing.T) {
 			}
 		})
 		t.Run("without those that have ended", func(t *testing.T) {
-			change(t, srv, "UPDATE sessions SET expires_at = now_us() WHERE id = $1", ids[1])
+			srv.Exec(t, "UPDATE sessions SET expires_at = now_us() WHERE id = $1", ids[1])
 			revoke(t, c, string(ids[2])).Into(t, &struct{}{})
 			if p := list(t, c, ""); p.TotalCount != 3 || len(p.Nodes) != 3 {
 				t.Errorf("got %+v", p)
@@ -132,7 +133,8 @@ func TestSessionsArePagedBothWays(t *testing.T) {
 }
 
 func TestSessionListRefusesBadArguments(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		for _, arguments := range []string{"(first: 0)", "(first: -1)", "(first: 101)", "(last: 101)", "(first: 1, last: 1)",
 			`(after: "")`, `(after: "garbage")`, `(before: "JyBPUiAxPTEgLS0")`, `(after: "\u0000")`} {
@@ -147,7 +149,8 @@ func TestSessionListRefusesBadArguments(t *testing.T) {
 }
 
 func TestSessionOfARequestIsCurrent(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		c.Login(t)
 		var out struct {

@@ -5,11 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
 // proved decodes what a token says of the last proof of a credential.
-func proved(tb testing.TB, srv *graphtest.Server, accessToken string) (at time.Time, methods []string) {
+func proved(tb testing.TB, srv *apptest.Server, accessToken string) (at time.Time, methods []string) {
 	tb.Helper()
 	c, err := srv.App.Verifier.Verify(accessToken)
 	if err != nil {
@@ -19,19 +19,19 @@ func proved(tb testing.TB, srv *graphtest.Server, accessToken string) (at time.T
 }
 
 // provedLongAgo is a client whose only proof was made an hour ago, with a method of its own.
-func provedLongAgo(tb testing.TB, srv *graphtest.Server) *graphtest.Client {
+func provedLongAgo(tb testing.TB, srv *apptest.Server) *apptest.Client {
 	tb.Helper()
 	c := srv.As(tb)
-	change(tb, srv, "UPDATE sessions SET auth_time = auth_time - $2, amr = 'otp' WHERE id = $1", c.SessionID, time.Hour.Microseconds())
+	srv.Exec(tb, "UPDATE sessions SET auth_time = auth_time - $2, amr = 'otp' WHERE id = $1", c.SessionID, time.Hour.Microseconds())
 	c.Refresh(tb)
 	return c
 }
 
-func reauthenticate(tb testing.TB, c *graphtest.Client) graphtest.Auth {
+func reauthenticate(tb testing.TB, c *apptest.Client) apptest.Auth {
 	tb.Helper()
-	var out struct{ Reauthenticate graphtest.Auth }
-	c.Do(tb, `mutation($password: String!) { reauthenticate(input: {password: $password}) `+graphtest.AuthFields+` }`,
-		map[string]any{"password": graphtest.Password}).Into(tb, &out)
+	var out struct{ Reauthenticate apptest.Auth }
+	c.Do(tb, `mutation($password: String!) { reauthenticate(input: {password: $password}) `+apptest.AuthFields+` }`,
+		map[string]any{"password": apptest.Password}).Into(tb, &out)
 	return out.Reauthenticate
 }
 
@@ -40,11 +40,12 @@ const deleteOwn = `mutation($email: String!) { deleteAccount(input: {confirmEmai
 // A refresh token from before a reauthentication, redeemed within the grace or in place of an answer that was lost,
 // must not bring the proof: whoever holds it has not shown the password.
 func TestAReplayNeverBringsTheProofOfAReauthentication(t *testing.T) {
-	replays := map[string]func(t *testing.T, c *graphtest.Client){
-		"within the grace":      func(*testing.T, *graphtest.Client) {},
-		"of an answer not seen": func(t *testing.T, c *graphtest.Client) { endGrace(t, c.Server, c.SessionID) },
+	replays := map[string]func(t *testing.T, c *apptest.Client){
+		"within the grace":      func(*testing.T, *apptest.Client) {},
+		"of an answer not seen": func(t *testing.T, c *apptest.Client) { endGrace(t, c.Server, c.SessionID) },
 	}
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for name, wait := range replays {
 			t.Run(name, func(t *testing.T) {
 				c := provedLongAgo(t, srv)
@@ -76,7 +77,8 @@ func TestAReplayNeverBringsTheProofOfAReauthentication(t *testing.T) {
 }
 
 func TestTheProofOfAReauthenticationLastsOverRefreshes(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := provedLongAgo(t, srv)
 		fresh := reauthenticate(t, c)
 		at, _ := proved(t, srv, fresh.AccessToken)
@@ -92,12 +94,13 @@ func TestTheProofOfAReauthenticationLastsOverRefreshes(t *testing.T) {
 
 // Many replays and the owner's refresh at once: whichever is first, no replay gets the proof.
 func TestReplaysRacingTheOwnerNeverGetTheProof(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for range 5 {
 			c := provedLongAgo(t, srv)
 			before, _ := proved(t, srv, c.AccessToken)
 			fresh := reauthenticate(t, c)
-			answers := make([]*graphtest.Answer, 8)
+			answers := make([]*apptest.Answer, 8)
 			atOnce(t, len(answers), func(i int) (err error) {
 				raw := c.RefreshToken
 				if i == 0 {

@@ -7,13 +7,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 func TestRefreshRotates(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		before, first := stateOf(t, srv, c.SessionID), claims(t, c.AccessToken)
 		answer := srv.Anonymous().Redeem(t, c.RefreshToken)
@@ -43,7 +44,8 @@ func TestRefreshRotates(t *testing.T) {
 }
 
 func TestPredecessorInsideTheGrace(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		t.Run("gets the same successor and changes nothing", func(t *testing.T) {
 			c := srv.As(t)
 			spent := c.RefreshToken
@@ -96,7 +98,7 @@ func TestPredecessorInsideTheGrace(t *testing.T) {
 				}
 			}
 			const query = "SELECT COALESCE(sum(count), 0) FROM audit_log WHERE action = 'authn_token_replayed_elsewhere' AND session_id = $1"
-			entries, events := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID), count(t, srv, query, c.SessionID)
+			entries, events := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID), srv.Count(t, query, c.SessionID)
 			if entries < 1 || entries > 2 || events != 19 { // the minute may turn meanwhile
 				t.Errorf("%d replays in %d entries, want 19 in one", events, entries)
 			}
@@ -108,7 +110,7 @@ func TestPredecessorInsideTheGrace(t *testing.T) {
 				if _, err := srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, from); err != nil {
 					t.Fatal(err)
 				}
-				if n := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID); n != int64(i/2) {
+				if n := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID); n != i/2 {
 					t.Errorf("audited %d times after call %d", n, i)
 				}
 			}
@@ -117,7 +119,8 @@ func TestPredecessorInsideTheGrace(t *testing.T) {
 }
 
 func TestPredecessorAfterTheGraceWithoutASight(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		lost := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)) // nobody gets to see this
 		endGrace(t, srv, c.SessionID)
@@ -141,15 +144,16 @@ func TestPredecessorAfterTheGraceWithoutASight(t *testing.T) {
 }
 
 func TestReuse(t *testing.T) {
-	sights := map[string]func(t *testing.T, c *graphtest.Client){
-		"by a guarded field":  func(t *testing.T, c *graphtest.Client) { c.Do(t, meQuery, nil) },
-		"by a public field":   func(t *testing.T, c *graphtest.Client) { c.Do(t, `{ __typename }`, nil) },
-		"by the verification": func(t *testing.T, c *graphtest.Client) { verify(t, c.Server, c.AccessToken) },
-		"by its redemption": func(t *testing.T, c *graphtest.Client) {
+	sights := map[string]func(t *testing.T, c *apptest.Client){
+		"by a guarded field":  func(t *testing.T, c *apptest.Client) { c.Do(t, meQuery, nil) },
+		"by a public field":   func(t *testing.T, c *apptest.Client) { c.Do(t, `{ __typename }`, nil) },
+		"by the verification": func(t *testing.T, c *apptest.Client) { verify(t, c.Server, c.AccessToken) },
+		"by its redemption": func(t *testing.T, c *apptest.Client) {
 			c.Take(auth(t, c.Server.Anonymous().Redeem(t, c.RefreshToken)))
 		},
 	}
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for name, see := range sights {
 			t.Run("of a token whose successor was seen "+name, func(t *testing.T) {
 				c := srv.As(t)
@@ -174,10 +178,10 @@ func TestReuse(t *testing.T) {
 		})
 		t.Run("kills all that the session has issued", func(t *testing.T) {
 			c := srv.As(t)
-			pairs := []graphtest.Auth{{AccessToken: c.AccessToken, RefreshToken: c.RefreshToken}}
+			pairs := []apptest.Auth{{AccessToken: c.AccessToken, RefreshToken: c.RefreshToken}}
 			for range 3 {
 				c.Take(auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)))
-				pairs = append(pairs, graphtest.Auth{AccessToken: c.AccessToken, RefreshToken: c.RefreshToken})
+				pairs = append(pairs, apptest.Auth{AccessToken: c.AccessToken, RefreshToken: c.RefreshToken})
 			}
 			wantReuse(t, c, pairs[0].RefreshToken)
 			for _, p := range pairs {
@@ -188,7 +192,7 @@ func TestReuse(t *testing.T) {
 }
 
 // wantReuse presents a spent token of c's session and checks what that leads to.
-func wantReuse(t *testing.T, c *graphtest.Client, spent string) {
+func wantReuse(t *testing.T, c *apptest.Client, spent string) {
 	t.Helper()
 	answer := c.Server.Anonymous().Redeem(t, spent)
 	answer.Refused(t, "UNAUTHENTICATED", "REFRESH_REUSED")
@@ -202,13 +206,14 @@ func wantReuse(t *testing.T, c *graphtest.Client, spent string) {
 }
 
 func TestRefreshAfterTheDatabaseWentBack(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		first := c.RefreshToken
 		for range 3 {
 			c.Take(auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)))
 		}
-		change(t, srv, "UPDATE sessions SET generation = 2, seen_generation = 1 WHERE id = $1", c.SessionID)
+		srv.Exec(t, "UPDATE sessions SET generation = 2, seen_generation = 1 WHERE id = $1", c.SessionID)
 		held := c.RefreshToken // of generation 4
 		c.Take(auth(t, srv.Anonymous().Redeem(t, held)))
 		if got := claims(t, c.AccessToken).Gen; got != 5 {
@@ -225,8 +230,9 @@ func TestRefreshAfterTheDatabaseWentBack(t *testing.T) {
 }
 
 func TestSessionsExpire(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
-		refused := func(t *testing.T, c *graphtest.Client) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		refused := func(t *testing.T, c *apptest.Client) {
 			t.Helper()
 			srv.Anonymous().Redeem(t, c.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_EXPIRED")
 			if got := stateOf(t, srv, c.SessionID); got.Generation != 1 || got.IsRevoked {
@@ -235,12 +241,12 @@ func TestSessionsExpire(t *testing.T) {
 		}
 		t.Run("when idle", func(t *testing.T) {
 			c := srv.As(t)
-			change(t, srv, "UPDATE sessions SET expires_at = now_us() - 1 WHERE id = $1", c.SessionID)
+			srv.Exec(t, "UPDATE sessions SET expires_at = now_us() - 1 WHERE id = $1", c.SessionID)
 			refused(t, c)
 		})
 		t.Run("at their absolute end, which no rotation moves", func(t *testing.T) {
 			c := srv.As(t)
-			change(t, srv, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
+			srv.Exec(t, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
 			before := stateOf(t, srv, c.SessionID)
 			pair := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
 			after := stateOf(t, srv, c.SessionID)
@@ -253,7 +259,7 @@ func TestSessionsExpire(t *testing.T) {
 		})
 		t.Run("in their last seconds, when by the clock of a replica no token could live any more", func(t *testing.T) {
 			c := srv.As(t)
-			change(t, srv, "UPDATE sessions SET ends_at = now_us() + $2, expires_at = now_us() + $2 WHERE id = $1", c.SessionID, token.Leeway.Microseconds())
+			srv.Exec(t, "UPDATE sessions SET ends_at = now_us() + $2, expires_at = now_us() + $2 WHERE id = $1", c.SessionID, token.Leeway.Microseconds())
 			refused(t, c)
 		})
 	})
@@ -261,42 +267,44 @@ func TestSessionsExpire(t *testing.T) {
 
 // The time that is published as the end of a refresh token is the one at which it ends.
 func TestPublishedExpiryIsKept(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
-		change(t, srv, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
+		srv.Exec(t, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
 		pair := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
 		for _, toGo := range []time.Duration{5 * time.Second, 4 * time.Second} { // not so little that a slow test misses it
-			change(t, srv, "UPDATE sessions SET ends_at = ends_at - expires_at + now_us() + $2, expires_at = now_us() + $2 WHERE id = $1", c.SessionID, toGo.Microseconds())
+			srv.Exec(t, "UPDATE sessions SET ends_at = ends_at - expires_at + now_us() + $2, expires_at = now_us() + $2 WHERE id = $1", c.SessionID, toGo.Microseconds())
 			pair = auth(t, srv.Anonymous().Redeem(t, pair.RefreshToken))
 		}
-		change(t, srv, "UPDATE sessions SET ends_at = ends_at - expires_at + now_us() - 1000, expires_at = now_us() - 1000 WHERE id = $1", c.SessionID)
+		srv.Exec(t, "UPDATE sessions SET ends_at = ends_at - expires_at + now_us() - 1000, expires_at = now_us() - 1000 WHERE id = $1", c.SessionID)
 		srv.Anonymous().Redeem(t, pair.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_EXPIRED")
 	})
 }
 
 func TestRefreshOfNoLiveSession(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
-		me := func(t *testing.T, c *graphtest.Client) *graphtest.Client { return c }
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		me := func(t *testing.T, c *apptest.Client) *apptest.Client { return c }
 		ends := map[string]struct {
-			end    func(t *testing.T, c *graphtest.Client)
-			whose  func(t *testing.T, c *graphtest.Client) *graphtest.Client
+			end    func(t *testing.T, c *apptest.Client)
+			whose  func(t *testing.T, c *apptest.Client) *apptest.Client
 			reason string
 		}{
-			"after logout": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *graphtest.Client) { logout(t, c, "CURRENT", "") }},
+			"after logout": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *apptest.Client) { logout(t, c, "CURRENT", "") }},
 			"of another session after a change of the password": {reason: "SESSION_REVOKED",
-				whose: func(t *testing.T, c *graphtest.Client) *graphtest.Client { return c.Login(t) },
-				end:   func(t *testing.T, c *graphtest.Client) { changePassword(t, c) }},
+				whose: func(t *testing.T, c *apptest.Client) *apptest.Client { return c.Login(t) },
+				end:   func(t *testing.T, c *apptest.Client) { changePassword(t, c) }},
 			"of a pair from before a change of the password": {whose: me, reason: "REFRESH_INVALID",
-				end: func(t *testing.T, c *graphtest.Client) { changePassword(t, c) }},
-			"after the account was disabled": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *graphtest.Client) {
-				if _, err := srv.App.Accounts.SetDisabled(t.Context(), c.UserID, true, graphtest.Operator); err != nil {
+				end: func(t *testing.T, c *apptest.Client) { changePassword(t, c) }},
+			"after the account was disabled": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *apptest.Client) {
+				if _, err := srv.App.Accounts.SetDisabled(t.Context(), c.UserID, true, apptest.Operator); err != nil {
 					t.Fatal(err)
 				}
 			}},
-			"of a user found disabled": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *graphtest.Client) {
-				change(t, srv, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
+			"of a user found disabled": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *apptest.Client) {
+				srv.Exec(t, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
 			}},
-			"after the account was deleted": {whose: me, reason: "REFRESH_INVALID", end: func(t *testing.T, c *graphtest.Client) {
+			"after the account was deleted": {whose: me, reason: "REFRESH_INVALID", end: func(t *testing.T, c *apptest.Client) {
 				c.Do(t, `mutation($email: String!) { deleteAccount(input: {confirmEmail: $email}) { id } }`,
 					map[string]any{"email": c.Email}).Into(t, &struct{}{})
 			}},
@@ -313,7 +321,7 @@ func TestRefreshOfNoLiveSession(t *testing.T) {
 		t.Run("leaves the row as it was where the user is disabled", func(t *testing.T) {
 			c := srv.As(t)
 			before := stateOf(t, srv, c.SessionID)
-			change(t, srv, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
+			srv.Exec(t, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
 			srv.Anonymous().Redeem(t, c.RefreshToken)
 			if diff := cmp.Diff(before, stateOf(t, srv, c.SessionID)); diff != "" {
 				t.Errorf("the session changed (-before +after):\n%s", diff)
@@ -323,7 +331,8 @@ func TestRefreshOfNoLiveSession(t *testing.T) {
 }
 
 func TestChangeOfThePasswordLeavesTheNewPairAlone(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		old := c.AccessToken
 		changePassword(t, c)
@@ -333,9 +342,10 @@ func TestChangeOfThePasswordLeavesTheNewPairAlone(t *testing.T) {
 }
 
 func TestChangeOfRolesComesWithARefresh(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
-		if _, err := srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil, graphtest.Operator); err != nil {
+		if _, err := srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil, apptest.Operator); err != nil {
 			t.Fatal(err)
 		}
 		c.Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_STALE")
@@ -348,11 +358,12 @@ func TestChangeOfRolesComesWithARefresh(t *testing.T) {
 }
 
 func TestRefreshTokensSurviveAChangeOfTheSecret(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		current, next := srv.App.Config.Secret, "another secret for tests, of more than 32 bytes"
 		for _, deployment := range []struct{ use, accept string }{{current, next}, {next, current}} {
-			replica := graphtest.Start(t, graphtest.Database(srv.App.Config.Database), func(o *graphtest.Options) {
+			replica := apptest.Start(t, apptest.Database(srv.App.Config.Database), func(o *apptest.Options) {
 				o.Config.Secret, o.Config.AcceptSecret = deployment.use, []string{deployment.accept}
 			})
 			c.Server = replica
