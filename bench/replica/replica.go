@@ -32,11 +32,11 @@ func Build(ctx context.Context, folder string) (binary string, err error) {
 func Unlimited() []string {
 	return []string{
 		"--bcrypt-cost=4",
-		"--login-pair-limit=1000000",
-		"--login-account-limit=1000000",
-		"--login-address-limit=1000000",
-		"--register-address-limit=1000000",
-		"--register-limit=1000000",
+		"--login-pair-limit=1000000/15m",
+		"--login-account-limit=1000000/15m",
+		"--login-address-limit=1000000/15m",
+		"--register-address-limit=1000000/1h",
+		"--register-limit=1000000/1h",
 	}
 }
 
