@@ -16,7 +16,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// serveVariable makes this test's binary the server: a process of its own that a test can kill.
+// serveVariable makes the test binary run the server, in a separate process that a test can kill.
 const serveVariable = "SESSION_TEST_SERVE"
 
 func TestMain(m *testing.M) {
@@ -33,7 +33,7 @@ func onBoth(t *testing.T, f func(t *testing.T, srv *graphtest.Server)) {
 	storetest.URLs(t, func(t *testing.T, url string) { f(t, graphtest.Start(t, graphtest.Database(url))) })
 }
 
-// change runs one statement.
+// change executes one statement.
 func change(tb testing.TB, srv *graphtest.Server, query string, args ...any) {
 	tb.Helper()
 	err := srv.App.DB.Tx(tb.Context(), func(tx *store.Tx) error {
@@ -45,7 +45,7 @@ func change(tb testing.TB, srv *graphtest.Server, query string, args ...any) {
 	}
 }
 
-// count reads one number.
+// count returns the number that query selects.
 func count(tb testing.TB, srv *graphtest.Server, query string, args ...any) (n int64) {
 	tb.Helper()
 	if err := srv.App.DB.Get(tb.Context(), &n, query, args...); err != nil {
@@ -54,13 +54,13 @@ func count(tb testing.TB, srv *graphtest.Server, query string, args ...any) (n i
 	return n
 }
 
-// audited counts the entries of an action about a session.
+// audited returns the number of audit entries of an action on a session.
 func audited(tb testing.TB, srv *graphtest.Server, action string, session token.SessionID) int64 {
 	tb.Helper()
 	return count(tb, srv, "SELECT count(*) FROM audit_log WHERE action = $1 AND session_id = $2", action, session)
 }
 
-// state is all of a session's row that a refresh may change.
+// state is the part of a session's row that a refresh may change.
 type state struct {
 	Generation     int64      `db:"generation"`
 	SeenGeneration int64      `db:"seen_generation"`
@@ -82,13 +82,23 @@ func stateOf(tb testing.TB, srv *graphtest.Server, id token.SessionID) (s state)
 	return s
 }
 
-// endGrace shifts a session's last rotation beyond the grace.
-func endGrace(tb testing.TB, srv *graphtest.Server, id token.SessionID) {
+// promote gives a user the role ADMIN.
+func promote(tb testing.TB, srv *graphtest.Server, id token.UserID) {
 	tb.Helper()
-	change(tb, srv, "UPDATE sessions SET rotated_at = rotated_at - $2 WHERE id = $1", id, (srv.App.Config.RefreshGrace + time.Second).Microseconds())
+	add := []token.Role{"ADMIN"}
+	if _, err := srv.App.Accounts.ChangeRoles(tb.Context(), id, add, nil, graphtest.Operator); err != nil {
+		tb.Fatal(err)
+	}
 }
 
-// eventually waits for what another goroutine or process does.
+// endGrace moves a session's last rotation back beyond the grace.
+func endGrace(tb testing.TB, srv *graphtest.Server, id token.SessionID) {
+	tb.Helper()
+	beyond := (srv.App.Config.RefreshGrace + time.Second).Microseconds()
+	change(tb, srv, "UPDATE sessions SET rotated_at = rotated_at - $2 WHERE id = $1", id, beyond)
+}
+
+// eventually waits until done returns true, because another goroutine or process has to act first.
 func eventually(tb testing.TB, what string, done func() bool) {
 	tb.Helper()
 	deadline := time.After(20 * time.Second)
@@ -97,7 +107,7 @@ func eventually(tb testing.TB, what string, done func() bool) {
 	for !done() {
 		select {
 		case <-deadline:
-			tb.Fatalf("waited in vain until %s", what)
+			tb.Fatalf("timed out waiting until %s", what)
 		case <-tick.C:
 		}
 	}
@@ -105,10 +115,12 @@ func eventually(tb testing.TB, what string, done func() bool) {
 
 func awaitSeen(tb testing.TB, srv *graphtest.Server, id token.SessionID, generation int64) {
 	tb.Helper()
-	eventually(tb, "the generation is marked as seen", func() bool { return stateOf(tb, srv, id).SeenGeneration == generation })
+	eventually(tb, "the generation is marked as seen", func() bool {
+		return stateOf(tb, srv, id).SeenGeneration == generation
+	})
 }
 
-// auth decodes the pair of tokens that a redemption answered.
+// auth decodes the pair of tokens in the response to a refresh.
 func auth(tb testing.TB, a *graphtest.Answer) graphtest.Auth {
 	tb.Helper()
 	var out struct{ RefreshToken graphtest.Auth }
@@ -116,7 +128,7 @@ func auth(tb testing.TB, a *graphtest.Answer) graphtest.Auth {
 	return out.RefreshToken
 }
 
-// claims reads an access token without verifying it.
+// claims decodes an access token without verifying it.
 func claims(tb testing.TB, accessToken string) (c struct {
 	Sub, Sid, Jti string
 	Gen, Ver, Exp int64
@@ -126,7 +138,7 @@ func claims(tb testing.TB, accessToken string) (c struct {
 	tb.Helper()
 	parts := strings.Split(accessToken, ".")
 	if len(parts) != 3 {
-		tb.Fatalf("%q is no JWT", accessToken)
+		tb.Fatalf("%q is not a JWT", accessToken)
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
@@ -138,7 +150,7 @@ func claims(tb testing.TB, accessToken string) (c struct {
 	return c
 }
 
-// bearer is a client that has nothing but an access token.
+// bearer returns a client that has only an access token.
 func bearer(srv *graphtest.Server, accessToken string) *graphtest.Client {
 	c := srv.Anonymous()
 	c.AccessToken = accessToken
@@ -147,7 +159,7 @@ func bearer(srv *graphtest.Server, accessToken string) *graphtest.Client {
 
 const meQuery = `{ me { id roles } }`
 
-// wantAlive checks that both tokens work.
+// wantAlive checks that both tokens are accepted.
 func wantAlive(tb testing.TB, srv *graphtest.Server, accessToken, refreshToken string) {
 	tb.Helper()
 	if a := bearer(srv, accessToken).Do(tb, meQuery, nil); len(a.Errors) > 0 {
@@ -158,11 +170,12 @@ func wantAlive(tb testing.TB, srv *graphtest.Server, accessToken, refreshToken s
 	}
 }
 
-// wantDead checks that neither works.
+// wantDead checks that both tokens are refused as revoked.
 func wantDead(tb testing.TB, srv *graphtest.Server, accessToken, refreshToken string) {
 	tb.Helper()
 	bearer(srv, accessToken).Do(tb, meQuery, nil).Refused(tb, "UNAUTHENTICATED", "TOKEN_REVOKED")
 	srv.Anonymous().Redeem(tb, refreshToken).Refused(tb, "UNAUTHENTICATED", "SESSION_REVOKED")
 }
 
-const refreshMutation = `mutation($token: String!) { refreshToken(input: {refreshToken: $token}) ` + graphtest.AuthFields + ` }`
+const refreshMutation = `mutation($token: String!) {
+	refreshToken(input: {refreshToken: $token}) ` + graphtest.AuthFields + ` }`

@@ -33,7 +33,7 @@ func readiness(tb testing.TB, srv *graphtest.Server) int {
 	return response.StatusCode
 }
 
-// wantNoWrites checks that what needs a write is refused as UNAVAILABLE, and that no traffic is wanted.
+// wantNoWrites checks that writes are refused as UNAVAILABLE and that the server is not ready.
 func wantNoWrites(t *testing.T, srv *graphtest.Server, c *graphtest.Client) {
 	t.Helper()
 	for name, answer := range map[string]*graphtest.Answer{
@@ -57,7 +57,7 @@ func wantNoWrites(t *testing.T, srv *graphtest.Server, c *graphtest.Client) {
 	}
 }
 
-// Until it is promoted, a standby may not know what was revoked, and nothing can be written.
+// Until it is promoted, a standby may lack revocations and cannot be written.
 func TestAStandbyCountsAsAnOutageUntilItIsPromoted(t *testing.T) {
 	t.Parallel()
 	postgres := storetest.StartOutage(t)
@@ -69,9 +69,9 @@ func TestAStandbyCountsAsAnOutageUntilItIsPromoted(t *testing.T) {
 	postgres.Demote(t)
 	eventually(t, "the standby answers", func() bool { _, err := srv.App.DB.Now(t.Context()); return err == nil })
 	wantNoWrites(t, srv, c)
-	for range 2 { // the first may be on a connection to the server before
+	for range 2 { // the first poll may use a connection to the old primary
 		if err := srv.App.View.Poll(t.Context()); err == nil {
-			t.Error("the view takes the word of a standby")
+			t.Error("the view accepts the rows of a standby")
 		}
 	}
 	srv.Shift(session.MaxViewAge)
@@ -88,9 +88,9 @@ func TestADatabaseThatCannotBeWrittenIsUnavailable(t *testing.T) {
 	t.Parallel()
 	srv := graphtest.Start(t)
 	c := srv.As(t)
-	change(t, srv, "PRAGMA query_only = 1") // of the one connection that writes
+	change(t, srv, "PRAGMA query_only = 1") // on the only connection that writes
 	wantNoWrites(t, srv, c)
-	if a := bearer(srv, c.AccessToken).Do(t, meQuery, nil); a.Status != 200 { // reads need no write lock
+	if a := bearer(srv, c.AccessToken).Do(t, meQuery, nil); a.Status != 200 { // reads do not need the write lock
 		t.Errorf("me: %s", a.Body)
 	}
 }
