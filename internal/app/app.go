@@ -112,7 +112,13 @@ func Open(ctx context.Context, c *config.Config, access Access, now func() time.
 	if err != nil {
 		return nil, fmt.Errorf("--trusted-proxies: %w", err)
 	}
-	budget := memory.NewBudget(int64(c.MemoryLimit) << 20)
+	limit := int64(c.MemoryLimit) << 20
+	// Leave a part of the container's memory to the kernel's share of it.
+	if most := memory.ContainerLimit(os.DirFS("/")) / 5 * 4; most > 0 && most < limit {
+		log.Warn("using less than --memory-limit, because the container has less memory", "bytes", most)
+		limit = most
+	}
+	budget := memory.NewBudget(limit)
 	trusted, err := trustedDocuments(c.TrustedDocuments, sdl, budget)
 	if err != nil {
 		return nil, err

@@ -117,7 +117,8 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 	done := false
 	parser, err := kong.New(&c, kong.Name("graphwarden"), kong.Writers(out, stderr), kong.DefaultEnvars("GRAPHWARDEN"),
 		kong.Description("A GraphQL API server in which every resolver is guarded by the schema itself."),
-		kong.Vars{"version": version(debug.ReadBuildInfo())}, kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"version": version(debug.ReadBuildInfo())}, kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.ValueFormatter(config.Help),
 		kong.Exit(func(int) { done = true })) // after --help; the parser goes on
 	if err != nil {
 		return fail(exitFailed, err)

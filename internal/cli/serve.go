@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/memory"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
@@ -32,9 +33,12 @@ func (serveCmd) Run(e *env) error {
 		if err != nil {
 			return fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", e.config.Listen, err)
 		}
-		// GOMEMLIMIT, if it is set, is in force already.
+		// Go has already applied GOMEMLIMIT and GOGC where an operator sets them.
 		if os.Getenv("GOMEMLIMIT") == "" {
 			debug.SetMemoryLimit(a.Memory.Heap())
+		}
+		if os.Getenv("GOGC") == "" {
+			defer memory.PaceCollector(a.Memory.Heap()/3, time.Now).Stop()
 		}
 		l, certificate, err := encrypted(a.Bound(l, e.config.TLSCert != ""), e)
 		if err != nil {

@@ -61,7 +61,8 @@ func TestDefaultsWork(t *testing.T) {
 
 func TestWhatFollowsFromOtherSettings(t *testing.T) {
 	t.Parallel()
-	c := parse(t, "--public-url=https://api.example.com/", "--audience=https://other.example.com", "--production", "--secret", strings.Repeat("s", 32))
+	c := parse(t, "--public-url=https://api.example.com/", "--audience=https://other.example.com", "--production",
+		"--secret", strings.Repeat("s", 32))
 	if problems := c.Complete(isAdmin); problems != nil {
 		t.Error(problems)
 	}
@@ -97,7 +98,8 @@ func TestVariablesSetWhatFlagsDo(t *testing.T) {
 	if c.DatabaseConns != 8 {
 		t.Errorf("%d connections: the flag counts more than the variable", c.DatabaseConns)
 	}
-	if diff := cmp.Diff(config.Lines{strings.Repeat("a", 32) + ",with a comma", strings.Repeat("b", 32)}, c.AcceptSecret); diff != "" {
+	want := config.Lines{strings.Repeat("a", 32) + ",with a comma", strings.Repeat("b", 32)}
+	if diff := cmp.Diff(want, c.AcceptSecret); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -170,10 +172,12 @@ func TestLimitsAreInclusive(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("s", 32)
 	for _, args := range []string{
-		"--access-life=1h --refresh-grace=2s --key-overlap=1m --key-life=2m --session-idle=1m --session-life=1m --bcrypt-cost=4 --password-min=1 --max-body=1024 --operation-timeout=100ms",
+		"--access-life=1h --refresh-grace=2s --key-overlap=1m --key-life=2m --session-idle=1m --session-life=1m " +
+			"--bcrypt-cost=4 --password-min=1 --max-body=1024 --operation-timeout=100ms",
 		"--access-life=1s --refresh-grace=1m --bcrypt-cost=16 --password-min=128 --max-body=67108864 --database-conns=3",
 		"--database=postgres://localhost/x --secret=" + long + " --accept-secret=" + long,
-		"--password-pepper=p1:" + long + " --old-pepper=p0:" + long + ":with:colons --introspection=ADMIN --listen=:0 --metrics-listen=:0 --streams-per-address=1 --streams-per-user=1 --operations-per-socket=1",
+		"--password-pepper=p1:" + long + " --old-pepper=p0:" + long + ":with:colons --introspection=ADMIN " +
+			"--listen=:0 --metrics-listen=:0 --streams-per-address=1 --streams-per-user=1 --operations-per-socket=1",
 		"--tls-cert=cert.pem --tls-key=key.pem --trusted-proxies=10.0.0.0/8,::1",
 	} {
 		if problems := parse(t, strings.Fields(args)...).Complete(isAdmin); problems != nil {
@@ -184,8 +188,8 @@ func TestLimitsAreInclusive(t *testing.T) {
 
 func TestQueryLimits(t *testing.T) {
 	t.Parallel()
-	names := []string{"tokens", "depth", "fields", "aliases", "repeats", "repeat-pairs", "root-fields", "directives", "element-directives", "list-items", "input-depth",
-		"variable-bytes", "variable-values", "introspection-depth", "introspection-aliases", "document-bytes"}
+	names := []string{"tokens", "depth", "fields", "aliases", "repeats", "repeat-pairs", "root-fields", "directives",
+		"element-directives", "list-items", "input-depth", "variable-bytes", "variable-values", "introspection-depth", "introspection-aliases", "document-bytes"}
 	if n := reflect.TypeFor[config.Queries]().NumField(); n != len(names) {
 		t.Errorf("%d limits, %d tested", n, len(names))
 	}
@@ -197,7 +201,8 @@ func TestQueryLimits(t *testing.T) {
 			}
 		}
 		for _, value := range []string{"=0", "=-1", "=67108865"} {
-			if problems := parse(t, flag+value).Complete(isAdmin); len(problems) != 1 || !strings.Contains(problems[0], flag+" ") {
+			problems := parse(t, flag+value).Complete(isAdmin)
+			if len(problems) != 1 || !strings.Contains(problems[0], flag+" ") {
 				t.Errorf("%s%s: %q", flag, value, problems)
 			}
 		}
@@ -241,7 +246,8 @@ func TestLineBreaksAroundSecretsAreNotPartOfThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, end := range []string{"\n", "\r", "\r\n", " \n\n"} {
-		c := parse(t, "--secret="+long+end, "--accept-secret="+other+end, "--password-pepper=p2:"+long+end, "--old-pepper=p1:"+other+end+"p0:"+long+end)
+		c := parse(t, "--secret="+long+end, "--accept-secret="+other+end, "--password-pepper=p2:"+long+end,
+			"--old-pepper=p1:"+other+end+"p0:"+long+end)
 		if problems := c.Complete(isAdmin); problems != nil {
 			t.Errorf("%q: %q", end, problems)
 			continue
@@ -282,7 +288,9 @@ func TestTheSecretIsMadeOnce(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "test.db")
 	storage := config.Storage{Database: "sqlite:" + path}
-	if _, err := storage.LoadSecret(false); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path+".secret") || !strings.Contains(err.Error(), "--secret") {
+	_, err := storage.LoadSecret(false)
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path+".secret") ||
+		!strings.Contains(err.Error(), "--secret") {
 		t.Errorf("a lost secret: %v", err)
 	}
 	if _, err := os.Stat(path + ".secret"); err == nil {
@@ -306,7 +314,8 @@ func TestTheSecretIsMadeOnce(t *testing.T) {
 	if err := os.WriteFile(path+".secret", []byte("too short\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := storage.LoadSecret(true); err == nil || strings.Contains(err.Error(), "too short\n") || !strings.Contains(err.Error(), path+".secret") {
+	_, err = storage.LoadSecret(true)
+	if err == nil || strings.Contains(err.Error(), "too short\n") || !strings.Contains(err.Error(), path+".secret") {
 		t.Errorf("a short secret: %v", err)
 	}
 }
@@ -325,13 +334,35 @@ func TestASecretThatCannotBeKeptSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// A setting that nobody reads is a promise that nobody keeps.
+func TestHelpShowsRanges(t *testing.T) {
+	t.Parallel()
+	parser, err := kong.New(&config.Config{}, kong.DefaultEnvars("GRAPHWARDEN"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	help := map[string]string{}
+	for _, flag := range parser.Model.Flags {
+		help[flag.Name] = config.Help(flag.Value)
+	}
+	for name, want := range map[string]string{
+		"access-life":    "Lifetime of an access token (1s to 1h) ($GRAPHWARDEN_ACCESS_LIFE).",
+		"database-conns": "Maximum number of connections to the database (at least 3) ($GRAPHWARDEN_DATABASE_CONNS).",
+		"listen":         "Address to listen on, HOST:PORT ($GRAPHWARDEN_LISTEN).",
+	} {
+		if help[name] != want {
+			t.Errorf("--%s: %q, want %q", name, help[name], want)
+		}
+	}
+}
+
+// A setting without a reader does nothing.
 func TestEverySettingHasAReader(t *testing.T) {
 	t.Parallel()
 	read := map[string]bool{}
 	for _, folder := range []string{".", "../app", "../cli"} {
 		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			isProgram := strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go")
+			if err != nil || entry.IsDir() || !isProgram {
 				return err
 			}
 			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
@@ -339,8 +370,9 @@ func TestEverySettingHasAReader(t *testing.T) {
 				return err
 			}
 			for _, declaration := range file.Decls {
-				if f, ok := declaration.(*ast.FuncDecl); ok && slices.Contains([]string{"Complete", "problems"}, f.Name.Name) {
-					continue // a check is no use
+				f, ok := declaration.(*ast.FuncDecl)
+				if ok && slices.Contains([]string{"Complete", "problems"}, f.Name.Name) {
+					continue // a check does not use the setting
 				}
 				ast.Inspect(declaration, func(node ast.Node) bool {
 					if selector, ok := node.(*ast.SelectorExpr); ok {
@@ -356,10 +388,12 @@ func TestEverySettingHasAReader(t *testing.T) {
 		}
 	}
 	names := 0
-	for _, part := range []any{config.Storage{}, config.Tokens{}, config.Limits{}, config.Server{}, config.Network{}, config.Insecure{}} {
+	for _, part := range []any{
+		config.Storage{}, config.Tokens{}, config.Limits{}, config.Server{}, config.Network{}, config.Insecure{},
+	} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(part)) {
 			if names++; !read[field.Name] {
-				t.Errorf("nobody reads %s", field.Name)
+				t.Errorf("%s has no reader", field.Name)
 			}
 			if field.Tag.Get("help") == "" {
 				t.Errorf("%s has no help", field.Name)

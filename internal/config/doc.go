@@ -1,0 +1,3 @@
+// Package config owns the settings: one struct, whose fields are each a flag and an environment variable GRAPHWARDEN_…
+// with a default, a range and a help text. It reports all invalid settings together and never prints a secret.
+package config

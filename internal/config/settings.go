@@ -1,0 +1,129 @@
+package config
+
+import "time"
+
+// A struct tag cannot be broken into lines. The tag range holds the least and the greatest value of a setting; it is
+// checked by Complete and shown by Help.
+//
+//nolint:lll // see above
+
+// Storage says where the data is. Every command takes it.
+type Storage struct {
+	Database       string `default:"sqlite:data/graphwarden.db" help:"sqlite:PATH, or postgres://USER:PASSWORD@HOST/NAME for several replicas."`
+	DatabasePooler bool   `help:"Work behind a transaction pooler: without prepared statements and session settings."`
+	DatabaseConns  int    `default:"16" range:"3.." help:"Maximum number of connections to the database."`
+	Secret         string `placeholder:"TEXT" help:"The secret that all keys are derived from, at least 32 bytes, the same on every replica (try: openssl rand -base64 33). With SQLite, the default is a random one, kept in a file beside the database."`
+	AcceptSecret   Lines  `sep:"\n" placeholder:"TEXT" help:"A further secret to accept; may be repeated, in the variable one per line. To change the secret, first accept the new one on every replica, then make it --secret and accept the old one."`
+}
+
+// Tokens says how tokens are made and how long things live.
+type Tokens struct {
+	Algorithm      string        `default:"ES256" enum:"ES256,EdDSA,RS256,HS256" help:"Signature algorithm of access tokens: ${enum}."`
+	Issuer         string        `placeholder:"URL" help:"Claim iss of access tokens; by default the public URL."`
+	Audience       string        `placeholder:"URL" help:"Claim aud of access tokens; by default the public URL."`
+	TokenType      string        `default:"at+jwt" enum:"at+jwt,JWT" help:"Header typ of access tokens: ${enum}. Use JWT for resource servers that refuse at+jwt (RFC 9068), such as Spring Security by default."`
+	AccessLife     time.Duration `default:"15m" range:"1s..1h" help:"Lifetime of an access token."`
+	KeyLife        time.Duration `default:"2160h" help:"Age at which the signing key is replaced, at least twice the overlap."`
+	KeyOverlap     time.Duration `default:"1h" range:"1m.." help:"How long a signing key is published before it signs. Caches of the key set keep it for less."`
+	SessionIdle    time.Duration `default:"720h" range:"1m.." help:"How long a session lives without a refresh."`
+	SessionLife    time.Duration `default:"2160h" help:"Maximum lifetime of a session; not less than the one without a refresh."`
+	AuditLife      time.Duration `default:"4320h" range:"24h.." help:"How long entries of the audit log are kept."`
+	ClockSkew      time.Duration `default:"30s" range:"5s..12h" help:"Maximum difference between the clocks of this machine and the database. Beyond it, tokens are neither issued nor accepted."`
+	RefreshGrace   time.Duration `default:"10s" range:"2s..1m" help:"How long a refresh token that was just used gets the same successor again."`
+	BcryptCost     int           `default:"12" range:"4..16" help:"Cost of password hashes; use less than 12 in tests only."`
+	PasswordMin    int           `default:"8" range:"1..128" help:"Minimum number of characters in a new password."`
+	PasswordPepper string        `placeholder:"ID:TEXT" help:"A key for password hashes that is not in the database, after an id of its own. If it is lost, all passwords are."`
+	OldPepper      Lines         `sep:"\n" placeholder:"ID:TEXT" help:"An earlier pepper, whose hashes are renewed at login; may be repeated, in the variable one per line."`
+}
+
+// Server says how the server listens and what it allows.
+type Server struct {
+	Listen              string        `default:"127.0.0.1:8080" help:"Address to listen on, HOST:PORT."`
+	MetricsListen       string        `placeholder:"HOST:PORT" help:"Address to serve /metrics on for Prometheus, separately and without authentication; by default none."`
+	PublicURL           string        `name:"public-url" placeholder:"URL" help:"URL at which clients find the server; by default the listening address, with https:// if there is a certificate."`
+	PathPrefix          string        `placeholder:"PATH" help:"Path below which requests arrive, such as /api, if a proxy in front does not strip it; by default that of the public URL."`
+	Production          bool          `help:"Refuse settings that are unsafe in production."`
+	TrustedDocuments    string        `placeholder:"FILE" help:"Run only the operations in this file: a JSON object of ids and documents, as written by the client preset of graphql-codegen and by Relay, or a persisted query manifest of Apollo."`
+	AllowedOrigins      []string      `placeholder:"ORIGIN" help:"Origins other than the public URL's whose pages may call the server: in full, such as https://app.example.com or capacitor://localhost, then also with cookies, or with one wildcard label, such as https://*.preview.example.com. Outside production, pages of this machine may call without cookies."`
+	Batch               int           `default:"0" range:"0..100" help:"Number of operations that one request may hold as a JSON array; 0 allows no batches. All of them share the limits of one."`
+	AllowedHeaders      []string      `placeholder:"HEADER" help:"Request headers that pages of other origins may send besides the usual ones; by default any."`
+	Introspection       string        `placeholder:"WHO" help:"Who may read the schema: public, authenticated, a role, or off. The default is public, in production off."`
+	Explorer            bool          `help:"Serve GraphiQL at / in production too, once that is accepted as insecure. Outside production it is always served."`
+	MaxBody             int64         `default:"1048576" range:"1024..67108864" help:"Maximum size of a request body in bytes."`
+	MemoryLimit         int           `default:"256" range:"128..1048576" placeholder:"MIB" help:"Maximum resident memory in MiB. Requests that do not fit are refused as UNAVAILABLE."`
+	StreamsPerAddress   int           `default:"200" range:"1.." help:"Maximum number of WebSockets and event streams open from one address (IPv6: one /64)."`
+	StreamsPerUser      int           `default:"50" range:"1.." help:"Maximum number of WebSockets and event streams that one user has open."`
+	OperationsPerSocket int           `default:"100" range:"1.." help:"Maximum number of operations running on one WebSocket."`
+	OperationTimeout    time.Duration `default:"10s" range:"100ms.." help:"Maximum duration of a query or mutation."`
+	IdlePoll            time.Duration `default:"30m" help:"How often the database is read after a minute without requests and streams, so that a serverless database can sleep; at least 1s, or 0 for as often as with requests. The next request waits for a read."`
+	KeepAlive           time.Duration `default:"120s" range:"1ms.." help:"How long an idle connection stays open; longer than the idle timeout of a load balancer in front."`
+	StopDelay           time.Duration `default:"1s" range:"0s.." help:"How long a stopping server accepts connections after it has turned not ready."`
+	DrainTimeout        time.Duration `default:"10s" range:"1ms.." help:"How long requests and streams may take to end after that."`
+	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"Lowest level of log lines: ${enum}."`
+}
+
+// Network says what lies between clients and the server.
+type Network struct {
+	TrustedProxies []string `placeholder:"CIDR" help:"Addresses or CIDR blocks of the proxies in front, such as 10.0.0.0/8. Only their Forwarded and X-Forwarded-For headers are believed."`
+	TLSCert        string   `name:"tls-cert" placeholder:"FILE" help:"Serve TLS with this certificate and its chain, in PEM. The file is read again when it changes."`
+	TLSKey         string   `name:"tls-key" placeholder:"FILE" help:"Key of --tls-cert, in PEM."`
+}
+
+// Insecure accepts single risks that --production refuses.
+type Insecure struct {
+	InsecureSecretFile    bool `help:"In production, keep the secret in a file beside the database. A copy of the folder contains both, and losing the file ends every session and loses the signing keys."`
+	InsecureHTTP          bool `name:"insecure-http" help:"In production, accept a public URL without TLS. Anyone on the network can read passwords and tokens."`
+	InsecureOrigins       bool `help:"In production, accept allowed origins with http://. Anyone on the network between a user and such a page can change it, and act as the user."`
+	InsecureStorage       bool `help:"In production, accept SQLite on a network file system. Its locks may not hold, and then the database is corrupted."`
+	InsecureDatabase      bool `help:"In production, accept Postgres on another host without TLS. Anyone on the network can read its password and all data."`
+	InsecureIntrospection bool `help:"In production, show the schema to everyone. It helps attackers find targets."`
+	InsecureExplorer      bool `help:"In production, serve GraphiQL: one more page to keep safe, on the origin whose pages may use cookies."`
+	InsecureBcryptCost    bool `help:"In production, accept a --bcrypt-cost below 12. Leaked hashes are guessed faster."`
+}
+
+// Limits say how often callers may try. A limit of N in a time lets N attempts through at once, then one every time/N.
+type Limits struct {
+	LoginPairLimit       int `default:"20" range:"1..1000000" help:"Login attempts in 15 minutes on one e-mail address or username from one address."`
+	LoginAccountLimit    int `default:"100" range:"1..1000000" help:"Login attempts in 15 minutes on one e-mail address or username from all addresses that its account has not signed in from."`
+	LoginAddressLimit    int `default:"100" range:"1..1000000" help:"Login attempts in 15 minutes from one address, on all accounts."`
+	RegisterAddressLimit int `default:"60" range:"1..1000000" help:"New accounts per hour from one address."`
+	RegisterLimit        int `default:"1000" range:"1..1000000" help:"New accounts per hour from all addresses."`
+	RefreshLimit         int `default:"100" range:"1..1000000" help:"Refreshes per minute of one session."`
+	OwnActsLimit         int `default:"60" range:"1..1000000" help:"Changes per hour, of each kind, that a user makes to their own account."`
+	RefreshInvalidLimit  int `default:"30" range:"1..1000000" help:"Forged refresh tokens per minute from one address, on each replica."`
+	VerifyInvalidLimit   int `default:"600" range:"1..1000000" help:"Invalid tokens per minute given to verifyToken from one address, on each replica."`
+}
+
+// Queries say how much one operation may cost. They are checked before it runs.
+type Queries struct {
+	DocumentBytes        int `default:"262144" range:"1..67108864" help:"Maximum size of a document in bytes."`
+	Tokens               int `default:"2000" range:"1..1000000" help:"Maximum number of tokens in a document."`
+	Depth                int `default:"20" range:"1..1000000" help:"Maximum nesting of fields, and of fragments within fragments."`
+	Fields               int `default:"2000" range:"1..1000000" help:"Maximum number of fields in a document. Those of a fragment count each time it is spread."`
+	Aliases              int `default:"100" range:"1..1000000" help:"Maximum number of aliases in an operation."`
+	IntrospectionAliases int `default:"10" range:"1..1000000" help:"Maximum number of aliases on or in introspection."`
+	IntrospectionDepth   int `default:"2" range:"1..1000000" help:"Maximum number of steps from type to type in introspection; the usual query of tools takes one."`
+	Repeats              int `default:"50" range:"1..1000000" help:"Maximum number of times that one field is selected in one place, for instance through fragments."`
+	RepeatPairs          int `default:"3000" range:"1..1000000" help:"Maximum number of pairs of repeated fields in a document: 50 times one field make 1225."`
+	RootFields           int `default:"100" range:"1..1000000" help:"Maximum number of root fields in an operation."`
+	Directives           int `default:"100" range:"1..1000000" help:"Maximum number of directives in a document."`
+	ElementDirectives    int `default:"5" range:"1..1000000" help:"Maximum number of directives on one field, fragment or operation."`
+	ListItems            int `default:"20000" range:"1..1000000" help:"Maximum number of items that first and last request in one operation; nested lists multiply."`
+	InputDepth           int `default:"20" range:"1..1000000" help:"Maximum nesting of lists and objects in an argument or a variable."`
+	VariableBytes        int `default:"1048576" range:"1..67108864" help:"Maximum number of bytes in the strings and numbers of a request's variables."`
+	VariableValues       int `default:"10000" range:"1..1000000" help:"Maximum number of values in the variables of a request."`
+}
+
+// Config is everything that a server needs.
+type Config struct {
+	Storage  `embed:"" group:"Storage and the secret:"`
+	Server   `embed:"" group:"Server:"`
+	Network  `embed:"" group:"Network:"`
+	Tokens   `embed:"" group:"Tokens, sessions and passwords:"`
+	Limits   `embed:"" group:"Rate limits:"`
+	Queries  Queries `embed:"" prefix:"max-" group:"Limits of one operation:"`
+	Insecure `embed:"" group:"Accepted risks in production:"`
+
+	// UnknownVariables are the names of environment variables GRAPHWARDEN_… that belong to no setting.
+	UnknownVariables []string `kong:"-"`
+}
