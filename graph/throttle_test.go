@@ -6,14 +6,14 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/config"
 )
 
-const bcryptRounds = 16 // of graphtest's cost 4
+const bcryptRounds = 16 // of apptest's cost 4
 
-func limited(l config.Limits) func(*graphtest.Options) {
-	return func(o *graphtest.Options) {
+func limited(l config.Limits) func(*apptest.Options) {
+	return func(o *apptest.Options) {
 		o.Config.Limits = l
 	}
 }
@@ -35,14 +35,14 @@ func TestLoginIsThrottled(t *testing.T) {
 
 	t.Run("the same for a right password, a wrong one and nobody's", func(t *testing.T) {
 		t.Parallel()
-		srv := graphtest.Start(t, limited(limits))
+		srv := apptest.Start(t, limited(limits))
 		owner := srv.As(t)
 		for _, email := range []string{owner.Email, "nobody@example.com"} {
 			for range limits.LoginPairLimit {
 				srv.Anonymous().Do(t, "mutation { "+guess(email, "wrong")+" }", nil).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 			}
 			before := srv.App.Hasher.Rounds()
-			for _, password := range []string{"wrong", graphtest.Password} {
+			for _, password := range []string{"wrong", apptest.Password} {
 				answer := srv.Anonymous().Do(t, "mutation { "+guess(strings.ToUpper(email), password)+" }", nil)
 				answer.Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 				wait := answer.Errors[0].Extensions.RetryAfter
@@ -61,7 +61,7 @@ func TestLoginIsThrottled(t *testing.T) {
 
 	t.Run("by attempt, not by request", func(t *testing.T) {
 		t.Parallel()
-		srv := graphtest.Start(t, limited(limits))
+		srv := apptest.Start(t, limited(limits))
 		owner := srv.As(t)
 		before := srv.App.Hasher.Rounds()
 		var aliased strings.Builder
@@ -75,12 +75,12 @@ func TestLoginIsThrottled(t *testing.T) {
 		if spent := srv.App.Hasher.Rounds() - before; spent > uint64(limits.LoginPairLimit)*bcryptRounds {
 			t.Errorf("%d rounds, more than %d attempts", spent, limits.LoginPairLimit)
 		}
-		srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, graphtest.Password)+" }", nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+		srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, apptest.Password)+" }", nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 	})
 
 	t.Run("before bcrypt when many come at once", func(t *testing.T) {
 		t.Parallel()
-		srv := graphtest.Start(t, limited(limits))
+		srv := apptest.Start(t, limited(limits))
 		owner := srv.As(t)
 		before := srv.App.Hasher.Rounds()
 		var group sync.WaitGroup
@@ -95,7 +95,7 @@ func TestLoginIsThrottled(t *testing.T) {
 
 	t.Run("until one succeeds", func(t *testing.T) {
 		t.Parallel()
-		srv := graphtest.Start(t, limited(limits))
+		srv := apptest.Start(t, limited(limits))
 		owner := srv.As(t)
 		for range 3 {
 			for range limits.LoginPairLimit - 1 {
@@ -107,7 +107,7 @@ func TestLoginIsThrottled(t *testing.T) {
 
 	t.Run("as are the fields that ask for the password again", func(t *testing.T) {
 		t.Parallel()
-		srv := graphtest.Start(t, limited(limits))
+		srv := apptest.Start(t, limited(limits))
 		owner := srv.As(t)
 		wrong := []string{
 			`mutation { reauthenticate(input: {password: "wrong"}) { accessToken } }`,
@@ -128,7 +128,7 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 		t.Parallel()
 		limits := wide()
 		limits.RegisterAddressLimit = 2
-		srv := graphtest.Start(t, limited(limits))
+		srv := apptest.Start(t, limited(limits))
 		srv.As(t)
 		srv.As(t)
 		srv.Anonymous().Do(t, `mutation { register(input: {email: "third@example.com", password: "an unlikely passphrase"}) { auth { accessToken } } }`, nil).
@@ -138,7 +138,7 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 		t.Parallel()
 		limits := wide()
 		limits.RefreshLimit, limits.RefreshInvalidLimit = 3, 2
-		srv := graphtest.Start(t, limited(limits))
+		srv := apptest.Start(t, limited(limits))
 		owner, other := srv.As(t), srv.As(t)
 		for range 3 {
 			owner.Refresh(t)
@@ -154,9 +154,9 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 		t.Parallel()
 		limits := wide()
 		limits.VerifyInvalidLimit = 2
-		srv := graphtest.Start(t, limited(limits))
+		srv := apptest.Start(t, limited(limits))
 		c := srv.As(t)
-		verify := func(token string) *graphtest.Answer {
+		verify := func(token string) *apptest.Answer {
 			return srv.Anonymous().Do(t, `query($token: String!) { verifyToken(token: $token) { active } }`, vars{"token": token})
 		}
 		for range 2 {
@@ -172,7 +172,7 @@ func TestTheWaitSurvivesTheCutOfErrors(t *testing.T) {
 	t.Parallel()
 	limits := wide()
 	limits.LoginPairLimit = 15
-	srv := graphtest.Start(t, limited(limits))
+	srv := apptest.Start(t, limited(limits))
 	var document strings.Builder
 	for i := range 30 {
 		fmt.Fprintf(&document, "a%d: %s ", i, guess("nobody@example.com", "wrong"))
@@ -194,10 +194,10 @@ func TestTokensThatAreNotValidAreCountedWithoutAWrite(t *testing.T) {
 	t.Parallel()
 	limits := wide()
 	limits.VerifyInvalidLimit, limits.RefreshInvalidLimit = 50, 2
-	onReplicas(t, limited(limits), func(t *testing.T, replicas []*graphtest.Server) {
+	onReplicas(t, limited(limits), func(t *testing.T, replicas []*apptest.Server) {
 		srv := replicas[0]
 		c := srv.As(t)
-		execute(t, srv, "ALTER TABLE throttle RENAME TO throttle_hidden")
+		srv.Exec(t, "ALTER TABLE throttle RENAME TO throttle_hidden")
 		var aliased strings.Builder
 		for i := range 60 {
 			fmt.Fprintf(&aliased, `a%d: verifyToken(token: "garbage") { active } `, i)
@@ -215,7 +215,7 @@ func TestTokensThatAreNotValidAreCountedWithoutAWrite(t *testing.T) {
 			srv.Anonymous().Redeem(t, "gwr_forged").Refused(t, "UNAUTHENTICATED", "REFRESH_INVALID")
 		}
 		srv.Anonymous().Redeem(t, "gwr_forged").Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
-		execute(t, srv, "ALTER TABLE throttle_hidden RENAME TO throttle")
+		srv.Exec(t, "ALTER TABLE throttle_hidden RENAME TO throttle")
 		c.Refresh(t)
 	})
 }

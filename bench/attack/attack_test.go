@@ -5,12 +5,12 @@ import (
 	"testing"
 
 	"github.com/graphwarden/graphwarden/bench/attack"
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
 func TestEveryAttackIsAnsweredInOrder(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t, func(o *graphtest.Options) {
+	srv := apptest.Start(t, func(o *apptest.Options) {
 		o.Config.Production, o.Config.PublicURL, o.Config.BcryptCost = true, "https://api.example.com", 12
 		o.Config.LoginPairLimit = 2
 	})

@@ -10,14 +10,14 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 // activityOf returns another Activity, like that of another replica or after a restart.
-func activityOf(tb testing.TB, srv *graphtest.Server, now func() time.Time) *session.Activity {
+func activityOf(tb testing.TB, srv *apptest.Server, now func() time.Time) *session.Activity {
 	tb.Helper()
 	a, err := session.NewActivity(srv.App.DB, now)
 	if err != nil {
@@ -33,13 +33,14 @@ func flush(tb testing.TB, a *session.Activity) {
 	}
 }
 
-func seen(tb testing.TB, srv *graphtest.Server, id token.SessionID) int64 {
+func seen(tb testing.TB, srv *apptest.Server, id token.SessionID) int64 {
 	tb.Helper()
 	return stateOf(tb, srv, id).SeenGeneration
 }
 
 func TestMarkIsRememberedOnlyAfterTheWrite(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		mark := &token.Claims{SessionID: c.SessionID, Generation: 1}
 		a := activityOf(t, srv, srv.Now)
@@ -58,7 +59,7 @@ func TestMarkIsRememberedOnlyAfterTheWrite(t *testing.T) {
 			t.Errorf("generation %d is marked, want 1: the failed mark is lost", got)
 		}
 
-		change(t, srv, "UPDATE sessions SET seen_generation = 0 WHERE id = $1", c.SessionID)
+		srv.Exec(t, "UPDATE sessions SET seen_generation = 0 WHERE id = $1", c.SessionID)
 		a.Mark(mark)
 		if waiting, _ := a.Pending(); waiting != 0 {
 			t.Error("a written mark is written again")
@@ -73,7 +74,8 @@ func TestMarkIsRememberedOnlyAfterTheWrite(t *testing.T) {
 }
 
 func TestMarkIsMonotone(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		a := activityOf(t, srv, srv.Now)
 		for _, generation := range []int64{3, 2, 4, 1} {
@@ -94,7 +96,7 @@ func TestMarkIsMonotone(t *testing.T) {
 
 func TestMarksAreBounded(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	a := activityOf(t, srv, srv.Now)
 	known := token.SessionID("known")
 	a.Mark(&token.Claims{SessionID: known, Generation: 1})
@@ -107,10 +109,11 @@ func TestMarksAreBounded(t *testing.T) {
 }
 
 func TestManyMarksAreWritten(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		const n = 1200 // more than one transaction writes
-		change(t, srv, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1200)
+		srv.Exec(t, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1200)
 			INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at,
 				last_seen_at, expires_at, ends_at, ip, user_agent)
 			SELECT 'many' || n, user_id, salt, 1, 0, auth_time, amr, created_at, rotated_at,
@@ -124,14 +127,15 @@ func TestManyMarksAreWritten(t *testing.T) {
 			a.Mark(&token.Claims{SessionID: id, Generation: 1})
 		}
 		flush(t, a)
-		if got := count(t, srv, "SELECT count(*) FROM sessions WHERE id LIKE 'many%' AND seen_generation = 1"); got != n {
+		if got := srv.Count(t, "SELECT count(*) FROM sessions WHERE id LIKE 'many%' AND seen_generation = 1"); got != n {
 			t.Errorf("%d sessions are marked, want %d", got, n)
 		}
 	})
 }
 
 func TestLastSeenIsLazy(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		var offset atomic.Int64
 		a := activityOf(t, srv, func() time.Time { return srv.Now().Add(time.Duration(offset.Load())) })
@@ -140,7 +144,7 @@ func TestLastSeenIsLazy(t *testing.T) {
 			offset.Store(int64(at))
 			a.Mark(&token.Claims{SessionID: c.SessionID, Generation: 1})
 			flush(t, a)
-			return store.Time(count(t, srv, "SELECT last_seen_at FROM sessions WHERE id = $1", c.SessionID))
+			return store.Time(srv.Count(t, "SELECT last_seen_at FROM sessions WHERE id = $1", c.SessionID))
 		}
 		first := use(time.Second)
 		if soon := use(30 * time.Second); soon != first {
@@ -153,7 +157,8 @@ func TestLastSeenIsLazy(t *testing.T) {
 }
 
 func TestActivityIsFlushedAtTheStop(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		a := activityOf(t, srv, srv.Now)
 		a.Mark(&token.Claims{SessionID: c.SessionID, Generation: 1})
@@ -167,7 +172,8 @@ func TestActivityIsFlushedAtTheStop(t *testing.T) {
 }
 
 func TestFollowersLogAnOutageOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		var log strings.Builder
 		a := activityOf(t, srv, srv.Now)

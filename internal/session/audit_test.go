@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
@@ -19,7 +19,8 @@ func TestEndsAreAudited(t *testing.T) {
 		Session                     string `db:"session_id"`
 		Request                     string `db:"request_id"`
 	}
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		c.Header.Set("X-Request-Id", "the-request")
 		logout(t, c, "CURRENT", "")
@@ -39,13 +40,14 @@ func TestEndsAreAudited(t *testing.T) {
 }
 
 func TestMutationsRollBackWithoutTheirAuditEntry(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		spent := c.RefreshToken
 		c.Refresh(t)
 		c.Refresh(t)
 		hide(t, srv, "audit_log")
-		for name, answer := range map[string]*graphtest.Answer{
+		for name, answer := range map[string]*apptest.Answer{
 			"logout": tryLogout(t, c, "CURRENT", ""), "logout of all": tryLogout(t, c, "ALL", ""),
 			"revocation": revoke(t, c, string(c.SessionID)), "reuse": srv.Anonymous().Redeem(t, spent),
 		} {
@@ -60,7 +62,8 @@ func TestMutationsRollBackWithoutTheirAuditEntry(t *testing.T) {
 }
 
 func TestUserAgentCannotForgeAnEntry(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		c.Header.Set("User-Agent", "agent\u2028forged\u0085line\tand \u202eeverse"+strings.Repeat("x", 1000))
 		auth(t, c.Redeem(t, c.RefreshToken))
@@ -87,33 +90,34 @@ func TestUserAgentCannotForgeAnEntry(t *testing.T) {
 }
 
 func TestPrune(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		spent := c.RefreshToken
 		c.Refresh(t)
 		c.Refresh(t)
 		ended, idle := c.Login(t), c.Login(t)
 		logout(t, ended, "CURRENT", "")
-		change(t, srv, "UPDATE sessions SET expires_at = now_us() - 1 WHERE id = $1", idle.SessionID)
+		srv.Exec(t, "UPDATE sessions SET expires_at = now_us() - 1 WHERE id = $1", idle.SessionID)
 		const dead = store.PruneBatch*2 + 1
-		change(t, srv, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $2)
+		srv.Exec(t, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $2)
 			INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at,
 				last_seen_at, expires_at, ends_at, ip, user_agent)
 			SELECT 'dead' || n, user_id, salt, 1, 0, auth_time, amr, created_at, rotated_at,
 				last_seen_at, 1, 1, ip, user_agent FROM numbers, sessions WHERE id = $1`, c.SessionID, dead)
-		change(t, srv, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
+		srv.Exec(t, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
 			INSERT INTO revocations (id, session_id, stale, created_at, expires_at)
 			SELECT 'dead' || n, 'dead' || n, FALSE, 1, 2 FROM numbers`, dead)
-		if n := count(t, srv, "SELECT count(*) FROM sessions"); n != dead+3 {
+		if n := srv.Count(t, "SELECT count(*) FROM sessions"); n != dead+3 {
 			t.Fatalf("%d sessions at the start", n)
 		}
 		if err := srv.App.Sessions.Prune(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if n := count(t, srv, "SELECT count(*) FROM sessions"); n != 3 {
+		if n := srv.Count(t, "SELECT count(*) FROM sessions"); n != 3 {
 			t.Errorf("%d sessions left, want the live, the ended and the idle one", n)
 		}
-		if n := count(t, srv, "SELECT count(*) FROM revocations"); n != 1 {
+		if n := srv.Count(t, "SELECT count(*) FROM revocations"); n != 1 {
 			t.Errorf("%d revocations left, want that of the ended session", n)
 		}
 		srv.Anonymous().Redeem(t, ended.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_REVOKED")

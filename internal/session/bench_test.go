@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
@@ -58,8 +58,8 @@ func BenchmarkRefresh(b *testing.B) {
 
 // BenchmarkCheck measures the revocation check of a guarded request, with ten thousand revoked sessions in the view.
 func BenchmarkCheck(b *testing.B) {
-	srv := graphtest.Start(b)
-	change(b, srv, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
+	srv := apptest.Start(b)
+	srv.Exec(b, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
 		INSERT INTO revocations (id, session_id, stale, created_at, expires_at)
 		SELECT 'r' || n, 's' || n, FALSE, now_us(), now_us() + 3600000000 FROM numbers`)
 	start := time.Now()
@@ -82,7 +82,7 @@ func BenchmarkCheck(b *testing.B) {
 
 // BenchmarkMark measures Mark of a verified token that is already marked.
 func BenchmarkMark(b *testing.B) {
-	srv := graphtest.Start(b)
+	srv := apptest.Start(b)
 	c := srv.As(b)
 	a := activityOf(b, srv, srv.Now)
 	mark := &token.Claims{SessionID: c.SessionID, Generation: 1}

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -30,7 +30,8 @@ func aging(t *testing.T, db *store.DB) (v *session.View, age func(d time.Duratio
 
 // A process that was paused has not polled in the meantime.
 func TestAnOldViewIsReadOnceForAllWaiters(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		db := storetest.Open(t, srv.App.Config.Database) // used by v only
 		v, age := aging(t, db)
 		for _, d := range []time.Duration{session.MaxViewAge + time.Second, 2 * time.Second} {
@@ -64,7 +65,8 @@ func TestAnOldViewIsReadOnceForAllWaiters(t *testing.T) {
 
 // While the database cannot be read, requests are refused immediately and cause no further reads.
 func TestAnOldViewThatCannotBeReadRefusesWithoutAFlood(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		db := storetest.Open(t, srv.App.Config.Database)
 		v, age := aging(t, db)
 		hide(t, srv, "revocations")
@@ -91,7 +93,8 @@ func TestAnOldViewThatCannotBeReadRefusesWithoutAFlood(t *testing.T) {
 
 // A cancelled caller does not count as a database failure, and the other waiters get an answer.
 func TestACancelledCallerDoesNotEndTheReadOfOthers(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		v, age := aging(t, srv.App.DB)
 		age(session.MaxViewAge + time.Second)
 		left, leave := context.WithCancel(t.Context())

@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 // However the database's clock jumps, a running replica and a new one know a revocation for as long as the token is
@@ -33,7 +34,8 @@ func TestRevocationsOutliveJumpsOfTheClock(t *testing.T) {
 	}
 	for name, steps := range jumps {
 		t.Run(name, func(t *testing.T) {
-			onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+			t.Parallel()
+			apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 				ended, everywhere := srv.As(t), srv.As(t)
 				logout(t, ended, "CURRENT", "")
 				logout(t, everywhere, "ALL", "")
@@ -44,7 +46,7 @@ func TestRevocationsOutliveJumpsOfTheClock(t *testing.T) {
 					if err := srv.App.Sessions.Prune(t.Context()); err != nil {
 						t.Fatal(err)
 					}
-					for _, c := range []*graphtest.Client{ended, everywhere} {
+					for _, c := range []*apptest.Client{ended, everywhere} {
 						wantReason(t, srv.App.View, claimsOf(c, 1), fault.TokenRevoked)
 						wantReason(t, viewOf(t, srv), claimsOf(c, 1), fault.TokenRevoked)
 						if a := c.Do(t, meQuery, nil); a.Status != 401 {
@@ -60,10 +62,11 @@ func TestRevocationsOutliveJumpsOfTheClock(t *testing.T) {
 // A replica that starts while the database's clock is ahead skips rows that look old. It reads them when the clock is
 // correct again.
 func TestAViewThatStartedOnAWrongClockReadsAllOnceItIsRight(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		logout(t, c, "CURRENT", "")
-		change(t, srv, "UPDATE revocations SET created_at = created_at - $1", (10 * time.Minute).Microseconds())
+		srv.Exec(t, "UPDATE revocations SET created_at = created_at - $1", (10 * time.Minute).Microseconds())
 		srv.ShiftDatabase(t, 2*time.Hour)
 		v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Minute}, srv.Now)
 		poll(t, v)
@@ -79,7 +82,7 @@ func TestAViewThatStartedOnAWrongClockReadsAllOnceItIsRight(t *testing.T) {
 // A token issued while the machine's clock was ahead becomes valid when the corrected clock reaches its iat.
 func TestRevocationsOutliveTokensFromTheFuture(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t) // on SQLite there is only one clock
+	srv := apptest.Start(t) // on SQLite there is only one clock
 	srv.ShiftDatabase(t, 2*time.Hour)
 	c := srv.As(t)
 	poll(t, srv.App.View)
@@ -98,7 +101,8 @@ func TestRevocationsOutliveTokensFromTheFuture(t *testing.T) {
 }
 
 func TestReuseIsDetectedWhenTheClockJumps(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		jumps := map[string]time.Duration{
 			"back":            -2 * time.Hour,
 			"forward":         2 * time.Hour,
@@ -133,17 +137,18 @@ func TestReuseIsDetectedWhenTheClockJumps(t *testing.T) {
 }
 
 // skewed returns a view with a clock that can be set, and a counter of its readings.
-func skewed(srv *graphtest.Server, bound time.Duration) (v *session.View, off, looks *atomic.Int64) {
+func skewed(srv *apptest.Server, bound time.Duration) (v *session.View, off, looks *atomic.Int64) {
 	off, looks = new(atomic.Int64), new(atomic.Int64)
 	return session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: bound}, func() time.Time {
 		looks.Add(1)
-		return graphtest.SetWall(srv.Now(), time.Duration(off.Load()))
+		return apptest.SetWall(srv.Now(), time.Duration(off.Load()))
 	}), off, looks
 }
 
 func TestAReplicaWhoseClockIsTooFarOffRefuses(t *testing.T) {
 	const bound = 30 * time.Second
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c, ended := srv.As(t), srv.As(t)
 		logout(t, ended, "CURRENT", "")
 		v, off, _ := skewed(srv, bound)
@@ -177,7 +182,7 @@ func TestAReplicaWhoseClockIsTooFarOffRefuses(t *testing.T) {
 func TestAServerWhoseClockIsTooFarOffIsNotReady(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
-		srv := graphtest.Start(t, graphtest.Database(url), func(o *graphtest.Options) {
+		srv := apptest.Start(t, apptest.Database(url), func(o *apptest.Options) {
 			o.Config.ClockSkew = 30 * time.Second
 		})
 		if srv.App.DB.Dialect() == store.SQLite {
@@ -233,7 +238,8 @@ func (l *lines) count(text string) int {
 }
 
 func TestClocksApartAreLoggedOnceAndWhenTheyAgreeAgain(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		v, off, looks := skewed(srv, time.Minute)
 		v.SetPollEvery(time.Millisecond)
 		var log lines
@@ -248,9 +254,9 @@ func TestClocksApartAreLoggedOnceAndWhenTheyAgreeAgain(t *testing.T) {
 				line string
 			}{{10 * time.Second, "level=WARN"}, {0, "agree again"}} {
 				off.Store(int64(one.off))
-				eventually(t, "it is logged", func() bool { return log.count(one.line) > episode })
+				webtest.Eventually(t, "it is logged", func() bool { return log.count(one.line) > episode })
 				after := looks.Load() + 50
-				eventually(t, "it has polled more often", func() bool { return looks.Load() > after })
+				webtest.Eventually(t, "it has polled more often", func() bool { return looks.Load() > after })
 				if n := log.count(one.line); n != episode+1 {
 					t.Errorf("%d lines with %q, want %d", n, one.line, episode+1)
 				}

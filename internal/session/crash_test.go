@@ -16,14 +16,15 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 var listensOn = regexp.MustCompile(`http://[0-9.:]+`)
 
 // process runs the server in a separate process and points srv's clients at it.
-func process(tb testing.TB, srv *graphtest.Server, url string) (kill func()) {
+func process(tb testing.TB, srv *apptest.Server, url string) (kill func()) {
 	tb.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -56,15 +57,15 @@ func process(tb testing.TB, srv *graphtest.Server, url string) (kill func()) {
 }
 
 // beside starts a server in this process on the same database, to read what the killed one left there.
-func beside(tb testing.TB, url string) *graphtest.Server {
+func beside(tb testing.TB, url string) *apptest.Server {
 	tb.Helper()
-	return graphtest.Start(tb, graphtest.Database(url))
+	return apptest.Start(tb, apptest.Database(url))
 }
 
 func TestKillBetweenCommitAndAnswerSignsNoUserOut(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
-		srv := &graphtest.Server{}
+		srv := &apptest.Server{}
 		kill := process(t, srv, url)
 		c, look := srv.As(t), beside(t, url)
 
@@ -76,7 +77,7 @@ func TestKillBetweenCommitAndAnswerSignsNoUserOut(t *testing.T) {
 			_, err := srv.Anonymous().Call(hangUp, refreshMutation, map[string]any{"token": c.RefreshToken})
 			return err
 		})
-		eventually(t, "the rotation is committed", func() bool {
+		webtest.Eventually(t, "the rotation is committed", func() bool {
 			return stateOf(t, look, c.SessionID).Generation == 2
 		})
 		kill()
@@ -97,20 +98,20 @@ func TestKillBetweenCommitAndAnswerSignsNoUserOut(t *testing.T) {
 
 // acknowledged is the last state that the server confirmed to a client before it died.
 type acknowledged struct {
-	client       *graphtest.Client
+	client       *apptest.Client
 	isLoggedOut  bool
 	mayLoggedOut bool // a logout was sent, but not answered
 }
 
 // live registers users, refreshes twice and logs out every other one, until the server is gone.
-func live(ctx context.Context, srv *graphtest.Server, name string, acks *atomic.Int64) []*acknowledged {
+func live(ctx context.Context, srv *apptest.Server, name string, acks *atomic.Int64) []*acknowledged {
 	var all []*acknowledged
 	for i := 0; ; i++ {
 		c := srv.Anonymous()
 		c.Email = fmt.Sprintf("%s-%d@example.com", name, i)
 		pair, err := exchange(ctx, c, `mutation($email: String!, $password: String!) {
-				register(input: {email: $email, password: $password}) { auth `+graphtest.AuthFields+` } }`,
-			map[string]any{"email": c.Email, "password": graphtest.Password})
+				register(input: {email: $email, password: $password}) { auth `+apptest.AuthFields+` } }`,
+			map[string]any{"email": c.Email, "password": apptest.Password})
 		if err != nil {
 			return all
 		}
@@ -140,21 +141,21 @@ func live(ctx context.Context, srv *graphtest.Server, name string, acks *atomic.
 
 // exchange makes a call whose response contains a pair of tokens.
 func exchange(
-	ctx context.Context, c *graphtest.Client, query string, variables map[string]any,
-) (graphtest.Auth, error) {
+	ctx context.Context, c *apptest.Client, query string, variables map[string]any,
+) (apptest.Auth, error) {
 	answer, err := c.Call(ctx, query, variables)
 	if err != nil {
-		return graphtest.Auth{}, err
+		return apptest.Auth{}, err
 	}
 	if len(answer.Errors) > 0 {
-		return graphtest.Auth{}, errors.New(string(answer.Body))
+		return apptest.Auth{}, errors.New(string(answer.Body))
 	}
 	var out struct {
-		Register     struct{ Auth graphtest.Auth }
-		RefreshToken graphtest.Auth
+		Register     struct{ Auth apptest.Auth }
+		RefreshToken apptest.Auth
 	}
 	if err := json.Unmarshal(answer.Data, &out); err != nil {
-		return graphtest.Auth{}, err
+		return apptest.Auth{}, err
 	}
 	if out.RefreshToken.RefreshToken != "" {
 		return out.RefreshToken, nil
@@ -165,7 +166,7 @@ func exchange(
 func TestAcknowledgedChangesSurviveAKill(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
-		srv := &graphtest.Server{}
+		srv := &apptest.Server{}
 		for round, killAfter := range []int64{7, 60, 151} {
 			kill := process(t, srv, url)
 			const clients = 6
@@ -178,7 +179,7 @@ func TestAcknowledgedChangesSurviveAKill(t *testing.T) {
 					return nil
 				})
 			}
-			eventually(t, "enough requests are answered", func() bool { return acks.Load() >= killAfter })
+			webtest.Eventually(t, "enough requests are answered", func() bool { return acks.Load() >= killAfter })
 			kill()
 			_ = group.Wait()
 

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/secret"
@@ -69,7 +69,8 @@ func forgeries(tb testing.TB, raw string) map[string]string {
 }
 
 func TestForgedRefreshTokens(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		before, message := stateOf(t, srv, c.SessionID), ""
 		refused := func(t *testing.T, raw string) {
@@ -97,7 +98,7 @@ func TestForgedRefreshTokens(t *testing.T) {
 		t.Run("an access token", func(t *testing.T) { refused(t, c.AccessToken) })
 		t.Run("a token of a deleted session", func(t *testing.T) {
 			gone := srv.As(t)
-			change(t, srv, "DELETE FROM sessions WHERE id = $1", gone.SessionID)
+			srv.Exec(t, "DELETE FROM sessions WHERE id = $1", gone.SessionID)
 			refused(t, gone.RefreshToken)
 		})
 		if diff := cmp.Diff(before, stateOf(t, srv, c.SessionID)); diff != "" {
@@ -108,7 +109,8 @@ func TestForgedRefreshTokens(t *testing.T) {
 }
 
 func TestRefreshTokenIsNotAnAccessToken(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		bearer(srv, c.RefreshToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_INVALID")
 		if verify(t, srv, c.RefreshToken) {
@@ -118,7 +120,8 @@ func TestRefreshTokenIsNotAnAccessToken(t *testing.T) {
 }
 
 func TestSpellingsOfASpentTokenNeitherIssueNorRevoke(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		spent := c.RefreshToken
 		c.Refresh(t)

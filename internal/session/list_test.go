@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
@@ -33,13 +33,13 @@ func (p page) ids() []token.SessionID {
 	return ids
 }
 
-func tryList(tb testing.TB, c *graphtest.Client, arguments string) *graphtest.Answer {
+func tryList(tb testing.TB, c *apptest.Client, arguments string) *apptest.Answer {
 	tb.Helper()
 	return c.Do(tb, `{ me { sessions`+arguments+` { edges { cursor node { id } } nodes { id }
 		pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } } }`, nil)
 }
 
-func list(tb testing.TB, c *graphtest.Client, arguments string) page {
+func list(tb testing.TB, c *apptest.Client, arguments string) page {
 	tb.Helper()
 	var out struct{ Me struct{ Sessions page } }
 	tryList(tb, c, arguments).Into(tb, &out)
@@ -47,7 +47,7 @@ func list(tb testing.TB, c *graphtest.Client, arguments string) page {
 }
 
 // signedIn returns a client of a user with n sessions, and the ids of these, newest first.
-func signedIn(tb testing.TB, srv *graphtest.Server, n int) (c *graphtest.Client, ids []token.SessionID) {
+func signedIn(tb testing.TB, srv *apptest.Server, n int) (c *apptest.Client, ids []token.SessionID) {
 	tb.Helper()
 	c = srv.As(tb)
 	ids = []token.SessionID{c.SessionID}
@@ -59,10 +59,11 @@ func signedIn(tb testing.TB, srv *graphtest.Server, n int) (c *graphtest.Client,
 }
 
 func TestSessionsArePagedBothWays(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		if srv.App.DB.Dialect() == store.Postgres {
 			// In any locale of the server: most sort punctuation before digits and letters.
-			change(t, srv, `ALTER TABLE sessions ALTER COLUMN id TYPE TEXT COLLATE "en-x-icu"`)
+			srv.Exec(t, `ALTER TABLE sessions ALTER COLUMN id TYPE TEXT COLLATE "en-x-icu"`)
 		}
 		srv.As(t) // another user's session, which must not be in the list
 		c, ids := signedIn(t, srv, 5)
@@ -124,7 +125,7 @@ func TestSessionsArePagedBothWays(t *testing.T) {
 			}
 		})
 		t.Run("without ended sessions", func(t *testing.T) {
-			change(t, srv, "UPDATE sessions SET expires_at = now_us() WHERE id = $1", ids[1])
+			srv.Exec(t, "UPDATE sessions SET expires_at = now_us() WHERE id = $1", ids[1])
 			revoke(t, c, string(ids[2])).Into(t, &struct{}{})
 			if p := list(t, c, ""); p.TotalCount != 3 || len(p.Nodes) != 3 {
 				t.Errorf("got %+v", p)
@@ -134,7 +135,8 @@ func TestSessionsArePagedBothWays(t *testing.T) {
 }
 
 func TestSessionListRefusesBadArguments(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		for _, arguments := range []string{"(first: 0)", "(first: -1)", "(first: 101)", "(last: 101)", "(first: 1, last: 1)",
 			`(after: "")`, `(after: "garbage")`, `(before: "JyBPUiAxPTEgLS0")`, `(after: "\u0000")`} {
@@ -151,7 +153,8 @@ func TestSessionListRefusesBadArguments(t *testing.T) {
 }
 
 func TestCurrentIsTheSessionOfTheRequest(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		c.Login(t)
 		var out struct {

@@ -8,16 +8,17 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 // isActive reports by verifyToken, which does not need the database, whether srv accepts a token.
-func isActive(tb testing.TB, srv *graphtest.Server, accessToken string) (active bool, reason string) {
+func isActive(tb testing.TB, srv *apptest.Server, accessToken string) (active bool, reason string) {
 	tb.Helper()
 	const query = `query($token: String!) { verifyToken(token: $token) { active } }`
 	answer := srv.Anonymous().Do(tb, query, map[string]any{"token": accessToken})
@@ -30,7 +31,7 @@ func isActive(tb testing.TB, srv *graphtest.Server, accessToken string) (active 
 }
 
 // dial opens a WebSocket with a token.
-func dial(t *testing.T, srv *graphtest.Server, accessToken string) (context.Context, *websocket.Conn) {
+func dial(t *testing.T, srv *apptest.Server, accessToken string) (context.Context, *websocket.Conn) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
@@ -51,7 +52,7 @@ func dial(t *testing.T, srv *graphtest.Server, accessToken string) (context.Cont
 }
 
 // open opens a WebSocket with a token and returns the error that closes it.
-func open(t *testing.T, srv *graphtest.Server, accessToken string) (closed <-chan error) {
+func open(t *testing.T, srv *apptest.Server, accessToken string) (closed <-chan error) {
 	t.Helper()
 	ctx, conn := dial(t, srv, accessToken)
 	ended := make(chan error, 1)
@@ -65,14 +66,14 @@ func open(t *testing.T, srv *graphtest.Server, accessToken string) (closed <-cha
 func TestRevocationsOutliveAnOutageOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	postgres := storetest.StartOutage(t)
-	a, b := graphtest.Start(t, graphtest.Database(postgres.URL)), graphtest.Start(t, graphtest.Database(postgres.URL))
+	a, b := apptest.Start(t, apptest.Database(postgres.URL)), apptest.Start(t, apptest.Database(postgres.URL))
 	before, after, stays := a.As(t), a.As(t), a.As(t)
 	logout(t, before, "CURRENT", "")
 	revokedThere := func() bool {
 		active, reason := isActive(t, b, before.AccessToken)
 		return !active && reason == ""
 	}
-	eventually(t, "the other replica knows the revocation", revokedThere)
+	webtest.Eventually(t, "the other replica knows the revocation", revokedThere)
 	closed := open(t, b, after.AccessToken)
 
 	postgres.Stop(t)
@@ -80,7 +81,7 @@ func TestRevocationsOutliveAnOutageOfTheDatabase(t *testing.T) {
 		t.Error("an outage is noticed immediately by a field that does not need the database")
 	}
 	b.Shift(session.MaxViewAge)
-	eventually(t, "guarded fields are refused", func() bool {
+	webtest.Eventually(t, "guarded fields are refused", func() bool {
 		_, reason := isActive(t, b, stays.AccessToken)
 		return reason == string(fault.RevocationViewStale)
 	})
@@ -90,13 +91,13 @@ func TestRevocationsOutliveAnOutageOfTheDatabase(t *testing.T) {
 	bearer(b, stays.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAVAILABLE", string(fault.RevocationViewStale))
 
 	postgres.Start(t)
-	eventually(t, "guarded fields are answered again", func() bool {
+	webtest.Eventually(t, "guarded fields are answered again", func() bool {
 		return bearer(b, stays.AccessToken).Do(t, meQuery, nil).Status == 200
 	})
 	bearer(b, before.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
-	eventually(t, "the first replica works again", func() bool { return after.Do(t, meQuery, nil).Status == 200 })
+	webtest.Eventually(t, "the first replica works again", func() bool { return after.Do(t, meQuery, nil).Status == 200 })
 	logout(t, after, "CURRENT", "")
-	eventually(t, "the other replica knows the later revocation", func() bool {
+	webtest.Eventually(t, "the other replica knows the later revocation", func() bool {
 		active, reason := isActive(t, b, after.AccessToken)
 		return !active && reason == ""
 	})
@@ -113,7 +114,8 @@ func TestRevocationsOutliveAnOutageOfTheDatabase(t *testing.T) {
 
 // The view polls only when notified, so only the poll after a new connection finds what the gap hides.
 func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		if srv.App.DB.Dialect() != store.Postgres {
 			return // SQLite has no listener
 		}
@@ -121,20 +123,20 @@ func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
 		v := session.NewView(db, session.ViewOptions{MaxSkew: time.Minute}, srv.Now)
 		poll(t, v)
 		followNotified(t, v, db)
-		revoked := func(c *graphtest.Client) {
+		revoked := func(c *apptest.Client) {
 			t.Helper()
 			if _, err := srv.App.Sessions.Revoke(t.Context(), c.SessionID, audit.Actor{Claims: claimsOf(c, 1)}); err != nil {
 				t.Fatal(err)
 			}
 			claims := claimsOf(c, 1)
-			eventually(t, "the other replica knows the revocation", func() bool {
+			webtest.Eventually(t, "the other replica knows the revocation", func() bool {
 				reason, _ := v.Check(t.Context(), &claims)
 				return reason == fault.TokenRevoked
 			})
 		}
 		first, during, later := srv.As(t), srv.As(t), srv.As(t)
 		killed := false
-		eventually(t, "the database listens", func() bool {
+		webtest.Eventually(t, "the database listens", func() bool {
 			err := srv.App.DB.Get(t.Context(), &killed, `SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity
 				WHERE application_name = 'listener' AND query LIKE 'LISTEN%'`)
 			return err == nil && killed
@@ -146,10 +148,10 @@ func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
 }
 
 // signedInBefore returns a client that signed in a minute ago by the database's clock.
-func signedInBefore(t *testing.T, srv *graphtest.Server) *graphtest.Client {
+func signedInBefore(t *testing.T, srv *apptest.Server) *apptest.Client {
 	t.Helper()
 	c := srv.As(t)
-	change(t, srv, "UPDATE sessions SET auth_time = auth_time - $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
+	srv.Exec(t, "UPDATE sessions SET auth_time = auth_time - $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
 	c.Refresh(t)
 	return c
 }
@@ -159,7 +161,7 @@ func TestRevocationsReachAReplicaWhoseClockIsWrong(t *testing.T) {
 	t.Parallel()
 	for name, off := range map[string]time.Duration{"fast": 20 * time.Second, "slow": -20 * time.Second} {
 		t.Run(name, func(t *testing.T) {
-			onTwo(t, func(t *testing.T, a, b *graphtest.Server) {
+			onTwo(t, func(t *testing.T, a, b *apptest.Server) {
 				b.Shift(off)
 				slower := a // issues tokens that are in the past for both; a token from the future would be refused
 				if off < 0 {
@@ -170,10 +172,10 @@ func TestRevocationsReachAReplicaWhoseClockIsWrong(t *testing.T) {
 				answers := func(status int) func() bool {
 					return func() bool { return bearer(b, c.AccessToken).Do(t, meQuery, nil).Status == status }
 				}
-				eventually(t, "the other replica answers", answers(200))
+				webtest.Eventually(t, "the other replica answers", answers(200))
 				closed := open(t, b, c.AccessToken)
 				logout(t, c, "CURRENT", "")
-				eventually(t, "the other replica knows the revocation", answers(401))
+				webtest.Eventually(t, "the other replica knows the revocation", answers(401))
 				bearer(b, c.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
 				if err := <-closed; websocket.CloseStatus(err) != 4403 {
 					t.Errorf("the stream is closed with %v", err)
@@ -187,7 +189,8 @@ func TestRevocationsReachAReplicaWhoseClockIsWrong(t *testing.T) {
 }
 
 func TestNoEventIsSentByAReplicaThatCannotReadRevocations(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		ctx, conn := dial(t, srv, c.AccessToken)
 		message := `{"id": "1", "type": "subscribe", "payload": {"query": "subscription { securityEvents { id } }"}}`
@@ -215,13 +218,13 @@ func TestNoEventIsSentByAReplicaThatCannotReadRevocations(t *testing.T) {
 			}
 			return ""
 		}
-		eventually(t, "events arrive", func() bool { c.Login(t); return len(received) > 0 })
+		webtest.Eventually(t, "events arrive", func() bool { c.Login(t); return len(received) > 0 })
 		if text := next(); !strings.Contains(text, `"next"`) {
 			t.Fatal(text)
 		}
 		hide(t, srv, "revocations")
 		srv.Shift(session.MaxViewAge)
-		eventually(t, "guarded fields are refused", func() bool { return c.Do(t, meQuery, nil).Status == 503 })
+		webtest.Eventually(t, "guarded fields are refused", func() bool { return c.Do(t, meQuery, nil).Status == 503 })
 		c.Login(t)
 		for {
 			text := next()

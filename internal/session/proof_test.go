@@ -5,11 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
 // proved returns the time and methods of the last proof in a token.
-func proved(tb testing.TB, srv *graphtest.Server, accessToken string) (at time.Time, methods []string) {
+func proved(tb testing.TB, srv *apptest.Server, accessToken string) (at time.Time, methods []string) {
 	tb.Helper()
 	c, err := srv.App.Verifier.Verify(accessToken)
 	if err != nil {
@@ -19,20 +19,20 @@ func proved(tb testing.TB, srv *graphtest.Server, accessToken string) (at time.T
 }
 
 // provedLongAgo returns a client whose only proof was made an hour ago, by otp.
-func provedLongAgo(tb testing.TB, srv *graphtest.Server) *graphtest.Client {
+func provedLongAgo(tb testing.TB, srv *apptest.Server) *apptest.Client {
 	tb.Helper()
 	c := srv.As(tb)
-	change(tb, srv, "UPDATE sessions SET auth_time = auth_time - $2, amr = 'otp' WHERE id = $1",
+	srv.Exec(tb, "UPDATE sessions SET auth_time = auth_time - $2, amr = 'otp' WHERE id = $1",
 		c.SessionID, time.Hour.Microseconds())
 	c.Refresh(tb)
 	return c
 }
 
-func reauthenticate(tb testing.TB, c *graphtest.Client) graphtest.Auth {
+func reauthenticate(tb testing.TB, c *apptest.Client) apptest.Auth {
 	tb.Helper()
-	var out struct{ Reauthenticate graphtest.Auth }
-	c.Do(tb, `mutation($password: String!) { reauthenticate(input: {password: $password}) `+graphtest.AuthFields+` }`,
-		map[string]any{"password": graphtest.Password}).Into(tb, &out)
+	var out struct{ Reauthenticate apptest.Auth }
+	c.Do(tb, `mutation($password: String!) { reauthenticate(input: {password: $password}) `+apptest.AuthFields+` }`,
+		map[string]any{"password": apptest.Password}).Into(tb, &out)
 	return out.Reauthenticate
 }
 
@@ -41,11 +41,12 @@ const deleteOwn = `mutation($email: String!) { deleteAccount(input: {confirmEmai
 // A refresh token from before a reauthentication, redeemed within the grace or after a lost response, must not get the
 // proof, because its client has not shown the password.
 func TestAReplayNeverGetsTheProofOfAReauthentication(t *testing.T) {
-	replays := map[string]func(t *testing.T, c *graphtest.Client){
-		"within the grace":      func(*testing.T, *graphtest.Client) {},
-		"of an answer not seen": func(t *testing.T, c *graphtest.Client) { endGrace(t, c.Server, c.SessionID) },
+	replays := map[string]func(t *testing.T, c *apptest.Client){
+		"within the grace":      func(*testing.T, *apptest.Client) {},
+		"of an answer not seen": func(t *testing.T, c *apptest.Client) { endGrace(t, c.Server, c.SessionID) },
 	}
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for name, wait := range replays {
 			t.Run(name, func(t *testing.T) {
 				c := provedLongAgo(t, srv)
@@ -78,7 +79,8 @@ func TestAReplayNeverGetsTheProofOfAReauthentication(t *testing.T) {
 }
 
 func TestTheProofOfAReauthenticationLastsOverRefreshes(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := provedLongAgo(t, srv)
 		fresh := reauthenticate(t, c)
 		at, _ := proved(t, srv, fresh.AccessToken)
@@ -95,12 +97,13 @@ func TestTheProofOfAReauthenticationLastsOverRefreshes(t *testing.T) {
 
 // Many replays race with the owner's refresh. No replay gets the proof, in any order.
 func TestReplaysRacingTheOwnerNeverGetTheProof(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for range 5 {
 			c := provedLongAgo(t, srv)
 			before, _ := proved(t, srv, c.AccessToken)
 			fresh := reauthenticate(t, c)
-			answers := make([]*graphtest.Answer, 8)
+			answers := make([]*apptest.Answer, 8)
 			atOnce(t, len(answers), func(i int) (err error) {
 				raw := c.RefreshToken
 				if i == 0 {

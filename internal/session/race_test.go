@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
@@ -33,9 +33,10 @@ func atOnce(tb testing.TB, n int, call func(i int) error) {
 }
 
 func TestConcurrentRefreshesGetOneSuccessor(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
-		answers := make([]*graphtest.Answer, 64)
+		answers := make([]*apptest.Answer, 64)
 		atOnce(t, len(answers), func(i int) (err error) {
 			answers[i], err = srv.Anonymous().Call(t.Context(), refreshMutation, map[string]any{"token": c.RefreshToken})
 			return err
@@ -58,7 +59,8 @@ func TestConcurrentRefreshesGetOneSuccessor(t *testing.T) {
 }
 
 func TestConcurrentReusesAreAllRefused(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		spent := c.RefreshToken
 		c.Refresh(t)
@@ -79,7 +81,8 @@ func TestConcurrentReusesAreAllRefused(t *testing.T) {
 
 // The owner's refresh races with a thief's reuse. The session ends in either order.
 func TestReuseRacingARefreshEndsTheSession(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for range 10 {
 			c := srv.As(t)
 			spent := c.RefreshToken
@@ -113,40 +116,41 @@ func expected(err error, reasons ...fault.Reason) error {
 }
 
 // ends are the ways to end c's session.
-var ends = map[string]func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error{
-	"logout": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+var ends = map[string]func(ctx context.Context, srv *apptest.Server, c *apptest.Client) error{
+	"logout": func(ctx context.Context, srv *apptest.Server, c *apptest.Client) error {
 		_, err := c.Call(ctx, logoutMutation, map[string]any{"scope": "CURRENT"})
 		return err
 	},
-	"logout of all": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+	"logout of all": func(ctx context.Context, srv *apptest.Server, c *apptest.Client) error {
 		_, err := c.Call(ctx, logoutMutation, map[string]any{"scope": "ALL"})
 		return err
 	},
-	"revocation": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+	"revocation": func(ctx context.Context, srv *apptest.Server, c *apptest.Client) error {
 		_, err := srv.App.Sessions.Revoke(ctx, c.SessionID, audit.Actor{Claims: claimsOf(c, 1)})
 		return err
 	},
-	"disabling": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
-		_, err := srv.App.Accounts.SetDisabled(ctx, c.UserID, true, graphtest.Operator)
+	"disabling": func(ctx context.Context, srv *apptest.Server, c *apptest.Client) error {
+		_, err := srv.App.Accounts.SetDisabled(ctx, c.UserID, true, apptest.Operator)
 		return err
 	},
-	"change of password": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+	"change of password": func(ctx context.Context, srv *apptest.Server, c *apptest.Client) error {
 		answer, err := c.Call(ctx, `mutation($current: String!, $new: String!) {
 				changePassword(input: {currentPassword: $current, newPassword: $new}) { tokenType } }`,
-			map[string]any{"current": graphtest.Password, "new": newPassword})
+			map[string]any{"current": apptest.Password, "new": newPassword})
 		if err == nil && len(answer.Errors) > 0 {
 			err = fmt.Errorf("change of password: %s", answer.Body)
 		}
 		return err
 	},
-	"deletion": func(ctx context.Context, srv *graphtest.Server, c *graphtest.Client) error {
+	"deletion": func(ctx context.Context, srv *apptest.Server, c *apptest.Client) error {
 		_, err := c.Call(ctx, deleteOwn, map[string]any{"email": c.Email})
 		return err
 	},
 }
 
 func TestRefreshRacingAnEndLeavesNothingAlive(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for name, end := range ends {
 			t.Run(name, func(t *testing.T) {
 				for range 8 {
@@ -173,7 +177,8 @@ func TestRefreshRacingAnEndLeavesNothingAlive(t *testing.T) {
 
 // A login whose password was proved before the account ended must not start a session after it.
 func TestLoginRacingAnEndLeavesNothingAlive(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for _, name := range []string{"disabling", "change of password", "deletion"} {
 			t.Run(name, func(t *testing.T) {
 				for range 8 {
@@ -183,7 +188,7 @@ func TestLoginRacingAnEndLeavesNothingAlive(t *testing.T) {
 						if i == len(grants) {
 							return ends[name](t.Context(), srv, c)
 						}
-						login := signin.Login{Email: &c.Email, Password: graphtest.Password}
+						login := signin.Login{Email: &c.Email, Password: apptest.Password}
 						grants[i], err = srv.App.SignIn.Login(t.Context(), login, audit.Actor{})
 						return expected(err, fault.InvalidCredentials)
 					})
@@ -201,7 +206,8 @@ func TestLoginRacingAnEndLeavesNothingAlive(t *testing.T) {
 // A replay does not write, so no lock orders it with the end of the sessions. It must not read the raised version
 // after it has read the session as live.
 func TestReplayRacingAnEndOfAllLeavesNothingAlive(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for range 20 {
 			c := srv.As(t)
 			auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
@@ -224,7 +230,7 @@ func TestReplayRacingAnEndOfAllLeavesNothingAlive(t *testing.T) {
 }
 
 // wantUseless checks that neither token is accepted, for any reason.
-func wantUseless(tb testing.TB, srv *graphtest.Server, accessToken, refreshToken string) {
+func wantUseless(tb testing.TB, srv *apptest.Server, accessToken, refreshToken string) {
 	tb.Helper()
 	if a := bearer(srv, accessToken).Do(tb, meQuery, nil); a.Status != 401 {
 		tb.Errorf("the access token gets %d %s", a.Status, a.Body)
@@ -237,7 +243,8 @@ func wantUseless(tb testing.TB, srv *graphtest.Server, accessToken, refreshToken
 // A logout judges the refresh token in the transaction that ends the sessions. So a token that a change of password
 // has just voided ends nothing.
 func TestLogoutRacingAVoidedRefreshTokenEndsNothing(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for range 60 {
 			c := srv.As(t)
 			var wasLive bool // when its refresh tokens were voided

@@ -7,13 +7,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 func TestRefreshRotates(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		before, first := stateOf(t, srv, c.SessionID), claims(t, c.AccessToken)
 		answer := srv.Anonymous().Redeem(t, c.RefreshToken)
@@ -43,7 +44,8 @@ func TestRefreshRotates(t *testing.T) {
 }
 
 func TestPredecessorWithinTheGrace(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		t.Run("gets the same successor and changes nothing", func(t *testing.T) {
 			c := srv.As(t)
 			spent := c.RefreshToken
@@ -98,7 +100,7 @@ func TestPredecessorWithinTheGrace(t *testing.T) {
 			}
 			const action = "authn_token_replayed_elsewhere"
 			const query = "SELECT COALESCE(sum(count), 0) FROM audit_log WHERE action = $1 AND session_id = $2"
-			entries, events := audited(t, srv, action, c.SessionID), count(t, srv, query, action, c.SessionID)
+			entries, events := audited(t, srv, action, c.SessionID), srv.Count(t, query, action, c.SessionID)
 			if entries < 1 || entries > 2 || events != 19 { // two entries if a new minute begins
 				t.Errorf("%d replays in %d entries, want 19 in one", events, entries)
 			}
@@ -110,7 +112,7 @@ func TestPredecessorWithinTheGrace(t *testing.T) {
 				if _, err := srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, from); err != nil {
 					t.Fatal(err)
 				}
-				if n := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID); n != int64(i/2) {
+				if n := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID); n != i/2 {
 					t.Errorf("audited %d times after call %d", n, i)
 				}
 			}
@@ -119,7 +121,8 @@ func TestPredecessorWithinTheGrace(t *testing.T) {
 }
 
 func TestPredecessorAfterTheGraceIfItsSuccessorIsUnused(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		lost := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)) // the client does not get this response
 		endGrace(t, srv, c.SessionID)
@@ -143,15 +146,16 @@ func TestPredecessorAfterTheGraceIfItsSuccessorIsUnused(t *testing.T) {
 }
 
 func TestReuse(t *testing.T) {
-	sights := map[string]func(t *testing.T, c *graphtest.Client){
-		"by a guarded field":  func(t *testing.T, c *graphtest.Client) { c.Do(t, meQuery, nil) },
-		"by a public field":   func(t *testing.T, c *graphtest.Client) { c.Do(t, `{ __typename }`, nil) },
-		"by the verification": func(t *testing.T, c *graphtest.Client) { verify(t, c.Server, c.AccessToken) },
-		"by its redemption": func(t *testing.T, c *graphtest.Client) {
+	sights := map[string]func(t *testing.T, c *apptest.Client){
+		"by a guarded field":  func(t *testing.T, c *apptest.Client) { c.Do(t, meQuery, nil) },
+		"by a public field":   func(t *testing.T, c *apptest.Client) { c.Do(t, `{ __typename }`, nil) },
+		"by the verification": func(t *testing.T, c *apptest.Client) { verify(t, c.Server, c.AccessToken) },
+		"by its redemption": func(t *testing.T, c *apptest.Client) {
 			c.Take(auth(t, c.Server.Anonymous().Redeem(t, c.RefreshToken)))
 		},
 	}
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for name, see := range sights {
 			t.Run("of a token whose successor was used "+name, func(t *testing.T) {
 				c := srv.As(t)
@@ -176,10 +180,10 @@ func TestReuse(t *testing.T) {
 		})
 		t.Run("revokes all tokens of the session", func(t *testing.T) {
 			c := srv.As(t)
-			pairs := []graphtest.Auth{{AccessToken: c.AccessToken, RefreshToken: c.RefreshToken}}
+			pairs := []apptest.Auth{{AccessToken: c.AccessToken, RefreshToken: c.RefreshToken}}
 			for range 3 {
 				c.Take(auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)))
-				pairs = append(pairs, graphtest.Auth{AccessToken: c.AccessToken, RefreshToken: c.RefreshToken})
+				pairs = append(pairs, apptest.Auth{AccessToken: c.AccessToken, RefreshToken: c.RefreshToken})
 			}
 			wantReuse(t, c, pairs[0].RefreshToken)
 			for _, p := range pairs {
@@ -190,7 +194,7 @@ func TestReuse(t *testing.T) {
 }
 
 // wantReuse checks that a spent token of c's session is refused, ends the session and is audited.
-func wantReuse(t *testing.T, c *graphtest.Client, spent string) {
+func wantReuse(t *testing.T, c *apptest.Client, spent string) {
 	t.Helper()
 	answer := c.Server.Anonymous().Redeem(t, spent)
 	answer.Refused(t, "UNAUTHENTICATED", "REFRESH_REUSED")
@@ -204,13 +208,14 @@ func wantReuse(t *testing.T, c *graphtest.Client, spent string) {
 }
 
 func TestRefreshAfterARestore(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		first := c.RefreshToken
 		for range 3 {
 			c.Take(auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)))
 		}
-		change(t, srv, "UPDATE sessions SET generation = 2, seen_generation = 1 WHERE id = $1", c.SessionID)
+		srv.Exec(t, "UPDATE sessions SET generation = 2, seen_generation = 1 WHERE id = $1", c.SessionID)
 		held := c.RefreshToken // of generation 4
 		c.Take(auth(t, srv.Anonymous().Redeem(t, held)))
 		if got := claims(t, c.AccessToken).Gen; got != 5 {
@@ -227,8 +232,9 @@ func TestRefreshAfterARestore(t *testing.T) {
 }
 
 func TestSessionsExpire(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
-		refused := func(t *testing.T, c *graphtest.Client) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		refused := func(t *testing.T, c *apptest.Client) {
 			t.Helper()
 			srv.Anonymous().Redeem(t, c.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_EXPIRED")
 			if got := stateOf(t, srv, c.SessionID); got.Generation != 1 || got.IsRevoked {
@@ -237,12 +243,12 @@ func TestSessionsExpire(t *testing.T) {
 		}
 		t.Run("when idle", func(t *testing.T) {
 			c := srv.As(t)
-			change(t, srv, "UPDATE sessions SET expires_at = now_us() - 1 WHERE id = $1", c.SessionID)
+			srv.Exec(t, "UPDATE sessions SET expires_at = now_us() - 1 WHERE id = $1", c.SessionID)
 			refused(t, c)
 		})
 		t.Run("at their absolute end, which no rotation moves", func(t *testing.T) {
 			c := srv.As(t)
-			change(t, srv, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1",
+			srv.Exec(t, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1",
 				c.SessionID, time.Minute.Microseconds())
 			before := stateOf(t, srv, c.SessionID)
 			pair := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
@@ -256,7 +262,7 @@ func TestSessionsExpire(t *testing.T) {
 		})
 		t.Run("in their last moments, when a token might never be valid by a replica's clock", func(t *testing.T) {
 			c := srv.As(t)
-			change(t, srv, "UPDATE sessions SET ends_at = now_us() + $2, expires_at = now_us() + $2 WHERE id = $1",
+			srv.Exec(t, "UPDATE sessions SET ends_at = now_us() + $2, expires_at = now_us() + $2 WHERE id = $1",
 				c.SessionID, token.Leeway.Microseconds())
 			refused(t, c)
 		})
@@ -265,47 +271,49 @@ func TestSessionsExpire(t *testing.T) {
 
 // A refresh token expires exactly at its published expiry.
 func TestPublishedExpiryIsKept(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
-		change(t, srv, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
+		srv.Exec(t, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
 		pair := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
 		// Each step leaves enough time for a slow test.
 		for _, toGo := range []time.Duration{5 * time.Second, 4 * time.Second} {
-			change(t, srv, `UPDATE sessions SET ends_at = ends_at - expires_at + now_us() + $2,
+			srv.Exec(t, `UPDATE sessions SET ends_at = ends_at - expires_at + now_us() + $2,
 				expires_at = now_us() + $2 WHERE id = $1`, c.SessionID, toGo.Microseconds())
 			pair = auth(t, srv.Anonymous().Redeem(t, pair.RefreshToken))
 		}
-		change(t, srv, `UPDATE sessions SET ends_at = ends_at - expires_at + now_us() - 1000,
+		srv.Exec(t, `UPDATE sessions SET ends_at = ends_at - expires_at + now_us() - 1000,
 			expires_at = now_us() - 1000 WHERE id = $1`, c.SessionID)
 		srv.Anonymous().Redeem(t, pair.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_EXPIRED")
 	})
 }
 
 func TestRefreshOfAnEndedSession(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
-		own := func(t *testing.T, c *graphtest.Client) *graphtest.Client { return c }
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		own := func(t *testing.T, c *apptest.Client) *apptest.Client { return c }
 		ends := map[string]struct {
-			end    func(t *testing.T, c *graphtest.Client)
-			whose  func(t *testing.T, c *graphtest.Client) *graphtest.Client
+			end    func(t *testing.T, c *apptest.Client)
+			whose  func(t *testing.T, c *apptest.Client) *apptest.Client
 			reason string
 		}{
-			"after logout": {whose: own, reason: "SESSION_REVOKED", end: func(t *testing.T, c *graphtest.Client) {
+			"after logout": {whose: own, reason: "SESSION_REVOKED", end: func(t *testing.T, c *apptest.Client) {
 				logout(t, c, "CURRENT", "")
 			}},
 			"of another session after a change of password": {reason: "SESSION_REVOKED",
-				whose: func(t *testing.T, c *graphtest.Client) *graphtest.Client { return c.Login(t) },
-				end:   func(t *testing.T, c *graphtest.Client) { changePassword(t, c) }},
+				whose: func(t *testing.T, c *apptest.Client) *apptest.Client { return c.Login(t) },
+				end:   func(t *testing.T, c *apptest.Client) { changePassword(t, c) }},
 			"of a pair from before a change of password": {whose: own, reason: "REFRESH_INVALID",
-				end: func(t *testing.T, c *graphtest.Client) { changePassword(t, c) }},
-			"after disabling": {whose: own, reason: "SESSION_REVOKED", end: func(t *testing.T, c *graphtest.Client) {
-				if _, err := srv.App.Accounts.SetDisabled(t.Context(), c.UserID, true, graphtest.Operator); err != nil {
+				end: func(t *testing.T, c *apptest.Client) { changePassword(t, c) }},
+			"after disabling": {whose: own, reason: "SESSION_REVOKED", end: func(t *testing.T, c *apptest.Client) {
+				if _, err := srv.App.Accounts.SetDisabled(t.Context(), c.UserID, true, apptest.Operator); err != nil {
 					t.Fatal(err)
 				}
 			}},
-			"of a user found disabled": {whose: own, reason: "SESSION_REVOKED", end: func(t *testing.T, c *graphtest.Client) {
-				change(t, srv, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
+			"of a user found disabled": {whose: own, reason: "SESSION_REVOKED", end: func(t *testing.T, c *apptest.Client) {
+				srv.Exec(t, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
 			}},
-			"after deletion": {whose: own, reason: "REFRESH_INVALID", end: func(t *testing.T, c *graphtest.Client) {
+			"after deletion": {whose: own, reason: "REFRESH_INVALID", end: func(t *testing.T, c *apptest.Client) {
 				c.Do(t, `mutation($email: String!) { deleteAccount(input: {confirmEmail: $email}) { id } }`,
 					map[string]any{"email": c.Email}).Into(t, &struct{}{})
 			}},
@@ -322,7 +330,7 @@ func TestRefreshOfAnEndedSession(t *testing.T) {
 		t.Run("leaves the row of a disabled user unchanged", func(t *testing.T) {
 			c := srv.As(t)
 			before := stateOf(t, srv, c.SessionID)
-			change(t, srv, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
+			srv.Exec(t, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
 			srv.Anonymous().Redeem(t, c.RefreshToken)
 			if diff := cmp.Diff(before, stateOf(t, srv, c.SessionID)); diff != "" {
 				t.Errorf("the session changed (-before +after):\n%s", diff)
@@ -332,7 +340,8 @@ func TestRefreshOfAnEndedSession(t *testing.T) {
 }
 
 func TestChangeOfPasswordKeepsTheNewPair(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		old := c.AccessToken
 		changePassword(t, c)
@@ -342,7 +351,8 @@ func TestChangeOfPasswordKeepsTheNewPair(t *testing.T) {
 }
 
 func TestRefreshReturnsChangedRoles(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		promote(t, srv, c.UserID)
 		c.Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_STALE")
@@ -355,11 +365,12 @@ func TestRefreshReturnsChangedRoles(t *testing.T) {
 }
 
 func TestRefreshTokensSurviveAChangeOfTheSecret(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		current, next := srv.App.Config.Secret, "another secret for tests, of more than 32 bytes"
 		for _, deployment := range []struct{ use, accept string }{{current, next}, {next, current}} {
-			replica := graphtest.Start(t, graphtest.Database(srv.App.Config.Database), func(o *graphtest.Options) {
+			replica := apptest.Start(t, apptest.Database(srv.App.Config.Database), func(o *apptest.Options) {
 				o.Config.Secret, o.Config.AcceptSecret = deployment.use, []string{deployment.accept}
 			})
 			c.Server = replica

@@ -8,14 +8,15 @@ import (
 
 	"modernc.org/sqlite"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 // backUp copies a server's database. restore copies it back while the server runs.
-func backUp(tb testing.TB, srv *graphtest.Server) (restore func()) {
+func backUp(tb testing.TB, srv *apptest.Server) (restore func()) {
 	tb.Helper()
 	if srv.App.DB.Dialect() == store.Postgres {
 		return backUpRows(tb, srv)
@@ -36,7 +37,7 @@ func backUp(tb testing.TB, srv *graphtest.Server) (restore func()) {
 			tb.Fatal(err)
 		}
 		defer func() { _ = conn.Close() }()
-		eventually(tb, "no other connection blocks the copy", func() bool {
+		webtest.Eventually(tb, "no other connection blocks the copy", func() bool {
 			return conn.Raw(func(driver any) error {
 				copying, err := driver.(interface {
 					NewRestore(string) (*sqlite.Backup, error)
@@ -55,11 +56,11 @@ func backUp(tb testing.TB, srv *graphtest.Server) (restore func()) {
 }
 
 // backUpRows copies the tables one by one, users before the tables that refer to it.
-func backUpRows(tb testing.TB, srv *graphtest.Server) (restore func()) {
+func backUpRows(tb testing.TB, srv *apptest.Server) (restore func()) {
 	tb.Helper()
 	tables := []string{"users", "sessions", "revocations", "user_terms", "known_addresses", "throttle", "audit_log"}
 	for _, table := range tables {
-		change(tb, srv, "CREATE TABLE saved_"+table+" AS TABLE "+table)
+		srv.Exec(tb, "CREATE TABLE saved_"+table+" AS TABLE "+table)
 	}
 	return func() {
 		tb.Helper()
@@ -80,13 +81,13 @@ func backUpRows(tb testing.TB, srv *graphtest.Server) (restore func()) {
 }
 
 // version returns a user's authorization version.
-func version(tb testing.TB, srv *graphtest.Server, id token.UserID) int64 {
+func version(tb testing.TB, srv *apptest.Server, id token.UserID) int64 {
 	tb.Helper()
-	return count(tb, srv, "SELECT version FROM users WHERE id = $1", id)
+	return int64(srv.Count(tb, "SELECT version FROM users WHERE id = $1", id))
 }
 
 // renew gives c a token of a higher version, as a change of roles does.
-func renew(tb testing.TB, srv *graphtest.Server, c *graphtest.Client) {
+func renew(tb testing.TB, srv *apptest.Server, c *apptest.Client) {
 	tb.Helper()
 	inTx(tb, srv, func(tx *store.Tx) error { return srv.App.Sessions.MarkStale(tx, c.UserID) })
 	c.Refresh(tb)
@@ -95,29 +96,29 @@ func renew(tb testing.TB, srv *graphtest.Server, c *graphtest.Client) {
 // A token issued after the backup carries a version that the restored database does not know. A later revocation must
 // have a higher version, even if another process makes it that has never seen the token.
 func TestRevocationsAfterARestoreReachTokensFromBefore(t *testing.T) {
-	onTwo(t, func(t *testing.T, srv, other *graphtest.Server) {
+	onTwo(t, func(t *testing.T, srv, other *apptest.Server) {
 		root := verified(t, srv, srv.As(t, "ADMIN"))
 		ends := map[string]struct {
-			end    func(t *testing.T, c *graphtest.Client) error
+			end    func(t *testing.T, c *apptest.Client) error
 			reason string
 		}{
-			"disabling": {func(t *testing.T, c *graphtest.Client) error {
-				_, err := other.App.Accounts.SetDisabled(t.Context(), c.UserID, true, graphtest.Operator)
+			"disabling": {func(t *testing.T, c *apptest.Client) error {
+				_, err := other.App.Accounts.SetDisabled(t.Context(), c.UserID, true, apptest.Operator)
 				return err
 			}, "TOKEN_REVOKED"},
-			"end of all sessions": {func(t *testing.T, c *graphtest.Client) error {
+			"end of all sessions": {func(t *testing.T, c *apptest.Client) error {
 				_, err := other.App.Accounts.RevokeSessions(t.Context(), c.UserID, audit.Actor{Claims: root})
 				return err
 			}, "TOKEN_REVOKED"},
-			"deletion": {func(t *testing.T, c *graphtest.Client) error {
+			"deletion": {func(t *testing.T, c *apptest.Client) error {
 				return other.App.Accounts.Remove(t.Context(), c.UserID, audit.Actor{Claims: root})
 			}, "TOKEN_REVOKED"},
-			"change of roles": {func(t *testing.T, c *graphtest.Client) error {
-				_, err := other.App.Accounts.ChangeRoles(t.Context(), c.UserID, nil, []token.Role{"ADMIN"}, graphtest.Operator)
+			"change of roles": {func(t *testing.T, c *apptest.Client) error {
+				_, err := other.App.Accounts.ChangeRoles(t.Context(), c.UserID, nil, []token.Role{"ADMIN"}, apptest.Operator)
 				return err
 			}, "TOKEN_STALE"},
 		}
-		var clients []*graphtest.Client
+		var clients []*apptest.Client
 		for range ends {
 			clients = append(clients, srv.As(t, "ADMIN"))
 		}
@@ -146,7 +147,8 @@ func TestRevocationsAfterARestoreReachTokensFromBefore(t *testing.T) {
 // The clock of the database went back together with its rows. Either this machine's clock did not, or this replica
 // knows the version of the token.
 func TestVersionsRiseAfterTheClockWentBack(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		restore := backUp(t, srv)
 		renew(t, srv, c)
@@ -173,17 +175,18 @@ func TestVersionsRiseAfterTheClockWentBack(t *testing.T) {
 // A running replica remembers revocations that were made after the backup. It refuses the tokens, repeats the
 // revocations in the database, and raises later versions above those it knows.
 func TestARunningReplicaRepeatsRevocationsLostByARestore(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		ended, everywhere, changed, disabled := srv.As(t), srv.As(t), srv.As(t), srv.As(t)
 		restore := backUp(t, srv)
 		logout(t, ended, "CURRENT", "")
 		logout(t, everywhere, "ALL", "")
-		if _, err := srv.App.Accounts.SetDisabled(t.Context(), disabled.UserID, true, graphtest.Operator); err != nil {
+		if _, err := srv.App.Accounts.SetDisabled(t.Context(), disabled.UserID, true, apptest.Operator); err != nil {
 			t.Fatal(err)
 		}
 		promote(t, srv, changed.UserID)
 		restore()
-		lost := map[string]*graphtest.Client{"logout": ended, "logout of all": everywhere, "disabling": disabled}
+		lost := map[string]*apptest.Client{"logout": ended, "logout of all": everywhere, "disabling": disabled}
 		for name, c := range lost {
 			t.Run(name, func(t *testing.T) {
 				wantDead(t, srv, c.AccessToken, c.RefreshToken)

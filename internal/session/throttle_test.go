@@ -3,7 +3,7 @@ package session_test
 import (
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
@@ -11,7 +11,7 @@ func TestRefreshesAreThrottled(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		const limit = 3
-		srv := graphtest.Start(t, graphtest.Database(url), func(o *graphtest.Options) {
+		srv := apptest.Start(t, apptest.Database(url), func(o *apptest.Options) {
 			o.Config.RefreshLimit, o.Config.RefreshInvalidLimit = limit, limit
 		})
 		c, other := srv.As(t), srv.As(t)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
@@ -16,7 +16,7 @@ import (
 )
 
 // viewOf returns another view of a server's database, like that of another replica, polled once.
-func viewOf(tb testing.TB, srv *graphtest.Server) *session.View {
+func viewOf(tb testing.TB, srv *apptest.Server) *session.View {
 	tb.Helper()
 	v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: srv.App.Config.ClockSkew}, srv.Now)
 	poll(tb, v)
@@ -39,21 +39,21 @@ func wantReason(tb testing.TB, v *session.View, c token.Claims, want fault.Reaso
 	}
 }
 
-func claimsOf(c *graphtest.Client, version int64) token.Claims {
+func claimsOf(c *apptest.Client, version int64) token.Claims {
 	return token.Claims{UserID: c.UserID, SessionID: c.SessionID, Version: version, Roles: []token.Role{"USER"}}
 }
 
 // revokedSession inserts a revocation as another replica would, and returns a token that it revokes.
-func revokedSession(tb testing.TB, srv *graphtest.Server, age, life time.Duration) token.Claims {
+func revokedSession(tb testing.TB, srv *apptest.Server, age, life time.Duration) token.Claims {
 	tb.Helper()
 	c := token.Claims{UserID: token.UserID(uuid.NewString()), SessionID: token.SessionID(uuid.NewString()), Version: 1}
-	change(tb, srv, `INSERT INTO revocations (id, session_id, stale, created_at, expires_at)
+	srv.Exec(tb, `INSERT INTO revocations (id, session_id, stale, created_at, expires_at)
 		VALUES ($1, $2, FALSE, now_us() - $3, now_us() + $4)`,
 		uuid.NewString(), c.SessionID, age.Microseconds(), life.Microseconds())
 	return c
 }
 
-func inTx(tb testing.TB, srv *graphtest.Server, f func(tx *store.Tx) error) {
+func inTx(tb testing.TB, srv *apptest.Server, f func(tx *store.Tx) error) {
 	tb.Helper()
 	if err := srv.App.DB.Tx(tb.Context(), f); err != nil {
 		tb.Fatal(err)
@@ -61,14 +61,16 @@ func inTx(tb testing.TB, srv *graphtest.Server, f func(tx *store.Tx) error) {
 }
 
 func TestANewViewReadsOldRevocations(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := revokedSession(t, srv, 50*time.Minute, 10*time.Minute)
 		wantReason(t, viewOf(t, srv), c, fault.TokenRevoked)
 	})
 }
 
 func TestViewReadsLateCommits(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		v, c := viewOf(t, srv), srv.As(t)
 		inTx(t, srv, func(tx *store.Tx) error {
 			if err := srv.App.Sessions.MarkStale(tx, c.UserID); err != nil {
@@ -91,7 +93,8 @@ func TestViewReadsLateCommits(t *testing.T) {
 
 // While a machine sleeps, its monotonic clock stands still. Only the database's clock shows how much was missed.
 func TestViewReadsAllAfterASleep(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		v := viewOf(t, srv)
 		missed := revokedSession(t, srv, 20*time.Minute, 10*time.Minute)
 		poll(t, v)
@@ -103,7 +106,8 @@ func TestViewReadsAllAfterASleep(t *testing.T) {
 }
 
 func TestAnOutdatedViewIsUnavailable(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		var offset atomic.Int64
 		v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Hour}, func() time.Time {
 			return time.Now().Add(time.Duration(offset.Load()))
@@ -139,22 +143,22 @@ func TestAnOutdatedViewIsUnavailable(t *testing.T) {
 }
 
 // hide renames a table, so that every query of it fails until show.
-func hide(tb testing.TB, srv *graphtest.Server, table string) {
+func hide(tb testing.TB, srv *apptest.Server, table string) {
 	tb.Helper()
-	change(tb, srv, "ALTER TABLE "+table+" RENAME TO "+table+"_hidden")
+	srv.Exec(tb, "ALTER TABLE "+table+" RENAME TO "+table+"_hidden")
 }
 
-func show(tb testing.TB, srv *graphtest.Server, table string) {
+func show(tb testing.TB, srv *apptest.Server, table string) {
 	tb.Helper()
-	change(tb, srv, "ALTER TABLE "+table+"_hidden RENAME TO "+table)
+	srv.Exec(tb, "ALTER TABLE "+table+"_hidden RENAME TO "+table)
 }
 
 func TestViewAgesByTheMonotonicClock(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	var wall atomic.Int64
 	v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Minute}, func() time.Time {
-		return graphtest.SetWall(time.Now(), time.Duration(wall.Load()))
+		return apptest.SetWall(time.Now(), time.Duration(wall.Load()))
 	})
 	poll(t, v)
 	for _, jump := range []time.Duration{24 * time.Hour, -24 * time.Hour} {
@@ -166,7 +170,8 @@ func TestViewAgesByTheMonotonicClock(t *testing.T) {
 }
 
 func TestViewOverflow(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Minute}, srv.Now)
 		v.SetMax(2)
 		var revoked []token.Claims
@@ -206,10 +211,11 @@ func TestViewOverflow(t *testing.T) {
 }
 
 func TestRevocationHoldsWhileTheViewOverflows(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		v := srv.App.View
 		v.SetMax(3)
-		clients := make([]*graphtest.Client, 8)
+		clients := make([]*apptest.Client, 8)
 		for i := range clients {
 			clients[i] = srv.As(t)
 		}
@@ -230,15 +236,16 @@ func TestRevocationHoldsWhileTheViewOverflows(t *testing.T) {
 }
 
 func TestViewForgetsExpiredEntries(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		var monotonic, wall atomic.Int64
 		v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: 12 * time.Hour}, func() time.Time {
-			return graphtest.SetWall(srv.Now().Add(time.Duration(monotonic.Load())), time.Duration(wall.Load()))
+			return apptest.SetWall(srv.Now().Add(time.Duration(monotonic.Load())), time.Duration(wall.Load()))
 		})
 		const life = 26 * time.Hour // longer than the life of a token plus twice MaxSkew
 		old := 2 * time.Minute      // too old to be read by another poll
 		revokedSession(t, srv, old, life)
-		change(t, srv, `INSERT INTO revocations (id, user_id, below_version, stale, created_at, expires_at)
+		srv.Exec(t, `INSERT INTO revocations (id, user_id, below_version, stale, created_at, expires_at)
 			VALUES ($1, $2, 2, FALSE, now_us() - $3, now_us())`,
 			uuid.NewString(), token.UserID(uuid.NewString()), old.Microseconds())
 		sweep := func(want int, when string) {
@@ -261,7 +268,8 @@ func TestViewForgetsExpiredEntries(t *testing.T) {
 }
 
 func TestVersionsOfAUser(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		views := func(t *testing.T, check func(v *session.View)) { // on this replica and on another
 			t.Helper()
 			check(srv.App.View)

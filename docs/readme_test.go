@@ -1,4 +1,4 @@
-package main_test
+package docs_test
 
 import (
 	"bufio"
@@ -25,7 +25,7 @@ func TestREADME(t *testing.T) {
 		t.Skip("SKIPPED: the README's conversation needs curl")
 	}
 	binary := filepath.Join(t.TempDir(), "graphwarden")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	storetest.URLs(t, func(t *testing.T, url string) {
@@ -53,11 +53,11 @@ func TestREADME(t *testing.T) {
 
 // conversation returns the commands of the README's first conversation and what each must print.
 func conversation(t *testing.T) (commands, answers []string) {
-	readme, err := os.ReadFile("README.md")
+	readme, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, after, _ := bytes.Cut(readme, []byte("<!-- readme_test.go"))
+	_, after, _ := bytes.Cut(readme, []byte("<!-- docs/readme_test.go"))
 	_, after, _ = bytes.Cut(after, []byte("```console\n"))
 	block, _, _ := bytes.Cut(after, []byte("```"))
 	for line := range strings.Lines(string(block)) {

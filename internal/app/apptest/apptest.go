@@ -1,10 +1,10 @@
-// Package graphtest lets tests call the API as a client would, over HTTP and as somebody with given
+// Package apptest lets tests call the API as a client would, over HTTP and as somebody with given
 // roles. It runs the whole server, on a database of its own and with cheap password hashes.
 //
-//	srv := graphtest.Start(t)
+//	srv := apptest.Start(t)
 //	admin := srv.As(t, "ADMIN")
 //	answer := admin.Do(t, `query { me { email } }`, nil)
-package graphtest
+package apptest
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -28,6 +29,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/config"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
@@ -102,6 +104,14 @@ func Start(tb testing.TB, change ...func(*Options)) *Server {
 	return s
 }
 
+// OnBoth runs f against a server on SQLite and one on Postgres.
+func OnBoth(t *testing.T, f func(t *testing.T, srv *Server), change ...func(*Options)) {
+	t.Helper()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		f(t, Start(t, append([]func(*Options){Database(url)}, change...)...))
+	})
+}
+
 // Config is the configuration that Start begins with: the defaults, but SQLite in a folder of the test, cheap hashes, and
 // limits that no test meets unless it is about them.
 func Config(tb testing.TB) *config.Config {
@@ -168,6 +178,36 @@ func (s *Server) Advance(tb testing.TB, d time.Duration) {
 	if err := s.App.View.Poll(tb.Context()); err != nil {
 		tb.Fatalf("poll: %v", err)
 	}
+}
+
+// Exec runs a statement on the server's database, behind the server's back.
+func (s *Server) Exec(tb testing.TB, statement string, args ...any) (changed int64) {
+	tb.Helper()
+	err := s.App.DB.Tx(tb.Context(), func(tx *store.Tx) (err error) {
+		changed, err = tx.Exec(statement, args...)
+		return err
+	})
+	if err != nil {
+		tb.Fatalf("%s: %v", statement, err)
+	}
+	return changed
+}
+
+// Update is Exec for a statement that must change at least one row.
+func (s *Server) Update(tb testing.TB, statement string, args ...any) {
+	tb.Helper()
+	if s.Exec(tb, statement, args...) == 0 {
+		tb.Fatalf("%s changed nothing", statement)
+	}
+}
+
+// Count reads one number from the server's database.
+func (s *Server) Count(tb testing.TB, query string, args ...any) (n int) {
+	tb.Helper()
+	if err := s.App.DB.Get(tb.Context(), &n, query, args...); err != nil {
+		tb.Fatalf("%s: %v", query, err)
+	}
+	return n
 }
 
 // Client calls a Server as somebody.
@@ -293,14 +333,36 @@ func (c *Client) Call(ctx context.Context, query string, variables map[string]an
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
-	for name, values := range c.Header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, c.Header)
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/graphql-response+json")
 	if c.AccessToken != "" {
 		request.Header.Set("Authorization", "Bearer "+c.AccessToken)
 	}
+	return roundTrip(request)
+}
+
+// Send posts any body. The headers are those of Client.Do unless change says otherwise.
+func (s *Server) Send(tb testing.TB, body []byte, change ...func(*http.Request)) *Answer {
+	tb.Helper()
+	url := s.URL + "/graphql"
+	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "application/graphql-response+json")
+	for _, f := range change {
+		f(request)
+	}
+	answer, err := roundTrip(request)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return answer
+}
+
+func roundTrip(request *http.Request) (*Answer, error) {
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("call: %w", err)
@@ -316,7 +378,7 @@ func (c *Client) Call(ctx context.Context, query string, variables map[string]an
 		Errors []Error
 	}
 	if err := json.Unmarshal(raw, &decoded); err != nil {
-		return nil, fmt.Errorf("decode answer %q: %w", raw, err)
+		return nil, fmt.Errorf("decode answer %.500q: %w", raw, err)
 	}
 	answer.Data, answer.Errors = decoded.Data, decoded.Errors
 	return answer, nil

@@ -1,10 +1,13 @@
-package main_test
+package docs_test
 
 import (
 	"fmt"
 	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
-	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -25,7 +28,7 @@ var (
 // A document about security is believed, so what it calls a proof has to be there.
 func TestSecurityNamesTestsThatExist(t *testing.T) {
 	t.Parallel()
-	document, err := os.ReadFile("docs/SECURITY.md")
+	document, err := os.ReadFile("SECURITY.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,42 +37,69 @@ func TestSecurityNamesTestsThatExist(t *testing.T) {
 	}
 }
 
-// namedTests are all tests of the repository as documents name them. A text inside of a test counts as the name of a
-// subtest, since most come from tables.
+// namedTests returns all tests of the repository as documents name them. Any string inside a test counts as the name of
+// a subtest, because most come from tables.
 func namedTests(t *testing.T) map[string]bool {
 	t.Helper()
 	named := map[string]bool{}
-	for _, s := range sources(t) {
-		for _, d := range s.file.Decls {
-			f, isFunc := d.(*ast.FuncDecl)
-			if !isFunc || f.Recv != nil || !strings.HasSuffix(s.path, "_test.go") || !namesTest.MatchString(f.Name.Name) {
-				continue
-			}
-			name := path.Dir(s.path) + " " + f.Name.Name
-			named[name] = true
-			ast.Inspect(f, func(node ast.Node) bool {
-				if text, isText := node.(*ast.BasicLit); isText {
-					if value, err := strconv.Unquote(text.Value); err == nil {
-						named[name+"/"+value] = true
-					}
-				}
-				return true
-			})
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".git"):
+			return filepath.SkipDir
 		}
-	}
-	files(t, func(path string) {
-		if !strings.HasSuffix(path, ".mjs") {
-			return
-		}
-		text, err := os.ReadFile(path)
+		name, err := filepath.Rel("..", path)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		for _, found := range titleOf.FindAllStringSubmatch(string(text), -1) {
-			named[path+" "+found[1]+found[2]+found[3]] = true
+		switch {
+		case strings.HasSuffix(name, "_test.go"):
+			return nameGoTests(named, path, filepath.ToSlash(filepath.Dir(name)))
+		case strings.HasSuffix(name, ".mjs"):
+			return nameNodeTests(named, path, filepath.ToSlash(name))
 		}
+		return nil
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return named
+}
+
+func nameGoTests(named map[string]bool, path, folder string) error {
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		return err
+	}
+	for _, d := range file.Decls {
+		f, isFunc := d.(*ast.FuncDecl)
+		if !isFunc || f.Recv != nil || !namesTest.MatchString(f.Name.Name) {
+			continue
+		}
+		name := folder + " " + f.Name.Name
+		named[name] = true
+		ast.Inspect(f, func(node ast.Node) bool {
+			if text, isText := node.(*ast.BasicLit); isText {
+				if value, err := strconv.Unquote(text.Value); err == nil {
+					named[name+"/"+value] = true
+				}
+			}
+			return true
+		})
+	}
+	return nil
+}
+
+func nameNodeTests(named map[string]bool, path, name string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	for _, found := range titleOf.FindAllStringSubmatch(string(text), -1) {
+		named[name+" "+found[1]+found[2]+found[3]] = true
+	}
+	return nil
 }
 
 // unproved lists what does not hold of a document's tests. In its chapter "Threats and defences" each section has a
@@ -143,7 +173,7 @@ func TestNamedTestsAreFound(t *testing.T) {
 	t.Parallel()
 	named := namedTests(t)
 	for name, want := range map[string]bool{
-		". TestNamedTestsAreFound":                                                  true,
+		"docs TestNamedTestsAreFound":                                               true,
 		"internal/guard TestAttacks":                                                true,
 		"internal/guard TestAttacks/behind a union":                                 true,
 		"internal/session TestReuse/revokes all tokens of the session":              true,

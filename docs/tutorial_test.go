@@ -1,4 +1,4 @@
-package main_test
+package docs_test
 
 import (
 	"os"
@@ -12,16 +12,16 @@ import (
 // TestYourTypes does what docs/YOUR-TYPES.md says in a copy of the repository, and runs the tests there.
 func TestYourTypes(t *testing.T) {
 	t.Parallel()
-	if _, err := os.Stat("schema/note.graphqls"); err == nil || !strings.Contains(read(t, "graph/team.go"), "type Team struct{}") {
+	if _, err := os.Stat("../schema/note.graphqls"); err == nil || !strings.Contains(read(t, "../internal/team/team.go"), "type Services struct{}") {
 		t.Skip("this repository has types of its own, which the tutorial's would stand in the way of")
 	}
 	dir := copyRepository(t)
-	doc, err := os.ReadFile("docs/YOUR-TYPES.md")
+	doc, err := os.ReadFile("YOUR-TYPES.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	files := regexp.MustCompile("(?m)^`([^`]+)`\n\n```\\w+\n((?s:.*?))^```$").FindAllStringSubmatch(string(doc), -1)
-	if len(files) != 7 {
+	if len(files) != 6 {
 		t.Fatalf("the tutorial names %d files", len(files))
 	}
 	for _, file := range files {
@@ -55,9 +55,10 @@ const judgesTypes = "TestNotes|TestPolicy|Matrix|Sensitive|Described|TestEnums|T
 func copyRepository(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range strings.Fields(inside(t, ".", "git", "ls-files", "-co", "--exclude-standard")) {
-		if _, err := os.Stat(name); err == nil { // not one deleted and not yet committed
-			write(t, filepath.Join(dir, name), read(t, name))
+	for _, name := range strings.Fields(inside(t, "..", "git", "ls-files", "-co", "--exclude-standard")) {
+		original := filepath.Join("..", name)
+		if _, err := os.Stat(original); err == nil { // it may be deleted, but not yet committed
+			write(t, filepath.Join(dir, name), read(t, original))
 		}
 	}
 	return dir
