@@ -29,7 +29,7 @@ func BenchmarkRefresh(b *testing.B) {
 		}
 		issuer := token.NewIssuer(ring, "iss", "aud", time.Hour, time.Now)
 		view := session.NewView(db, session.ViewOptions{MaxSkew: time.Minute}, time.Now)
-		rates := throttle.Rates{Refresh: throttle.Rate{Burst: 1_000_000, Per: time.Minute}}
+		rates := throttle.Rates{throttle.Refresh: {Burst: 1_000_000, Per: time.Minute}}
 		sessions := session.NewService(db, issuer, key, view, throttle.New(db, key, rates, time.Now),
 			session.Options{IdleLife: time.Hour, MaxLife: time.Hour, Grace: 10 * time.Second})
 		var grant *session.Grant
