@@ -173,14 +173,14 @@ func TestNamedTestsAreFound(t *testing.T) {
 	t.Parallel()
 	named := namedTests(t)
 	for name, want := range map[string]bool{
-		"docs TestNamedTestsAreFound":                                              true,
-		"internal/guard TestAttacks":                                               true,
-		"internal/guard TestAttacks/behind a union":                                true,
-		"internal/session TestReuse/kills all that the session has issued":         true,
+		"docs TestNamedTestsAreFound":                                               true,
+		"internal/guard TestAttacks":                                                true,
+		"internal/guard TestAttacks/behind a union":                                 true,
+		"internal/session TestReuse/kills all that the session has issued":          true,
 		"clients/node/live.test.mjs continues over three expiries without an error": true,
-		"internal/guard TestAttacks/behind " + "nothing":                           false,
-		"internal/token TestAttacks":                                               false,
-		"internal/guard NewPolicy":                                                 false,
+		"internal/guard TestAttacks/behind " + "nothing":                            false,
+		"internal/token TestAttacks":                                                false,
+		"internal/guard NewPolicy":                                                  false,
 	} {
 		if named[name] != want {
 			t.Errorf("%s: found %t", name, named[name])
