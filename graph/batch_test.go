@@ -114,8 +114,8 @@ func TestMalformedBatchesAreRefusedWhole(t *testing.T) {
 
 func TestEachLoginOfABatchIsThrottled(t *testing.T) {
 	t.Parallel()
-	limits := wide()
-	limits.LoginPairLimit = 5
+	limits := wide(t)
+	limits.LoginPairLimit.Burst = 5
 	srv := apptest.Start(t, batches, limited(limits))
 	var logins []string
 	for range 10 {

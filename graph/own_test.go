@@ -80,8 +80,8 @@ func TestOwnActsAreThrottledAndFolded(t *testing.T) {
 	t.Parallel()
 	const limit, acts = 5, 12
 	storetest.URLs(t, func(t *testing.T, url string) {
-		limits := wide()
-		limits.OwnActsLimit = limit
+		limits := wide(t)
+		limits.OwnActsLimit.Burst = limit
 		srv := apptest.Start(t, apptest.Database(url), limited(limits))
 		c, other := srv.As(t), srv.As(t)
 		var aliased strings.Builder

@@ -18,10 +18,10 @@ func limited(l config.Limits) func(*apptest.Options) {
 	}
 }
 
-// wide are limits that no test of another one meets.
-func wide() config.Limits {
-	return config.Limits{LoginPairLimit: 1000, LoginAccountLimit: 1000, LoginAddressLimit: 1000, RegisterAddressLimit: 1000,
-		RegisterLimit: 1000, RefreshLimit: 1000, OwnActsLimit: 1000, RefreshInvalidLimit: 1000, VerifyInvalidLimit: 1000}
+// wide returns limits that no test reaches unless it lowers them.
+func wide(t *testing.T) config.Limits {
+	t.Helper()
+	return apptest.Config(t).Limits
 }
 
 func guess(email, password string) string {
@@ -30,15 +30,15 @@ func guess(email, password string) string {
 
 func TestLoginIsThrottled(t *testing.T) {
 	t.Parallel()
-	limits := wide()
-	limits.LoginPairLimit = 5
+	limits := wide(t)
+	limits.LoginPairLimit.Burst = 5
 
 	t.Run("the same for a right password, a wrong one and nobody's", func(t *testing.T) {
 		t.Parallel()
 		srv := apptest.Start(t, limited(limits))
 		owner := srv.As(t)
 		for _, email := range []string{owner.Email, "nobody@example.com"} {
-			for range limits.LoginPairLimit {
+			for range limits.LoginPairLimit.Burst {
 				srv.Anonymous().Do(t, "mutation { "+guess(email, "wrong")+" }", nil).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 			}
 			before := srv.App.Hasher.Rounds()
@@ -72,8 +72,8 @@ func TestLoginIsThrottled(t *testing.T) {
 		if len(answer.Data) > 4 {
 			t.Errorf("somebody was signed in: %s", answer.Body)
 		}
-		if spent := srv.App.Hasher.Rounds() - before; spent > uint64(limits.LoginPairLimit)*bcryptRounds {
-			t.Errorf("%d rounds, more than %d attempts", spent, limits.LoginPairLimit)
+		if spent := srv.App.Hasher.Rounds() - before; spent > uint64(limits.LoginPairLimit.Burst)*bcryptRounds {
+			t.Errorf("%d rounds, more than %d attempts", spent, limits.LoginPairLimit.Burst)
 		}
 		srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, apptest.Password)+" }", nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 	})
@@ -88,8 +88,8 @@ func TestLoginIsThrottled(t *testing.T) {
 			group.Go(func() { srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, "wrong")+" }", nil) })
 		}
 		group.Wait()
-		if attempts := (srv.App.Hasher.Rounds() - before) / bcryptRounds; attempts != uint64(limits.LoginPairLimit) {
-			t.Errorf("%d attempts reached bcrypt, want %d", attempts, limits.LoginPairLimit)
+		if attempts := (srv.App.Hasher.Rounds() - before) / bcryptRounds; attempts != uint64(limits.LoginPairLimit.Burst) {
+			t.Errorf("%d attempts reached bcrypt, want %d", attempts, limits.LoginPairLimit.Burst)
 		}
 	})
 
@@ -98,7 +98,7 @@ func TestLoginIsThrottled(t *testing.T) {
 		srv := apptest.Start(t, limited(limits))
 		owner := srv.As(t)
 		for range 3 {
-			for range limits.LoginPairLimit - 1 {
+			for range limits.LoginPairLimit.Burst - 1 {
 				srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, "wrong")+" }", nil).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 			}
 			owner.Login(t)
@@ -113,7 +113,7 @@ func TestLoginIsThrottled(t *testing.T) {
 			`mutation { reauthenticate(input: {password: "wrong"}) { accessToken } }`,
 			`mutation { changePassword(input: {currentPassword: "wrong", newPassword: "another unlikely passphrase"}) { accessToken } }`,
 		}
-		for i := range limits.LoginPairLimit {
+		for i := range limits.LoginPairLimit.Burst {
 			owner.Do(t, wrong[i%2], nil).Refused(t, "BAD_USER_INPUT", "INVALID_CREDENTIALS")
 		}
 		for _, mutation := range wrong {
@@ -126,8 +126,8 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 	t.Parallel()
 	t.Run("register", func(t *testing.T) {
 		t.Parallel()
-		limits := wide()
-		limits.RegisterAddressLimit = 2
+		limits := wide(t)
+		limits.RegisterAddressLimit.Burst = 2
 		srv := apptest.Start(t, limited(limits))
 		srv.As(t)
 		srv.As(t)
@@ -136,8 +136,8 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 	})
 	t.Run("refreshToken", func(t *testing.T) {
 		t.Parallel()
-		limits := wide()
-		limits.RefreshLimit, limits.RefreshInvalidLimit = 3, 2
+		limits := wide(t)
+		limits.RefreshLimit.Burst, limits.RefreshInvalidLimit.Burst = 3, 2
 		srv := apptest.Start(t, limited(limits))
 		owner, other := srv.As(t), srv.As(t)
 		for range 3 {
@@ -152,8 +152,8 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 	})
 	t.Run("verifyToken", func(t *testing.T) {
 		t.Parallel()
-		limits := wide()
-		limits.VerifyInvalidLimit = 2
+		limits := wide(t)
+		limits.VerifyInvalidLimit.Burst = 2
 		srv := apptest.Start(t, limited(limits))
 		c := srv.As(t)
 		verify := func(token string) *apptest.Answer {
@@ -170,8 +170,8 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 // Of many errors only some are sent; those that say when to try again are among them.
 func TestTheWaitSurvivesTheCutOfErrors(t *testing.T) {
 	t.Parallel()
-	limits := wide()
-	limits.LoginPairLimit = 15
+	limits := wide(t)
+	limits.LoginPairLimit.Burst = 15
 	srv := apptest.Start(t, limited(limits))
 	var document strings.Builder
 	for i := range 30 {
@@ -192,8 +192,8 @@ func TestTheWaitSurvivesTheCutOfErrors(t *testing.T) {
 // A token that is not valid is counted without a write: on SQLite, a flood of them would hold up all who write.
 func TestTokensThatAreNotValidAreCountedWithoutAWrite(t *testing.T) {
 	t.Parallel()
-	limits := wide()
-	limits.VerifyInvalidLimit, limits.RefreshInvalidLimit = 50, 2
+	limits := wide(t)
+	limits.VerifyInvalidLimit.Burst, limits.RefreshInvalidLimit.Burst = 50, 2
 	onReplicas(t, limited(limits), func(t *testing.T, replicas []*apptest.Server) {
 		srv := replicas[0]
 		c := srv.As(t)

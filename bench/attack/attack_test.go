@@ -12,7 +12,7 @@ func TestEveryAttackIsAnsweredInOrder(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t, func(o *apptest.Options) {
 		o.Config.Production, o.Config.PublicURL, o.Config.BcryptCost = true, "https://api.example.com", 12
-		o.Config.LoginPairLimit = 2
+		o.Config.LoginPairLimit.Burst = 2
 	})
 	for _, a := range attack.All() {
 		t.Run(a.Name, func(t *testing.T) {

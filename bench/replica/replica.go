@@ -30,8 +30,8 @@ func Build(ctx context.Context, folder string) (binary string, err error) {
 
 // Unlimited are the settings under which no throttle slows a benchmark down, nor the cost of passwords.
 func Unlimited() []string {
-	return []string{"--bcrypt-cost=4", "--login-pair-limit=1000000", "--login-account-limit=1000000", "--login-address-limit=1000000",
-		"--register-address-limit=1000000", "--register-limit=1000000"}
+	return []string{"--bcrypt-cost=4", "--login-pair-limit=1000000/15m", "--login-account-limit=1000000/15m", "--login-address-limit=1000000/15m",
+		"--register-address-limit=1000000/1h", "--register-limit=1000000/1h"}
 }
 
 // Server is a running server.

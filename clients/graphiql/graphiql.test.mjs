@@ -227,7 +227,7 @@ describe('the page at /', { skip }, () => {
   });
 
   it('stays signed in while the token cannot be renewed, and continues afterwards', async (t) => {
-    const server = await start('--refresh-limit', '20'); // per minute: one more every three seconds
+    const server = await start('--refresh-limit', '20/1m'); // per minute: one more every three seconds
     t.after(() => server.stop().catch(() => {})); // already stopped
     const { page } = await open(browser, server);
     const email = await signUp(page);

@@ -14,7 +14,7 @@ const LIMIT = 6; // refreshes per minute: one more every ten seconds, which is l
 for (const [name, subscribe] of Object.entries({ 'graphql-ws': overSocket, 'graphql-sse': overEvents })) {
   describe(`a subscription with ${name}`, () => {
     let server, user, client, connections, events, done, ended;
-    before(async () => { server = await start('--access-life', '1s', '--refresh-grace', '2s', '--refresh-limit', String(LIMIT)); });
+    before(async () => { server = await start('--access-life', '1s', '--refresh-grace', '2s', '--refresh-limit', `${LIMIT}/1m`); });
     after(() => server.stop());
 
     beforeEach(async () => {

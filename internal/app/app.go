@@ -196,16 +196,11 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 }
 
 func rates(l *config.Limits) throttle.Rates {
-	per := func(d time.Duration) func(int) throttle.Rate {
-		return func(n int) throttle.Rate { return throttle.Rate{Burst: n, Per: d} }
+	rates := throttle.Rates{}
+	for bucket, rate := range l.Rates() {
+		rates[throttle.Bucket(bucket)] = throttle.Rate(rate)
 	}
-	quarter, hour, minute := per(15*time.Minute), per(time.Hour), per(time.Minute)
-	return throttle.Rates{
-		Pair: quarter(l.LoginPairLimit), Account: quarter(l.LoginAccountLimit), Address: quarter(l.LoginAddressLimit),
-		Register: hour(l.RegisterAddressLimit), RegisterAll: hour(l.RegisterLimit),
-		Own: hour(l.OwnActsLimit), Refresh: minute(l.RefreshLimit), RefreshInvalid: minute(l.RefreshInvalidLimit),
-		VerifyInvalid: minute(l.VerifyInvalidLimit),
-	}
+	return rates
 }
 
 // migrate brings Graphwarden's tables up to date, then the team's, as far as access allows.

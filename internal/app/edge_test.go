@@ -69,7 +69,7 @@ func TestSessionsAndThrottlesKnowTheClientBehindAProxy(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t, func(o *apptest.Options) {
 		o.Config.TrustedProxies = []string{"127.0.0.1", "::1"}
-		o.Config.LoginAddressLimit = 2
+		o.Config.LoginAddressLimit.Burst = 2
 	})
 	c := srv.As(t)
 	from := func(header ...string) *apptest.Client {

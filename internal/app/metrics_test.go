@@ -40,7 +40,7 @@ func scrape(t *testing.T, srv *apptest.Server) string {
 
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	a := apptest.Start(t, func(o *apptest.Options) { o.Config.RefreshInvalidLimit = 1 })
+	a := apptest.Start(t, func(o *apptest.Options) { o.Config.RefreshInvalidLimit.Burst = 1 })
 	b := apptest.Start(t, apptest.Database(a.App.Config.Database))
 	c := a.As(t)
 	spent := c.RefreshToken

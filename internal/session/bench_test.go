@@ -27,7 +27,7 @@ func BenchmarkRefresh(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		sessions := session.NewService(db, token.NewIssuer(ring, "iss", "aud", time.Hour, time.Now), key, session.NewView(db, session.ViewOptions{MaxSkew: time.Minute}, time.Now), throttle.New(db, key, throttle.Rates{Refresh: throttle.Rate{Burst: 1_000_000, Per: time.Minute}}, time.Now),
+		sessions := session.NewService(db, token.NewIssuer(ring, "iss", "aud", time.Hour, time.Now), key, session.NewView(db, session.ViewOptions{MaxSkew: time.Minute}, time.Now), throttle.New(db, key, throttle.Rates{throttle.Refresh: {Burst: 1_000_000, Per: time.Minute}}, time.Now),
 			session.Options{IdleLife: time.Hour, MaxLife: time.Hour, Grace: 10 * time.Second})
 		var grant *session.Grant
 		err = db.Tx(b.Context(), func(tx *store.Tx) (err error) {

@@ -19,7 +19,9 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web"
 )
 
 // A refresh token is refreshPrefix and base64url(session id | generation | MAC). None is stored: the
@@ -157,7 +159,7 @@ func (r *row) judge(g int64, grace time.Duration) verdict {
 func (s *Service) authentic(ctx context.Context, raw string, by audit.Actor) (presented, error) {
 	p, err := s.check(ctx, raw)
 	if fault.Is(err, fault.RefreshInvalid) {
-		err = cmp.Or(s.throttle.RefreshInvalid(by.IP), err)
+		err = cmp.Or(s.throttle.TakeLocal(throttle.RefreshInvalid, web.Network(by.IP)), err)
 	}
 	return p, err
 }
@@ -211,7 +213,7 @@ func (s *Service) Refresh(ctx context.Context, raw string, by audit.Actor) (*Gra
 	var refusal error // as a value: the transaction that ends a session must commit although the caller is refused
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
 		grant, refusal = nil, nil
-		if err := s.throttle.Refresh(tx, p.id); err != nil {
+		if err := s.throttle.TakeIn(tx, throttle.Refresh, string(p.id)); err != nil {
 			return err
 		}
 		// Before the session: an end of all sessions raises the version and revokes them at once. Read the

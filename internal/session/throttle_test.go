@@ -12,7 +12,7 @@ func TestRefreshesAreThrottled(t *testing.T) {
 	storetest.URLs(t, func(t *testing.T, url string) {
 		const limit = 3
 		srv := apptest.Start(t, apptest.Database(url), func(o *apptest.Options) {
-			o.Config.RefreshLimit, o.Config.RefreshInvalidLimit = limit, limit
+			o.Config.RefreshLimit.Burst, o.Config.RefreshInvalidLimit.Burst = limit, limit
 		})
 		c, other := srv.As(t), srv.As(t)
 		for range limit {

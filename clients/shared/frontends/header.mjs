@@ -196,7 +196,7 @@ export function headerMode(app, browser) {
   });
 
   it('stays signed in and shows the retry time when a refresh is rate-limited', async () => {
-    await start({ flags: ['--refresh-limit', '1'] }); // per minute
+    await start({ flags: ['--refresh-limit', '1/1m'] }); // per minute
     const page = await f.signIn();
     await f.expiry();
     await f.works(page);

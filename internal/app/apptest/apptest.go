@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -128,16 +129,8 @@ func Config(tb testing.TB) *config.Config {
 	c.Listen, c.BcryptCost = "127.0.0.1:0", 4
 	c.StreamsPerAddress, c.StreamsPerUser, c.OperationsPerSocket = plenty, plenty, plenty
 	c.OperationTimeout, c.DrainTimeout, c.ClockSkew = 30*time.Second, 5*time.Second, 12*time.Hour
-	c.Limits = config.Limits{
-		LoginPairLimit:       plenty,
-		LoginAccountLimit:    plenty,
-		LoginAddressLimit:    plenty,
-		RegisterAddressLimit: plenty,
-		RegisterLimit:        plenty,
-		RefreshLimit:         plenty,
-		OwnActsLimit:         plenty,
-		RefreshInvalidLimit:  plenty,
-		VerifyInvalidLimit:   plenty,
+	for i := range reflect.TypeFor[config.Limits]().NumField() {
+		reflect.ValueOf(&c.Limits).Elem().Field(i).Addr().Interface().(*config.Rate).Burst = plenty
 	}
 	return c
 }
