@@ -14,19 +14,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/account"
-	"github.com/graphwarden/graphwarden/internal/store"
-	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/userfile"
 )
-
-// onBoth runs f on a server with either database.
-func onBoth(t *testing.T, f func(t *testing.T, srv *graphtest.Server)) {
-	t.Helper()
-	storetest.URLs(t, func(t *testing.T, url string) { f(t, graphtest.Start(t, graphtest.Database(url))) })
-}
 
 type userPage struct {
 	Edges []struct {
@@ -47,7 +39,7 @@ const usersQuery = `query($first: Int, $after: String, $last: Int, $before: Stri
 
 type vars = map[string]any
 
-func users(tb testing.TB, c *graphtest.Client, variables vars) userPage {
+func users(tb testing.TB, c *apptest.Client, variables vars) userPage {
 	tb.Helper()
 	var out struct{ Users userPage }
 	c.Do(tb, usersQuery, variables).Into(tb, &out)
@@ -70,7 +62,7 @@ func (p userPage) names() string {
 }
 
 // walk reads a list page by page, forward or backward, and returns it in its order.
-func walk(tb testing.TB, c *graphtest.Client, variables vars, size string, n int) string {
+func walk(tb testing.TB, c *apptest.Client, variables vars, size string, n int) string {
 	tb.Helper()
 	var list []string
 	variables[size] = n
@@ -90,16 +82,16 @@ func walk(tb testing.TB, c *graphtest.Client, variables vars, size string, n int
 	}
 }
 
-func addUser(tb testing.TB, srv *graphtest.Server, email, username, name string, roles ...token.Role) *account.User {
+func addUser(tb testing.TB, srv *apptest.Server, email, username, name string, roles ...token.Role) *account.User {
 	tb.Helper()
-	in := account.Registration{Email: email, Password: graphtest.Password}
+	in := account.Registration{Email: email, Password: apptest.Password}
 	if username != "" {
 		in.Username = &username
 	}
 	if name != "" {
 		in.Name = &name
 	}
-	u, err := srv.App.Accounts.Add(tb.Context(), in, roles, graphtest.Operator)
+	u, err := srv.App.Accounts.Add(tb.Context(), in, roles, apptest.Operator)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -108,13 +100,13 @@ func addUser(tb testing.TB, srv *graphtest.Server, email, username, name string,
 
 func TestUsersAreListed(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin := srv.As(t, "ADMIN")
 		addUser(t, srv, "ann@example.com", "zed", "Ann Other")
 		addUser(t, srv, "bob@example.com", "ann.b", "Ärger")
 		gone := addUser(t, srv, "ANNA@example.com", "", "100%_sure")
 		addUser(t, srv, "carl@example.com", "", "Ann Archy", "ADMIN")
-		if _, err := srv.App.Accounts.SetDisabled(t.Context(), gone.ID, true, graphtest.Operator); err != nil {
+		if _, err := srv.App.Accounts.SetDisabled(t.Context(), gone.ID, true, apptest.Operator); err != nil {
 			t.Fatal(err)
 		}
 		for name, test := range map[string]struct {
@@ -167,7 +159,7 @@ func TestUsersAreListed(t *testing.T) {
 
 func TestUsersAreFoundByWhatTheyAreCalledNow(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c := srv.As(t, "ADMIN"), srv.As(t)
 		c.Do(t, `mutation { updateProfile(input: {username: "first", name: "Before"}) { id } }`, nil).Into(t, &struct{}{})
 		c.Do(t, `mutation { updateProfile(input: {username: "second", name: ""}) { id } }`, nil).Into(t, &struct{}{})
@@ -182,14 +174,14 @@ func TestUsersAreFoundByWhatTheyAreCalledNow(t *testing.T) {
 // Where few candidates fit, pages are short, and following the cursor still finds everybody.
 func TestSparsePagesLeadOn(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin := srv.As(t, "ADMIN")
 		var lines strings.Builder
 		const n = 1500
 		for i := range n {
 			fmt.Fprintf(&lines, `{"email": "crowd%04d@example.com", "disabled": %t}`+"\n", i, i != 7 && i != n-7)
 		}
-		created, problems, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(lines.String()), userfile.Options{}), graphtest.Operator)
+		created, problems, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(lines.String()), userfile.Options{}), apptest.Operator)
 		if err != nil || created != n {
 			t.Fatal(created, problems, err)
 		}
@@ -212,7 +204,7 @@ func TestSparsePagesLeadOn(t *testing.T) {
 
 func TestCursorsCannotBeMadeUp(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	admin := srv.As(t, "ADMIN")
 	srv.As(t)
 	genuine := users(t, admin, vars{"first": 1}).PageInfo.EndCursor
@@ -229,7 +221,7 @@ func TestCursorsCannotBeMadeUp(t *testing.T) {
 		}
 	}
 	admin.Do(t, `{ me { sessions { pageInfo { endCursor } } } }`, nil).Into(t, &own)
-	other := graphtest.Start(t, func(o *graphtest.Options) { o.Config.Secret = "another secret, of more than 32 bytes too" })
+	other := apptest.Start(t, func(o *apptest.Options) { o.Config.Secret = "another secret, of more than 32 bytes too" })
 	foreign := users(t, other.As(t, "ADMIN"), vars{"first": 1}).PageInfo.EndCursor
 	if again := users(t, admin, vars{"first": 1, "search": " UseR", "after": found}); again.names() != "user2" {
 		t.Errorf("the same search in another case goes on with %q", again.names())
@@ -264,7 +256,7 @@ func TestCursorsCannotBeMadeUp(t *testing.T) {
 // A list costs as many statements for many as for one, whichever way it is walked.
 func TestListsReadRelatedRowsTogether(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin := srv.As(t, "ADMIN")
 		for range 9 {
 			srv.As(t).Login(t)
@@ -297,7 +289,7 @@ func TestListsReadRelatedRowsTogether(t *testing.T) {
 
 func TestSessionsInAListAreEachUsersOwn(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, one, two := srv.As(t, "ADMIN"), srv.As(t), srv.As(t)
 		second := two.Login(t)
 		type sessions struct {
@@ -347,7 +339,7 @@ const (
 
 func TestAdministratorsChangeUsers(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c := srv.As(t, "ADMIN"), srv.As(t)
 		me := func(code, reason string) {
 			t.Helper()
@@ -428,7 +420,7 @@ func TestAdministratorsChangeUsers(t *testing.T) {
 
 func TestRiskyActsNeedARecentProof(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Config.AccessLife = time.Hour })
+	srv := apptest.Start(t, func(o *apptest.Options) { o.Config.AccessLife = time.Hour })
 	admin, c := srv.As(t, "ADMIN"), srv.As(t)
 	srv.Advance(t, 901*time.Second)
 	for _, mutation := range []string{disableUser, enableUser, deleteUser} {
@@ -440,19 +432,19 @@ func TestRiskyActsNeedARecentProof(t *testing.T) {
 
 func TestTheLastAdministratorStays(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin := srv.As(t, "ADMIN")
-		acts := map[string]func(by *graphtest.Client, id token.UserID) *graphtest.Answer{
-			"lose the role": func(by *graphtest.Client, id token.UserID) *graphtest.Answer {
+		acts := map[string]func(by *apptest.Client, id token.UserID) *apptest.Answer{
+			"lose the role": func(by *apptest.Client, id token.UserID) *apptest.Answer {
 				return by.Do(t, setRoles, vars{"id": id, "roles": []string{"USER"}})
 			},
-			"be disabled": func(by *graphtest.Client, id token.UserID) *graphtest.Answer {
+			"be disabled": func(by *apptest.Client, id token.UserID) *apptest.Answer {
 				return by.Do(t, disableUser, vars{"id": id})
 			},
-			"be deleted": func(by *graphtest.Client, id token.UserID) *graphtest.Answer {
+			"be deleted": func(by *apptest.Client, id token.UserID) *apptest.Answer {
 				return by.Do(t, deleteUser, vars{"id": id})
 			},
-			"delete the account": func(by *graphtest.Client, id token.UserID) *graphtest.Answer {
+			"delete the account": func(by *apptest.Client, id token.UserID) *apptest.Answer {
 				return by.Do(t, `mutation { deleteAccount(input: {confirmEmail: "`+by.Email+`"}) { id } }`, nil)
 			},
 		}
@@ -483,9 +475,9 @@ func TestTheLastAdministratorStays(t *testing.T) {
 // Of administrators who all depose one another at once, one is left.
 func TestAdministratorsDeposeEachOther(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		const n = 6
-		admins := make([]*graphtest.Client, n)
+		admins := make([]*apptest.Client, n)
 		for i := range admins {
 			admins[i] = srv.As(t, "ADMIN")
 		}
@@ -515,21 +507,9 @@ func TestAdministratorsDeposeEachOther(t *testing.T) {
 	})
 }
 
-// execute changes the database behind the server's back.
-func execute(tb testing.TB, srv *graphtest.Server, query string, args ...any) {
-	tb.Helper()
-	err := srv.App.DB.Tx(tb.Context(), func(tx *store.Tx) error {
-		_, err := tx.Exec(query, args...)
-		return err
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-}
-
 func TestARoleThatTheSchemaHasNoMoreIsNone(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c := srv.As(t, "ADMIN", "FORMER"), srv.As(t, "FORMER")
 		type user struct{ Roles []string }
 		var out struct {

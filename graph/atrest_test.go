@@ -5,12 +5,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
 // everything is all that the database holds, by table and column.
-func everything(t *testing.T, srv *graphtest.Server) map[string][]string {
+func everything(t *testing.T, srv *apptest.Server) map[string][]string {
 	t.Helper()
 	columns := `SELECT m.name AS of, c.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table'`
 	if srv.App.DB.Dialect() == store.Postgres {
@@ -34,7 +34,7 @@ func everything(t *testing.T, srv *graphtest.Server) map[string][]string {
 // Whoever reads the database, or a backup of it, gets neither a password nor anything that signs in.
 func TestTheDatabaseHoldsNothingThatSignsIn(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		other := c.Login(t)
 		spent := c.RefreshToken
@@ -42,7 +42,7 @@ func TestTheDatabaseHoldsNothingThatSignsIn(t *testing.T) {
 		c.Do(t, `{ me { id } }`, nil).Into(t, &struct{}{})
 		srv.Anonymous().Do(t, loginMutation, vars{"email": c.Email, "password": "a wrong passphrase"})
 		other.Do(t, `mutation { logout { endedSessions } }`, nil).Into(t, &struct{}{})
-		secrets := map[string]string{"the password": graphtest.Password, "a wrong password": "a wrong passphrase", "the secret": srv.App.Config.Secret}
+		secrets := map[string]string{"the password": apptest.Password, "a wrong password": "a wrong passphrase", "the secret": srv.App.Config.Secret}
 		for name, token := range map[string]string{"the access token": c.AccessToken, "another access token": other.AccessToken,
 			"the refresh token": c.RefreshToken, "a spent refresh token": spent, "an ended session's refresh token": other.RefreshToken} {
 			secrets[name], secrets["the end of "+name] = token, token[len(token)-40:]

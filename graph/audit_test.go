@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -44,14 +44,14 @@ func (e entries) actions() []string {
 
 const loginMutation = `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password}) { user { id } } }`
 
-func auditLog(tb testing.TB, c *graphtest.Client, arguments string) entries {
+func auditLog(tb testing.TB, c *apptest.Client, arguments string) entries {
 	tb.Helper()
 	var out struct{ AuditLog entries }
 	c.Do(tb, `{ auditLog`+arguments+` { nodes { id action outcome ip userId count } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } }`, nil).Into(tb, &out)
 	return out.AuditLog
 }
 
-func securityLog(tb testing.TB, c *graphtest.Client, arguments string) entries {
+func securityLog(tb testing.TB, c *apptest.Client, arguments string) entries {
 	tb.Helper()
 	var out struct{ Me struct{ SecurityLog entries } }
 	c.Do(tb, `{ me { securityLog`+arguments+` { nodes { id action ip sessionId count byAdministrator } pageInfo { hasNextPage endCursor } totalCount } } }`, nil).Into(tb, &out)
@@ -60,7 +60,7 @@ func securityLog(tb testing.TB, c *graphtest.Client, arguments string) entries {
 
 func TestOwnersReadTheirSecurityLog(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c, stranger := srv.As(t, "ADMIN"), srv.As(t), srv.As(t)
 		other := c.Login(t)
 		other.Do(t, `mutation { logout { endedSessions } }`, nil).Into(t, &struct{}{})
@@ -98,7 +98,7 @@ func TestOwnersReadTheirSecurityLog(t *testing.T) {
 
 func TestAuditLogIsFilteredAndPaged(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c := srv.As(t, "ADMIN"), srv.As(t)
 		c.Login(t)
 		middle := time.Now().UTC().Format(time.RFC3339Nano)
@@ -157,7 +157,7 @@ func TestAuditLogIsFilteredAndPaged(t *testing.T) {
 func TestFailedSignInsFold(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
-		srv := graphtest.Start(t, graphtest.Database(url))
+		srv := apptest.Start(t, apptest.Database(url))
 		admin, c := srv.As(t, "ADMIN"), srv.As(t)
 		const n = 300
 		for i := range n {
@@ -192,7 +192,7 @@ func TestFailedSignInsFold(t *testing.T) {
 
 func TestRefusedStepUpsAreRecorded(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	c := srv.As(t)
 	for range 2 {
 		c.Do(t, `mutation { reauthenticate(input: {password: "wrong"}) { user { id } } }`, nil)
@@ -205,11 +205,11 @@ func TestRefusedStepUpsAreRecorded(t *testing.T) {
 
 func TestAuditLogIsKeptAsLongAsTheSettingSays(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin := srv.As(t, "ADMIN")
 		old := auditLog(t, admin, "").Nodes[1].ID
 		age := srv.App.Config.AuditLife + time.Minute
-		execute(t, srv, "UPDATE audit_log SET at = at - $1 WHERE id = $2", age.Microseconds(), old)
+		srv.Exec(t, "UPDATE audit_log SET at = at - $1 WHERE id = $2", age.Microseconds(), old)
 		if err := srv.App.Audit.Prune(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -221,7 +221,7 @@ func TestAuditLogIsKeptAsLongAsTheSettingSays(t *testing.T) {
 
 func TestRefusedArgumentsAreNamed(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	answer := srv.As(t, "ADMIN").Do(t, `{ auditLog(first: 0, after: "x", filter: {userId: "y"}) { totalCount } }`, nil)
 	answer.Refused(t, "BAD_USER_INPUT", "MALFORMED")
 	var got []string
@@ -240,10 +240,10 @@ func TestRefusedArgumentsAreNamed(t *testing.T) {
 // Whatever way somebody came to a role, the log says so.
 func TestAccountsMadeWithRolesAreRecordedWithThem(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	admin := srv.As(t, "ADMIN")
 	added := addUser(t, srv, "added@example.com", "", "", "ADMIN")
-	if _, _, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(`{"email": "imported@example.com", "roles": ["ADMIN"]}`), userfile.Options{}), graphtest.Operator); err != nil {
+	if _, _, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(`{"email": "imported@example.com", "roles": ["ADMIN"]}`), userfile.Options{}), apptest.Operator); err != nil {
 		t.Fatal(err)
 	}
 	imported, err := srv.App.Accounts.Find(t.Context(), "imported@example.com")

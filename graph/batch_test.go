@@ -9,13 +9,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
-func batches(o *graphtest.Options) { o.Config.Batch = 10 }
+func batches(o *apptest.Options) { o.Config.Batch = 10 }
 
 // sendBatch posts any body and returns the status and the text of the answer.
-func sendBatch(t *testing.T, c *graphtest.Client, body, accept string) (int, string) {
+func sendBatch(t *testing.T, c *apptest.Client, body, accept string) (int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.Server.URL+"/graphql", bytes.NewReader([]byte(body)))
 	if err != nil {
@@ -39,7 +39,7 @@ func sendBatch(t *testing.T, c *graphtest.Client, body, accept string) (int, str
 }
 
 // answers returns the answers to a batch.
-func answers(t *testing.T, c *graphtest.Client, operations ...string) []graphtest.Answer {
+func answers(t *testing.T, c *apptest.Client, operations ...string) []apptest.Answer {
 	t.Helper()
 	var list []map[string]any
 	for _, text := range operations {
@@ -50,7 +50,7 @@ func answers(t *testing.T, c *graphtest.Client, operations ...string) []graphtes
 		t.Fatal(err)
 	}
 	status, text := sendBatch(t, c, string(body), "application/json")
-	var got []graphtest.Answer
+	var got []apptest.Answer
 	if err := json.Unmarshal([]byte(text), &got); err != nil || status != 200 || len(got) != len(operations) {
 		t.Fatalf("%d %s, %v", status, text, err)
 	}
@@ -59,7 +59,7 @@ func answers(t *testing.T, c *graphtest.Client, operations ...string) []graphtes
 
 func TestABatchIsRefusedUnlessAllowed(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	status, text := sendBatch(t, srv.Anonymous(), ` [{"query": "{ __typename }"}]`, "application/graphql-response+json")
 	if status != 400 || !strings.Contains(text, "BODY_MALFORMED") || !strings.Contains(text, "--batch") {
 		t.Errorf("%d %s", status, text)
@@ -68,7 +68,7 @@ func TestABatchIsRefusedUnlessAllowed(t *testing.T) {
 
 func TestABatchAnswersEachOperation(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t, batches)
+	srv := apptest.Start(t, batches)
 	c := srv.As(t)
 	got := answers(t, c, `mutation { updateProfile(input: {name: "Ada"}) { name } }`, `{ me { name } }`, `{ nothing }`, `{ users { totalCount } }`, `subscription { securityEvents { id } }`, ``)
 	for i, want := range []string{`{"updateProfile":{"name":"Ada"}}`, `{"me":{"name":"Ada"}}`} {
@@ -86,7 +86,7 @@ func TestABatchAnswersEachOperation(t *testing.T) {
 
 func TestMalformedBatchesAreRefusedWhole(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t, batches)
+	srv := apptest.Start(t, batches)
 	one := `{"query": "{ __typename }"}`
 	for body, accept := range map[string]string{
 		`[]`:             "application/json",
@@ -101,7 +101,7 @@ func TestMalformedBatchesAreRefusedWhole(t *testing.T) {
 		}
 	}
 	status, text := sendBatch(t, srv.Anonymous(), `[null, 1, [], [`+one+`], `+one+`]`, "application/json")
-	var got []graphtest.Answer
+	var got []apptest.Answer
 	if err := json.Unmarshal([]byte(text), &got); err != nil || status != 200 || len(got) != 5 || string(got[4].Data) != `{"__typename":"Query"}` {
 		t.Fatalf("%d %s", status, text)
 	}
@@ -114,9 +114,9 @@ func TestMalformedBatchesAreRefusedWhole(t *testing.T) {
 
 func TestEachLoginOfABatchIsThrottled(t *testing.T) {
 	t.Parallel()
-	limits := wide()
-	limits.LoginPairLimit = 5
-	srv := graphtest.Start(t, batches, limited(limits))
+	limits := wide(t)
+	limits.LoginPairLimit.Burst = 5
+	srv := apptest.Start(t, batches, limited(limits))
 	var logins []string
 	for range 10 {
 		logins = append(logins, "mutation { "+guess("nobody@example.com", "wrong")+" }")
@@ -134,7 +134,7 @@ func TestEachLoginOfABatchIsThrottled(t *testing.T) {
 
 func TestABatchSharesTheLimitsOfOneOperation(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t, batches, func(o *graphtest.Options) { o.Config.Queries.RootFields = 6 })
+	srv := apptest.Start(t, batches, func(o *apptest.Options) { o.Config.Queries.RootFields = 6 })
 	operation := func(fields int) string {
 		var list []string
 		for i := range fields {

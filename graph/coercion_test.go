@@ -6,13 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
 // A mutation with a value that its type does not allow is refused before it runs, by whatever transport it comes.
 func TestMutationsDoNotRunByHalf(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	c := srv.As(t, "ADMIN")
 	c.Do(t, `mutation { updateProfile(input: {name: "before"}) { name } }`, nil).Into(t, &struct{}{})
 	bearer := with("Authorization", "Bearer "+c.AccessToken)
@@ -32,7 +32,7 @@ func TestMutationsDoNotRunByHalf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := send(t, srv, body, bearer, with("Accept", "application/graphql-response+json"))
+		a := srv.Send(t, body, bearer, with("Accept", "application/graphql-response+json"))
 		holdsContract(t, sdl(t), a)
 		if a.Status != http.StatusBadRequest || a.Data != nil {
 			t.Errorf("%s: status %d", test.document, a.Status)
@@ -59,7 +59,7 @@ func TestMutationsDoNotRunByHalf(t *testing.T) {
 // An emoji as two escapes is one character, in a document and in JSON. Half of it is refused and never stored as U+FFFD.
 func TestSurrogatePairsAreOneCharacter(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	c := srv.As(t)
 	bearer := with("Authorization", "Bearer "+c.AccessToken)
 	for name, body := range map[string]string{
@@ -68,7 +68,7 @@ func TestSurrogatePairsAreOneCharacter(t *testing.T) {
 		"a body":                `{"query": "mutation { updateProfile(input: {name: \"\ud83d\ude00\"}) { name } }"}`,
 		"a variable":            `{"query": "mutation($n: String) { updateProfile(input: {name: $n}) { name } }", "variables": {"n": "\ud83d\ude00"}}`,
 	} {
-		if a := send(t, srv, []byte(body), bearer); !strings.Contains(string(a.Data), `"name":"😀"`) {
+		if a := srv.Send(t, []byte(body), bearer); !strings.Contains(string(a.Data), `"name":"😀"`) {
 			t.Errorf("%s: %s", name, a.Body)
 		}
 	}
@@ -78,7 +78,7 @@ func TestSurrogatePairsAreOneCharacter(t *testing.T) {
 		`{"query": "mutation($n: String) { updateProfile(input: {name: $n}) { name } }", "variables": {"n": "\ude00 Ada"}}`:                "BAD_USER_INPUT",
 		`{"query": "mutation($n: String) { updateProfile(input: {name: $n}) { name } }", "variables": {"n": "Ada", "more": ["\ud83d\n"]}}`: "BAD_USER_INPUT",
 	} {
-		a := send(t, srv, []byte(body), bearer, with("Accept", "application/graphql-response+json"))
+		a := srv.Send(t, []byte(body), bearer, with("Accept", "application/graphql-response+json"))
 		if a.Status != http.StatusBadRequest || len(a.Errors) != 1 || a.Errors[0].Extensions.Code != code {
 			t.Errorf("%s: %d %s", body, a.Status, a.Body)
 		}

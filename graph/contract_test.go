@@ -1,51 +1,15 @@
 package graph_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/schema"
 )
-
-// send sends any body to the API, as application/json unless change says otherwise.
-func send(t *testing.T, srv *graphtest.Server, body []byte, change ...func(*http.Request)) *graphtest.Answer {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/graphql", bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Accept", "application/graphql-response+json")
-	for _, f := range change {
-		f(r)
-	}
-	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	raw, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &graphtest.Answer{Status: response.StatusCode, Header: response.Header, Body: raw}
-	var decoded struct {
-		Data   json.RawMessage
-		Errors []graphtest.Error
-	}
-	if err := json.Unmarshal(raw, &decoded); err != nil {
-		t.Fatalf("%v in the answer %.500q", err, raw)
-	}
-	a.Data, a.Errors = decoded.Data, decoded.Errors
-	return a
-}
 
 // with sets a header, as often as there are values.
 func with(name string, values ...string) func(*http.Request) {
@@ -63,7 +27,7 @@ func sdl(t *testing.T) *ast.Schema {
 
 // holdsContract checks what holds for every error of every answer to a request that is not the server's
 // fault: a code and a reason of the SDL, a request id, and nothing of what the server is made of.
-func holdsContract(t *testing.T, s *ast.Schema, a *graphtest.Answer) {
+func holdsContract(t *testing.T, s *ast.Schema, a *apptest.Answer) {
 	t.Helper()
 	if a.Status >= 500 {
 		t.Errorf("status %d: %.500s", a.Status, a.Body)
@@ -94,7 +58,7 @@ func holdsContract(t *testing.T, s *ast.Schema, a *graphtest.Answer) {
 }
 
 // silent checks that an answer holds none of some texts, in any case.
-func silent(t *testing.T, a *graphtest.Answer, texts ...string) {
+func silent(t *testing.T, a *apptest.Answer, texts ...string) {
 	t.Helper()
 	body := strings.ToLower(string(a.Body))
 	for _, text := range texts {

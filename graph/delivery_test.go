@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
 const (
@@ -15,16 +15,16 @@ const (
 )
 
 // browser is a client as a page of an origin is: it says where it comes from and keeps the cookie.
-func browser(srv *graphtest.Server, origin string) *graphtest.Client {
+func browser(srv *apptest.Server, origin string) *apptest.Client {
 	c := srv.Anonymous()
 	c.Header.Set("Origin", origin)
 	return c
 }
 
-func withPage(o *graphtest.Options) { o.Config.AllowedOrigins = []string{page} }
+func withPage(o *apptest.Options) { o.Config.AllowedOrigins = []string{page} }
 
 // keep puts the cookie of an answer into the client's further requests, and returns its raw form.
-func keep(t *testing.T, c *graphtest.Client, answer *graphtest.Answer) string {
+func keep(t *testing.T, c *apptest.Client, answer *apptest.Answer) string {
 	t.Helper()
 	set := answer.Header.Values("Set-Cookie")
 	if len(set) != 1 {
@@ -43,12 +43,12 @@ type cookiePayload struct {
 }
 
 // signedIn is a browser whose refresh token is in a cookie.
-func signedIn(t *testing.T, srv *graphtest.Server) (*graphtest.Client, *graphtest.Client) {
+func signedIn(t *testing.T, srv *apptest.Server) (*apptest.Client, *apptest.Client) {
 	t.Helper()
 	owner := srv.As(t)
 	c := browser(srv, page)
 	answer := c.Do(t, `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password, delivery: COOKIE}) `+cookieAuth+` }`,
-		map[string]any{"email": owner.Email, "password": graphtest.Password})
+		map[string]any{"email": owner.Email, "password": apptest.Password})
 	var got struct{ Login cookiePayload }
 	answer.Into(t, &got)
 	raw := keep(t, c, answer)
@@ -68,7 +68,7 @@ const refreshByCookie = `mutation { refreshToken ` + cookieAuth + ` }`
 
 func TestCookieMode(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t, withPage)
+	srv := apptest.Start(t, withPage)
 
 	t.Run("refreshes by cookie whatever the bearer", func(t *testing.T) {
 		t.Parallel()
@@ -109,9 +109,9 @@ func TestCookieMode(t *testing.T) {
 				}
 				for _, mutation := range []string{
 					refreshByCookie,
-					`mutation { login(input: {email: "` + owner.Email + `", password: "` + graphtest.Password + `", delivery: COOKIE}) ` + cookieAuth + ` }`,
-					`mutation { register(input: {email: "new` + owner.Email + `", password: "` + graphtest.Password + `", delivery: COOKIE}) { auth ` + cookieAuth + ` } }`,
-					`mutation { reauthenticate(input: {password: "` + graphtest.Password + `"}) ` + cookieAuth + ` }`,
+					`mutation { login(input: {email: "` + owner.Email + `", password: "` + apptest.Password + `", delivery: COOKIE}) ` + cookieAuth + ` }`,
+					`mutation { register(input: {email: "new` + owner.Email + `", password: "` + apptest.Password + `", delivery: COOKIE}) { auth ` + cookieAuth + ` } }`,
+					`mutation { reauthenticate(input: {password: "` + apptest.Password + `"}) ` + cookieAuth + ` }`,
 				} {
 					answer := c.Do(t, mutation, nil)
 					answer.Refused(t, "FORBIDDEN", "ORIGIN_NOT_ALLOWED")
@@ -174,8 +174,8 @@ func TestCookieMode(t *testing.T) {
 		t.Parallel()
 		c, _ := signedIn(t, srv)
 		for _, mutation := range []string{
-			`mutation { payload: reauthenticate(input: {password: "` + graphtest.Password + `"}) ` + cookieAuth + ` }`,
-			`mutation { payload: changePassword(input: {currentPassword: "` + graphtest.Password + `", newPassword: "another unlikely passphrase"}) ` + cookieAuth + ` }`,
+			`mutation { payload: reauthenticate(input: {password: "` + apptest.Password + `"}) ` + cookieAuth + ` }`,
+			`mutation { payload: changePassword(input: {currentPassword: "` + apptest.Password + `", newPassword: "another unlikely passphrase"}) ` + cookieAuth + ` }`,
 		} {
 			answer := c.Do(t, mutation, nil)
 			var got struct{ Payload cookiePayload }
@@ -236,7 +236,7 @@ func TestCookieMode(t *testing.T) {
 
 func TestCORS(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t, withPage)
+	srv := apptest.Start(t, withPage)
 	preflight := func(t *testing.T, origin string) http.Header {
 		t.Helper()
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, srv.URL+"/graphql", nil)

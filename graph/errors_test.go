@@ -14,8 +14,8 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
@@ -40,8 +40,8 @@ func (r *record) String() string {
 }
 
 // recorded has a server log to r, everything.
-func recorded(r *record) func(*graphtest.Options) {
-	return func(o *graphtest.Options) {
+func recorded(r *record) func(*apptest.Options) {
+	return func(o *apptest.Options) {
 		o.Log = slog.New(slog.NewJSONHandler(r, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 }
@@ -58,8 +58,8 @@ func (f instead) InterceptField(ctx context.Context, next graphql.Resolver) (any
 	return next(ctx)
 }
 
-func extended(f instead) func(*graphtest.Options) {
-	return func(o *graphtest.Options) { o.Extensions = append(o.Extensions, f) }
+func extended(f instead) func(*apptest.Options) {
+	return func(o *apptest.Options) { o.Extensions = append(o.Extensions, f) }
 }
 
 func TestWhatIsNotMadeForTheCallerSaysNothing(t *testing.T) {
@@ -76,7 +76,7 @@ func TestWhatIsNotMadeForTheCallerSaysNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log record
-			srv := graphtest.Start(t, extended(f), recorded(&log))
+			srv := apptest.Start(t, extended(f), recorded(&log))
 			c := srv.As(t)
 			a := c.Do(t, `query Profile { me { id } }`, nil)
 			a.Refused(t, "INTERNAL_SERVER_ERROR", "")
@@ -109,7 +109,7 @@ func lineWith(text, word string) string {
 func TestFaultsKeepWhatTheySay(t *testing.T) {
 	t.Parallel()
 	var log record
-	srv := graphtest.Start(t, recorded(&log), extended(func(context.Context) (any, error) {
+	srv := apptest.Start(t, recorded(&log), extended(func(context.Context) (any, error) {
 		return nil, fmt.Errorf("me: %w", fault.Busy(fault.Overloaded, "come back later", 1500*time.Millisecond).Because(errors.New("the cause")))
 	}))
 	c := srv.As(t)
@@ -135,7 +135,7 @@ func TestTheLogTellsFaultsFromLoad(t *testing.T) {
 		t.Run(level, func(t *testing.T) {
 			t.Parallel()
 			var log record
-			srv := graphtest.Start(t, recorded(&log), extended(func(context.Context) (any, error) { return nil, refusal }))
+			srv := apptest.Start(t, recorded(&log), extended(func(context.Context) (any, error) { return nil, refusal }))
 			a := srv.As(t).Do(t, `{ me { id } }`, nil)
 			if line := lineWith(log.String(), a.Errors[0].Extensions.RequestID); !strings.Contains(line, `"level":"`+level+`"`) {
 				t.Errorf("the log says %q", line)
@@ -145,7 +145,7 @@ func TestTheLogTellsFaultsFromLoad(t *testing.T) {
 	t.Run("a client that has gone", func(t *testing.T) {
 		t.Parallel()
 		var log record
-		srv := graphtest.Start(t, recorded(&log), extended(func(context.Context) (any, error) {
+		srv := apptest.Start(t, recorded(&log), extended(func(context.Context) (any, error) {
 			return nil, busy.Because(fmt.Errorf("waiting: %w", context.Canceled))
 		}))
 		a := srv.As(t).Do(t, `{ me { id } }`, nil)
@@ -158,15 +158,15 @@ func TestTheLogTellsFaultsFromLoad(t *testing.T) {
 func TestAStorageFaultIsNotAWrongPassword(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
-		srv := graphtest.Start(t, graphtest.Database(url))
+		srv := apptest.Start(t, apptest.Database(url))
 		c := srv.As(t)
 		if err := srv.App.DB.Close(); err != nil {
 			t.Fatal(err)
 		}
 		for _, document := range []string{
-			`mutation { login(input: {email: "` + c.Email + `", password: "` + graphtest.Password + `"}) { tokenType } }`,
+			`mutation { login(input: {email: "` + c.Email + `", password: "` + apptest.Password + `"}) { tokenType } }`,
 			`mutation { login(input: {email: "nobody@example.com", password: "wrong"}) { tokenType } }`,
-			`mutation { register(input: {email: "new@example.com", password: "` + graphtest.Password + `"}) { auth { tokenType } } }`,
+			`mutation { register(input: {email: "new@example.com", password: "` + apptest.Password + `"}) { auth { tokenType } } }`,
 			`mutation { refreshToken(input: {refreshToken: "` + c.RefreshToken + `"}) { tokenType } }`,
 			`mutation { logout { endedSessions } }`,
 			`mutation { updateProfile(input: {name: "x"}) { id } }`,
@@ -184,13 +184,13 @@ func TestAStorageFaultIsNotAWrongPassword(t *testing.T) {
 
 func TestAnOperationThatTakesTooLongIsUnavailable(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Config.OperationTimeout = 100 * time.Millisecond },
+	srv := apptest.Start(t, func(o *apptest.Options) { o.Config.OperationTimeout = 100 * time.Millisecond },
 		extended(func(ctx context.Context) (any, error) {
 			<-ctx.Done()
 			return nil, fmt.Errorf("read: %w", ctx.Err())
 		}))
 	// Not through the API: on a busy machine that takes too long as well.
-	grant, err := srv.App.SignIn.Register(t.Context(), account.Registration{Email: "jane@example.com", Password: graphtest.Password}, audit.Actor{})
+	grant, err := srv.App.SignIn.Register(t.Context(), account.Registration{Email: "jane@example.com", Password: apptest.Password}, audit.Actor{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,10 +247,10 @@ var oddities = []string{
 func TestNoOperationIsAnErrorOfTheServer(t *testing.T) {
 	t.Parallel()
 	log := &record{}
-	srv := graphtest.Start(t, func(o *graphtest.Options) {
+	srv := apptest.Start(t, func(o *apptest.Options) {
 		o.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	})
-	for caller, c := range map[string]*graphtest.Client{"a stranger": srv.Anonymous(), "a user": srv.As(t)} {
+	for caller, c := range map[string]*apptest.Client{"a stranger": srv.Anonymous(), "a user": srv.As(t)} {
 		socket := dial(t, srv)
 		socket.send(`{"type": "connection_init"}`)
 		if c.AccessToken != "" {

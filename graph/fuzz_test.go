@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/graphwarden/graphwarden/graph"
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/store"
 )
@@ -66,7 +66,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add("application/x-www-form-urlencoded", "query={__typename}&plantedxq7")
 	f.Add("application/json; charset=utf-16", "\xff\xfe{\x00}\x00")
 	var handler http.Handler
-	graphtest.Start(f, func(o *graphtest.Options) {
+	apptest.Start(f, func(o *apptest.Options) {
 		o.Handler = func(h http.Handler) http.Handler { handler = h; return h }
 	})
 	f.Fuzz(func(t *testing.T, media, body string) {
@@ -75,11 +75,11 @@ func FuzzRequest(f *testing.F) {
 		r.Header.Set("Accept", "application/graphql-response+json")
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
-		var a struct{ Errors []graphtest.Error }
+		var a struct{ Errors []apptest.Error }
 		if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil {
 			t.Fatalf("the answer is not JSON: %q", w.Body)
 		}
-		if w.Code >= 500 || slices.ContainsFunc(a.Errors, func(e graphtest.Error) bool {
+		if w.Code >= 500 || slices.ContainsFunc(a.Errors, func(e apptest.Error) bool {
 			return e.Extensions.Code == "INTERNAL_SERVER_ERROR" || e.Extensions.Code == ""
 		}) {
 			t.Fatalf("%d %s", w.Code, w.Body)

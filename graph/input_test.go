@@ -15,13 +15,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
 func TestRequestsThatAreNoOperationAreRefusedClearly(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	s := sdl(t)
 	c := srv.As(t)
 	bearer := with("Authorization", "Bearer "+c.AccessToken)
@@ -61,7 +61,7 @@ func TestRequestsThatAreNoOperationAreRefusedClearly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := send(t, srv, []byte(test.body), test.change...)
+			a := srv.Send(t, []byte(test.body), test.change...)
 			if len(a.Errors) != 1 {
 				t.Fatalf("%d errors: %.500s", len(a.Errors), a.Body)
 			}
@@ -77,7 +77,7 @@ func TestRequestsThatAreNoOperationAreRefusedClearly(t *testing.T) {
 
 func TestATokenOfOneMegabyteIsOnlyInactive(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	for _, raw := range []string{strings.Repeat("a", 1<<20-200), strings.Repeat(".", 1<<20-200)} {
 		var out struct{ VerifyToken struct{ Active *bool } }
 		srv.Anonymous().Do(t, `query($t: String!) { verifyToken(token: $t) { active } }`, map[string]any{"t": raw}).Into(t, &out)
@@ -91,10 +91,10 @@ func TestATokenOfOneMegabyteIsOnlyInactive(t *testing.T) {
 
 func TestTokensAreNotVerifiedOverGET(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	c := srv.As(t)
 	query := url.Values{"query": {`query($t: String!) { verifyToken(token: $t) { active } }`}, "variables": {`{"t": "` + c.AccessToken + `"}`}}
-	a := send(t, srv, nil, func(r *http.Request) {
+	a := srv.Send(t, nil, func(r *http.Request) {
 		r.Method, r.URL.RawQuery, r.Body, r.ContentLength = http.MethodGet, query.Encode(), nil, 0
 	})
 	a.Refused(t, "BAD_USER_INPUT", "POST_REQUIRED")
@@ -222,7 +222,7 @@ func TestHostileValuesInEveryArgument(t *testing.T) {
 	t.Parallel()
 	s := sdl(t)
 	storetest.URLs(t, func(t *testing.T, url string) {
-		srv := graphtest.Start(t, graphtest.Database(url))
+		srv := apptest.Start(t, apptest.Database(url))
 		victim, c := srv.As(t), srv.As(t, "ADMIN") // whom every argument reaches its resolver for
 		before := rows(t, srv, victim)
 		sent := 0
@@ -236,7 +236,7 @@ func TestHostileValuesInEveryArgument(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					a := send(t, srv, body, with("Authorization", "Bearer "+c.AccessToken))
+					a := srv.Send(t, body, with("Authorization", "Bearer "+c.AccessToken))
 					holdsContract(t, s, a)
 					var text string
 					if json.Unmarshal([]byte(value), &text) == nil && len(text) > 8 {
@@ -260,7 +260,7 @@ func TestHostileValuesInEveryArgument(t *testing.T) {
 }
 
 // rows tells how much is stored, and all of somebody's account.
-func rows(t *testing.T, srv *graphtest.Server, c *graphtest.Client) map[string]string {
+func rows(t *testing.T, srv *apptest.Server, c *apptest.Client) map[string]string {
 	t.Helper()
 	state := map[string]string{}
 	for name, query := range map[string]string{
@@ -280,7 +280,7 @@ func rows(t *testing.T, srv *graphtest.Server, c *graphtest.Client) map[string]s
 
 func TestIntegersOutOfRangeAreRefused(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	s := sdl(t)
 	c := srv.As(t)
 	for _, first := range []string{"2147483648", "9223372036854775808", "99999999999999999999999999", "1.5", "1e400", "-1", "0", "101", "true", "[1, 2]"} {
@@ -288,7 +288,7 @@ func TestIntegersOutOfRangeAreRefused(t *testing.T) {
 			`{"query": ` + strconv.Quote("{ me { sessions(first: "+first+") { totalCount } } }") + `}`,
 			`{"query": "query($n: Int) { me { sessions(first: $n) { totalCount } } }", "variables": {"n": ` + first + `}}`,
 		} {
-			a := send(t, srv, []byte(body), with("Authorization", "Bearer "+c.AccessToken))
+			a := srv.Send(t, []byte(body), with("Authorization", "Bearer "+c.AccessToken))
 			holdsContract(t, s, a)
 			if len(a.Errors) == 0 {
 				t.Errorf("%s: %s", body, a.Body)
@@ -300,7 +300,7 @@ func TestIntegersOutOfRangeAreRefused(t *testing.T) {
 // What a client wrote into a query must not come back, whatever is wrong with it: it can be a password.
 func TestValuesAreNotEchoed(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	s := sdl(t)
 	const secret = "hunter2secret"
 	inLogin := func(password string) string {
@@ -333,7 +333,7 @@ func TestValuesAreNotEchoed(t *testing.T) {
 	} {
 		for _, document := range []string{`mutation($in: LoginInput!) { login(input: $in) { tokenType } }`, `mutation($in: LogoutInput!) { logout(input: $in) { endedSessions } }`,
 			`mutation($scope: LogoutScope!) { logout(input: {scope: $scope}) { endedSessions } }`} {
-			a := send(t, srv, []byte(`{"query": `+strconv.Quote(document)+`, "variables": `+variables+`}`))
+			a := srv.Send(t, []byte(`{"query": `+strconv.Quote(document)+`, "variables": `+variables+`}`))
 			holdsContract(t, s, a)
 			silent(t, a, secret, "31415926")
 			if t.Failed() {
@@ -346,7 +346,7 @@ func TestValuesAreNotEchoed(t *testing.T) {
 // A name that somebody made up is as long as they like; the refusal of it is not.
 func TestRefusalsAreShort(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	long := strings.Repeat("ä", 100_000)
 	a := srv.Anonymous().Do(t, `mutation($in: LoginInput!) { login(input: $in) { tokenType } }`, map[string]any{"in": map[string]any{"email": "a", "password": "b", long: 1}})
 	holdsContract(t, sdl(t), a)
@@ -357,7 +357,7 @@ func TestRefusalsAreShort(t *testing.T) {
 
 func TestMessagesStillHelp(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	for document, want := range map[string]string{
 		`{ you }`: `Cannot query field "you" on type "Query".`,
 		`mutation { login(input: {email: "a", password: 1}) { tokenType } }`: `argument input.password of login: a number is not a String`,

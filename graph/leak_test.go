@@ -17,7 +17,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
@@ -25,11 +25,11 @@ import (
 // leaks is a server that is watched for what it must not say: never in its log or its metrics, nor in an answer.
 type leaks struct {
 	*testing.T
-	srv    *graphtest.Server
+	srv    *apptest.Server
 	log    record
 	schema *ast.Schema
-	admin  *graphtest.Client
-	victim *graphtest.Client
+	admin  *apptest.Client
+	victim *apptest.Client
 	// secrets are real ones: what proves who somebody is, and what the server itself keeps.
 	secrets map[string]string
 	people  atomic.Int64
@@ -52,14 +52,14 @@ func startLeaks(t *testing.T, database string) *leaks {
 		database = u.String()
 	}
 	l := &leaks{T: t, schema: sdl(t)}
-	l.srv = graphtest.Start(t, graphtest.Database(database), recorded(&l.log), func(o *graphtest.Options) {
+	l.srv = apptest.Start(t, apptest.Database(database), recorded(&l.log), func(o *apptest.Options) {
 		o.Config.Secret, o.Config.PasswordPepper = leakedSecret, "p1:"+leakedPepper
 	})
 	l.admin, l.victim = l.srv.As(t, "ADMIN"), l.srv.As(t)
 	l.victim.Login(t)
 	l.secrets = map[string]string{
 		"an access token": l.admin.AccessToken, "a signature": l.admin.AccessToken[strings.LastIndexByte(l.admin.AccessToken, '.')+1:],
-		"a refresh token": l.admin.RefreshToken, "another's refresh token": l.victim.RefreshToken, "a password": graphtest.Password,
+		"a refresh token": l.admin.RefreshToken, "another's refresh token": l.victim.RefreshToken, "a password": apptest.Password,
 		"the server's secret": leakedSecret, "the pepper": leakedPepper, "the database's password": leakedDBPass,
 	}
 	return l
@@ -83,7 +83,7 @@ var repeated = regexp.MustCompile(`\\"[a-z0-9]{1,64}…?\\" is not a Time`)
 
 // judge looks for secrets in an answer. What was planted in a place that is not @sensitive may show in its data, or as
 // what is not a Time.
-func (l *leaks) judge(where, body string, a *graphtest.Answer) {
+func (l *leaks) judge(where, body string, a *apptest.Answer) {
 	l.Helper()
 	l.answers++
 	said := string(a.Body)
@@ -104,7 +104,7 @@ func (l *leaks) judge(where, body string, a *graphtest.Answer) {
 }
 
 // post is send for answers of any form, event streams included.
-func (l *leaks) post(body string, change ...func(*http.Request)) *graphtest.Answer {
+func (l *leaks) post(body string, change ...func(*http.Request)) *apptest.Answer {
 	l.Helper()
 	r, err := http.NewRequestWithContext(l.Context(), http.MethodPost, l.srv.URL+"/graphql", strings.NewReader(body))
 	if err != nil {
@@ -119,7 +119,7 @@ func (l *leaks) post(body string, change ...func(*http.Request)) *graphtest.Answ
 		l.Fatal(err)
 	}
 	defer response.Body.Close()
-	a := &graphtest.Answer{Status: response.StatusCode, Header: response.Header}
+	a := &apptest.Answer{Status: response.StatusCode, Header: response.Header}
 	if a.Body, err = io.ReadAll(response.Body); err != nil {
 		l.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func (l *leaks) everyInput() {
 		}
 		secrets := []string{p.canary()}
 		if p.sensitive {
-			secrets = append(secrets, l.admin.AccessToken+canary, l.victim.RefreshToken[:20]+canary, graphtest.Password+canary)
+			secrets = append(secrets, l.admin.AccessToken+canary, l.victim.RefreshToken[:20]+canary, apptest.Password+canary)
 		}
 		for _, secret := range secrets {
 			for i, body := range p.requests(l.schema, secret, l.fill) {
@@ -216,7 +216,7 @@ func (l *leaks) socket(messages ...string) {
 			text = []byte(err.Error()) // with the reason of the close frame
 		}
 		if string(text) != pong {
-			l.judge("WebSocket", strings.Join(messages, " "), &graphtest.Answer{Body: text})
+			l.judge("WebSocket", strings.Join(messages, " "), &apptest.Answer{Body: text})
 		}
 		if err != nil || string(text) == pong {
 			break

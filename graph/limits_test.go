@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/config"
 )
 
@@ -32,7 +32,7 @@ func introspection(deep int) string {
 
 func TestTheIntrospectionOfToolsPasses(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	for _, deep := range []int{7, 9} {
 		var out struct {
 			Schema struct{ Types []any } `json:"__schema"`
@@ -46,7 +46,7 @@ func TestTheIntrospectionOfToolsPasses(t *testing.T) {
 
 func TestCircularIntrospectionIsRefused(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	for _, query := range []string{
 		`{ __schema { types { fields { type { fields { type { fields { type { name } } } } } } } } }`,
 		`{ __type(name: "User") { ...A } } fragment A on __Type { fields { type { ...B } } } fragment B on __Type { inputFields { type { fields { name } } } }`,
@@ -86,9 +86,9 @@ func TestEachLimitIsASetting(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			t.Parallel()
-			srv := graphtest.Start(t, func(o *graphtest.Options) { test.set(&o.Config.Queries) })
+			srv := apptest.Start(t, func(o *apptest.Options) { test.set(&o.Config.Queries) })
 			body := fmt.Sprintf(`{"query": %s, "variables": %s}`, quoted(test.query), test.variables)
-			a := send(t, srv, []byte(body))
+			a := srv.Send(t, []byte(body))
 			code := "GRAPHQL_VALIDATION_FAILED"
 			if reason == "TOO_MANY_TOKENS" {
 				code = "GRAPHQL_PARSE_FAILED"
@@ -105,14 +105,14 @@ func TestEachLimitIsASetting(t *testing.T) {
 
 func TestExtensionsAreBounded(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Config.Queries.VariableBytes, o.Config.Queries.VariableValues = 20, 30 })
+	srv := apptest.Start(t, func(o *apptest.Options) { o.Config.Queries.VariableBytes, o.Config.Queries.VariableValues = 20, 30 })
 	for extensions, reason := range map[string]string{
 		`{"a": [1, 2, 3]}`:                                                 "",
 		`{"a": "12345678901234567890"}`:                                    "EXTENSIONS_TOO_LARGE",
 		`{"a": [` + strings.Repeat("[],", 30) + `[]]}`:                     "EXTENSIONS_TOO_LARGE",
 		`{"a": ` + strings.Repeat("[", 21) + strings.Repeat("]", 21) + `}`: "INPUT_TOO_DEEP",
 	} {
-		a := send(t, srv, []byte(`{"query": "{ __typename }", "extensions": `+extensions+`}`))
+		a := srv.Send(t, []byte(`{"query": "{ __typename }", "extensions": `+extensions+`}`))
 		if reason == "" && len(a.Errors) > 0 {
 			t.Errorf("%s: %s", extensions, a.Body)
 		} else if reason != "" {
@@ -125,7 +125,7 @@ func TestExtensionsAreBounded(t *testing.T) {
 // A document that was let through once is not looked at again, but the variables are.
 func TestItemsAreCountedForEachRequest(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Config.Queries.ListItems = 50 })
+	srv := apptest.Start(t, func(o *apptest.Options) { o.Config.Queries.ListItems = 50 })
 	c := srv.As(t)
 	const list = `query($n: Int) { me { sessions(first: $n) { nodes { id } } } }`
 	for range 2 {
@@ -139,7 +139,7 @@ func TestItemsAreCountedForEachRequest(t *testing.T) {
 func TestLimitsHoldForEveryTransport(t *testing.T) {
 	t.Parallel()
 	const deep = `{ me { id } }`
-	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Config.Queries.Depth = 1 })
+	srv := apptest.Start(t, func(o *apptest.Options) { o.Config.Queries.Depth = 1 })
 	deepBody, err := json.Marshal(map[string]any{"query": deep, "extensions": hashed(hashOf(deep), 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -153,8 +153,8 @@ func TestLimitsHoldForEveryTransport(t *testing.T) {
 		r.URL.RawQuery = url.Values{"query": {deep}}.Encode()
 	}
 	for range 2 { // what was refused is not remembered as good
-		for name, a := range map[string]*graphtest.Answer{
-			"POST": send(t, srv, deepBody), "GET": send(t, srv, nil, get), "a persisted operation": send(t, srv, byHash)} {
+		for name, a := range map[string]*apptest.Answer{
+			"POST": srv.Send(t, deepBody), "GET": srv.Send(t, nil, get), "a persisted operation": srv.Send(t, byHash)} {
 			if len(a.Errors) != 1 || a.Errors[0].Extensions.Reason != "TOO_DEEP" {
 				t.Errorf("%s: %s", name, a.Body)
 			}
@@ -171,7 +171,7 @@ func TestLimitsHoldForEveryTransport(t *testing.T) {
 }
 
 // events posts a query for server-sent events and returns them all.
-func events(t *testing.T, srv *graphtest.Server, query string) string {
+func events(t *testing.T, srv *apptest.Server, query string) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/graphql", strings.NewReader(`{"query": `+quoted(query)+`}`))
 	if err != nil {
@@ -193,10 +193,10 @@ func events(t *testing.T, srv *graphtest.Server, query string) string {
 
 func TestNothingIsSuggestedInProduction(t *testing.T) {
 	t.Parallel()
-	production := graphtest.Start(t, func(o *graphtest.Options) {
+	production := apptest.Start(t, func(o *apptest.Options) {
 		o.Config.Production, o.Config.PublicURL, o.Config.BcryptCost = true, "https://api.example.com", 12
 	})
-	development := graphtest.Start(t)
+	development := apptest.Start(t)
 	for name, query := range map[string]string{
 		"a field":        `{ mee { id } }`,
 		"an argument":    `{ me { sessions(frist: 1) { totalCount } } }`,
@@ -218,7 +218,7 @@ func TestNothingIsSuggestedInProduction(t *testing.T) {
 
 func TestIntIsANumber(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	c := srv.As(t)
 	const list = `query($n: Int) { me { sessions(first: $n) { totalCount } } }`
 	for _, n := range []any{"1", "", "x", true, 1.5, 1e10, 2147483648, []int{1}, map[string]any{}} {
@@ -237,10 +237,10 @@ func TestIntIsANumber(t *testing.T) {
 
 func TestNumbersAreNoText(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	admin, c := srv.As(t, "ADMIN"), srv.As(t)
 	const rename = `mutation($in: UpdateProfileInput!) { updateProfile(input: $in) { name } }`
-	for name, answer := range map[string]*graphtest.Answer{
+	for name, answer := range map[string]*apptest.Answer{
 		"an argument":  admin.Do(t, usersQuery, vars{"search": 5}),
 		"in an input":  c.Do(t, rename, vars{"in": vars{"name": 5}}),
 		"with a point": c.Do(t, rename, vars{"in": vars{"name": 1.5}}),
@@ -257,19 +257,19 @@ func TestNumbersAreNoText(t *testing.T) {
 
 func TestEnumValuesOfVariablesAreSpelledExactly(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	admin, c := srv.As(t, "ADMIN"), srv.As(t)
 	other := c.Login(t)
-	for name, act := range map[string]func() *graphtest.Answer{
-		"an argument": func() *graphtest.Answer { return admin.Do(t, usersQuery, vars{"role": "admin"}) },
-		"in a list": func() *graphtest.Answer {
+	for name, act := range map[string]func() *apptest.Answer{
+		"an argument": func() *apptest.Answer { return admin.Do(t, usersQuery, vars{"role": "admin"}) },
+		"in a list": func() *apptest.Answer {
 			return admin.Do(t, setRoles, vars{"id": c.UserID, "roles": []string{"ADMIN", "admin"}})
 		},
-		"instead of a list": func() *graphtest.Answer { return admin.Do(t, setRoles, vars{"id": c.UserID, "roles": "Admin"}) },
-		"in an input": func() *graphtest.Answer {
+		"instead of a list": func() *apptest.Answer { return admin.Do(t, setRoles, vars{"id": c.UserID, "roles": "Admin"}) },
+		"in an input": func() *apptest.Answer {
 			return c.Do(t, `mutation($in: LogoutInput) { logout(input: $in) { endedSessions } }`, vars{"in": vars{"scope": "all"}})
 		},
-		"in a list of an input": func() *graphtest.Answer {
+		"in a list of an input": func() *apptest.Answer {
 			return admin.Do(t, `mutation($in: SetRolesInput!) { setRoles(input: $in) { id } }`, vars{"in": vars{"id": c.UserID, "roles": "admin"}})
 		},
 	} {
@@ -280,7 +280,7 @@ func TestEnumValuesOfVariablesAreSpelledExactly(t *testing.T) {
 			t.Errorf("%s: status %d", name, answer.Status)
 		}
 	}
-	for _, one := range []*graphtest.Client{c, other} {
+	for _, one := range []*apptest.Client{c, other} {
 		one.Do(t, `{ me { roles } }`, nil).Into(t, &struct{}{}) // neither stale nor ended
 	}
 	admin.Do(t, setRoles, vars{"id": c.UserID, "roles": "ADMIN"}).Into(t, &struct{}{})

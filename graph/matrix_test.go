@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/graphwarden/graphwarden/graph"
-	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/guard/matrixtest"
 	"github.com/graphwarden/graphwarden/internal/session"
@@ -19,7 +19,7 @@ import (
 func TestAuthorizationMatrix(t *testing.T) {
 	t.Parallel()
 	m := matrixtest.New(t, schema.Text(), &graph.Resolver{})
-	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Extensions = append(o.Extensions, m) })
+	srv := apptest.Start(t, func(o *apptest.Options) { o.Extensions = append(o.Extensions, m) })
 	owner := register(t, srv, "owner")
 	m.Run(t, matrixtest.Server{
 		URL:     srv.URL + "/graphql",
@@ -31,9 +31,9 @@ func TestAuthorizationMatrix(t *testing.T) {
 }
 
 // register calls the service, since the matrix stands in for the mutation.
-func register(t *testing.T, srv *graphtest.Server, name string) *session.Grant {
+func register(t *testing.T, srv *apptest.Server, name string) *session.Grant {
 	t.Helper()
-	in := account.Registration{Email: name + "@example.com", Password: graphtest.Password}
+	in := account.Registration{Email: name + "@example.com", Password: apptest.Password}
 	grant, err := srv.App.SignIn.Register(t.Context(), in, audit.Actor{})
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func register(t *testing.T, srv *graphtest.Server, name string) *session.Grant {
 }
 
 // issue signs c at an instant of which the token's life is counted.
-func issue(t *testing.T, srv *graphtest.Server, c token.Claims, at time.Time) string {
+func issue(t *testing.T, srv *apptest.Server, c token.Claims, at time.Time) string {
 	t.Helper()
 	o := srv.App.Config
 	raw, _, err := token.NewIssuer(srv.App.Keys, o.Issuer, o.Audience, o.AccessLife, func() time.Time { return at }).Issue(c, at.Add(time.Hour))
@@ -53,7 +53,7 @@ func issue(t *testing.T, srv *graphtest.Server, c token.Claims, at time.Time) st
 }
 
 // refused has a token for each reason, all of the owner or of somebody with every role.
-func refused(t *testing.T, srv *graphtest.Server, owner token.Claims) map[string]string {
+func refused(t *testing.T, srv *apptest.Server, owner token.Claims) map[string]string {
 	t.Helper()
 	owner.Roles = []token.Role{account.RoleUser, account.RoleAdmin}
 	left, demoted := register(t, srv, "left"), register(t, srv, "demoted")
@@ -66,7 +66,7 @@ func refused(t *testing.T, srv *graphtest.Server, owner token.Claims) map[string
 	if _, err := srv.App.Sessions.Logout(t.Context(), session.ScopeCurrent, audit.Actor{Claims: *left.Principal()}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := srv.App.Accounts.ChangeRoles(t.Context(), demoted.Principal().UserID, []token.Role{account.RoleAdmin}, nil, graphtest.Operator); err != nil {
+	if _, err := srv.App.Accounts.ChangeRoles(t.Context(), demoted.Principal().UserID, []token.Role{account.RoleAdmin}, nil, apptest.Operator); err != nil {
 		t.Fatal(err)
 	}
 	return tokens

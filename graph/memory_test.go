@@ -7,10 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
-func little(o *graphtest.Options) { o.Config.MemoryLimit = 128 }
+func little(o *apptest.Options) { o.Config.MemoryLimit = 128 }
 
 // times repeats a text; # in it is the number of the turn.
 func times(n int, text string) string {
@@ -23,7 +23,7 @@ func times(n int, text string) string {
 
 // TestTheDocumentCacheWeighsTrees is not parallel to others: it looks at the heap. A tree is 30 times as large as its text.
 func TestTheDocumentCacheWeighsTrees(t *testing.T) {
-	me := graphtest.Start(t, little).As(t, "USER")
+	me := apptest.Start(t, little).As(t, "USER")
 	const fields = "a#: me { id email name username emailVerified createdAt roles disabled sessions { nodes { id ip userAgent } } }"
 	before := heapInUse()
 	const n = 150
@@ -52,10 +52,10 @@ func heapInUse() int64 {
 // that answers share.
 func TestAnswersThatDoNotFitAreRefused(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t, little)
+	srv := apptest.Start(t, little)
 	me := srv.As(t, "USER")
 	for range 99 {
-		me.Do(t, `mutation($e: String!, $p: String!) { login(input: {email: $e, password: $p}) { tokenType } }`, map[string]any{"e": me.Email, "p": graphtest.Password})
+		me.Do(t, `mutation($e: String!, $p: String!) { login(input: {email: $e, password: $p}) { tokenType } }`, map[string]any{"e": me.Email, "p": apptest.Password})
 	}
 	const sessions = "fragment F on User { sessions(first: 100) { nodes { id createdAt lastSeenAt expiresAt ip userAgent current } } }"
 	if answer := me.Do(t, "{ "+times(5, "a#: me { ...F }")+"}"+sessions, nil); len(answer.Errors) > 0 {

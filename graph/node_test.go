@@ -3,20 +3,20 @@ package graph_test
 import (
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
 const nodeQuery = `query($id: ID!) { node(id: $id) { __typename id ... on User { email } ... on Session { userAgent } } }`
 
 func TestNode(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		owner, other, admin := srv.As(t), srv.As(t), srv.As(t, "ADMIN")
 		ended := owner.Login(t)
 		ended.Do(t, "mutation { logout { endedSessions } }", nil)
 
 		for name, id := range map[string]string{"User": string(owner.UserID), "Session": string(owner.SessionID)} {
-			for _, reader := range []*graphtest.Client{owner, admin} {
+			for _, reader := range []*apptest.Client{owner, admin} {
 				var out struct {
 					Node struct{ Typename, ID string }
 				}

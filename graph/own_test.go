@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
@@ -20,7 +20,7 @@ type written struct {
 	Attempts    int64 `db:"attempts"`
 }
 
-func writtenTo(tb testing.TB, srv *graphtest.Server) (w written) {
+func writtenTo(tb testing.TB, srv *apptest.Server) (w written) {
 	tb.Helper()
 	err := srv.App.DB.Get(tb.Context(), &w, `SELECT (SELECT sum(updated_at - created_at + version) FROM users) AS updated,
 		(SELECT count(*) FROM audit_log) AS entries, (SELECT sum(count) FROM audit_log) AS events,
@@ -33,7 +33,7 @@ func writtenTo(tb testing.TB, srv *graphtest.Server) (w written) {
 
 func TestWhatChangesNothingWritesNothing(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c, disabled := srv.As(t, "ADMIN"), srv.As(t), srv.As(t)
 		other := c.Login(t)
 		other.Do(t, `mutation { logout { endedSessions } }`, nil).Into(t, &struct{}{})
@@ -41,7 +41,7 @@ func TestWhatChangesNothingWritesNothing(t *testing.T) {
 		admin.Do(t, `mutation($id: ID!) { disableUser(input: {id: $id}) { id } }`, vars{"id": disabled.UserID}).Into(t, &struct{}{})
 		before := writtenTo(t, srv)
 		for _, one := range []struct {
-			as       *graphtest.Client
+			as       *apptest.Client
 			mutation string
 			id       any
 			reason   string
@@ -80,9 +80,9 @@ func TestOwnActsAreThrottledAndFolded(t *testing.T) {
 	t.Parallel()
 	const limit, acts = 5, 12
 	storetest.URLs(t, func(t *testing.T, url string) {
-		limits := wide()
-		limits.OwnActsLimit = limit
-		srv := graphtest.Start(t, graphtest.Database(url), limited(limits))
+		limits := wide(t)
+		limits.OwnActsLimit.Burst = limit
+		srv := apptest.Start(t, apptest.Database(url), limited(limits))
 		c, other := srv.As(t), srv.As(t)
 		var aliased strings.Builder
 		for i := range acts {
@@ -104,15 +104,15 @@ func TestOwnActsAreThrottledAndFolded(t *testing.T) {
 		}
 		prober.Do(t, `mutation { updateProfile(input: {username: "taken"}) { id } }`, nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 
-		const reauthenticate = `mutation($password: String!) { reauthenticate(input: {password: $password}) ` + graphtest.AuthFields + ` }`
+		const reauthenticate = `mutation($password: String!) { reauthenticate(input: {password: $password}) ` + apptest.AuthFields + ` }`
 		for range limit {
-			var out struct{ Reauthenticate graphtest.Auth }
-			c.Do(t, reauthenticate, vars{"password": graphtest.Password}).Into(t, &out)
+			var out struct{ Reauthenticate apptest.Auth }
+			c.Do(t, reauthenticate, vars{"password": apptest.Password}).Into(t, &out)
 			c.Take(out.Reauthenticate)
 		}
-		c.Do(t, reauthenticate, vars{"password": graphtest.Password}).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+		c.Do(t, reauthenticate, vars{"password": apptest.Password}).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 		c.Do(t, `mutation($password: String!) { changePassword(input: {currentPassword: $password, newPassword: "another unlikely passphrase"}) { tokenType } }`,
-			vars{"password": graphtest.Password}).Into(t, &struct{}{})
+			vars{"password": apptest.Password}).Into(t, &struct{}{})
 
 		admin := srv.As(t, "ADMIN")
 		for _, action := range []string{"USER_UPDATED", "AUTHN_REAUTHENTICATED"} {

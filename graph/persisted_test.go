@@ -12,12 +12,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
 // outcome sends any members of a request and returns the first error's code, or the data.
-func outcome(t *testing.T, srv *graphtest.Server, request map[string]any) string {
+func outcome(t *testing.T, srv *apptest.Server, request map[string]any) string {
 	t.Helper()
 	body, err := json.Marshal(request)
 	if err != nil {
@@ -34,7 +34,7 @@ func outcome(t *testing.T, srv *graphtest.Server, request map[string]any) string
 	}
 	var answer struct {
 		Data   json.RawMessage
-		Errors []graphtest.Error
+		Errors []apptest.Error
 	}
 	if err := json.Unmarshal(raw, &answer); err != nil {
 		t.Fatalf("%s: %v", raw, err)
@@ -56,7 +56,7 @@ func hashOf(text string) string {
 
 func TestAutomaticPersistedQueries(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	const query, data = `{ __typename }`, `{"__typename":"Query"}`
 	if got := outcome(t, srv, map[string]any{"extensions": hashed(hashOf(query), 1)}); got != "PERSISTED_QUERY_NOT_FOUND" {
 		t.Errorf("an unknown hash: %s", got)
@@ -107,7 +107,7 @@ func TestFormatsOfTrustedDocuments(t *testing.T) {
 			if err := os.WriteFile(file, []byte(test.file), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			srv := graphtest.Start(t, func(o *graphtest.Options) { o.Config.TrustedDocuments = file })
+			srv := apptest.Start(t, func(o *apptest.Options) { o.Config.TrustedDocuments = file })
 			for _, request := range []map[string]any{{"documentId": test.id}, {"extensions": hashed(test.id, 1)}} {
 				if got := outcome(t, srv, request); got != data {
 					t.Errorf("%v: %s", request, got)
@@ -127,7 +127,7 @@ func TestTrustedDocuments(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"doc-1": "query Trusted { __typename }"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Config.TrustedDocuments = file })
+	srv := apptest.Start(t, func(o *apptest.Options) { o.Config.TrustedDocuments = file })
 	for name, request := range map[string]map[string]any{
 		"by id":          {"extensions": hashed("doc-1", 1)},
 		"by text":        {"query": trusted},
@@ -165,7 +165,7 @@ func TestTrustedDocumentsAreChecked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := graphtest.Config(t)
+			c := apptest.Config(t)
 			c.TrustedDocuments = filepath.Join(t.TempDir(), "documents.json")
 			if content != "" {
 				if err := os.WriteFile(c.TrustedDocuments, []byte(content), 0o600); err != nil {

@@ -8,13 +8,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
 // Nobody sets what is not offered to them, nor what is offered to administrators, on their own account.
 func TestNobodyGivesThemselvesMore(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	victim, c := srv.As(t), srv.As(t)
 	const register = `mutation($in: RegisterInput!) { register(input: $in) { auth { tokenType } } }`
 	const update = `mutation($in: UpdateProfileInput!) { updateProfile(input: $in) { id } }`
@@ -24,7 +24,7 @@ func TestNobodyGivesThemselvesMore(t *testing.T) {
 		"version": 1, "passwordHash": "$2a$04$", "createdAt": "2026-01-01T00:00:00Z",
 	} {
 		for document, in := range map[string]vars{
-			register: {"email": "new@example.com", "password": graphtest.Password}, update: {"name": "Eve"}} {
+			register: {"email": "new@example.com", "password": apptest.Password}, update: {"name": "Eve"}} {
 			in[field] = value
 			a := c.Do(t, document, vars{"in": in})
 			a.Refused(t, "BAD_USER_INPUT", "MALFORMED")
@@ -57,7 +57,7 @@ func TestNobodyGivesThemselvesMore(t *testing.T) {
 // RFC 6750 sections 2.2 and 2.3 know other places for a token; URLs end up in logs, and RFC 9700 section 4.3.2 ends that.
 func TestTokensAreTakenFromTheHeaderAlone(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	c := srv.As(t)
 	const me = `{ me { id } }`
 	body := func(members vars) []byte {
@@ -76,25 +76,25 @@ func TestTokensAreTakenFromTheHeaderAlone(t *testing.T) {
 		r.URL.RawQuery = url.Values{"query": {me}, "access_token": {c.AccessToken}}.Encode()
 	}
 	bearer := "Bearer " + c.AccessToken
-	for name, a := range map[string]*graphtest.Answer{
-		"access_token in the URL":   send(t, srv, body(vars{}), query("access_token")),
-		"token in the URL":          send(t, srv, body(vars{}), query("token")),
-		"Authorization in the URL":  send(t, srv, body(vars{}), query("Authorization")),
-		"the URL of a GET":          send(t, srv, nil, get),
-		"a member of the body":      send(t, srv, body(vars{"access_token": c.AccessToken, "Authorization": bearer})),
-		"variables":                 send(t, srv, body(vars{"variables": vars{"access_token": c.AccessToken, "authorization": bearer}})),
-		"extensions":                send(t, srv, body(vars{"extensions": vars{"access_token": c.AccessToken, "authorization": bearer}})),
-		"X-Authorization":           send(t, srv, body(vars{}), with("X-Authorization", bearer)),
-		"X-Access-Token":            send(t, srv, body(vars{}), with("X-Access-Token", c.AccessToken)),
-		"X-Forwarded-Authorization": send(t, srv, body(vars{}), with("X-Forwarded-Authorization", bearer)),
-		"Proxy-Authorization":       send(t, srv, body(vars{}), with("Proxy-Authorization", bearer)),
-		"a cookie":                  send(t, srv, body(vars{}), with("Cookie", "access_token="+c.AccessToken+"; Authorization="+c.AccessToken)),
+	for name, a := range map[string]*apptest.Answer{
+		"access_token in the URL":   srv.Send(t, body(vars{}), query("access_token")),
+		"token in the URL":          srv.Send(t, body(vars{}), query("token")),
+		"Authorization in the URL":  srv.Send(t, body(vars{}), query("Authorization")),
+		"the URL of a GET":          srv.Send(t, nil, get),
+		"a member of the body":      srv.Send(t, body(vars{"access_token": c.AccessToken, "Authorization": bearer})),
+		"variables":                 srv.Send(t, body(vars{"variables": vars{"access_token": c.AccessToken, "authorization": bearer}})),
+		"extensions":                srv.Send(t, body(vars{"extensions": vars{"access_token": c.AccessToken, "authorization": bearer}})),
+		"X-Authorization":           srv.Send(t, body(vars{}), with("X-Authorization", bearer)),
+		"X-Access-Token":            srv.Send(t, body(vars{}), with("X-Access-Token", c.AccessToken)),
+		"X-Forwarded-Authorization": srv.Send(t, body(vars{}), with("X-Forwarded-Authorization", bearer)),
+		"Proxy-Authorization":       srv.Send(t, body(vars{}), with("Proxy-Authorization", bearer)),
+		"a cookie":                  srv.Send(t, body(vars{}), with("Cookie", "access_token="+c.AccessToken+"; Authorization="+c.AccessToken)),
 	} {
 		if len(a.Errors) != 1 || a.Errors[0].Extensions.Reason != "TOKEN_MISSING" || a.Status != http.StatusUnauthorized {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
 		}
 	}
-	if a := send(t, srv, body(vars{}), with("Authorization", bearer)); len(a.Errors) > 0 {
+	if a := srv.Send(t, body(vars{}), with("Authorization", bearer)); len(a.Errors) > 0 {
 		t.Errorf("in its header: %s", a.Body)
 	}
 }

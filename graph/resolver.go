@@ -9,6 +9,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/signin"
+	"github.com/graphwarden/graphwarden/internal/team"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 )
 
@@ -22,5 +23,5 @@ type Resolver struct {
 	Feed          *audit.Feed
 	Authenticator *guard.Authenticator
 	Cursors       *Cursors
-	Team
+	Team          *team.Services
 }

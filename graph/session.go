@@ -10,6 +10,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
@@ -40,7 +41,8 @@ func (r *Resolver) tokenInfo(ctx context.Context, raw string) (*model.TokenInfo,
 	}
 	principal, err := r.Authenticator.Authenticate(ctx, raw)
 	if f := fault.As(err); f != nil && f.Code == fault.Unauthenticated {
-		if err := r.Throttle.VerifyInvalid(client(ctx).IP); err != nil {
+		// Valid tokens cost nothing: a service behind one address verifies those of all its users.
+		if err := r.Throttle.TakeLocal(throttle.VerifyInvalid, web.Network(client(ctx).IP)); err != nil {
 			return nil, err
 		}
 		return &model.TokenInfo{}, nil

@@ -9,7 +9,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
 // socket is a client of graphql-transport-ws.
@@ -19,7 +19,7 @@ type socket struct {
 	conn *websocket.Conn
 }
 
-func dial(t *testing.T, srv *graphtest.Server) *socket {
+func dial(t *testing.T, srv *apptest.Server) *socket {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
@@ -35,7 +35,7 @@ func initWith(accessToken string) []byte {
 	return []byte(`{"type": "connection_init", "payload": {"Authorization": "Bearer ` + accessToken + `"}}`)
 }
 
-func connect(t *testing.T, srv *graphtest.Server, accessToken string) *socket {
+func connect(t *testing.T, srv *apptest.Server, accessToken string) *socket {
 	t.Helper()
 	s := dial(t, srv)
 	s.send(string(initWith(accessToken)))
@@ -78,16 +78,16 @@ func (s *socket) run(query string) string {
 
 func TestSocketIsGuardedAsARequestIs(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	owner := srv.As(t)
 	s := connect(t, srv, owner.AccessToken)
 	if answer := s.run(`{ me { email } }`); !strings.Contains(answer, owner.Email) {
 		t.Errorf("me: %s", answer)
 	}
 	for _, mutation := range []string{
-		`mutation { login(input: {email: "` + owner.Email + `", password: "` + graphtest.Password + `"}) { accessToken } }`,
+		`mutation { login(input: {email: "` + owner.Email + `", password: "` + apptest.Password + `"}) { accessToken } }`,
 		`mutation { refreshToken(input: {refreshToken: "` + owner.RefreshToken + `"}) { accessToken } }`,
-		`mutation { reauthenticate(input: {password: "` + graphtest.Password + `"}) { accessToken } }`,
+		`mutation { reauthenticate(input: {password: "` + apptest.Password + `"}) { accessToken } }`,
 	} {
 		if answer := s.run(mutation); !strings.Contains(answer, "POST_REQUIRED") || strings.Contains(answer, "eyJ") {
 			t.Errorf("a socket must mint no tokens: %s", answer)
@@ -98,7 +98,7 @@ func TestSocketIsGuardedAsARequestIs(t *testing.T) {
 
 func TestSocketEndsWithItsSession(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	owner := srv.As(t)
 	other := owner.Login(t)
 	ended, goesOn := connect(t, srv, other.AccessToken), connect(t, srv, owner.AccessToken)
@@ -114,13 +114,13 @@ func TestSocketEndsWithItsSession(t *testing.T) {
 
 func TestStreamsAreLimitedByTheSettings(t *testing.T) {
 	t.Parallel()
-	for name, limit := range map[string]func(*graphtest.Options){
-		"address": func(o *graphtest.Options) { o.Config.StreamsPerAddress = 1 },
-		"user":    func(o *graphtest.Options) { o.Config.StreamsPerUser = 1 },
+	for name, limit := range map[string]func(*apptest.Options){
+		"address": func(o *apptest.Options) { o.Config.StreamsPerAddress = 1 },
+		"user":    func(o *apptest.Options) { o.Config.StreamsPerUser = 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			srv := graphtest.Start(t, limit)
+			srv := apptest.Start(t, limit)
 			owner := srv.As(t)
 			connect(t, srv, owner.AccessToken)
 			second := dial(t, srv)

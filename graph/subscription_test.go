@@ -11,7 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
@@ -31,7 +31,7 @@ func (s *socket) subscribe(id, query string) {
 const securityEvents = `subscription { securityEvents { action ip byAdministrator } }`
 
 // subscribed waits until n subscribers follow the audit log of srv.
-func subscribed(tb testing.TB, srv *graphtest.Server, n int) {
+func subscribed(tb testing.TB, srv *apptest.Server, n int) {
 	tb.Helper()
 	for limit := time.Now().Add(20 * time.Second); srv.App.Feed.Subscribers() != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(limit) {
@@ -43,7 +43,7 @@ func subscribed(tb testing.TB, srv *graphtest.Server, n int) {
 func TestSecurityEventsComeFromEveryReplica(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
-		a, b := graphtest.Start(t, graphtest.Database(url)), graphtest.Start(t, graphtest.Database(url))
+		a, b := apptest.Start(t, apptest.Database(url)), apptest.Start(t, apptest.Database(url))
 		c, stranger, admin := a.As(t), a.As(t), a.As(t, "ADMIN")
 		s, of := connect(t, b, c.AccessToken), connect(t, b, admin.AccessToken)
 		s.subscribe("mine", securityEvents)
@@ -72,7 +72,7 @@ func TestSecurityEventsComeFromEveryReplica(t *testing.T) {
 func TestSubscriptionsEndWithTheirToken(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
-		a, b := graphtest.Start(t, graphtest.Database(url)), graphtest.Start(t, graphtest.Database(url))
+		a, b := apptest.Start(t, apptest.Database(url)), apptest.Start(t, apptest.Database(url))
 		c := a.As(t)
 		s := connect(t, b, c.AccessToken)
 		s.subscribe("mine", securityEvents)
@@ -104,7 +104,7 @@ func TestSubscriptionsEndWithTheirToken(t *testing.T) {
 }
 
 // eventStream subscribes over server-sent events.
-func eventStream(t *testing.T, srv *graphtest.Server, accessToken, query string) (next func() (data string, ok bool)) {
+func eventStream(t *testing.T, srv *apptest.Server, accessToken, query string) (next func() (data string, ok bool)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
@@ -137,7 +137,7 @@ func eventStream(t *testing.T, srv *graphtest.Server, accessToken, query string)
 
 func TestSubscriptionsAreGuarded(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	c := srv.As(t)
 	s := connect(t, srv, c.AccessToken)
 	s.subscribe("all", `subscription { auditEvents { action } }`)
@@ -156,7 +156,7 @@ func TestSubscriptionsAreGuarded(t *testing.T) {
 // A reader who cannot keep up is told to come back; events are never left out in silence.
 func TestSlowReadersAreSentAway(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	c := srv.As(t)
 	lagged := make(chan struct{})
 	entries, err := srv.App.Feed.Subscribe(t.Context(), audit.Filter{User: c.UserID}, func() { close(lagged) })

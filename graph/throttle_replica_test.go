@@ -9,18 +9,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/config"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
 // onReplicas runs f on three servers that share a Postgres, and on the one that a SQLite file can have.
-func onReplicas(t *testing.T, change func(*graphtest.Options), f func(t *testing.T, replicas []*graphtest.Server)) {
+func onReplicas(t *testing.T, change func(*apptest.Options), f func(t *testing.T, replicas []*apptest.Server)) {
 	t.Helper()
 	storetest.URLs(t, func(t *testing.T, url string) {
-		replicas := []*graphtest.Server{graphtest.Start(t, graphtest.Database(url), change)}
+		replicas := []*apptest.Server{apptest.Start(t, apptest.Database(url), change)}
 		for !strings.HasPrefix(url, "sqlite:") && len(replicas) < 3 {
-			replicas = append(replicas, graphtest.Start(t, graphtest.Database(url), change))
+			replicas = append(replicas, apptest.Start(t, apptest.Database(url), change))
 		}
 		f(t, replicas)
 	})
@@ -29,9 +29,9 @@ func onReplicas(t *testing.T, change func(*graphtest.Options), f func(t *testing
 // Guesses that come at once, to all replicas, reach bcrypt no more often than the limit says.
 func TestConcurrentGuessesAreCountedOnAllReplicasTogether(t *testing.T) {
 	t.Parallel()
-	limits := wide()
-	limits.LoginPairLimit = 7
-	onReplicas(t, limited(limits), func(t *testing.T, replicas []*graphtest.Server) {
+	limits := wide(t)
+	limits.LoginPairLimit.Burst = 7
+	onReplicas(t, limited(limits), func(t *testing.T, replicas []*apptest.Server) {
 		owner := replicas[0].As(t)
 		rounds := func() (sum uint64) {
 			for _, srv := range replicas {
@@ -49,11 +49,11 @@ func TestConcurrentGuessesAreCountedOnAllReplicasTogether(t *testing.T) {
 			})
 		}
 		group.Wait()
-		if attempts := (rounds() - before) / bcryptRounds; attempts != uint64(limits.LoginPairLimit) {
-			t.Errorf("%d attempts reached bcrypt, want %d", attempts, limits.LoginPairLimit)
+		if attempts := (rounds() - before) / bcryptRounds; attempts != uint64(limits.LoginPairLimit.Burst) {
+			t.Errorf("%d attempts reached bcrypt, want %d", attempts, limits.LoginPairLimit.Burst)
 		}
 		for _, srv := range replicas {
-			srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, graphtest.Password)+" }", nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+			srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, apptest.Password)+" }", nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 		}
 	})
 }
@@ -61,18 +61,18 @@ func TestConcurrentGuessesAreCountedOnAllReplicasTogether(t *testing.T) {
 // A hundred logins in one request, which the limits on documents allow, are a hundred attempts.
 func TestAliasedLoginsCountEach(t *testing.T) {
 	t.Parallel()
-	limits := wide()
-	limits.LoginAddressLimit = 100
-	onReplicas(t, limited(limits), func(t *testing.T, replicas []*graphtest.Server) {
+	limits := wide(t)
+	limits.LoginAddressLimit.Burst = 100
+	onReplicas(t, limited(limits), func(t *testing.T, replicas []*apptest.Server) {
 		srv := replicas[0]
 		var aliased strings.Builder
-		for i := range limits.LoginAddressLimit {
+		for i := range limits.LoginAddressLimit.Burst {
 			fmt.Fprintf(&aliased, "a%d: %s ", i, guess(fmt.Sprintf("nobody%d@example.com", i), "guess"))
 		}
 		before := srv.App.Hasher.Rounds()
 		srv.Anonymous().Do(t, "mutation { "+aliased.String()+" }", nil)
-		if attempts := (srv.App.Hasher.Rounds() - before) / bcryptRounds; attempts != uint64(limits.LoginAddressLimit) {
-			t.Errorf("%d attempts reached bcrypt, want %d: one a login", attempts, limits.LoginAddressLimit)
+		if attempts := (srv.App.Hasher.Rounds() - before) / bcryptRounds; attempts != uint64(limits.LoginAddressLimit.Burst) {
+			t.Errorf("%d attempts reached bcrypt, want %d: one a login", attempts, limits.LoginAddressLimit.Burst)
 		}
 		srv.Anonymous().Do(t, "mutation { "+guess("next@example.com", "guess")+" }", nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 	})
@@ -81,9 +81,9 @@ func TestAliasedLoginsCountEach(t *testing.T) {
 // All spellings of one name, of an account or not, share a bucket.
 func TestSpellingsShareABucket(t *testing.T) {
 	t.Parallel()
-	limits := wide()
-	limits.LoginPairLimit = 6
-	onReplicas(t, limited(limits), func(t *testing.T, replicas []*graphtest.Server) {
+	limits := wide(t)
+	limits.LoginPairLimit.Burst = 6
+	onReplicas(t, limited(limits), func(t *testing.T, replicas []*apptest.Server) {
 		srv := replicas[0]
 		owner := srv.As(t)
 		owner.Do(t, `mutation { updateProfile(input: {username: "the.owner"}) { id } }`, nil).Into(t, &struct{}{})
@@ -93,9 +93,9 @@ func TestSpellingsShareABucket(t *testing.T) {
 			"an unknown address": {`email: "Nobody@Example.com"`, `email: "nobody@example.com"`, `email: " NOBODY@EXAMPLE.COM "`},
 			"no address":         {`email: "not an address"`},
 		} {
-			for i := range limits.LoginPairLimit + 1 {
+			for i := range limits.LoginPairLimit.Burst + 1 {
 				code, reason := "UNAUTHENTICATED", "INVALID_CREDENTIALS"
-				if i == limits.LoginPairLimit {
+				if i == limits.LoginPairLimit.Burst {
 					code, reason = "RATE_LIMITED", "TOO_MANY_ATTEMPTS"
 				}
 				srv.Anonymous().Do(t, `mutation { login(input: {`+spellings[i%len(spellings)]+`, password: "wrong"}) { tokenType } }`, nil).Refused(t, code, reason)
@@ -108,9 +108,9 @@ func TestSpellingsShareABucket(t *testing.T) {
 // first leads to one.
 func TestNamesThatLeadNowhereTellNothing(t *testing.T) {
 	t.Parallel()
-	limits := wide()
-	limits.LoginPairLimit = 2
-	srv := graphtest.Start(t, limited(limits))
+	limits := wide(t)
+	limits.LoginPairLimit.Burst = 2
+	srv := apptest.Start(t, limited(limits))
 	owner := srv.As(t)
 	owner.Do(t, `mutation { updateProfile(input: {username: "kim"}) { id } }`, nil).Into(t, &struct{}{})
 	for name, alike := range map[string][]string{
@@ -119,10 +119,10 @@ func TestNamesThatLeadNowhereTellNothing(t *testing.T) {
 		`username: "kim"`:              {`email: "kim"`, `username: "\u212aim"`},
 		`username: "kit"`:              {`email: "kit"`, `username: "\u212ait"`},
 	} {
-		try := func(name string) *graphtest.Answer {
+		try := func(name string) *apptest.Answer {
 			return srv.Anonymous().Do(t, `mutation { login(input: {`+name+`, password: "wrong"}) { tokenType } }`, nil)
 		}
-		for range limits.LoginPairLimit {
+		for range limits.LoginPairLimit.Burst {
 			try(name)
 		}
 		try(name).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
@@ -133,7 +133,7 @@ func TestNamesThatLeadNowhereTellNothing(t *testing.T) {
 }
 
 // attempt is a login of a name, such as email: "a@example.com", from an address.
-func attempt(t *testing.T, srv *graphtest.Server, name, password, address string) *graphtest.Answer {
+func attempt(t *testing.T, srv *apptest.Server, name, password, address string) *apptest.Answer {
 	t.Helper()
 	c := srv.Anonymous()
 	c.Header = http.Header{"X-Forwarded-For": {address}}
@@ -141,8 +141,8 @@ func attempt(t *testing.T, srv *graphtest.Server, name, password, address string
 }
 
 // behindProxy has a server believe the addresses of attempt.
-func behindProxy(l config.Limits) func(*graphtest.Options) {
-	return func(o *graphtest.Options) {
+func behindProxy(l config.Limits) func(*apptest.Options) {
+	return func(o *apptest.Options) {
 		o.Config.Limits, o.Config.TrustedProxies = l, []string{"127.0.0.1", "::1"}
 	}
 }
@@ -151,17 +151,17 @@ func behindProxy(l config.Limits) func(*graphtest.Options) {
 // them, from one address or from many, sees the same of the account's other name as of any name.
 func TestThrottlingDoesNotTellWhichNamesAreOfOneAccount(t *testing.T) {
 	t.Parallel()
-	limits := wide()
-	limits.LoginPairLimit, limits.LoginAccountLimit = 3, 6
-	onReplicas(t, behindProxy(limits), func(t *testing.T, replicas []*graphtest.Server) {
+	limits := wide(t)
+	limits.LoginPairLimit.Burst, limits.LoginAccountLimit.Burst = 3, 6
+	onReplicas(t, behindProxy(limits), func(t *testing.T, replicas []*apptest.Server) {
 		srv := replicas[0]
 		one, other := srv.As(t), srv.As(t)
 		one.Do(t, `mutation { updateProfile(input: {username: "one"}) { id } }`, nil).Into(t, &struct{}{})
 		other.Do(t, `mutation { updateProfile(input: {username: "other"}) { id } }`, nil).Into(t, &struct{}{})
 		transcript := func(network int, first, second string) (reasons []string) {
-			for i := range 8 * limits.LoginPairLimit {
-				name, address := first, fmt.Sprintf("192.0.%d.%d", network, i/(2*limits.LoginPairLimit))
-				if i/limits.LoginPairLimit%2 == 1 {
+			for i := range 8 * limits.LoginPairLimit.Burst {
+				name, address := first, fmt.Sprintf("192.0.%d.%d", network, i/(2*limits.LoginPairLimit.Burst))
+				if i/limits.LoginPairLimit.Burst%2 == 1 {
 					name = second
 				}
 				a := attempt(t, srv, name, "wrong", address)
@@ -169,10 +169,10 @@ func TestThrottlingDoesNotTellWhichNamesAreOfOneAccount(t *testing.T) {
 			}
 			return reasons
 		}
-		mail := func(c *graphtest.Client) string { return fmt.Sprintf("email: %q", c.Email) }
+		mail := func(c *apptest.Client) string { return fmt.Sprintf("email: %q", c.Email) }
 		ofOne := transcript(1, mail(one), `username: "one"`)
-		if n := strings.Count(strings.Join(ofOne, " "), "INVALID_CREDENTIALS"); n != 2*limits.LoginAccountLimit {
-			t.Errorf("%d attempts on one account passed, want %d for each of its names", n, limits.LoginAccountLimit)
+		if n := strings.Count(strings.Join(ofOne, " "), "INVALID_CREDENTIALS"); n != 2*limits.LoginAccountLimit.Burst {
+			t.Errorf("%d attempts on one account passed, want %d for each of its names", n, limits.LoginAccountLimit.Burst)
 		}
 		if diff := cmp.Diff(ofOne, transcript(2, mail(other), `username: "nobody"`)); diff != "" {
 			t.Errorf("two names of one account differ from names of two (-one +two):\n%s", diff)
@@ -187,19 +187,19 @@ func TestThrottlingDoesNotTellWhichNamesAreOfOneAccount(t *testing.T) {
 // for a name that nobody has.
 func TestASuccessTellsAGuesserElsewhereNothing(t *testing.T) {
 	t.Parallel()
-	limits := wide()
-	limits.LoginAccountLimit = 4
-	onReplicas(t, behindProxy(limits), func(t *testing.T, replicas []*graphtest.Server) {
+	limits := wide(t)
+	limits.LoginAccountLimit.Burst = 4
+	onReplicas(t, behindProxy(limits), func(t *testing.T, replicas []*apptest.Server) {
 		srv := replicas[0]
 		owner := srv.As(t)
 		name := fmt.Sprintf("email: %q", owner.Email)
 		for _, guessed := range []string{name, `email: "nobody@example.com"`} {
-			for i := range limits.LoginAccountLimit {
+			for i := range limits.LoginAccountLimit.Burst {
 				attempt(t, srv, guessed, "wrong", fmt.Sprintf("192.0.2.%d", i)).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 			}
 		}
-		attempt(t, srv, name, graphtest.Password, "127.0.0.1").Into(t, &struct{}{}) // where the owner registered
-		owner.Do(t, `mutation { reauthenticate(input: {password: "`+graphtest.Password+`"}) { tokenType } }`, nil).Into(t, &struct{}{})
+		attempt(t, srv, name, apptest.Password, "127.0.0.1").Into(t, &struct{}{}) // where the owner registered
+		owner.Do(t, `mutation { reauthenticate(input: {password: "`+apptest.Password+`"}) { tokenType } }`, nil).Into(t, &struct{}{})
 		for _, guessed := range []string{name, `email: "nobody@example.com"`} {
 			attempt(t, srv, guessed, "wrong", "192.0.2.99").Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 		}
@@ -210,28 +210,28 @@ func TestASuccessTellsAGuesserElsewhereNothing(t *testing.T) {
 // others.
 func TestThrottlingLeavesTheOwnerAloneAndRemembersTheAddress(t *testing.T) {
 	t.Parallel()
-	limits := wide()
-	limits.LoginAccountLimit, limits.LoginAddressLimit = 4, 9
-	onReplicas(t, behindProxy(limits), func(t *testing.T, replicas []*graphtest.Server) {
-		at := func(srv *graphtest.Server, address string) *graphtest.Client {
+	limits := wide(t)
+	limits.LoginAccountLimit.Burst, limits.LoginAddressLimit.Burst = 4, 9
+	onReplicas(t, behindProxy(limits), func(t *testing.T, replicas []*apptest.Server) {
+		at := func(srv *apptest.Server, address string) *apptest.Client {
 			c := srv.Anonymous()
 			c.Header = http.Header{"X-Forwarded-For": {address}}
 			return c
 		}
 		srv, other := replicas[0], replicas[len(replicas)-1]
 		owner := srv.As(t)
-		right := "mutation { " + guess(owner.Email, graphtest.Password) + " }"
+		right := "mutation { " + guess(owner.Email, apptest.Password) + " }"
 		at(srv, "198.51.100.1").Do(t, right, nil).Into(t, &struct{}{}) // known from here on
-		for i := range 2 * limits.LoginAccountLimit {
+		for i := range 2 * limits.LoginAccountLimit.Burst {
 			at(srv, fmt.Sprintf("192.0.2.%d", i)).Do(t, "mutation { "+guess(owner.Email, "wrong")+" }", nil)
 		}
 		at(other, "203.0.113.9").Do(t, right, nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 		at(other, "198.51.100.1").Do(t, right, nil).Into(t, &struct{}{})
-		owner.Do(t, `mutation { reauthenticate(input: {password: "`+graphtest.Password+`"}) { tokenType } }`, nil).Into(t, &struct{}{})
+		owner.Do(t, `mutation { reauthenticate(input: {password: "`+apptest.Password+`"}) { tokenType } }`, nil).Into(t, &struct{}{})
 
-		own := "mutation { " + guess(srv.As(t).Email, graphtest.Password) + " }"
+		own := "mutation { " + guess(srv.As(t).Email, apptest.Password) + " }"
 		passed := 0
-		for i := range 2 * limits.LoginAddressLimit { // spraying others, with one's own account in between
+		for i := range 2 * limits.LoginAddressLimit.Burst { // spraying others, with one's own account in between
 			document := "mutation { " + guess(fmt.Sprintf("other%d@example.com", i), "wrong") + " }"
 			if i%3 == 2 {
 				document = own
@@ -240,8 +240,8 @@ func TestThrottlingLeavesTheOwnerAloneAndRemembersTheAddress(t *testing.T) {
 				passed++
 			}
 		}
-		if passed != limits.LoginAddressLimit {
-			t.Errorf("%d attempts of one address passed, want %d", passed, limits.LoginAddressLimit)
+		if passed != limits.LoginAddressLimit.Burst {
+			t.Errorf("%d attempts of one address passed, want %d", passed, limits.LoginAddressLimit.Burst)
 		}
 	})
 }

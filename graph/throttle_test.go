@@ -6,22 +6,22 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/config"
 )
 
-const bcryptRounds = 16 // of graphtest's cost 4
+const bcryptRounds = 16 // of apptest's cost 4
 
-func limited(l config.Limits) func(*graphtest.Options) {
-	return func(o *graphtest.Options) {
+func limited(l config.Limits) func(*apptest.Options) {
+	return func(o *apptest.Options) {
 		o.Config.Limits = l
 	}
 }
 
-// wide are limits that no test of another one meets.
-func wide() config.Limits {
-	return config.Limits{LoginPairLimit: 1000, LoginAccountLimit: 1000, LoginAddressLimit: 1000, RegisterAddressLimit: 1000,
-		RegisterLimit: 1000, RefreshLimit: 1000, OwnActsLimit: 1000, RefreshInvalidLimit: 1000, VerifyInvalidLimit: 1000}
+// wide returns limits that no test reaches unless it lowers them.
+func wide(t *testing.T) config.Limits {
+	t.Helper()
+	return apptest.Config(t).Limits
 }
 
 func guess(email, password string) string {
@@ -30,19 +30,19 @@ func guess(email, password string) string {
 
 func TestLoginIsThrottled(t *testing.T) {
 	t.Parallel()
-	limits := wide()
-	limits.LoginPairLimit = 5
+	limits := wide(t)
+	limits.LoginPairLimit.Burst = 5
 
 	t.Run("the same for a right password, a wrong one and nobody's", func(t *testing.T) {
 		t.Parallel()
-		srv := graphtest.Start(t, limited(limits))
+		srv := apptest.Start(t, limited(limits))
 		owner := srv.As(t)
 		for _, email := range []string{owner.Email, "nobody@example.com"} {
-			for range limits.LoginPairLimit {
+			for range limits.LoginPairLimit.Burst {
 				srv.Anonymous().Do(t, "mutation { "+guess(email, "wrong")+" }", nil).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 			}
 			before := srv.App.Hasher.Rounds()
-			for _, password := range []string{"wrong", graphtest.Password} {
+			for _, password := range []string{"wrong", apptest.Password} {
 				answer := srv.Anonymous().Do(t, "mutation { "+guess(strings.ToUpper(email), password)+" }", nil)
 				answer.Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 				wait := answer.Errors[0].Extensions.RetryAfter
@@ -61,7 +61,7 @@ func TestLoginIsThrottled(t *testing.T) {
 
 	t.Run("by attempt, not by request", func(t *testing.T) {
 		t.Parallel()
-		srv := graphtest.Start(t, limited(limits))
+		srv := apptest.Start(t, limited(limits))
 		owner := srv.As(t)
 		before := srv.App.Hasher.Rounds()
 		var aliased strings.Builder
@@ -72,15 +72,15 @@ func TestLoginIsThrottled(t *testing.T) {
 		if len(answer.Data) > 4 {
 			t.Errorf("somebody was signed in: %s", answer.Body)
 		}
-		if spent := srv.App.Hasher.Rounds() - before; spent > uint64(limits.LoginPairLimit)*bcryptRounds {
-			t.Errorf("%d rounds, more than %d attempts", spent, limits.LoginPairLimit)
+		if spent := srv.App.Hasher.Rounds() - before; spent > uint64(limits.LoginPairLimit.Burst)*bcryptRounds {
+			t.Errorf("%d rounds, more than %d attempts", spent, limits.LoginPairLimit.Burst)
 		}
-		srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, graphtest.Password)+" }", nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+		srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, apptest.Password)+" }", nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 	})
 
 	t.Run("before bcrypt when many come at once", func(t *testing.T) {
 		t.Parallel()
-		srv := graphtest.Start(t, limited(limits))
+		srv := apptest.Start(t, limited(limits))
 		owner := srv.As(t)
 		before := srv.App.Hasher.Rounds()
 		var group sync.WaitGroup
@@ -88,17 +88,17 @@ func TestLoginIsThrottled(t *testing.T) {
 			group.Go(func() { srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, "wrong")+" }", nil) })
 		}
 		group.Wait()
-		if attempts := (srv.App.Hasher.Rounds() - before) / bcryptRounds; attempts != uint64(limits.LoginPairLimit) {
-			t.Errorf("%d attempts reached bcrypt, want %d", attempts, limits.LoginPairLimit)
+		if attempts := (srv.App.Hasher.Rounds() - before) / bcryptRounds; attempts != uint64(limits.LoginPairLimit.Burst) {
+			t.Errorf("%d attempts reached bcrypt, want %d", attempts, limits.LoginPairLimit.Burst)
 		}
 	})
 
 	t.Run("until one succeeds", func(t *testing.T) {
 		t.Parallel()
-		srv := graphtest.Start(t, limited(limits))
+		srv := apptest.Start(t, limited(limits))
 		owner := srv.As(t)
 		for range 3 {
-			for range limits.LoginPairLimit - 1 {
+			for range limits.LoginPairLimit.Burst - 1 {
 				srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, "wrong")+" }", nil).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 			}
 			owner.Login(t)
@@ -107,13 +107,13 @@ func TestLoginIsThrottled(t *testing.T) {
 
 	t.Run("as are the fields that ask for the password again", func(t *testing.T) {
 		t.Parallel()
-		srv := graphtest.Start(t, limited(limits))
+		srv := apptest.Start(t, limited(limits))
 		owner := srv.As(t)
 		wrong := []string{
 			`mutation { reauthenticate(input: {password: "wrong"}) { accessToken } }`,
 			`mutation { changePassword(input: {currentPassword: "wrong", newPassword: "another unlikely passphrase"}) { accessToken } }`,
 		}
-		for i := range limits.LoginPairLimit {
+		for i := range limits.LoginPairLimit.Burst {
 			owner.Do(t, wrong[i%2], nil).Refused(t, "BAD_USER_INPUT", "INVALID_CREDENTIALS")
 		}
 		for _, mutation := range wrong {
@@ -126,9 +126,9 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 	t.Parallel()
 	t.Run("register", func(t *testing.T) {
 		t.Parallel()
-		limits := wide()
-		limits.RegisterAddressLimit = 2
-		srv := graphtest.Start(t, limited(limits))
+		limits := wide(t)
+		limits.RegisterAddressLimit.Burst = 2
+		srv := apptest.Start(t, limited(limits))
 		srv.As(t)
 		srv.As(t)
 		srv.Anonymous().Do(t, `mutation { register(input: {email: "third@example.com", password: "an unlikely passphrase"}) { auth { accessToken } } }`, nil).
@@ -136,9 +136,9 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 	})
 	t.Run("refreshToken", func(t *testing.T) {
 		t.Parallel()
-		limits := wide()
-		limits.RefreshLimit, limits.RefreshInvalidLimit = 3, 2
-		srv := graphtest.Start(t, limited(limits))
+		limits := wide(t)
+		limits.RefreshLimit.Burst, limits.RefreshInvalidLimit.Burst = 3, 2
+		srv := apptest.Start(t, limited(limits))
 		owner, other := srv.As(t), srv.As(t)
 		for range 3 {
 			owner.Refresh(t)
@@ -152,11 +152,11 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 	})
 	t.Run("verifyToken", func(t *testing.T) {
 		t.Parallel()
-		limits := wide()
-		limits.VerifyInvalidLimit = 2
-		srv := graphtest.Start(t, limited(limits))
+		limits := wide(t)
+		limits.VerifyInvalidLimit.Burst = 2
+		srv := apptest.Start(t, limited(limits))
 		c := srv.As(t)
-		verify := func(token string) *graphtest.Answer {
+		verify := func(token string) *apptest.Answer {
 			return srv.Anonymous().Do(t, `query($token: String!) { verifyToken(token: $token) { active } }`, vars{"token": token})
 		}
 		for range 2 {
@@ -170,9 +170,9 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 // Of many errors only some are sent; those that say when to try again are among them.
 func TestTheWaitSurvivesTheCutOfErrors(t *testing.T) {
 	t.Parallel()
-	limits := wide()
-	limits.LoginPairLimit = 15
-	srv := graphtest.Start(t, limited(limits))
+	limits := wide(t)
+	limits.LoginPairLimit.Burst = 15
+	srv := apptest.Start(t, limited(limits))
 	var document strings.Builder
 	for i := range 30 {
 		fmt.Fprintf(&document, "a%d: %s ", i, guess("nobody@example.com", "wrong"))
@@ -192,12 +192,12 @@ func TestTheWaitSurvivesTheCutOfErrors(t *testing.T) {
 // A token that is not valid is counted without a write: on SQLite, a flood of them would hold up all who write.
 func TestTokensThatAreNotValidAreCountedWithoutAWrite(t *testing.T) {
 	t.Parallel()
-	limits := wide()
-	limits.VerifyInvalidLimit, limits.RefreshInvalidLimit = 50, 2
-	onReplicas(t, limited(limits), func(t *testing.T, replicas []*graphtest.Server) {
+	limits := wide(t)
+	limits.VerifyInvalidLimit.Burst, limits.RefreshInvalidLimit.Burst = 50, 2
+	onReplicas(t, limited(limits), func(t *testing.T, replicas []*apptest.Server) {
 		srv := replicas[0]
 		c := srv.As(t)
-		execute(t, srv, "ALTER TABLE throttle RENAME TO throttle_hidden")
+		srv.Exec(t, "ALTER TABLE throttle RENAME TO throttle_hidden")
 		var aliased strings.Builder
 		for i := range 60 {
 			fmt.Fprintf(&aliased, `a%d: verifyToken(token: "garbage") { active } `, i)
@@ -215,7 +215,7 @@ func TestTokensThatAreNotValidAreCountedWithoutAWrite(t *testing.T) {
 			srv.Anonymous().Redeem(t, "gwr_forged").Refused(t, "UNAUTHENTICATED", "REFRESH_INVALID")
 		}
 		srv.Anonymous().Redeem(t, "gwr_forged").Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
-		execute(t, srv, "ALTER TABLE throttle_hidden RENAME TO throttle")
+		srv.Exec(t, "ALTER TABLE throttle_hidden RENAME TO throttle")
 		c.Refresh(t)
 	})
 }

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
@@ -52,7 +52,7 @@ func hostileHeaders(kid string) map[string]string {
 
 // hostileTokens are forgeries by what they try. Those that only a holder of the key could sign are those of package
 // token; here they carry what an attacker has.
-func hostileTokens(t *testing.T, srv *graphtest.Server, c *graphtest.Client) map[string]string {
+func hostileTokens(t *testing.T, srv *apptest.Server, c *apptest.Client) map[string]string {
 	t.Helper()
 	parts := strings.Split(c.AccessToken, ".")
 	h, p, s := parts[0], parts[1], parts[2]
@@ -104,7 +104,7 @@ func hostileTokens(t *testing.T, srv *graphtest.Server, c *graphtest.Client) map
 }
 
 // issueAs signs as a service with these keys and names would.
-func issueAs(t *testing.T, keys *token.Ring, issuer, audience string, srv *graphtest.Server, c *graphtest.Client) string {
+func issueAs(t *testing.T, keys *token.Ring, issuer, audience string, srv *apptest.Server, c *apptest.Client) string {
 	t.Helper()
 	raw, _, err := token.NewIssuer(keys, issuer, audience, 15*time.Minute, srv.Now).Issue(token.Claims{UserID: c.UserID, SessionID: c.SessionID, Generation: 1,
 		Roles: []token.Role{"USER", "ADMIN"}, Methods: []string{"pwd"}, AuthTime: srv.Now(), Version: 1}, srv.Now().Add(time.Hour))
@@ -117,7 +117,7 @@ func issueAs(t *testing.T, keys *token.Ring, issuer, audience string, srv *graph
 // What an attacker can make of tokens is refused wherever a token goes in, with answers that teach nothing.
 func TestHostileTokensOverHTTP(t *testing.T) {
 	t.Parallel()
-	srv, elsewhere := graphtest.Start(t), graphtest.Start(t)
+	srv, elsewhere := apptest.Start(t), apptest.Start(t)
 	c := srv.As(t)
 	names := srv.App.Config
 	all := hostileTokens(t, srv, c)
@@ -129,7 +129,7 @@ func TestHostileTokensOverHTTP(t *testing.T) {
 		t.Fatal("the way of these forgeries is wrong: with everything right it is refused")
 	}
 	answers := map[string]string{}
-	note := func(a *graphtest.Answer, name string) {
+	note := func(a *apptest.Answer, name string) {
 		t.Helper()
 		if a.Status >= 500 || len(a.Errors) != 1 || a.Errors[0].Extensions.Code != "UNAUTHENTICATED" || a.Data != nil {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
@@ -159,7 +159,7 @@ func TestHostileTokensOverHTTP(t *testing.T) {
 	c.Refresh(t)
 }
 
-func isSignedIn(t *testing.T, srv *graphtest.Server, raw string) bool {
+func isSignedIn(t *testing.T, srv *apptest.Server, raw string) bool {
 	t.Helper()
 	bearer := srv.Anonymous()
 	bearer.AccessToken = raw
@@ -169,7 +169,7 @@ func isSignedIn(t *testing.T, srv *graphtest.Server, raw string) bool {
 // A retired key signs no more but verifies; a removed one does neither.
 func TestTokensOfFormerKeysOverHTTP(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	c := srv.As(t)
 	claims, err := srv.App.Verifier.Verify(c.AccessToken)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
@@ -44,9 +44,9 @@ func (g gate) wait(ctx context.Context) {
 }
 
 // during sends a mutation with a field called held or ahead, and runs f while it waits there.
-func (g gate) during(t *testing.T, c *graphtest.Client, mutation string, f func()) *graphtest.Answer {
+func (g gate) during(t *testing.T, c *apptest.Client, mutation string, f func()) *apptest.Answer {
 	t.Helper()
-	answers := make(chan *graphtest.Answer, 1)
+	answers := make(chan *apptest.Answer, 1)
 	go func() {
 		answer, err := c.Call(t.Context(), mutation, nil)
 		if err != nil {
@@ -69,20 +69,20 @@ func (g gate) during(t *testing.T, c *graphtest.Client, mutation string, f func(
 }
 
 // onBothWithGate is onBoth on servers with a gate.
-func onBothWithGate(t *testing.T, f func(t *testing.T, srv *graphtest.Server, g gate)) {
+func onBothWithGate(t *testing.T, f func(t *testing.T, srv *apptest.Server, g gate)) {
 	t.Helper()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		g := gate{make(chan struct{}), make(chan struct{})}
-		f(t, graphtest.Start(t, graphtest.Database(url), func(o *graphtest.Options) { o.Extensions = append(o.Extensions, g) }), g)
+		f(t, apptest.Start(t, apptest.Database(url), func(o *apptest.Options) { o.Extensions = append(o.Extensions, g) }), g)
 	})
 }
 
 // cast are the people of these tests: she has the role ADMIN and a second session.
 type cast struct {
-	root, she, second, victim, disabled *graphtest.Client
+	root, she, second, victim, disabled *apptest.Client
 }
 
-func newCast(t *testing.T, srv *graphtest.Server) cast {
+func newCast(t *testing.T, srv *apptest.Server) cast {
 	t.Helper()
 	p := cast{root: srv.As(t, "ADMIN"), she: srv.As(t, "ADMIN"), victim: srv.As(t), disabled: srv.As(t)}
 	p.second = p.she.Login(t)
@@ -102,7 +102,7 @@ var takings = []struct {
 		p.second.Do(t, `mutation($id: ID!) { revokeSession(input: {id: $id}) { id } }`, vars{"id": p.she.SessionID}).Into(t, &struct{}{})
 	}},
 	{"her password was changed", "TOKEN_REVOKED", func(t *testing.T, p cast) {
-		p.second.Do(t, `mutation { changePassword(input: {currentPassword: "`+graphtest.Password+`", newPassword: "not what it was before"}) { tokenType } }`, nil).Into(t, &struct{}{})
+		p.second.Do(t, `mutation { changePassword(input: {currentPassword: "`+apptest.Password+`", newPassword: "not what it was before"}) { tokenType } }`, nil).Into(t, &struct{}{})
 	}},
 	{"a role was taken from her", "TOKEN_STALE", func(t *testing.T, p cast) {
 		p.root.Do(t, setRoles, vars{"id": p.she.UserID, "roles": []string{}}).Into(t, &struct{}{})
@@ -120,10 +120,10 @@ func acts(t *testing.T, p cast) map[string]string {
 	t.Helper()
 	acts := map[string]string{
 		"updateProfile":  `updateProfile(input: {name: "Eve"}) { id }`,
-		"changePassword": fmt.Sprintf(`changePassword(input: {currentPassword: %q, newPassword: "another unlikely passphrase"}) { tokenType }`, graphtest.Password),
+		"changePassword": fmt.Sprintf(`changePassword(input: {currentPassword: %q, newPassword: "another unlikely passphrase"}) { tokenType }`, apptest.Password),
 		"deleteAccount":  fmt.Sprintf(`deleteAccount(input: {confirmEmail: %q}) { id }`, p.she.Email),
 		"logout":         `logout(input: {scope: ALL}) { endedSessions }`,
-		"reauthenticate": fmt.Sprintf(`reauthenticate(input: {password: %q}) { tokenType }`, graphtest.Password),
+		"reauthenticate": fmt.Sprintf(`reauthenticate(input: {password: %q}) { tokenType }`, apptest.Password),
 		"revokeSession":  fmt.Sprintf(`revokeSession(input: {id: %q}) { id }`, p.second.SessionID),
 		"setRoles":       fmt.Sprintf(`setRoles(input: {id: %q, roles: [ADMIN]}) { id }`, p.victim.UserID),
 		"disableUser":    fmt.Sprintf(`disableUser(input: {id: %q}) { id }`, p.victim.UserID),
@@ -142,7 +142,7 @@ func acts(t *testing.T, p cast) map[string]string {
 }
 
 // stored is all that an act can change.
-func stored(t *testing.T, srv *graphtest.Server) (all []string) {
+func stored(t *testing.T, srv *apptest.Server) (all []string) {
 	t.Helper()
 	for _, query := range []string{
 		"SELECT id || ' ' || email || ' ' || name || ' ' || roles || ' ' || password_hash || ' ' || CAST(version AS TEXT) || ' ' || CAST(COALESCE(disabled_at, 0) AS TEXT) FROM users ORDER BY id",
@@ -159,9 +159,9 @@ func stored(t *testing.T, srv *graphtest.Server) (all []string) {
 }
 
 // refusedFor checks that an answer has an error of the field at path, for the reason.
-func refusedFor(t *testing.T, answer *graphtest.Answer, path, reason string) {
+func refusedFor(t *testing.T, answer *apptest.Answer, path, reason string) {
 	t.Helper()
-	if !slices.ContainsFunc(answer.Errors, func(e graphtest.Error) bool {
+	if !slices.ContainsFunc(answer.Errors, func(e apptest.Error) bool {
 		return len(e.Path) == 1 && e.Path[0] == path && e.Extensions.Reason == reason
 	}) {
 		t.Errorf("%s was not refused for %s: %d %s", path, reason, answer.Status, answer.Body)
@@ -171,7 +171,7 @@ func refusedFor(t *testing.T, answer *graphtest.Answer, path, reason string) {
 // A mutation runs its fields one after another. A right taken from the caller during one is gone for the next.
 func TestRightsTakenDuringARequestAreGoneForItsNextField(t *testing.T) {
 	t.Parallel()
-	onBothWithGate(t, func(t *testing.T, srv *graphtest.Server, g gate) {
+	onBothWithGate(t, func(t *testing.T, srv *apptest.Server, g gate) {
 		for _, attack := range []struct {
 			name, taking string
 			act          func(p cast) string
@@ -193,7 +193,7 @@ func TestRightsTakenDuringARequestAreGoneForItsNextField(t *testing.T) {
 				t.Run(attack.name, func(t *testing.T) {
 					p := newCast(t, srv)
 					var before []string
-					mutation := fmt.Sprintf("mutation { ahead: reauthenticate(input: {password: %q}) { tokenType } x: %s }", graphtest.Password, attack.act(p))
+					mutation := fmt.Sprintf("mutation { ahead: reauthenticate(input: {password: %q}) { tokenType } x: %s }", apptest.Password, attack.act(p))
 					answer := g.during(t, p.she, mutation, func() {
 						taking.take(t, p)
 						before = stored(t, srv)
@@ -211,7 +211,7 @@ func TestRightsTakenDuringARequestAreGoneForItsNextField(t *testing.T) {
 // After the guard has let a field pass, its transaction reads the caller's rights again.
 func TestNoActIsDoneWithRightsTakenAfterTheGuard(t *testing.T) {
 	t.Parallel()
-	onBothWithGate(t, func(t *testing.T, srv *graphtest.Server, g gate) {
+	onBothWithGate(t, func(t *testing.T, srv *apptest.Server, g gate) {
 		for _, taking := range takings {
 			t.Run(taking.name, func(t *testing.T) {
 				for name := range acts(t, newCast(t, srv)) {
@@ -235,7 +235,7 @@ func TestNoActIsDoneWithRightsTakenAfterTheGuard(t *testing.T) {
 
 // deafReplica is a server on the database of another whose view of revocations is read once and never again. Its
 // clock stands still, so that the view does not look old.
-func deafReplica(t *testing.T, of *graphtest.Server) *graphtest.Server {
+func deafReplica(t *testing.T, of *apptest.Server) *apptest.Server {
 	t.Helper()
 	now := time.Now()
 	a, err := app.Open(t.Context(), of.App.Config, app.Migrates, func() time.Time { return now }, slog.New(slog.DiscardHandler))
@@ -256,13 +256,13 @@ func deafReplica(t *testing.T, of *graphtest.Server) *graphtest.Server {
 			t.Error(err)
 		}
 	})
-	return &graphtest.Server{App: a, URL: listener.URL}
+	return &apptest.Server{App: a, URL: listener.URL}
 }
 
 // Another replica answers queries for up to a second after a revocation. It refuses every act at once.
 func TestAReplicaThatHasNotHeardOfARevocationActsOnNothing(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for _, taking := range takings[:5] { // of a deleted user even a query fails
 			t.Run(taking.name, func(t *testing.T) {
 				p := newCast(t, srv)

@@ -13,7 +13,7 @@ describe('automatic persisted queries with Apollo Client', () => {
   before(async () => { server = await start(); });
   after(() => server.stop());
 
-  it('send the text once, and then its hash alone', async () => {
+  it('send the text once, then only its hash', async () => {
     const { accessToken, email } = await server.register();
     const sent = [];
     const http = new HttpLink({

@@ -1,4 +1,4 @@
-// A page made from nothing, served by Vite from another port, against a server without any setting.
+// A minimal page, served by Vite on another port, with a server in its default configuration.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -29,6 +29,6 @@ describe('the first minute of a frontend', { skip }, () => {
     page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
     page.on('pageerror', (error) => problems.push(String(error)));
     await page.goto(`${vite.resolvedUrls.local[0]}?api=${server.url}/graphql`);
-    await page.getByText('signed in').waitFor({ timeout: 20_000 }).catch(() => assert.fail(problems.join('\n') || 'it does not sign in'));
+    await page.getByText('signed in').waitFor({ timeout: 20_000 }).catch(() => assert.fail(problems.join('\n') || 'the page did not sign in'));
   });
 });

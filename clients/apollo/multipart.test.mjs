@@ -1,4 +1,4 @@
-// Subscriptions of Apollo Client over HTTP alone: multipart/mixed;subscriptionSpec="1.0".
+// Subscriptions of Apollo Client over HTTP: multipart/mixed;subscriptionSpec="1.0".
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { ApolloClient, CombinedGraphQLErrors, gql, HttpLink, InMemoryCache } from '@apollo/client';
@@ -22,7 +22,7 @@ describe('multipart subscriptions with Apollo Client', () => {
     let waiting = next();
     client.subscribe({ query: EVENTS }).subscribe((result) => { results.push(result); arrived(); });
 
-    // The subscription begins with the first bytes of its answer, which the client does not show.
+    // The subscription starts with the first bytes of the response, which the client does not report.
     const signIns = setInterval(() => server.graphql(LOGIN, { variables: { input: { email, password } } }), 300);
     await waiting;
     clearInterval(signIns);

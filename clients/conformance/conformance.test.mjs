@@ -1,4 +1,4 @@
-// GraphQL over HTTP: the audits of the specification's own reference implementation.
+// GraphQL over HTTP: the audits of the specification's reference implementation.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { serverAudits } from 'graphql-http';

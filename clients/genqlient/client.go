@@ -1,6 +1,6 @@
-// Package genqlient is a typed Go client, generated from the SDL and operations.graphql. It proves that the schema suits
-// such generators, and services that call this server can start from it. It is a module of its own, so that the server
-// does not depend on the generator.
+// Package genqlient is a typed Go client, generated from the SDL and operations.graphql. It proves that generators can
+// use the schema, and is a starting point for services that call the server. It is a separate module, so that the
+// server does not depend on the generator.
 package genqlient
 
 import (
@@ -11,7 +11,7 @@ import (
 
 //go:generate go tool genqlient
 
-// New makes a client of the endpoint at url that sends an access token, if there is one.
+// New returns a client for the endpoint at url. It sends accessToken unless it is empty.
 func New(url, accessToken string) graphql.Client {
 	return graphql.NewClient(url, &http.Client{Transport: bearer(accessToken)})
 }

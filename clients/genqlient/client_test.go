@@ -12,14 +12,14 @@ import (
 func TestGeneratedClient(t *testing.T) {
 	t.Parallel()
 	url := endpoint(t)
-	stranger := genqlient.New(url, "")
-	registered, err := genqlient.Register(t.Context(), stranger, genqlient.RegisterInput{
+	anonymous := genqlient.New(url, "")
+	registered, err := genqlient.Register(t.Context(), anonymous, genqlient.RegisterInput{
 		Email: "ada@example.com", Password: "correct horse battery", Delivery: genqlient.TokenDeliveryBody,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	refreshed, err := genqlient.Refresh(t.Context(), stranger, genqlient.RefreshTokenInput{RefreshToken: *registered.Register.Auth.RefreshToken})
+	refreshed, err := genqlient.Refresh(t.Context(), anonymous, genqlient.RefreshTokenInput{RefreshToken: *registered.Register.Auth.RefreshToken})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,9 +32,9 @@ func TestGeneratedClient(t *testing.T) {
 		t.Errorf("me: %+v", me.Me)
 	}
 
-	_, err = genqlient.Me(t.Context(), stranger)
+	_, err = genqlient.Me(t.Context(), anonymous)
 	refused, ok := errors.AsType[*gqlerror.Error](err)
 	if !ok || refused.Extensions["code"] != "UNAUTHENTICATED" {
-		t.Errorf("a stranger's error: %v", err)
+		t.Errorf("error of an anonymous caller: %v", err)
 	}
 }

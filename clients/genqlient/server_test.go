@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// endpoint runs the server until the end of the test and returns its GraphQL endpoint. The program is the one that
-// GRAPHWARDEN_BINARY names, or one built from this repository.
+// endpoint runs the server until the end of the test and returns its GraphQL endpoint. The binary is
+// GRAPHWARDEN_BINARY, or one built from this repository.
 func endpoint(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()

@@ -1,5 +1,5 @@
-// Puts the files that internal/explorer/assets.json pins where the server embeds them, compressed. It takes
-// the packages from npm and keeps only what has the pinned hash.
+// Downloads the files pinned in internal/explorer/assets.json from npm, verifies their hashes, and stores them
+// compressed where the server embeds them.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -28,7 +28,7 @@ try {
       throw new Error(`${asset.path} of ${spec(asset)} has ${integrity}, but assets.json pins ${asset.integrity}`);
     }
     writeFileSync(`${target(asset)}.part`, gzipSync(text, { level: 9 }));
-    renameSync(`${target(asset)}.part`, target(asset)); // whole or not at all
+    renameSync(`${target(asset)}.part`, target(asset)); // atomic
   }
 } finally {
   rmSync(scratch, { recursive: true });

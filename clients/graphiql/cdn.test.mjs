@@ -24,7 +24,7 @@ describe('the page without embedded files', { skip }, () => {
     await server?.stop();
   });
 
-  it('loads the pinned files from the CDN, and works', async () => {
+  it('loads the pinned files from the CDN and works', async () => {
     const { page, complaints, loaded } = await openThrough((file) => file);
     const email = await signUp(page);
     await execute(page);
@@ -34,7 +34,7 @@ describe('the page without embedded files', { skip }, () => {
     await page.close();
   });
 
-  it('says in plain words what to do if the CDN cannot be reached', async () => {
+  it('explains what to do if the CDN cannot be reached', async () => {
     const { page, loaded } = await openThrough(() => undefined);
     await page.getByText('GraphiQL could not be loaded').waitFor();
     assert.match(await page.locator('main').innerText(), /make assets[^]*curl http:\/\/127/);
@@ -42,7 +42,7 @@ describe('the page without embedded files', { skip }, () => {
     await page.close();
   });
 
-  it('runs nothing that the CDN has changed', async () => {
+  it('does not run files that the CDN has changed', async () => {
     const { page, complaints } = await openThrough((file) => Buffer.concat([file, Buffer.from('\n;window.stolen = true;')]));
     await page.getByText('GraphiQL could not be loaded').waitFor();
     assert.equal(await page.evaluate(() => window.stolen), undefined);
@@ -50,7 +50,7 @@ describe('the page without embedded files', { skip }, () => {
     await page.close();
   });
 
-  // openThrough opens the page with a CDN that answers what change makes of the true file, if anything.
+  // openThrough opens the page with a CDN that responds with change(file), or fails if that is undefined.
   async function openThrough(change) {
     const context = await browser.newContext();
     const loaded = [];
@@ -65,16 +65,16 @@ describe('the page without embedded files', { skip }, () => {
   }
 });
 
-// trueFile returns what npm has at the URL, out of the files of `make assets`.
+// trueFile returns the original file for the URL, from the files of `make assets`.
 function trueFile(url) {
   const assets = JSON.parse(readFileSync(join(explorer, 'assets.json')));
   const asset = assets.find((a) => url === `${cdn}npm/${a.package}@${a.version}/${a.path}`);
-  assert.ok(asset, `the page asks for ${url}, which is not pinned`);
+  assert.ok(asset, `the page requests ${url}, which is not pinned`);
   const extension = asset.path.slice(asset.path.lastIndexOf('.'));
   return gunzipSync(readFileSync(join(explorer, `assets/${asset.package}-${asset.version}${extension}.gz`)));
 }
 
-// buildBare compiles as if `make assets` had never run.
+// buildBare compiles the server as if `make assets` had never run.
 function buildBare() {
   const folder = mkdtempSync(join(tmpdir(), 'overlay-'));
   const hidden = readdirSync(join(explorer, 'assets')).filter((name) => name.endsWith('.gz'));

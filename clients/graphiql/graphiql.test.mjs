@@ -17,12 +17,12 @@ describe('the page at /', { skip }, () => {
   });
   after(() => browser?.close());
 
-  describe('on a server as it comes', () => {
+  describe('on a server with default settings', () => {
     let server;
     before(async () => { server = await start(); });
     after(() => server?.stop());
 
-    it('asks nobody else for anything, and nothing is refused or complained about', async () => {
+    it('sends no request to other servers and causes no errors in the browser', async () => {
       const { page, requests, complaints } = await open(browser, server);
       await page.getByText('Welcome').waitFor();
       await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
@@ -33,13 +33,13 @@ describe('the page at /', { skip }, () => {
       await page.keyboard.press('Escape');
       await page.getByRole('region', { name: 'Query Editor' }).click();
       await page.keyboard.press('Control+Space');
-      assert.ok(requests.length > 8, `only ${requests.length} requests were seen`);
+      assert.ok(requests.length > 8, `only ${requests.length} requests were recorded`);
       assert.deepEqual(requests.filter((url) => !url.startsWith(`${server.url}/`)), []);
       assert.deepEqual(complaints, []);
       await page.close();
     });
 
-    it('registers an account and runs me by clicking', async () => {
+    it('registers an account and runs me with the mouse', async () => {
       const { page, complaints } = await open(browser, server);
       const email = await signUp(page, 'ada@example.com');
       await execute(page);
@@ -62,7 +62,7 @@ describe('the page at /', { skip }, () => {
       await page.close();
     });
 
-    it('works on a phone: the answer is in view after a run, whoever asks', async () => {
+    it('shows the response on a phone, with and without a sign-in', async () => {
       const { page } = await open(browser, server, { viewport: { width: 390, height: 844 } });
       await page.screenshot({ path: `${screenshots}phone-welcome.png` });
       await execute(page);
@@ -76,20 +76,20 @@ describe('the page at /', { skip }, () => {
       for (const part of ['.graphiql-response', '.graphiql-execute-button', '.account-who']) await inView(page.locator(part));
       await page.screenshot({ path: `${screenshots}phone.png` });
 
-      await page.setViewportSize({ width: 667, height: 375 }); // on its side
+      await page.setViewportSize({ width: 667, height: 375 }); // landscape
       await execute(page);
       await inView(page.locator('.graphiql-response'));
       await page.getByRole('button', { name: 'Show Account' }).click();
       await page.getByRole('definition').filter({ hasText: email }).waitFor();
       await page.setViewportSize({ width: 320, height: 568 });
       const bottom = (part) => page.locator(part).evaluate((element) => element.getBoundingClientRect().bottom);
-      assert.ok(await bottom('.graphiql-editor-tools') <= await bottom('.graphiql-editors'), 'the editor covers the answer');
+      assert.ok(await bottom('.graphiql-editor-tools') <= await bottom('.graphiql-editors'), 'the editor covers the response');
       await inView(page.locator('.account-who'));
-      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320, 'it scrolls sideways');
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320, 'the page scrolls horizontally');
       await page.close();
     });
 
-    it('is used with the keyboard alone', async () => {
+    it('works with the keyboard only', async () => {
       const { page } = await open(browser, server);
       const email = `user-${crypto.randomUUID()}@example.com`;
       await page.getByRole('textbox', { name: 'E-mail', exact: true }).focus();
@@ -99,7 +99,7 @@ describe('the page at /', { skip }, () => {
       await page.keyboard.press('Enter');
       await page.getByRole('definition').filter({ hasText: email }).waitFor();
       await page.waitForFunction(() => document.activeElement.matches('.graphiql-execute-button'));
-      await page.keyboard.press('Shift+Tab'); // into the editor, and out of it
+      await page.keyboard.press('Shift+Tab'); // into the editor and out again
       await page.keyboard.press('Tab');
       await page.waitForFunction(() => document.activeElement.matches('.graphiql-execute-button'));
       await page.keyboard.press('Enter');
@@ -107,7 +107,7 @@ describe('the page at /', { skip }, () => {
       await page.close();
     });
 
-    it('says why a stranger is refused', async () => {
+    it('shows why an anonymous caller is refused', async () => {
       const { page } = await open(browser, server);
       const [sent] = await Promise.all([request(page, 'Me'), execute(page)]);
       assert.equal(sent.headers().authorization, undefined);
@@ -115,7 +115,7 @@ describe('the page at /', { skip }, () => {
       await page.close();
     });
 
-    it('shows the reason for which a registration or a sign-in is refused', async () => {
+    it('shows why a registration or a sign-in is refused', async () => {
       const { page } = await open(browser, server);
       const { email } = await server.register();
       const problem = page.getByRole('alert');
@@ -134,7 +134,7 @@ describe('the page at /', { skip }, () => {
       await page.close();
     });
 
-    it('logs out, here and on the server', async () => {
+    it('logs out on the page and on the server', async () => {
       const { page } = await open(browser, server);
       await signUp(page);
       const [sent] = await Promise.all([request(page, 'Me'), execute(page)]);
@@ -151,7 +151,7 @@ describe('the page at /', { skip }, () => {
       await page.close();
     });
 
-    it('notices that its session was ended elsewhere', async () => {
+    it('notices that its session was ended on another device', async () => {
       const { page } = await open(browser, server);
       const email = await signUp(page);
       const login = await server.graphql('mutation ($input: LoginInput!) { login(input: $input) { accessToken } }', { variables: { input: { email, password } } });
@@ -161,7 +161,7 @@ describe('the page at /', { skip }, () => {
       await page.close();
     });
 
-    it('takes up the tokens that a tab gets, so that its own next renewal is no reuse', async () => {
+    it('adopts the tokens of a refresh in a tab, so that its next renewal is not a reuse', async () => {
       const { page } = await open(browser, server);
       await signUp(page);
       await openTab(page, 'Refresh');
@@ -176,13 +176,13 @@ describe('the page at /', { skip }, () => {
       await page.close();
     });
 
-    it('stores no token and no password, whatever tabs show and history keeps', async () => {
+    it('stores no token and no password, even from tabs and history', async () => {
       const { page } = await open(browser, server);
       await signUp(page);
       const [sent] = await Promise.all([request(page, 'Me'), execute(page)]);
       const { authorization } = sent.headers();
       await setEditor(page, 'Query Editor', `query Verify { verifyToken(token: ${JSON.stringify(authorization.slice(7))}) { active } }`);
-      await page.getByRole('tab', { name: 'Verify' }).waitFor(); // the operation's name follows the text
+      await page.getByRole('tab', { name: 'Verify' }).waitFor(); // the tab shows the operation's name after a delay
       await setEditor(page, 'Headers', JSON.stringify({ authorization }));
       await execute(page);
       assert.equal((await response(page)).data.verifyToken.active, true);
@@ -199,11 +199,11 @@ describe('the page at /', { skip }, () => {
       await setEditor(page, 'Variables', JSON.stringify({ input: { refreshToken } }));
       await execute(page);
       assert.match(JSON.stringify(await response(page)), /eyJ.*gwr_/);
-      await page.getByRole('button', { name: 'New tab' }).click(); // writes the tabs
+      await page.getByRole('button', { name: 'New tab' }).click(); // stores the tabs
       await page.waitForFunction(() => JSON.parse(localStorage['graphiql:tabState']).activeTabIndex === 5);
 
       const kept = await stored(page);
-      for (const name of ['Verify', 'Literal', 'Refresh']) assert.ok(kept.includes(name), `${name} is not kept at all`);
+      for (const name of ['Verify', 'Literal', 'Refresh']) assert.ok(kept.includes(name), `${name} is not stored`);
       for (const part of ['eyJ', 'gwr_', 'secret', 'quoted', password]) assert.ok(!kept.includes(part), `${part} is in ${kept}`);
       await page.reload();
       await page.getByText('Welcome').waitFor();
@@ -226,16 +226,16 @@ describe('the page at /', { skip }, () => {
     await page.close();
   });
 
-  it('keeps whoever is signed in while the token cannot be renewed, and goes on when it can', async (t) => {
-    const server = await start('--refresh-limit', '20'); // in a minute: one more every three seconds
-    t.after(() => server.stop().catch(() => {})); // it has ended already
+  it('stays signed in while the token cannot be renewed, and continues afterwards', async (t) => {
+    const server = await start('--refresh-limit', '20/1m'); // per minute: one more every three seconds
+    t.after(() => server.stop().catch(() => {})); // already stopped
     const { page } = await open(browser, server);
     const email = await signUp(page);
     const renew = page.getByRole('button', { name: 'Renew now' });
     const renewed = (n) => page.locator(`[data-renewals="${n}"]`).waitFor();
-    const refused = page.getByText(/tried again: too many attempts: wait a while \(\d s\)/).waitFor().then(() => true);
+    const refused = page.getByText(/Trying again: too many attempts: wait a while \(\d s\)/).waitFor().then(() => true);
     let n = 0;
-    do { // a slow machine gets some of the twenty back meanwhile
+    do { // a slow machine regains some of the twenty meanwhile
       await renew.click();
     } while (!(await Promise.race([refused, renewed(n + 1).then(() => { n++; }, () => {})])));
     assert.ok(n >= 20);
@@ -247,7 +247,7 @@ describe('the page at /', { skip }, () => {
     await page.close();
   });
 
-  it('follows a subscription as whoever the panel has signed in, and goes on after the token has expired', async (t) => {
+  it('runs a subscription as the signed-in user, and continues after the token has expired', async (t) => {
     const server = await start('--access-life', '3s');
     t.after(() => server.stop());
     const { page, complaints } = await open(browser, server);
@@ -267,7 +267,7 @@ describe('the page at /', { skip }, () => {
     await page.close();
   });
 
-  it('reads the schema after the sign-in where strangers may not', async (t) => {
+  it('reads the schema after the sign-in if anonymous callers cannot', async (t) => {
     const server = await start('--introspection', 'authenticated');
     t.after(() => server.stop());
     const { page } = await open(browser, server);
@@ -282,7 +282,7 @@ describe('in production', () => {
   const production = ['--production', '--secret', 'a secret for the test of the page', '--public-url', 'https://api.example.com', '--bcrypt-cost', '12'];
 
   for (const { flags, status } of [{ flags: [], status: 404 }, { flags: ['--explorer', '--insecure-explorer'], status: 200 }]) {
-    it(`the page answers ${status} ${flags.length ? `with ${flags}` : 'unless it is asked for'}`, async (t) => {
+    it(`the page responds with ${status} ${flags.length ? `with ${flags}` : 'by default'}`, async (t) => {
       const server = await start(...production, ...flags);
       t.after(() => server.stop());
       assert.equal((await fetch(`${server.url}/`)).status, status);

@@ -1,4 +1,4 @@
-// A GraphQL client without a framework, for scripts and services. Copy it; docs/CLIENTS.md explains it.
+// A GraphQL client without a framework, for scripts and services. Copy it. docs/CLIENTS.md explains it.
 
 /** @typedef {{ accessToken: string, refreshToken?: string | null | undefined }} Tokens */
 /** @typedef {{ message: string, path?: (string | number)[], extensions?: Record<string, any> }} GraphQLError */
@@ -9,12 +9,12 @@ const REFRESH = `mutation Refresh($input: RefreshTokenInput!) {
   refreshToken(input: $input) { accessToken refreshToken }
 }`;
 
-// Refusal is an operation that came to nothing, or to less than was asked for.
+// Refusal is the error of an operation that failed completely or partly.
 export class Refusal extends Error {
   /** @param {Answer} answer */
   constructor({ data, errors }) {
     super(errors?.[0]?.message);
-    this.data = data; // what could be answered nevertheless
+    this.data = data; // partial data, if any
     this.errors = errors ?? [];
     /** @type {string | undefined} */ this.code = errors?.[0]?.extensions?.code;
     /** @type {string | undefined} */ this.reason = errors?.[0]?.extensions?.reason;
@@ -27,9 +27,9 @@ export class Client {
 
   /**
    * @param {string} url of /graphql
-   * @param {Tokens | null} tokens of an earlier run, if it kept them
-   * @param {(tokens: Tokens) => void | Promise<void>} keep stores each new pair, before it is used: a
-   *   refresh token that is used again after its successor ends the session
+   * @param {Tokens | null} tokens of an earlier run, if it stored them
+   * @param {(tokens: Tokens) => void | Promise<void>} keep stores each new pair before it is used: a refresh token that
+   *   is used again after its successor ends the session
    */
   constructor(url, tokens = null, keep = () => {}) {
     this.#url = url;
@@ -38,7 +38,7 @@ export class Client {
   }
 
   /**
-   * begin takes the tokens of a payload that signs somebody in, such as that of login.
+   * begin takes the tokens from a payload that signs in a user, such as that of login.
    * @param {Tokens} payload
    */
   async begin({ accessToken, refreshToken }) {
@@ -48,8 +48,8 @@ export class Client {
   }
 
   /**
-   * run executes one operation and returns its data; it throws a Refusal if there are errors. A token
-   * that has expired is renewed on the way, once for all operations that meet it.
+   * run executes one operation and returns its data. It throws a Refusal if there are errors. It renews an expired token,
+   * once for all operations that meet it.
    * @param {string} query
    * @param {object} [variables]
    */
@@ -65,7 +65,7 @@ export class Client {
   }
 
   /**
-   * renew gets a new pair in the place of the one whose access token, used, was refused.
+   * renew replaces the pair whose access token, used, was refused.
    * @param {string} used
    */
   async renew(used) {

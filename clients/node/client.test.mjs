@@ -1,4 +1,4 @@
-// The client without a framework, over the real server.
+// The client without a framework, with the real server.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { start } from '../shared/server.mjs';
@@ -20,13 +20,13 @@ describe('the client without a framework', () => {
     assert.equal((await client.run(ME)).me.email, email);
   });
 
-  it('throws what the server says', async () => {
+  it('throws the error of the server', async () => {
     const client = new Client(`${server.url}/graphql`, await server.register());
     await assert.rejects(client.run(LOGIN, { input: { email: 'nobody@example.com', password: 'wrong' } }),
       (error) => error instanceof Refusal && error.code === 'UNAUTHENTICATED' && error.reason === 'INVALID_CREDENTIALS');
   });
 
-  it('renews an expired token once for operations at the same time, and keeps the pair before it is used', async () => {
+  it('renews an expired token once for simultaneous operations, and stores the pair before it is used', async () => {
     const user = await server.register();
     const kept = [];
     const client = new Client(`${server.url}/graphql`, user, async (tokens) => { kept.push(tokens); });
@@ -41,12 +41,12 @@ describe('the client without a framework', () => {
     assert.equal((await later.run(ME)).me.email, user.email);
   });
 
-  it('says why a session cannot be renewed', async () => {
+  it('reports why a session cannot be renewed', async () => {
     const user = await server.register();
     const client = new Client(`${server.url}/graphql`, user);
     await server.graphql('mutation { logout { endedSessions } }', { token: user.accessToken });
     await assert.rejects(client.run(ME), { reason: 'TOKEN_REVOKED' });
-    client.tokens.accessToken += 'x'; // refused as TOKEN_INVALID, which a refresh would mend
+    client.tokens.accessToken += 'x'; // refused with TOKEN_INVALID, after which the client refreshes
     await assert.rejects(client.run(ME), { reason: 'SESSION_REVOKED' });
   });
 

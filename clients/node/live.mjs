@@ -1,15 +1,14 @@
-// Subscriptions that outlive their access tokens, for scripts and services: with graphql-ws over a WebSocket, or
-// with graphql-sse over HTTP alone. Copy the half that you need; docs/CLIENTS.md explains it.
+// Subscriptions that survive the expiry of access tokens, for scripts and services: with graphql-ws over a WebSocket,
+// or with graphql-sse over HTTP. Copy the half that you need. docs/CLIENTS.md explains it.
 import * as sse from 'graphql-sse';
 import * as ws from 'graphql-ws';
 import { Refusal, refusesToken } from './client.mjs';
 
-// The server closes a WebSocket with this code when its token has expired or was revoked.
+// Close code of the server when the WebSocket's token has expired or was revoked.
 const FORBIDDEN = 4403;
 
 /**
- * overSocket yields the data of each event until the consumer breaks off. It throws a Refusal if the
- * session has ended.
+ * overSocket yields the data of each event until the consumer stops. It throws a Refusal if the session has ended.
  * @param {import('./client.mjs').Client} client
  * @param {string} url of /graphql
  * @param {ws.SubscribePayload} request
@@ -35,7 +34,7 @@ export async function* overSocket(client, url, request, options) {
 }
 
 /**
- * overEvents is the same over server-sent events, whose last one says that the token was refused.
+ * overEvents does the same over server-sent events. The last event of a stream reports that the token was refused.
  * @param {import('./client.mjs').Client} client
  * @param {string} url of /graphql
  * @param {sse.RequestParams} request
@@ -64,7 +63,7 @@ export async function* overEvents(client, url, request, options) {
 }
 
 /**
- * renew does not give up over a server that is away or busy.
+ * renew retries while the server is unreachable or busy.
  * @param {import('./client.mjs').Client} client
  * @param {string} used
  */
@@ -80,7 +79,7 @@ async function renew(client, used) {
 }
 
 /**
- * mayPass tells what a later try may mend from the end of the session.
+ * mayPass reports whether a retry may succeed, because the session has not ended.
  * @param {unknown} error
  */
 function mayPass(error) {

@@ -1,4 +1,4 @@
-// Subscriptions, with the two libraries that speak the server's protocols.
+// Subscriptions with the two libraries that implement the server's protocols.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import WebSocket from 'ws';
@@ -9,12 +9,12 @@ import { overEvents, overSocket } from './live.mjs';
 const EVENTS = { query: 'subscription { securityEvents { action } }' };
 const LOGIN = 'mutation($input: LoginInput!) { login(input: $input) { accessToken } }';
 const REFRESH = 'mutation($input: RefreshTokenInput!) { refreshToken(input: $input) { accessToken refreshToken } }';
-const LIMIT = 6; // refreshes in a minute: one more every ten seconds, which is longer than a token is taken
+const LIMIT = 6; // refreshes per minute: one more every ten seconds, which is longer than a token is accepted
 
 for (const [name, subscribe] of Object.entries({ 'graphql-ws': overSocket, 'graphql-sse': overEvents })) {
   describe(`a subscription with ${name}`, () => {
     let server, user, client, connections, events, done, ended;
-    before(async () => { server = await start('--access-life', '1s', '--refresh-grace', '2s', '--refresh-limit', String(LIMIT)); });
+    before(async () => { server = await start('--access-life', '1s', '--refresh-grace', '2s', '--refresh-limit', `${LIMIT}/1m`); });
     after(() => server.stop());
 
     beforeEach(async () => {
@@ -29,19 +29,19 @@ for (const [name, subscribe] of Object.entries({ 'graphql-ws': overSocket, 'grap
     });
 
     async function follow() {
-      // Node has a WebSocket of its own from version 22 on.
+      // Node has its own WebSocket since version 22.
       const options = { on: { connected: () => { connections++; } }, ...(name === 'graphql-ws' && { webSocketImpl: WebSocket }) };
       for await (const data of subscribe(client, `${server.url}/graphql`, EVENTS, options)) events.push(data.securityEvents.action);
     }
 
     const login = () => server.graphql(LOGIN, { variables: { input: { email: user.email, password: user.password } } });
 
-    it('goes on over three expiries, without an error', async () => {
+    it('continues over three expiries without an error', async () => {
       const tokens = new Set();
       for (let n = 1; n <= 4; n++) {
         await until(() => connections === n);
         tokens.add(client.tokens.accessToken);
-        await until(async () => { // until the subscription stands, which a client is not told
+        await until(async () => { // until the subscription is active, which the protocol does not confirm
           await login();
           return events.length >= n;
         });
@@ -54,7 +54,7 @@ for (const [name, subscribe] of Object.entries({ 'graphql-ws': overSocket, 'grap
       await assert.rejects(done);
     });
 
-    it('outlasts a refresh that is refused for now', async () => {
+    it('survives a rate-limited refresh', async () => {
       let code;
       while (code !== 'RATE_LIMITED') {
         const { data, errors } = await server.graphql(REFRESH, { variables: { input: { refreshToken: client.tokens.refreshToken } } });

@@ -1,16 +1,16 @@
-// Server-side rendering in cookie mode: a renderer, such as a Next.js middleware, calls the API for the person whose
-// browser asks for a page. Copy it; docs/CLIENTS.md explains it. It needs nothing but fetch and standard Requests.
+// Server-side rendering in cookie mode: a renderer, such as a Next.js middleware, calls the API on behalf of the user
+// whose browser requests a page. Copy it. docs/CLIENTS.md explains it. It needs only fetch and standard Requests.
 
 const REFRESH = 'mutation Refresh { refreshToken { accessToken } }';
 
 /**
- * refreshFor redeems the refresh cookie of a page request. Send every cookie that it returns to the browser, before the
- * access token is used: a browser that misses the new cookie presents a spent one next time, and is signed out.
- * It returns null without a session; it throws where the API cannot be asked.
+ * refreshFor redeems the refresh cookie of a page request. Send every returned cookie to the browser before you use the
+ * access token: a browser that misses the new cookie presents a spent one next time, and is signed out. It returns null
+ * without a session, and throws if the API cannot be reached.
  * @param {Request} request of the browser
- * @param {{ url: string, origin: string, address?: string, cookie?: string }} api its /graphql, an origin that it admits
- *   (the page's own), the browser's address, for an API that has this renderer among its --trusted-proxies, and the name of
- *   the cookie, for an API whose public URL has a path
+ * @param {{ url: string, origin: string, address?: string, cookie?: string }} api its /graphql; an allowed origin (the
+ *   page's own); the browser's address, if the API lists this renderer in --trusted-proxies; and the name of the cookie,
+ *   if the public URL of the API has a path
  * @returns {Promise<{ accessToken: string, cookies: string[] } | null>}
  */
 export async function refreshFor(request, { url, origin, address, cookie: name = '__Host-graphwarden_refresh' }) {
@@ -33,5 +33,5 @@ export async function refreshFor(request, { url, origin, address, cookie: name =
   const { data, errors } = /** @type {any} */ (await response.json());
   if (data) return { accessToken: data.refreshToken.accessToken, cookies: response.headers.getSetCookie() };
   if (errors?.[0]?.extensions?.code === 'UNAUTHENTICATED') return null; // the session has ended: show the sign-in page
-  throw new Error(errors?.[0]?.message ?? 'the API gave no GraphQL answer');
+  throw new Error(errors?.[0]?.message ?? 'the API did not return a GraphQL response');
 }

@@ -1,4 +1,4 @@
-// A renderer of pages with an origin of its own, in front of the real server.
+// A page renderer with its own origin, in front of the real server.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -13,7 +13,7 @@ const AGENT = 'Browser/1.0';
 describe('server-side rendering in cookie mode', () => {
   let server, renderer, site;
 
-  // render answers with the caller's address, or with a sign-in page.
+  // render responds with the user's e-mail address, or with a sign-in page.
   async function render(incoming, outgoing) {
     const request = new Request(`${site}${incoming.url}`, { headers: incoming.headers });
     try {
@@ -41,7 +41,7 @@ describe('server-side rendering in cookie mode', () => {
 
   const cookieOf = (headers) => headers.getSetCookie()[0]?.split(';')[0];
 
-  // signIn returns the cookie that a browser on the site would keep.
+  // signIn returns the cookie that a browser on the site would store.
   async function signIn() {
     const { email } = await server.register();
     const response = await fetch(`${server.url}/graphql`, {
@@ -54,7 +54,7 @@ describe('server-side rendering in cookie mode', () => {
   }
   const page = (cookie) => fetch(`${site}/`, { headers: { Cookie: `theme=dark; ${cookie}`, 'User-Agent': AGENT } });
 
-  it('renders for the person of the cookie, and passes on the new one', async () => {
+  it('renders for the user of the cookie and forwards the new cookie', async () => {
     let { email, cookie } = await signIn();
     for (let visit = 1; visit <= 3; visit++) {
       const response = await page(cookie);
@@ -68,7 +68,7 @@ describe('server-side rendering in cookie mode', () => {
     }
   });
 
-  it('renders pages that are asked for at once', async () => {
+  it('renders simultaneous pages', async () => {
     const { email, cookie } = await signIn();
     const responses = await Promise.all([page(cookie), page(cookie), page(cookie)]);
     for (const response of responses) assert.equal((await response.json()).email, email);

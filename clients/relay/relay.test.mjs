@@ -1,4 +1,4 @@
-// Relay's compiler over the schema; what it compiles, over the real server that trusts nothing else.
+// Relay's compiler with the schema, and its documents with the real server, which trusts no others.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { binary, password, start } from '../shared/server.mjs';
 describe('a Relay application', () => {
   let folder, hashes, server;
 
-  // Compiles the application into a file of documents by their hashes.
+  // Compiles the application into a file of documents, keyed by hash.
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'relay-'));
     const write = (name, text) => writeFileSync(join(folder, name), text);

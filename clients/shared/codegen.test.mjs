@@ -1,4 +1,4 @@
-// What is generated from the schema does not depend on where the schema comes from, and its types hold.
+// The generated code does not depend on the source of the schema, and its types compile.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ describe('code generated from the schema', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('is the same from the files, the command line, the URL and introspection', () => {
+  it('is equal from the files, the command line, the URL and introspection', () => {
     assert.deepEqual(Object.keys(fromFiles).sort(), ['enums.ts', 'gql.ts', 'graphql.ts', 'index.ts', 'persisted-documents.json']);
     assert.match(fromFiles['enums.ts'], /'REFRESH_REUSED'/);
     assert.deepEqual(generate('print', join(folder, 'schema.graphql')), fromFiles);
@@ -32,21 +32,21 @@ describe('code generated from the schema', () => {
     assert.deepEqual(generate('introspection', `${server.url}/graphql`), fromFiles);
   });
 
-  it('has types that gql.tada infers without code generation', () => {
+  it('is not needed for gql.tada, which infers the types', () => {
     const tada = join(shared, 'tada');
     writeFileSync(join(tada, 'schema.graphql'), readFileSync(join(folder, 'schema.graphql')));
     run(join(programs, 'gql.tada'), ['generate-output'], tada);
     run(join(programs, 'tsc'), ['-p', tada]);
   });
 
-  it('is not needed by the client without a framework, whose own types hold', () => {
+  it('is not needed for the client without a framework, whose own types compile', () => {
     run(join(programs, 'tsc'), ['-p', join(shared, '../node')]);
   });
 
   for (const library of ['apollo', 'urql']) {
-    it(`is all that the files for ${library} need where they are copied to`, () => {
+    it(`is all that the copied files for ${library} need`, () => {
       const page = readFileSync(join(shared, '../../docs/CLIENTS.md'), 'utf8').match(/```tsx\n([^]*?)```/)[1];
-      const copied = mkdtempSync(join(shared, 'copied-')); // where node_modules is found from
+      const copied = mkdtempSync(join(shared, 'copied-')); // below node_modules, so that imports resolve
       try {
         for (const file of ['session.ts', 'live.ts']) copyFileSync(join(shared, 'src', file), join(copied, file));
         const client = readFileSync(join(shared, '..', library, 'src/client.ts'), 'utf8');

@@ -1,4 +1,4 @@
-// The applications in a real browser, over the real server.
+// The applications in a real browser, with the real server.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -14,14 +14,14 @@ import { trustedDocuments } from './frontends/trusted.mjs';
 const APPS = ['apollo', 'urql'];
 
 for (const app of APPS) {
-  // Generates its types from the schema, too.
+  // Also generates the application's types from the schema.
   it(`the ${app} application compiles`, () => {
     const run = spawnSync('npm', ['run', 'build', '--workspace', app], { cwd: clients, encoding: 'utf8' });
     assert.equal(run.status, 0, run.stdout + run.stderr);
   });
 }
 
-// Both at once: most of the time they wait for tokens to expire.
+// Both run in parallel: most of the time they wait for tokens to expire.
 describe('in a browser', { skip, concurrency: APPS.length }, () => {
   for (const app of APPS) {
     describe(`the ${app} application`, { concurrency: 1 }, () => {

@@ -1,4 +1,4 @@
-// A Graphwarden for tests: the real binary on a free port, over a database of its own.
+// A server for tests: the real binary on a free port, with its own database.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,13 +13,13 @@ export const password = 'correct horse battery';
 
 let built;
 
-// binary returns the server's program: GRAPHWARDEN_BINARY, or one that is built once per process.
+// binary returns the path of the server's binary: GRAPHWARDEN_BINARY, or one built once per process.
 export function binary() {
   built ??= process.env.GRAPHWARDEN_BINARY || build();
   return built;
 }
 
-// build compiles the server with further arguments of `go build`; the program goes when the process ends.
+// build compiles the server with additional arguments for `go build`. The binary is deleted when the process exits.
 export function build(...args) {
   const folder = mkdtempSync(join(tmpdir(), 'graphwarden-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -29,7 +29,7 @@ export function build(...args) {
   return path;
 }
 
-// start runs the server until stop. flags come after the defaults, and so replace them.
+// start runs the server until stop. The flags override the defaults.
 export async function start(...flags) {
   return startBinary(binary(), ...flags);
 }
@@ -37,10 +37,10 @@ export async function start(...flags) {
 export async function startBinary(path, ...flags) {
   const folder = mkdtempSync(join(tmpdir(), 'graphwarden-'));
   const args = ['--listen', '127.0.0.1:0', '--database', `sqlite:${folder}/test.db`, '--bcrypt-cost', '4', '--stop-delay', '0s', ...flags];
-  // Settings of whoever runs the tests are not the tests' own.
+  // The tests ignore the settings in the environment.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GRAPHWARDEN_')));
   const child = spawn(path, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  const kill = () => child.kill('SIGKILL'); // a test that dies leaves no server behind
+  const kill = () => child.kill('SIGKILL'); // a crashed test must not leave a server running
   process.on('exit', kill);
   let log = '';
   child.stderr.setEncoding('utf8').on('data', (text) => { log += text; });
@@ -51,13 +51,13 @@ export async function startBinary(path, ...flags) {
   });
   const url = await Promise.race([
     banner(child.stdout),
-    ended.then((code) => { throw new Error(`the server ended with ${code}: ${log}`); }),
+    ended.then((code) => { throw new Error(`the server exited with ${code}: ${log}`); }),
   ]);
   return new Server(url, child, ended, () => log);
 }
 
-// banner resolves with the address that the server prints. It goes on reading after: a full or closed
-// pipe would stop the server.
+// banner resolves with the address that the server prints. It continues to read afterwards, because a full or closed
+// pipe would block the server.
 function banner(stdout) {
   return new Promise((resolve) => {
     let text = '';
@@ -81,7 +81,7 @@ class Server {
 
   get log() { return this.#log(); }
 
-  // graphql posts one operation and returns the whole answer, errors included.
+  // graphql posts one operation and returns the whole response, including errors.
   async graphql(query, { variables, token, headers } = {}) {
     const response = await fetch(`${this.url}/graphql`, {
       method: 'POST',
@@ -96,7 +96,7 @@ class Server {
     return response.json();
   }
 
-  // register makes an account and returns the tokens of its first session.
+  // register creates an account and returns the tokens of its first session.
   async register(email = `user-${crypto.randomUUID()}@example.com`) {
     const answer = await this.graphql(
       `mutation Register($input: RegisterInput!) {
@@ -108,10 +108,10 @@ class Server {
     return { ...answer.data.register.auth, email, password };
   }
 
-  // stop asks the server to end and rejects unless it ends as it should.
+  // stop terminates the server, and rejects if its exit status is not 0.
   async stop() {
     this.#child.kill('SIGTERM');
     const code = await this.#ended;
-    if (code !== 0) throw new Error(`the server ended with ${code}: ${this.log}`);
+    if (code !== 0) throw new Error(`the server exited with ${code}: ${this.log}`);
   }
 }

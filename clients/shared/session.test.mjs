@@ -1,4 +1,4 @@
-// session.ts where there is no browser around it, as in React Native.
+// session.ts outside a browser, as in React Native.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -39,7 +39,7 @@ describe('session.ts without a browser', () => {
     assert.ok(await works(session));
   });
 
-  it('is signed in at the next start with a storage', async () => {
+  it('stays signed in after a restart with a storage', async () => {
     const kept = new Map();
     const storage = {
       getItem: (key) => kept.get(key) ?? null,
@@ -53,7 +53,7 @@ describe('session.ts without a browser', () => {
     assert.ok(await works(next));
   });
 
-  it('says why the session ended', async () => {
+  it('reports why the session ended', async () => {
     const user = await server.register();
     const session = new Session(`${server.url}/graphql`, 'BODY');
     session.begin(payload(user));

@@ -8,8 +8,8 @@ import { text } from 'node:stream/consumers';
 
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' };
 
-// serve listens at once, since others may have to know its URL; target is the server's. settings are those
-// of the application's index.html.
+// serve listens immediately, because its URL may be needed before target, the server's URL, is known. settings replace
+// those in the application's index.html.
 export async function serve(folder, target, settings = {}) {
   const site = new Site(folder, target, settings);
   site.server.listen(0, '127.0.0.1');
@@ -18,7 +18,7 @@ export async function serve(folder, target, settings = {}) {
 }
 
 class Site {
-  requests = []; // of GraphQL: { operation, token, status, body }, status once it is answered
+  requests = []; // GraphQL requests: { operation, token, status, body }; status is set after the response
   #gate;
   #sockets = new Set();
 
@@ -35,10 +35,10 @@ class Site {
 
   get url() { return `http://127.0.0.1:${this.server.address().port}`; }
 
-  // sent returns the requests of an operation so far.
+  // sent returns the requests for an operation so far.
   sent(operation) { return this.requests.filter((one) => one.operation === operation); }
 
-  // hold keeps requests of an operation until there are n of them, then sends them all at once.
+  // hold delays requests for an operation until there are n of them, then forwards all of them.
   hold(operation, n) {
     let open;
     const full = new Promise((resolve) => { open = resolve; });
@@ -66,7 +66,7 @@ class Site {
     response.writeHead(answer.status, { 'Content-Type': answer.headers.get('Content-Type'), 'Set-Cookie': cookies }).end(content);
   }
 
-  // upgrade hands a WebSocket on byte by byte, with its Host: the server compares the Origin with it.
+  // upgrade forwards a WebSocket byte by byte, with its Host header, which the server compares with the Origin.
   #upgrade(request, socket, head) {
     const { hostname, port } = new URL(this.target);
     const server = connect(port, hostname, () => {

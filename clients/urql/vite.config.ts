@@ -1,7 +1,7 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';
 
-// In development the server is asked through vite, so that both are one origin.
+// During development, vite forwards requests to the server, so that page and server have one origin.
 export default defineConfig({
   plugins: [react()],
   build: { target: 'safari15' },

@@ -1438,15 +1438,15 @@ type SecurityEvent @auth(roles: [ADMIN], owner: true) {
   id: ID!
   "The event."
   action: AuditAction!
-  "When it happened. Failed sign-ins are grouped by hour; for a group, the time of the first."
+  "When it happened. Failed sign-ins within an hour are folded into one event; then the time of the first."
   at: Time!
-  "For a group, the time of the last event; otherwise equal to ` + "`" + `at` + "`" + `."
+  "For a folded event, the time of the last occurrence; otherwise equal to ` + "`" + `at` + "`" + `."
   lastAt: Time!
-  "Number of events in a group; otherwise 1."
+  "Number of occurrences in a folded event; otherwise 1."
   count: Int!
   "The session that the event belongs to. Empty for events outside a session, and for an administrator's session."
   sessionId: ID!
-  "The client's IP address; for a group, the last one. Empty if it is an administrator's."
+  "The client's IP address; for a folded event, the last one. Empty if it is an administrator's."
   ip: String!
   "The client's User-Agent header. Empty if it is an administrator's."
   userAgent: String!
@@ -1475,7 +1475,7 @@ type SecurityEventEdge {
 }
 
 """
-An entry of the audit log. Anonymous callers can cause any number of failed sign-ins, so these are grouped: one entry
+An entry of the audit log. Anonymous callers can cause any number of failed sign-ins, so these are folded: one entry
 counts the failures of up to one hour against one account from one group of addresses.
 """
 type AuditEntry @auth(roles: [ADMIN]) {
@@ -1485,11 +1485,11 @@ type AuditEntry @auth(roles: [ADMIN]) {
   action: AuditAction!
   "Whether the action was done or refused."
   outcome: AuditOutcome!
-  "When it happened; for a group, the time of the first event."
+  "When it happened; for a folded entry, the time of the first event."
   at: Time!
-  "For a group, the time of the last event; otherwise equal to ` + "`" + `at` + "`" + `."
+  "For a folded entry, the time of the last event; otherwise equal to ` + "`" + `at` + "`" + `."
   lastAt: Time!
-  "Number of events in a group; otherwise 1."
+  "Number of events in a folded entry; otherwise 1."
   count: Int!
   "The user who acted. Null for anonymous callers, for the command line, and if the account has been deleted."
   actor: User
@@ -1501,9 +1501,9 @@ type AuditEntry @auth(roles: [ADMIN]) {
   userId: ID!
   "The session that the event belongs to. Empty for events outside a session."
   sessionId: ID!
-  "The client's IP address; for a group, the last one."
+  "The client's IP address; for a folded entry, the last one."
   ip: String!
-  "The client's User-Agent header; for a group, the last one."
+  "The client's User-Agent header; for a folded entry, the last one."
   userAgent: String!
   "The request's id, as in ` + "`" + `extensions.requestId` + "`" + ` of errors and in the server's log."
   requestId: String!

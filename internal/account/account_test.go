@@ -14,27 +14,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/store"
-	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/userfile"
 )
 
-// on runs f against a server on each database.
-func on(t *testing.T, f func(t *testing.T, srv *graphtest.Server), change ...func(*graphtest.Options)) {
-	t.Helper()
-	storetest.URLs(t, func(t *testing.T, url string) {
-		f(t, graphtest.Start(t, append(change, graphtest.Database(url))...))
-	})
-}
-
 const (
-	register       = `mutation($in: RegisterInput!) { register(input: $in) { auth ` + graphtest.AuthFields + ` } }`
-	login          = `mutation($in: LoginInput!) { login(input: $in) ` + graphtest.AuthFields + ` }`
-	reauthenticate = `mutation($in: ReauthenticateInput!) { reauthenticate(input: $in) ` + graphtest.AuthFields + ` }`
-	changePassword = `mutation($in: ChangePasswordInput!) { changePassword(input: $in) ` + graphtest.AuthFields + ` }`
+	register       = `mutation($in: RegisterInput!) { register(input: $in) { auth ` + apptest.AuthFields + ` } }`
+	login          = `mutation($in: LoginInput!) { login(input: $in) ` + apptest.AuthFields + ` }`
+	reauthenticate = `mutation($in: ReauthenticateInput!) { reauthenticate(input: $in) ` + apptest.AuthFields + ` }`
+	changePassword = `mutation($in: ChangePasswordInput!) { changePassword(input: $in) ` + apptest.AuthFields + ` }`
 	updateProfile  = `mutation($in: UpdateProfileInput!) { updateProfile(input: $in) { username name } }`
 	deleteAccount  = `mutation($in: DeleteAccountInput!) { deleteAccount(input: $in) { id } }`
 	me             = `{ me { id email username name roles disabled } }`
@@ -44,30 +35,8 @@ type input = map[string]any
 
 func in(fields input) input { return input{"in": fields} }
 
-func count(t *testing.T, srv *graphtest.Server, query string, args ...any) (n int) {
-	t.Helper()
-	if err := srv.App.DB.Get(t.Context(), &n, query, args...); err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-func execute(t *testing.T, srv *graphtest.Server, query string, args ...any) {
-	t.Helper()
-	err := srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error {
-		n, err := tx.Exec(query, args...)
-		if err == nil && n == 0 {
-			err = fmt.Errorf("%s changed nothing", query)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // recorded returns the actions in the audit log about a user, in order.
-func recorded(t *testing.T, srv *graphtest.Server, user account.ID) (actions []audit.Action) {
+func recorded(t *testing.T, srv *apptest.Server, user account.ID) (actions []audit.Action) {
 	t.Helper()
 	if err := srv.App.DB.Select(t.Context(), &actions, "SELECT action FROM audit_log WHERE user_id = $1 ORDER BY id", user); err != nil {
 		t.Fatal(err)
@@ -76,7 +45,7 @@ func recorded(t *testing.T, srv *graphtest.Server, user account.ID) (actions []a
 }
 
 // fields lists an error's field problems as path and reason.
-func fields(a *graphtest.Answer) (list []string) {
+func fields(a *apptest.Answer) (list []string) {
 	for _, e := range a.Errors {
 		for _, f := range e.Extensions.Fields {
 			list = append(list, f.Path+" "+f.Reason)
@@ -87,9 +56,9 @@ func fields(a *graphtest.Answer) (list []string) {
 
 func TestRegisterSignsIn(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.Anonymous()
-		var out struct{ Register struct{ Auth graphtest.Auth } }
+		var out struct{ Register struct{ Auth apptest.Auth } }
 		c.Do(t, register, in(input{"email": "Jane.Doe@Example.com", "password": "eleven trees", "username": "jane", "name": "Jane"})).Into(t, &out)
 		c.Take(out.Register.Auth)
 		var got struct{ Me input }
@@ -106,14 +75,14 @@ func TestRegisterSignsIn(t *testing.T) {
 
 func TestRegisterNamesEveryProblemAtOnce(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		a := srv.Anonymous().Do(t, register, in(input{"email": "nobody", "password": "short", "username": "No", "name": "a\u0000b"}))
 		a.Refused(t, "BAD_USER_INPUT", "EMAIL_INVALID")
 		want := []string{"input.email EMAIL_INVALID", "input.username USERNAME_INVALID", "input.name NAME_INVALID", "input.password PASSWORD_TOO_SHORT"}
 		if diff := cmp.Diff(want, fields(a)); diff != "" {
 			t.Error(diff)
 		}
-		if a.Status != 200 || count(t, srv, "SELECT count(*) FROM users") != 0 {
+		if a.Status != 200 || srv.Count(t, "SELECT count(*) FROM users") != 0 {
 			t.Errorf("status %d", a.Status)
 		}
 	})
@@ -121,7 +90,7 @@ func TestRegisterNamesEveryProblemAtOnce(t *testing.T) {
 
 func TestRegisterRefuses(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	good := input{"email": "a@example.com", "password": "eleven trees"}
 	for name, test := range map[string]struct {
 		change input
@@ -165,7 +134,7 @@ func TestRegisterRefuses(t *testing.T) {
 
 func TestRegisterRefusesWhatIsTaken(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.Anonymous()
 		if a := c.Do(t, register, in(input{"email": "Jane@example.com", "password": "eleven trees", "username": "jane"})); a.Errors != nil {
 			t.Fatalf("%s", a.Body)
@@ -182,7 +151,7 @@ func TestRegisterRefusesWhatIsTaken(t *testing.T) {
 			t.Error(diff)
 		}
 		silentOnStorage(t, a)
-		if n := count(t, srv, "SELECT count(*) FROM users") + count(t, srv, "SELECT count(*) FROM sessions"); n != 2 {
+		if n := srv.Count(t, "SELECT count(*) FROM users") + srv.Count(t, "SELECT count(*) FROM sessions"); n != 2 {
 			t.Errorf("%d rows, want a user and a session", n)
 		}
 		// The first registration still holds: nothing of the second came through.
@@ -193,7 +162,7 @@ func TestRegisterRefusesWhatIsTaken(t *testing.T) {
 }
 
 // silentOnStorage checks that an answer says nothing of the database below.
-func silentOnStorage(t *testing.T, a *graphtest.Answer) {
+func silentOnStorage(t *testing.T, a *apptest.Answer) {
 	t.Helper()
 	for _, word := range []string{"constraint", "UNIQUE", "users", "email_key", "pq:", "SQL", "duplicate"} {
 		if strings.Contains(strings.ToLower(string(a.Body)), strings.ToLower(word)) {
@@ -204,7 +173,7 @@ func silentOnStorage(t *testing.T, a *graphtest.Answer) {
 
 func TestOneOfTwentyRegistrationsOfOneAddressWins(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		var (
 			group errgroup.Group
 			mu    sync.Mutex
@@ -230,7 +199,7 @@ func TestOneOfTwentyRegistrationsOfOneAddressWins(t *testing.T) {
 		if err := group.Wait(); err != nil {
 			t.Error(err)
 		}
-		if users, sessions := count(t, srv, "SELECT count(*) FROM users"), count(t, srv, "SELECT count(*) FROM sessions"); won != 1 || users != 1 || sessions != 1 {
+		if users, sessions := srv.Count(t, "SELECT count(*) FROM users"), srv.Count(t, "SELECT count(*) FROM sessions"); won != 1 || users != 1 || sessions != 1 {
 			t.Errorf("%d won, %d users, %d sessions: want one of each", won, users, sessions)
 		}
 	})
@@ -240,13 +209,13 @@ func TestOneOfTwentyRegistrationsOfOneAddressWins(t *testing.T) {
 // mailbox, so they must reach one account.
 func TestAnInternationalAddressIsOneAccount(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for typed, sent := range map[string]string{
 			"kim@münchen.example": "kim@xn--mnchen-3ya.example",
 			"kim@例え.テスト":          "KIM@XN--R8JZ45G.xn--zckzah",
 		} {
 			for first, second := range map[string]string{typed: sent, sent: typed} {
-				var out struct{ Register struct{ Auth graphtest.Auth } }
+				var out struct{ Register struct{ Auth apptest.Auth } }
 				srv.Anonymous().Do(t, register, in(input{"email": first, "password": password})).Into(t, &out)
 				u, err := srv.App.Accounts.ByID(t.Context(), out.Register.Auth.User.ID)
 				if err != nil || u.Email != first {
@@ -271,10 +240,10 @@ func TestAnInternationalAddressIsOneAccount(t *testing.T) {
 // Pasted padding is trimmed from every field except the password.
 func TestPastedPaddingIsNoPartOfAnAccount(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		pasted := func(s string) string { return "\u3000\u200B" + s + "\u00A0\uFEFF\u202C" }
 		c := srv.Anonymous()
-		var out struct{ Register struct{ Auth graphtest.Auth } }
+		var out struct{ Register struct{ Auth apptest.Auth } }
 		c.Do(t, register, in(input{"email": pasted("Kim@example.com"), "username": pasted("kim"), "name": pasted("Kim Fisher"), "password": pasted(password)})).Into(t, &out)
 		c.Take(out.Register.Auth)
 		var got struct{ Me input }
@@ -307,10 +276,10 @@ func TestPastedPaddingIsNoPartOfAnAccount(t *testing.T) {
 
 func TestReauthenticateProvesAnew(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		// The sign-in was ten minutes ago; the next refresh says so in the token.
-		execute(t, srv, "UPDATE sessions SET auth_time = auth_time - $2 WHERE id = $1", c.SessionID, (10 * time.Minute).Microseconds())
+		srv.Update(t, "UPDATE sessions SET auth_time = auth_time - $2 WHERE id = $1", c.SessionID, (10 * time.Minute).Microseconds())
 		c.Refresh(t)
 		before, err := srv.App.Verifier.Verify(c.AccessToken)
 		if err != nil {
@@ -329,8 +298,8 @@ func TestReauthenticateProvesAnew(t *testing.T) {
 		c.Do(t, deleteAccount, in(input{"confirmEmail": c.Email})).Refused(t, "FORBIDDEN", "STEP_UP_REQUIRED")
 
 		session := c.SessionID
-		var out struct{ Reauthenticate graphtest.Auth }
-		c.Do(t, reauthenticate, in(input{"password": graphtest.Password})).Into(t, &out)
+		var out struct{ Reauthenticate apptest.Auth }
+		c.Do(t, reauthenticate, in(input{"password": apptest.Password})).Into(t, &out)
 		c.Take(out.Reauthenticate)
 		after, err := srv.App.Verifier.Verify(c.AccessToken)
 		if err != nil {
@@ -355,7 +324,7 @@ func TestReauthenticateProvesAnew(t *testing.T) {
 
 func TestDeletedAccountsAreGone(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c, bystander := srv.As(t), srv.As(t)
 		other := c.Login(t)
 		var out struct{ DeleteAccount struct{ ID account.ID } }
@@ -363,23 +332,23 @@ func TestDeletedAccountsAreGone(t *testing.T) {
 		if out.DeleteAccount.ID != c.UserID {
 			t.Errorf("deleted %s, want %s", out.DeleteAccount.ID, c.UserID)
 		}
-		for _, device := range []*graphtest.Client{c, other} {
+		for _, device := range []*apptest.Client{c, other} {
 			device.Do(t, me, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
 			if a := device.Redeem(t, device.RefreshToken); a.Status != 401 {
 				t.Errorf("%s", a.Body)
 			}
 		}
-		c.Do(t, login, in(input{"email": c.Email, "password": graphtest.Password})).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+		c.Do(t, login, in(input{"email": c.Email, "password": apptest.Password})).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 		bystander.Do(t, me, nil).Into(t, &struct{}{})
-		if n := count(t, srv, "SELECT count(*) FROM sessions WHERE user_id = $1", c.UserID); n != 0 {
+		if n := srv.Count(t, "SELECT count(*) FROM sessions WHERE user_id = $1", c.UserID); n != 0 {
 			t.Errorf("%d sessions left", n)
 		}
 		if !slices.Contains(recorded(t, srv, c.UserID), audit.UserDeleted) {
 			t.Error("the audit log does not outlive the account")
 		}
 		// The address is free again, for somebody new.
-		var again struct{ Register struct{ Auth graphtest.Auth } }
-		srv.Anonymous().Do(t, register, in(input{"email": c.Email, "password": graphtest.Password})).Into(t, &again)
+		var again struct{ Register struct{ Auth apptest.Auth } }
+		srv.Anonymous().Do(t, register, in(input{"email": c.Email, "password": apptest.Password})).Into(t, &again)
 		if again.Register.Auth.User.ID == c.UserID {
 			t.Error("the id was used again")
 		}
@@ -388,7 +357,7 @@ func TestDeletedAccountsAreGone(t *testing.T) {
 
 func TestUpdateProfileChangesWhatIsGiven(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c, other := srv.As(t), srv.As(t)
 		for _, step := range []struct{ change, want input }{
 			{input{"username": "jane"}, input{"username": "jane", "name": ""}},
@@ -422,7 +391,7 @@ func TestUpdateProfileChangesWhatIsGiven(t *testing.T) {
 		if got.Me.Username != nil || *got.Me.Name != "" {
 			t.Errorf("a refused change left %v", got)
 		}
-		if n := count(t, srv, "SELECT sum(count) FROM audit_log WHERE user_id = '"+string(c.UserID)+"'"); n != 5 { // one registration, four changes
+		if n := srv.Count(t, "SELECT sum(count) FROM audit_log WHERE user_id = '"+string(c.UserID)+"'"); n != 5 { // one registration, four changes
 			t.Errorf("%d events in the audit log", n)
 		}
 	})
@@ -430,12 +399,12 @@ func TestUpdateProfileChangesWhatIsGiven(t *testing.T) {
 
 func TestDisabledAccountsAreShutOutAtOnce(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		set := func(disabled bool) {
 			t.Helper()
 			for range 2 { // the second call changes nothing
-				if _, err := srv.App.Accounts.SetDisabled(t.Context(), c.UserID, disabled, graphtest.Operator); err != nil {
+				if _, err := srv.App.Accounts.SetDisabled(t.Context(), c.UserID, disabled, apptest.Operator); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -443,7 +412,7 @@ func TestDisabledAccountsAreShutOutAtOnce(t *testing.T) {
 		set(true)
 		c.Do(t, me, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
 		c.Redeem(t, c.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_REVOKED")
-		c.Do(t, login, in(input{"email": c.Email, "password": graphtest.Password})).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+		c.Do(t, login, in(input{"email": c.Email, "password": apptest.Password})).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 		set(false)
 		c.Do(t, me, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED") // enabling brings no session back
 		c.Login(t).Do(t, me, nil).Into(t, &struct{}{})
@@ -456,10 +425,10 @@ func TestDisabledAccountsAreShutOutAtOnce(t *testing.T) {
 
 func TestAnInterruptedImportStops(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		ctx, cancel := context.WithCancel(t.Context())
 		created, problems, err := srv.App.Accounts.Import(ctx, userfile.NewReader(io.MultiReader(strings.NewReader(`{"email": "a@example.com"}`),
-			interruption(cancel), strings.NewReader("\n{\"email\": \"b@example.com\"} {\"email\": \"c@example.com\"}")), userfile.Options{}), graphtest.Operator)
+			interruption(cancel), strings.NewReader("\n{\"email\": \"b@example.com\"} {\"email\": \"c@example.com\"}")), userfile.Options{}), apptest.Operator)
 		if created != 1 || problems != nil || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "line 2") {
 			t.Errorf("%d created, %v, %v", created, problems, err)
 		}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
@@ -75,7 +75,7 @@ var adminPages = [][2]string{
 
 // fill is a server with a crowd, and what stands for the placeholders of queries there.
 type fill struct {
-	admin *graphtest.Client
+	admin *apptest.Client
 	words *strings.Replacer
 }
 
@@ -106,7 +106,7 @@ func compare(b *testing.B, few, many fill, query string) string {
 // administrators and 50 disabled.
 func crowd(b *testing.B, url string, n int) fill {
 	b.Helper()
-	srv := graphtest.Start(b, graphtest.Database(url), func(o *graphtest.Options) {
+	srv := apptest.Start(b, apptest.Database(url), func(o *apptest.Options) {
 		o.Config.AccessLife = time.Hour
 		o.Config.AuditLife = 100_000 * time.Hour // the crowd's entries are old
 	})

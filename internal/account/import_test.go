@@ -7,15 +7,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/userfile"
 )
 
 // importFile imports a file, and returns the problems as texts.
-func importFile(t *testing.T, srv *graphtest.Server, text string, created int) (problems []string) {
+func importFile(t *testing.T, srv *apptest.Server, text string, created int) (problems []string) {
 	t.Helper()
-	n, errs, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(text), userfile.Options{}), graphtest.Operator)
+	n, errs, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(text), userfile.Options{}), apptest.Operator)
 	if err != nil || n != created {
 		t.Fatalf("%d imported, want %d: %v, %v", n, created, errs, err)
 	}
@@ -28,7 +28,7 @@ func importFile(t *testing.T, srv *graphtest.Server, text string, created int) (
 // The owner of a foreign hash signs in, and the first login replaces the hash by one of ours.
 func TestLoginUpgradesForeignHashes(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		text := "email,password_hash\n"
 		for name, hash := range foreign {
 			text += name + "@example.com,\"" + hash + "\"\n"
@@ -52,7 +52,7 @@ func TestLoginUpgradesForeignHashes(t *testing.T) {
 
 func TestImportKeepsIDsAndTimes(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		const id = "6f2c1a34-5b7d-4e8f-9a0b-1c2d3e4f5a6b"
 		problems := importFile(t, srv, `{"id": "6F2C1A34-5B7D-4E8F-9A0B-1C2D3E4F5A6B", "email": "first@example.com", "createdAt": "2019-03-04T05:06:07Z"}
 			{"id": "`+id+`", "email": "second@example.com"}
@@ -82,7 +82,7 @@ func TestImportKeepsIDsAndTimes(t *testing.T) {
 // Login folds usernames, so the import must store them folded.
 func TestImportFoldsUsernames(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		problems := importFile(t, srv, "email;username;password\njoe@example.com; JoeDoe\u00A0;"+foreign["bcrypt"]+
 			"\njane@example.com;JANE@example.com;"+foreign["bcrypt"]+"\nother@example.com;joedoe;\nthird@example.com;jane@example.com;\n", 2)
 		if len(problems) != 2 || !strings.HasPrefix(problems[0], "line 4") || !strings.HasPrefix(problems[1], "line 5") {
@@ -99,7 +99,7 @@ func TestImportFoldsUsernames(t *testing.T) {
 // A hash in a wrong column must not be repeated as an address, a role or a name.
 func TestImportPrintsNoHash(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		var rows []string
 		for _, hash := range foreign {
 			rows = append(rows, hash+",x,x,x,x", "a@example.com,"+hash+",x,x,x", "a@example.com,x,"+hash+"x,x,x",
@@ -122,9 +122,9 @@ func TestImportPrintsNoHash(t *testing.T) {
 // Older rows may have an address that ParseEmail refuses now. Its owner confirms it by the exact text.
 func TestAnImpossibleAddressCanBeConfirmed(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
-		execute(t, srv, "UPDATE users SET email = $2 WHERE id = $1", c.UserID, "joe@xn--ü.example")
+		srv.Update(t, "UPDATE users SET email = $2 WHERE id = $1", c.UserID, "joe@xn--ü.example")
 		c.Do(t, deleteAccount, in(input{"confirmEmail": "nothing"})).Refused(t, "BAD_USER_INPUT", "MALFORMED")
 		c.Do(t, deleteAccount, in(input{"confirmEmail": " joe@xn--ü.example"})).Into(t, &struct{}{})
 		if _, err := srv.App.Accounts.ByID(t.Context(), account.ID(c.UserID)); err == nil {

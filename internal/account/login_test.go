@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/userfile"
@@ -20,16 +20,16 @@ import (
 const password = "eleven trees"
 
 // jane registers an account with both names.
-func jane(t *testing.T, srv *graphtest.Server) *graphtest.Client {
+func jane(t *testing.T, srv *apptest.Server) *apptest.Client {
 	t.Helper()
 	return registered(t, srv, input{"email": "Jane.Doe@Example.com", "username": "jane", "password": password})
 }
 
-func registered(t *testing.T, srv *graphtest.Server, fields input) *graphtest.Client {
+func registered(t *testing.T, srv *apptest.Server, fields input) *apptest.Client {
 	t.Helper()
 	c := srv.Anonymous()
 	c.Email = fields["email"].(string)
-	var out struct{ Register struct{ Auth graphtest.Auth } }
+	var out struct{ Register struct{ Auth apptest.Auth } }
 	c.Do(t, register, in(fields)).Into(t, &out)
 	c.Take(out.Register.Auth)
 	return c
@@ -37,14 +37,14 @@ func registered(t *testing.T, srv *graphtest.Server, fields input) *graphtest.Cl
 
 func TestLoginTakesEitherName(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := jane(t, srv)
 		for _, name := range []input{
 			{"email": "Jane.Doe@Example.com"}, {"email": "JANE.DOE@EXAMPLE.COM"}, {"email": " jane.doe@example.com "},
 			{"username": "jane"}, {"username": "JANE"}, {"email": nil, "username": "jane"},
 		} {
 			name["password"] = password
-			var out struct{ Login graphtest.Auth }
+			var out struct{ Login apptest.Auth }
 			srv.Anonymous().Do(t, login, in(name)).Into(t, &out)
 			if out.Login.User.ID != c.UserID || out.Login.Session.ID == c.SessionID {
 				t.Errorf("%v: user %s, session %s", name, out.Login.User.ID, out.Login.Session.ID)
@@ -62,7 +62,7 @@ func TestLoginTakesEitherName(t *testing.T) {
 }
 
 // refusal is an answer without what differs between any two.
-func refusal(a *graphtest.Answer) string {
+func refusal(a *apptest.Answer) string {
 	header := a.Header.Clone()
 	header.Del("Date")
 	header.Del("X-Request-Id")
@@ -78,15 +78,15 @@ func refusal(a *graphtest.Answer) string {
 func TestFailedLoginsAreAllAlike(t *testing.T) {
 	t.Parallel()
 	const cost, lower = 6, 4
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		jane(t, srv)
 		gone := registered(t, srv, input{"email": "gone@example.com", "username": "gone", "password": password})
-		if _, err := srv.App.Accounts.SetDisabled(t.Context(), gone.UserID, true, graphtest.Operator); err != nil {
+		if _, err := srv.App.Accounts.SetDisabled(t.Context(), gone.UserID, true, apptest.Operator); err != nil {
 			t.Fatal(err)
 		}
 		importUser(t, srv, "imported@example.com", lower, password)
 		importUser(t, srv, "stronger@example.com", cost, password)
-		execute(t, srv, "INSERT INTO users (id, email, email_key, email_verified, name, roles, version, created_at, updated_at) VALUES ('x', $1, $1, FALSE, '', 'USER', 1, 0, 0)", "unset@example.com")
+		srv.Update(t, "INSERT INTO users (id, email, email_key, email_verified, name, roles, version, created_at, updated_at) VALUES ('x', $1, $1, FALSE, '', 'USER', 1, 0, 0)", "unset@example.com")
 
 		var want string
 		for _, test := range []struct {
@@ -132,24 +132,24 @@ func TestFailedLoginsAreAllAlike(t *testing.T) {
 				t.Errorf("%s: status %d", test.name, a.Status)
 			}
 		}
-	}, func(o *graphtest.Options) { o.Config.BcryptCost = cost })
+	}, func(o *apptest.Options) { o.Config.BcryptCost = cost })
 }
 
 // importUser adds an account with a plain bcrypt hash, as another system would have made it.
-func importUser(t *testing.T, srv *graphtest.Server, email string, cost int, password string) {
+func importUser(t *testing.T, srv *apptest.Server, email string, cost int, password string) {
 	t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), cost)
 	if err != nil {
 		t.Fatal(err)
 	}
 	line := fmt.Sprintf(`{"email": %q, "passwordHash": %q}`, email, hash)
-	created, problems, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(line), userfile.Options{}), graphtest.Operator)
+	created, problems, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(line), userfile.Options{}), apptest.Operator)
 	if created != 1 || problems != nil || err != nil {
 		t.Fatalf("imported %d: %v %v", created, problems, err)
 	}
 }
 
-func storedHash(t *testing.T, srv *graphtest.Server, email string) (hash string) {
+func storedHash(t *testing.T, srv *apptest.Server, email string) (hash string) {
 	t.Helper()
 	if err := srv.App.DB.Get(t.Context(), &hash, "SELECT password_hash FROM users WHERE email_key = $1", email); err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func storedHash(t *testing.T, srv *graphtest.Server, email string) (hash string)
 
 func TestLoginUpgradesImportedHashes(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		importUser(t, srv, "imported@example.com", 4, password)
 		imported := storedHash(t, srv, "imported@example.com")
 		srv.Anonymous().Do(t, login, in(input{"email": "imported@example.com", "password": "wrong"}))
@@ -181,7 +181,7 @@ func TestLoginUpgradesImportedHashes(t *testing.T) {
 // Of logins that come at once, such as a form sent twice, only one finds the hash that all of them compared with.
 func TestLoginsAtOnceUpgradeAnImportedHashTogether(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		importUser(t, srv, "imported@example.com", 4, password)
 		var group sync.WaitGroup
 		for range 8 {
@@ -199,7 +199,7 @@ func TestLoginsAtOnceUpgradeAnImportedHashTogether(t *testing.T) {
 // A payload that signs someone in is judged by its own session, whatever bearer came with the request.
 func TestLoginReadsItsOwnPayload(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		user, stranger := jane(t, srv), srv.As(t)
 		expired := stranger.AccessToken
 		srv.Advance(t, 16*time.Minute)
@@ -235,12 +235,12 @@ func TestLoginReadsItsOwnPayload(t *testing.T) {
 
 func TestPublicOperationsIgnoreTheBearer(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := jane(t, srv)
 		garbage := srv.Anonymous()
 		garbage.AccessToken = "garbage"
 		garbage.Do(t, login, in(input{"username": "jane", "password": password})).Into(t, &struct{}{})
-		var out struct{ RefreshToken graphtest.Auth }
+		var out struct{ RefreshToken apptest.Auth }
 		garbage.Redeem(t, c.RefreshToken).Into(t, &out)
 		c.Take(out.RefreshToken)
 
@@ -262,7 +262,7 @@ func TestPublicOperationsIgnoreTheBearer(t *testing.T) {
 
 func TestEveryByteOfAPasswordCounts(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for i, p := range []string{
 			strings.Repeat("ab1 ", 18),                    // 72 bytes, as many as bcrypt reads
 			strings.Repeat("ab1 ", 18) + "c",              // 73
@@ -273,7 +273,7 @@ func TestEveryByteOfAPasswordCounts(t *testing.T) {
 		} {
 			email := fmt.Sprintf("user%d@example.com", i)
 			registered(t, srv, input{"email": email, "password": p})
-			try := func(password string) *graphtest.Answer {
+			try := func(password string) *apptest.Answer {
 				return srv.Anonymous().Do(t, login, in(input{"email": email, "password": password}))
 			}
 			try(p).Into(t, &struct{}{})
@@ -288,17 +288,17 @@ func TestEveryByteOfAPasswordCounts(t *testing.T) {
 
 func TestOnePasswordInTwoNormalFormsIsOne(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	registered(t, srv, input{"email": "jane@example.com", "password": "cre\u0300me bru\u0302le\u0301e"})
 	srv.Anonymous().Do(t, login, in(input{"email": "jane@example.com", "password": "crème brûlée"})).Into(t, &struct{}{})
 }
 
 func TestChangePasswordLeavesOnlyTheCaller(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		other := c.Login(t)
-		change := func(current, new string) *graphtest.Answer {
+		change := func(current, new string) *apptest.Answer {
 			return c.Do(t, changePassword, in(input{"currentPassword": current, "newPassword": new}))
 		}
 		a := change("wrong", "a quite new passphrase")
@@ -307,7 +307,7 @@ func TestChangePasswordLeavesOnlyTheCaller(t *testing.T) {
 			t.Error(diff)
 		}
 		for weak, reason := range map[string]string{"short": "PASSWORD_TOO_SHORT", "password1": "PASSWORD_TOO_COMMON", c.Email: "PASSWORD_TOO_COMMON"} {
-			a := change(graphtest.Password, weak)
+			a := change(apptest.Password, weak)
 			a.Refused(t, "BAD_USER_INPUT", reason)
 			if diff := cmp.Diff([]string{"input.newPassword " + reason}, fields(a)); diff != "" {
 				t.Error(diff)
@@ -317,8 +317,8 @@ func TestChangePasswordLeavesOnlyTheCaller(t *testing.T) {
 		c.Do(t, me, nil).Into(t, &struct{}{})
 
 		before := *c
-		var out struct{ ChangePassword graphtest.Auth }
-		change(graphtest.Password, "a quite new passphrase").Into(t, &out)
+		var out struct{ ChangePassword apptest.Auth }
+		change(apptest.Password, "a quite new passphrase").Into(t, &out)
 		c.Take(out.ChangePassword)
 		other.Do(t, me, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
 		other.Redeem(t, other.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_REVOKED")
@@ -329,10 +329,10 @@ func TestChangePasswordLeavesOnlyTheCaller(t *testing.T) {
 		if c.SessionID != before.SessionID {
 			t.Error("the caller's session changed")
 		}
-		try := func(password string) *graphtest.Answer {
+		try := func(password string) *apptest.Answer {
 			return srv.Anonymous().Do(t, login, in(input{"email": c.Email, "password": password}))
 		}
-		try(graphtest.Password).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+		try(apptest.Password).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 		try("a quite new passphrase").Into(t, &struct{}{})
 		if diff := cmp.Diff([]audit.Action{audit.UserCreated, audit.AuthnLoginSuccess, audit.AuthnReauthenticateFail, audit.AuthnPasswordChange, audit.AuthnLoginFail, audit.AuthnLoginSuccess}, recorded(t, srv, c.UserID)); diff != "" {
 			t.Error(diff)
@@ -342,12 +342,12 @@ func TestChangePasswordLeavesOnlyTheCaller(t *testing.T) {
 
 func TestTwoPasswordChangesAtOnceDoNotBothWin(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
-		answers := make(chan *graphtest.Answer, 2)
+		answers := make(chan *apptest.Answer, 2)
 		for i := range 2 {
 			go func() {
-				answers <- c.Do(t, changePassword, in(input{"currentPassword": graphtest.Password, "newPassword": fmt.Sprintf("a passphrase no %d", i)}))
+				answers <- c.Do(t, changePassword, in(input{"currentPassword": apptest.Password, "newPassword": fmt.Sprintf("a passphrase no %d", i)}))
 			}()
 		}
 		won := 0
@@ -366,10 +366,10 @@ func TestTwoPasswordChangesAtOnceDoNotBothWin(t *testing.T) {
 
 func TestRoleChangesMakeTokensStale(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		srv.As(t, "ADMIN") // the last one could not be deposed
 		c := srv.As(t)
-		u, err := srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN", "ADMIN"}, nil, graphtest.Operator)
+		u, err := srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN", "ADMIN"}, nil, apptest.Operator)
 		if err != nil || u.Roles.String() != "ADMIN USER" {
 			t.Fatalf("roles %q, %v", u.Roles, err)
 		}
@@ -380,7 +380,7 @@ func TestRoleChangesMakeTokensStale(t *testing.T) {
 		if diff := cmp.Diff([]string{"ADMIN", "USER"}, got.Me.Roles); diff != "" {
 			t.Error(diff)
 		}
-		if u, err = srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, nil, []token.Role{"ADMIN"}, graphtest.Operator); err != nil || u.Roles.String() != "USER" {
+		if u, err = srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, nil, []token.Role{"ADMIN"}, apptest.Operator); err != nil || u.Roles.String() != "USER" {
 			t.Errorf("roles %q, %v", u.Roles, err)
 		}
 		c.Do(t, me, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_STALE")

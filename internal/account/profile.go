@@ -6,6 +6,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/throttle"
 )
 
 // Profile is a change of a user's own data. A nil field stays as it is; an empty username removes it.
@@ -46,7 +47,7 @@ func (s *Service) UpdateProfile(ctx context.Context, in Profile, by audit.Actor)
 		return u, nil
 	}
 	// In its own transaction, so that failed attempts count: otherwise one could probe for taken usernames freely.
-	err = s.db.Tx(ctx, func(tx *store.Tx) error { return s.throttle.Own(tx, by.UserID, "profile") })
+	err = s.throttle.Take(ctx, throttle.OwnActs, "profile", string(by.UserID))
 	if err != nil {
 		return nil, err
 	}

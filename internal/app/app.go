@@ -4,10 +4,8 @@ package app
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -31,6 +29,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/signin"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/team"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/transport"
@@ -49,9 +48,6 @@ const (
 
 // lags are the buckets of the metrics of views, in seconds.
 var lags = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
-
-//go:embed migrations
-var teamMigrations embed.FS
 
 // App is a Graphwarden with its services, over one open database.
 type App struct {
@@ -210,30 +206,22 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 }
 
 func rates(l *config.Limits) throttle.Rates {
-	per := func(d time.Duration) func(int) throttle.Rate {
-		return func(n int) throttle.Rate { return throttle.Rate{Burst: n, Per: d} }
+	rates := throttle.Rates{}
+	for bucket, rate := range l.Rates() {
+		rates[throttle.Bucket(bucket)] = throttle.Rate(rate)
 	}
-	quarter, hour, minute := per(15*time.Minute), per(time.Hour), per(time.Minute)
-	return throttle.Rates{
-		Pair: quarter(l.LoginPairLimit), Account: quarter(l.LoginAccountLimit), Address: quarter(l.LoginAddressLimit),
-		Register: hour(l.RegisterAddressLimit), RegisterAll: hour(l.RegisterLimit),
-		Own: hour(l.OwnActsLimit), Refresh: minute(l.RefreshLimit), RefreshInvalid: minute(l.RefreshInvalidLimit),
-		VerifyInvalid: minute(l.VerifyInvalidLimit),
-	}
+	return rates
 }
 
 // migrate brings Graphwarden's tables up to date, then the team's, as far as access allows.
 func (a *App) migrate(ctx context.Context, access Access) error {
-	team, err := ofTeam()
-	if err != nil {
-		return err
-	}
-	state, err := a.DB.State(ctx, team)
+	ofTeam := team.Migrations()
+	state, err := a.DB.State(ctx, ofTeam)
 	switch {
 	case err != nil || state == store.Current:
 		return err
 	case access >= Migrates || access == Writes && state == store.Empty:
-		return a.DB.Migrate(ctx, team)
+		return a.DB.Migrate(ctx, ofTeam)
 	case state == store.Empty:
 		return errors.New("the database is empty: run graphwarden migrate, or start the server")
 	}
@@ -264,22 +252,22 @@ func (a *App) openKeys(ctx context.Context, access Access) (*secret.Secret, erro
 	return key, a.Keys.Reseal(ctx)
 }
 
-// ofTeam returns the migrations of the team's tables.
-func ofTeam() (store.Migrations, error) {
-	files, err := fs.Sub(teamMigrations, "migrations")
-	if err != nil {
-		return store.Migrations{}, fmt.Errorf("migrate: %w", err)
-	}
-	return store.Migrations{Table: "team_migrations", Files: files}, nil
-}
-
 // Close closes the database.
 func (a *App) Close() error { return a.DB.Close() }
 
 // graphQL makes the handler of /graphql; more are further extensions, inside the guard.
 func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
-	resolver := &graph.Resolver{Accounts: a.Accounts, Sessions: a.Sessions, SignIn: a.SignIn, Throttle: a.Throttle, Audit: a.Audit, Feed: a.Feed,
-		Authenticator: a.authenticator, Cursors: a.cursors, Team: newTeam(a.DB)}
+	resolver := &graph.Resolver{
+		Accounts:      a.Accounts,
+		Sessions:      a.Sessions,
+		SignIn:        a.SignIn,
+		Throttle:      a.Throttle,
+		Audit:         a.Audit,
+		Feed:          a.Feed,
+		Authenticator: a.authenticator,
+		Cursors:       a.cursors,
+		Team:          team.New(a.DB),
+	}
 	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
 		Bounds:  limit.Bounds(a.Config.Queries),
 		MaxBody: a.Config.MaxBody, MaxValues: maxValues(a.Config), MaxDepth: maxDepth(a.Config), Memory: a.Memory, Batch: a.Config.Batch, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production,

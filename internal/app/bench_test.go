@@ -17,9 +17,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -32,7 +32,7 @@ var loginCost = flag.Int("login-cost", 12, "the bcrypt cost of BenchmarkLogin")
 // inProcess is the server as a handler, without a network, on SQLite.
 func inProcess(b *testing.B, cost int) (*app.App, http.Handler) {
 	b.Helper()
-	c := graphtest.Config(b)
+	c := apptest.Config(b)
 	c.BcryptCost = cost
 	if problems := c.Complete(func(string) bool { return true }); problems != nil {
 		b.Fatal(problems)
@@ -60,7 +60,7 @@ func inProcess(b *testing.B, cost int) (*app.App, http.Handler) {
 
 func jane(b *testing.B, a *app.App, email string) *session.Grant {
 	b.Helper()
-	grant, err := a.SignIn.Register(b.Context(), account.Registration{Email: email, Password: graphtest.Password}, audit.Actor{})
+	grant, err := a.SignIn.Register(b.Context(), account.Registration{Email: email, Password: apptest.Password}, audit.Actor{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -92,15 +92,15 @@ func BenchmarkLogin(b *testing.B) {
 	a, handler := inProcess(b, cost)
 	jane(b, a, "jane@example.com")
 	gone := jane(b, a, "gone@example.com").Principal().UserID
-	if _, err := a.Accounts.SetDisabled(b.Context(), gone, true, graphtest.Operator); err != nil {
+	if _, err := a.Accounts.SetDisabled(b.Context(), gone, true, apptest.Operator); err != nil {
 		b.Fatal(err)
 	}
-	lower, err := bcrypt.GenerateFromPassword([]byte(graphtest.Password), max(cost-2, bcrypt.MinCost))
+	lower, err := bcrypt.GenerateFromPassword([]byte(apptest.Password), max(cost-2, bcrypt.MinCost))
 	if err != nil {
 		b.Fatal(err)
 	}
 	imported := fmt.Sprintf(`{"email": "imported@example.com", "passwordHash": %q}`, lower)
-	if n, problems, err := a.Accounts.Import(b.Context(), userfile.NewReader(strings.NewReader(imported), userfile.Options{}), graphtest.Operator); n != 1 {
+	if n, problems, err := a.Accounts.Import(b.Context(), userfile.NewReader(strings.NewReader(imported), userfile.Options{}), apptest.Operator); n != 1 {
 		b.Fatal(problems, err)
 	}
 	type attempt struct {
@@ -111,9 +111,9 @@ func BenchmarkLogin(b *testing.B) {
 	}
 	var attempts []*attempt
 	for _, test := range [][3]string{
-		{"unknown", "nobody@example.com", graphtest.Password},
+		{"unknown", "nobody@example.com", apptest.Password},
 		{"wrong", "jane@example.com", "wrong"},
-		{"disabled", "gone@example.com", graphtest.Password},
+		{"disabled", "gone@example.com", apptest.Password},
 		{"imported", "imported@example.com", "wrong"},
 	} {
 		one := &attempt{name: test[0]}

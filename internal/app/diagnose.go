@@ -17,6 +17,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/explorer"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/team"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/web"
 )
@@ -108,12 +109,7 @@ func databaseChecks(ctx context.Context, c *config.Config, now func() time.Time)
 
 func migrationCheck(ctx context.Context, db *store.DB) Check {
 	check := Check{Name: "migrations", Good: "the tables are up to date"}
-	team, err := ofTeam()
-	if err != nil {
-		check.Bad = err.Error()
-		return check
-	}
-	state, err := db.State(ctx, team)
+	state, err := db.State(ctx, team.Migrations())
 	if err == nil && state != store.Current {
 		err = db.MayMigrate(ctx)
 		check.Bad, check.Fix, check.Advice = "the tables are not up to date", "run graphwarden migrate; the next start does the same", true

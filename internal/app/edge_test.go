@@ -14,7 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/web/tlstest"
 )
 
@@ -57,7 +57,7 @@ func TestTheProgramServesTLS(t *testing.T) {
 func TestHSTSFollowsThePublicURL(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{"https://api.example.com": "max-age=31536000", "http://api.example.com": ""} {
-		srv := graphtest.Start(t, func(o *graphtest.Options) { o.Config.PublicURL = url })
+		srv := apptest.Start(t, func(o *apptest.Options) { o.Config.PublicURL = url })
 		if got := srv.Anonymous().Do(t, "{ __typename }", nil).Header.Get("Strict-Transport-Security"); got != want {
 			t.Errorf("%s: %q, want %q", url, got, want)
 		}
@@ -67,12 +67,12 @@ func TestHSTSFollowsThePublicURL(t *testing.T) {
 // TestSessionsAndThrottlesKnowTheClientBehindAProxy sends requests as two clients of a trusted proxy.
 func TestSessionsAndThrottlesKnowTheClientBehindAProxy(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t, func(o *graphtest.Options) {
+	srv := apptest.Start(t, func(o *apptest.Options) {
 		o.Config.TrustedProxies = []string{"127.0.0.1", "::1"}
-		o.Config.LoginAddressLimit = 2
+		o.Config.LoginAddressLimit.Burst = 2
 	})
 	c := srv.As(t)
-	from := func(header ...string) *graphtest.Client {
+	from := func(header ...string) *apptest.Client {
 		other := srv.Anonymous()
 		other.Email = c.Email
 		for i := 0; i < len(header); i += 2 {
@@ -80,9 +80,9 @@ func TestSessionsAndThrottlesKnowTheClientBehindAProxy(t *testing.T) {
 		}
 		return other
 	}
-	in := func(c *graphtest.Client) *graphtest.Answer {
+	in := func(c *apptest.Client) *apptest.Answer {
 		return c.Do(t, `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password}) { session { ip } } }`,
-			map[string]any{"email": c.Email, "password": graphtest.Password})
+			map[string]any{"email": c.Email, "password": apptest.Password})
 	}
 	for _, test := range []struct {
 		header []string
@@ -100,7 +100,7 @@ func TestSessionsAndThrottlesKnowTheClientBehindAProxy(t *testing.T) {
 			t.Errorf("%q: the session is of %q, want %q", test.header, got, test.want)
 		}
 	}
-	stranger := func(forged string) *graphtest.Client {
+	stranger := func(forged string) *apptest.Client {
 		other := from("X-Forwarded-For", forged+", 198.51.100.7")
 		other.Email = "nobody@example.com"
 		return other
@@ -115,14 +115,14 @@ func TestSessionsAndThrottlesKnowTheClientBehindAProxy(t *testing.T) {
 
 func TestForwardedAddressesOfStrangersCountForNothing(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Config.TrustedProxies = []string{"192.0.2.1"} })
+	srv := apptest.Start(t, func(o *apptest.Options) { o.Config.TrustedProxies = []string{"192.0.2.1"} })
 	c := srv.As(t)
 	c.Header = http.Header{"X-Forwarded-For": {"203.0.113.9"}, "Forwarded": {"for=203.0.113.9"}, "X-Real-Ip": {"203.0.113.9"}}
 	var out struct {
 		Login struct{ Session struct{ IP string } }
 	}
 	c.Do(t, `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password}) { session { ip } } }`,
-		map[string]any{"email": c.Email, "password": graphtest.Password}).Into(t, &out)
+		map[string]any{"email": c.Email, "password": apptest.Password}).Into(t, &out)
 	if got := out.Login.Session.IP; got != "127.0.0.1" {
 		t.Errorf("%q", got)
 	}

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
 // lockedBuffer is a log that a server writes and a test reads.
@@ -37,7 +37,7 @@ func (b *lockedBuffer) String() string {
 }
 
 // page is a client in a browser, on a page of an origin.
-func page(srv *graphtest.Server, origin string) *graphtest.Client {
+func page(srv *apptest.Server, origin string) *apptest.Client {
 	c := srv.Anonymous()
 	c.Header.Set("Origin", origin)
 	c.Header.Set("Sec-Fetch-Site", "same-site")
@@ -50,7 +50,7 @@ func TestAPageOfThisMachineSignsInWithoutASetting(t *testing.T) {
 	t.Parallel()
 	const vite = "http://localhost:5173"
 	var log lockedBuffer
-	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	srv := apptest.Start(t, func(o *apptest.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, srv.URL+"/graphql", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestAPageOfThisMachineSignsInWithoutASetting(t *testing.T) {
 	var registered struct {
 		Register struct{ Auth struct{ AccessToken string } }
 	}
-	input := map[string]any{"input": map[string]any{"email": "ada@example.com", "password": graphtest.Password}}
+	input := map[string]any{"input": map[string]any{"email": "ada@example.com", "password": apptest.Password}}
 	c.Do(t, registers, input).Into(t, &registered)
 	c.AccessToken = registered.Register.Auth.AccessToken
 	answer := c.Do(t, `{ me { email } }`, nil)
@@ -83,7 +83,7 @@ func TestAPageOfThisMachineSignsInWithoutASetting(t *testing.T) {
 		t.Errorf("an admitted origin is logged: %s", text)
 	}
 	cookie := map[string]any{"input": map[string]any{
-		"email": "bob@example.com", "password": graphtest.Password, "delivery": "COOKIE"}}
+		"email": "bob@example.com", "password": apptest.Password, "delivery": "COOKIE"}}
 	page(srv, vite).Do(t, registers, cookie).Refused(t, "FORBIDDEN", "ORIGIN_NOT_ALLOWED")
 	if !strings.Contains(log.String(), "--allowed-origins="+vite) {
 		t.Errorf("the log does not name the flag: %s", &log)
@@ -93,7 +93,7 @@ func TestAPageOfThisMachineSignsInWithoutASetting(t *testing.T) {
 func TestInProductionAPageOfThisMachineIsRefusedAndLogged(t *testing.T) {
 	t.Parallel()
 	var log lockedBuffer
-	srv := graphtest.Start(t, func(o *graphtest.Options) {
+	srv := apptest.Start(t, func(o *apptest.Options) {
 		o.Config.Production, o.Config.PublicURL = true, "https://api.example.com"
 		o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
@@ -119,7 +119,7 @@ func (l backlogged) Accept() (net.Conn, error) {
 // mutation ran.
 func TestMutationsOnConnectionsEstablishedAtTheStopAreAcknowledged(t *testing.T) {
 	t.Parallel()
-	c := graphtest.Config(t)
+	c := apptest.Config(t)
 	c.StopDelay, c.DrainTimeout = 5*time.Second, time.Minute
 	if problems := c.Complete(func(string) bool { return true }); problems != nil {
 		t.Fatal(problems)
@@ -165,7 +165,7 @@ func TestMutationsOnConnectionsEstablishedAtTheStopAreAcknowledged(t *testing.T)
 // registerOver registers an account over a connection, which the server has to close after its answer.
 func registerOver(conn net.Conn, i int, sent func()) error {
 	body, err := json.Marshal(map[string]any{"query": registers, "variables": map[string]any{
-		"input": map[string]any{"email": fmt.Sprintf("c%d@example.com", i), "password": graphtest.Password}}})
+		"input": map[string]any{"email": fmt.Sprintf("c%d@example.com", i), "password": apptest.Password}}})
 	if err == nil {
 		_, err = fmt.Fprintf(conn, "POST /graphql HTTP/1.1\r\nHost: x\r\n"+
 			"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)

@@ -14,11 +14,11 @@ import (
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
 // scrape returns what srv measures.
-func scrape(t *testing.T, srv *graphtest.Server) string {
+func scrape(t *testing.T, srv *apptest.Server) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -40,8 +40,8 @@ func scrape(t *testing.T, srv *graphtest.Server) string {
 
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	a := graphtest.Start(t, func(o *graphtest.Options) { o.Config.RefreshInvalidLimit = 1 })
-	b := graphtest.Start(t, graphtest.Database(a.App.Config.Database))
+	a := apptest.Start(t, func(o *apptest.Options) { o.Config.RefreshInvalidLimit.Burst = 1 })
+	b := apptest.Start(t, apptest.Database(a.App.Config.Database))
 	c := a.As(t)
 	spent := c.RefreshToken
 	c.Refresh(t)
@@ -94,7 +94,7 @@ func TestMetrics(t *testing.T) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	onlyTells(t, body, c.Email, c.AccessToken, c.RefreshToken, "nonsense", string(c.UserID), string(c.SessionID), "127.0.0.1", graphtest.Password)
+	onlyTells(t, body, c.Email, c.AccessToken, c.RefreshToken, "nonsense", string(c.UserID), string(c.SessionID), "127.0.0.1", apptest.Password)
 	if response, _ := get(t, a.URL+"/metrics"); response.StatusCode != http.StatusNotFound {
 		t.Errorf("the public listener answers /metrics with %d", response.StatusCode)
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
@@ -31,11 +31,11 @@ func onServer(t *testing.T, database string) *server {
 }
 
 // ends sends an operation, whose answer must come within the time for one.
-func ends(t *testing.T, c *graphtest.Client, query string) *graphtest.Answer {
+func ends(t *testing.T, c *apptest.Client, query string) *apptest.Answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*operationTimeout)
 	defer cancel()
-	answer, err := c.Call(ctx, query, map[string]any{"email": c.Email, "password": graphtest.Password})
+	answer, err := c.Call(ctx, query, map[string]any{"email": c.Email, "password": apptest.Password})
 	if err != nil {
 		t.Fatalf("no answer within three times --operation-timeout: %v", err)
 	}
@@ -43,7 +43,7 @@ func ends(t *testing.T, c *graphtest.Client, query string) *graphtest.Answer {
 }
 
 // crowd has many requests under way at once, so that the server opens many connections.
-func crowd(t *testing.T, c *graphtest.Client) {
+func crowd(t *testing.T, c *apptest.Client) {
 	t.Helper()
 	var all sync.WaitGroup
 	for range 12 {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
@@ -18,19 +18,19 @@ import (
 const idlePoll = time.Hour
 
 // pause shifts the clocks of servers until nothing has been asked of them for two minutes.
-func pause(servers ...*graphtest.Server) {
+func pause(servers ...*apptest.Server) {
 	for _, srv := range servers {
 		srv.Shift(2 * time.Minute)
 	}
 }
 
-func paced(url string) func(*graphtest.Options) {
-	return func(o *graphtest.Options) { o.Config.Database, o.Config.IdlePoll = url, idlePoll }
+func paced(url string) func(*apptest.Options) {
+	return func(o *apptest.Options) { o.Config.Database, o.Config.IdlePoll = url, idlePoll }
 }
 
 // statements counts what a server asks its database within the time of four polls. That nothing happens
 // takes time to see; a busy machine can only make it fewer.
-func statements(srv *graphtest.Server) int64 {
+func statements(srv *apptest.Server) int64 {
 	before := srv.App.DB.Statements()
 	time.Sleep(4 * session.PollEvery)
 	return srv.App.DB.Statements() - before
@@ -39,7 +39,7 @@ func statements(srv *graphtest.Server) int64 {
 func TestAnIdleServerLeavesTheDatabaseAlone(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
-		srv := graphtest.Start(t, paced(url))
+		srv := apptest.Start(t, paced(url))
 		c := srv.As(t)
 		isPrompt := func(when string) {
 			t.Helper()
@@ -65,14 +65,14 @@ func TestAnIdleServerLeavesTheDatabaseAlone(t *testing.T) {
 func TestTheFirstRequestAfterAPauseKnowsWhatHappened(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
-		a, b := graphtest.Start(t, paced(url)), graphtest.Start(t, paced(url))
+		a, b := apptest.Start(t, paced(url)), apptest.Start(t, paced(url))
 		rest := func() {
 			t.Helper()
 			pause(a, b)
 			await(t, "it rests", func() bool { return statements(b) == 0 })
 		}
 		c, d := a.As(t), a.As(t)
-		for _, at := range []*graphtest.Client{c, d} {
+		for _, at := range []*apptest.Client{c, d} {
 			at.Server = b
 			at.Do(t, meQuery, nil).Into(t, &struct{}{})
 			at.Server = a
@@ -104,7 +104,7 @@ func TestTheFirstRequestAfterAPauseKnowsWhatHappened(t *testing.T) {
 	})
 }
 
-func activeKeyID(t *testing.T, srv *graphtest.Server) string {
+func activeKeyID(t *testing.T, srv *apptest.Server) string {
 	t.Helper()
 	keys, err := srv.App.Keys.Keys(t.Context())
 	if err != nil {
@@ -121,7 +121,7 @@ func activeKeyID(t *testing.T, srv *graphtest.Server) string {
 
 func TestAnOpenStreamKeepsAServerPrompt(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t, func(o *graphtest.Options) { o.Config.IdlePoll = idlePoll })
+	srv := apptest.Start(t, func(o *apptest.Options) { o.Config.IdlePoll = idlePoll })
 	conn, _, err := websocket.Dial(t.Context(), strings.Replace(srv.URL, "http", "ws", 1)+"/graphql",
 		&websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
 	if err != nil {

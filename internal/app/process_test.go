@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
 // deadline bounds every wait for a process; the promises that it stands for are far shorter.
@@ -46,7 +46,7 @@ func run(t *testing.T, dir string, args ...string) string {
 
 // server is the program, serving.
 type server struct {
-	*graphtest.Server
+	*apptest.Server
 	cmd    *exec.Cmd
 	stderr *output
 	exited chan error
@@ -97,7 +97,7 @@ func serve(t *testing.T, dir string, args ...string) *server {
 	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
 	select {
 	case url := <-banner:
-		s.Server = &graphtest.Server{URL: url}
+		s.Server = &apptest.Server{URL: url}
 	case err := <-s.exited:
 		t.Fatalf("the server stopped: %v\n%s", err, s.stderr)
 	case <-time.After(deadline):

@@ -19,8 +19,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/app"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/web"
@@ -186,7 +186,7 @@ func TestOthersVerifyTokensByTheJWKS(t *testing.T) {
 
 func TestReadinessFollowsTheServer(t *testing.T) {
 	t.Parallel()
-	c := graphtest.Config(t)
+	c := apptest.Config(t)
 	if problems := c.Complete(func(string) bool { return true }); problems != nil {
 		t.Fatal(problems)
 	}
@@ -391,7 +391,7 @@ func await(t *testing.T, what string, f func() bool) {
 }
 
 // reason is why somebody's me is refused; empty if it is not.
-func reason(t *testing.T, c *graphtest.Client, at *server) string {
+func reason(t *testing.T, c *apptest.Client, at *server) string {
 	t.Helper()
 	there := *c
 	there.Server = at.Server
@@ -414,7 +414,7 @@ func TestRunningServersObeyTheCommandLine(t *testing.T) {
 		if strings.HasPrefix(url, "postgres") { // replicas share one database, and the issuer
 			servers = append(servers, serve(t, dir, settings...))
 		}
-		everywhere := func(what string, c *graphtest.Client, want string) {
+		everywhere := func(what string, c *apptest.Client, want string) {
 			t.Helper()
 			for _, at := range servers {
 				await(t, what, func() bool { return reason(t, c, at) == want })

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
@@ -17,7 +17,7 @@ import (
 func TestUpkeepIsDoneByOneReplicaAtATime(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
-		a, b := graphtest.Start(t, graphtest.Database(url)), graphtest.Start(t, graphtest.Database(url))
+		a, b := apptest.Start(t, apptest.Database(url)), apptest.Start(t, apptest.Database(url))
 		var working, done atomic.Int64
 		work := func(ctx context.Context) error {
 			if working.Add(1) > 1 {
@@ -33,7 +33,7 @@ func TestUpkeepIsDoneByOneReplicaAtATime(t *testing.T) {
 		for round := range int64(3) {
 			var group errgroup.Group
 			for range 4 {
-				for _, srv := range []*graphtest.Server{a, b} {
+				for _, srv := range []*apptest.Server{a, b} {
 					group.Go(func() error { return srv.App.Alone("work", work)(t.Context()) })
 				}
 			}

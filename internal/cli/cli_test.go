@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/cli"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -134,7 +134,7 @@ func TestImportedUsersSignIn(t *testing.T) {
 	database := "sqlite:" + filepath.Join(t.TempDir(), "imported.db")
 	run(t, `{"email":"johndoe@example.com","username":"johndoe","name":"John Doe","passwordHash":"$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW"}`,
 		"--database", database, "--secret", secret, "user", "import")
-	srv := graphtest.Start(t, graphtest.Database(database), func(o *graphtest.Options) { o.Config.Secret = secret })
+	srv := apptest.Start(t, apptest.Database(database), func(o *apptest.Options) { o.Config.Secret = secret })
 	stored := func() (hash string) {
 		t.Helper()
 		if err := srv.App.DB.Get(t.Context(), &hash, "SELECT password_hash FROM users"); err != nil {
@@ -142,7 +142,7 @@ func TestImportedUsersSignIn(t *testing.T) {
 		}
 		return hash
 	}
-	login := func(field, name, password string) *graphtest.Answer {
+	login := func(field, name, password string) *apptest.Answer {
 		return srv.Anonymous().Do(t, `mutation($name: String!, $password: String!) { login(input: {`+field+`: $name, password: $password}) { user { name } } }`,
 			map[string]any{"name": name, "password": password})
 	}
@@ -166,7 +166,7 @@ func TestImportedUsersSignIn(t *testing.T) {
 
 func TestWhatIsDoneToKeysIsInTheAuditLog(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	admin := srv.As(t, "ADMIN")
 	key := func(args ...string) {
 		t.Helper()

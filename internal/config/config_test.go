@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
@@ -331,6 +332,46 @@ func TestASecretThatCannotBeKeptSaysWhatToDo(t *testing.T) {
 		if _, err := storage.LoadSecret(true); err == nil || !strings.Contains(err.Error(), "--secret") {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+}
+
+func TestRates(t *testing.T) {
+	t.Parallel()
+	c := parse(t, "--login-pair-limit=3/90s", "--verify-invalid-limit=0/1m", "--refresh-limit=1000001/1m")
+	if want := (config.Rate{Burst: 3, Per: 90 * time.Second}); c.LoginPairLimit != want {
+		t.Errorf("got %v, want %v", c.LoginPairLimit, want)
+	}
+	want := []string{
+		"--refresh-limit must be from 1 to 1000000",
+		"--verify-invalid-limit must be from 1 to 1000000",
+	}
+	if diff := cmp.Diff(want, c.Complete(isAdmin)); diff != "" {
+		t.Error(diff)
+	}
+	for _, text := range []string{"20", "", "/15m", "20/", "20/0s", "20/999ms", "20/-1m", "a/1m", "1.5/1m", "20/15"} {
+		var r config.Rate
+		if err := r.UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), "20/15m") {
+			t.Errorf("%q: %v, %v", text, r, err)
+		}
+	}
+}
+
+// The rate of a bucket is the setting of its name.
+func TestRatesAreNamedAfterTheirSettings(t *testing.T) {
+	t.Parallel()
+	c := parse(t)
+	parser, err := kong.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rates := map[string]config.Rate{}
+	for _, flag := range parser.Model.Flags {
+		if rate, ok := flag.Target.Interface().(config.Rate); ok {
+			rates[strings.TrimSuffix(flag.Name, "-limit")] = rate
+		}
+	}
+	if diff := cmp.Diff(rates, c.Rates()); diff != "" || len(rates) == 0 {
+		t.Error(diff)
 	}
 }
 

@@ -39,8 +39,13 @@ func (c *Config) rangeProblems() []string {
 	return p
 }
 
-// number is what the range of a setting bounds.
-func number(setting reflect.Value) int64 { return setting.Int() }
+// number returns what the range of a setting bounds: of a rate, the attempts.
+func number(setting reflect.Value) int64 {
+	if rate, ok := setting.Interface().(Rate); ok {
+		return int64(rate.Burst)
+	}
+	return setting.Int()
+}
 
 // bound reads a bound of a setting. A bound that is not a number is a mistake in this package.
 func bound(setting reflect.Value, text string) int64 {

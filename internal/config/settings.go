@@ -82,17 +82,32 @@ type Insecure struct {
 	InsecureBcryptCost    bool `help:"In production, accept a --bcrypt-cost below 12. Leaked hashes are guessed faster."`
 }
 
-// Limits say how often callers may try. A limit of N in a time lets N attempts through at once, then one every time/N.
+// Limits say how often callers may try.
 type Limits struct {
-	LoginPairLimit       int `default:"20" range:"1..1000000" help:"Login attempts in 15 minutes on one e-mail address or username from one address."`
-	LoginAccountLimit    int `default:"100" range:"1..1000000" help:"Login attempts in 15 minutes on one e-mail address or username from all addresses that its account has not signed in from."`
-	LoginAddressLimit    int `default:"100" range:"1..1000000" help:"Login attempts in 15 minutes from one address, on all accounts."`
-	RegisterAddressLimit int `default:"60" range:"1..1000000" help:"New accounts per hour from one address."`
-	RegisterLimit        int `default:"1000" range:"1..1000000" help:"New accounts per hour from all addresses."`
-	RefreshLimit         int `default:"100" range:"1..1000000" help:"Refreshes per minute of one session."`
-	OwnActsLimit         int `default:"60" range:"1..1000000" help:"Changes per hour, of each kind, that a user makes to their own account."`
-	RefreshInvalidLimit  int `default:"30" range:"1..1000000" help:"Forged refresh tokens per minute from one address, on each replica."`
-	VerifyInvalidLimit   int `default:"600" range:"1..1000000" help:"Invalid tokens per minute given to verifyToken from one address, on each replica."`
+	LoginPairLimit       Rate `default:"20/15m" range:"1..1000000" help:"Login attempts on one e-mail address or username from one address."`
+	LoginAccountLimit    Rate `default:"100/15m" range:"1..1000000" help:"Login attempts on one e-mail address or username from all addresses that its account has not signed in from."`
+	LoginAddressLimit    Rate `default:"100/15m" range:"1..1000000" help:"Login attempts from one address, on all accounts."`
+	RegisterAddressLimit Rate `default:"60/1h" range:"1..1000000" help:"New accounts from one address."`
+	RegisterLimit        Rate `default:"1000/1h" range:"1..1000000" help:"New accounts from all addresses."`
+	RefreshLimit         Rate `default:"100/1m" range:"1..1000000" help:"Refreshes of one session."`
+	OwnActsLimit         Rate `default:"60/1h" range:"1..1000000" help:"Changes of each kind that a user makes to their own account."`
+	RefreshInvalidLimit  Rate `default:"30/1m" range:"1..1000000" help:"Forged refresh tokens from one address, on each replica."`
+	VerifyInvalidLimit   Rate `default:"600/1m" range:"1..1000000" help:"Invalid tokens given to verifyToken from one address, on each replica."`
+}
+
+// Rates returns the limits by the names of their buckets in package throttle.
+func (l *Limits) Rates() map[string]Rate {
+	return map[string]Rate{
+		"login-pair":       l.LoginPairLimit,
+		"login-account":    l.LoginAccountLimit,
+		"login-address":    l.LoginAddressLimit,
+		"register-address": l.RegisterAddressLimit,
+		"register":         l.RegisterLimit,
+		"refresh":          l.RefreshLimit,
+		"own-acts":         l.OwnActsLimit,
+		"refresh-invalid":  l.RefreshInvalidLimit,
+		"verify-invalid":   l.VerifyInvalidLimit,
+	}
 }
 
 // Queries say how much one operation may cost. They are checked before it runs.
@@ -121,7 +136,7 @@ type Config struct {
 	Server   `embed:"" group:"Server:"`
 	Network  `embed:"" group:"Network:"`
 	Tokens   `embed:"" group:"Tokens, sessions and passwords:"`
-	Limits   `embed:"" group:"Rate limits:"`
+	Limits   `embed:"" group:"Rate limits, as attempts/time: 20/15m lets 20 attempts through at once, then one every 45s:"`
 	Queries  Queries `embed:"" prefix:"max-" group:"Limits of one operation:"`
 	Insecure `embed:"" group:"Accepted risks in production:"`
 

@@ -6,17 +6,18 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/signin"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
-// verified are the claims of the access token that c has.
-func verified(tb testing.TB, srv *graphtest.Server, c *graphtest.Client) token.Claims {
+// verified returns the claims of c's access token.
+func verified(tb testing.TB, srv *apptest.Server, c *apptest.Client) token.Claims {
 	tb.Helper()
 	claims, err := srv.App.Verifier.Verify(c.AccessToken)
 	if err != nil {
@@ -25,54 +26,59 @@ func verified(tb testing.TB, srv *graphtest.Server, c *graphtest.Client) token.C
 	return *claims
 }
 
-func authorize(tb testing.TB, srv *graphtest.Server, caller token.Claims) error {
+func authorize(tb testing.TB, srv *apptest.Server, caller token.Claims) error {
 	tb.Helper()
-	return srv.App.DB.Tx(tb.Context(), func(tx *store.Tx) error { return session.Authorize(tx, audit.Actor{Claims: caller}) })
+	return srv.App.DB.Tx(tb.Context(), func(tx *store.Tx) error {
+		return session.Authorize(tx, audit.Actor{Claims: caller})
+	})
 }
 
 func TestAuthorize(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		other := srv.As(t)
 		for name, test := range map[string]struct {
 			reason fault.Reason
-			change func(t *testing.T, c *graphtest.Client, caller *token.Claims)
+			change func(t *testing.T, c *apptest.Client, caller *token.Claims)
 		}{
-			"a live session": {"", func(*testing.T, *graphtest.Client, *token.Claims) {}},
-			"after a refresh": {"", func(t *testing.T, c *graphtest.Client, _ *token.Claims) {
+			"a live session": {"", func(*testing.T, *apptest.Client, *token.Claims) {}},
+			"after a refresh": {"", func(t *testing.T, c *apptest.Client, _ *token.Claims) {
 				c.Refresh(t)
 			}},
-			"no caller": {fault.TokenRevoked, func(_ *testing.T, _ *graphtest.Client, caller *token.Claims) { *caller = token.Claims{} }},
-			"an unknown session": {fault.TokenRevoked, func(_ *testing.T, _ *graphtest.Client, caller *token.Claims) {
+			"no caller": {fault.TokenRevoked, func(_ *testing.T, _ *apptest.Client, caller *token.Claims) {
+				*caller = token.Claims{}
+			}},
+			"an unknown session": {fault.TokenRevoked, func(_ *testing.T, _ *apptest.Client, caller *token.Claims) {
 				caller.SessionID = session.ID(uuid.NewString())
 			}},
-			"a session of another user": {fault.TokenRevoked, func(_ *testing.T, _ *graphtest.Client, caller *token.Claims) {
+			"a session of another user": {fault.TokenRevoked, func(_ *testing.T, _ *apptest.Client, caller *token.Claims) {
 				caller.SessionID = other.SessionID
 			}},
-			"a session that was ended": {fault.TokenRevoked, func(t *testing.T, c *graphtest.Client, _ *token.Claims) {
+			"a session that was ended": {fault.TokenRevoked, func(t *testing.T, c *apptest.Client, _ *token.Claims) {
 				logout(t, c, "CURRENT", "")
 			}},
-			"a session that has expired": {fault.TokenRevoked, func(t *testing.T, c *graphtest.Client, _ *token.Claims) {
-				change(t, srv, "UPDATE sessions SET expires_at = now_us() WHERE id = $1", c.SessionID)
+			"a session that has expired": {fault.TokenRevoked, func(t *testing.T, c *apptest.Client, _ *token.Claims) {
+				srv.Exec(t, "UPDATE sessions SET expires_at = now_us() WHERE id = $1", c.SessionID)
 			}},
-			"another session was ended": {"", func(t *testing.T, c *graphtest.Client, _ *token.Claims) {
+			"another session was ended": {"", func(t *testing.T, c *apptest.Client, _ *token.Claims) {
 				logout(t, c.Login(t), "CURRENT", "")
 			}},
-			"a disabled account": {fault.TokenRevoked, func(t *testing.T, c *graphtest.Client, _ *token.Claims) {
-				change(t, srv, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
+			"a disabled account": {fault.TokenRevoked, func(t *testing.T, c *apptest.Client, _ *token.Claims) {
+				srv.Exec(t, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
 			}},
-			"a deleted account": {fault.TokenRevoked, func(t *testing.T, c *graphtest.Client, _ *token.Claims) {
-				change(t, srv, "DELETE FROM users WHERE id = $1", c.UserID)
+			"a deleted account": {fault.TokenRevoked, func(t *testing.T, c *apptest.Client, _ *token.Claims) {
+				srv.Exec(t, "DELETE FROM users WHERE id = $1", c.UserID)
 			}},
-			"after a change of roles": {fault.TokenStale, func(t *testing.T, c *graphtest.Client, _ *token.Claims) {
+			"after a change of roles": {fault.TokenStale, func(t *testing.T, c *apptest.Client, _ *token.Claims) {
 				inTx(t, srv, func(tx *store.Tx) error { return srv.App.Sessions.MarkStale(tx, c.UserID) })
 			}},
-			"after its own change of the password": {fault.TokenStale, func(t *testing.T, c *graphtest.Client, _ *token.Claims) {
+			"after its own change of password": {fault.TokenStale, func(t *testing.T, c *apptest.Client, _ *token.Claims) {
 				changePassword(t, c)
 			}},
-			"a database set back to an earlier version": {fault.TokenStale, func(_ *testing.T, _ *graphtest.Client, caller *token.Claims) {
+			"a restored database": {fault.TokenStale, func(_ *testing.T, _ *apptest.Client, caller *token.Claims) {
 				caller.Version++
 			}},
-			"roles that the account has not": {fault.TokenStale, func(_ *testing.T, _ *graphtest.Client, caller *token.Claims) {
+			"a role too many": {fault.TokenStale, func(_ *testing.T, _ *apptest.Client, caller *token.Claims) {
 				caller.Roles = []token.Role{"ADMIN", "USER"}
 			}},
 		} {
@@ -89,60 +95,64 @@ func TestAuthorize(t *testing.T) {
 	})
 }
 
-// revocations are the ways to take a right from c. other is a second session of the same user.
-var revocations = map[string]func(t *testing.T, srv *graphtest.Server, c, other *graphtest.Client) error{
-	"logout": func(t *testing.T, srv *graphtest.Server, c, _ *graphtest.Client) error {
+// revocations are the ways to revoke a right of c. other is a second session of the same user.
+var revocations = map[string]func(t *testing.T, srv *apptest.Server, c, other *apptest.Client) error{
+	"logout": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
 		_, err := srv.App.Sessions.Logout(t.Context(), session.ScopeCurrent, audit.Actor{Claims: claimsOf(c, 1)})
 		return err
 	},
-	"logout of others": func(t *testing.T, srv *graphtest.Server, _, other *graphtest.Client) error {
+	"logout of others": func(t *testing.T, srv *apptest.Server, _, other *apptest.Client) error {
 		_, err := srv.App.Sessions.Logout(t.Context(), session.ScopeOthers, audit.Actor{Claims: claimsOf(other, 1)})
 		return err
 	},
-	"logout by refresh token": func(t *testing.T, srv *graphtest.Server, c, _ *graphtest.Client) error {
+	"logout by refresh token": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
 		_, err := srv.App.Sessions.LogoutByRefreshToken(t.Context(), c.RefreshToken, session.ScopeCurrent, audit.Actor{})
 		return err
 	},
-	"revocation": func(t *testing.T, srv *graphtest.Server, c, other *graphtest.Client) error {
+	"revocation": func(t *testing.T, srv *apptest.Server, c, other *apptest.Client) error {
 		_, err := srv.App.Sessions.Revoke(t.Context(), c.SessionID, audit.Actor{Claims: claimsOf(other, 1)})
 		return err
 	},
-	"reuse": func(t *testing.T, srv *graphtest.Server, c, _ *graphtest.Client) error {
-		change(t, srv, "UPDATE sessions SET generation = 9 WHERE id = $1", c.SessionID)
+	"reuse": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
+		srv.Exec(t, "UPDATE sessions SET generation = 9 WHERE id = $1", c.SessionID)
 		_, err := srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Actor{})
 		return expected(err, fault.RefreshReused)
 	},
-	"logout by a spent refresh token": func(t *testing.T, srv *graphtest.Server, c, _ *graphtest.Client) error {
-		change(t, srv, "UPDATE sessions SET generation = 9 WHERE id = $1", c.SessionID)
+	"logout by a spent refresh token": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
+		srv.Exec(t, "UPDATE sessions SET generation = 9 WHERE id = $1", c.SessionID)
 		_, err := srv.App.Sessions.LogoutByRefreshToken(t.Context(), c.RefreshToken, session.ScopeAll, audit.Actor{})
 		return expected(err, fault.RefreshReused)
 	},
-	"the hundredth sign-in after it": func(t *testing.T, srv *graphtest.Server, c, _ *graphtest.Client) error {
-		change(t, srv, `INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent)
+	"the hundredth sign-in after it": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
+		srv.Exec(t, `INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at,
+				rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent)
 			WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 98)
-			SELECT CAST(n AS TEXT), user_id, salt, 1, 0, 0, '', created_at + n, 0, 0, expires_at, ends_at, '', '' FROM sessions, n WHERE id = $1`, c.SessionID)
-		_, err := srv.App.SignIn.Login(t.Context(), signin.Login{Email: &c.Email, Password: graphtest.Password}, audit.Actor{})
+			SELECT CAST(n AS TEXT), user_id, salt, 1, 0, 0, '', created_at + n, 0, 0, expires_at, ends_at, '', ''
+				FROM sessions, n WHERE id = $1`, c.SessionID)
+		login := signin.Login{Email: &c.Email, Password: apptest.Password}
+		_, err := srv.App.SignIn.Login(t.Context(), login, audit.Actor{})
 		return err
 	},
-	"change of roles": func(t *testing.T, srv *graphtest.Server, c, _ *graphtest.Client) error {
-		_, err := srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil, graphtest.Operator)
+	"change of roles": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
+		_, err := srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil, apptest.Operator)
 		return err
 	},
-	"disabling": func(t *testing.T, srv *graphtest.Server, c, _ *graphtest.Client) error {
+	"disabling": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
 		return ends["disabling"](t.Context(), srv, c)
 	},
-	"change of the password": func(t *testing.T, srv *graphtest.Server, c, other *graphtest.Client) error {
-		return ends["change of the password"](t.Context(), srv, other)
+	"change of password": func(t *testing.T, srv *apptest.Server, c, other *apptest.Client) error {
+		return ends["change of password"](t.Context(), srv, other)
 	},
-	"deletion": func(t *testing.T, srv *graphtest.Server, c, _ *graphtest.Client) error {
+	"deletion": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
 		return ends["deletion"](t.Context(), srv, c)
 	},
 }
 
-func TestARevocationWaitsForWhatWasAuthorizedBefore(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+func TestARevocationWaitsForAuthorizedActs(t *testing.T) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		if srv.App.DB.Dialect() != store.Postgres {
-			return // SQLite runs one transaction after the other
+			return // SQLite runs write transactions one at a time
 		}
 		for name, revoke := range revocations {
 			t.Run(name, func(t *testing.T) {
@@ -154,11 +164,11 @@ func TestARevocationWaitsForWhatWasAuthorizedBefore(t *testing.T) {
 						return err
 					}
 					go func() { done <- revoke(t, srv, c, other) }()
-					eventually(t, "the revocation waits", func() bool {
+					webtest.Eventually(t, "the revocation waits", func() bool {
 						if len(done) > 0 {
-							t.Fatal("the revocation was answered before the act was done")
+							t.Fatal("the revocation returned before the act was done")
 						}
-						return count(t, srv, `SELECT count(*) FROM pg_locks w JOIN pg_locks held ON held.pid = w.pid
+						return srv.Count(t, `SELECT count(*) FROM pg_locks w JOIN pg_locks held ON held.pid = w.pid
 							WHERE NOT w.granted AND held.relation = 'users'::regclass`) > 0
 					})
 					return nil
@@ -167,16 +177,17 @@ func TestARevocationWaitsForWhatWasAuthorizedBefore(t *testing.T) {
 					t.Fatal(err)
 				}
 				if err := authorize(t, srv, caller); fault.As(err) == nil || fault.As(err).Code != fault.Unauthenticated {
-					t.Errorf("afterwards: %v", err)
+					t.Errorf("after the revocation: %v", err)
 				}
 			})
 		}
 	})
 }
 
-// Two users who act on each other lock both rows in the same order: no transaction has to run again.
+// Two users who act on each other lock both rows in the same order, so no transaction is retried.
 func TestActsOnEachOtherDoNotDeadlock(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		one, two := srv.As(t), srv.As(t)
 		callers := []token.Claims{verified(t, srv, one), verified(t, srv, two)}
 		const acts = 60

@@ -7,25 +7,27 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 const newPassword = "another unlikely passphrase"
 
-// changePassword has c go on with the pair it gets.
-func changePassword(tb testing.TB, c *graphtest.Client) {
+// changePassword changes c's password. c continues with the new pair of tokens.
+func changePassword(tb testing.TB, c *apptest.Client) {
 	tb.Helper()
-	var out struct{ ChangePassword graphtest.Auth }
-	c.Do(tb, `mutation($current: String!, $new: String!) { changePassword(input: {currentPassword: $current, newPassword: $new}) `+graphtest.AuthFields+` }`,
-		map[string]any{"current": graphtest.Password, "new": newPassword}).Into(tb, &out)
+	var out struct{ ChangePassword apptest.Auth }
+	c.Do(tb, `mutation($current: String!, $new: String!) {
+			changePassword(input: {currentPassword: $current, newPassword: $new}) `+apptest.AuthFields+` }`,
+		map[string]any{"current": apptest.Password, "new": newPassword}).Into(tb, &out)
 	c.Take(out.ChangePassword)
 }
 
-const logoutMutation = `mutation($scope: LogoutScope!, $token: String) { logout(input: {scope: $scope, refreshToken: $token}) { endedSessions } }`
+const logoutMutation = `mutation($scope: LogoutScope!, $token: String) {
+	logout(input: {scope: $scope, refreshToken: $token}) { endedSessions } }`
 
-func tryLogout(tb testing.TB, c *graphtest.Client, scope, refreshToken string) *graphtest.Answer {
+func tryLogout(tb testing.TB, c *apptest.Client, scope, refreshToken string) *apptest.Answer {
 	tb.Helper()
 	variables := map[string]any{"scope": scope}
 	if refreshToken != "" {
@@ -34,56 +36,58 @@ func tryLogout(tb testing.TB, c *graphtest.Client, scope, refreshToken string) *
 	return c.Do(tb, logoutMutation, variables)
 }
 
-// logout returns how many sessions it ended.
-func logout(tb testing.TB, c *graphtest.Client, scope, refreshToken string) int {
+// logout returns the number of ended sessions.
+func logout(tb testing.TB, c *apptest.Client, scope, refreshToken string) int {
 	tb.Helper()
 	var out struct{ Logout struct{ EndedSessions int } }
 	tryLogout(tb, c, scope, refreshToken).Into(tb, &out)
 	return out.Logout.EndedSessions
 }
 
-func verify(tb testing.TB, srv *graphtest.Server, accessToken string) (active bool) {
+func verify(tb testing.TB, srv *apptest.Server, accessToken string) (active bool) {
 	tb.Helper()
 	var out struct{ VerifyToken struct{ Active bool } }
-	srv.Anonymous().Do(tb, `query($token: String!) { verifyToken(token: $token) { active } }`, map[string]any{"token": accessToken}).Into(tb, &out)
+	const query = `query($token: String!) { verifyToken(token: $token) { active } }`
+	srv.Anonymous().Do(tb, query, map[string]any{"token": accessToken}).Into(tb, &out)
 	return out.VerifyToken.Active
 }
 
 func TestLogout(t *testing.T) {
-	// Who calls: with an access token, with the refresh token alone, or with an expired access token too.
-	callers := map[string]func(t *testing.T, c *graphtest.Client) (as *graphtest.Client, refreshToken string){
-		"with the access token": func(_ *testing.T, c *graphtest.Client) (*graphtest.Client, string) { return c, "" },
-		"with the refresh token alone": func(_ *testing.T, c *graphtest.Client) (*graphtest.Client, string) {
+	// callers return the client that sends the logout of c's session, and the refresh token in its input.
+	callers := map[string]func(t *testing.T, c *apptest.Client) (as *apptest.Client, refreshToken string){
+		"with the access token": func(_ *testing.T, c *apptest.Client) (*apptest.Client, string) { return c, "" },
+		"with the refresh token alone": func(_ *testing.T, c *apptest.Client) (*apptest.Client, string) {
 			return c.Server.Anonymous(), c.RefreshToken
 		},
-		"with a refresh token just used": func(t *testing.T, c *graphtest.Client) (*graphtest.Client, string) {
+		"with a refresh token just used": func(t *testing.T, c *apptest.Client) (*apptest.Client, string) {
 			auth(t, c.Server.Anonymous().Redeem(t, c.RefreshToken))
 			return c.Server.Anonymous(), c.RefreshToken
 		},
-		"beside somebody else's access token": func(t *testing.T, c *graphtest.Client) (*graphtest.Client, string) {
+		"beside another user's access token": func(t *testing.T, c *apptest.Client) (*apptest.Client, string) {
 			return c.Server.As(t), c.RefreshToken
 		},
-		"beside an access token that is none": func(_ *testing.T, c *graphtest.Client) (*graphtest.Client, string) {
+		"beside a malformed access token": func(_ *testing.T, c *apptest.Client) (*apptest.Client, string) {
 			return bearer(c.Server, "garbage"), c.RefreshToken
 		},
 	}
 	scopes := []struct {
 		name              string
 		ended             int
-		current, siblings bool // go on
+		current, siblings bool // whether they stay live
 	}{{"CURRENT", 1, false, true}, {"OTHERS", 2, true, false}, {"ALL", 3, false, false}}
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		bystander := srv.As(t)
 		for how, caller := range callers {
 			for _, scope := range scopes {
 				t.Run(scope.name+" "+how, func(t *testing.T) {
 					c := srv.As(t)
-					siblings := []*graphtest.Client{c.Login(t), c.Login(t)}
+					siblings := []*apptest.Client{c.Login(t), c.Login(t)}
 					as, refreshToken := caller(t, c)
 					if n := logout(t, as, scope.name, refreshToken); n != scope.ended {
 						t.Errorf("%d sessions ended, want %d", n, scope.ended)
 					}
-					want := map[bool]func(testing.TB, *graphtest.Server, string, string){true: wantAlive, false: wantDead}
+					want := map[bool]func(testing.TB, *apptest.Server, string, string){true: wantAlive, false: wantDead}
 					want[scope.current](t, srv, c.AccessToken, c.RefreshToken)
 					for _, sibling := range siblings {
 						want[scope.siblings](t, srv, sibling.AccessToken, sibling.RefreshToken)
@@ -99,11 +103,12 @@ func TestLogout(t *testing.T) {
 }
 
 func TestLogoutIsRefused(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		t.Run("without any token", func(t *testing.T) {
 			tryLogout(t, srv.Anonymous(), "CURRENT", "").Refused(t, "UNAUTHENTICATED", "TOKEN_MISSING")
 		})
-		t.Run("with a forged refresh token, whatever the access token", func(t *testing.T) {
+		t.Run("with a forged refresh token, even beside a valid access token", func(t *testing.T) {
 			c := srv.As(t)
 			tryLogout(t, c, "ALL", "gwr_forged").Refused(t, "UNAUTHENTICATED", "REFRESH_INVALID")
 			wantAlive(t, srv, c.AccessToken, c.RefreshToken)
@@ -116,7 +121,7 @@ func TestLogoutIsRefused(t *testing.T) {
 		})
 		t.Run("for an expired session", func(t *testing.T) {
 			c := srv.As(t)
-			change(t, srv, "UPDATE sessions SET expires_at = now_us() WHERE id = $1", c.SessionID)
+			srv.Exec(t, "UPDATE sessions SET expires_at = now_us() WHERE id = $1", c.SessionID)
 			tryLogout(t, srv.Anonymous(), "ALL", c.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_EXPIRED")
 		})
 		t.Run("with a refresh token used long ago, which ends its own session only", func(t *testing.T) {
@@ -128,7 +133,7 @@ func TestLogoutIsRefused(t *testing.T) {
 			wantDead(t, srv, c.AccessToken, c.RefreshToken)
 			wantAlive(t, srv, other.AccessToken, other.RefreshToken)
 		})
-		t.Run("with a pair from before a change of the password", func(t *testing.T) {
+		t.Run("with a pair from before a change of password", func(t *testing.T) {
 			c := srv.As(t)
 			old := *c
 			changePassword(t, c)
@@ -138,14 +143,15 @@ func TestLogoutIsRefused(t *testing.T) {
 	})
 }
 
-func revoke(tb testing.TB, c *graphtest.Client, id string) *graphtest.Answer {
+func revoke(tb testing.TB, c *apptest.Client, id string) *apptest.Answer {
 	tb.Helper()
 	return c.Do(tb, `mutation($id: ID!) { revokeSession(input: {id: $id}) { id current } }`, map[string]any{"id": id})
 }
 
 func TestRevokeSession(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
-		t.Run("ends one's own", func(t *testing.T) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		t.Run("ends a session of the caller", func(t *testing.T) {
 			c := srv.As(t)
 			other := c.Login(t)
 			var out struct {
@@ -160,14 +166,14 @@ func TestRevokeSession(t *testing.T) {
 			}
 			wantDead(t, srv, other.AccessToken, other.RefreshToken)
 			if verify(t, srv, other.AccessToken) {
-				t.Error("verifyToken calls it active")
+				t.Error("verifyToken reports it as active")
 			}
 			wantAlive(t, srv, c.AccessToken, c.RefreshToken)
 			if n := audited(t, srv, "authn_token_revoked", other.SessionID); n != 1 {
 				t.Errorf("audited %d times, want once", n)
 			}
 		})
-		t.Run("answers alike for what is not one's own", func(t *testing.T) {
+		t.Run("refuses all other ids alike", func(t *testing.T) {
 			c, stranger := srv.As(t), srv.As(t)
 			ended := c.Login(t)
 			logout(t, ended, "CURRENT", "")
@@ -183,7 +189,7 @@ func TestRevokeSession(t *testing.T) {
 					message = answer.Errors[0].Message
 				}
 				if got := answer.Errors[0].Message; got != message {
-					t.Errorf("%s: %q, elsewhere %q", name, got, message)
+					t.Errorf("%s: %q, but %q for another id", name, got, message)
 				}
 			}
 			wantAlive(t, srv, stranger.AccessToken, stranger.RefreshToken)
@@ -193,15 +199,17 @@ func TestRevokeSession(t *testing.T) {
 }
 
 func TestSessionsOfAUserAreCapped(t *testing.T) {
-	onBoth(t, func(t *testing.T, srv *graphtest.Server) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c, bystander := srv.As(t), srv.As(t)
 		var group errgroup.Group
 		group.SetLimit(4)
 		for range session.MaxPerUser + 10 {
 			group.Go(func() error {
-				for { // a busy machine turns some away
-					answer, err := srv.Anonymous().Call(t.Context(), `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password}) { tokenType } }`,
-						map[string]any{"email": c.Email, "password": graphtest.Password})
+				for { // retry: a busy server refuses some logins
+					answer, err := srv.Anonymous().Call(t.Context(), `mutation($email: String!, $password: String!) {
+							login(input: {email: $email, password: $password}) { tokenType } }`,
+						map[string]any{"email": c.Email, "password": apptest.Password})
 					if err != nil || len(answer.Errors) == 0 {
 						return err
 					}
@@ -215,16 +223,17 @@ func TestSessionsOfAUserAreCapped(t *testing.T) {
 			t.Fatal(err)
 		}
 		const live = "SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL"
-		if n := count(t, srv, live, c.UserID); n != session.MaxPerUser {
+		if n := srv.Count(t, live, c.UserID); n != session.MaxPerUser {
 			t.Errorf("%d live sessions, want %d", n, session.MaxPerUser)
 		}
 		wantDead(t, srv, c.AccessToken, c.RefreshToken)
-		if n := count(t, srv, "SELECT count(*) FROM audit_log WHERE action = 'session_cap_reached' AND user_id = $1", c.UserID); n != 11 {
+		const capped = "SELECT count(*) FROM audit_log WHERE action = 'session_cap_reached' AND user_id = $1"
+		if n := srv.Count(t, capped, c.UserID); n != 11 {
 			t.Errorf("%d ends audited, want 11", n)
 		}
 		const newestEnded = `SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NOT NULL AND created_at >
 			(SELECT min(created_at) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL)`
-		if n := count(t, srv, newestEnded, c.UserID); n != 0 {
+		if n := srv.Count(t, newestEnded, c.UserID); n != 0 {
 			t.Errorf("%d sessions ended that were not the oldest", n)
 		}
 		wantAlive(t, srv, bystander.AccessToken, bystander.RefreshToken)

@@ -9,14 +9,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/cli"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
-// serveVariable makes this test's binary the server: a process of its own that a test can kill.
+// serveVariable makes the test binary run the server, in a separate process that a test can kill.
 const serveVariable = "SESSION_TEST_SERVE"
 
 func TestMain(m *testing.M) {
@@ -26,41 +27,13 @@ func TestMain(m *testing.M) {
 	storetest.Main(m)
 }
 
-// onBoth runs f on a server with a fresh database of each kind.
-func onBoth(t *testing.T, f func(t *testing.T, srv *graphtest.Server)) {
-	t.Helper()
-	t.Parallel()
-	storetest.URLs(t, func(t *testing.T, url string) { f(t, graphtest.Start(t, graphtest.Database(url))) })
-}
-
-// change runs one statement.
-func change(tb testing.TB, srv *graphtest.Server, query string, args ...any) {
+// audited returns the number of audit entries of an action on a session.
+func audited(tb testing.TB, srv *apptest.Server, action string, session token.SessionID) int {
 	tb.Helper()
-	err := srv.App.DB.Tx(tb.Context(), func(tx *store.Tx) error {
-		_, err := tx.Exec(query, args...)
-		return err
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
+	return srv.Count(tb, "SELECT count(*) FROM audit_log WHERE action = $1 AND session_id = $2", action, session)
 }
 
-// count reads one number.
-func count(tb testing.TB, srv *graphtest.Server, query string, args ...any) (n int64) {
-	tb.Helper()
-	if err := srv.App.DB.Get(tb.Context(), &n, query, args...); err != nil {
-		tb.Fatal(err)
-	}
-	return n
-}
-
-// audited counts the entries of an action about a session.
-func audited(tb testing.TB, srv *graphtest.Server, action string, session token.SessionID) int64 {
-	tb.Helper()
-	return count(tb, srv, "SELECT count(*) FROM audit_log WHERE action = $1 AND session_id = $2", action, session)
-}
-
-// state is all of a session's row that a refresh may change.
+// state is the part of a session's row that a refresh may change.
 type state struct {
 	Generation     int64      `db:"generation"`
 	SeenGeneration int64      `db:"seen_generation"`
@@ -72,7 +45,7 @@ type state struct {
 	UserAgent      string     `db:"user_agent"`
 }
 
-func stateOf(tb testing.TB, srv *graphtest.Server, id token.SessionID) (s state) {
+func stateOf(tb testing.TB, srv *apptest.Server, id token.SessionID) (s state) {
 	tb.Helper()
 	err := srv.App.DB.Get(tb.Context(), &s, `SELECT generation, seen_generation, rotated_at, expires_at, ends_at,
 		revoked_at IS NOT NULL AS is_revoked, ip, user_agent FROM sessions WHERE id = $1`, id)
@@ -82,41 +55,38 @@ func stateOf(tb testing.TB, srv *graphtest.Server, id token.SessionID) (s state)
 	return s
 }
 
-// endGrace shifts a session's last rotation beyond the grace.
-func endGrace(tb testing.TB, srv *graphtest.Server, id token.SessionID) {
+// promote gives a user the role ADMIN.
+func promote(tb testing.TB, srv *apptest.Server, id token.UserID) {
 	tb.Helper()
-	change(tb, srv, "UPDATE sessions SET rotated_at = rotated_at - $2 WHERE id = $1", id, (srv.App.Config.RefreshGrace + time.Second).Microseconds())
-}
-
-// eventually waits for what another goroutine or process does.
-func eventually(tb testing.TB, what string, done func() bool) {
-	tb.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-deadline:
-			tb.Fatalf("waited in vain until %s", what)
-		case <-tick.C:
-		}
+	add := []token.Role{"ADMIN"}
+	if _, err := srv.App.Accounts.ChangeRoles(tb.Context(), id, add, nil, apptest.Operator); err != nil {
+		tb.Fatal(err)
 	}
 }
 
-func awaitSeen(tb testing.TB, srv *graphtest.Server, id token.SessionID, generation int64) {
+// endGrace moves a session's last rotation back beyond the grace.
+func endGrace(tb testing.TB, srv *apptest.Server, id token.SessionID) {
 	tb.Helper()
-	eventually(tb, "the generation is marked as seen", func() bool { return stateOf(tb, srv, id).SeenGeneration == generation })
+	beyond := (srv.App.Config.RefreshGrace + time.Second).Microseconds()
+	srv.Exec(tb, "UPDATE sessions SET rotated_at = rotated_at - $2 WHERE id = $1", id, beyond)
 }
 
-// auth decodes the pair of tokens that a redemption answered.
-func auth(tb testing.TB, a *graphtest.Answer) graphtest.Auth {
+func awaitSeen(tb testing.TB, srv *apptest.Server, id token.SessionID, generation int64) {
 	tb.Helper()
-	var out struct{ RefreshToken graphtest.Auth }
+	webtest.Eventually(tb, "the generation is marked as seen", func() bool {
+		return stateOf(tb, srv, id).SeenGeneration == generation
+	})
+}
+
+// auth decodes the pair of tokens in the response to a refresh.
+func auth(tb testing.TB, a *apptest.Answer) apptest.Auth {
+	tb.Helper()
+	var out struct{ RefreshToken apptest.Auth }
 	a.Into(tb, &out)
 	return out.RefreshToken
 }
 
-// claims reads an access token without verifying it.
+// claims decodes an access token without verifying it.
 func claims(tb testing.TB, accessToken string) (c struct {
 	Sub, Sid, Jti string
 	Gen, Ver, Exp int64
@@ -126,7 +96,7 @@ func claims(tb testing.TB, accessToken string) (c struct {
 	tb.Helper()
 	parts := strings.Split(accessToken, ".")
 	if len(parts) != 3 {
-		tb.Fatalf("%q is no JWT", accessToken)
+		tb.Fatalf("%q is not a JWT", accessToken)
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
@@ -138,8 +108,8 @@ func claims(tb testing.TB, accessToken string) (c struct {
 	return c
 }
 
-// bearer is a client that has nothing but an access token.
-func bearer(srv *graphtest.Server, accessToken string) *graphtest.Client {
+// bearer returns a client that has only an access token.
+func bearer(srv *apptest.Server, accessToken string) *apptest.Client {
 	c := srv.Anonymous()
 	c.AccessToken = accessToken
 	return c
@@ -147,8 +117,8 @@ func bearer(srv *graphtest.Server, accessToken string) *graphtest.Client {
 
 const meQuery = `{ me { id roles } }`
 
-// wantAlive checks that both tokens work.
-func wantAlive(tb testing.TB, srv *graphtest.Server, accessToken, refreshToken string) {
+// wantAlive checks that both tokens are accepted.
+func wantAlive(tb testing.TB, srv *apptest.Server, accessToken, refreshToken string) {
 	tb.Helper()
 	if a := bearer(srv, accessToken).Do(tb, meQuery, nil); len(a.Errors) > 0 {
 		tb.Errorf("the access token is refused: %s", a.Body)
@@ -158,11 +128,12 @@ func wantAlive(tb testing.TB, srv *graphtest.Server, accessToken, refreshToken s
 	}
 }
 
-// wantDead checks that neither works.
-func wantDead(tb testing.TB, srv *graphtest.Server, accessToken, refreshToken string) {
+// wantDead checks that both tokens are refused as revoked.
+func wantDead(tb testing.TB, srv *apptest.Server, accessToken, refreshToken string) {
 	tb.Helper()
 	bearer(srv, accessToken).Do(tb, meQuery, nil).Refused(tb, "UNAUTHENTICATED", "TOKEN_REVOKED")
 	srv.Anonymous().Redeem(tb, refreshToken).Refused(tb, "UNAUTHENTICATED", "SESSION_REVOKED")
 }
 
-const refreshMutation = `mutation($token: String!) { refreshToken(input: {refreshToken: $token}) ` + graphtest.AuthFields + ` }`
+const refreshMutation = `mutation($token: String!) {
+	refreshToken(input: {refreshToken: $token}) ` + apptest.AuthFields + ` }`

@@ -4,10 +4,11 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 	}`
 )
 
-func readiness(tb testing.TB, srv *graphtest.Server) int {
+func readiness(tb testing.TB, srv *apptest.Server) int {
 	tb.Helper()
 	r, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, srv.URL+"/readyz", nil)
 	if err != nil {
@@ -33,14 +34,14 @@ func readiness(tb testing.TB, srv *graphtest.Server) int {
 	return response.StatusCode
 }
 
-// wantNoWrites checks that what needs a write is refused as UNAVAILABLE, and that no traffic is wanted.
-func wantNoWrites(t *testing.T, srv *graphtest.Server, c *graphtest.Client) {
+// wantNoWrites checks that writes are refused as UNAVAILABLE and that the server is not ready.
+func wantNoWrites(t *testing.T, srv *apptest.Server, c *apptest.Client) {
 	t.Helper()
-	for name, answer := range map[string]*graphtest.Answer{
-		"login":         c.Do(t, loginMutation, map[string]any{"email": c.Email, "password": graphtest.Password}),
+	for name, answer := range map[string]*apptest.Answer{
+		"login":         c.Do(t, loginMutation, map[string]any{"email": c.Email, "password": apptest.Password}),
 		"a wrong login": c.Do(t, loginMutation, map[string]any{"email": c.Email, "password": "not the password"}),
 		"register": c.Do(t, registerMutation,
-			map[string]any{"email": "new@example.com", "password": graphtest.Password}),
+			map[string]any{"email": "new@example.com", "password": apptest.Password}),
 		"refreshToken": c.Redeem(t, c.RefreshToken),
 	} {
 		if len(answer.Errors) != 1 {
@@ -57,40 +58,40 @@ func wantNoWrites(t *testing.T, srv *graphtest.Server, c *graphtest.Client) {
 	}
 }
 
-// Until it is promoted, a standby may not know what was revoked, and nothing can be written.
+// Until it is promoted, a standby may lack revocations and cannot be written.
 func TestAStandbyCountsAsAnOutageUntilItIsPromoted(t *testing.T) {
 	t.Parallel()
 	postgres := storetest.StartOutage(t)
-	srv := graphtest.Start(t, graphtest.Database(postgres.URL))
+	srv := apptest.Start(t, apptest.Database(postgres.URL))
 	c := srv.As(t)
 	if status := readiness(t, srv); status != 200 {
 		t.Fatalf("/readyz answers %d", status)
 	}
 	postgres.Demote(t)
-	eventually(t, "the standby answers", func() bool { _, err := srv.App.DB.Now(t.Context()); return err == nil })
+	webtest.Eventually(t, "the standby answers", func() bool { _, err := srv.App.DB.Now(t.Context()); return err == nil })
 	wantNoWrites(t, srv, c)
-	for range 2 { // the first may be on a connection to the server before
+	for range 2 { // the first poll may use a connection to the old primary
 		if err := srv.App.View.Poll(t.Context()); err == nil {
-			t.Error("the view takes the word of a standby")
+			t.Error("the view accepts the rows of a standby")
 		}
 	}
 	srv.Shift(session.MaxViewAge)
 	bearer(srv, c.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAVAILABLE", string(fault.RevocationViewStale))
 
 	postgres.Promote(t)
-	eventually(t, "guarded fields are answered again",
+	webtest.Eventually(t, "guarded fields are answered again",
 		func() bool { return bearer(srv, c.AccessToken).Do(t, meQuery, nil).Status == 200 })
-	eventually(t, "the server is ready again", func() bool { return readiness(t, srv) == 200 })
+	webtest.Eventually(t, "the server is ready again", func() bool { return readiness(t, srv) == 200 })
 	wantAlive(t, srv, c.AccessToken, c.RefreshToken)
 }
 
 func TestADatabaseThatCannotBeWrittenIsUnavailable(t *testing.T) {
 	t.Parallel()
-	srv := graphtest.Start(t)
+	srv := apptest.Start(t)
 	c := srv.As(t)
-	change(t, srv, "PRAGMA query_only = 1") // of the one connection that writes
+	srv.Exec(t, "PRAGMA query_only = 1") // on the only connection that writes
 	wantNoWrites(t, srv, c)
-	if a := bearer(srv, c.AccessToken).Do(t, meQuery, nil); a.Status != 200 { // reads need no write lock
+	if a := bearer(srv, c.AccessToken).Do(t, meQuery, nil); a.Status != 200 { // reads do not need the write lock
 		t.Errorf("me: %s", a.Body)
 	}
 }

@@ -3,7 +3,7 @@ package session_test
 import (
 	"testing"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
@@ -11,8 +11,8 @@ func TestRefreshesAreThrottled(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		const limit = 3
-		srv := graphtest.Start(t, graphtest.Database(url), func(o *graphtest.Options) {
-			o.Config.RefreshLimit, o.Config.RefreshInvalidLimit = limit, limit
+		srv := apptest.Start(t, apptest.Database(url), func(o *apptest.Options) {
+			o.Config.RefreshLimit.Burst, o.Config.RefreshInvalidLimit.Burst = limit, limit
 		})
 		c, other := srv.As(t), srv.As(t)
 		for range limit {
@@ -21,7 +21,8 @@ func TestRefreshesAreThrottled(t *testing.T) {
 		}
 		for name, raw := range map[string]string{"a session's own": c.RefreshToken, "an address's forgeries": "gwr_forged"} {
 			answer := srv.Anonymous().Redeem(t, raw)
-			if len(answer.Errors) != 1 || answer.Errors[0].Extensions.Code != "RATE_LIMITED" || answer.Errors[0].Extensions.RetryAfter < 1 || answer.Status != 429 {
+			if len(answer.Errors) != 1 || answer.Status != 429 || answer.Errors[0].Extensions.Code != "RATE_LIMITED" ||
+				answer.Errors[0].Extensions.RetryAfter < 1 {
 				t.Errorf("%s beyond the limit: got %d %s", name, answer.Status, answer.Body)
 			}
 		}

@@ -18,30 +18,30 @@ import (
 )
 
 const (
-	// PollEvery is how often a replica re-reads recent revocations.
+	// PollEvery is the interval between two polls of recent revocations.
 	PollEvery = 400 * time.Millisecond
-	// MaxViewAge is how old the view may get before guarded fields are refused rather than judged by it.
+	// MaxViewAge is the maximum age of the view. Guarded fields are refused when it is older.
 	MaxViewAge = 5 * time.Second
-	// pollWindow is how far back each poll reads: far more than a transaction may take from its insert
-	// to its commit, so that one which commits late is still read.
+	// pollWindow is how far back each poll reads. It is much longer than a transaction may take from its insert to its
+	// commit, so a revocation that commits late is still read.
 	pollWindow = 60 * time.Second
-	// wokenWindow is that of the polls in between which notifications cause: less to read, and yet twice
-	// what a transaction may take.
+	// wokenWindow is the window of polls after a notification: smaller, but still twice as long as a transaction may
+	// take.
 	wokenWindow = 20 * time.Second
-	// minPause is between polls, however many notifications come.
+	// minPause is the minimum pause between two polls, for any rate of notifications.
 	minPause = 2 * time.Millisecond
-	// rowLife is how long the database keeps a revocation. It exceeds every View's life by far, so that rows are
-	// still there after its clock jumped ahead by hours and back.
+	// rowLife is how long the database keeps a revocation. It is much longer than View.life, so that rows still exist
+	// after the database's clock jumps ahead by hours and back.
 	rowLife = 26 * time.Hour
-	// sweepEvery is how often expired entries are looked for.
+	// sweepEvery is the interval at which expired entries are removed.
 	sweepEvery = time.Minute
-	// maxEntries bounds the view's memory. Beyond it every check asks the database; nothing is evicted.
+	// maxEntries bounds the view's memory. When it is full, each check queries the database; no entry is evicted.
 	maxEntries = 500_000
-	// topic is what notifications of revocations are about.
+	// topic is the topic of notifications about revocations.
 	topic = "revocations"
 )
 
-// revocation is a row of the table: one session, or all tokens of a user below a version.
+// revocation is a row of the table. It revokes one session, or all tokens of a user below a version.
 type revocation struct {
 	SessionID    ID           `db:"session_id"`
 	UserID       token.UserID `db:"user_id"`
@@ -55,7 +55,7 @@ type revocation struct {
 const revocationColumns = `COALESCE(session_id, '') AS session_id, COALESCE(user_id, '') AS user_id,
 	COALESCE(below_version, 0) AS below_version, COALESCE(kept_session, '') AS kept_session, stale, created_at`
 
-// reason says what r means for the token c: empty if nothing.
+// reason returns the reason for which r refuses the token c, or "" if r does not apply.
 func (r *revocation) reason(c *token.Claims) fault.Reason {
 	switch {
 	case r.SessionID != "":
@@ -70,37 +70,36 @@ func (r *revocation) reason(c *token.Claims) fault.Reason {
 	return fault.TokenRevoked
 }
 
-// View is this replica's picture of all live revocations. A revocation made here is in it before the
-// call that made it returns; others arrive by polling. Check reads first where the picture is older than
-// store.Prompt. If that fails, Check refuses every caller from the age MaxViewAge on.
+// View is this replica's copy of all revocations that still apply. It contains a revocation made on this replica
+// before the call that made it returns; others arrive by polling. If the view is older than store.Prompt, Check first
+// reads the database. If that fails and the view is older than MaxViewAge, Check refuses every caller.
 type View struct {
-	db   *store.DB
-	now  func() time.Time
-	base time.Time
-	max  int
-	// every is PollEvery.
-	every   time.Duration
+	db      *store.DB
+	now     func() time.Time
+	base    time.Time
+	max     int
+	every   time.Duration // PollEvery, except in tests
 	options ViewOptions
-	// life outlives every access token by the clock of any replica: 1 h is the bound of their life.
+	// life exceeds the life of every access token, at most 1 h, by the clock of any replica.
 	life time.Duration
 
 	mu       sync.RWMutex
-	sessions map[ID]moment // session → when the entry may go
+	sessions map[ID]moment // when each entry may be removed
 	users    map[token.UserID][]revocation
-	latest   store.Time // the latest that this machine's clock has shown
-	dropped  int        // revocations that found no room: if there are any, the database is asked
+	latest   store.Time // the latest wall-clock time of this machine so far
+	dropped  int        // revocations without an entry, because the view was full
 
 	reading *store.Reading
-	polling sync.Mutex    // guards what follows
-	conn    *sqlx.Conn    // the poll's own
-	polled  store.Time    // when the last good poll was, by the database's clock
-	sweep   time.Duration // when to look for expired entries, and for room again, next; since base
-	skew    atomic.Int64  // of the last good poll
+	polling sync.Mutex    // guards the fields below
+	conn    *sqlx.Conn    // the connection of the poll
+	polled  store.Time    // the time of the last successful poll, by the database's clock
+	sweep   time.Duration // the time of the next removal of expired entries, since base
+	skew    atomic.Int64  // measured by the last successful poll
 }
 
-// ViewOptions configure a View. The functions must not wait; nil ones are not called.
+// ViewOptions configure a View. The functions must not block, and may be nil.
 type ViewOptions struct {
-	// MaxSkew is how far the clocks of replicas and of the database may be from each other.
+	// MaxSkew is the maximum difference between the clocks of replicas and of the database.
 	MaxSkew time.Duration
 	// OnRevoke is called after each revocation is in the view, possibly more than once. One argument is empty.
 	OnRevoke func(ID, token.UserID)
@@ -108,12 +107,12 @@ type ViewOptions struct {
 	// poll. since is how far back the poll reads, now the time, both by the database's clock; all says that changes
 	// may have been missed.
 	OnPoll func(ctx context.Context, conn *sqlx.Conn, since, now store.Time, all bool) error
-	// OnLag is called with the time from each revocation on another replica until this one knew of it.
+	// OnLag is called with the time from each revocation on another replica until it is in this view.
 	OnLag func(time.Duration)
 }
 
-// NewView makes an empty view, which reads at its first Check, and refuses every caller while this machine's clock
-// and the database's are more than MaxSkew apart. now must carry a monotonic reading, as time.Now does.
+// NewView returns an empty view. Its first Check reads the database. While this machine's clock and the database's
+// differ by more than MaxSkew, it refuses every caller. now must carry a monotonic reading, as time.Now does.
 func NewView(db *store.DB, o ViewOptions, now func() time.Time) *View {
 	return &View{
 		db:       db,
@@ -129,20 +128,20 @@ func NewView(db *store.DB, o ViewOptions, now func() time.Time) *View {
 	}
 }
 
-// Age is how old the view is: the time since the last good poll began.
+// Age returns the time since the last successful poll began.
 func (v *View) Age() time.Duration { return v.reading.Age() }
 
-// Size is how many subjects the view holds.
+// Size returns the number of sessions and users in the view.
 func (v *View) Size() int {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return len(v.sessions) + len(v.users)
 }
 
-// Check says what has been revoked of the token c: TOKEN_REVOKED, TOKEN_STALE or nothing. Its error is
-// UNAVAILABLE, where the view is too old to say nothing or the clocks disagree.
+// Check returns why the token c is refused: TOKEN_REVOKED, TOKEN_STALE or "". It returns UNAVAILABLE if the view is too
+// old to accept a token, or if the clocks differ too much.
 func (v *View) Check(ctx context.Context, c *token.Claims) (fault.Reason, error) {
-	age := v.Age() // before looking: a poll that ends in between must not vouch for what was there before it
+	age := v.Age() // read before the lookup, which may miss what a poll adds in between
 	reason, complete := v.look(c)
 	if reason == "" && age > store.Prompt && v.CatchUp(ctx) == nil {
 		age = 0
@@ -172,8 +171,8 @@ func (v *View) look(c *token.Claims) (reason fault.Reason, complete bool) {
 	return worst(v.users[c.UserID], c), v.dropped == 0
 }
 
-// floor is what a user's next version must reach: above each that this replica knows of, and no lower than the time.
-// A database that went back in time has lost versions of which there are tokens.
+// floor returns the minimum of a user's next version: above every version that this replica knows, and at least the
+// time. A restored database has lost versions that tokens still carry.
 func (v *View) floor(user token.UserID) int64 {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -184,7 +183,8 @@ func (v *View) floor(user token.UserID) int64 {
 	return floor
 }
 
-// worst prefers TOKEN_REVOKED: a stale token promises that a refresh helps.
+// worst returns the worst reason for which rows refuse c. A stale token promises that a refresh helps, so TOKEN_REVOKED
+// comes first.
 func worst(rows []revocation, c *token.Claims) fault.Reason {
 	var found fault.Reason
 	for i := range rows {
@@ -207,7 +207,7 @@ func (v *View) ask(ctx context.Context, c *token.Claims) (fault.Reason, error) {
 	return worst(rows, c), nil
 }
 
-// revoke writes r in tx and has it in force here as soon as tx is durable.
+// revoke inserts r in tx. It is in force on this replica when tx commits.
 func (v *View) revoke(tx *store.Tx, r revocation) error {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -242,7 +242,8 @@ func (v *View) onRevoke(rows ...revocation) {
 	}
 }
 
-// add notes r until then and tells whether that was news; v.mu is held. Adding it again only keeps it longer.
+// add adds r to the view until the given moment and reports whether it is new. v.mu must be locked. Adding a known
+// revocation only extends it.
 func (v *View) add(r revocation, until moment) (news bool) {
 	r.until = until
 	_, knowsSession := v.sessions[r.SessionID]
@@ -261,8 +262,8 @@ func (v *View) add(r revocation, until moment) (news bool) {
 	})
 }
 
-// merge keeps, of rows that differ in the version only, the one with the highest: it covers the others.
-// It never changes rows itself.
+// merge adds r to rows. Of rows that differ only in the version it keeps the highest, which covers the others. It does
+// not modify rows.
 func merge(rows []revocation, r revocation) []revocation {
 	merged := []revocation{r}
 	for _, old := range rows {
@@ -275,17 +276,17 @@ func merge(rows []revocation, r revocation) []revocation {
 	return merged
 }
 
-// Poll reads what was revoked lately, or everything where it cannot know what it missed, at its start
-// above all. A failed poll leaves the view as it is, to age.
+// Poll reads recent revocations, or all if some may have been missed, as at the start. After a failure the view is
+// unchanged and becomes older.
 func (v *View) Poll(ctx context.Context) error { return v.pollBack(ctx, pollWindow) }
 
-// CatchUp is Poll where the view is older than store.Prompt: a server that was stopped, or that nothing was
-// asked of, has not polled. All callers share one poll, and none waits for long.
+// CatchUp polls if the view is older than store.Prompt, because a paused or idle server does not poll. All callers
+// share one poll, and none waits long.
 func (v *View) CatchUp(ctx context.Context) error {
 	return v.reading.CatchUp(ctx, func(ctx context.Context) error { return v.poll(ctx, pollWindow) })
 }
 
-// pollBack is Poll, reading back no further than window.
+// pollBack is Poll with another window.
 func (v *View) pollBack(ctx context.Context, window time.Duration) error {
 	return v.reading.Read(ctx, func(ctx context.Context) error { return v.poll(ctx, window) })
 }
@@ -294,7 +295,7 @@ func (v *View) poll(ctx context.Context, window time.Duration) error {
 	v.polling.Lock()
 	defer v.polling.Unlock()
 	if err := v.read(ctx, window); err != nil {
-		v.release() // it may be broken; the next poll takes another
+		v.release() // the connection may be broken
 		return fmt.Errorf("poll revocations: %w", err)
 	}
 	return nil
@@ -320,8 +321,8 @@ func (v *View) read(ctx context.Context, window time.Duration) error {
 	v.mu.RUnlock()
 	read := v.moment(asked)
 	due := read.monotonic >= v.sweep
-	// The gap is measured on the clock that created_at is of: ours stands still while a machine sleeps. Where that
-	// clock went back, what it showed before may have hidden rows that were too old by it.
+	// The gap is measured by the database's clock, as created_at is: the monotonic clock stands still while a machine
+	// sleeps. If the database's clock went back, earlier polls may have skipped rows as too old.
 	gap := now.Sub(v.polled)
 	all := gap > window/2 || gap < 0 || dropped > 0 && due
 	since := now.Add(-window)
@@ -346,7 +347,7 @@ func (v *View) read(ctx context.Context, window time.Duration) error {
 		v.forget(read)
 		v.sweep = read.monotonic + sweepEvery
 	}
-	if all && v.dropped == dropped { // else one was made and dropped since the rows were read
+	if all && v.dropped == dropped { // otherwise a new one was dropped after the rows were read
 		v.dropped = 0
 	}
 	news, until := rows[:0:0], v.untilFrom(read)
@@ -356,10 +357,10 @@ func (v *View) read(ctx context.Context, window time.Duration) error {
 		}
 	}
 	if len(rows) > v.max {
-		v.dropped++ // the limit cut some off
+		v.dropped++ // the limit cut off some rows
 	}
 	v.mu.Unlock()
-	// Nothing is late at the start; and what found no room is news each time.
+	// At the start no revocation is late. A revocation without room is new in each poll.
 	if v.options.OnLag != nil && v.polled != 0 && dropped == 0 {
 		for _, r := range news {
 			v.options.OnLag(max(now.Sub(r.CreatedAt), 0) + v.now().Sub(asked))
@@ -370,7 +371,7 @@ func (v *View) read(ctx context.Context, window time.Duration) error {
 	return nil
 }
 
-// forget drops the entries that no living token can match; v.mu is held.
+// forget removes the entries that no valid token can match. v.mu must be locked.
 func (v *View) forget(now moment) {
 	for id, until := range v.sessions {
 		if now.reached(until) {
@@ -392,14 +393,14 @@ func (v *View) forget(now moment) {
 	}
 }
 
-// rest gives the poll's connection back until the next poll.
+// rest releases the poll's connection until the next poll.
 func (v *View) rest() {
 	v.polling.Lock()
 	defer v.polling.Unlock()
 	v.release()
 }
 
-// release gives the poll's connection back; v.polling is held.
+// release releases the poll's connection. v.polling must be locked.
 func (v *View) release() {
 	if v.conn != nil {
 		_ = v.conn.Close()
@@ -407,7 +408,7 @@ func (v *View) release() {
 	}
 }
 
-// Follow polls until ctx ends: at intervals, and when the database notifies of a revocation.
+// Follow polls until ctx ends, at intervals and after notifications from the database.
 func (v *View) Follow(ctx context.Context, log *slog.Logger) {
 	defer v.rest()
 	apart := false
@@ -436,7 +437,7 @@ func (v *View) Follow(ctx context.Context, log *slog.Logger) {
 	}.Run(ctx, poll(pollWindow))
 }
 
-// isDue reports whether a poll is due without a notification. Until then, the poll has no connection.
+// isDue reports whether a poll is due without a notification. If not, it releases the poll's connection.
 func (v *View) isDue(time.Duration) bool {
 	due := v.db.Due(v.Age())
 	if !due {

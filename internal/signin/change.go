@@ -9,6 +9,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/throttle"
 )
 
 // ChangePassword replaces the password; the caller proves the current one. It ends every other session and refuses
@@ -48,7 +49,7 @@ func (s *Service) ChangePassword(ctx context.Context, currentPassword, newPasswo
 			if err != nil {
 				return err
 			}
-			if err := s.throttle.Own(tx, user.ID, "password"); err != nil {
+			if err := s.throttle.TakeIn(tx, throttle.OwnActs, "password", string(user.ID)); err != nil {
 				return err
 			}
 			_, err = s.sessions.EndAll(tx, user.ID, by.SessionID)

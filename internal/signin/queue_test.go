@@ -7,23 +7,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/signin"
 	"github.com/graphwarden/graphwarden/internal/store"
-	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 // A flood costs a refused login nothing, not even its own attempts: the owner who comes again finds them all.
 func TestAFullQueueRefusesBeforeTheDatabase(t *testing.T) {
 	t.Parallel()
-	storetest.URLs(t, func(t *testing.T, url string) {
-		srv := graphtest.Start(t, graphtest.Database(url))
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		gate, busy := make(chan struct{}), make(chan struct{}, 4) // each of the two asks twice
 		h, err := password.NewHasher(password.HasherOptions{Cost: 4, Workers: 1, Queue: 1, Now: func() time.Time {
@@ -35,9 +33,9 @@ func TestAFullQueueRefusesBeforeTheDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 		var group sync.WaitGroup
-		group.Go(func() { _, _ = h.Hash(t.Context(), graphtest.Password) })
+		group.Go(func() { _, _ = h.Hash(t.Context(), apptest.Password) })
 		<-busy
-		group.Go(func() { _, _ = h.Hash(t.Context(), graphtest.Password) })
+		group.Go(func() { _, _ = h.Hash(t.Context(), apptest.Password) })
 		for h.Pending() < 2 {
 			runtime.Gosched()
 		}
@@ -51,13 +49,13 @@ func TestAFullQueueRefusesBeforeTheDatabase(t *testing.T) {
 		by := audit.Actor{Claims: token.Claims{UserID: c.UserID, SessionID: c.SessionID}}
 		for name, attempt := range map[string]func() (*session.Grant, error){
 			"login": func() (*session.Grant, error) {
-				return s.Login(t.Context(), signin.Login{Email: &c.Email, Password: graphtest.Password}, audit.Actor{})
+				return s.Login(t.Context(), signin.Login{Email: &c.Email, Password: apptest.Password}, audit.Actor{})
 			},
 			"register": func() (*session.Grant, error) {
-				return s.Register(t.Context(), account.Registration{Email: "new@example.com", Password: graphtest.Password}, audit.Actor{})
+				return s.Register(t.Context(), account.Registration{Email: "new@example.com", Password: apptest.Password}, audit.Actor{})
 			},
 			"reauthenticate": func() (*session.Grant, error) {
-				return s.Reauthenticate(t.Context(), graphtest.Password, by)
+				return s.Reauthenticate(t.Context(), apptest.Password, by)
 			},
 		} {
 			if _, err := attempt(); !fault.Is(err, fault.Overloaded) {

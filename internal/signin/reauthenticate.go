@@ -28,7 +28,7 @@ func (s *Service) Reauthenticate(ctx context.Context, password string, by audit.
 			if err := recheck(tx, user.ID, user.PasswordHash, wrongPassword(path)); err != nil {
 				return err
 			}
-			return s.throttle.Own(tx, user.ID, "proof")
+			return s.throttle.TakeIn(tx, throttle.OwnActs, "proof", string(user.ID))
 		},
 	}, by)
 }

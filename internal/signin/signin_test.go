@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -19,14 +19,14 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 func TestALoginThatLosesTheUpgradeProvesItsPasswordAgain(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
-		srv := graphtest.Start(t, graphtest.Database(url))
+		srv := apptest.Start(t, apptest.Database(url))
 		c := srv.As(t)
 		stored, err := srv.App.Accounts.CredentialsByID(t.Context(), c.UserID)
 		if err != nil {
 			t.Fatal(err)
 		}
 		prove := srv.App.SignIn.ProveAgain
-		if hash, err := prove(t.Context(), c.UserID, graphtest.Password); err != nil || hash != stored.PasswordHash {
+		if hash, err := prove(t.Context(), c.UserID, apptest.Password); err != nil || hash != stored.PasswordHash {
 			t.Errorf("the right password: %q, %v", hash, err)
 		}
 		for name, user := range map[string]token.UserID{
@@ -44,7 +44,7 @@ func TestALoginThatLosesTheUpgradeProvesItsPasswordAgain(t *testing.T) {
 func TestMethodsOfASessionAreUnited(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
-		srv := graphtest.Start(t, graphtest.Database(url))
+		srv := apptest.Start(t, apptest.Database(url))
 		c := srv.As(t)
 		err := srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error {
 			_, err := tx.Exec("UPDATE sessions SET amr = 'otp' WHERE id = $1", c.SessionID)
@@ -57,7 +57,7 @@ func TestMethodsOfASessionAreUnited(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		grant, err := srv.App.SignIn.Reauthenticate(t.Context(), graphtest.Password, audit.Actor{Claims: *caller})
+		grant, err := srv.App.SignIn.Reauthenticate(t.Context(), apptest.Password, audit.Actor{Claims: *caller})
 		if err != nil {
 			t.Fatal(err)
 		}

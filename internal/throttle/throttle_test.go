@@ -13,15 +13,21 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
 var rates = throttle.Rates{
-	Pair: throttle.Rate{Burst: 3, Per: 15 * time.Minute}, Account: throttle.Rate{Burst: 5, Per: 15 * time.Minute},
-	Address: throttle.Rate{Burst: 8, Per: 15 * time.Minute}, Register: throttle.Rate{Burst: 2, Per: time.Hour},
-	RegisterAll: throttle.Rate{Burst: 4, Per: time.Hour}, RefreshInvalid: throttle.Rate{Burst: 2, Per: time.Minute}, Refresh: throttle.Rate{Burst: 2, Per: time.Minute},
-	VerifyInvalid: throttle.Rate{Burst: 3, Per: time.Minute}, Own: throttle.Rate{Burst: 2, Per: time.Hour},
+	throttle.LoginPair:       {Burst: 3, Per: 15 * time.Minute},
+	throttle.LoginAccount:    {Burst: 5, Per: 15 * time.Minute},
+	throttle.LoginAddress:    {Burst: 8, Per: 15 * time.Minute},
+	throttle.RegisterAddress: {Burst: 2, Per: time.Hour},
+	throttle.Register:        {Burst: 4, Per: time.Hour},
+	throttle.Refresh:         {Burst: 2, Per: time.Minute},
+	throttle.OwnActs:         {Burst: 2, Per: time.Hour},
+	throttle.RefreshInvalid:  {Burst: 2, Per: time.Minute},
+	throttle.VerifyInvalid:   {Burst: 3, Per: time.Minute},
 }
 
 func start(t *testing.T, db *store.DB, rates throttle.Rates) *throttle.Throttle {
@@ -235,16 +241,12 @@ func TestOtherBuckets(t *testing.T) {
 		if n := allowed(t, 9, time.Hour, func(i int) error { return th.Register(t.Context(), fmt.Sprintf("192.0.2.%d", 10+i)) }); n != 2 {
 			t.Errorf("%d more registrations from all addresses, want 2", n)
 		}
-		refresh := func(int) error {
-			return db.Tx(t.Context(), func(tx *store.Tx) error { return th.Refresh(tx, "session") })
-		}
+		refresh := func(int) error { return th.Take(t.Context(), throttle.Refresh, "session") }
 		if n := allowed(t, 9, time.Minute, refresh); n != 2 {
 			t.Errorf("%d refreshes of one session, want 2", n)
 		}
 		for _, kind := range []string{"profile", "password"} {
-			own := func(int) error {
-				return db.Tx(t.Context(), func(tx *store.Tx) error { return th.Own(tx, "user", kind) })
-			}
+			own := func(int) error { return th.Take(t.Context(), throttle.OwnActs, kind, "user") }
 			if n := allowed(t, 9, time.Hour, own); n != 2 {
 				t.Errorf("%d changes of a user's own %s, want 2", n, kind)
 			}
@@ -258,9 +260,7 @@ func TestWaitsAreBoundedWhenTheClockGoesBack(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		th := start(t, db, rates)
-		refresh := func(int) error {
-			return db.Tx(t.Context(), func(tx *store.Tx) error { return th.Refresh(tx, "session") })
-		}
+		refresh := func(int) error { return th.Take(t.Context(), throttle.Refresh, "session") }
 		login := func(int) error { return th.Login(t.Context(), throttle.Attempt{Name: "ada", IP: "192.0.2.1"}) }
 		for _, back := range []time.Duration{2 * time.Hour, 20 * time.Minute, 365 * 24 * time.Hour} {
 			allowed(t, 9, 30*time.Second, refresh)
@@ -290,24 +290,22 @@ func TestForgeriesAreCountedInMemory(t *testing.T) {
 	}
 	now := time.Now()
 	th := throttle.New(nil, s, rates, func() time.Time { return now })
-	for kind, count := range map[string]struct {
-		take func(ip string) error
-		want int
-	}{"refresh": {th.RefreshInvalid, 2}, "verify": {th.VerifyInvalid, 3}} {
-		same := func(int) error { return count.take("192.0.2.1") }
-		network := func(i int) error { return count.take(fmt.Sprintf("2001:db8::%x", i)) }
-		networks := func(i int) error { return count.take(fmt.Sprintf("2001:db8:1:%x::1", i)) }
+	for bucket, want := range map[throttle.Bucket]int{throttle.RefreshInvalid: 2, throttle.VerifyInvalid: 3} {
+		take := func(ip string) error { return th.TakeLocal(bucket, web.Network(ip)) }
+		same := func(int) error { return take("192.0.2.1") }
+		network := func(i int) error { return take(fmt.Sprintf("2001:db8::%x", i)) }
+		networks := func(i int) error { return take(fmt.Sprintf("2001:db8:1:%x::1", i)) }
 		for _, attempt := range []func(int) error{same, network} {
-			if n := allowed(t, 9, time.Minute, attempt); n != count.want {
-				t.Errorf("%s: %d from one address passed, want %d", kind, n, count.want)
+			if n := allowed(t, 9, time.Minute, attempt); n != want {
+				t.Errorf("%s: %d from one address passed, want %d", bucket, n, want)
 			}
 		}
-		now = now.Add(time.Minute / time.Duration(count.want))
+		now = now.Add(time.Minute / time.Duration(want))
 		if n := allowed(t, 9, time.Minute, same); n != 1 {
-			t.Errorf("%s: after one interval %d passed, want 1", kind, n)
+			t.Errorf("%s: after one interval %d passed, want 1", bucket, n)
 		}
 		if n := allowed(t, 3*throttle.MaxLocal/2, time.Minute, networks); n != 3*throttle.MaxLocal/2 {
-			t.Errorf("%s: %d addresses passed", kind, n)
+			t.Errorf("%s: %d addresses passed", bucket, n)
 		}
 	}
 	if n := th.Local(); n > throttle.MaxLocal {
@@ -339,6 +337,19 @@ func TestPruneKeepsWhatStillCounts(t *testing.T) {
 		}
 		if n := count(); n != 0 {
 			t.Errorf("%d empty buckets left", n)
+		}
+	})
+}
+
+func TestABucketWithoutARateIsAnError(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		th := start(t, db, throttle.Rates{})
+		if err := th.Take(t.Context(), throttle.Refresh, "session"); err == nil || fault.As(err) != nil {
+			t.Errorf("Take: %v", err)
+		}
+		if err := th.TakeLocal(throttle.VerifyInvalid, "192.0.2.1"); err == nil || fault.As(err) != nil {
+			t.Errorf("TakeLocal: %v", err)
 		}
 	})
 }

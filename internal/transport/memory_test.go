@@ -95,7 +95,7 @@ func TestBodiesUnderWayShareMemory(t *testing.T) {
 		slow = append(slow, webtest.Send(t, strings.TrimPrefix(endpoint, "http://"), postHead(200_000, accept)+strings.Repeat(" ", 190_000)))
 	}
 	// Before anything is asked: a large body under way would have a sender refused instead.
-	webtest.Eventually(t, "what was sent is not counted", func() bool { return budget.Claimed() > 3*190_000 })
+	webtest.Eventually(t, "what was sent is counted", func() bool { return budget.Claimed() > 3*190_000 })
 	if got := post(t, endpoint, modern, large); !overloaded(got) {
 		t.Errorf("%d %v %s", got.Status, got.Header, got.Text)
 	}
@@ -116,7 +116,7 @@ func TestBodiesUnderWayShareMemory(t *testing.T) {
 	for _, conn := range slow {
 		_ = conn.Close()
 	}
-	webtest.Eventually(t, "what the senders held is not given back", func() bool { return post(t, endpoint, modern, large).Status == 200 })
+	webtest.Eventually(t, "what the senders held is released", func() bool { return post(t, endpoint, modern, large).Status == 200 })
 }
 
 func TestHalfAMessageHoldsWhatWasSent(t *testing.T) {
@@ -132,14 +132,14 @@ func TestHalfAMessageHoldsWhatWasSent(t *testing.T) {
 		half = append(half, webtest.Send(t, strings.TrimPrefix(endpoint, "http://"), upgrade+string(frame)+strings.Repeat(" ", 190_000)))
 	}
 	// Before anything is asked: a large body under way would have a sender refused instead.
-	webtest.Eventually(t, "what was sent is not counted", func() bool { return budget.Claimed() > 3*190_000 })
+	webtest.Eventually(t, "what was sent is counted", func() bool { return budget.Claimed() > 3*190_000 })
 	if got := post(t, endpoint, modern, large); !overloaded(got) {
 		t.Errorf("%d %v %s", got.Status, got.Header, got.Text)
 	}
 	for _, conn := range half {
 		_ = conn.Close()
 	}
-	webtest.Eventually(t, "what the sockets held is not given back", func() bool { return post(t, endpoint, modern, large).Status == 200 })
+	webtest.Eventually(t, "what the sockets held is released", func() bool { return post(t, endpoint, modern, large).Status == 200 })
 }
 
 func TestSlowMessagesEndTheSocket(t *testing.T) {
@@ -176,12 +176,12 @@ func TestSlowReadersHoldTheirAnswers(t *testing.T) {
 	}
 	body := operation("query Large { health }")
 	conn := webtest.Send(t, strings.TrimPrefix(endpoint, "http://"), postHead(len(body), plain)+body)
-	webtest.Eventually(t, "the answer is not counted", func() bool { return overloaded(post(t, endpoint, modern, large)) })
+	webtest.Eventually(t, "the answer is counted", func() bool { return overloaded(post(t, endpoint, modern, large)) })
 	if got := post(t, endpoint, modern, operation(`{health}`)); got.Status != 200 {
 		t.Errorf("a small request meanwhile: %d %s", got.Status, got.Text)
 	}
 	_ = conn.Close()
-	webtest.Eventually(t, "the answer is still counted", func() bool { return post(t, endpoint, modern, large).Status == 200 })
+	webtest.Eventually(t, "the answer is released", func() bool { return post(t, endpoint, modern, large).Status == 200 })
 }
 
 func TestRunningRequestsAreBounded(t *testing.T) {
@@ -204,7 +204,7 @@ func TestRunningRequestsAreBounded(t *testing.T) {
 		s.receive()
 		s.receive()
 	}
-	webtest.Eventually(t, "the requests are still counted", func() bool { return post(t, endpoint, modern, operation(`{who}`)).Status == 200 })
+	webtest.Eventually(t, "the requests are released", func() bool { return post(t, endpoint, modern, operation(`{who}`)).Status == 200 })
 	s.subscribe("5", "{who}")
 	s.receives(`{"type":"next","id":"5","payload":{"data":{"who":"nobody"}}}`, `{"type":"complete","id":"5"}`)
 }
@@ -221,7 +221,7 @@ func TestOpenStreamsShareMemory(t *testing.T) {
 		t.Errorf("%d %v %s", got.Status, got.Header, got.Text)
 	}
 	_ = open[0].conn.CloseNow()
-	webtest.Eventually(t, "the socket is still counted", func() bool {
+	webtest.Eventually(t, "the socket is released", func() bool {
 		status, _ := text(t, endpoint, "text/event-stream", operation(`{who}`))
 		return status == 200
 	})
@@ -243,7 +243,7 @@ func TestSubscriptionsShareMemory(t *testing.T) {
 		}
 	}
 	_ = s.conn.CloseNow()
-	webtest.Eventually(t, "the subscriptions are still counted", func() bool {
+	webtest.Eventually(t, "the subscriptions are released", func() bool {
 		s := greet(t, endpoint, "ann")
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -268,7 +268,7 @@ func TestSubscriptionsKeepOnlyWhatRuns(t *testing.T) {
 		s.send(fmt.Sprintf(`{"type":"subscribe","id":"%d","payload":{"query":"subscription{silent}","variables":{"a":%q},"extensions":{"a":%q}}}`, id, strings.Repeat("x", size/2), strings.Repeat("x", size/2)))
 	}
 	s.alive()
-	webtest.Eventually(t, "subscriptions keep their variables or extensions", func() bool { return inUse()-before < n*size/4 })
+	webtest.Eventually(t, "subscriptions have dropped their variables and extensions", func() bool { return inUse()-before < n*size/4 })
 	s.alive()
 }
 

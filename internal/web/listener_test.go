@@ -95,7 +95,7 @@ func TestHTTP2IsOfferedWhileThereIsMemory(t *testing.T) {
 		t.Errorf("without memory: %s", got)
 	}
 	first.CloseIdleConnections()
-	webtest.Eventually(t, "the connection is still counted", func() bool { return ask(tlstest.Client(t, p.Cert)) == "HTTP/2.0" })
+	webtest.Eventually(t, "the connection is released", func() bool { return ask(tlstest.Client(t, p.Cert)) == "HTTP/2.0" })
 }
 
 func TestConnectionsAreNotKeptInACrowd(t *testing.T) {

@@ -1,4 +1,4 @@
-// What a frontend developer writes first: Vite's page on port 5173, and the server as it starts, with no setting.
+// A developer's first page: Vite on port 5173, and the server in its default configuration.
 import { ApolloClient, gql, HttpLink, InMemoryCache } from '@apollo/client';
 
 const uri = new URLSearchParams(location.search).get('api') ?? 'http://127.0.0.1:8080/graphql';

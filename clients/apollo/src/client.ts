@@ -1,4 +1,4 @@
-// Apollo Client with Graphwarden's sessions: copy it with shared/src/session.ts and, for subscriptions,
+// Apollo Client with Graphwarden's sessions. Copy it with shared/src/session.ts and, for subscriptions,
 // shared/src/live.ts. docs/CLIENTS.md explains them.
 import { ApolloClient, ApolloLink, HttpLink, InMemoryCache } from '@apollo/client';
 import { CombinedGraphQLErrors } from '@apollo/client/errors';
@@ -11,15 +11,15 @@ import type { Client as Live } from 'graphql-ws';
 import { from, of, switchMap } from 'rxjs';
 import { tokenRefusal, type Session } from 'shared/src/session';
 
-// connect makes a client for one session. With trusted, it sends the hashes that graphql-codegen put into
-// the documents, instead of their text.
+// connect creates a client for one session. With trusted, it sends the hashes that graphql-codegen put into the
+// documents instead of their text.
 export function connect(session: Session, uri: string, live: Live, trusted: boolean): ApolloClient {
   const authenticate = new SetContextLink(async ({ headers }) => {
     const token = await session.token();
     return token ? { token, headers: { ...headers, Authorization: `Bearer ${token}` } } : {};
   });
 
-  // What is forwarded from here does not come back here: an operation is sent twice at most.
+  // ErrorLink does not handle what it forwards itself, so an operation is sent at most twice.
   const recover = new ErrorLink(({ error, result, operation, forward }) => {
     const reason = CombinedGraphQLErrors.is(error) && tokenRefusal(error.errors);
     const { token } = operation.getContext();
@@ -28,7 +28,7 @@ export function connect(session: Session, uri: string, live: Live, trusted: bool
   });
 
   const request = ApolloLink.from([recover, authenticate, new HttpLink({ uri, credentials: 'include' })]);
-  // The link would send the text as well, in another spelling than the one that the hash is of.
+  // The link would also send the text, printed differently from the text that was hashed.
   const subscribe = new GraphQLWsLink({
     ...live,
     subscribe: (payload, sink) => live.subscribe(trusted ? { ...payload, query: '' } : payload, sink),

@@ -20,7 +20,7 @@ const backend: Backend = {
       data,
       refusal: error && refusal(error),
       loading,
-      reload: () => void refetch().catch(() => {}), // the hook has the error too
+      reload: () => void refetch().catch(() => {}), // the hook reports the error too
     };
   },
   useMutation(document) {

@@ -1,4 +1,4 @@
-// Operations of a Relay application. @refetchable needs the interface Node and the field node(id:).
+// Operations of a Relay application. @refetchable requires the interface Node and the field node(id:).
 import { graphql } from 'react-relay';
 
 export const account = graphql`

@@ -1,4 +1,4 @@
-// With the refresh token in a cookie that no script can read.
+// Cookie mode, with the refresh token in a cookie that scripts cannot read.
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { password } from '../server.mjs';
@@ -16,7 +16,7 @@ export function cookieMode(app, browser) {
   }
   const cookies = async () => (await f.context.cookies()).filter(({ name }) => name === '__Host-graphwarden_refresh');
 
-  it('keeps no token where a script finds it, and renews silently at a reload', async () => {
+  it('hides the refresh token from scripts, and refreshes silently after a reload', async () => {
     await start();
     const page = await f.signIn();
     assert.deepEqual((await cookies()).map(({ httpOnly, secure, sameSite }) => ({ httpOnly, secure, sameSite })), [{ httpOnly: true, secure: true, sameSite: 'Strict' }]);
@@ -29,10 +29,10 @@ export function cookieMode(app, browser) {
     assert.doesNotMatch(await readable(), /eyJ|gwr_/);
     assert.ok(f.site.sent('Refresh').length >= 1);
     assert.ok(f.site.requests.every(({ body }) => !body.includes('gwr_')));
-    assert.ok(f.site.sent('Me').every(({ token }) => token), 'an operation went out without a token');
+    assert.ok(f.site.sent('Me').every(({ token }) => token), 'an operation was sent without a token');
   });
 
-  it('renews an expired token', async () => {
+  it('refreshes an expired token', async () => {
     await start();
     const page = await f.signIn();
     await f.expiry();
@@ -41,7 +41,7 @@ export function cookieMode(app, browser) {
     assert.notEqual((await cookies())[0].value, before[0].value);
   });
 
-  it('serves two tabs, whichever renews', async () => {
+  it('works in two tabs', async () => {
     await start();
     const one = await f.signIn();
     const two = await f.another();
@@ -52,7 +52,7 @@ export function cookieMode(app, browser) {
     assert.ok(f.site.sent('Refresh').every(({ status }) => status === 200));
   });
 
-  it('signs out all tabs, and for good', async () => {
+  it('signs out all tabs permanently', async () => {
     await start();
     const page = await f.signIn();
     const other = await f.another();
@@ -65,7 +65,7 @@ export function cookieMode(app, browser) {
     assert.equal(f.site.sent('Refresh').length, before);
   });
 
-  it('is signed out where the browser has dropped the cookie, as it does when that expires', async () => {
+  it('signs out when the browser has deleted the expired cookie', async () => {
     await start();
     const page = await f.signIn();
     await f.context.clearCookies();
@@ -74,7 +74,7 @@ export function cookieMode(app, browser) {
     await see(page.getByRole('status').getByText('You were signed out'));
   });
 
-  it('is still signed in after a reload without a server', async () => {
+  it('stays signed in after a reload while the server is unreachable', async () => {
     await start();
     const page = await f.signIn();
     await f.server.stop();
@@ -86,7 +86,7 @@ export function cookieMode(app, browser) {
   });
 
   describe('from another origin', () => {
-    it('works for one that is listed', async () => {
+    it('works for a listed origin', async () => {
       await start({ direct: true });
       const page = await f.signIn();
       await page.reload();
@@ -95,25 +95,25 @@ export function cookieMode(app, browser) {
       await see(page.getByText('Signed in'));
       await f.server.graphql('mutation($input: LoginInput!) { login(input: $input) { accessToken } }', { variables: { input: { email: f.user.email, password: 'wrong' } } });
       await see(page.getByText('Sign-in refused')); // over the WebSocket
-      assert.deepEqual(f.site.requests, []); // the page's own origin only served files
+      assert.deepEqual(f.site.requests, []); // the page's own origin served only files
       await page.getByRole('button', { name: 'Sign out', exact: true }).click();
       await see(page.getByRole('heading', { name: 'Sign in' }));
       await until(async () => (await cookies()).length === 0);
     });
 
-    it('is refused to one that is not, although the browser sends it the cookie', async () => {
-      // Elsewhere pages of this machine may call, without cookies.
+    it('is refused for an unlisted origin, although the browser sends the cookie', async () => {
+      // Outside production, pages of this machine may call without cookies.
       await start({ flags: ['--production', '--insecure-http', '--insecure-secret-file', '--insecure-bcrypt-cost'] });
       await f.signIn();
       const before = await cookies();
-      const stranger = await Frontend.start(app, browser(), { settings: { ...settings, url: `${f.server.url}/graphql` } });
+      const foreign = await Frontend.start(app, browser(), { settings: { ...settings, url: `${f.server.url}/graphql` } });
       try {
-        const page = await f.context.newPage(); // another port is the same site: SameSite does not help
-        await page.goto(stranger.site.url);
+        const page = await f.context.newPage(); // another port is the same site, so SameSite does not help
+        await page.goto(foreign.site.url);
         await page.getByLabel('E-mail or username').fill(f.user.email);
         await page.getByLabel('Password').fill(password);
         await page.getByRole('button', { name: 'Sign in' }).click();
-        await see(page.getByText('cannot be reached')); // is all that the browser says of it
+        await see(page.getByText('cannot be reached')); // the browser reveals no more
         const closed = await page.evaluate((url) => new Promise((resolve) => {
           const socket = new WebSocket(url.replace('http', 'ws'), 'graphql-transport-ws');
           socket.onopen = () => resolve('open');
@@ -122,7 +122,7 @@ export function cookieMode(app, browser) {
         assert.equal(closed, 'refused');
         assert.deepEqual(await cookies(), before);
       } finally {
-        await stranger.close();
+        await foreign.close();
       }
     });
   });

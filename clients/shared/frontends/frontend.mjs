@@ -1,4 +1,4 @@
-// An application in a browser, before a server of its own, and the person who uses it.
+// An application in a browser with its own server, and its user.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -11,14 +11,14 @@ import { serve } from '../site.mjs';
 export const clients = fileURLToPath(new URL('../..', import.meta.url));
 export const screenshots = join(clients, 'screenshots');
 
-// Tokens that live a second are refused after six: verifiers allow for clocks that are five seconds off.
+// A token with a life of one second is refused after six: the server allows a leeway of five seconds.
 const SHORT = ['--access-life', '1s', '--refresh-grace', '2s'];
 const TOKEN = 'query($token: String!) { verifyToken(token: $token) { active } }';
 export const LOGIN = 'mutation($input: LoginInput!) { login(input: $input) { accessToken session { id } } }';
 
 export class Frontend {
-  // start serves the application with the settings of its page, before a server with further flags. With
-  // direct, the page calls the server itself, which is of another origin.
+  // start serves the application with the given page settings, and starts a server with additional flags. With direct,
+  // the page calls the server directly, at another origin.
   static async start(app, browser, { flags = [], settings = {}, direct = false } = {}) {
     const f = new Frontend();
     f.folder = mkdtempSync(join(tmpdir(), 'frontend-'));
@@ -40,13 +40,13 @@ export class Frontend {
     rmSync(this.folder, { recursive: true });
   }
 
-  // restart brings back a server that was stopped, at another port; its tokens are still good.
+  // restart starts a stopped server again, on another port. Its tokens are still valid.
   async restart() {
     this.server = await start(...this.flags, '--public-url', this.server.url);
     this.site.target = this.server.url;
   }
 
-  // register makes the user's account, elsewhere.
+  // register creates the user's account without the page.
   register() { return this.server.register(this.user.email); }
 
   async open(context = this.context) {
@@ -55,7 +55,7 @@ export class Frontend {
     return page;
   }
 
-  // signIn signs the user in, in a new tab; with a right password it waits for that.
+  // signIn signs in the user in a new tab. With the right password, it waits until the user is signed in.
   async signIn(given, context) {
     const page = await this.open(context);
     await page.getByLabel('E-mail or username').fill(this.user.email);
@@ -67,19 +67,19 @@ export class Frontend {
 
   signedIn(page) { return see(page.locator('.who', { hasText: this.user.email })); }
 
-  // another opens a second tab of the signed-in user.
+  // another opens another tab of the signed-in user.
   async another() {
     const page = await this.open();
     await this.signedIn(page);
     return page;
   }
 
-  // login signs the user in elsewhere.
+  // login signs in the user on another device.
   async login() {
     return (await this.server.graphql(LOGIN, { variables: { input: { email: this.user.email, password } } })).data.login;
   }
 
-  // revoke ends the session of a page, from elsewhere.
+  // revoke ends the session of a page from another device.
   async revoke(page) {
     const { accessToken } = await this.login();
     const id = await page.evaluate(() => JSON.parse(localStorage.getItem('graphwarden /graphql')).tokens.sessionId);
@@ -90,7 +90,7 @@ export class Frontend {
     return (await this.server.graphql(TOKEN, { variables: { token } })).data.verifyToken.active;
   }
 
-  // accessToken is the newest one that a page has sent.
+  // accessToken returns the last one that a page has sent.
   async accessToken() { return this.site.requests.findLast(({ token }) => token).token; }
 
   // expiry waits until the server refuses the page's access token.
@@ -99,23 +99,23 @@ export class Frontend {
     await until(async () => !(await this.active(token)));
   }
 
-  // works shows that a guarded operation of the page succeeds.
+  // works checks that a guarded operation of the page succeeds.
   async works(page) {
     const before = this.succeeded('Sessions');
     await reload(page);
     await until(() => this.succeeded('Sessions') > before);
-    await see(page.getByText('this one'));
+    await see(page.getByText('this session'));
   }
 
   succeeded(operation) { return this.site.sent(operation).filter(({ status }) => status === 200).length; }
 
-  // backdateProofs makes the last proof of every session's credential an old one.
+  // backdateProofs makes the last proof of a credential old in every session.
   async backdateProofs() {
     const path = `${this.folder}/test.db`;
     const sql = 'UPDATE sessions SET auth_time = auth_time - 400000000';
     const { DatabaseSync } = await import('node:sqlite').catch(() => ({}));
     if (DatabaseSync) return new DatabaseSync(path).exec(sql);
-    // Older Nodes have no driver, but nearly every machine has this one.
+    // Older versions of Node have no SQLite driver; Python has one.
     const script = 'import sqlite3, sys\nwith sqlite3.connect(sys.argv[1]) as db: db.execute(sys.argv[2])';
     const python = spawnSync('python3', ['-c', script, path, sql], { encoding: 'utf8' });
     assert.equal(python.status, 0, python.stderr);

@@ -1,4 +1,4 @@
-// With both tokens in the page: registration, problems, expiry, tabs, step-up.
+// Header mode, with both tokens in the page: registration, problems, expiry, tabs, step-up.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { afterEach, it } from 'node:test';
@@ -13,27 +13,27 @@ export function headerMode(app, browser) {
     f = await Frontend.start(app, browser(), options);
     await f.register();
   }
-  // eachSpentOnce shows that no refresh token was sent twice: how often tokens are renewed depends on how
-  // long the test takes, but whoever renews side by side spends the same one.
+  // eachSpentOnce checks that no refresh token was sent twice. The number of refreshes depends on the duration of the
+  // test, but two simultaneous refreshes would send the same token.
   function eachSpentOnce() {
     const bodies = f.site.sent('Refresh').map(({ body }) => body);
     assert.ok(bodies.length > 0);
     assert.equal(new Set(bodies).size, bodies.length);
   }
 
-  it('registers, shows problems at their fields, and keeps what is saved', async () => {
+  it('registers, shows problems at their fields, and saves changes', async () => {
     await start();
     const page = await f.open();
     await page.screenshot({ path: join(screenshots, `${app}-sign-in.png`) });
-    await page.getByRole('button', { name: /I am new here/ }).click();
+    await page.getByRole('button', { name: 'Create an account' }).click();
     await page.getByLabel('E-mail').fill('not an address');
     await page.getByLabel('Password').fill('short');
     await page.getByRole('button', { name: 'Register' }).click();
-    await see(field(page, 'E-mail').getByText('not an e-mail address'));
+    await see(field(page, 'E-mail').getByText('not a valid e-mail address'));
     await see(field(page, 'Password').getByRole('alert'));
     const focused = page.getByRole('textbox', { name: 'E-mail', exact: true }).and(page.locator(':focus'));
     const note = await focused.getAttribute('aria-describedby');
-    assert.match(await page.locator(`[id="${note}"]`).innerText(), /not an e-mail address/);
+    assert.match(await page.locator(`[id="${note}"]`).innerText(), /not a valid e-mail address/);
     await page.screenshot({ path: join(screenshots, `${app}-problems.png`) });
 
     await page.getByLabel('E-mail').fill(f.user.email);
@@ -56,30 +56,30 @@ export function headerMode(app, browser) {
     await see(page.locator('.who', { hasText: /^Grace$/ }));
   });
 
-  it('takes a wrong password for what it is, and does not refresh', async () => {
-    await start({ flags: ['--access-life', '15m'] }); // no other cause for a refresh
+  it('does not refresh after a wrong password', async () => {
+    await start({ flags: ['--access-life', '15m'] }); // rules out a refresh because of an expiry
     const page = await f.signIn('not the password');
-    await see(page.getByRole('alert').getByText('check what you typed'));
+    await see(page.getByRole('alert').getByText('Check what you entered'));
     const home = await f.signIn();
     await home.getByLabel('Current password').fill('not the password');
     await home.getByLabel('New password').fill('a new horse battery');
     await home.getByRole('button', { name: 'Change password' }).click();
-    await see(home.getByText('check what you typed'));
+    await see(home.getByText('Check what you entered'));
     assert.equal(f.site.sent('Refresh').length, 0);
   });
 
-  it('stays signed in over a reload', async () => {
+  it('stays signed in after a reload', async () => {
     await start();
     const page = await f.signIn();
     await page.reload();
     await f.signedIn(page);
   });
 
-  it('renews an expired token once while five operations are in flight', async () => {
+  it('refreshes an expired token once for five simultaneous operations', async () => {
     await start();
-    for (let i = 0; i < 4; i++) await f.login(); // the fifth is the one of register
+    for (let i = 0; i < 4; i++) await f.login(); // the fifth is the session of register
     const page = await f.signIn();
-    await see(page.getByText('this one'));
+    await see(page.getByText('this session'));
     assert.equal(await revokeButtons(page).count(), 5);
     await f.expiry();
     f.site.hold('RevokeSession', 5);
@@ -90,7 +90,7 @@ export function headerMode(app, browser) {
     eachSpentOnce();
   });
 
-  it('renews once for two tabs at once', async () => {
+  it('refreshes once for two simultaneous tabs', async () => {
     await start();
     const one = await f.signIn();
     const two = await f.another();
@@ -102,7 +102,7 @@ export function headerMode(app, browser) {
     eachSpentOnce();
   });
 
-  it('is still signed in after a sleep in which another tab renewed twice', async () => {
+  it('stays signed in after a sleep during which another tab refreshed twice', async () => {
     await start();
     const awake = await f.signIn();
     const asleep = await f.context.newPage();
@@ -111,7 +111,7 @@ export function headerMode(app, browser) {
     await see(asleep.locator('.who'));
     for (let i = 0; i < 2; i++) {
       const before = f.site.sent('Refresh').length;
-      await f.expiry(); // takes longer than the grace of two seconds
+      await f.expiry(); // takes longer than the grace period of two seconds
       await f.works(awake);
       assert.ok(f.site.sent('Refresh').length > before);
     }
@@ -120,14 +120,14 @@ export function headerMode(app, browser) {
     eachSpentOnce();
   });
 
-  it('says why it is signed out when the session is revoked elsewhere, in every tab', async () => {
+  it('shows the reason in every tab when the session is revoked on another device', async () => {
     await start();
     const page = await f.signIn();
     const other = await f.another();
     await f.revoke(page);
     await reload(page);
-    await see(page.getByText('ended from elsewhere'));
-    await see(other.getByText('ended from elsewhere'));
+    await see(page.getByText('your session was ended'));
+    await see(other.getByText('your session was ended'));
     await page.screenshot({ path: join(screenshots, `${app}-ended.png`) });
     await page.getByLabel('E-mail or username').fill(f.user.email);
     await page.getByLabel('Password').fill(password);
@@ -145,7 +145,7 @@ export function headerMode(app, browser) {
     assert.equal(await page.evaluate(() => /eyJ|gwr_/.test(JSON.stringify(localStorage))), false);
   });
 
-  it('keeps this session over a change of password, and ends the others', async () => {
+  it('keeps this session after a password change and ends the others', async () => {
     await start();
     const elsewhere = await f.login();
     const page = await f.signIn();
@@ -159,18 +159,18 @@ export function headerMode(app, browser) {
     assert.equal(await f.active(elsewhere.accessToken), false);
   });
 
-  it('asks for the password where the last proof of it is too old', async () => {
+  it('asks for the password if its last proof is too old', async () => {
     await start();
     const page = await f.signIn();
-    await see(page.getByText('this one'));
+    await see(page.getByText('this session'));
     await f.backdateProofs();
-    await f.expiry(); // the next token says when the password was last proved
+    await f.expiry(); // the next token contains the time of the last proof
     await page.getByLabel(/to confirm/).fill(f.user.email);
     await page.getByRole('button', { name: 'Delete account' }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByLabel('Password').fill('not the password');
     await dialog.getByRole('button', { name: 'Confirm' }).click();
-    await see(dialog.getByText('check what you typed'));
+    await see(dialog.getByText('Check what you entered'));
     await page.screenshot({ path: join(screenshots, `${app}-step-up.png`) });
 
     await dialog.getByRole('button', { name: 'Cancel' }).click();
@@ -183,7 +183,7 @@ export function headerMode(app, browser) {
     assert.equal(answer.errors[0].extensions.reason, 'INVALID_CREDENTIALS');
   });
 
-  it('goes on after the server was away', async () => {
+  it('continues after the server was unreachable', async () => {
     await start();
     const page = await f.signIn();
     await f.expiry();
@@ -195,8 +195,8 @@ export function headerMode(app, browser) {
     assert.equal(await page.getByText('cannot be reached').count(), 0);
   });
 
-  it('says when to try again where a refresh is refused for now, and stays signed in', async () => {
-    await start({ flags: ['--refresh-limit', '1'] }); // in a minute
+  it('stays signed in and shows the retry time when a refresh is rate-limited', async () => {
+    await start({ flags: ['--refresh-limit', '1/1m'] }); // per minute
     const page = await f.signIn();
     await f.expiry();
     await f.works(page);
@@ -206,17 +206,17 @@ export function headerMode(app, browser) {
     await see(page.locator('.who', { hasText: f.user.email }));
   });
 
-  it('fits a phone, and the dark', async () => {
+  it('fits a phone and supports dark mode', async () => {
     await start();
     for (let i = 0; i < 2; i++) await f.login();
     const page = await f.signIn();
-    await see(page.getByText('this one'));
+    await see(page.getByText('this session'));
     await page.screenshot({ path: join(screenshots, `${app}-home.png`), fullPage: true });
     await page.emulateMedia({ colorScheme: 'dark' });
     await page.setViewportSize({ width: 390, height: 844 });
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
     const top = async (name) => (await page.getByRole('button', { name, exact: true }).boundingBox()).y;
-    assert.equal(await top('Sign out'), await top('Security'), 'the header is broken over more lines');
+    assert.equal(await top('Sign out'), await top('Security'), 'the header wraps');
     await page.screenshot({ path: join(screenshots, `${app}-phone-dark.png`), fullPage: true });
   });
 }

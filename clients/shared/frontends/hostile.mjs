@@ -1,12 +1,12 @@
-// In browsers that lack a feature or deny it, and behind proxies that answer in the server's place.
+// Browsers that lack or deny a feature, and proxies that answer instead of the server.
 import assert from 'node:assert/strict';
 import { afterEach, it } from 'node:test';
 import { password } from '../server.mjs';
 import { Frontend, reload, see } from './frontend.mjs';
 
-const KEY = 'graphwarden /graphql'; // of session.ts
+const KEY = 'graphwarden /graphql'; // as in session.ts
 
-// Scripts that run in every page before its own.
+// Scripts that run in every page before the page's own.
 const denyStorage = () => Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('denied', 'SecurityError'); } });
 const fillStorage = () => { Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }; };
 const denyLocks = () => { navigator.locks.request = () => Promise.reject(new DOMException('denied', 'SecurityError')); };
@@ -38,7 +38,7 @@ export function hostileBrowsers(app, browser) {
   }
 
   for (const [name, script] of Object.entries({ ...kept, ...forgotten })) {
-    it(`renews an expired token in a browser ${name}`, async () => {
+    it(`refreshes an expired token in a browser ${name}`, async () => {
       await start(script);
       const page = await f.signIn();
       await f.expiry();
@@ -49,7 +49,7 @@ export function hostileBrowsers(app, browser) {
     });
   }
 
-  it('tells other tabs of a sign-out without BroadcastChannel', async () => {
+  it('signs out other tabs without BroadcastChannel', async () => {
     await start(removeAll);
     const page = await f.signIn();
     const other = await f.another();
@@ -57,7 +57,7 @@ export function hostileBrowsers(app, browser) {
     await see(other.getByRole('heading', { name: 'Sign in' }));
   });
 
-  for (const [name, value] of Object.entries({ 'is no JSON': 'hello', 'has another shape': '{"tokens":7}', 'is null': 'null' })) {
+  for (const [name, value] of Object.entries({ 'is not JSON': 'hello', 'has another shape': '{"tokens":7}', 'is null': 'null' })) {
     it(`signs in although the stored value ${name}`, async () => {
       await start();
       const page = await f.open();
@@ -69,7 +69,7 @@ export function hostileBrowsers(app, browser) {
     });
   }
 
-  it('leaves the session of another server on the same origin alone', async () => {
+  it('does not affect the session of another server on the same origin', async () => {
     await start();
     const foreign = '{"tokens":{"accessToken":"a","refreshToken":"b","sessionId":"c"},"ended":null}';
     const page = await f.open();
@@ -81,7 +81,7 @@ export function hostileBrowsers(app, browser) {
     assert.equal(await home.evaluate(() => localStorage.getItem('graphwarden /other/graphql')), foreign);
   });
 
-  it('goes on although another tab never gives its lock back', async () => {
+  it('continues although another tab never releases its lock', async () => {
     await start();
     const page = await f.signIn();
     const other = await f.another();
@@ -90,7 +90,7 @@ export function hostileBrowsers(app, browser) {
     await f.works(other);
   });
 
-  it('stays signed in where a proxy answers a refresh with a page of its own', async () => {
+  it('stays signed in when a proxy answers a refresh with its own page', async () => {
     await start();
     const page = await f.signIn();
     await f.expiry();
@@ -101,7 +101,7 @@ export function hostileBrowsers(app, browser) {
     await f.works(page);
   });
 
-  it('says so where a proxy answers a sign-in with JSON of its own', async () => {
+  it('shows a problem when a proxy answers a sign-in with its own JSON', async () => {
     await start();
     await f.context.route('**/graphql', (route) => route.fulfill({ status: 503, json: { message: 'no healthy upstream' } }));
     const page = await f.open();

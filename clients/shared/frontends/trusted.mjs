@@ -1,4 +1,4 @@
-// With a server that runs only what the build has written down.
+// A server that runs only the documents that the build wrote.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { afterEach, beforeEach, it } from 'node:test';
@@ -12,9 +12,9 @@ export function trustedDocuments(app, browser) {
   beforeEach(async () => { f = await Frontend.start(app, browser(), { flags, settings: { documents: 'trusted' } }); });
   afterEach(() => f.close());
 
-  it('works, and sends hashes', async () => {
+  it('works and sends hashes', async () => {
     const page = await f.open();
-    await page.getByRole('button', { name: /I am new here/ }).click();
+    await page.getByRole('button', { name: 'Create an account' }).click();
     await page.getByLabel('E-mail').fill(f.user.email);
     await page.getByLabel('Password').fill(password);
     await page.getByRole('button', { name: 'Register' }).click();
@@ -46,7 +46,7 @@ export function trustedDocuments(app, browser) {
     }
   });
 
-  it('refuses everything else', async () => {
+  it('refuses other documents', async () => {
     const { errors } = await f.server.graphql('{ me { id } }');
     assert.equal(errors[0].extensions.code, 'PERSISTED_QUERY_NOT_ALLOWED');
   });

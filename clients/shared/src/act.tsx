@@ -2,10 +2,10 @@ import { createContext, useContext, useEffect, useId, useRef, useState, type Rea
 import { Refusal } from './refusal';
 import { whenToRetry, wordsFor } from './words';
 
-// Asks for the password and tells whether it was proved.
+// StepUpContext provides a function that asks for the password and returns whether it was proved.
 export const StepUpContext = createContext<() => Promise<boolean>>(async () => false);
 
-// useAct runs something that can be refused, and remembers how it went.
+// useAct runs an action that the server can refuse, and keeps its outcome.
 function useAct<A>(run: (argument: A) => Promise<void>) {
   const askForPassword = useContext(StepUpContext);
   const [state, setState] = useState<{ busy?: boolean; done?: boolean; refusal?: Refusal }>({});
@@ -33,7 +33,7 @@ export function Problem({ refusal }: { refusal: Refusal }) {
   return (
     <p className="problem" role="alert">
       {wordsFor(refusal)}{whenToRetry(refusal)}
-      {refusal.code === 'INTERNAL_SERVER_ERROR' && <small> Request {refusal.requestId}</small>}
+      {refusal.code === 'INTERNAL_SERVER_ERROR' && <small> Request id: {refusal.requestId}</small>}
     </p>
   );
 }
@@ -60,8 +60,7 @@ type FormProps = {
   children: ReactNode;
 };
 
-// Form shows each problem at the field it belongs to, and takes the keyboard to the first; whatever has no field
-// stands above the button.
+// Form shows each problem at its field and focuses the first of these fields. Other problems appear above the button.
 export function Form({ button, className, done, submit, children }: FormProps) {
   const form = useAct(submit);
   const ref = useRef<HTMLFormElement>(null);
@@ -83,7 +82,7 @@ export function Form({ button, className, done, submit, children }: FormProps) {
 
 type FieldProps = { name: string; label: string; hint?: string; type?: string; autoComplete?: string; defaultValue?: string };
 
-// Field is an input named like the field of the operation's input.
+// Field is an input with the name of the corresponding field in the operation's input.
 export function Field({ name, label, hint, ...input }: FieldProps) {
   const id = useId();
   const refusal = useContext(RefusalContext);

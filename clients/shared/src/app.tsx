@@ -12,12 +12,12 @@ import { Welcome } from './welcome';
 
 export type ConnectProps = { session: Session; live: Live; children: ReactNode };
 
-// mount starts the application. Connect makes a client of the GraphQL library when it is mounted, and
-// gives it to the library's hooks below it.
+// mount starts the application. Connect creates a client of the GraphQL library when it is mounted, and provides it to
+// the library's hooks below.
 export function mount(library: string, Connect: ComponentType<ConnectProps>, backend: Backend): void {
   const session = new Session(url, delivery);
 
-  // A client and a WebSocket for each session, by the key: what one user has read is not in the next one's cache.
+  // The key creates a new client and WebSocket for each session, so that users do not see each other's cached data.
   function Connected({ children }: { children: ReactNode }) {
     const [live] = useState(() => connectLive(session, url));
     return <LiveContext value={live}><Connect session={session} live={live}>{children}</Connect></LiveContext>;

@@ -4,12 +4,12 @@ import { createContext, useContext } from 'react';
 import type { Refusal } from './refusal';
 import type { Session } from './session';
 
-// Backend is all that the screens know of the GraphQL library.
+// Backend is the screens' interface to the GraphQL library.
 export interface Backend {
   useQuery<D>(document: TypedDocumentNode<D, Record<string, never>>): Query<D>;
-  // The mutation rejects with a Refusal.
+  // The returned function rejects with a Refusal.
   useMutation<D, V extends object>(document: TypedDocumentNode<D, V>): (variables: V) => Promise<D>;
-  // What it returns is why the subscription has ended.
+  // Returns the reason why the subscription has ended.
   useSubscription<D>(document: TypedDocumentNode<D, Record<string, never>>, event: (data: D) => void): Refusal | undefined;
 }
 
@@ -25,7 +25,7 @@ export const useQuery: Backend['useQuery'] = (document) => useBackend().useQuery
 export const useMutation: Backend['useMutation'] = (document) => useBackend().useMutation(document);
 export const useSubscription: Backend['useSubscription'] = (document, event) => useBackend().useSubscription(document, event);
 
-// The WebSocket below the subscriptions.
+// The WebSocket client of the subscriptions.
 export const LiveContext = createContext<Live | null>(null);
 
 export function useLive(): Live {

@@ -15,7 +15,7 @@ export function Home({ library }: { library: string }) {
     try {
       await logout({ input: { ...session.refreshInput } });
     } finally {
-      session.end(null); // without a server too: whoever signs out wants to be out
+      session.end(null); // even if the server cannot be reached
     }
   }
   return (
@@ -47,7 +47,7 @@ function ProfileCard({ me }: { me: { email: string; name: string; username: stri
       <p>{me.email} {me.roles.map((role) => <span key={role} className="badge">{role}</span>)}</p>
       <Form button="Save" done="Saved." submit={async ({ name = '', username = '' }) => void (await update({ input: { name, username } }))}>
         <Field name="name" label="Name" defaultValue={me.name} autoComplete="name" />
-        <Field name="username" label="Username" defaultValue={me.username ?? ''} hint="Another name to sign in with." autoComplete="username" />
+        <Field name="username" label="Username" defaultValue={me.username ?? ''} hint="You can sign in with it instead of your e-mail address." autoComplete="username" />
       </Form>
     </section>
   );
@@ -63,7 +63,7 @@ function PasswordCard() {
   return (
     <section>
       <h2>Password</h2>
-      <p>A new password ends all your other sessions.</p>
+      <p>Changing your password ends all your other sessions.</p>
       <Form button="Change password" done="Changed." submit={submit}>
         <Field name="currentPassword" label="Current password" type="password" autoComplete="current-password" />
         <Field name="newPassword" label="New password" type="password" autoComplete="new-password" />
@@ -83,9 +83,9 @@ function DeleteCard({ email }: { email: string }) {
   return (
     <section>
       <h2>Delete account</h2>
-      <p>For good, with everything in it.</p>
+      <p>This cannot be undone.</p>
       <Form button="Delete account" className="danger" submit={submit}>
-        <Field name="confirmEmail" label={`Your address, ${email}, to confirm`} autoComplete="off" />
+        <Field name="confirmEmail" label={`Enter ${email} to confirm`} autoComplete="off" />
       </Form>
     </section>
   );

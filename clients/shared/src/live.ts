@@ -1,17 +1,17 @@
-// A WebSocket for subscriptions that outlives its access tokens. Copy this file beside session.ts, which says who is
-// signed in; docs/CLIENTS.md explains both.
+// A WebSocket client for subscriptions that survive the expiry of access tokens. Copy this file beside session.ts.
+// docs/CLIENTS.md explains both.
 import { createClient, type Client } from 'graphql-ws';
 import type { ErrorReason } from './gql/enums';
 import type { Session } from './session';
 
-// The server closes with this code when the token of a connection has expired or was revoked; the reason
-// is that of the error which an operation would get.
+// Close code of the server when the connection's token has expired or was revoked. The close reason is the error reason
+// that an operation would get.
 const FORBIDDEN = 4403;
 
 class SignedOut extends Error {}
 
-// connectLive connects when the first subscription starts, and ends with the last. Where the connection is
-// lost, it connects again and starts what was under way once more.
+// connectLive connects when the first subscription starts, and disconnects after the last. If the connection is lost, it
+// connects again and restarts the running subscriptions.
 export function connectLive(session: Session, url: string): Client {
   let used = ''; // the token of this connection
   let refused: ErrorReason | undefined; // why the last one was closed
@@ -32,8 +32,8 @@ export function connectLive(session: Session, url: string): Client {
     },
     retryAttempts: Infinity,
     shouldRetry: (error) => !(error instanceof SignedOut),
-    // An expired token is nobody's trouble and needs no patience; a server that is away does, and not
-    // everybody's at the same moment.
+    // Reconnect immediately after an expiry. If the server is unreachable, back off with a random delay, so that clients
+    // do not all return at the same moment.
     retryWait: (retries) => pause(retries === 0 && refused ? 0 : Math.min(30_000, 1000 * 2 ** retries) * (0.5 + Math.random())),
   });
 }

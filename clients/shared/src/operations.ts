@@ -1,6 +1,6 @@
 import { graphql } from './gql';
 
-// What every payload that signs somebody in is asked for: Session.begin takes it.
+// The fields that Session.begin needs from every payload that signs in a user.
 export const Tokens = graphql(`
   fragment Tokens on AuthPayload { accessToken refreshToken session { id } }
 `);

@@ -2,13 +2,13 @@ import type { ErrorCode, ErrorReason } from './gql/enums';
 
 export type FieldProblem = { path: string; reason: ErrorReason; message: string };
 
-// Extensions are what the server says of an error besides its message.
+// Extensions are the details of an error besides its message.
 type Extensions = { code?: ErrorCode; reason?: ErrorReason; retryAfter?: number; fields?: FieldProblem[]; requestId?: string };
 type GraphQLError = { message: string; extensions?: object };
 
-// Refusal is an operation that did not succeed, the same for every GraphQL library.
+// Refusal is the error of a failed operation, independent of the GraphQL library.
 export class Refusal extends Error implements Extensions {
-  declare readonly code?: ErrorCode; // undefined where no answer came
+  declare readonly code?: ErrorCode; // undefined without a response
   declare readonly reason?: ErrorReason;
   declare readonly retryAfter?: number;
   declare readonly fields?: FieldProblem[];

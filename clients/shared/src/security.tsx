@@ -6,13 +6,13 @@ import type { SecurityEventFragment } from './gql/graphql';
 import { SecurityEvents, SecurityLog } from './operations';
 import { device, time } from './words';
 
-// SecurityCard shows what happened to the account, and what happens.
+// SecurityCard shows past and live events of the account.
 export function SecurityCard() {
   const live = useLive();
   const { data, refusal, reload } = useQuery(SecurityLog);
   const ended = useSubscription(SecurityEvents, reload);
   const problem = refusal ?? ended;
-  // What happened while there was no connection is not sent again.
+  // Events that happened while disconnected are not sent again.
   useEffect(() => live.on('connected', reload), [live]);
   return (
     <section>
@@ -35,9 +35,9 @@ function Row({ one }: { one: SecurityEventFragment }) {
   );
 }
 
-// What an owner sees of them; all others are named as they are.
+// Texts for the events that an owner can see. Other actions are shown by name.
 const actions: Partial<Record<AuditAction, string>> = {
-  USER_CREATED: 'Account made',
+  USER_CREATED: 'Account created',
   USER_UPDATED: 'Profile changed',
   USER_DISABLED: 'Account disabled',
   USER_ENABLED: 'Account enabled',
@@ -48,7 +48,7 @@ const actions: Partial<Record<AuditAction, string>> = {
   AUTHN_REAUTHENTICATED: 'Password confirmed',
   AUTHN_REAUTHENTICATE_FAIL: 'Wrong password',
   AUTHN_TOKEN_REVOKED: 'Session ended',
-  AUTHN_TOKEN_REUSE: 'Stolen token used: session ended',
-  AUTHN_TOKEN_REPLAYED_ELSEWHERE: 'Token used from two places',
-  SESSION_CAP_REACHED: 'Too many sessions: the oldest ended',
+  AUTHN_TOKEN_REUSE: 'Refresh token reused: session ended',
+  AUTHN_TOKEN_REPLAYED_ELSEWHERE: 'Refresh token used by two clients',
+  SESSION_CAP_REACHED: 'Too many sessions: the oldest was ended',
 };

@@ -1,39 +1,39 @@
-// Who is signed in, for all tabs of this browser. Copy this file into your application, beside the one
-// for your GraphQL client; docs/CLIENTS.md explains it line by line.
+// The session of the signed-in user, shared by all tabs of this browser. Copy this file into your application, beside
+// the one for your GraphQL client. docs/CLIENTS.md explains it line by line.
 import type { ErrorReason, TokenDelivery } from './gql/enums';
 
-// What this tab knows of the session. With delivery COOKIE there is no refreshToken, and the accessToken
-// of a page that was just loaded is '' until its first refresh.
+// Tokens is this tab's view of the session. With delivery COOKIE, refreshToken is null, and accessToken is '' from the
+// load of the page until its first refresh.
 export type Tokens = { accessToken: string; refreshToken: string | null; sessionId: string };
-// ended says why there are no tokens; null before the first sign-in and after a sign-out.
+// ended is the reason why there are no tokens. It is null before a sign-in and after a sign-out.
 export type State = { tokens: Tokens | null; ended: ErrorReason | null };
-// KeyValues is the part of localStorage that is used. In React Native, pass a synchronous store such as MMKV.
+// KeyValues is the used part of localStorage. In React Native, pass a synchronous store such as MMKV.
 export type KeyValues = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
 type AuthPayload = { accessToken: string; refreshToken?: string | null; session: { id: string } };
 
-// What an access token can be refused for: a refresh mends it, or tells that the session has ended.
+// Reasons to refuse an access token. A refresh returns a new one, or shows that the session has ended.
 const TOKEN_REFUSED: readonly unknown[] = ['TOKEN_EXPIRED', 'TOKEN_STALE', 'TOKEN_INVALID', 'TOKEN_REVOKED'];
-// What a refresh can be refused for that no later try changes; REQUIRED if the browser has dropped the cookie.
+// Reasons to refuse a refresh that are final. REQUIRED means that the browser has deleted the cookie.
 const FINAL: readonly unknown[] = ['SESSION_REVOKED', 'SESSION_EXPIRED', 'REFRESH_REUSED', 'REFRESH_INVALID', 'REQUIRED'];
-// Letter for letter as graphql-codegen prints it: a server with trusted documents knows no other.
+// Exactly as graphql-codegen prints it: a server with trusted documents accepts no other text.
 const REFRESH = /* GraphQL */ `mutation Refresh($input: RefreshTokenInput) { __typename refreshToken(input: $input) { __typename accessToken refreshToken session { __typename id } } }`;
 
-// How long a refresh may take, and how long a tab waits for another tab's. A tab that waited in vain refreshes too:
-// the server gives both the same pair.
+// Maximum duration of a refresh, and of the wait for a refresh in another tab, in ms. A tab whose wait times out
+// refreshes too: the server gives both the same pair.
 const REFRESH_TIMEOUT = 10_000, LOCK_TIMEOUT = 5_000;
 
 export class Session {
-  // Where the refresh token goes: for the inputs of register and login.
+  // How the server delivers the refresh token; pass it to register and login.
   readonly delivery: TokenDelivery;
   readonly #url: string;
-  // Names the stored state, the lock and the channel. It holds the URL, so that two applications on one origin with
-  // different servers do not sign each other out.
+  // Name of the stored state, the lock and the channel. It contains the URL, so that two applications on one origin
+  // with different servers do not sign each other out.
   readonly #key: string;
   readonly #storage: KeyValues | undefined;
   readonly #tabs: BroadcastChannel | undefined;
   readonly #listeners = new Set<() => void>();
   #state: State = { tokens: null, ended: null };
-  #stale = false; // the storage did not take the present state
+  #stale = false; // the storage rejected the current state
   #mending: Promise<boolean> | undefined;
 
   constructor(url: string, delivery: TokenDelivery, storage = pageStorage()) {
@@ -47,20 +47,20 @@ export class Session {
     else globalThis.addEventListener?.('storage', ({ key }) => key === this.#key && this.#adopt(this.#newest()));
   }
 
-  // get and subscribe are what React's useSyncExternalStore asks for.
+  // get and subscribe match React's useSyncExternalStore.
   get = (): State => this.#state;
   subscribe = (listener: () => void) => {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   };
 
-  // refreshInput is what refreshToken and logout are told: nothing where the cookie says it.
+  // refreshInput is the input of refreshToken and logout, undefined if the token is in a cookie.
   get refreshInput(): { refreshToken: string } | undefined {
     const refreshToken = this.#state.tokens?.refreshToken;
     return refreshToken ? { refreshToken } : undefined;
   }
 
-  // token is the access token to send, if somebody is signed in. It rejects as recover does.
+  // token returns the access token to send, or undefined if no user is signed in. It rejects as recover does.
   async token(): Promise<string | undefined> {
     if (this.lacksToken) await this.recover('TOKEN_EXPIRED', '');
     return this.#state.tokens?.accessToken;
@@ -78,31 +78,31 @@ export class Session {
     this.#publish({ tokens: null, ended: reason });
   }
 
-  // recover deals with an operation whose access token, used, was refused; it tells whether to send the
-  // operation once more. It rejects where that cannot be told now, such as without a server.
+  // recover handles an operation whose access token, used, was refused. It returns whether to send the operation again.
+  // It rejects if it cannot decide, for example because the server cannot be reached.
   recover(reason: ErrorReason, used: string): Promise<boolean> {
     this.#mending ??= exclusively(this.#key, () => this.#mend(reason, used)).finally(() => { this.#mending = undefined; });
     return this.#mending;
   }
 
   async #mend(reason: ErrorReason, used: string): Promise<boolean> {
-    this.#adopt(this.#newest()); // this tab may have slept through what the others said
+    this.#adopt(this.#newest()); // this tab may have missed messages while it slept
     const { tokens } = this.#state;
     if (!tokens || tokens.accessToken !== used) return tokens !== null;
     if (reason === 'TOKEN_REVOKED') return this.end(reason), false;
 
     const before = this.#stored();
     const { data, errors } = await redeem(this.#url, this.refreshInput);
-    if (this.#stored() !== before) return this.#mend(reason, used); // signed in or out meanwhile
+    if (this.#stored() !== before) return this.#mend(reason, used); // another tab has signed in or out
     if (data) return this.begin(data.refreshToken), true;
-    if (!errors?.[0]?.extensions) throw new Error('the answer is not from this server'); // but from a proxy, perhaps
+    if (!errors?.[0]?.extensions) throw new Error('the response is not from this server'); // but from a proxy, perhaps
     const { reason: why } = errors[0].extensions;
     if (!FINAL.includes(why)) throw new RefreshRefused(errors);
     return this.end(why), false;
   }
 
-  // newest is the stored state, with this tab's own access token where none is stored. It is this tab's state where
-  // the storage has nothing to say: denied, full, emptied, or overwritten with another application's value.
+  // newest returns the stored state, with this tab's own access token if none is stored. It returns this tab's state if
+  // the storage has no valid state: it is denied, full, cleared, or holds another application's value.
   #newest(): State {
     const state = this.#stale ? undefined : parse(this.#stored());
     if (!state) return this.#state;
@@ -117,7 +117,7 @@ export class Session {
     }
   }
 
-  // store leaves nothing behind where it fails: other tabs must not spend an old refresh token.
+  // store deletes the old state first, so that a failure leaves no old refresh token for other tabs to spend.
   #store(state: State): void {
     try {
       this.#storage?.removeItem(this.#key);
@@ -129,7 +129,7 @@ export class Session {
   }
 
   #publish(state: State): void {
-    // Beside a cookie, nothing that is stored signs anybody in.
+    // In cookie mode, the access token is not stored.
     const kept = state.tokens && this.delivery === 'COOKIE' ? { ...state, tokens: { ...state.tokens, accessToken: '' } } : state;
     this.#store(kept);
     this.#tabs?.postMessage(state);
@@ -142,7 +142,7 @@ export class Session {
   }
 }
 
-// RefreshRefused is a refresh that may succeed later, when retryAfter of its errors says.
+// RefreshRefused is the error of a refresh that may succeed later, after retryAfter of its errors.
 export class RefreshRefused extends Error {
   readonly errors: GraphQLError[];
 
@@ -152,8 +152,8 @@ export class RefreshRefused extends Error {
   }
 }
 
-// tokenRefusal finds why an operation's access token was refused. Other errors, such as a wrong password
-// at a sign-in (UNAUTHENTICATED as well), have nothing to do with tokens.
+// tokenRefusal returns the reason why an operation's access token was refused. It ignores other errors, such as a wrong
+// password at a sign-in, which is UNAUTHENTICATED as well.
 export function tokenRefusal(errors: readonly { extensions?: Record<string, unknown> }[]): ErrorReason | undefined {
   const refused = errors.find(({ extensions: e }) => e?.code === 'UNAUTHENTICATED' && TOKEN_REFUSED.includes(e.reason));
   return refused?.extensions?.reason as ErrorReason | undefined;
@@ -173,7 +173,7 @@ function isState(value: any): value is State {
   return tokens === null || (typeof tokens?.accessToken === 'string' && typeof tokens.sessionId === 'string');
 }
 
-// pageStorage is localStorage, if there is one and the browser does not deny it.
+// pageStorage returns localStorage, or undefined if it does not exist or the browser denies it.
 function pageStorage(): KeyValues | undefined {
   try {
     return globalThis.localStorage;
@@ -182,7 +182,7 @@ function pageStorage(): KeyValues | undefined {
   }
 }
 
-// channel is undefined in browsers without BroadcastChannel, such as Safari before 15.4, and where it is denied.
+// channel returns undefined if BroadcastChannel is missing, as in Safari before 15.4, or denied.
 function channel(name: string): BroadcastChannel | undefined {
   try {
     return new BroadcastChannel(name);
@@ -191,9 +191,9 @@ function channel(name: string): BroadcastChannel | undefined {
   }
 }
 
-// exclusively runs work in one tab at a time, where it can: without Web Locks, which need https or localhost, and after
-// LOCK_TIMEOUT, it runs work at once. A suspended tab would keep its lock forever. The lock is kept 300 ms longer than
-// the caller waits: the new state reaches other tabs on another way than the lock, which may be faster.
+// exclusively runs work in one tab at a time. Without Web Locks, which need https or localhost, and after LOCK_TIMEOUT,
+// it runs work immediately, because a suspended tab would keep its lock forever. It holds the lock for 300 ms after work
+// has ended: the lock can reach other tabs faster than the new state.
 function exclusively<T>(name: string, work: () => Promise<T>): Promise<T> {
   const locks = globalThis.navigator?.locks;
   if (!locks) return work();
@@ -208,7 +208,7 @@ function exclusively<T>(name: string, work: () => Promise<T>): Promise<T> {
   });
 }
 
-// deadline is AbortSignal.timeout for Safari before 16 and React Native, which lack it.
+// deadline replaces AbortSignal.timeout, which Safari before 16 and React Native lack.
 function deadline(ms: number): { signal: AbortSignal; clear: () => void } {
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), ms);
@@ -218,7 +218,7 @@ function deadline(ms: number): { signal: AbortSignal; clear: () => void } {
 type GraphQLError = { message: string; extensions: { reason: ErrorReason } };
 type Answer = { data?: { refreshToken: AuthPayload } | null; errors?: GraphQLError[] };
 
-// redeem does without the GraphQL client, whose own recovery would come round to it.
+// redeem does not use the GraphQL client, whose recovery would call it again.
 async function redeem(url: string, input: { refreshToken: string } | undefined): Promise<Answer> {
   const { signal, clear } = deadline(REFRESH_TIMEOUT); // the other tabs wait for the lock
   try {

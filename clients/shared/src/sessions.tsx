@@ -36,8 +36,8 @@ function Row({ one, revoked }: { one: SessionsQuery['me']['sessions']['nodes'][n
   return (
     <li>
       <div>
-        <strong title={one.userAgent}>{device(one.userAgent)}</strong> {one.current && <span className="badge">this one</span>}
-        <small>{one.ip} · since {day(one.createdAt)} · seen {time(one.lastSeenAt)}</small>
+        <strong title={one.userAgent}>{device(one.userAgent)}</strong> {one.current && <span className="badge">this session</span>}
+        <small>{one.ip} · since {day(one.createdAt)} · last used {time(one.lastSeenAt)}</small>
       </div>
       {!one.current && <Button run={run} className="quiet" aria-label={`Revoke ${device(one.userAgent)}`}>Revoke</Button>}
     </li>

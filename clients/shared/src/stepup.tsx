@@ -5,7 +5,7 @@ import { Reauthenticate } from './operations';
 
 const open = (dialog: HTMLDialogElement | null) => dialog?.showModal();
 
-// StepUp asks for the password where an operation below it needs a recent proof.
+// StepUp asks for the password if an operation below it requires a recent proof.
 export function StepUp({ children }: { children: ReactNode }) {
   const session = useSession();
   const reauthenticate = useMutation(Reauthenticate);
@@ -25,8 +25,8 @@ export function StepUp({ children }: { children: ReactNode }) {
       {children}
       {answer && (
         <dialog ref={open} onClose={() => close(false)} aria-labelledby="step-up">
-          <h2 id="step-up">Is it you?</h2>
-          <p>This needs your password, although you are signed in.</p>
+          <h2 id="step-up">Confirm your identity</h2>
+          <p>For your security, enter your password again.</p>
           <Form button="Confirm" submit={submit}>
             <Field name="password" label="Password" type="password" autoComplete="current-password" />
           </Form>

@@ -15,7 +15,7 @@ export function Welcome({ library, ended }: { library: string; ended: ErrorReaso
         <h2>{registering ? 'Register' : 'Sign in'}</h2>
         {registering ? <RegisterForm /> : <SignInForm />}
         <button type="button" className="quiet" onClick={() => setRegistering(!registering)}>
-          {registering ? 'I have an account: sign in' : 'I am new here: register'}
+          {registering ? 'Sign in instead' : 'Create an account'}
         </button>
       </section>
     </main>
@@ -49,7 +49,7 @@ function RegisterForm() {
   return (
     <Form button="Register" submit={submit}>
       <Field name="email" label="E-mail" type="email" autoComplete="email" />
-      <Field name="name" label="Name" hint="How you want to be called; may be empty." autoComplete="name" />
+      <Field name="name" label="Name" hint="Optional display name." autoComplete="name" />
       <Field name="password" label="Password" hint="At least 8 characters." type="password" autoComplete="new-password" />
     </Form>
   );

@@ -1,22 +1,21 @@
 import type { ErrorReason } from './gql/enums';
 import type { Refusal } from './refusal';
 
-// What this application says better than the server, whose message serves for the rest. A reason that
-// the schema does not have does not compile.
+// Texts that replace the server's message. A reason that does not exist in the schema does not compile.
 const words: Partial<Record<ErrorReason, string>> = {
-  INVALID_CREDENTIALS: 'That is not right: check what you typed.',
-  TOKEN_REVOKED: 'You were signed out: this session was ended from elsewhere.',
-  SESSION_REVOKED: 'You were signed out: this session was ended from elsewhere.',
-  SESSION_EXPIRED: 'You were signed out: you had been away for too long.',
-  REFRESH_INVALID: 'You were signed out: please sign in again.',
-  REFRESH_REUSED: 'You were signed out for your safety: somebody else may have used your session. If you do not know why, change your password.',
-  EMAIL_TAKEN: 'There is already an account with this address.',
+  INVALID_CREDENTIALS: 'The credentials are wrong. Check what you entered.',
+  TOKEN_REVOKED: 'You were signed out: your session was ended on another device or by an administrator.',
+  SESSION_REVOKED: 'You were signed out: your session was ended on another device or by an administrator.',
+  SESSION_EXPIRED: 'You were signed out: your session has expired.',
+  REFRESH_INVALID: 'You were signed out. Please sign in again.',
+  REFRESH_REUSED: 'You were signed out for your security: someone else may have used your session. If in doubt, change your password.',
+  EMAIL_TAKEN: 'There is already an account with this e-mail address.',
   USERNAME_TAKEN: 'This username is taken.',
-  EMAIL_INVALID: 'This is not an e-mail address that can be used here.',
-  PASSWORD_TOO_COMMON: 'This password is among those that are tried first. Choose another.',
+  EMAIL_INVALID: 'This is not a valid e-mail address.',
+  PASSWORD_TOO_COMMON: 'This password is too easy to guess. Choose another one.',
   SESSION_NOT_FOUND: 'This session has already ended.',
   OVERLOADED: 'The server is busy.',
-  STORAGE_UNAVAILABLE: 'The server cannot reach its data just now.',
+  STORAGE_UNAVAILABLE: 'The server cannot reach its database at the moment.',
 };
 
 export function wordsFor({ reason, message }: { reason?: ErrorReason | undefined; message: string }): string {
@@ -24,10 +23,10 @@ export function wordsFor({ reason, message }: { reason?: ErrorReason | undefined
 }
 
 export function wordsForEnd(reason: ErrorReason): string {
-  return wordsFor({ reason, message: 'You were signed out: please sign in again.' });
+  return wordsFor({ reason, message: 'You were signed out. Please sign in again.' });
 }
 
-// whenToRetry ends a refusal's words where the server said when to try again.
+// whenToRetry returns the retry time as a sentence, or an empty string without one.
 export function whenToRetry({ retryAfter }: Refusal): string {
   return retryAfter ? ` Try again in ${retryAfter} s.` : '';
 }
@@ -35,7 +34,7 @@ export function whenToRetry({ retryAfter }: Refusal): string {
 export const day = (text: string) => new Date(text).toLocaleDateString(undefined, { dateStyle: 'medium' });
 export const time = (text: string) => new Date(text).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
-// Many browsers name Chrome and Safari too, so the order matters.
+// The order matters: many browsers also name Chrome and Safari in their user agent.
 export function device(userAgent: string): string {
   const browser = /Firefox|Edg|Chrome|Safari/.exec(userAgent)?.[0].replace('Edg', 'Edge');
   const system = /Android|iPhone|iPad|Windows|Mac OS|Linux/.exec(userAgent)?.[0];

@@ -12,7 +12,7 @@ export const me: ResultOf<typeof Me>['me'] = {
   createdAt: '2026-02-03T04:05:06Z',
   sessions: { nodes: [{ current: true }] },
 };
-// @ts-expect-error: not a role of the schema
+// @ts-expect-error: not a role in the schema
 export const roles: ResultOf<typeof Me>['me']['roles'] = ['KING'];
 
 const Login = graphql(`mutation Login($input: LoginInput!) { login(input: $input) { accessToken expiresIn refreshToken } }`);

@@ -1,13 +1,13 @@
-// urql with Graphwarden's sessions: copy it with shared/src/session.ts and, for subscriptions,
-// shared/src/live.ts. docs/CLIENTS.md explains them.
+// urql with Graphwarden's sessions. Copy it with shared/src/session.ts and, for subscriptions, shared/src/live.ts.
+// docs/CLIENTS.md explains them.
 import { authExchange } from '@urql/exchange-auth';
 import { persistedExchange } from '@urql/exchange-persisted';
 import type { Client as Live } from 'graphql-ws';
 import { tokenRefusal, type Session } from 'shared/src/session';
 import { cacheExchange, Client, fetchExchange, makeOperation, subscriptionExchange } from 'urql';
 
-// connect makes a client for one session. With trusted, it sends the hashes that graphql-codegen put into
-// the documents, instead of their text.
+// connect creates a client for one session. With trusted, it sends the hashes that graphql-codegen put into the
+// documents instead of their text.
 export function connect(session: Session, url: string, live: Live, trusted: boolean): Client {
   const authenticate = authExchange(async ({ appendHeaders }) => {
     let refused: Parameters<Session['recover']>;
@@ -18,20 +18,20 @@ export function connect(session: Session, url: string, live: Live, trusted: bool
         const noted = makeOperation(operation.kind, operation, { ...operation.context, token });
         return appendHeaders(noted, { Authorization: `Bearer ${token}` });
       },
-      // With the refresh token in a cookie, a page that was just loaded has no access token yet.
+      // In cookie mode, a page has no access token until its first refresh.
       willAuthError() {
         if (!session.lacksToken) return false;
         refused = ['TOKEN_EXPIRED', ''];
         return true;
       },
-      // Of an operation that was sent again already, the exchange ignores the answer.
+      // The exchange ignores the result for an operation that was already sent again.
       didAuthError({ graphQLErrors }, { context: { token } }) {
         const reason = tokenRefusal(graphQLErrors);
         if (!reason || !token) return false;
         refused = [reason, token];
         return true;
       },
-      // Called right after one of these; operations that start meanwhile wait for it.
+      // Called right after one of these two. New operations wait for it.
       async refreshAuth() {
         if (!(await session.recover(...refused))) throw new Error('signed out');
       },
@@ -50,7 +50,7 @@ export function connect(session: Session, url: string, live: Live, trusted: bool
     }),
   });
 
-  // Queries go by POST as well: the URL of a GET ends up in logs with its variables.
+  // Send queries by POST too: the URL of a GET is logged together with its variables.
   return new Client({
     url,
     preferGetMethod: false,

@@ -1,6 +1,6 @@
-// How GraphiQL calls the server.
+// GraphiQL's requests to the server.
 
-// makeFetcher puts the session's tokens where headers and variables ask for them.
+// makeFetcher replaces placeholders in headers and variables with the session's tokens.
 export function makeFetcher(session, path) {
   const url = new URL(path, window.location);
   const subscriptionUrl = new URL(url);
@@ -9,8 +9,8 @@ export function makeFetcher(session, path) {
     url: url.href,
     subscriptionUrl: subscriptionUrl.href,
     enableIncrementalDelivery: false, // the server has no @defer
-    // GraphiQL adds a copy of the tab's headers. JSON.stringify asks toJSON each time that the subscription
-    // connects, which it does again when its token has expired.
+    // GraphiQL adds a copy of the tab's headers. JSON.stringify calls toJSON whenever the subscription connects, also
+    // after its token has expired.
     wsConnectionParams: {
       toJSON() {
         const { toJSON, ...tab } = this;
@@ -24,7 +24,7 @@ export function makeFetcher(session, path) {
       { ...operation, variables: fill(operation.variables, session) },
       { ...options, headers: isSubscription(operation, options) ? options.headers : fillHeaders(options?.headers, session) },
     );
-    session.observe(answer).catch(() => {}); // the answer is shown anyway
+    session.observe(answer).catch(() => {}); // the response is shown anyway
     return answer;
   };
 }
@@ -41,7 +41,7 @@ function fill(value, session) {
   return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, fill(item, session)]));
 }
 
-// A header whose token nobody has is not sent: a stranger's request carries none.
+// Drops headers whose token is missing, so that anonymous requests have none.
 function fillHeaders(headers, session) {
   const missing = (value) => [...String(value).matchAll(placeholder)].some(([, name]) => !session[name]);
   return fill(Object.fromEntries(Object.entries(headers ?? {}).filter(([, value]) => !missing(value))), session);

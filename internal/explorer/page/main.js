@@ -1,4 +1,4 @@
-// The page at /: GraphiQL with a panel for signing in, around one session.
+// The page at /: GraphiQL with a panel for signing in, sharing one session.
 import { makeFetcher } from './fetcher.js';
 import { headers, operations } from './operations.js';
 import { makePanel, onPhone } from './panel.js';

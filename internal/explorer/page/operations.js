@@ -1,7 +1,7 @@
-// The operations that the page opens with.
+// The operations in the initial tabs.
 
-// In headers and variables, {{accessToken}} and {{refreshToken}} stand for the session's tokens of the
-// moment: what is shown, kept in the history or copied holds no token, and never an expired one.
+// In headers and variables, {{accessToken}} and {{refreshToken}} are placeholders for the session's current tokens. So
+// tabs, history and copies contain no tokens, and requests never send an expired one.
 export const headers = `{
   "Authorization": "Bearer {{accessToken}}"
 }`;
@@ -16,8 +16,8 @@ const account = { email: 'ada@example.com', password: 'correct horse battery' };
 
 export const operations = [
   tab(`
-# Who am I? ▶ runs it.
-# Strangers are refused.
+# Your account. Press ▶.
+# Sign in first.
 query Me {
   me {
     email
@@ -33,7 +33,7 @@ query Me {
   }
 }`),
   tab(`
-# Its input: see Variables, below.
+# Edit the input in Variables below.
 mutation Register($input: RegisterInput!) {
   register(input: $input) {
     auth {
@@ -59,7 +59,7 @@ mutation Login($input: LoginInput!) {
 }`, { input: account }),
   tab(`
 # Each refresh token works once.
-# The panel takes up the new one.
+# The panel adopts the new one.
 mutation Refresh($input: RefreshTokenInput!) {
   refreshToken(input: $input) {
     accessToken
@@ -71,8 +71,8 @@ mutation Refresh($input: RefreshTokenInput!) {
   }
 }`, { input: { refreshToken: '{{refreshToken}}' } }),
   tab(`
-# Your account's events, live:
-# ▶, then sign in elsewhere.
+# Live events of your account:
+# press ▶, then sign in again.
 subscription Security {
   securityEvents {
     action

@@ -1,4 +1,4 @@
-// The panel beside the editor: accounts and tokens by clicking.
+// The panel beside the editor: accounts and tokens.
 const { React } = window;
 const h = React?.createElement;
 
@@ -9,7 +9,7 @@ export const onPhone = () => window.matchMedia('(max-width: 700px)').matches;
 export function makePanel(session) {
   const useSession = () => React.useSyncExternalStore(session.subscribe, session.state);
 
-  // The icon tells from afar whether somebody is signed in; beside it, a phone shows who.
+  // The icon shows whether a user is signed in. On a phone, the user's address is beside it.
   const Icon = (props) => {
     const { account, expires } = useSession();
     return h(React.Fragment, null,
@@ -29,7 +29,7 @@ export function makePanel(session) {
       expires ? h(SignedIn, { session, state }) : h(SignedOut, { session }));
   };
 
-  // Opener is rendered inside GraphiQL for its effects alone.
+  // Opener renders nothing. It runs effects inside GraphiQL.
   const Opener = () => {
     const { useEditorContext, useExecutionContext, usePluginStore, useSchemaStore } = window.GraphiQL.React;
     const { queryEditor, variableEditor, headerEditor, responseEditor } = useEditorContext();
@@ -38,11 +38,11 @@ export function makePanel(session) {
     const { plugins } = usePluginStore();
     const { schema, introspect } = useSchemaStore();
     const { account } = useSession();
-    // The panel is open at the start. GraphiQL's visiblePlugin would mount it, but leave it out of sight.
+    // Open the panel at the start. GraphiQL's visiblePlugin would mount it but not show it.
     React.useEffect(() => { document.querySelector('[aria-label="Show Account"]')?.click(); }, [plugins]);
-    // A server may show its schema to those who are signed in only.
+    // A server may show its schema to signed-in callers only.
     React.useEffect(() => { if (account && !schema) introspect(); }, [account?.id]);
-    // Tab leaves an editor: it would catch whoever has no mouse.
+    // Let Tab leave an editor, which would otherwise trap keyboard users.
     React.useEffect(() => editors.forEach((one) => one?.addKeyMap({ Tab: false, 'Shift-Tab': false })), editors);
     React.useEffect(() => { if (account) makeRoom(); }, [account?.id]);
     React.useEffect(() => { if (isFetching) makeRoom(); }, [isFetching]);
@@ -52,14 +52,14 @@ export function makePanel(session) {
   return { title: 'Account', icon: Icon, content: Panel, Opener };
 }
 
-// makeRoom folds whatever panel is open on a phone, where it takes the room that the answer needs.
+// makeRoom closes the open panel on a phone, where it would cover the response.
 function makeRoom() {
   if (!onPhone()) return;
   document.querySelector('.graphiql-sidebar [aria-label^="Hide "]')?.click();
   document.querySelector('.graphiql-response').scrollIntoView({ block: 'nearest' });
 }
 
-// useAction runs one action at a time and keeps what it was refused with.
+// useAction runs one action at a time and keeps its error.
 function useAction(action) {
   const [{ busy, error }, set] = React.useState({ busy: false, error: '' });
   const run = async (...args) => {
@@ -93,7 +93,7 @@ function SignedOut({ session }) {
   const { busy, error, run } = useAction(async (name, password) => {
     if (isNew) await session.register({ email: name, password });
     else await session.login(name.includes('@') ? { email: name, password } : { username: name, password });
-    // The form goes, and with it the keyboard's place.
+    // The form disappears, so move the focus.
     if (session.accessToken) document.querySelector('.graphiql-execute-button').focus();
   });
   const submit = (event) => {
@@ -105,14 +105,14 @@ function SignedOut({ session }) {
     type: 'button', 'aria-pressed': isNew === value, onClick: () => setNew(value),
   }, label);
   return h(React.Fragment, null,
-    h('p', null, 'Most of this API is for people who are signed in. Make an account, or use yours, and every tab calls as you.'),
+    h('p', null, 'Most of this API requires you to sign in. Create an account or sign in; every tab then sends your token.'),
     h('div', { className: 'account-choice' }, choice('Create account', true), choice('Sign in', false)),
     h('form', { onSubmit: submit, key: isNew },
       h(Field, isNew
         ? { label: 'E-mail', name: 'name', type: 'email', autoComplete: 'username', placeholder: 'you@example.com' }
         : { label: 'E-mail or username', name: 'name', type: 'text', autoComplete: 'username', autoCapitalize: 'none' }),
       h(Field, isNew
-        ? { label: 'Password', name: 'password', type: 'password', autoComplete: 'new-password', hint: 'Any characters; a few words are best.' }
+        ? { label: 'Password', name: 'password', type: 'password', autoComplete: 'new-password', hint: 'All characters are allowed. Several words are best.' }
         : { label: 'Password', name: 'password', type: 'password', autoComplete: 'current-password' }),
       h(Problem, { error }),
       h('button', { type: 'submit', className: 'graphiql-button account-main', disabled: busy }, isNew ? 'Create account' : 'Sign in')));
@@ -124,13 +124,13 @@ function SignedIn({ session, state: { account, expires, life, renewals } }) {
   return h(React.Fragment, null,
     account && h('dl', { className: 'account-facts' },
       ...facts(account).flatMap(([name, value]) => [h('dt', { key: name }, name), h('dd', { key: `${name} value` }, value)])),
-    h('p', { className: 'account-next' }, 'Now press ', h('b', null, '▶'), ' in the tab ', h('code', null, 'Me'),
-      '. Every tab calls as you, through the header in its ', h('i', null, 'Headers'), '; delete it there to call as a stranger.'),
+    h('p', { className: 'account-next' }, 'Press ', h('b', null, '▶'), ' in the tab ', h('code', null, 'Me'),
+      '. Every tab sends your token with the header in its ', h('i', null, 'Headers'), '. Delete the header to send a request without a token.'),
     h('h3', null, 'Access token'),
     h(TimeLeft, { expires, life }),
-    h('p', { className: 'account-small' }, 'It is renewed before it expires',
+    h('p', { className: 'account-small' }, 'The page renews it before it expires',
       renewals > 0 && h('span', { 'data-renewals': renewals }, `; so far ${renewals === 1 ? 'once' : `${renewals} times`}`),
-      '. Both tokens stay in this page’s memory: reload, and you are signed out.'),
+      '. Both tokens are only in the memory of this page: a reload signs you out.'),
     h('div', { className: 'account-buttons' },
       button('Renew now', () => session.renew()),
       window.isSecureContext && button('Copy token', () => navigator.clipboard.writeText(session.accessToken))),

@@ -1,4 +1,4 @@
-// Who is signed in on this page.
+// The session of the user who is signed in on this page.
 
 const pair = 'accessToken refreshToken';
 const queries = {
@@ -9,14 +9,14 @@ const queries = {
   logout: 'mutation ($input: LogoutInput!) { logout(input: $input) { endedSessions } }',
 };
 
-// The share of its life after which a token is renewed.
+// The fraction of its life after which a token is renewed.
 const renewAt = 0.8;
-const retryIn = 5; // s, unless the server names a time
+const retryIn = 5; // s, unless the server sends retryAfter
 
-// Reasons for which a token that was good is refused, and that a refresh cures or explains.
+// Reasons to refuse a token that was once valid. A refresh returns a new one or a reason.
 const outdated = ['TOKEN_EXPIRED', 'TOKEN_STALE', 'TOKEN_REVOKED'];
 
-// A fault is what the server refused, in its own words.
+// Fault is an error of the server, with its messages.
 export class Fault extends Error {
   constructor(errors) {
     const fields = errors.flatMap((e) => e.extensions?.fields ?? []);
@@ -28,11 +28,11 @@ export class Fault extends Error {
   }
 }
 
-// Session holds the tokens in memory and nowhere else: what a page stores, every script of its origin
-// can read, and so can whoever uses the browser next.
+// Session holds the tokens in memory only: every script of the origin, and the next user of the browser, can read what a
+// page stores.
 export class Session {
   #url;
-  #tokens; // {access, refresh, life, expires}; times in ms, undefined when nobody is signed in
+  #tokens; // {access, refresh, life, expires}; times in ms; undefined when signed out
   #timer;
   #renewal;
   #listeners = new Set();
@@ -56,34 +56,33 @@ export class Session {
 
   async login(input) { await this.#begin(await this.#call(queries.login, { input })); }
 
-  // logout ends sessions here whatever the server says: a token that it cannot end runs out soon.
+  // logout signs out here even if the server cannot be reached: the access token then expires soon.
   async logout(scope) {
     const refreshToken = this.refreshToken;
     this.#end('You are signed out.');
     await this.#call(queries.logout, { input: { scope, refreshToken } });
   }
 
-  // whoAmI asks the server for the account behind the token.
+  // whoAmI reads the token's account from the server.
   async whoAmI() {
     const access = this.accessToken;
     const { me } = await this.#call(queries.me, undefined, access);
     if (this.accessToken === access) this.#set({ account: me });
   }
 
-  // renew gets new tokens for the same session. However many ask at once, the token is redeemed once.
+  // renew gets new tokens for the same session. Simultaneous calls redeem the refresh token once.
   renew() {
     this.#renewal ??= this.#redeem().finally(() => { this.#renewal = undefined; });
     return this.#renewal;
   }
 
-  // fresh waits until the token is good for one more request: timers of a page in the background, or of
-  // a sleeping computer, are late.
+  // fresh waits until the token is valid for one more request: timers are late in background pages and after a sleep.
   async fresh() {
     if (this.#tokens && this.#tokens.expires - Date.now() < this.#tokens.life * (1 - renewAt) / 2) await this.renew();
   }
 
-  // observe looks at what an operation in a tab was answered. Tokens that it got are taken up: those that
-  // the page holds may have been spent for them.
+  // observe checks the response to an operation in a tab. It adopts new tokens, because the operation may have spent those
+  // of the page.
   async observe(answer) {
     const found = findPair(answer?.data);
     if (found) {
@@ -96,8 +95,8 @@ export class Session {
 
   async #begin(data) {
     const found = findPair(data);
-    if (!found) { // the address is to be verified first
-      this.#set({ notice: 'The account was made. A mail says how to go on.' });
+    if (!found) { // the address must be verified first
+      this.#set({ notice: 'The account was created. Check your e-mail to continue.' });
       return;
     }
     this.#take(found);
@@ -110,7 +109,7 @@ export class Session {
     if (!tokens) return;
     try {
       const data = await this.#call(queries.refresh, { input: { refreshToken: tokens.refresh } });
-      if (this.#tokens !== tokens) return; // signed out, or in as somebody else, meanwhile
+      if (this.#tokens !== tokens) return; // signed out, or in as another user, meanwhile
       this.#take(findPair(data));
       this.#set({ renewals: this.#state.renewals + 1, notice: '' });
     } catch (error) {
@@ -118,7 +117,7 @@ export class Session {
       if (error.code === 'UNAUTHENTICATED') {
         this.#end(`You were signed out: ${error.message}`);
       } else {
-        this.#set({ notice: `Renewing the token failed and is tried again: ${error.message}` });
+        this.#set({ notice: `The token could not be renewed. Trying again: ${error.message}` });
         this.#schedule((error.retryAfter ?? retryIn) * 1000);
       }
     }
@@ -126,7 +125,7 @@ export class Session {
 
   #take({ accessToken, refreshToken }) {
     const { exp, iat } = claims(accessToken);
-    const life = (exp - iat) * 1000; // by the server's clock alone: this computer's may be off
+    const life = (exp - iat) * 1000; // by the server's clock only: this computer's may be wrong
     const expires = Date.now() + life;
     this.#tokens = { access: accessToken, refresh: refreshToken, life, expires };
     this.#set({ expires, life, notice: '' });
@@ -164,7 +163,7 @@ export class Session {
   }
 }
 
-// findPair returns the first object in an answer that holds both tokens.
+// findPair returns the first object in a response that has both tokens.
 function findPair(value) {
   if (value === null || typeof value !== 'object') return undefined;
   if (typeof value.accessToken === 'string' && typeof value.refreshToken === 'string') return value;

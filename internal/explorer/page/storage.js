@@ -1,20 +1,19 @@
-// What GraphiQL keeps between visits.
+// The data that GraphiQL keeps between visits.
 
 const tokens = /eyJ[\w-]+\.[\w.-]*|gwr_[\w-]+/g;
-// Also while it is being typed, without its closing quote.
+// Also matches a password without its closing quote, while it is being typed.
 const passwords = /(password\w*"?\s*:\s*)("""[^]*?(?:"""|$)|"(?:[^"\\\n]|\\.)*"?)/gi;
 
-// redact takes out what signs somebody in: tokens, and the values of members and arguments that are
-// called password.
+// redact removes credentials: tokens, and the values of members and arguments named password.
 export const redact = (text) => text.replace(tokens, '').replace(passwords, '$1""');
 
-// The keys whose values are JSON that holds documents as strings. Those are redacted one by one: escaping
-// hides where a quoted password ends.
+// Keys whose values are JSON with documents as strings. Each string is redacted separately, because escaping hides the
+// end of a quoted password.
 const documents = ['graphiql:tabState', 'graphiql:queries', 'graphiql:favorites'];
 
 const redactAll = (json) => JSON.stringify(JSON.parse(json), (_, value) => (typeof value === 'string' ? redact(value) : value));
 
-// pageStorage keeps tabs between visits, or is null where the browser denies storage: GraphiQL then keeps nothing.
+// pageStorage returns a storage for GraphiQL, or null if the browser denies storage: GraphiQL then keeps nothing.
 export function pageStorage() {
   try {
     return new SafeStorage(window.localStorage);
@@ -23,8 +22,8 @@ export function pageStorage() {
   }
 }
 
-// SafeStorage is a Storage that keeps tabs, history and layout in another one, without credentials: what
-// a page stores, every script of its origin can read.
+// SafeStorage is a Storage that writes tabs, history and layout to another one, without credentials: every script of the
+// origin can read what a page stores.
 class SafeStorage {
   #inner;
 

@@ -29,12 +29,12 @@ func Wait[T any](tb testing.TB, c <-chan T, otherwise string) (value T) {
 	return value
 }
 
-// Eventually waits until ok returns true.
-func Eventually(tb testing.TB, otherwise string, ok func() bool) {
+// Eventually waits until ok returns true; what names that state.
+func Eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
 	for end := time.Now().Add(Patience); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			tb.Fatal(otherwise)
+			tb.Fatalf("not within %s: %s", Patience, what)
 		}
 	}
 }

@@ -1080,7 +1080,7 @@ type Watch {
   exhibits: Exhibit @public
   # Only administrators may read anything of it.
   vaults: Vault @public
-  # One whenever the zoo's bell rings.
+  # One whenever the bell rings.
   rings: Int! @auth(maxAge: 300)
 }
 `, BuiltIn: false},

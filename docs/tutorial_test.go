@@ -1,4 +1,4 @@
-package main_test
+package docs_test
 
 import (
 	"os"
@@ -12,16 +12,17 @@ import (
 // TestYourTypes does what docs/YOUR-TYPES.md says in a copy of the repository, and runs the tests there.
 func TestYourTypes(t *testing.T) {
 	t.Parallel()
-	if _, err := os.Stat("schema/note.graphqls"); err == nil || !strings.Contains(read(t, "graph/team.go"), "type Team struct{}") {
+	if _, err := os.Stat("../schema/note.graphqls"); err == nil ||
+		!strings.Contains(read(t, "../internal/team/team.go"), "type Services struct{}") {
 		t.Skip("this repository has types of its own, which the tutorial's would stand in the way of")
 	}
 	dir := copyRepository(t)
-	doc, err := os.ReadFile("docs/YOUR-TYPES.md")
+	doc, err := os.ReadFile("YOUR-TYPES.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	files := regexp.MustCompile("(?m)^`([^`]+)`\n\n```\\w+\n((?s:.*?))^```$").FindAllStringSubmatch(string(doc), -1)
-	if len(files) != 7 {
+	if len(files) != 6 {
 		t.Fatalf("the tutorial names %d files", len(files))
 	}
 	for _, file := range files {
@@ -35,13 +36,19 @@ func TestYourTypes(t *testing.T) {
 	write(t, resolvers, replaceBodies(t, read(t, resolvers), block(t, string(doc), "go\nfunc ")))
 	inside(t, dir, "go", "test", "-count=1", "./graph", "-run", "TestPolicy", "-update")
 	policy := read(t, filepath.Join(dir, "graph/testdata/policy.txt"))
-	for _, rule := range []string{`Note\.secret +@auth\(owner: true\)`, `Note\.text +@auth\(roles: \[ADMIN EDITOR\], owner: true\)`, `Query\.allNotes +@auth\(roles: \[ADMIN EDITOR\]\)`} {
+	for _, rule := range []string{
+		`Note\.secret +@auth\(owner: true\)`, `Note\.text +@auth\(roles: \[ADMIN EDITOR\], owner: true\)`,
+		`Query\.allNotes +@auth\(roles: \[ADMIN EDITOR\]\)`,
+	} {
 		if !regexp.MustCompile(rule).MatchString(policy) {
 			t.Errorf("the policy lacks %s", rule)
 		}
 	}
 	out := inside(t, dir, "go", "test", "-count=1", "-v", ".", "./graph", "-run", judgesTypes)
-	for _, passed := range []string{"--- PASS: TestNotes", "--- PASS: TestPolicy", "--- PASS: TestImportsPointDown", "--- PASS: TestHostileValues", "Note.secret"} {
+	for _, passed := range []string{
+		"--- PASS: TestNotes", "--- PASS: TestPolicy", "--- PASS: TestImportsPointDown", "--- PASS: TestHostileValues",
+		"Note.secret",
+	} {
 		if !strings.Contains(out, passed) {
 			t.Errorf("the tests of the copy lack %q:\n%s", passed, out)
 		}
@@ -55,9 +62,10 @@ const judgesTypes = "TestNotes|TestPolicy|Matrix|Sensitive|Described|TestEnums|T
 func copyRepository(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range strings.Fields(inside(t, ".", "git", "ls-files", "-co", "--exclude-standard")) {
-		if _, err := os.Stat(name); err == nil { // not one deleted and not yet committed
-			write(t, filepath.Join(dir, name), read(t, name))
+	for _, name := range strings.Fields(inside(t, "..", "git", "ls-files", "-co", "--exclude-standard")) {
+		original := filepath.Join("..", name)
+		if _, err := os.Stat(original); err == nil { // it may be deleted, but not yet committed
+			write(t, filepath.Join(dir, name), read(t, original))
 		}
 	}
 	return dir
@@ -88,7 +96,9 @@ func replaceBodies(t *testing.T, stubs, source string) string {
 		stubs = stub.ReplaceAllLiteralString(stubs, f[0])
 	}
 	stubs = strings.Replace(stubs, "\t\"fmt\"\n", "", 1)
-	return strings.Replace(stubs, "internal/note\"\n", "internal/note\"\n\t\"github.com/graphwarden/graphwarden/internal/guard\"\n", 1)
+	return strings.Replace(
+		stubs, "internal/note\"\n", "internal/note\"\n\t\"github.com/graphwarden/graphwarden/internal/guard\"\n", 1,
+	)
 }
 
 func inside(t *testing.T, dir string, name string, args ...string) string {
