@@ -22,7 +22,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"graphwarden": func() {
@@ -62,7 +62,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// kid sets KID to the id of the key in a state: kid STATE.
+// kid sets KID to the id of the key in a given state: kid STATE.
 func kid(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ts.Exec("graphwarden", "key", "list"))
 	for line := range strings.Lines(ts.ReadFile("stdout")) {
@@ -71,17 +71,17 @@ func kid(ts *testscript.TestScript, _ bool, args []string) {
 			return
 		}
 	}
-	ts.Fatalf("no key is %s", args[0])
+	ts.Fatalf("no key in the state %s", args[0])
 }
 
-// secretOf sets SECRET to the text of a file without its line break, and LF and CR to those: secret FILE.
+// secretOf sets SECRET to the text of a file without its line break, and the variables LF and CR: secret FILE.
 func secretOf(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("SECRET", strings.TrimSpace(ts.ReadFile(args[0])))
 	ts.Setenv("LF", "\n")
 	ts.Setenv("CR", "\r")
 }
 
-// without copies the lines that no regexp matches: without REGEXP FROM TO.
+// without copies the lines that do not match a regexp: without REGEXP FROM TO.
 func without(ts *testscript.TestScript, _ bool, args []string) {
 	drop, err := regexp.Compile(args[0])
 	ts.Check(err)
@@ -94,7 +94,7 @@ func without(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(kept.String()), 0o600))
 }
 
-// run runs a command line on an SQLite file and returns what it printed.
+// run runs a command line and returns its output.
 func run(t *testing.T, in string, args ...string) string {
 	t.Helper()
 	var out, stderr bytes.Buffer
@@ -104,10 +104,12 @@ func run(t *testing.T, in string, args ...string) string {
 	return out.String()
 }
 
-func TestEveryFlagHasItsVariable(t *testing.T) {
+func TestHelpNamesTheVariableOfEveryFlag(t *testing.T) {
 	t.Parallel()
 	flag := regexp.MustCompile(`--([a-z-]+)`)
-	for _, command := range [][]string{nil, {"serve"}, {"doctor"}, {"migrate"}, {"user", "add"}, {"user", "import"}, {"user", "list"}, {"user", "role"}, {"key", "revoke"}, {"schema", "policy"}} {
+	commands := [][]string{nil, {"serve"}, {"doctor"}, {"migrate"}, {"user", "add"}, {"user", "import"}, {"user", "list"},
+		{"user", "role"}, {"key", "revoke"}, {"schema", "policy"}}
+	for _, command := range commands {
 		help := run(t, "", append(command, "--help")...)
 		_, flags, _ := strings.Cut(help, "\nFlags:\n")
 		entries := regexp.MustCompile(`(?m)^ {2,}(-., )?--`).FindAllStringIndex(flags, -1)
@@ -121,8 +123,12 @@ func TestEveryFlagHasItsVariable(t *testing.T) {
 			}
 			text := strings.Join(strings.Fields(flags[entry[0]:end]), " ")
 			name := flag.FindStringSubmatch(text)[1]
-			if variable := "$GRAPHWARDEN_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")); name != "help" && name != "version" && !strings.Contains(text, variable) {
-				t.Errorf("%v: --%s does not tell of %s: %s", command, name, variable, text)
+			if name == "help" || name == "version" {
+				continue
+			}
+			variable := "$GRAPHWARDEN_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+			if !strings.Contains(text, variable) {
+				t.Errorf("%v: the help of --%s does not name %s: %s", command, name, variable, text)
 			}
 		}
 	}
@@ -132,7 +138,8 @@ func TestImportedUsersSignIn(t *testing.T) {
 	t.Parallel()
 	const secret = "a secret for tests, of more than 32 bytes"
 	database := "sqlite:" + filepath.Join(t.TempDir(), "imported.db")
-	run(t, `{"email":"johndoe@example.com","username":"johndoe","name":"John Doe","passwordHash":"$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW"}`,
+	const hash = "$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW"
+	run(t, `{"email":"johndoe@example.com","username":"johndoe","name":"John Doe","passwordHash":"`+hash+`"}`,
 		"--database", database, "--secret", secret, "user", "import")
 	srv := apptest.Start(t, apptest.Database(database), func(o *apptest.Options) { o.Config.Secret = secret })
 	stored := func() (hash string) {
@@ -143,7 +150,8 @@ func TestImportedUsersSignIn(t *testing.T) {
 		return hash
 	}
 	login := func(field, name, password string) *apptest.Answer {
-		return srv.Anonymous().Do(t, `mutation($name: String!, $password: String!) { login(input: {`+field+`: $name, password: $password}) { user { name } } }`,
+		return srv.Anonymous().Do(t, `mutation($name: String!, $password: String!) {
+				login(input: {`+field+`: $name, password: $password}) { user { name } } }`,
 			map[string]any{"name": name, "password": password})
 	}
 	login("username", "johndoe", "secreT").Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
@@ -164,15 +172,17 @@ func TestImportedUsersSignIn(t *testing.T) {
 	}
 }
 
-func TestWhatIsDoneToKeysIsInTheAuditLog(t *testing.T) {
+func TestKeyCommandsAreAudited(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
 	admin := srv.As(t, "ADMIN")
 	key := func(args ...string) {
 		t.Helper()
-		run(t, "", append([]string{"--database", srv.App.Config.Database, "--secret", srv.App.Config.Secret, "key"}, args...)...)
+		command := []string{"--database", srv.App.Config.Database, "--secret", srv.App.Config.Secret, "key"}
+		run(t, "", append(command, args...)...)
 	}
-	err := srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error { // the next key has been published for long enough
+	// The next key has been published for long enough.
+	err := srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error {
 		_, err := tx.Exec("UPDATE signing_keys SET created_at = created_at - $1", (2 * time.Hour).Microseconds())
 		return err
 	})
@@ -194,11 +204,15 @@ func TestWhatIsDoneToKeysIsInTheAuditLog(t *testing.T) {
 	var got []entry
 	for _, action := range []string{"SIGNING_KEY_ROTATED", "SIGNING_KEY_REVOKED"} {
 		var out struct{ AuditLog struct{ Nodes []entry } }
-		admin.Do(t, `query($action: AuditAction) { auditLog(filter: {action: $action}) { nodes { action outcome actorId detail } } }`,
+		admin.Do(t, `query($action: AuditAction) {
+				auditLog(filter: {action: $action}) { nodes { action outcome actorId detail } } }`,
 			map[string]any{"action": action}).Into(t, &out)
 		got = append(got, out.AuditLog.Nodes...)
 	}
-	want := []entry{{"SIGNING_KEY_ROTATED", "DONE", "", first + " → " + second}, {"SIGNING_KEY_REVOKED", "DONE", "", first}}
+	want := []entry{
+		{"SIGNING_KEY_ROTATED", "DONE", "", first + " → " + second},
+		{"SIGNING_KEY_REVOKED", "DONE", "", first},
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -22,7 +22,8 @@ func (keyListCmd) Run(e *env) error {
 		table := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "KID\tALGORITHM\tSTATE\tCREATED\tSIGNING SINCE\tENDED")
 		for _, k := range keys {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", k.KeyID, k.Algorithm, k.State, when(k.CreatedAt), when(k.ActivatedAt), when(k.RetiredAt))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
+				k.KeyID, k.Algorithm, k.State, when(k.CreatedAt), when(k.ActivatedAt), when(k.RetiredAt))
 		}
 		return table.Flush()
 	})
@@ -48,13 +49,13 @@ func (keyRotateCmd) Run(e *env) error {
 		if err := a.Keys.Rotate(e.ctx, recorded(audit.SigningKeyRotated)); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(e.out, "The next key signs now. Running servers follow within a second.")
+		_, err := fmt.Fprintln(e.out, "The next key signs from now on. Running servers use it within a second.")
 		return err
 	})
 }
 
 type keyRevokeCmd struct {
-	KID string `arg:"" name:"kid" help:"The key's id, as key list prints it."`
+	KID string `arg:"" name:"kid" help:"The key's id from key list."`
 }
 
 func (c keyRevokeCmd) Run(e *env) error {
@@ -62,7 +63,7 @@ func (c keyRevokeCmd) Run(e *env) error {
 		if err := a.Keys.Revoke(e.ctx, c.KID, recorded(audit.SigningKeyRevoked)); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(e.out, "Tokens of this key are refused. Running servers follow within a second.")
+		_, err := fmt.Fprintln(e.out, "Tokens of this key are refused, by running servers within a second.")
 		return err
 	})
 }

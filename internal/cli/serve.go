@@ -22,8 +22,8 @@ import (
 type serveCmd struct{}
 
 func (serveCmd) Run(e *env) error {
-	// Before the start, which may take its time: at a hangup, as of a terminal or from logrotate, Go would end the
-	// process on the spot, and likewise at a log line when the reader of standard error has gone.
+	// Handle the signals before the start, which may take long. Go would end the process at a hangup, from a terminal or
+	// logrotate, and also at a log line if the reader of standard error has exited.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -49,7 +49,7 @@ func (serveCmd) Run(e *env) error {
 	})
 }
 
-// reloading reads the files of the settings again at each hangup, until stop.
+// reloading starts a goroutine that reloads the files of the settings at each hangup. stop ends it and waits.
 func reloading(hangups <-chan os.Signal, e *env, a *app.App, certificate *web.Certificate) (stop func()) {
 	ctx, cancel := context.WithCancel(e.ctx)
 	var group sync.WaitGroup
@@ -65,10 +65,10 @@ func reloading(hangups <-chan os.Signal, e *env, a *app.App, certificate *web.Ce
 				err = errors.Join(err, certificate.Reload())
 			}
 			if err != nil {
-				e.log.Error("cannot read all files again at SIGHUP; what was read before stays in force", "error", err)
+				e.log.Error("cannot reload all files at SIGHUP; the previous contents stay in force", "error", err)
 				continue
 			}
-			e.log.Info("read the TLS certificate and the trusted documents again at SIGHUP")
+			e.log.Info("reloaded the TLS certificate and the trusted documents at SIGHUP")
 		}
 	})
 	return func() {
@@ -77,7 +77,7 @@ func reloading(hangups <-chan os.Signal, e *env, a *app.App, certificate *web.Ce
 	}
 }
 
-// encrypted has l speak TLS if there is a certificate.
+// encrypted wraps l in TLS if there is a certificate.
 func encrypted(l net.Listener, e *env) (net.Listener, *web.Certificate, error) {
 	if e.config.TLSCert == "" {
 		return l, nil, nil
@@ -89,8 +89,8 @@ func encrypted(l net.Listener, e *env) (net.Listener, *web.Certificate, error) {
 	return certificate.Listen(l), certificate, nil
 }
 
-// announced calls say once it is listened to: what can still go wrong at the start, such as another
-// server on the same file, goes wrong before.
+// announced calls say at the first Accept. Anything that can fail at the start, such as a second server on the same
+// database file, fails before that.
 type announced struct {
 	net.Listener
 	once sync.Once
@@ -102,7 +102,7 @@ func (l *announced) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// banner says where things are and what to do next.
+// banner prints the addresses and the next step.
 func banner(w io.Writer, a *app.App, address string) {
 	storage := "Postgres"
 	if path := a.DB.Path(); path != "" {
@@ -119,7 +119,7 @@ func banner(w io.Writer, a *app.App, address string) {
 	case !a.Config.Production:
 		fmt.Fprintf(w, "Next: open %s/ and register an account.\n", page)
 	case a.Config.Explorer:
-		fmt.Fprintf(w, "GraphiQL is at %s/, for everybody who gets there.\n", page)
+		fmt.Fprintf(w, "GraphiQL is at %s/, for every client.\n", page)
 	}
 }
 

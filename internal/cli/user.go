@@ -22,18 +22,18 @@ import (
 	"github.com/graphwarden/graphwarden/schema"
 )
 
-// operator acts on the command line.
+// operator is the actor of all commands.
 var operator = audit.Actor{Operator: true}
 
 type userAddCmd struct {
 	Email    string       `arg:"" help:"The e-mail address."`
 	Username *string      `help:"A username."`
-	Name     *string      `help:"How to be called."`
-	Role     []token.Role `help:"A role besides USER; may be repeated."`
+	Name     *string      `help:"The display name."`
+	Role     []token.Role `help:"A role besides USER. Can be repeated."`
 }
 
 func (c userAddCmd) Run(e *env) error {
-	if err := e.knowRoles(c.Role); err != nil {
+	if err := e.requireRoles(c.Role); err != nil {
 		return err
 	}
 	password, err := readPassword(e.in, e.out)
@@ -41,7 +41,8 @@ func (c userAddCmd) Run(e *env) error {
 		return err
 	}
 	return e.with(func(a *app.App) error {
-		u, err := a.Accounts.Add(e.ctx, account.Registration{Email: c.Email, Username: c.Username, Name: c.Name, Password: password}, c.Role, operator)
+		in := account.Registration{Email: c.Email, Username: c.Username, Name: c.Name, Password: password}
+		u, err := a.Accounts.Add(e.ctx, in, c.Role, operator)
 		if err != nil {
 			return err
 		}
@@ -50,8 +51,8 @@ func (c userAddCmd) Run(e *env) error {
 	})
 }
 
-// readPassword takes one line, without echo from a terminal. An argument would show in the list of
-// processes and in the shell's history.
+// readPassword reads one line, without echo from a terminal. The password is not an argument, because the process list
+// and the shell's history would show it.
 func readPassword(in io.Reader, out io.Writer) (string, error) {
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		fmt.Fprint(out, "Password: ")
@@ -68,24 +69,24 @@ func readPassword(in io.Reader, out io.Writer) (string, error) {
 
 type userImportCmd struct {
 	File               string   `arg:"" default:"-" help:"The file, or - for standard input."`
-	Ignore             []string `help:"A field or column to leave out; may be repeated." placeholder:"FIELD"`
-	FirebaseHashConfig string   `type:"existingfile" help:"A file with the hash parameters of a Firebase project, hash_config { … } as its console shows them."`
+	Ignore             []string `help:"A field or column to ignore. Can be repeated." placeholder:"FIELD"`
+	FirebaseHashConfig string   `type:"existingfile" help:"A file with the hash_config { … } of a Firebase project."`
 }
 
-// Help is what --help says below the flags.
+// Help returns the text that --help prints below the flags.
 func (userImportCmd) Help() string {
-	return `The file is JSON, an object for each account one after the other or in an array, or CSV with a header row.
-Names are taken in any spelling that is common, such as password_hash and passwordHash:
+	return `The file is JSON, with one object per account in sequence or in an array, or CSV with a header row.
+Fields are recognized in all common spellings, such as password_hash and passwordHash:
 
-  email          the only one that is needed
-  passwordHash   of bcrypt, Argon2, scrypt or PBKDF2, as Django, Spring, PHP, passlib, Werkzeug, ASP.NET, LDAP,
-                 Dovecot, Supabase and Auth0 write it; it is replaced at the first login
+  email          required
+  passwordHash   bcrypt, Argon2, scrypt or PBKDF2 in the format of Django, Spring, PHP, passlib, Werkzeug, ASP.NET,
+                 LDAP, Dovecot, Supabase or Auth0; it is replaced at the first login
   username, name (or firstName and lastName), emailVerified, roles, disabled
   id             a UUID, which is kept
   createdAt      RFC 3339 or a Unix time, which is kept
 
-Exports of Auth0, Firebase, Keycloak and Supabase need no changes. An unknown field is refused
-unless --ignore names it. Accounts with a mistake are named by their lines and skipped.`
+Exports from Auth0, Firebase, Keycloak and Supabase work unchanged. An unknown field is an error
+unless --ignore names it. Invalid accounts are skipped and listed with their line numbers.`
 }
 
 func (c userImportCmd) options() (userfile.Options, error) {
@@ -119,10 +120,10 @@ func (c userImportCmd) Run(e *env) error {
 		created, problems, err := a.Accounts.Import(e.ctx, userfile.NewReader(in, options), operator)
 		fmt.Fprintf(e.out, "Imported %s.\n", plural(created, "account"))
 		for i, problem := range problems {
-			problems[i] = spelledOut(problem)
+			problems[i] = explained(problem)
 		}
 		if err := errors.Join(append(problems, err)...); err != nil {
-			return fmt.Errorf("not everything was imported:\n%w", err)
+			return fmt.Errorf("some accounts were not imported:\n%w", err)
 		}
 		return nil
 	})
@@ -142,7 +143,8 @@ func (userListCmd) Run(e *env) error {
 			if u.Disabled() {
 				state = "disabled"
 			}
-			_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", u.ID, u.Email, username, u.Roles, u.CreatedAt.Std().Format(time.DateOnly), state)
+			_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
+				u.ID, u.Email, username, u.Roles, u.CreatedAt.Std().Format(time.DateOnly), state)
 			return err
 		})
 		return errors.Join(err, table.Flush())
@@ -153,7 +155,7 @@ type userName struct {
 	User string `arg:"" help:"E-mail address, username or id."`
 }
 
-// do finds the user that the command line names.
+// do calls f with the user that the command line names.
 func (n userName) do(e *env, f func(*app.App, *account.User) error) error {
 	return e.with(func(a *app.App) error {
 		u, err := a.Accounts.Find(e.ctx, n.User)
@@ -190,11 +192,11 @@ func (c userEnableCmd) Run(e *env) error {
 
 type userRoleCmd struct {
 	userName
-	Add    []token.Role `help:"A role to give; may be repeated."`
-	Remove []token.Role `help:"A role to take; may be repeated."`
+	Add    []token.Role `help:"A role to add. Can be repeated."`
+	Remove []token.Role `help:"A role to remove. Can be repeated."`
 }
 
-// Validate is called by the parser.
+// Validate implements kong's validation.
 func (c userRoleCmd) Validate() error {
 	if len(c.Add)+len(c.Remove) == 0 {
 		return errors.New("give --add or --remove")
@@ -203,13 +205,13 @@ func (c userRoleCmd) Validate() error {
 }
 
 func (c userRoleCmd) Run(e *env) error {
-	if err := e.knowRoles(c.Add); err != nil {
+	if err := e.requireRoles(c.Add); err != nil {
 		return err
 	}
 	return c.do(e, func(a *app.App, u *account.User) error {
-		// What the schema no longer has can still be taken from who has it.
+		// A role that the schema no longer has can still be removed from a user who has it.
 		absent := slices.DeleteFunc(slices.Clone(c.Remove), func(r token.Role) bool { return u.Roles.Has(r) })
-		if err := e.knowRoles(absent); err != nil {
+		if err := e.requireRoles(absent); err != nil {
 			return err
 		}
 		u, err := a.Accounts.ChangeRoles(e.ctx, u.ID, c.Add, c.Remove, operator)
@@ -221,7 +223,7 @@ func (c userRoleCmd) Run(e *env) error {
 	})
 }
 
-func (e *env) knowRoles(roles []token.Role) error {
+func (e *env) requireRoles(roles []token.Role) error {
 	for _, role := range roles {
 		if !schema.HasRole(e.schema, role) {
 			return fmt.Errorf("there is no role %q in the schema's enum Role", role)
@@ -230,9 +232,9 @@ func (e *env) knowRoles(roles []token.Role) error {
 	return nil
 }
 
-// spelledOut has an error say what its fault says to a caller, all problems of an input included, and
-// not what the database said below. Where nobody can mend it without the cause, the cause stays.
-func spelledOut(err error) error {
+// explained replaces the text of a fault in err by its message for the caller, with all problems of an input, but
+// without the cause. Internal errors and UNAVAILABLE keep the cause, because the operator needs it.
+func explained(err error) error {
 	f := fault.As(err)
 	if f == nil || f.Code == fault.Internal || f.Code == fault.Unavailable {
 		return err

@@ -11,15 +11,17 @@ import (
 
 const prefix = "GRAPHWARDEN_"
 
-// injected are the variables that Kubernetes, and Docker before it, set for a service of that name, or of
-// one that begins with it, such as graphwarden-metrics.
-var injected = regexp.MustCompile(`^` + prefix + `(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+// injected matches the variables that Kubernetes and Docker set for a service with our name, or with a name that begins
+// with it, such as graphwarden-metrics.
+var injected = regexp.MustCompile(
+	`^` + prefix + `(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
-// unknownVariables names the variables of environ that look like settings and set nothing, each with what
-// may have been meant. It names no value: that may be a secret.
+// unknownVariables returns the names of the variables of environ that have our prefix but are not settings, each with
+// the most similar setting. It does not return values, because they may be secret.
 func unknownVariables(model *kong.Application, environ []string) []string {
 	var known []string
-	_ = kong.Visit(model, func(node kong.Visitable, next kong.Next) error { // fails only if this function does
+	// The error is nil, because this function returns none.
+	_ = kong.Visit(model, func(node kong.Visitable, next kong.Next) error {
 		if flag, ok := node.(*kong.Flag); ok {
 			for _, variable := range flag.Envs {
 				known = append(known, strings.TrimPrefix(variable, prefix))
@@ -34,7 +36,7 @@ func unknownVariables(model *kong.Application, environ []string) []string {
 		if !ours || slices.Contains(known, name) || injected.MatchString(variable) {
 			continue
 		}
-		// Without the prefix, which would have everything look alike.
+		// Compare without the prefix, which would make all names similar.
 		if meant := core.SuggestionList(name, known); len(meant) > 0 {
 			variable += " (" + prefix + meant[0] + "?)"
 		}
