@@ -35,27 +35,27 @@ type commands struct {
 
 	Version kong.VersionFlag `env:"-" help:"Print the version, the commit and the version of Go."`
 
-	Serve   serveCmd   `cmd:"" default:"withargs" help:"Serve the API. This is the default command."`
-	Doctor  doctorCmd  `cmd:"" help:"Check the settings, the database and the host, and change nothing."`
-	Migrate migrateCmd `cmd:"" help:"Migrate the database's schema, as serve does at its start."`
+	Serve   serveCmd   `cmd:"" default:"withargs" help:"Serve the API (the default command)."`
+	Doctor  doctorCmd  `cmd:"" help:"Check the settings, files and database for production, without changing anything."`
+	Migrate migrateCmd `cmd:"" help:"Migrate the database, as serve does when it starts."`
 	User    struct {
-		Add     userAddCmd     `cmd:"" help:"Create an account. The password is read from standard input."`
-		Import  userImportCmd  `cmd:"" help:"Create accounts with their password hashes from a file of another system."`
+		Add     userAddCmd     `cmd:"" help:"Create an account. Reads the password from standard input."`
+		Import  userImportCmd  `cmd:"" help:"Import accounts from a file of another system, with their password hashes."`
 		List    userListCmd    `cmd:"" help:"List all accounts."`
 		Disable userDisableCmd `cmd:"" help:"Disable an account and end its sessions."`
 		Enable  userEnableCmd  `cmd:"" help:"Enable an account again."`
 		Role    userRoleCmd    `cmd:"" help:"Add and remove roles."`
-	} `cmd:"" help:"Accounts."`
+	} `cmd:"" help:"Manage accounts."`
 	Key struct {
 		List   keyListCmd   `cmd:"" help:"List the signing keys."`
-		Rotate keyRotateCmd `cmd:"" help:"Sign with the next key from now on. Tokens of the old key stay valid."`
-		Revoke keyRevokeCmd `cmd:"" help:"Refuse all tokens of a key from now on, for example after a leak."`
-	} `cmd:"" help:"Signing keys."`
+		Rotate keyRotateCmd `cmd:"" help:"Sign with the next key. Tokens of the old key remain valid."`
+		Revoke keyRevokeCmd `cmd:"" help:"Refuse all tokens of a key, for example after a leak."`
+	} `cmd:"" help:"Manage signing keys."`
 	Schema struct {
 		Policy schemaPolicyCmd `cmd:"" help:"Print who may read each field of each type."`
-		Check  schemaCheckCmd  `cmd:"" help:"Run the start-up check of the schema, for CI."`
-		Print  schemaPrintCmd  `cmd:"" help:"Print the SDL, for code generators."`
-	} `cmd:"" help:"The schema and its guards."`
+		Check  schemaCheckCmd  `cmd:"" help:"Check that every field has an access rule, as serve does when it starts."`
+		Print  schemaPrintCmd  `cmd:"" help:"Print the SDL."`
+	} `cmd:"" help:"Inspect the schema and its access rules."`
 	Help helpCmd `cmd:"" help:"Print the help of a command."`
 }
 
@@ -63,7 +63,7 @@ type helpCmd struct {
 	Command []string `arg:"" optional:"" help:"The command, such as user add."`
 }
 
-// BeforeReset prints the help of c's command. The parser calls it before it parses settings, which may be invalid.
+// BeforeReset prints the help. The parser calls it before it validates settings.
 func (helpCmd) BeforeReset(k *kong.Kong, c *kong.Context) error {
 	of, err := kong.Trace(k, append(slices.Clone(c.Args[slices.Index(c.Args, "help")+1:]), "--help"))
 	if err == nil {
@@ -76,7 +76,7 @@ func (helpCmd) BeforeReset(k *kong.Kong, c *kong.Context) error {
 	return of.PrintUsage(false)
 }
 
-// access returns what a command may do to the database. All other commands only read it, or do not open it.
+// access returns the database access of a command. Commands that may write run beside a server, except for migrate.
 func access(command string) app.Access {
 	switch words, _, _ := strings.Cut(command, " <"); words {
 	case "serve":
@@ -100,27 +100,22 @@ type env struct {
 	log    *slog.Logger
 }
 
-// Main runs a command line and returns the exit code. Any error is one message on stderr.
+// Main runs a command line and returns the exit code. It prints errors to stderr.
 func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second interrupt ends the process without an orderly shutdown
+	context.AfterFunc(ctx, stop) // so that a second signal kills the process
 	fail := func(code int, err error) int {
-		fmt.Fprintf(stderr, "graphwarden: %v\n", explained(err))
+		fmt.Fprintf(stderr, "graphwarden: %v\n", spelledOut(err))
 		return code
 	}
 	var c commands
 	done := false
-	parser, err := kong.New(&c,
-		kong.Name("graphwarden"),
+	parser, err := kong.New(&c, kong.Name("graphwarden"), kong.Writers(out, stderr), kong.DefaultEnvars("GRAPHWARDEN"),
 		kong.Description("A GraphQL API server in which every resolver is guarded by the schema itself."),
-		kong.Writers(out, stderr),
-		kong.DefaultEnvars("GRAPHWARDEN"),
-		kong.Vars{"version": version(debug.ReadBuildInfo())},
-		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Exit(func(int) { done = true }), // after --help, when parsing continues
-	)
+		kong.Vars{"version": version(debug.ReadBuildInfo())}, kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.ValueFormatter(config.Help),
+		kong.Exit(func(int) { done = true })) // after --help and --version; Parse returns nevertheless
 	if err != nil {
 		return fail(exitFailed, err)
 	}
@@ -137,7 +132,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 	}
 	c.UnknownVariables = unknownVariables(parser.Model, os.Environ())
 	problems := c.Complete(func(role string) bool { return schema.HasRole(sdl, role) })
-	if c.Production && parsed.Command() != "doctor" { // doctor lists them itself
+	if c.Production && parsed.Command() != "doctor" { // doctor prints the checks itself
 		problems = append(problems, app.Refusals(app.Checks(&c.Config))...)
 	}
 	if len(problems) > 0 {
@@ -157,7 +152,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 	}
 	err = parsed.Run(e)
 	if errors.Is(err, errUnhealthy) {
-		return exitFailed // doctor has printed the reason
+		return exitFailed // doctor has printed the reasons
 	}
 	if err != nil {
 		return fail(exitFailed, err)
@@ -165,8 +160,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 	return exitOK
 }
 
-// withoutURLs replaces a URL in a message of the parser, and the text after it. A database URL given to the wrong
-// setting may contain a password.
+// withoutURLs replaces a URL in the parser's message, and the text after it, because both may contain a password.
 func withoutURLs(message string) string {
 	return regexp.MustCompile(`(?s)[^\s"'=]+://.*`).ReplaceAllString(message, "URL")
 }
@@ -174,12 +168,12 @@ func withoutURLs(message string) string {
 func logger(level string, w io.Writer) *slog.Logger {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
-		l = slog.LevelInfo // unreachable: the parser accepts only levels
+		l = slog.LevelInfo // unreachable: the parser validates the level
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
 }
 
-// with opens the app for a command and closes it afterwards.
+// with calls f with the opened app, and closes it afterwards.
 func (e *env) with(f func(*app.App) error) (err error) {
 	a, err := app.Open(e.ctx, e.config, e.access, time.Now, e.log)
 	if err != nil {

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"os/exec"
@@ -22,7 +23,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
+var update = flag.Bool("update", false, "update the golden files")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"graphwarden": func() {
@@ -51,7 +52,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	got := 0
 	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		exit, ok := err.(*exec.ExitError)
+		exit, ok := errors.AsType[*exec.ExitError](err)
 		if !ok {
 			ts.Fatalf("%v", err)
 		}
@@ -62,7 +63,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// kid sets KID to the id of the key in a given state: kid STATE.
+// kid sets KID to the id of the key in a state: kid STATE.
 func kid(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ts.Exec("graphwarden", "key", "list"))
 	for line := range strings.Lines(ts.ReadFile("stdout")) {
@@ -71,17 +72,17 @@ func kid(ts *testscript.TestScript, _ bool, args []string) {
 			return
 		}
 	}
-	ts.Fatalf("no key in the state %s", args[0])
+	ts.Fatalf("no key is %s", args[0])
 }
 
-// secretOf sets SECRET to the text of a file without its line break, and the variables LF and CR: secret FILE.
+// secretOf sets SECRET to the trimmed text of a file, and LF and CR to line breaks: secret FILE.
 func secretOf(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("SECRET", strings.TrimSpace(ts.ReadFile(args[0])))
 	ts.Setenv("LF", "\n")
 	ts.Setenv("CR", "\r")
 }
 
-// without copies the lines that do not match a regexp: without REGEXP FROM TO.
+// without copies the lines that no regexp matches: without REGEXP FROM TO.
 func without(ts *testscript.TestScript, _ bool, args []string) {
 	drop, err := regexp.Compile(args[0])
 	ts.Check(err)
@@ -104,12 +105,13 @@ func run(t *testing.T, in string, args ...string) string {
 	return out.String()
 }
 
-func TestHelpNamesTheVariableOfEveryFlag(t *testing.T) {
+func TestEveryFlagHasItsVariable(t *testing.T) {
 	t.Parallel()
 	flag := regexp.MustCompile(`--([a-z-]+)`)
-	commands := [][]string{nil, {"serve"}, {"doctor"}, {"migrate"}, {"user", "add"}, {"user", "import"}, {"user", "list"},
-		{"user", "role"}, {"key", "revoke"}, {"schema", "policy"}}
-	for _, command := range commands {
+	for _, command := range [][]string{
+		nil, {"serve"}, {"doctor"}, {"migrate"}, {"user", "add"}, {"user", "import"}, {"user", "list"}, {"user", "role"},
+		{"key", "revoke"}, {"schema", "policy"},
+	} {
 		help := run(t, "", append(command, "--help")...)
 		_, flags, _ := strings.Cut(help, "\nFlags:\n")
 		entries := regexp.MustCompile(`(?m)^ {2,}(-., )?--`).FindAllStringIndex(flags, -1)
@@ -123,12 +125,9 @@ func TestHelpNamesTheVariableOfEveryFlag(t *testing.T) {
 			}
 			text := strings.Join(strings.Fields(flags[entry[0]:end]), " ")
 			name := flag.FindStringSubmatch(text)[1]
-			if name == "help" || name == "version" {
-				continue
-			}
 			variable := "$GRAPHWARDEN_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-			if !strings.Contains(text, variable) {
-				t.Errorf("%v: the help of --%s does not name %s: %s", command, name, variable, text)
+			if name != "help" && name != "version" && !strings.Contains(text, variable) {
+				t.Errorf("%v: the help of --%s lacks %s: %s", command, name, variable, text)
 			}
 		}
 	}
@@ -138,9 +137,17 @@ func TestImportedUsersSignIn(t *testing.T) {
 	t.Parallel()
 	const secret = "a secret for tests, of more than 32 bytes"
 	database := "sqlite:" + filepath.Join(t.TempDir(), "imported.db")
-	const hash = "$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW"
-	run(t, `{"email":"johndoe@example.com","username":"johndoe","name":"John Doe","passwordHash":"`+hash+`"}`,
-		"--database", database, "--secret", secret, "user", "import")
+	run(
+		t,
+		`{"email":"johndoe@example.com","username":"johndoe","name":"John Doe",
+			"passwordHash":"$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW"}`,
+		"--database",
+		database,
+		"--secret",
+		secret,
+		"user",
+		"import",
+	)
 	srv := apptest.Start(t, apptest.Database(database), func(o *apptest.Options) { o.Config.Secret = secret })
 	stored := func() (hash string) {
 		t.Helper()
@@ -150,9 +157,11 @@ func TestImportedUsersSignIn(t *testing.T) {
 		return hash
 	}
 	login := func(field, name, password string) *apptest.Answer {
-		return srv.Anonymous().Do(t, `mutation($name: String!, $password: String!) {
-				login(input: {`+field+`: $name, password: $password}) { user { name } } }`,
-			map[string]any{"name": name, "password": password})
+		return srv.Anonymous().
+			Do(t, `mutation($name: String!, $password: String!) {
+				login(input: {`+field+`: $name, password: $password}) { user { name } }
+			}`,
+				map[string]any{"name": name, "password": password})
 	}
 	login("username", "johndoe", "secreT").Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 	if hash := stored(); !strings.HasPrefix(hash, "$2b$12$") {
@@ -172,17 +181,17 @@ func TestImportedUsersSignIn(t *testing.T) {
 	}
 }
 
-func TestKeyCommandsAreAudited(t *testing.T) {
+func TestWhatIsDoneToKeysIsInTheAuditLog(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
 	admin := srv.As(t, "ADMIN")
 	key := func(args ...string) {
 		t.Helper()
-		command := []string{"--database", srv.App.Config.Database, "--secret", srv.App.Config.Secret, "key"}
-		run(t, "", append(command, args...)...)
+		run(
+			t, "", append([]string{"--database", srv.App.Config.Database, "--secret", srv.App.Config.Secret, "key"}, args...)...,
+		)
 	}
-	// The next key has been published for long enough.
-	err := srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error {
+	err := srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error { // the next key has been published for long enough
 		_, err := tx.Exec("UPDATE signing_keys SET created_at = created_at - $1", (2 * time.Hour).Microseconds())
 		return err
 	})
@@ -205,13 +214,14 @@ func TestKeyCommandsAreAudited(t *testing.T) {
 	for _, action := range []string{"SIGNING_KEY_ROTATED", "SIGNING_KEY_REVOKED"} {
 		var out struct{ AuditLog struct{ Nodes []entry } }
 		admin.Do(t, `query($action: AuditAction) {
-				auditLog(filter: {action: $action}) { nodes { action outcome actorId detail } } }`,
-			map[string]any{"action": action}).Into(t, &out)
+			auditLog(filter: {action: $action}) { nodes { action outcome actorId detail } }
+		}`,
+			map[string]any{"action": action}).
+			Into(t, &out)
 		got = append(got, out.AuditLog.Nodes...)
 	}
 	want := []entry{
-		{"SIGNING_KEY_ROTATED", "DONE", "", first + " → " + second},
-		{"SIGNING_KEY_REVOKED", "DONE", "", first},
+		{"SIGNING_KEY_ROTATED", "DONE", "", first + " → " + second}, {"SIGNING_KEY_REVOKED", "DONE", "", first},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -1,5 +1,3 @@
-// Package cli owns the command line: its commands, their output and their exit codes.
-//
-// It promises that an error is one message on standard error, without a secret in it. It supplies the clock, the
-// environment and the signals of the process to the packages below.
+// Package cli owns the command line: the commands, their output and their exit codes. The clock and the signals of the
+// process enter the program here.
 package cli

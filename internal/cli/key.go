@@ -49,13 +49,13 @@ func (keyRotateCmd) Run(e *env) error {
 		if err := a.Keys.Rotate(e.ctx, recorded(audit.SigningKeyRotated)); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(e.out, "The next key signs from now on. Running servers use it within a second.")
+		_, err := fmt.Fprintln(e.out, "The next key signs now. Running servers follow within a second.")
 		return err
 	})
 }
 
 type keyRevokeCmd struct {
-	KID string `arg:"" name:"kid" help:"The key's id from key list."`
+	KID string `arg:"" name:"kid" help:"The id of the key, as printed by key list."`
 }
 
 func (c keyRevokeCmd) Run(e *env) error {
@@ -63,7 +63,7 @@ func (c keyRevokeCmd) Run(e *env) error {
 		if err := a.Keys.Revoke(e.ctx, c.KID, recorded(audit.SigningKeyRevoked)); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(e.out, "Tokens of this key are refused, by running servers within a second.")
+		_, err := fmt.Fprintln(e.out, "Tokens of this key are refused. Running servers follow within a second.")
 		return err
 	})
 }

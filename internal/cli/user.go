@@ -28,12 +28,12 @@ var operator = audit.Actor{Operator: true}
 type userAddCmd struct {
 	Email    string       `arg:"" help:"The e-mail address."`
 	Username *string      `help:"A username."`
-	Name     *string      `help:"The display name."`
-	Role     []token.Role `help:"A role besides USER. Can be repeated."`
+	Name     *string      `help:"A display name."`
+	Role     []token.Role `help:"A role in addition to USER; may be repeated."`
 }
 
 func (c userAddCmd) Run(e *env) error {
-	if err := e.requireRoles(c.Role); err != nil {
+	if err := e.knowRoles(c.Role); err != nil {
 		return err
 	}
 	password, err := readPassword(e.in, e.out)
@@ -51,8 +51,8 @@ func (c userAddCmd) Run(e *env) error {
 	})
 }
 
-// readPassword reads one line, without echo from a terminal. The password is not an argument, because the process list
-// and the shell's history would show it.
+// readPassword reads one line, from a terminal without echo. As an argument, the password would be visible in the list
+// of processes and in the shell's history.
 func readPassword(in io.Reader, out io.Writer) (string, error) {
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		fmt.Fprint(out, "Password: ")
@@ -69,24 +69,24 @@ func readPassword(in io.Reader, out io.Writer) (string, error) {
 
 type userImportCmd struct {
 	File               string   `arg:"" default:"-" help:"The file, or - for standard input."`
-	Ignore             []string `help:"A field or column to ignore. Can be repeated." placeholder:"FIELD"`
-	FirebaseHashConfig string   `type:"existingfile" help:"A file with the hash_config { … } of a Firebase project."`
+	Ignore             []string `help:"A field or column to skip; may be repeated." placeholder:"FIELD"`
+	FirebaseHashConfig string   `type:"existingfile" help:"A file with the hash_config of a Firebase project."`
 }
 
 // Help returns the text that --help prints below the flags.
 func (userImportCmd) Help() string {
-	return `The file is JSON, with one object per account in sequence or in an array, or CSV with a header row.
-Fields are recognized in all common spellings, such as password_hash and passwordHash:
+	return `The file is JSON (one object per account, or an array of objects) or CSV with a header row.
+Common spellings of names are recognized, such as password_hash and passwordHash:
 
   email          required
-  passwordHash   bcrypt, Argon2, scrypt or PBKDF2 in the format of Django, Spring, PHP, passlib, Werkzeug, ASP.NET,
-                 LDAP, Dovecot, Supabase or Auth0; it is replaced at the first login
+  passwordHash   bcrypt, Argon2, scrypt or PBKDF2 in the formats of Django, Spring, PHP, passlib, Werkzeug, ASP.NET,
+                 LDAP, Dovecot, Supabase and Auth0; the first login replaces it
   username, name (or firstName and lastName), emailVerified, roles, disabled
   id             a UUID, which is kept
   createdAt      RFC 3339 or a Unix time, which is kept
 
-Exports from Auth0, Firebase, Keycloak and Supabase work unchanged. An unknown field is an error
-unless --ignore names it. Invalid accounts are skipped and listed with their line numbers.`
+Exports of Auth0, Firebase, Keycloak and Supabase need no changes. Unknown fields are refused unless --ignore names
+them. Invalid accounts are reported with their line and skipped.`
 }
 
 func (c userImportCmd) options() (userfile.Options, error) {
@@ -120,7 +120,7 @@ func (c userImportCmd) Run(e *env) error {
 		created, problems, err := a.Accounts.Import(e.ctx, userfile.NewReader(in, options), operator)
 		fmt.Fprintf(e.out, "Imported %s.\n", plural(created, "account"))
 		for i, problem := range problems {
-			problems[i] = explained(problem)
+			problems[i] = spelledOut(problem)
 		}
 		if err := errors.Join(append(problems, err)...); err != nil {
 			return fmt.Errorf("some accounts were not imported:\n%w", err)
@@ -143,8 +143,8 @@ func (userListCmd) Run(e *env) error {
 			if u.Disabled() {
 				state = "disabled"
 			}
-			_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
-				u.ID, u.Email, username, u.Roles, u.CreatedAt.Std().Format(time.DateOnly), state)
+			created := u.CreatedAt.Std().Format(time.DateOnly)
+			_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", u.ID, u.Email, username, u.Roles, created, state)
 			return err
 		})
 		return errors.Join(err, table.Flush())
@@ -155,7 +155,7 @@ type userName struct {
 	User string `arg:"" help:"E-mail address, username or id."`
 }
 
-// do calls f with the user that the command line names.
+// do calls f with the named user.
 func (n userName) do(e *env, f func(*app.App, *account.User) error) error {
 	return e.with(func(a *app.App) error {
 		u, err := a.Accounts.Find(e.ctx, n.User)
@@ -192,11 +192,11 @@ func (c userEnableCmd) Run(e *env) error {
 
 type userRoleCmd struct {
 	userName
-	Add    []token.Role `help:"A role to add. Can be repeated."`
-	Remove []token.Role `help:"A role to remove. Can be repeated."`
+	Add    []token.Role `help:"A role to add; may be repeated."`
+	Remove []token.Role `help:"A role to remove; may be repeated."`
 }
 
-// Validate implements kong's validation.
+// Validate implements the validation of the parser.
 func (c userRoleCmd) Validate() error {
 	if len(c.Add)+len(c.Remove) == 0 {
 		return errors.New("give --add or --remove")
@@ -205,13 +205,13 @@ func (c userRoleCmd) Validate() error {
 }
 
 func (c userRoleCmd) Run(e *env) error {
-	if err := e.requireRoles(c.Add); err != nil {
+	if err := e.knowRoles(c.Add); err != nil {
 		return err
 	}
 	return c.do(e, func(a *app.App, u *account.User) error {
-		// A role that the schema no longer has can still be removed from a user who has it.
+		// A role that is no longer in the schema can still be removed from its users.
 		absent := slices.DeleteFunc(slices.Clone(c.Remove), func(r token.Role) bool { return u.Roles.Has(r) })
-		if err := e.requireRoles(absent); err != nil {
+		if err := e.knowRoles(absent); err != nil {
 			return err
 		}
 		u, err := a.Accounts.ChangeRoles(e.ctx, u.ID, c.Add, c.Remove, operator)
@@ -223,7 +223,7 @@ func (c userRoleCmd) Run(e *env) error {
 	})
 }
 
-func (e *env) requireRoles(roles []token.Role) error {
+func (e *env) knowRoles(roles []token.Role) error {
 	for _, role := range roles {
 		if !schema.HasRole(e.schema, role) {
 			return fmt.Errorf("there is no role %q in the schema's enum Role", role)
@@ -232,9 +232,9 @@ func (e *env) requireRoles(roles []token.Role) error {
 	return nil
 }
 
-// explained replaces the text of a fault in err by its message for the caller, with all problems of an input, but
-// without the cause. Internal errors and UNAVAILABLE keep the cause, because the operator needs it.
-func explained(err error) error {
+// spelledOut replaces the text of a fault in an error by its message and all problems of an input, without the cause.
+// It keeps internal and temporary errors, whose cause the operator needs.
+func spelledOut(err error) error {
 	f := fault.As(err)
 	if f == nil || f.Code == fault.Internal || f.Code == fault.Unavailable {
 		return err

@@ -11,17 +11,15 @@ import (
 
 const prefix = "GRAPHWARDEN_"
 
-// injected matches the variables that Kubernetes and Docker set for a service with our name, or with a name that begins
-// with it, such as graphwarden-metrics.
-var injected = regexp.MustCompile(
-	`^` + prefix + `(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+// injected matches the variables that Kubernetes and Docker set for a service called graphwarden or graphwarden-….
+var injected = regexp.MustCompile(`^` + prefix +
+	`(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
-// unknownVariables returns the names of the variables of environ that have our prefix but are not settings, each with
-// the most similar setting. It does not return values, because they may be secret.
+// unknownVariables returns the names of the variables in environ that look like settings but are not, each with a
+// suggestion. It returns no values, which may be secret.
 func unknownVariables(model *kong.Application, environ []string) []string {
 	var known []string
-	// The error is nil, because this function returns none.
-	_ = kong.Visit(model, func(node kong.Visitable, next kong.Next) error {
+	_ = kong.Visit(model, func(node kong.Visitable, next kong.Next) error { // fails only if this function does
 		if flag, ok := node.(*kong.Flag); ok {
 			for _, variable := range flag.Envs {
 				known = append(known, strings.TrimPrefix(variable, prefix))
@@ -36,7 +34,7 @@ func unknownVariables(model *kong.Application, environ []string) []string {
 		if !ours || slices.Contains(known, name) || injected.MatchString(variable) {
 			continue
 		}
-		// Compare without the prefix, which would make all names similar.
+		// Compare without the prefix, with which all names would look similar.
 		if meant := core.SuggestionList(name, known); len(meant) > 0 {
 			variable += " (" + prefix + meant[0] + "?)"
 		}

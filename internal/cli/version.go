@@ -6,8 +6,8 @@ import (
 	"runtime/debug"
 )
 
-// version describes the build: the module's version, the commit and Go's version. A build outside of a clone has no
-// commit.
+// version describes the build: the version of the module, the commit and the version of Go. The commit of a build
+// outside a clone is unknown.
 func version(info *debug.BuildInfo, ok bool) string {
 	module, commit, changed := "(devel)", "unknown", ""
 	if ok {
