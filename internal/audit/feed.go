@@ -12,26 +12,26 @@ import (
 )
 
 const (
-	// feedEvery is how soon subscribers hear of what another replica wrote, where nothing wakes the feed.
+	// feedEvery is how soon subscribers get entries of another replica without a notification.
 	feedEvery = 400 * time.Millisecond
-	// feedWindow is how far each reading goes back before the last: further than any transaction may take
-	// from its entry to its commit.
+	// feedWindow is how far before the last reading each one begins: further than a transaction may take from its entry
+	// to its commit.
 	feedWindow = 15 * time.Second
-	// feedPause is between readings at least, however many notifications come. Each reads the whole window:
-	// where that takes long, feedShare times as long is left to others.
+	// feedPause is the shortest pause between readings, however many notifications arrive. Each reads the whole window.
+	// If that takes long, the pause is feedShare times as long.
 	feedPause = 2 * time.Millisecond
 	feedShare = 4
 	// feedPage bounds the entries that a reading holds at once. It is half of feedBuffer, so that a reader who keeps
 	// up is never overrun between two pages.
 	feedPage = 128
-	// feedTimeout bounds each question to the database.
+	// feedTimeout bounds each query.
 	feedTimeout = 2 * time.Second
-	// feedBuffer is how many entries a subscriber may be behind: more than twice what one transaction writes,
-	// where somebody ends all of their sessions. Those arrive at once, however fast the reader is.
+	// feedBuffer is how many entries a subscriber may be behind: more than twice what one transaction writes, which is
+	// when a user ends all of their sessions. Those arrive together, however fast the reader is.
 	feedBuffer = 256
 )
 
-// Feed tells subscribers of new entries, from whichever replica. It reads only while it has any.
+// Feed sends new entries of all replicas to subscribers. It reads only while it has any.
 type Feed struct {
 	db  *store.DB
 	now func() time.Time
@@ -51,20 +51,20 @@ type subscriber struct {
 	lagged  func()
 }
 
-// NewFeed wires a Feed; Follow must run for it to tell anything. now measures how long readings take.
+// NewFeed wires a Feed, which sends entries while Follow runs. now measures how long readings take.
 func NewFeed(db *store.DB, now func() time.Time) *Feed {
 	return &Feed{db: db, now: now, subscribers: make(map[*subscriber]struct{}), seen: make(map[string]int64)}
 }
 
-// Subscribe tells of the entries that f selects and that are committed after it returns, until ctx ends
-// or the reader is too slow; then the channel is closed, in the second case after a call of lagged, which
-// must not wait. A folded entry is told when it begins.
+// Subscribe returns a channel of the entries that filter selects and that are committed after it returns. The channel
+// is closed when ctx ends, or when the reader is too slow, then after a call of lagged, which must not wait. A folded
+// entry is sent when it begins.
 func (f *Feed) Subscribe(ctx context.Context, filter Filter, lagged func()) (<-chan *Entry, error) {
 	f.reading.Lock()
 	defer f.reading.Unlock()
 	if f.Subscribers() == 0 {
 		f.read = 0
-		if err := f.news(ctx, func(*Entry) {}); err != nil { // what is there already is no news
+		if err := f.news(ctx, func(*Entry) {}); err != nil { // existing entries are not new
 			return nil, err
 		}
 	}
@@ -80,7 +80,7 @@ func (f *Feed) Subscribe(ctx context.Context, filter Filter, lagged func()) (<-c
 	return s.entries, nil
 }
 
-// Subscribers counts who follows the log now.
+// Subscribers returns the number of subscribers.
 func (f *Feed) Subscribers() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -95,8 +95,8 @@ func (f *Feed) remove(s *subscriber) {
 	}
 }
 
-// news tells the entries that were committed since the last reading, the oldest first; f.reading is held. After an error
-// the next reading tells the rest.
+// news calls tell with each entry committed since the last reading, the oldest first. After an error, the next reading
+// continues. f.reading is held.
 func (f *Feed) news(ctx context.Context, tell func(*Entry)) error {
 	limited, cancel := context.WithTimeout(ctx, feedTimeout)
 	defer cancel()
@@ -128,7 +128,7 @@ func (f *Feed) news(ctx context.Context, tell func(*Entry)) error {
 	return nil
 }
 
-// page reads the entries behind a position, as many as a page has.
+// page reads one page of the entries after a position.
 func (f *Feed) page(ctx context.Context, at store.Time, id string) (rows []*Entry, err error) {
 	ctx, cancel := context.WithTimeout(ctx, feedTimeout)
 	defer cancel()
@@ -140,7 +140,7 @@ func (f *Feed) page(ctx context.Context, at store.Time, id string) (rows []*Entr
 	return rows, nil
 }
 
-// tell reads and hands out the news.
+// tell reads the new entries and hands them out.
 func (f *Feed) tell(ctx context.Context) error {
 	f.reading.Lock()
 	defer f.reading.Unlock()

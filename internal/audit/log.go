@@ -12,17 +12,16 @@ import (
 )
 
 const (
-	// slots is how many entries an hour the failures against one account fold into, by the address that
-	// they come from; those against nobody's account share as many times strangerSlots.
+	// slots is the number of entries per hour that the failures against one account fold into, by the hash of their
+	// address. Failures against unknown names share slots times strangerSlots.
 	slots         = 8
 	strangerSlots = 8
-	// maxFolded bounds the folded entries that are kept, about 400 MB of them, however many accounts are
-	// attacked from however many addresses.
+	// maxFolded bounds the folded entries, to about 400 MB, however many accounts are attacked from however many
+	// addresses.
 	maxFolded = 1_000_000
 )
 
-// Entry is one entry of the log. A folded one stands for Count events from At to LastAt, and tells of
-// the last of them where it came from.
+// Entry is one entry of the log. A folded one stands for Count events from At to LastAt, with the origin of the last.
 type Entry struct {
 	ID        string          `db:"id"`
 	At        store.Time      `db:"at"`
@@ -39,16 +38,16 @@ type Entry struct {
 	Detail    string          `db:"detail"`
 }
 
-const columns = "id, at, last_at, count, action, outcome, actor_id, user_id, session_id, ip, user_agent, request_id, detail"
+const columns = `id, at, last_at, count, action, outcome, actor_id, user_id, session_id,
+	ip, user_agent, request_id, detail`
 
-// OwnerID says whom an entry concerns, for @auth(owner: true).
+// OwnerID returns the user whom the entry concerns, for @auth(owner: true).
 func (e *Entry) OwnerID() token.UserID { return e.UserID }
 
-// ByOther reports whether somebody else did it to the user: an administrator.
+// ByOther reports whether another user, an administrator, did it.
 func (e *Entry) ByOther() bool { return e.ActorID != "" && e.ActorID != e.UserID }
 
-// OwnIP and OwnUserAgent are where it came from, for the eyes of the user: empty if ByOther, whose
-// address is not theirs to know.
+// OwnIP returns the address as shown to the user: empty if ByOther, because an administrator's address is private.
 func (e *Entry) OwnIP() string {
 	if e.ByOther() {
 		return ""
@@ -56,7 +55,7 @@ func (e *Entry) OwnIP() string {
 	return e.IP
 }
 
-// OwnUserAgent is explained at OwnIP.
+// OwnUserAgent returns the user agent like OwnIP.
 func (e *Entry) OwnUserAgent() string {
 	if e.ByOther() {
 		return ""
@@ -64,7 +63,7 @@ func (e *Entry) OwnUserAgent() string {
 	return e.UserAgent
 }
 
-// OwnSessionID is the session, for the eyes of the user: of what ByOther did in a session of their own, empty.
+// OwnSessionID returns the session as shown to the user: empty if it is the session of an administrator.
 func (e *Entry) OwnSessionID() token.SessionID {
 	if e.ByOther() && e.Action != AuthnTokenRevoked {
 		return ""
@@ -122,8 +121,8 @@ func NewLog(db *store.DB, life time.Duration, now func() time.Time) *Log {
 	return &Log{db: db, life: life, now: now, maxFolded: maxFolded}
 }
 
-// Failed records a refused proof of who somebody is. Strangers cause these, so they fold: one entry an
-// hour for each account and slot of addresses.
+// Failed records a refused authentication. Strangers can cause any number, so they fold: one entry an hour for each
+// account and slot.
 func (l *Log) Failed(ctx context.Context, e Event) error {
 	e.Outcome = Refused
 	n := uint32(slots)
@@ -165,7 +164,7 @@ func (l *Log) List(ctx context.Context, f Filter, w store.Window) (*store.Page[E
 	return store.NewPage(w, rows, (*Entry).position), nil
 }
 
-// ListOf returns the same window of what concerns each of the users, the newest first.
+// ListOf returns the same window of the entries that concern each user, the newest first.
 func (l *Log) ListOf(
 	ctx context.Context, users []token.UserID, w store.Window,
 ) (map[token.UserID]*store.Page[Entry], error) {
@@ -186,8 +185,8 @@ func (l *Log) CountOf(ctx context.Context, users []token.UserID) (map[token.User
 	return byUser.Counts(ctx, l.db, users)
 }
 
-// Prune deletes what has reached its age, and of the folded refusals the oldest beyond their bound. What users did
-// themselves stays, or a flood of refusals would remove the traces of a thief.
+// Prune deletes entries that have reached their age, and the oldest folded refusals beyond maxFolded. It keeps the acts
+// of users, or a flood of refusals would remove the traces of a thief.
 func (l *Log) Prune(ctx context.Context) error {
 	if err := l.db.Prune(ctx, "audit_log", "id", "at < now_us() - $2", l.life.Microseconds()); err != nil {
 		return err

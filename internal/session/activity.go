@@ -17,24 +17,23 @@ import (
 )
 
 const (
-	// FlushEvery is how soon the first sight of a generation is written; configuration keeps the grace above it.
+	// FlushEvery is how soon the first use of a generation is written. The range of --refresh-grace is above it.
 	FlushEvery = 500 * time.Millisecond
-	// touchEvery is how far last_seen_at may lag behind.
+	// touchEvery is how far last_seen_at may lag.
 	touchEvery = time.Minute
 	// flushBatch bounds a transaction of marks, and with it how long others wait for SQLite's writer.
 	flushBatch = 500
-	// maxPending bounds the memory of an outage. A mark dropped beyond it is made again at the next use.
+	// maxPending bounds the memory during an outage. Marks beyond it are dropped and made again at the next use.
 	maxPending = 100_000
 )
 
-// Activity notes which generation of each session came back from its client, and when the session was
-// last used. The first decides whether a late refresh is a lost answer or a theft, so it is written
-// within FlushEvery and remembered as written only after the commit: a crash between makes the next
-// use mark it again. The second is lazy.
+// Activity records which generation of each session its client has used, and when the session was last used. The
+// generation decides whether a late refresh is a lost answer or a theft, so it is written within FlushEvery and counts
+// as written only after the commit: after a crash in between, the next use marks it again. The time is written lazily.
 type Activity struct {
 	db  *store.DB
 	now func() time.Time
-	// written is what the database is known to hold; bounded, and forgetting costs only a repeated write.
+	// written is what the database is known to hold. It is bounded: a forgotten entry costs only a repeated write.
 	written *otter.Cache[ID, mark]
 
 	mu      sync.Mutex
@@ -56,7 +55,7 @@ func NewActivity(db *store.DB, now func() time.Time) (*Activity, error) {
 	return &Activity{db: db, now: now, written: written, seen: make(map[ID]int64), touched: make(map[ID]store.Time)}, nil
 }
 
-// Mark notes that a verified access token came in. It does no I/O.
+// Mark records the use of a verified access token. It does no I/O.
 func (a *Activity) Mark(c *token.Claims) {
 	now := store.TimeOf(a.now())
 	last, _ := a.written.GetIfPresent(c.SessionID)
@@ -75,7 +74,7 @@ func (a *Activity) Mark(c *token.Claims) {
 	}
 }
 
-// Flush writes the generations seen, then the last uses. What fails stays for the next flush.
+// Flush writes the generations seen, then the last uses. Generations that fail stay for the next flush.
 func (a *Activity) Flush(ctx context.Context) error {
 	a.mu.Lock()
 	seen, touched := a.seen, a.touched
@@ -91,7 +90,8 @@ func (a *Activity) Flush(ctx context.Context) error {
 		last, _ := a.written.GetIfPresent(id)
 		a.written.Set(id, mark{generation, last.touched})
 	}
-	if err := flush(ctx, a.db, touched, "UPDATE sessions SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2"); err != nil {
+	err = flush(ctx, a.db, touched, "UPDATE sessions SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2")
+	if err != nil {
 		return fmt.Errorf("write last uses: %w", err)
 	}
 	return nil
@@ -105,8 +105,7 @@ func (a *Activity) restore(seen map[ID]int64) {
 	}
 }
 
-// flush runs query for every entry in the order of the ids, so that two replicas never wait for each
-// other crosswise.
+// flush runs query for every entry in the order of the ids, so that two replicas never deadlock.
 func flush[V cmp.Ordered](ctx context.Context, db *store.DB, entries map[ID]V, query string) error {
 	ids := slices.Sorted(maps.Keys(entries))
 	for batch := range slices.Chunk(ids, flushBatch) {

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// warnSkew is half of what makes other replicas refuse the tokens of one that is ahead.
+	// warnSkew is half of the skew from which other replicas refuse the tokens of one that is ahead.
 	warnSkew = token.Leeway / 2
 	// calmSkew ends the warning; the gap keeps clocks at the edge from filling the log.
 	calmSkew = warnSkew / 2
 )
 
-// moment is an instant by both clocks of this machine: the monotonic one, which nobody can set and which may stand
-// still while the machine sleeps, and the wall clock, by which tokens live.
+// moment is an instant by both clocks of this machine: the monotonic one, which cannot be set and may stop while the
+// machine sleeps, and the wall clock, by which tokens live.
 type moment struct {
 	monotonic time.Duration // since View.base
 	wall      store.Time
@@ -25,8 +25,8 @@ type moment struct {
 
 func (v *View) moment(now time.Time) moment { return moment{now.Sub(v.base), store.TimeOf(now)} }
 
-// untilFrom is when an entry made now may go: by both clocks, a life later. By the wall clock it counts from the
-// latest time shown, since a token issued then lives that long after the clock was set back.
+// untilFrom returns when an entry made now may be dropped: one life later by both clocks. The wall clock counts from
+// the latest time that it has shown, because a token issued then outlives a clock that is set back.
 func (v *View) untilFrom(now moment) moment {
 	return moment{now.monotonic + v.life, max(now.wall, v.latest).Add(v.life)}
 }
@@ -36,13 +36,12 @@ func (m moment) reached(until moment) bool {
 	return m.monotonic >= until.monotonic && m.wall >= until.wall
 }
 
-// Skew returns how far this machine's clock was ahead of the database's at the last good poll; it is negative if it
-// was behind. The time that the question took is given the benefit of the doubt.
+// Skew returns how far this machine's clock was ahead of the database's at the last good poll, negative if it was
+// behind. The time that the query took does not count as skew.
 func (v *View) Skew() time.Duration { return time.Duration(v.skew.Load()) }
 
 // CheckClock returns UNAVAILABLE with CLOCK_SKEW while this machine's clock and the database's are too far apart.
-// Tokens and revocations are judged by one each: a token issued or accepted by a clock that is wrong could outlive
-// its revocation.
+// One judges tokens, the other revocations: a token issued or accepted by a wrong clock could outlive its revocation.
 func (v *View) CheckClock() error {
 	if v.Skew().Abs() > v.options.MaxSkew {
 		return fault.Busy(fault.ClockSkew, "the clocks of this server and its database disagree", 2*time.Second)
@@ -50,7 +49,7 @@ func (v *View) CheckClock() error {
 	return nil
 }
 
-// logSkew warns once when the clocks are apart, and says when they agree again. It returns whether they are apart.
+// logSkew logs once when the clocks diverge, and once when they agree again. It returns whether they diverge.
 func (v *View) logSkew(log *slog.Logger, apart bool) bool {
 	switch skew := v.Skew(); {
 	case !apart && skew.Abs() > warnSkew:

@@ -20,24 +20,23 @@ import (
 const (
 	// PollEvery is how often a replica re-reads recent revocations.
 	PollEvery = 400 * time.Millisecond
-	// MaxViewAge is how old the view may get before guarded fields are refused rather than judged by it.
+	// MaxViewAge is the age of the view from which guarded fields are refused.
 	MaxViewAge = 5 * time.Second
-	// pollWindow is how far back each poll reads: far more than a transaction may take from its insert
-	// to its commit, so that one which commits late is still read.
+	// pollWindow is how far back each poll reads: much further than a transaction may take from its insert to its
+	// commit, so that late commits are still read.
 	pollWindow = 60 * time.Second
-	// wokenWindow is that of the polls in between which notifications cause: less to read, and yet twice
-	// what a transaction may take.
+	// wokenWindow is how far back polls caused by notifications read: less, and yet twice what a transaction may take.
 	wokenWindow = 20 * time.Second
-	// minPause is between polls, however many notifications come.
+	// minPause is the shortest pause between polls, however many notifications arrive.
 	minPause = 2 * time.Millisecond
 	// rowLife is how long the database keeps a revocation. It exceeds every View's life by far, so that rows are
 	// still there after its clock jumped ahead by hours and back.
 	rowLife = 26 * time.Hour
 	// sweepEvery is how often expired entries are looked for.
 	sweepEvery = time.Minute
-	// maxEntries bounds the view's memory. Beyond it every check asks the database; nothing is evicted.
+	// maxEntries bounds the view's memory. Beyond it, every check queries the database; nothing is evicted.
 	maxEntries = 500_000
-	// topic is what notifications of revocations are about.
+	// topic is the topic of revocations.
 	topic = "revocations"
 )
 
@@ -55,7 +54,7 @@ type revocation struct {
 const revocationColumns = `COALESCE(session_id, '') AS session_id, COALESCE(user_id, '') AS user_id,
 	COALESCE(below_version, 0) AS below_version, COALESCE(kept_session, '') AS kept_session, stale, created_at`
 
-// reason says what r means for the token c: empty if nothing.
+// reason returns what r means for the token c; empty if nothing.
 func (r *revocation) reason(c *token.Claims) fault.Reason {
 	switch {
 	case r.SessionID != "":
@@ -70,15 +69,15 @@ func (r *revocation) reason(c *token.Claims) fault.Reason {
 	return fault.TokenRevoked
 }
 
-// View is this replica's picture of all live revocations. A revocation made here is in it before the
-// call that made it returns; others arrive by polling. Check reads first where the picture is older than
-// store.Prompt. If that fails, Check refuses every caller from the age MaxViewAge on.
+// View holds all live revocations in the memory of this replica. A revocation made here is in it before the call that
+// made it returns; others arrive by polling. Check polls first if the view is older than store.Prompt. If that fails,
+// Check refuses every caller once the view is older than MaxViewAge.
 type View struct {
 	db   *store.DB
 	now  func() time.Time
 	base time.Time
 	max  int
-	// every is PollEvery.
+	// every is PollEvery, except in tests.
 	every   time.Duration
 	options ViewOptions
 	// life outlives every access token by the clock of any replica: 1 h is the bound of their life.
@@ -88,13 +87,13 @@ type View struct {
 	sessions map[ID]moment // session → when the entry may go
 	users    map[token.UserID][]revocation
 	latest   store.Time // the latest that this machine's clock has shown
-	dropped  int        // revocations that found no room: if there are any, the database is asked
+	dropped  int        // revocations beyond max; unless 0, checks query the database
 
 	reading *store.Reading
 	polling sync.Mutex    // guards what follows
 	conn    *sqlx.Conn    // the poll's own
 	polled  store.Time    // when the last good poll was, by the database's clock
-	sweep   time.Duration // when to look for expired entries, and for room again, next; since base
+	sweep   time.Duration // when to drop expired entries, and to look for room, next; since base
 	skew    atomic.Int64  // of the last good poll
 }
 
@@ -108,8 +107,7 @@ type ViewOptions struct {
 	OnLag func(time.Duration)
 }
 
-// NewView makes an empty view, which reads at its first Check, and refuses every caller while this machine's clock
-// and the database's are more than MaxSkew apart. now must carry a monotonic reading, as time.Now does.
+// NewView returns an empty view, which polls at its first Check. now must carry a monotonic reading, as time.Now does.
 func NewView(db *store.DB, o ViewOptions, now func() time.Time) *View {
 	return &View{
 		db:       db,
@@ -135,10 +133,10 @@ func (v *View) Size() int {
 	return len(v.sessions) + len(v.users)
 }
 
-// Check says what has been revoked of the token c: TOKEN_REVOKED, TOKEN_STALE or nothing. Its error is
-// UNAVAILABLE, where the view is too old to say nothing or the clocks disagree.
+// Check returns TOKEN_REVOKED or TOKEN_STALE if the token c is revoked, else nothing. Its error is UNAVAILABLE if the
+// view is too old to tell, or if the clocks differ by more than MaxSkew.
 func (v *View) Check(ctx context.Context, c *token.Claims) (fault.Reason, error) {
-	age := v.Age() // before looking: a poll that ends in between must not vouch for what was there before it
+	age := v.Age() // before the look-up: a poll that ends in between must not vouch for older entries
 	reason, complete := v.look(c)
 	if reason == "" && age > store.Prompt && v.CatchUp(ctx) == nil {
 		age = 0
@@ -168,8 +166,8 @@ func (v *View) look(c *token.Claims) (reason fault.Reason, complete bool) {
 	return worst(v.users[c.UserID], c), v.dropped == 0
 }
 
-// floor is what a user's next version must reach: above each that this replica knows of, and no lower than the time.
-// A database that went back in time has lost versions of which there are tokens.
+// floor returns the least next version of a user: above each that this replica knows, and not below the time. A
+// database that was restored has lost versions that tokens still carry.
 func (v *View) floor(user token.UserID) int64 {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -203,7 +201,7 @@ func (v *View) ask(ctx context.Context, c *token.Claims) (fault.Reason, error) {
 	return worst(rows, c), nil
 }
 
-// revoke writes r in tx and has it in force here as soon as tx is durable.
+// revoke writes r in tx. It is in force here as soon as tx is durable.
 func (v *View) revoke(tx *store.Tx, r revocation) error {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -235,7 +233,7 @@ func (v *View) onRevoke(rows ...revocation) {
 	}
 }
 
-// add notes r until then and tells whether that was news; v.mu is held. Adding it again only keeps it longer.
+// add keeps r until then and reports whether it is new. Adding it again only keeps it longer. v.mu is held.
 func (v *View) add(r revocation, until moment) (news bool) {
 	r.until = until
 	_, knowsSession := v.sessions[r.SessionID]
@@ -254,8 +252,8 @@ func (v *View) add(r revocation, until moment) (news bool) {
 	})
 }
 
-// merge keeps, of rows that differ in the version only, the one with the highest: it covers the others.
-// It never changes rows itself.
+// merge adds r to rows and keeps the highest version of rows that differ in it only: it covers the others. It does not
+// change rows.
 func merge(rows []revocation, r revocation) []revocation {
 	merged := []revocation{r}
 	for _, old := range rows {
@@ -268,12 +266,12 @@ func merge(rows []revocation, r revocation) []revocation {
 	return merged
 }
 
-// Poll reads what was revoked lately, or everything where it cannot know what it missed, at its start
-// above all. A failed poll leaves the view as it is, to age.
+// Poll reads recent revocations, or all of them if it may have missed some, as at the start. A failed poll leaves the
+// view unchanged.
 func (v *View) Poll(ctx context.Context) error { return v.pollBack(ctx, pollWindow) }
 
-// CatchUp is Poll where the view is older than store.Prompt: a server that was stopped, or that nothing was
-// asked of, has not polled. All callers share one poll, and none waits for long.
+// CatchUp polls if the view is older than store.Prompt: a server that was suspended or idle has not polled. All callers
+// share one poll, and none waits for long.
 func (v *View) CatchUp(ctx context.Context) error {
 	return v.reading.CatchUp(ctx, func(ctx context.Context) error { return v.poll(ctx, pollWindow) })
 }
@@ -313,8 +311,8 @@ func (v *View) read(ctx context.Context, window time.Duration) error {
 	v.mu.RUnlock()
 	read := v.moment(asked)
 	due := read.monotonic >= v.sweep
-	// The gap is measured on the clock that created_at is of: ours stands still while a machine sleeps. Where that
-	// clock went back, what it showed before may have hidden rows that were too old by it.
+	// The gap is measured by the database's clock, like created_at: ours stops while a machine sleeps. If that clock went
+	// back, rows may have looked too old before.
 	gap := now.Sub(v.polled)
 	all := gap > window/2 || gap < 0 || dropped > 0 && due
 	since := now.Add(-window)
@@ -333,7 +331,7 @@ func (v *View) read(ctx context.Context, window time.Duration) error {
 		v.forget(read)
 		v.sweep = read.monotonic + sweepEvery
 	}
-	if all && v.dropped == dropped { // else one was made and dropped since the rows were read
+	if all && v.dropped == dropped { // otherwise one was dropped since the rows were read
 		v.dropped = 0
 	}
 	news, until := rows[:0:0], v.untilFrom(read)
@@ -346,7 +344,7 @@ func (v *View) read(ctx context.Context, window time.Duration) error {
 		v.dropped++ // the limit cut some off
 	}
 	v.mu.Unlock()
-	// Nothing is late at the start; and what found no room is news each time.
+	// Nothing is late at the start. Revocations beyond max would be new each time.
 	if v.options.OnLag != nil && v.polled != 0 && dropped == 0 {
 		for _, r := range news {
 			v.options.OnLag(max(now.Sub(r.CreatedAt), 0) + v.now().Sub(asked))
@@ -357,7 +355,7 @@ func (v *View) read(ctx context.Context, window time.Duration) error {
 	return nil
 }
 
-// forget drops the entries that no living token can match; v.mu is held.
+// forget drops the entries that no live token can match. v.mu is held.
 func (v *View) forget(now moment) {
 	for id, until := range v.sessions {
 		if now.reached(until) {
@@ -379,14 +377,14 @@ func (v *View) forget(now moment) {
 	}
 }
 
-// rest gives the poll's connection back until the next poll.
+// rest returns the connection to the pool until the next poll.
 func (v *View) rest() {
 	v.polling.Lock()
 	defer v.polling.Unlock()
 	v.release()
 }
 
-// release gives the poll's connection back; v.polling is held.
+// release returns the connection to the pool. v.polling is held.
 func (v *View) release() {
 	if v.conn != nil {
 		_ = v.conn.Close()
