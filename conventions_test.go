@@ -18,7 +18,7 @@ import (
 
 const module = "github.com/graphwarden/graphwarden"
 
-// team stands for the packages below internal/ that this table does not name: a team adds those.
+// team stands for the packages below internal/ that the table does not name. Teams add such packages.
 const team = "internal/…"
 
 // layers is the import table. A package may import packages of later rows, its own sub-packages, and none of its own
@@ -64,14 +64,15 @@ var importers = map[string][]string{
 	"internal/observe": {"internal/cli", "internal/app"},
 }
 
-// ambient is what a package must be given instead of reaching for it, so that a test can give another.
+// ambient lists functions that only the outermost packages may call. Others take the value as a parameter, so that
+// tests can replace it.
 var ambient = map[string]bool{
 	"os.Getenv": true, "os.LookupEnv": true, "os.Environ": true,
 	"time.Now":           true,
 	"context.Background": true, "context.TODO": true,
 }
 
-// outermost lists where ambient values come from.
+// outermost lists the packages that may call ambient functions.
 var outermost = []string{"", "internal/cli", "internal/app"}
 
 // ambientAllowed lists the exceptions, each with its reason.
@@ -123,7 +124,7 @@ func rank(unit string) int {
 	return row
 }
 
-// files visits every file of the repository that people write.
+// files visits every hand-written file of the repository.
 func files(t *testing.T, visit func(path string)) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
@@ -132,7 +133,8 @@ func files(t *testing.T, visit func(path string)) {
 		}
 		name := entry.Name()
 		if entry.IsDir() {
-			if path != "." && strings.HasPrefix(name, ".") || slices.Contains([]string{"node_modules", "generated", "data", "testdata"}, name) {
+			skipped := []string{"node_modules", "generated", "data", "testdata"}
+			if path != "." && strings.HasPrefix(name, ".") || slices.Contains(skipped, name) {
 				return filepath.SkipDir
 			}
 			return nil
@@ -289,7 +291,10 @@ func TestAmbientValuesEnterAtTheOutside(t *testing.T) {
 			name := base.Name + "." + selector.Sel.Name
 			exception := s.path + " " + name
 			if used[exception] = true; ambientAllowed[exception] == "" {
-				t.Errorf("%s: %s only enters in server.go, internal/cli and internal/app: take it as a parameter", s.set.Position(node.Pos()), name)
+				t.Errorf(
+					"%s: %s only enters in server.go, internal/cli and internal/app: take it as a parameter",
+					s.set.Position(node.Pos()), name,
+				)
 			}
 			return true
 		})
@@ -312,7 +317,7 @@ func TestNothingRunsBeforeMain(t *testing.T) {
 	}
 }
 
-// What is put off is an issue in the tracker, where someone sees it.
+// Postponed work belongs in the issue tracker.
 func TestNothingIsPutOffInAComment(t *testing.T) {
 	t.Parallel()
 	mark := regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X)\b`)

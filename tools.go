@@ -1,5 +1,7 @@
 //go:build tools
 
+// This file keeps the packages that only go generate imports in go.mod.
+
 package main
 
 import (

@@ -16,13 +16,13 @@ import (
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
-// TestREADME runs the conversation of the README as it is printed, against the built binary.
+// TestREADME runs the commands of the README against the built binary, and compares their output.
 func TestREADME(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("curl is missing")
 		}
-		t.Skip("SKIPPED: the README's conversation needs curl")
+		t.Skip("SKIPPED: the commands of the README need curl")
 	}
 	binary := filepath.Join(t.TempDir(), "graphwarden")
 	if out, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
@@ -39,7 +39,7 @@ func TestREADME(t *testing.T) {
 		bash.Stderr = os.Stderr
 		out, err := bash.Output()
 		if err != nil {
-			t.Fatalf("run the conversation: %v", err)
+			t.Fatalf("run the commands: %v", err)
 		}
 		got := strings.Split(string(out), "<<>>\n")
 		for i, command := range commands {
@@ -51,7 +51,7 @@ func TestREADME(t *testing.T) {
 	})
 }
 
-// conversation returns the commands of the README's first conversation and what each must print.
+// conversation returns the commands of the README's marked console block, and the expected output of each.
 func conversation(t *testing.T) (commands, answers []string) {
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
@@ -68,12 +68,12 @@ func conversation(t *testing.T) (commands, answers []string) {
 		}
 	}
 	if len(commands) < 8 {
-		t.Fatalf("the README's conversation has only %d commands", len(commands))
+		t.Fatalf("the README has only %d commands", len(commands))
 	}
 	return commands, answers
 }
 
-// serve runs the binary until the test ends and returns the address that its banner names.
+// serve starts the binary for the time of the test, and returns the address in its banner.
 func serve(t *testing.T, binary, database string) string {
 	cmd := exec.Command(binary, "--listen", "127.0.0.1:0", "--database", database)
 	cmd.Env = append(os.Environ(), "GRAPHWARDEN_SECRET=a secret for the test of the README")
@@ -94,7 +94,7 @@ func serve(t *testing.T, binary, database string) string {
 	banner, err := bufio.NewReader(out).ReadString('\n')
 	address := regexp.MustCompile(`http://([^/]+)/graphql`).FindStringSubmatch(banner)
 	if err != nil || address == nil {
-		t.Fatalf("the banner %q names no address: %v", banner, err)
+		t.Fatalf("the banner %q has no address: %v", banner, err)
 	}
 	return address[1]
 }

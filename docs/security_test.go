@@ -25,7 +25,7 @@ var (
 	titleOf   = regexp.MustCompile(`\b(?:it|test|describe)\((?:'([^']+)'|"([^"]+)"|` + "`([^`]+)`)")
 )
 
-// A document about security is believed, so what it calls a proof has to be there.
+// TestSecurityNamesTestsThatExist checks that the tests which SECURITY.md cites as proof exist.
 func TestSecurityNamesTestsThatExist(t *testing.T) {
 	t.Parallel()
 	document, err := os.ReadFile("SECURITY.md")
@@ -102,13 +102,13 @@ func nameNodeTests(named map[string]bool, path, name string) error {
 	return nil
 }
 
-// unproved lists what does not hold of a document's tests. In its chapter "Threats and defences" each section has a
-// table, and each row of that ends with at least one test.
+// unproved returns the problems of a document: unknown tests, and in the chapter "Threats and defenses" sections
+// without a table and rows that do not end with a test.
 func unproved(document string, named map[string]bool) (problems []string) {
 	chapter, section, rows := "", "", 0
 	end := func() {
-		if chapter == "Threats and defences" && section != "" && rows == 0 {
-			problems = append(problems, fmt.Sprintf("section %q names no test for a defence", section))
+		if chapter == "Threats and defenses" && section != "" && rows == 0 {
+			problems = append(problems, fmt.Sprintf("section %q names no test for a defense", section))
 		}
 		section, rows = "", 0
 	}
@@ -128,10 +128,12 @@ func unproved(document string, named map[string]bool) (problems []string) {
 		case strings.HasPrefix(line, "## "):
 			end()
 			chapter = line[3:]
-		case chapter == "Threats and defences" && strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| threat "):
+		case chapter == "Threats and defenses" && strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| threat "):
 			cells := strings.Split(strings.Trim(line, "| "), " | ")
-			if len(cells) < 3 || !slices.ContainsFunc(codeSpan.FindAllStringSubmatch(cells[len(cells)-1], -1), func(found []string) bool { return namesTest.MatchString(found[1]) }) {
-				problem("no test is named for the defence against %q", cells[0])
+			spans := codeSpan.FindAllStringSubmatch(cells[len(cells)-1], -1)
+			isTest := func(span []string) bool { return namesTest.MatchString(span[1]) }
+			if len(cells) < 3 || !slices.ContainsFunc(spans, isTest) {
+				problem("no test is named for the defense against %q", cells[0])
 				continue
 			}
 			rows++
@@ -141,27 +143,47 @@ func unproved(document string, named map[string]bool) (problems []string) {
 	return problems
 }
 
-func TestUnprovedDefencesAreFound(t *testing.T) {
+func TestUnprovedDefensesAreFound(t *testing.T) {
 	t.Parallel()
 	named := map[string]bool{"internal/a TestA": true, "internal/a TestA/of b": true, "clients/a.test.mjs does c": true}
-	const head = "## Threats and defences\n\n### S\n\n| threat | defence | proved by |\n|---|---|---|\n"
+	const head = "## Threats and defenses\n\n### S\n\n| threat | defense | proved by |\n|---|---|---|\n"
 	for name, test := range map[string]struct {
 		document string
 		want     []string
 	}{
-		"all is there":           {head + "| t | d | `internal/a TestA`, `internal/a TestA/of b` |\n| t | d | `clients/a.test.mjs does c` |\n", nil},
-		"another package":        {head + "| t | d | `internal/b TestA` |\n", []string{"line 7: there is no test internal/b TestA"}},
-		"no package":             {head + "| t | d | `TestA` |\n", []string{"line 7: there is no test TestA"}},
-		"another subtest":        {head + "| t | d | `internal/a TestA/of c` |\n", []string{"line 7: there is no test internal/a TestA/of c"}},
-		"another title":          {head + "| t | d | `clients/a.test.mjs does d` |\n", []string{"line 7: there is no test clients/a.test.mjs does d"}},
-		"one of two":             {head + "| t | d | `internal/a TestA`, `internal/a TestB` |\n", []string{"line 7: there is no test internal/a TestB"}},
-		"elsewhere in the text":  {"# T\n\nAs `internal/a TestB` shows.\n", []string{"line 3: there is no test internal/a TestB"}},
-		"a fuzz target":          {"`internal/a FuzzA`", []string{"line 1: there is no test internal/a FuzzA"}},
-		"a row without a test":   {head + "| t | d | `internal/a TestA` |\n| u | d | believe us, `internal/a` |\n", []string{`line 8: no test is named for the defence against "u"`}},
-		"a test in another cell": {head + "| t | d | `internal/a TestA` |\n| u | `internal/a TestA` | – |\n", []string{`line 8: no test is named for the defence against "u"`}},
-		"a section without rows": {head + "| t | d | `internal/a TestA` |\n\n### U\n\nText.\n", []string{`section "U" names no test for a defence`}},
-		"the last of a chapter":  {head + "\n## Other\n\n### V\n", []string{`section "S" names no test for a defence`}},
-		"tables of others":       {"## Other\n\n### V\n\n| asked | answer |\n|---|---|\n| a | b |\n", nil},
+		"all is there": {
+			head + "| t | d | `internal/a TestA`, `internal/a TestA/of b` |\n| t | d | `clients/a.test.mjs does c` |\n", nil,
+		},
+		"another package": {
+			head + "| t | d | `internal/b TestA` |\n", []string{"line 7: there is no test internal/b TestA"},
+		},
+		"no package": {head + "| t | d | `TestA` |\n", []string{"line 7: there is no test TestA"}},
+		"another subtest": {
+			head + "| t | d | `internal/a TestA/of c` |\n", []string{"line 7: there is no test internal/a TestA/of c"},
+		},
+		"another title": {
+			head + "| t | d | `clients/a.test.mjs does d` |\n", []string{"line 7: there is no test clients/a.test.mjs does d"},
+		},
+		"one of two": {
+			head + "| t | d | `internal/a TestA`, `internal/a TestB` |\n", []string{"line 7: there is no test internal/a TestB"},
+		},
+		"elsewhere in the text": {
+			"# T\n\nAs `internal/a TestB` shows.\n", []string{"line 3: there is no test internal/a TestB"},
+		},
+		"a fuzz target": {"`internal/a FuzzA`", []string{"line 1: there is no test internal/a FuzzA"}},
+		"a row without a test": {
+			head + "| t | d | `internal/a TestA` |\n| u | d | believe us, `internal/a` |\n",
+			[]string{`line 8: no test is named for the defense against "u"`},
+		},
+		"a test in another cell": {
+			head + "| t | d | `internal/a TestA` |\n| u | `internal/a TestA` | – |\n",
+			[]string{`line 8: no test is named for the defense against "u"`},
+		},
+		"a section without rows": {
+			head + "| t | d | `internal/a TestA` |\n\n### U\n\nText.\n", []string{`section "U" names no test for a defense`},
+		},
+		"the last of a chapter": {head + "\n## Other\n\n### V\n", []string{`section "S" names no test for a defense`}},
+		"tables of others":      {"## Other\n\n### V\n\n| asked | answer |\n|---|---|\n| a | b |\n", nil},
 	} {
 		if diff := cmp.Diff(test.want, unproved(test.document, named)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -173,14 +195,14 @@ func TestNamedTestsAreFound(t *testing.T) {
 	t.Parallel()
 	named := namedTests(t)
 	for name, want := range map[string]bool{
-		"docs TestNamedTestsAreFound":                                              true,
-		"internal/guard TestAttacks":                                               true,
-		"internal/guard TestAttacks/behind a union":                                true,
-		"internal/session TestReuse/kills all that the session has issued":         true,
+		"docs TestNamedTestsAreFound":                                               true,
+		"internal/guard TestAttacks":                                                true,
+		"internal/guard TestAttacks/behind a union":                                 true,
+		"internal/session TestReuse/revokes all tokens of the session":              true,
 		"clients/node/live.test.mjs continues over three expiries without an error": true,
-		"internal/guard TestAttacks/behind " + "nothing":                           false,
-		"internal/token TestAttacks":                                               false,
-		"internal/guard NewPolicy":                                                 false,
+		"internal/guard TestAttacks/behind " + "nothing":                            false,
+		"internal/token TestAttacks":                                                false,
+		"internal/guard NewPolicy":                                                  false,
 	} {
 		if named[name] != want {
 			t.Errorf("%s: found %t", name, named[name])

@@ -12,7 +12,8 @@ import (
 // TestYourTypes does what docs/YOUR-TYPES.md says in a copy of the repository, and runs the tests there.
 func TestYourTypes(t *testing.T) {
 	t.Parallel()
-	if _, err := os.Stat("../schema/note.graphqls"); err == nil || !strings.Contains(read(t, "../internal/team/team.go"), "type Services struct{}") {
+	if _, err := os.Stat("../schema/note.graphqls"); err == nil ||
+		!strings.Contains(read(t, "../internal/team/team.go"), "type Services struct{}") {
 		t.Skip("this repository has types of its own, which the tutorial's would stand in the way of")
 	}
 	dir := copyRepository(t)
@@ -35,13 +36,19 @@ func TestYourTypes(t *testing.T) {
 	write(t, resolvers, replaceBodies(t, read(t, resolvers), block(t, string(doc), "go\nfunc ")))
 	inside(t, dir, "go", "test", "-count=1", "./graph", "-run", "TestPolicy", "-update")
 	policy := read(t, filepath.Join(dir, "graph/testdata/policy.txt"))
-	for _, rule := range []string{`Note\.secret +@auth\(owner: true\)`, `Note\.text +@auth\(roles: \[ADMIN EDITOR\], owner: true\)`, `Query\.allNotes +@auth\(roles: \[ADMIN EDITOR\]\)`} {
+	for _, rule := range []string{
+		`Note\.secret +@auth\(owner: true\)`, `Note\.text +@auth\(roles: \[ADMIN EDITOR\], owner: true\)`,
+		`Query\.allNotes +@auth\(roles: \[ADMIN EDITOR\]\)`,
+	} {
 		if !regexp.MustCompile(rule).MatchString(policy) {
 			t.Errorf("the policy lacks %s", rule)
 		}
 	}
 	out := inside(t, dir, "go", "test", "-count=1", "-v", ".", "./graph", "-run", judgesTypes)
-	for _, passed := range []string{"--- PASS: TestNotes", "--- PASS: TestPolicy", "--- PASS: TestImportsPointDown", "--- PASS: TestHostileValues", "Note.secret"} {
+	for _, passed := range []string{
+		"--- PASS: TestNotes", "--- PASS: TestPolicy", "--- PASS: TestImportsPointDown", "--- PASS: TestHostileValues",
+		"Note.secret",
+	} {
 		if !strings.Contains(out, passed) {
 			t.Errorf("the tests of the copy lack %q:\n%s", passed, out)
 		}
@@ -89,7 +96,9 @@ func replaceBodies(t *testing.T, stubs, source string) string {
 		stubs = stub.ReplaceAllLiteralString(stubs, f[0])
 	}
 	stubs = strings.Replace(stubs, "\t\"fmt\"\n", "", 1)
-	return strings.Replace(stubs, "internal/note\"\n", "internal/note\"\n\t\"github.com/graphwarden/graphwarden/internal/guard\"\n", 1)
+	return strings.Replace(
+		stubs, "internal/note\"\n", "internal/note\"\n\t\"github.com/graphwarden/graphwarden/internal/guard\"\n", 1,
+	)
 }
 
 func inside(t *testing.T, dir string, name string, args ...string) string {

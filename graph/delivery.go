@@ -14,14 +14,18 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-// A refresh token travels in the body, or in a cookie that scripts cannot read. What authenticates by
-// cookie, or sets one, must come from a page of a trusted origin; header clients need no origin.
+// A refresh token is sent in the body, or in a cookie that scripts cannot read. A request that authenticates by cookie
+// or sets one must come from a page of a trusted origin. Clients that use headers need no origin.
 
-var errOrigin = fault.New(fault.Forbidden, fault.OriginNotAllowed, "cookies are for pages of this server's own origin and of --allowed-origins only")
+var errOrigin = fault.New(fault.Forbidden, fault.OriginNotAllowed,
+	"cookies are for pages of this server's own origin and of --allowed-origins only")
 
-// delivering issues a grant and hands out its refresh token. What it would refuse, it refuses before
-// the work.
-func delivering(ctx context.Context, delivery model.TokenDelivery, issue func() (*session.Grant, error)) (*session.Grant, error) {
+// delivering issues a grant and delivers its refresh token. It refuses before the work, not after it.
+func delivering(
+	ctx context.Context,
+	delivery model.TokenDelivery,
+	issue func() (*session.Grant, error),
+) (*session.Grant, error) {
 	if web.RequestFrom(ctx).Method != http.MethodPost {
 		return nil, fault.New(fault.BadUserInput, fault.PostRequired, "tokens are answered to POST only, not over a socket")
 	}
@@ -44,8 +48,7 @@ func register(ctx context.Context, signIn *signin.Service, in model.RegisterInpu
 	})
 }
 
-// refresh never takes a cookie away: where several tabs race, the one that failed must not undo what
-// the winner was given.
+// refresh never removes a cookie: if several tabs race, the one that failed must not undo the winner's.
 func refresh(ctx context.Context, sessions *session.Service, in *model.RefreshTokenInput) (*session.Grant, error) {
 	var input *string
 	if in != nil {
@@ -58,8 +61,8 @@ func refresh(ctx context.Context, sessions *session.Service, in *model.RefreshTo
 	return delivering(ctx, delivery, func() (*session.Grant, error) { return sessions.Refresh(ctx, raw, client(ctx)) })
 }
 
-// logout ends sessions by refresh token if there is one: whoever gives one says which session is
-// meant, whatever bearer came along. A cookie, which comes along by itself, counts only without a bearer.
+// logout ends sessions by refresh token if there is one, because it names the session, whatever the access token is. A
+// cookie, which browsers send automatically, counts only without an access token.
 func logout(ctx context.Context, sessions *session.Service, in *model.LogoutInput) (ended int, err error) {
 	if in == nil {
 		in = &model.LogoutInput{Scope: session.ScopeCurrent}
@@ -80,15 +83,15 @@ func logout(ctx context.Context, sessions *session.Service, in *model.LogoutInpu
 		delivery = deliveryOf(ctx, by.SessionID)
 		ended, err = sessions.Logout(ctx, in.Scope, by)
 	}
-	// The cookie of a session that has ended is of no use; a page that may not touch it need not.
+	// The cookie of an ended session is useless. A page that may not change cookies does not need to.
 	if err == nil && delivery == model.TokenDeliveryCookie && in.Scope != session.ScopeOthers && web.CookieAllowed(ctx) {
 		web.SetRefreshCookie(ctx, "", time.Unix(0, 0))
 	}
 	return ended, err
 }
 
-// presented returns the refresh token of an operation and how it came. Both ways at once are refused:
-// which of two sessions is meant would be a guess.
+// presented returns the refresh token of an operation and how it was sent. Two tokens are refused, because it is
+// unclear which session is meant.
 func presented(ctx context.Context, input *string) (raw string, delivery model.TokenDelivery, err error) {
 	cookie, came := web.RefreshCookie(ctx)
 	switch {
@@ -105,8 +108,8 @@ func presented(ctx context.Context, input *string) (raw string, delivery model.T
 	return cookie, model.TokenDeliveryCookie, nil
 }
 
-// deliveryOf tells how the caller's own session gets its refresh tokens: by cookie if the request
-// carries one of that session.
+// deliveryOf returns how the caller's session receives its refresh tokens: by cookie if the request has a cookie of
+// that session.
 func deliveryOf(ctx context.Context, id session.ID) model.TokenDelivery {
 	cookie, _ := web.RefreshCookie(ctx)
 	if named, ok := session.Named(cookie); ok && named == id {

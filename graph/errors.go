@@ -22,8 +22,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-// presenter turns every error of a request into what the client reads. What was not made for the
-// caller becomes INTERNAL_SERVER_ERROR and says nothing but the request's id; the cause is logged.
+// presenter returns the function that turns every error of a request into what the client reads. An error that was not
+// made for the caller becomes INTERNAL_SERVER_ERROR with nothing but the request's id, and its cause is logged.
 func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 	return func(ctx context.Context, err error) *gqlerror.Error {
 		shown := &gqlerror.Error{Path: graphql.GetPath(ctx)}
@@ -47,7 +47,7 @@ func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 	}
 }
 
-// classify finds the fault in err, or the one that err amounts to.
+// classify returns the fault in err, or the fault that err corresponds to.
 func classify(err error) *fault.Error {
 	if f := fault.As(err); f != nil && f.Code != fault.Internal {
 		return f
@@ -64,13 +64,16 @@ func classify(err error) *fault.Error {
 		}
 	}
 	if f := fault.As(err); f != nil && f.Err != nil {
-		err = f.Err // what a *gqlerror.Error around it would not tell the log
+		err = f.Err // the log would not see it inside a *gqlerror.Error
 	}
 	return fault.Unexpected(err)
 }
 
-// quotation is where a message of the parser or the validator repeats a piece of the document or of a variable.
-var quotation = regexp.MustCompile(`(?s)(, found \w+ |^Expected value of type .*?, found |value: |sequence: |^Unexpected \w+ ).*|^.*( is not a valid )|^(Value ").*(" does not exist)`)
+// quotation matches where a message of the parser or the validator quotes the document or a variable.
+var quotation = regexp.MustCompile(`(?s)` +
+	`(, found \w+ |^Expected value of type .*?, found |value: |sequence: |^Unexpected \w+ ).*|` +
+	`^.*( is not a valid )|` +
+	`^(Value ").*(" does not exist)`)
 
 // maxMessage bounds a message that repeats names of the document, and each name in a path, in bytes.
 const maxMessage = 300
@@ -78,12 +81,12 @@ const maxMessage = 300
 // maxName bounds an operation's name in the log, in bytes.
 const maxName = 100
 
-// maxQuoting bounds a message that is searched for what it quotes. A longer one is not worth the time, which
-// grows with its length, and cannot be shortened first: what it quotes may stand before what tells so.
+// maxQuoting bounds a message that is searched for quotations, in bytes. The search takes time that grows with the
+// length, and the message cannot be cut first: the text that identifies a quotation may follow it.
 const maxQuoting = 4 << 10
 
-// withoutValues cuts from a message what it quotes, which can be a password that was written into a
-// query, and shortens the rest: a name can be as long as the document.
+// withoutValues removes quotations from a message, because a query can have a password in it, and shortens the rest,
+// because a name can be as long as the document.
 func withoutValues(message string) string {
 	if len(message) > maxQuoting {
 		return "the operation does not fit the schema, in a place too long to be repeated"
@@ -95,7 +98,7 @@ func withoutValues(message string) string {
 	return message
 }
 
-// shortened cuts the names in a path: those of a variable's fields can be as long as a request.
+// shortened cuts the names in a path: the names of a variable's fields can be as long as a request.
 func shortened(path ast.Path) ast.Path {
 	path = slices.Clone(path)
 	for i, element := range path {
@@ -123,26 +126,31 @@ func extensions(f *fault.Error) map[string]any {
 	return e
 }
 
-// record logs a fault once, where it is handled: never a value, and of names only what the document gave the
-// operation.
+// record logs a fault once, where it is handled. It logs no values, and of the document's names only the operation's.
 func record(ctx context.Context, log *slog.Logger, f *fault.Error, shown *gqlerror.Error) {
 	level := slog.LevelDebug
 	switch {
 	case f.Code == fault.Internal:
 		level = slog.LevelError
 	case f.Code == fault.Unavailable && f.Err != nil && !errors.Is(f.Err, context.Canceled):
-		// Without a cause it is load, of which metrics tell, and a flood must not fill the disk with lines.
+		// Without a cause it is overload. Metrics count that, and a flood must not fill the disk with log lines.
 		level = slog.LevelWarn
 	}
-	if !log.Enabled(ctx, level) { // as most refusals are: they must not cost what nobody reads
+	if !log.Enabled(ctx, level) { // true for most refusals, which must stay cheap
 		return
 	}
-	log.LogAttrs(ctx, level, "request refused", slog.String("code", string(f.Code)), slog.String("reason", string(f.Reason)),
-		slog.String("path", shown.Path.String()), slog.Any("error", f.Err), slog.String("request", web.RequestFrom(ctx).ID),
-		slog.String("operation", operationName(ctx)), slog.String("user", string(guard.Caller(ctx).UserID)))
+	log.LogAttrs(ctx, level, "request refused",
+		slog.String("code", string(f.Code)),
+		slog.String("reason", string(f.Reason)),
+		slog.String("path", shown.Path.String()),
+		slog.Any("error", f.Err),
+		slog.String("request", web.RequestFrom(ctx).ID),
+		slog.String("operation", operationName(ctx)),
+		slog.String("user", string(guard.Caller(ctx).UserID)),
+	)
 }
 
-// operationName is what the document calls the operation under way, unless that is too long to be a name.
+// operationName returns the document's name of the current operation, unless it is too long.
 func operationName(ctx context.Context) string {
 	if !graphql.HasOperationContext(ctx) {
 		return ""
@@ -154,7 +162,7 @@ func operationName(ctx context.Context) string {
 	return op.Name
 }
 
-// recovered turns a panic of a resolver into an error for the log. The panic's value is not sent.
+// recovered turns a resolver's panic into an error for the log. The panic's value is not sent.
 func recovered(_ context.Context, value any) error {
 	return fmt.Errorf("panic: %v\n%s", value, debug.Stack())
 }

@@ -22,31 +22,39 @@ import (
 	"github.com/graphwarden/graphwarden/internal/transport"
 )
 
-// HandlerOptions bound what one operation may cost.
+// HandlerOptions bound the cost of one operation.
 type HandlerOptions struct {
-	// Bounds are what one operation may ask for.
+	// Bounds are the limits of one operation.
 	Bounds limit.Bounds
-	// MaxBody is the greatest size of a request's body, in bytes, MaxValues and MaxDepth that of the JSON in it.
+	// MaxBody is the maximum size of a request's body, in bytes; MaxValues and MaxDepth bound the JSON in it.
 	MaxBody             int64
 	MaxValues, MaxDepth int
-	// Memory is what requests share.
+	// Memory is the budget that requests share.
 	Memory *memory.Budget
-	// Batch is how many operations one request may hold; 0 allows no batches.
+	// Batch is the maximum number of operations in one request; 0 allows no batches.
 	Batch int
 	// Timeout ends a query or mutation.
 	Timeout time.Duration
-	// Suggestions lets error messages guess at what was meant, which tells names of the schema.
+	// Suggestions lets error messages guess what was meant, which reveals names of the schema.
 	Suggestions bool
-	// Streams serve WebSockets, from pages that Origin admits, and server-sent events.
+	// Streams serves WebSockets, from pages that Origin admits, and event streams.
 	Streams *transport.Streams
 	Origin  func(*http.Request) bool
-	// Trusted, if not nil, are the only documents that run.
+	// Trusted, if not nil, has the only documents that run.
 	Trusted *TrustedDocuments
 }
 
-// NewHandler makes the GraphQL server: schema is the SDL that policy was compiled from. more are
-// further extensions, inside the guard.
-func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o HandlerOptions, now func() time.Time, log *slog.Logger, more ...graphql.HandlerExtension) (*handler.Server, error) {
+// NewHandler makes the GraphQL server. schema is the SDL that policy was compiled from. more are further extensions,
+// inside the guard.
+func NewHandler(
+	schema *ast.Schema,
+	r *Resolver,
+	policy *guard.Policy,
+	o HandlerOptions,
+	now func() time.Time,
+	log *slog.Logger,
+	more ...graphql.HandlerExtension,
+) (*handler.Server, error) {
 	documents, err := newCache(o.Memory.Caches()/2, func(text string, doc *ast.QueryDocument) int64 {
 		return int64(len(text)) + memory.Document(doc)
 	})
@@ -66,7 +74,13 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	srv := handler.New(executable)
 	srv.AddTransport(transport.WebSocket{Streams: o.Streams, Origin: o.Origin})
 	srv.AddTransport(transport.Events{Streams: o.Streams})
-	srv.AddTransport(transport.HTTP{MaxBody: o.MaxBody, MaxValues: o.MaxValues, MaxDepth: o.MaxDepth, Batch: o.Batch, Memory: o.Memory})
+	srv.AddTransport(transport.HTTP{
+		MaxBody:   o.MaxBody,
+		MaxValues: o.MaxValues,
+		MaxDepth:  o.MaxDepth,
+		Batch:     o.Batch,
+		Memory:    o.Memory,
+	})
 	srv.SetQueryCache(documents)
 	srv.SetParserTokenLimit(o.Bounds.Tokens)
 	srv.SetDisableSuggestion(!o.Suggestions)
@@ -78,7 +92,7 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	srv.Use(limits) // after the text of a persisted operation is known
 	srv.Use(coercion.NewExtension(schema, generated.Arguments(executable), rules, documents))
 	srv.Use(oneStream{schema})
-	srv.Use(extension.Introspection{}) // who may use it is for the guard to say
+	srv.Use(extension.Introspection{}) // the guard decides who may use it
 	srv.AroundOperations(withSiblings)
 	srv.AroundOperations(deadline(o.Timeout))
 	srv.Use(boundedGuard{guard.NewExtension(policy, r.Authenticator.Check, present, now, log)})
@@ -88,9 +102,10 @@ func NewHandler(schema *ast.Schema, r *Resolver, policy *guard.Policy, o Handler
 	return srv, nil
 }
 
-// deadline ends queries and mutations that take too long; subscriptions go on.
+// deadline ends queries and mutations that take too long. Subscriptions have no limit.
 func deadline(timeout time.Duration) graphql.OperationMiddleware {
-	usedUp := fault.Busy(fault.TimedOut, fmt.Sprintf("the operation has used up its %s: ask for less at once", timeout), time.Second)
+	message := fmt.Sprintf("the operation has used up its %s: ask for less at once", timeout)
+	usedUp := fault.Busy(fault.TimedOut, message, time.Second)
 	return func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 		if graphql.GetOperationContext(ctx).Operation.Operation == ast.Subscription {
 			return next(ctx)

@@ -10,8 +10,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// oneStream refuses a subscription that does not have exactly one root field after @skip and @include. The
-// validator does not count them, and gqlgen answers such a mistake of the client with an internal error.
+// oneStream refuses a subscription that does not have exactly one root field after @skip and @include. The validator
+// does not count them, and gqlgen answers this mistake of a client with an internal error.
 type oneStream struct{ schema *ast.Schema }
 
 var _ interface {
@@ -31,5 +31,6 @@ func (s oneStream) MutateOperationContext(_ context.Context, op *graphql.Operati
 		len(graphql.CollectFields(op, op.Operation.SelectionSet, []string{s.schema.Subscription.Name})) == 1 {
 		return nil
 	}
-	return refusal(fault.New(fault.ValidationFailed, "", "a subscription must have exactly one root field, which @skip and @include cannot leave out"))
+	return refusal(fault.New(fault.ValidationFailed, "",
+		"a subscription must have exactly one root field, which @skip and @include cannot leave out"))
 }

@@ -1,6 +1,6 @@
-// Program abuse sends the attacks of package attack to a server and prints what each came to, then its floods and how much
-// memory the server took. It exits with 1 if an answer is out of order, or the memory above its bound. Without -url it
-// builds the server of the current folder and runs it, as in production, on databases of its own.
+// Command abuse sends the attacks of package attack to a server and prints the responses, then the floods and prints
+// the memory of the server. It exits with 1 if a response is unexpected, or if the memory exceeds its bound. Without
+// -url it builds the server of the current folder and runs it with production settings on temporary databases.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 	"github.com/graphwarden/graphwarden/bench/replica"
 )
 
-// idleFor is how long the server is watched once the attacks are over, and idleCPU what it may still use.
+// After the attacks, the server may use idleCPU during idleFor.
 const (
 	idleFor = 2 * time.Second
 	idleCPU = 200 * time.Millisecond
@@ -42,34 +42,34 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.url, "url", "", "the endpoint, for single attacks only; without it a server is built and started")
-	pid := flag.Int("pid", 0, "the process that serves -url, if it runs here, to measure what it uses")
-	flag.IntVar(&o.tries, "tries", 5, "how often each attack is tried; the table shows medians")
-	flag.StringVar(&o.binary, "binary", "", "a built server, instead of that of the current folder")
-	flood := flag.String("flood", "", "send only floods whose names match this regular expression, and no single attacks")
-	flag.IntVar(&o.bound, "bound", 256, "the resident memory in MiB that no flood may exceed")
+	flag.StringVar(&o.url, "url", "", "send the attacks, without the floods, to this endpoint")
+	pid := flag.Int("pid", 0, "measure the CPU time of this process, which serves -url on this machine")
+	flag.IntVar(&o.tries, "tries", 5, "number of tries of each attack; the table shows medians")
+	flag.StringVar(&o.binary, "binary", "", "run this server instead of building one")
+	flood := flag.String("flood", "", "send only the floods whose names match this regular expression")
+	flag.IntVar(&o.bound, "bound", 256, "maximum resident memory during a flood, in MiB")
 	flag.Parse()
 	o.server = process(*pid)
 	if *flood != "" {
 		o.flood = regexp.MustCompile(*flood)
 	}
-	log.SetOutput(io.Discard) // net/http tells of answers to connections that did not ask yet
+	log.SetOutput(io.Discard) // net/http logs unsolicited responses
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	inOrder, err := run(ctx, o, os.Stdout)
+	ok, err := run(ctx, o, os.Stdout)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "abuse:", err)
 	}
-	if err != nil || !inOrder {
+	if err != nil || !ok {
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, o options, out io.Writer) (inOrder bool, err error) {
+func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 	if o.url != "" {
 		return report(ctx, o.url, o.server, o.tries, out)
 	}
-	inOrder = true
+	ok = true
 	err = replica.InFolder(func(folder string) error {
 		if o.binary == "" {
 			if o.binary, err = replica.Build(ctx, folder); err != nil {
@@ -78,7 +78,7 @@ func run(ctx context.Context, o options, out io.Writer) (inOrder bool, err error
 		}
 		if o.flood == nil {
 			err := serve(o.binary, os.Stderr, nil, func(s *replica.Server) (err error) {
-				inOrder, err = report(ctx, s.URL, process(s.PID), o.tries, out)
+				ok, err = report(ctx, s.URL, process(s.PID), o.tries, out)
 				return err
 			})
 			if err != nil {
@@ -87,17 +87,22 @@ func run(ctx context.Context, o options, out io.Writer) (inOrder bool, err error
 			fmt.Fprintln(out)
 		}
 		bounded, err := floods(ctx, o, out)
-		inOrder = inOrder && bounded
+		ok = ok && bounded
 		return err
 	})
-	return inOrder, err
+	return ok, err
 }
 
-// serve runs the server as in production on a database of its own, and calls f with it.
+// serve runs the server with production settings on a temporary database, and calls f with it.
 func serve(binary string, stderr io.Writer, settings []string, f func(*replica.Server) error) error {
 	return replica.InFolder(func(folder string) error {
-		s, err := replica.Start(binary, stderr, append([]string{"--production", "--public-url=https://localhost", "--log-level=error",
-			"--secret=" + rand.Text() + rand.Text(), "--database=sqlite:" + filepath.Join(folder, "abuse.db")}, settings...)...)
+		s, err := replica.Start(binary, stderr, append([]string{
+			"--production",
+			"--public-url=https://localhost",
+			"--log-level=error",
+			"--secret=" + rand.Text() + rand.Text(),
+			"--database=sqlite:" + filepath.Join(folder, "abuse.db"),
+		}, settings...)...)
 		if err != nil {
 			return err
 		}
@@ -105,25 +110,27 @@ func serve(binary string, stderr io.Writer, settings []string, f func(*replica.S
 	})
 }
 
-// report prints the table, and what the server is like afterwards.
-func report(ctx context.Context, url string, server process, tries int, out io.Writer) (inOrder bool, err error) {
+// report sends the attacks, and prints their table and the use of memory and CPU. It reports whether all was as
+// expected.
+func report(ctx context.Context, url string, server process, tries int, out io.Writer) (ok bool, err error) {
 	table := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
-	fmt.Fprintln(table, "| attack\t| answer\t| bytes\t| ms\t| CPU ms\t| out of order\t|")
+	fmt.Fprintln(table, "| attack\t| answer\t| bytes\t| ms\t| CPU ms\t| problem\t|")
 	fmt.Fprintln(table, "|---\t|---\t|---\t|---\t|---\t|---\t|")
-	inOrder = true
+	ok = true
 	for _, a := range attack.All() {
 		r, err := measure(ctx, a, url, server, max(1, tries))
 		if err != nil {
 			return false, err
 		}
-		inOrder = inOrder && len(r.problems) == 0
-		fmt.Fprintf(table, "| %s\t| %s\t| %d\t| %s\t| %s\t| %s\t|\n", a.Name, r.outcome.Verdict(), r.outcome.Bytes, milliseconds(median(r.took)), r.usage(), first(r.problems))
+		ok = ok && len(r.problems) == 0
+		fmt.Fprintf(table, "| %s\t| %s\t| %d\t| %s\t| %s\t| %s\t|\n",
+			a.Name, r.outcome.Verdict(), r.outcome.Bytes, milliseconds(median(r.took)), r.usage(), first(r.problems))
 	}
 	if err := table.Flush(); err != nil {
 		return false, err
 	}
 	if server == 0 {
-		return inOrder, nil
+		return ok, nil
 	}
 	idle, err := server.rest(idleFor)
 	if err != nil {
@@ -133,14 +140,15 @@ func report(ctx context.Context, url string, server process, tries int, out io.W
 	if err != nil {
 		return false, err
 	}
-	fmt.Fprintf(out, "\nPeak of memory: %d MiB. CPU in the %s after the last attack: %s ms.\n", peak, idleFor, milliseconds(idle))
+	fmt.Fprintf(out, "\nPeak memory: %d MiB. CPU time in the %s after the last attack: %s ms.\n",
+		peak, idleFor, milliseconds(idle))
 	if idle > idleCPU {
-		fmt.Fprintln(out, "The server does not come to rest.")
+		fmt.Fprintln(out, "The server is still busy after the attacks.")
 	}
-	return inOrder && idle <= idleCPU, nil
+	return ok && idle <= idleCPU, nil
 }
 
-// result is what all tries of one attack came to: the last outcome, and every problem.
+// result combines the tries of one attack: the last outcome, and all problems.
 type result struct {
 	outcome   attack.Outcome
 	took, cpu []time.Duration

@@ -11,14 +11,16 @@ import (
 	"github.com/graphwarden/graphwarden/bench/replica"
 )
 
-// askEvery is how often a signed-in user asks who they are while a flood is under way.
+// askEvery is the interval of a signed-in user's requests during a flood.
 const askEvery = 20 * time.Millisecond
 
-// floods sends floods, each to a server of its own, and reports whether all stayed below the bound.
-func floods(ctx context.Context, o options, out io.Writer) (inOrder bool, err error) {
-	fmt.Fprintln(out, "| flood | sent | answers | MiB before | peak MiB | p50 and p99 of `me`, ms | `me` refused | out of order |")
+// floods sends the floods, each to a new server, and prints their table. It reports whether there was no problem.
+func floods(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
+	fmt.Fprintln(
+		out, "| flood | sent | answers | MiB before | peak MiB | p50 and p99 of `me`, ms | `me` refused | problem |",
+	)
 	fmt.Fprintln(out, "|---|---|---|---|---|---|---|---|")
-	inOrder = true
+	ok = true
 	for _, f := range attack.Floods() {
 		if o.flood != nil && !o.flood.MatchString(f.Name) {
 			continue
@@ -29,15 +31,16 @@ func floods(ctx context.Context, o options, out io.Writer) (inOrder bool, err er
 			return false, err
 		}
 		problem := r.problem(o.bound)
-		inOrder = inOrder && problem == ""
+		ok = ok && problem == ""
 		slices.Sort(r.took)
-		fmt.Fprintf(out, "| %s | %d | %s | %d | %d | %s, %s | %d of %d | %s |\n", f.Name, r.target.Requests(), r.target.Verdicts(), r.before, r.peak,
-			milliseconds(r.took[len(r.took)/2]), milliseconds(r.took[len(r.took)*99/100]), r.refused, len(r.took), problem)
+		p50, p99 := milliseconds(r.took[len(r.took)/2]), milliseconds(r.took[len(r.took)*99/100])
+		fmt.Fprintf(out, "| %s | %d | %s | %d | %d | %s, %s | %d of %d | %s |\n",
+			f.Name, r.target.Requests(), r.target.Verdicts(), r.before, r.peak, p50, p99, r.refused, len(r.took), problem)
 	}
-	return inOrder, nil
+	return ok, nil
 }
 
-// flooded is what a server was like under a flood.
+// flooded is the result of a flood.
 type flooded struct {
 	target       *attack.Target
 	before, peak int // resident memory in MiB
@@ -50,7 +53,7 @@ func (r *flooded) problem(bound int) string {
 	case r.peak > bound:
 		return fmt.Sprintf("above %d MiB", bound)
 	case r.target.Failed() > 0:
-		return "a failure of the server"
+		return "an internal error"
 	}
 	return ""
 }
@@ -84,13 +87,13 @@ func (r *flooded) measure(ctx context.Context, s *replica.Server, f attack.Flood
 	return err
 }
 
-// ask has a signed-in user ask who they are until ctx ends.
+// ask sends requests of a signed-in user until ctx ends.
 func (r *flooded) ask(ctx context.Context, client *replica.Client, token string) {
 	for ctx.Err() == nil {
 		start := time.Now()
 		answer, err := client.Me(ctx, token)
 		if ctx.Err() != nil && len(r.took) > 0 {
-			return // it was cut off
+			return // the end of ctx canceled the request
 		}
 		r.took = append(r.took, time.Since(start))
 		if err != nil || len(answer.Errors) > 0 {

@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// process is the id of the server's process, or 0 if it is not known: then nothing is measured.
+// process is the process id of the server. For 0 nothing is measured.
 type process int
 
-// cpu returns the time that the threads of p have run. /proc/PID/stat counts in steps of 10 ms, which is
-// more than most attacks take; the scheduler counts in nanoseconds. Linux only.
+// cpu returns the CPU time of p. It reads schedstat, which counts in nanoseconds: the steps of 10 ms in /proc/PID/stat
+// are longer than most attacks. It works only on Linux.
 func (p process) cpu() (sum time.Duration, err error) {
 	if p == 0 {
 		return 0, nil
 	}
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p))
 	if err != nil || len(threads) == 0 {
-		return 0, fmt.Errorf("process %d is not to be measured here", p)
+		return 0, fmt.Errorf("cannot measure process %d", p)
 	}
 	for _, thread := range threads {
 		line, err := os.ReadFile(thread)
 		if err != nil {
-			continue // it ended meanwhile
+			continue // the thread has ended
 		}
 		ran, _, _ := strings.Cut(string(line), " ")
 		n, err := strconv.ParseInt(ran, 10, 64)
@@ -37,9 +37,9 @@ func (p process) cpu() (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// rest returns what p uses while nobody asks it for anything.
+// rest returns the CPU time of p during d without requests.
 func (p process) rest(d time.Duration) (time.Duration, error) {
-	time.Sleep(d / 4) // what is left of the last attack
+	time.Sleep(d / 4) // for the rest of the last attack
 	before, err := p.cpu()
 	if err != nil {
 		return 0, err
@@ -49,7 +49,7 @@ func (p process) rest(d time.Duration) (time.Duration, error) {
 	return after - before, err
 }
 
-// memory returns what /proc/PID/status says under a name such as VmHWM, the most resident memory ever, in MiB.
+// memory returns a value of /proc/PID/status in MiB, such as VmHWM, the peak resident memory.
 func (p process) memory(name string) (int, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p))
 	if err != nil {

@@ -1,7 +1,6 @@
-// Package attack owns a list of hostile requests and the judgement of what comes back: an answer is in
-// order if it is small, is no failure of the server, and says in a code why the request was refused. It
-// knows the server by its URL only, which runs as in production, with the limits that it has unless told
-// otherwise.
+// Package attack owns hostile requests and the rules for their responses: a response must be small, must not be an
+// internal error, and must have an error code. It knows only the URL of the server, which runs with production settings
+// and the default limits.
 package attack
 
 import (
@@ -19,22 +18,22 @@ import (
 const (
 	maxBytes  = 8 << 10
 	maxErrors = 10
-	// patience bounds one request: none of them is worth more of the server's time.
+	// patience limits the time of a request.
 	patience = time.Minute
 )
 
 // Attack is one hostile request.
 type Attack struct {
 	Name string
-	// Want is what Outcome.Verdict must be, or several of them between " or "; "" if any will do.
+	// Want is the expected Outcome.Verdict, or several separated by " or "; "" accepts any.
 	Want string
-	// MayClose says that the server may close the connection while the request is still being sent.
+	// MayClose means that the server may close the connection before it has read the request.
 	MayClose bool
-	// request makes the n-th try, which differs from the others where an answer could be remembered.
+	// request returns the request for the n-th try. Requests differ if the server could cache their response.
 	request func(url string, n int) (*http.Request, error)
 }
 
-// Outcome is what came of an attack.
+// Outcome is the response to an attack.
 type Outcome struct {
 	Status, Bytes, Errors int
 	// Code and Reason are those of the first error.
@@ -43,7 +42,7 @@ type Outcome struct {
 	Body         []byte
 }
 
-// Verdict is the status, code and reason in one line.
+// Verdict returns the status, code and reason in one line.
 func (o Outcome) Verdict() string {
 	if o.Status == 0 {
 		return "closed"
@@ -51,7 +50,7 @@ func (o Outcome) Verdict() string {
 	return strings.Join(strings.Fields(fmt.Sprint(o.Status, " ", o.Code, " ", o.Reason)), " ")
 }
 
-// Send makes the n-th try of an attack.
+// Send sends the n-th try of an attack.
 func (a Attack) Send(ctx context.Context, client *http.Client, url string, n int) (Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -80,18 +79,21 @@ func (a Attack) Send(ctx context.Context, client *http.Client, url string, n int
 		body, _, _ = bytes.Cut(data, []byte("\n"))
 	}
 	if json.Unmarshal(body, &answer) == nil && len(answer.Errors) > 0 {
-		o.Errors, o.Code, o.Reason = len(answer.Errors), answer.Errors[0].Extensions.Code, answer.Errors[0].Extensions.Reason
+		e := answer.Errors[0].Extensions
+		o.Errors, o.Code, o.Reason = len(answer.Errors), e.Code, e.Reason
 	}
 	return o, nil
 }
 
-// leaks are texts that no answer holds: suggestions, tracing, and what the server is made of.
-var leaks = []string{"Did you mean", "tracing", "goroutine", "panic", "github.com", "runtime error", "json:", "pq:", "sqlite"}
+// leaks are texts that no response may contain: suggestions, tracing, and implementation details.
+var leaks = []string{
+	"Did you mean", "tracing", "goroutine", "panic", "github.com", "runtime error", "json:", "pq:", "sqlite",
+}
 
-// Judge returns what is out of order in an outcome.
+// Judge returns the problems of an outcome.
 func (a Attack) Judge(o Outcome) (problems []string) {
 	if o.Status >= 500 {
-		problems = append(problems, "a failure of the server")
+		problems = append(problems, "an internal error")
 	}
 	if o.Bytes > maxBytes {
 		problems = append(problems, fmt.Sprintf("%d bytes", o.Bytes))
@@ -104,10 +106,12 @@ func (a Attack) Judge(o Outcome) (problems []string) {
 	}
 	for _, leak := range leaks {
 		if bytes.Contains(o.Body, []byte(leak)) {
-			problems = append(problems, fmt.Sprintf("the answer says %q", leak))
+			problems = append(problems, fmt.Sprintf("the response contains %q", leak))
 		}
 	}
-	if got := o.Verdict(); a.Want != "" && !slices.Contains(strings.Split(a.Want, " or "), got) && (got != "closed" || !a.MayClose) {
+	got := o.Verdict()
+	wanted := a.Want == "" || slices.Contains(strings.Split(a.Want, " or "), got) || got == "closed" && a.MayClose
+	if !wanted {
 		problems = append(problems, "want "+a.Want)
 	}
 	return problems

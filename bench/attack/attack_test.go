@@ -8,7 +8,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
-func TestEveryAttackIsAnsweredInOrder(t *testing.T) {
+func TestAttacksAreRefused(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t, func(o *apptest.Options) {
 		o.Config.Production, o.Config.PublicURL, o.Config.BcryptCost = true, "https://api.example.com", 12
@@ -37,14 +37,14 @@ func TestJudgement(t *testing.T) {
 		outcome  attack.Outcome
 		problems int
 	}{
-		"in order":      {attack.Outcome{Status: 400, Code: "A", Reason: "B", Errors: 10, Bytes: 8192}, 0},
-		"a 500":         {attack.Outcome{Status: 500, Code: "A", Reason: "B", Errors: 1}, 2},
-		"large":         {attack.Outcome{Status: 400, Code: "A", Reason: "B", Errors: 1, Bytes: 8193}, 1},
-		"many errors":   {attack.Outcome{Status: 400, Code: "A", Reason: "B", Errors: 11}, 1},
-		"no code":       {attack.Outcome{Status: 400, Errors: 1}, 2},
-		"another code":  {attack.Outcome{Status: 400, Code: "A", Errors: 1}, 1},
-		"a leak":        {attack.Outcome{Status: 400, Code: "A", Reason: "B", Errors: 1, Body: []byte("Did you mean")}, 1},
-		"not answering": {attack.Outcome{}, 1},
+		"expected":     {attack.Outcome{Status: 400, Code: "A", Reason: "B", Errors: 10, Bytes: 8192}, 0},
+		"a 500":        {attack.Outcome{Status: 500, Code: "A", Reason: "B", Errors: 1}, 2},
+		"large":        {attack.Outcome{Status: 400, Code: "A", Reason: "B", Errors: 1, Bytes: 8193}, 1},
+		"many errors":  {attack.Outcome{Status: 400, Code: "A", Reason: "B", Errors: 11}, 1},
+		"no code":      {attack.Outcome{Status: 400, Errors: 1}, 2},
+		"another code": {attack.Outcome{Status: 400, Code: "A", Errors: 1}, 1},
+		"a leak":       {attack.Outcome{Status: 400, Code: "A", Reason: "B", Errors: 1, Body: []byte("Did you mean")}, 1},
+		"no response":  {attack.Outcome{}, 1},
 	} {
 		if problems := a.Judge(test.outcome); len(problems) != test.problems {
 			t.Errorf("%s: %q", name, problems)
@@ -52,6 +52,6 @@ func TestJudgement(t *testing.T) {
 	}
 	a.MayClose = true
 	if problems := a.Judge(attack.Outcome{}); len(problems) > 0 {
-		t.Errorf("closed while it was sent: %q", problems)
+		t.Errorf("closed while sending: %q", problems)
 	}
 }

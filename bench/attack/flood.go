@@ -13,17 +13,17 @@ import (
 	"github.com/graphwarden/graphwarden/bench/replica"
 )
 
-// Flood is an attack on memory: many hostile requests at once.
+// Flood is an attack on memory: many concurrent hostile requests.
 type Flood struct {
 	Name string
-	// Settings are what the server is started with besides.
+	// Settings are additional settings of the server.
 	Settings []string
 	run      func(ctx context.Context, t *Target) error
 }
 
 // Target is a server under a flood.
 type Target struct {
-	// URL is that of its GraphQL endpoint.
+	// URL is the GraphQL endpoint.
 	URL string
 	// Token is an access token of the registered user Email.
 	Token, Email string
@@ -32,10 +32,10 @@ type Target struct {
 	verdicts map[string]int
 }
 
-// holdFor is how long a flood keeps up what it has opened.
+// holdFor is how long a flood keeps its connections open.
 const holdFor = 5 * time.Second
 
-// Run floods t until everything was answered, or held for a while.
+// Run floods t until all requests are answered, or have been held for a while.
 func (f Flood) Run(ctx context.Context, t *Target) error {
 	t.verdicts = make(map[string]int)
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -46,7 +46,7 @@ func (f Flood) Run(ctx context.Context, t *Target) error {
 	return nil
 }
 
-// Requests is how many requests or messages were sent.
+// Requests returns the number of requests and messages sent.
 func (t *Target) Requests() (sum int) {
 	for _, n := range t.verdicts {
 		sum += n
@@ -54,7 +54,7 @@ func (t *Target) Requests() (sum int) {
 	return sum
 }
 
-// Verdicts are the answers with their numbers, the most frequent first.
+// Verdicts returns the three most frequent verdicts with their numbers.
 func (t *Target) Verdicts() string {
 	names := slices.SortedFunc(maps.Keys(t.verdicts), func(a, b string) int {
 		return 2*(t.verdicts[b]-t.verdicts[a]) + strings.Compare(a, b)
@@ -66,7 +66,7 @@ func (t *Target) Verdicts() string {
 	return strings.Join(all, ", ")
 }
 
-// Failed is how many requests were answered as failures of the server.
+// Failed returns the number of internal errors.
 func (t *Target) Failed() (sum int) {
 	for verdict, n := range t.verdicts {
 		if strings.HasPrefix(verdict, "500") || strings.Contains(verdict, "INTERNAL") {
@@ -82,7 +82,7 @@ func (t *Target) count(verdict string) {
 	t.verdicts[verdict]++
 }
 
-// each calls f with 0 to n-1, so many at a time.
+// each calls f with 0 to n-1, at most atATime concurrently.
 func each(n, atATime int, f func(i int) error) error {
 	var group sync.WaitGroup
 	errs, slots := make([]error, n), make(chan struct{}, atATime)
@@ -108,15 +108,18 @@ func (t *Target) sessions(ctx context.Context, n int) error {
 	})
 }
 
-// Floods returns every flood.
+// Floods returns all floods.
 func Floods() []Flood {
 	all := slices.Concat(requestFloods(), connectionFloods(), socketFloods())
-	return append(all, Flood{Name: "all of these at once that need no settings", run: func(ctx context.Context, t *Target) error {
-		return each(len(all), len(all), func(i int) error {
-			if len(all[i].Settings) > 0 {
-				return nil
-			}
-			return all[i].run(ctx, t)
-		})
-	}})
+	return append(
+		all,
+		Flood{Name: "all of these at once that need no settings", run: func(ctx context.Context, t *Target) error {
+			return each(len(all), len(all), func(i int) error {
+				if len(all[i].Settings) > 0 {
+					return nil
+				}
+				return all[i].run(ctx, t)
+			})
+		}},
+	)
 }

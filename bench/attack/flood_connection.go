@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -16,13 +18,16 @@ import (
 	"github.com/graphwarden/graphwarden/bench/replica"
 )
 
-// connectionFloods are of connections that come to no end.
+// connectionFloods returns floods of unfinished requests and slow readers.
 func connectionFloods() []Flood {
 	quick := append(replica.Unlimited(), "--insecure-bcrypt-cost")
 	full := values("[]")
 	return []Flood{
 		{Name: "8,000 idle connections", run: held(8000, "")},
-		{Name: "4,000 slow headers of 15 KB", run: held(4000, "POST /graphql HTTP/1.1\r\nHost: x\r\nX-Long: "+strings.Repeat("x", 15_000))},
+		{
+			Name: "4,000 slow headers of 15 KB",
+			run:  held(4000, "POST /graphql HTTP/1.1\r\nHost: x\r\nX-Long: "+strings.Repeat("x", 15_000)),
+		},
 		{Name: "1,000 slow bodies of 1 MiB", run: held(1000, head(len(full), "")+full[:len(full)-1])},
 		{Name: "3,000 slow bodies of 15 KB", run: held(3000, head(15_001, "")+strings.Repeat(" ", 15_000))},
 		{Name: "100 slow readers of large answers", Settings: quick, run: slowReaders},
@@ -30,19 +35,22 @@ func connectionFloods() []Flood {
 }
 
 func head(length int, token string) string {
-	text := fmt.Sprintf("POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n", length)
+	text := fmt.Sprintf(
+		"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n", length,
+	)
 	if token != "" {
 		text += "Authorization: Bearer " + token + "\r\n"
 	}
 	return text + "\r\n"
 }
 
-// held opens n connections, sends text on each, and holds them.
+// held returns a flood that opens n connections, sends text on each, and holds them.
 func held(n int, text string) func(context.Context, *Target) error {
 	return func(ctx context.Context, t *Target) error { return t.hold(ctx, n, text, 0) }
 }
 
-// hold counts what the server says meanwhile; of answers it reads no more than so many bytes before the end.
+// hold opens n connections, sends text on each, holds them, and counts the responses. With a window, it reads the
+// responses only at the end; window is the size of the receive buffer.
 func (t *Target) hold(ctx context.Context, n int, text string, window int) error {
 	u, err := url.Parse(t.URL)
 	if err != nil {
@@ -64,7 +72,7 @@ func (t *Target) hold(ctx context.Context, n int, text string, window int) error
 			_ = conn.(*net.TCPConn).SetReadBuffer(window)
 		}
 		_ = conn.SetWriteDeadline(time.Now().Add(holdFor))
-		_, _ = io.WriteString(conn, text) // the server may have closed it
+		_, _ = io.WriteString(conn, text) // the server may have closed the connection
 		if window == 0 {
 			reading.Go(func() { t.count(verdictOf(conn)) })
 		}
@@ -81,7 +89,7 @@ func (t *Target) hold(ctx context.Context, n int, text string, window int) error
 			_ = conn.SetReadDeadline(time.Now())
 		}
 	}
-	stop := time.AfterFunc(4*holdFor, func() { // a server at work on the last of them
+	stop := time.AfterFunc(4*holdFor, func() { // the server may still work on the last ones
 		for _, conn := range all {
 			_ = conn.SetReadDeadline(time.Now())
 		}
@@ -94,10 +102,10 @@ func (t *Target) hold(ctx context.Context, n int, text string, window int) error
 	return err
 }
 
-// verdictOf reads one answer from conn.
+// verdictOf reads one response from conn.
 func verdictOf(conn net.Conn) string {
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if e, ok := err.(net.Error); ok && e.Timeout() {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return "held"
 	}
 	if err != nil {
@@ -114,7 +122,7 @@ func verdictOf(conn net.Conn) string {
 	return o.Verdict()
 }
 
-// slowReaders ask for the largest answers and read none of them for a while.
+// slowReaders requests the largest responses and delays reading them.
 func slowReaders(ctx context.Context, t *Target) error {
 	if err := t.sessions(ctx, 99); err != nil {
 		return err

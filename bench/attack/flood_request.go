@@ -19,12 +19,15 @@ const (
 	events   = "text/event-stream"
 )
 
-// requestFloods are of whole requests.
+// requestFloods returns floods of complete requests.
 func requestFloods() []Flood {
 	quick := append(replica.Unlimited(), "--insecure-bcrypt-cost")
 	return []Flood{
 		{Name: "2,000 documents of 1,900 tokens", run: documents(2000, 4, func(i int) string {
-			return `{ ` + times(86, "a#: me { id email name username emailVerified createdAt roles disabled sessions { nodes { id ip userAgent } } }") + fmt.Sprint("} # ", i)
+			return `{ ` + times(
+				86,
+				"a#: me { id email name username emailVerified createdAt roles disabled sessions { nodes { id ip userAgent } } }",
+			) + fmt.Sprint("} # ", i)
 		})},
 		{Name: "100 documents of comments, 256 KB", run: documents(100, 4, func(i int) string {
 			return "{ __typename }" + strings.Repeat("#\n", 131_000) + fmt.Sprint("# ", i)
@@ -32,18 +35,31 @@ func requestFloods() []Flood {
 		{Name: "200 persisted documents, 256 KB", run: persistedDocuments},
 		{Name: "60 bodies of 1 MiB of []", run: bodiesAtOnce(60, "", values("[]"))},
 		{Name: "60 bodies of 1 MiB of objects", run: bodiesAtOnce(60, "", values(`{"a":0}`))},
-		{Name: "60 bodies of 1 MiB of members", run: bodiesAtOnce(60, "", `{`+anyQuery+`, "variables": {`+members()+`"z": 0}}`)},
-		{Name: "60 bodies of 1 MiB of extensions", run: bodiesAtOnce(60, "", `{`+anyQuery+`, "extensions": {"a": [`+filled("[]")+`]}}`)},
-		{Name: "60 bodies of 1 MiB of text", run: bodiesAtOnce(60, "", `{`+anyQuery+`, "variables": {"a": "`+strings.Repeat("x", mebibyte-100)+`"}}`)},
+		{
+			Name: "60 bodies of 1 MiB of members",
+			run:  bodiesAtOnce(60, "", `{`+anyQuery+`, "variables": {`+members()+`"z": 0}}`),
+		},
+		{
+			Name: "60 bodies of 1 MiB of extensions",
+			run:  bodiesAtOnce(60, "", `{`+anyQuery+`, "extensions": {"a": [`+filled("[]")+`]}}`),
+		},
+		{
+			Name: "60 bodies of 1 MiB of text",
+			run:  bodiesAtOnce(60, "", `{`+anyQuery+`, "variables": {"a": "`+strings.Repeat("x", mebibyte-100)+`"}}`),
+		},
 		{Name: "60 bodies of 1 MiB of [] for events", run: bodiesAtOnce(60, events, values("[]"))},
 		{Name: "80 large answers, 40 at once", Settings: quick, run: largeAnswers(80, 40)},
-		{Name: "200 introspections at once", Settings: []string{"--introspection=public", "--insecure-introspection"}, run: introspections},
+		{
+			Name:     "200 introspections at once",
+			Settings: []string{"--introspection=public", "--insecure-introspection"},
+			run:      introspections,
+		},
 		{Name: "600 logins, passwords of 1,024 bytes", run: logins},
 		{Name: "2,000 queries by GET, 14 KB", run: queryStrings},
 	}
 }
 
-// values is a body of a mebibyte whose variables are many values.
+// values returns a body of one mebibyte whose variables contain as many values as fit.
 func values(one string) string {
 	return `{` + anyQuery + `, "variables": {"a": [` + filled(one) + `]}}`
 }
@@ -61,7 +77,7 @@ func members() string {
 	return b.String()
 }
 
-// post sends one body on a connection of its own and counts the answer.
+// post sends one body and counts the response.
 func (t *Target) post(ctx context.Context, client *http.Client, accept, token, content string) error {
 	change := []func(*http.Request){}
 	if accept != "" {
@@ -87,7 +103,7 @@ func (t *Target) send(ctx context.Context, client *http.Client, a Attack, n int)
 	return nil
 }
 
-// elsewhere is where floods come from, so that their user is not held for one of them.
+// elsewhere dials from another loopback address, so that the limits per address do not affect the signed-in user.
 var elsewhere = &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
 
 func manyConnections() *http.Client {
@@ -135,10 +151,13 @@ func persistedDocuments(ctx context.Context, t *Target) error {
 	})
 }
 
-// largest asks for an answer of 60,000 fields: many times all sessions of a user who has a hundred.
+// largest returns a query for 60,000 fields: forty times all sessions of a user with a hundred sessions.
 func largest() string {
 	const one = "id createdAt lastSeenAt expiresAt ip userAgent current"
-	return `{ ` + times(40, "a#: me { ...F }") + `} fragment F on User { sessions(first: 100) { nodes { ` + one + ` } edges { cursor node { ` + one + ` } } } }`
+	return `{ ` + times(
+		40,
+		"a#: me { ...F }",
+	) + `} fragment F on User { sessions(first: 100) { nodes { ` + one + ` } edges { cursor node { ` + one + ` } } } }`
 }
 
 func largeAnswers(n, atATime int) func(context.Context, *Target) error {
@@ -157,7 +176,22 @@ func largeAnswers(n, atATime int) func(context.Context, *Target) error {
 }
 
 func introspections(ctx context.Context, t *Target) error {
-	const document = `{ __schema { types { kind name description fields(includeDeprecated: true) { name description args { name description type { name kind ofType { name } } defaultValue } type { kind name ofType { kind name ofType { kind name } } } isDeprecated deprecationReason } inputFields { name description type { name } defaultValue } interfaces { name } enumValues { name description } possibleTypes { name } } directives { name description locations args { name } } } }`
+	const document = `{ __schema {
+		types {
+			kind name description
+			fields(includeDeprecated: true) {
+				name description
+				args { name description type { name kind ofType { name } } defaultValue }
+				type { kind name ofType { kind name ofType { kind name } } }
+				isDeprecated deprecationReason
+			}
+			inputFields { name description type { name } defaultValue }
+			interfaces { name }
+			enumValues { name description }
+			possibleTypes { name }
+		}
+		directives { name description locations args { name } }
+	} }`
 	encoded, err := json.Marshal(map[string]string{"query": document})
 	if err != nil {
 		return err
@@ -171,7 +205,13 @@ func logins(ctx context.Context, t *Target) error {
 	client := manyConnections()
 	defer client.CloseIdleConnections()
 	return each(600, 200, func(i int) error {
-		return t.post(ctx, client, "", "", fmt.Sprintf(`{"query": "mutation { login(input: {email: \"x%d@example.com\", password: \"%s\"}) { tokenType } }"}`, i, bytes.Repeat([]byte("x"), 1024)))
+		return t.post(
+			ctx, client, "", "",
+			fmt.Sprintf(
+				`{"query": "mutation { login(input: {email: \"x%d@example.com\", password: \"%s\"}) { tokenType } }"}`, i,
+				bytes.Repeat([]byte("x"), 1024),
+			),
+		)
 	})
 }
 
@@ -179,6 +219,8 @@ func queryStrings(ctx context.Context, t *Target) error {
 	client := manyConnections()
 	defer client.CloseIdleConnections()
 	return each(2000, 200, func(i int) error {
-		return t.send(ctx, client, get("", "", `{ `+times(90, "a#: __typename")+`} #`+strings.Repeat("x", 12_000)+fmt.Sprint(i)), i)
+		return t.send(
+			ctx, client, get("", "", `{ `+times(90, "a#: __typename")+`} #`+strings.Repeat("x", 12_000)+fmt.Sprint(i)), i,
+		)
 	})
 }

@@ -11,11 +11,14 @@ import (
 	"github.com/coder/websocket"
 )
 
-// socketFloods are of WebSockets.
+// socketFloods returns floods over WebSockets.
 func socketFloods() []Flood {
 	return []Flood{
 		{Name: "60 subscriptions with extensions of 1 MB", run: subscriptions(1, 60, func(int) map[string]any {
-			return map[string]any{"query": securityEvents, "extensions": map[string]any{"a": json.RawMessage("[" + strings.Repeat("[],", 330_000) + "0]")}}
+			return map[string]any{
+				"query":      securityEvents,
+				"extensions": map[string]any{"a": json.RawMessage("[" + strings.Repeat("[],", 330_000) + "0]")},
+			}
 		})},
 		{Name: "1,000 subscriptions with extensions of 500 KB", run: subscriptions(10, 100, func(int) map[string]any {
 			return map[string]any{"query": securityEvents, "extensions": map[string]any{"a": strings.Repeat("x", 500_000)}}
@@ -24,12 +27,22 @@ func socketFloods() []Flood {
 			return map[string]any{"query": securityEvents + fmt.Sprintf("# %d ", i) + strings.Repeat("x", 250_000)}
 		})},
 		{Name: "2,000 subscriptions with documents of 700 tokens", run: subscriptions(20, 100, func(i int) map[string]any {
-			return map[string]any{"query": `subscription { securityEvents { ` + times(99, "a#: ip") + times(24, "... { id action at lastAt count sessionId ip userAgent } ") + fmt.Sprintf("} } # %d", i)}
+			return map[string]any{
+				"query": `subscription { securityEvents { ` + times(99, "a#: ip") + times(
+					24, "... { id action at lastAt count sessionId ip userAgent } ",
+				) + fmt.Sprintf("} } # %d", i),
+			}
 		})},
 		{Name: "1,000 subscriptions with variables of 500 KB", run: subscriptions(10, 100, func(int) map[string]any {
-			return map[string]any{"query": "subscription($a: Boolean = true) { securityEvents { id @include(if: $a) } }", "variables": map[string]any{"b": strings.Repeat("x", 500_000)}}
+			return map[string]any{
+				"query":     "subscription($a: Boolean = true) { securityEvents { id @include(if: $a) } }",
+				"variables": map[string]any{"b": strings.Repeat("x", 500_000)},
+			}
 		})},
-		{Name: "5,000 subscriptions", run: subscriptions(50, 100, func(int) map[string]any { return map[string]any{"query": securityEvents} })},
+		{
+			Name: "5,000 subscriptions",
+			run:  subscriptions(50, 100, func(int) map[string]any { return map[string]any{"query": securityEvents} }),
+		},
 		{Name: "200 sockets with half a message of 1 MB", run: halfMessages},
 		{Name: "60 sockets with messages of 1 MB of []", run: messages},
 	}
@@ -37,7 +50,7 @@ func socketFloods() []Flood {
 
 const securityEvents = "subscription { securityEvents { id } }"
 
-// socket opens a WebSocket and greets; without a token it is nobody's.
+// socket opens a WebSocket and sends connection_init. An empty token means an anonymous connection.
 func (t *Target) socket(ctx context.Context, token string) (*websocket.Conn, error) {
 	conn, _, err := websocket.Dial(ctx, strings.Replace(t.URL, "http", "ws", 1), &websocket.DialOptions{
 		HTTPClient: manyConnections(), Subprotocols: []string{"graphql-transport-ws"}})
@@ -59,7 +72,7 @@ func (t *Target) socket(ctx context.Context, token string) (*websocket.Conn, err
 	return conn, err
 }
 
-// subscriptions opens n subscriptions on each of so many sockets and holds them.
+// subscriptions returns a flood that opens n subscriptions on each socket and holds them.
 func subscriptions(sockets, n int, payload func(i int) map[string]any) func(context.Context, *Target) error {
 	return func(ctx context.Context, t *Target) error {
 		ctx, cancel := context.WithTimeout(ctx, patience/2)
@@ -84,7 +97,7 @@ func subscriptions(sockets, n int, payload func(i int) map[string]any) func(cont
 					return err
 				}
 				if conn.Write(ctx, websocket.MessageText, text) != nil {
-					break // refusals has the reason
+					break // refusals counts the reason
 				}
 				sent++
 			}
@@ -101,7 +114,7 @@ func subscriptions(sockets, n int, payload func(i int) map[string]any) func(cont
 	}
 }
 
-// refusals counts the errors that come on conn until it ends.
+// refusals counts the errors on conn until it ends.
 func (t *Target) refusals(ctx context.Context, conn *websocket.Conn) (n int) {
 	conn.SetReadLimit(-1)
 	for {
@@ -125,9 +138,10 @@ func (t *Target) refusals(ctx context.Context, conn *websocket.Conn) (n int) {
 
 func closing(err error) string { return fmt.Sprint("closed with ", int(websocket.CloseStatus(err))) }
 
-// halfMessages send a message of a mebibyte but for its end, on sockets of nobody.
+// halfMessages sends messages of one mebibyte without their last byte on anonymous connections.
 func halfMessages(ctx context.Context, t *Target) error {
-	const upgrade = "GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+	const upgrade = "GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
 	const size = mebibyte - 10
 	frame := binary.BigEndian.AppendUint64([]byte{0x81, 0x80 | 127}, size)
@@ -136,7 +150,12 @@ func halfMessages(ctx context.Context, t *Target) error {
 }
 
 func messages(ctx context.Context, t *Target) error {
-	text := []byte(`{"type": "subscribe", "id": "1", "payload": {` + anyQuery + `, "variables": {"a": [` + strings.Repeat("[],", 330_000) + `0]}}}`)
+	text := []byte(
+		`{"type": "subscribe", "id": "1", "payload": {` + anyQuery + `, "variables": {"a": [` + strings.Repeat(
+			"[],",
+			330_000,
+		) + `0]}}}`,
+	)
 	return each(60, 60, func(int) error {
 		conn, err := t.socket(ctx, "")
 		if conn != nil {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// prepared makes a request as an honest client would; change says what is not honest about it.
+// prepared returns a regular request, modified by change.
 func prepared(method, url string, body io.Reader, change []func(*http.Request)) (*http.Request, error) {
 	r, err := http.NewRequest(method, url, body)
 	if err != nil {
@@ -25,7 +25,7 @@ func prepared(method, url string, body io.Reader, change []func(*http.Request)) 
 	return r, nil
 }
 
-// query posts a document, another one with every try: what was validated before is remembered.
+// query posts a document. Each try has another comment, because the server caches validated documents.
 func query(name, want, document string, change ...func(*http.Request)) Attack {
 	return Attack{Name: name, Want: want, request: func(url string, n int) (*http.Request, error) {
 		encoded, err := json.Marshal(map[string]string{"query": fmt.Sprintf("%s # %d", document, n)})
@@ -46,7 +46,7 @@ func body(name, want, content string, change ...func(*http.Request)) Attack {
 	}}
 }
 
-// endless sends without end, in chunks, until nobody takes it any more.
+// endless is an infinite request body.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) {
@@ -59,19 +59,27 @@ func (endless) Read(p []byte) (int, error) {
 func bodies() []Attack {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
-	_, _ = z.Write(bytes.Repeat([]byte(" "), 10<<20)) // to memory
+	_, _ = z.Write(bytes.Repeat([]byte(" "), 10<<20)) // a bytes.Buffer never fails
 	_ = z.Close()
 	const honest = `{"query": "{ __typename }"}`
 	huge := body("body of 10 MB", "413 BAD_USER_INPUT BODY_TOO_LARGE", honest+strings.Repeat(" ", 10<<20))
-	chunked := Attack{Name: "endless body in chunks", Want: "413 BAD_USER_INPUT BODY_TOO_LARGE", request: func(url string, _ int) (*http.Request, error) {
-		return prepared(http.MethodPost, url, endless{}, nil)
-	}}
+	chunked := Attack{
+		Name: "endless body in chunks",
+		Want: "413 BAD_USER_INPUT BODY_TOO_LARGE",
+		request: func(url string, _ int) (*http.Request, error) {
+			return prepared(http.MethodPost, url, endless{}, nil)
+		},
+	}
 	huge.MayClose, chunked.MayClose = true, true
 	return []Attack{
 		huge, chunked,
 		body("gzip of 10 MB", refusedType, packed.String(), header("Content-Encoding", "gzip")),
 		body("text/plain", refusedType, honest, header("Content-Type", "text/plain")),
-		body("multipart", refusedType, "--b\r\nContent-Disposition: form-data; name=\"operations\"\r\n\r\n"+honest+"\r\n--b--\r\n", header("Content-Type", "multipart/form-data; boundary=b")),
+		body(
+			"multipart", refusedType,
+			"--b\r\nContent-Disposition: form-data; name=\"operations\"\r\n\r\n"+honest+"\r\n--b--\r\n",
+			header("Content-Type", "multipart/form-data; boundary=b"),
+		),
 		body("no media type", refusedType, honest, header("Content-Type")),
 		body("UTF-16", refusedType, honest, header("Content-Type", "application/json; charset=utf-16")),
 		body("half of an object", refusedBody, `{"query": "{ __typename }", "variables": {"password": "hunter2`),
@@ -100,7 +108,10 @@ func persisted() []Attack {
 		odd("a hash of numbers", malformed, `{"version": 1, "sha256Hash": [1, 2, 3]}`),
 		odd("another version", malformed, `{"version": 2e308, "sha256Hash": "`+hash+`"}`),
 		odd("a hash of 900 KB", malformed, `{"version": 1, "sha256Hash": "`+strings.Repeat("0", 900_000)+`"}`),
-		body("persisted: an unknown hash", "400 PERSISTED_QUERY_NOT_FOUND", `{"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "`+hash+`"}}}`),
+		body(
+			"persisted: an unknown hash", "400 PERSISTED_QUERY_NOT_FOUND",
+			`{"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "`+hash+`"}}}`,
+		),
 	}
 }
 
@@ -110,7 +121,7 @@ func tokens() []Attack {
 	none := segment([]byte(`{"alg":"none","typ":"at+jwt"}`)) + "." + segment([]byte(`{"sub":"1","exp":4102444800}`)) + "."
 	huge := query("token: 1.5 MB", "431", document, header("Authorization", "Bearer "+strings.Repeat("a", 3<<19)))
 	huge.MayClose = true
-	// The header may be too large for the server, or for HTTP only.
+	// The token may exceed the server's limit, or that of HTTP headers.
 	long := func(name, token string) Attack {
 		a := query("token: "+name, "431 or "+refusedToken, document, header("Authorization", "Bearer "+token))
 		a.MayClose = true
@@ -126,7 +137,16 @@ func tokens() []Attack {
 		long("50,000 dots", strings.Repeat(".", 50_000)),
 		long("900 KB", strings.Repeat("a", 900_000)),
 		bearer("Basic", "Basic YWRtaW46YWRtaW4="),
-		bearer("an algorithm of its own", "Bearer "+segment([]byte(`{"alg":"HS256","kid":"../../../dev/null","jwk":{}}`))+"."+segment([]byte(`{}`))+"."+segment([]byte("x"))),
+		bearer(
+			"an algorithm of its own",
+			"Bearer "+segment(
+				[]byte(`{"alg":"HS256","kid":"../../../dev/null","jwk":{}}`),
+			)+"."+segment(
+				[]byte(`{}`),
+			)+"."+segment(
+				[]byte("x"),
+			),
+		),
 		huge,
 	}
 }

@@ -1,6 +1,6 @@
-// Command cover reads a coverage profile of go test and prints how much of each given package its
-// tests ran. It exits with 1 if a package is below the minimum. With -coverpkg, every test binary
-// reports every block, so a block counts as covered if any of them ran it.
+// Command cover reads a coverage profile of go test and prints the coverage of each given package. It exits with 1 if a
+// package is below the minimum. With -coverpkg, every test binary reports every block; a block is covered if any of
+// them ran it.
 package main
 
 import (
@@ -84,8 +84,8 @@ func parse(r io.Reader) (map[string]block, error) {
 	return blocks, lines.Err()
 }
 
-// coverage returns the percentage of statements covered in the package whose folder has the given
-// name; 0 if it has none.
+// coverage returns the percentage of covered statements in the package whose folder has the given name, or 0 if the
+// profile has no such package.
 func coverage(blocks map[string]block, name string) float64 {
 	all, covered := 0, 0
 	for key, b := range blocks {

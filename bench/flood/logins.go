@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -15,7 +14,7 @@ import (
 	"github.com/graphwarden/graphwarden/bench/replica"
 )
 
-// flood are the clients that log in over and over.
+// flood is a set of clients that log in repeatedly.
 type flood struct {
 	cancel  context.CancelFunc
 	group   sync.WaitGroup
@@ -24,7 +23,7 @@ type flood struct {
 	err     error // the first
 }
 
-// answers counts by what the login was answered with.
+// answers counts logins by their response.
 type answers map[string]int
 
 func (a answers) String() string {
@@ -35,8 +34,8 @@ func (a answers) String() string {
 	return strings.Join(all, ", ")
 }
 
-// start has n clients log in as somebody whom nobody knows, each time as another from another address.
-// One that is refused comes back after pause, give or take a half: all at once would be a flood of another kind.
+// start starts n clients. They log in to unknown accounts, each time with another account and address. A refused client
+// waits for a random time around pause, so that the clients do not return at the same moment.
 func start(ctx context.Context, url string, n int, pause time.Duration) *flood {
 	ctx, cancel := context.WithCancel(ctx)
 	f := &flood{cancel: cancel, answers: answers{}}
@@ -72,23 +71,27 @@ func (f *flood) count(answer string, err error) {
 	}
 }
 
-// stop returns what the logins were answered with, and an error if one was out of order.
+// stop ends the flood. It returns the responses, and an error if one was unexpected.
 func (f *flood) stop() (answers, error) {
 	f.cancel()
 	f.group.Wait()
 	return f.answers, f.err
 }
 
-// login is answered that the password is wrong, or when to try again; everything else is an error.
+// login logs in once. The expected responses are a wrong password and a retryAfter; others are errors.
 func login(ctx context.Context, client *replica.Client) (answer string, err error) {
-	client.Header = http.Header{"X-Forwarded-For": {fmt.Sprintf("10.%d.%d.%d", rand.N(256), rand.N(256), rand.N(256))}}
-	a, err := client.Do(ctx, "", `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password}) { tokenType } }`,
-		map[string]any{"email": fmt.Sprintf("nobody%d@example.com", rand.Uint64()), "password": replica.Password})
+	const query = `mutation($email: String!, $password: String!) {
+		login(input: {email: $email, password: $password}) { tokenType }
+	}`
+	address := fmt.Sprintf("10.%d.%d.%d", rand.N(256), rand.N(256), rand.N(256))
+	email := fmt.Sprintf("unknown%d@example.com", rand.Uint64())
+	client.Header = http.Header{"X-Forwarded-For": {address}}
+	a, err := client.Do(ctx, "", query, map[string]any{"email": email, "password": replica.Password})
 	if err != nil {
 		return "no answer", err
 	}
 	if len(a.Errors) != 1 {
-		return "out of order", errors.New("nobody was let in, or refused more than once")
+		return "unexpected", fmt.Errorf("a login to an unknown account returned %d errors", len(a.Errors))
 	}
 	switch e := a.Errors[0].Extensions; {
 	case e.Code == "UNAUTHENTICATED" && e.Reason == "INVALID_CREDENTIALS":
@@ -96,6 +99,6 @@ func login(ctx context.Context, client *replica.Client) (answer string, err erro
 	case (e.Code == "UNAVAILABLE" || e.Code == "RATE_LIMITED") && e.RetryAfter > 0:
 		return e.Code + " with retryAfter", nil
 	default:
-		return "out of order", fmt.Errorf("a login is answered with %s, %s, retryAfter %d", e.Code, e.Reason, e.RetryAfter)
+		return "unexpected", fmt.Errorf("a login returned %s, %s, retryAfter %d", e.Code, e.Reason, e.RetryAfter)
 	}
 }

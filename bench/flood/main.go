@@ -1,5 +1,5 @@
-// Command flood measures what a flood of logins leaves for a user who is signed in. It exits with 1 if their
-// requests take more than three times as long as before, or if a login is answered out of order:
+// Command flood measures how a flood of logins slows down a signed-in user. It exits with 1 if the user's requests take
+// more than three times as long as without the flood, or if a login gets an unexpected response:
 //
 //	go run ./bench/flood -logins=200
 package main
@@ -17,26 +17,27 @@ import (
 )
 
 var (
-	logins = flag.Int("logins", 200, "how many logins are under way at any moment")
-	length = flag.Duration("for", 20*time.Second, "how long to measure without the flood, and in it")
-	pause  = flag.Duration("pause", time.Second, "how long a client waits that was refused, whatever it was told")
+	logins = flag.Int("logins", 200, "number of concurrent logins")
+	length = flag.Duration("for", 20*time.Second, "how long to measure, with and without the flood")
+	pause  = flag.Duration("pause", time.Second, "how long a refused client waits; it ignores retryAfter")
 )
 
 const (
-	// maxRatio bounds the 99th percentile of the user's requests in the flood, against that without it.
+	// maxRatio is the maximum p99 of the user's requests during the flood, relative to the p99 without it.
 	maxRatio = 3
-	// every is how often the user asks.
+	// every is the interval of the user's requests.
 	every = 5 * time.Millisecond
-	// settle is how long is not measured at first: caches are empty, or the flood not yet at its height.
+	// settle is the time before the measurement, in which caches fill and the flood rises.
 	settle = 2 * time.Second
 )
 
-// The server believes loopback, so that each login comes from another address and no throttle answers in
-// the place of the password pool. All other settings are as they come.
+// main trusts loopback as a proxy, so that each login comes from another address and the throttle does not refuse it
+// before the password pool does. All other settings are the defaults.
 func main() {
 	flag.Parse()
 	ctx := context.Background()
-	if err := replica.Run(ctx, func(s *replica.Server) error { return measure(ctx, s.URL) }, "--trusted-proxies=127.0.0.1"); err != nil {
+	run := func(s *replica.Server) error { return measure(ctx, s.URL) }
+	if err := replica.Run(ctx, run, "--trusted-proxies=127.0.0.1"); err != nil {
 		fmt.Fprintln(os.Stderr, "flood:", err)
 		os.Exit(1)
 	}
@@ -55,29 +56,31 @@ func measure(ctx context.Context, url string) error {
 	}
 	flood := start(ctx, url, *logins, *pause)
 	flooded, err := watch(ctx, client, token)
-	answers, outOfOrder := flood.stop()
-	if err := errors.Join(err, outOfOrder); err != nil {
+	answers, unexpected := flood.stop()
+	if err := errors.Join(err, unexpected); err != nil {
 		return err
 	}
 	ratio := float64(flooded.at(99)) / float64(idle.at(99))
-	fmt.Printf("me, without a flood:     p50 %v, p99 %v, max %v of %d\n", idle.at(50), idle.at(99), idle.at(100), len(idle))
-	fmt.Printf("me, with %4d logins:    p50 %v, p99 %v, max %v of %d\n", *logins, flooded.at(50), flooded.at(99), flooded.at(100), len(flooded))
+	fmt.Printf("me, without a flood:     p50 %v, p99 %v, max %v of %d\n",
+		idle.at(50), idle.at(99), idle.at(100), len(idle))
+	fmt.Printf("me, with %4d logins:    p50 %v, p99 %v, max %v of %d\n",
+		*logins, flooded.at(50), flooded.at(99), flooded.at(100), len(flooded))
 	fmt.Printf("p99 with the flood / without: %.2f; promised: at most %d\n", ratio, maxRatio)
 	fmt.Printf("logins answered in %v: %v\n", *length+settle, answers)
 	if ratio > maxRatio {
-		return errors.New("the flood slows down who is signed in")
+		return errors.New("the flood slows down the signed-in user")
 	}
 	return nil
 }
 
-// times are how long requests took, sorted.
+// times are the sorted durations of requests.
 type times []time.Duration
 
 func (t times) at(percent int) time.Duration {
 	return t[(len(t)-1)*percent/100].Round(10 * time.Microsecond)
 }
 
-// watch asks who token is, at a steady rate, and measures how long the answer takes.
+// watch sends requests with token at a steady rate and measures their durations.
 func watch(ctx context.Context, client *replica.Client, token string) (all times, err error) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -88,7 +91,7 @@ func watch(ctx context.Context, client *replica.Client, token string) (all times
 			return nil, err
 		}
 		if reason := a.Reason(); reason != "" {
-			return nil, fmt.Errorf("who is signed in is refused: %s", reason)
+			return nil, fmt.Errorf("the signed-in user is refused: %s", reason)
 		}
 		if asked.Sub(begin) > settle {
 			all = append(all, time.Since(asked))

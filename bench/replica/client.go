@@ -10,10 +10,10 @@ import (
 	"net/http"
 )
 
-// Password is everybody's.
+// Password is the password of all users.
 const Password = "an unlikely passphrase"
 
-// Client calls a server over one connection that is kept.
+// Client calls a server over one persistent connection.
 type Client struct {
 	// Header is sent with every call, if it is not nil.
 	Header http.Header
@@ -22,15 +22,15 @@ type Client struct {
 	http http.Client
 }
 
-// NewClient makes a client of the endpoint at url.
+// NewClient returns a client for the endpoint at url.
 func NewClient(url string) *Client {
 	return &Client{url: url, http: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}}}
 }
 
-// Close lets go of the connection.
+// Close closes the connection.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Answer is what came back.
+// Answer is a GraphQL response.
 type Answer struct {
 	Data   json.RawMessage
 	Errors []struct {
@@ -42,7 +42,7 @@ type Answer struct {
 	}
 }
 
-// Reason is that of the first error, or its code; empty if there is none.
+// Reason returns the reason of the first error, or its code if it has no reason. Without errors, it returns "".
 func (a *Answer) Reason() string {
 	if len(a.Errors) == 0 {
 		return ""
@@ -53,7 +53,7 @@ func (a *Answer) Reason() string {
 	return a.Errors[0].Extensions.Code
 }
 
-// Do posts an operation with a bearer token, or none.
+// Do posts an operation. An empty token means no Authorization header.
 func (c *Client) Do(ctx context.Context, token, query string, variables map[string]any) (*Answer, error) {
 	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
 	if err != nil {
@@ -84,7 +84,7 @@ func (c *Client) Do(ctx context.Context, token, query string, variables map[stri
 	return &a, nil
 }
 
-// into is Do for an operation that must succeed.
+// into posts an operation that must succeed, and decodes its data.
 func (c *Client) into(ctx context.Context, data any, token, query string, variables map[string]any) error {
 	a, err := c.Do(ctx, token, query, variables)
 	if err != nil {
@@ -96,30 +96,35 @@ func (c *Client) into(ctx context.Context, data any, token, query string, variab
 	return json.Unmarshal(a.Data, data)
 }
 
-// Register makes an account and returns an access token of its first session.
+// Register creates an account and returns an access token of its first session.
 func (c *Client) Register(ctx context.Context, email string) (token string, err error) {
 	var out struct {
 		Register struct{ Auth struct{ AccessToken string } }
 	}
-	err = c.into(ctx, &out, "", `mutation($email: String!, $password: String!) {
-		register(input: {email: $email, password: $password}) { auth { accessToken } } }`, map[string]any{"email": email, "password": Password})
+	const query = `mutation($email: String!, $password: String!) {
+		register(input: {email: $email, password: $password}) { auth { accessToken } }
+	}`
+	err = c.into(ctx, &out, "", query, map[string]any{"email": email, "password": Password})
 	return out.Register.Auth.AccessToken, err
 }
 
 // Login opens a session and returns its access token.
 func (c *Client) Login(ctx context.Context, email string) (token string, err error) {
 	var out struct{ Login struct{ AccessToken string } }
-	err = c.into(ctx, &out, "", `mutation($email: String!, $password: String!) {
-		login(input: {email: $email, password: $password}) { accessToken } }`, map[string]any{"email": email, "password": Password})
+	const query = `mutation($email: String!, $password: String!) {
+		login(input: {email: $email, password: $password}) { accessToken }
+	}`
+	err = c.into(ctx, &out, "", query, map[string]any{"email": email, "password": Password})
 	return out.Login.AccessToken, err
 }
 
-// Logout ends the session of token, or ALL of its user.
+// Logout ends the sessions of a LogoutScope: CURRENT is that of token, ALL are those of its user.
 func (c *Client) Logout(ctx context.Context, token, scope string) error {
-	return c.into(ctx, &struct{}{}, token, `mutation($scope: LogoutScope!) { logout(input: {scope: $scope}) { endedSessions } }`, map[string]any{"scope": scope})
+	const query = `mutation($scope: LogoutScope!) { logout(input: {scope: $scope}) { endedSessions } }`
+	return c.into(ctx, &struct{}{}, token, query, map[string]any{"scope": scope})
 }
 
-// Me asks who token is; the answer is refused unless it is still good.
+// Me queries the id of the user of token. The answer has an error if the token is no longer valid.
 func (c *Client) Me(ctx context.Context, token string) (*Answer, error) {
 	return c.Do(ctx, token, "{ me { id } }", nil)
 }

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Proxy passes connections on to an address until it is cut.
+// Proxy forwards connections to an address until it is cut.
 type Proxy struct {
 	listener net.Listener
 	server   string
@@ -18,7 +18,7 @@ type Proxy struct {
 	open   map[net.Conn]struct{}
 }
 
-// NewProxy listens on the loopback interface for server.
+// NewProxy starts a proxy for server on the loopback interface.
 func NewProxy(server string) (*Proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -29,11 +29,11 @@ func NewProxy(server string) (*Proxy, error) {
 	return p, nil
 }
 
-// Address is where it listens.
+// Address returns the address on which p listens.
 func (p *Proxy) Address() string { return p.listener.Addr().String() }
 
-// Cut breaks all connections, present and coming: they are closed, or if silent nothing comes through
-// and nobody is told, as by a cable that is pulled.
+// Cut breaks present and future connections. It closes them, or, if silent, drops all data and keeps them open, like an
+// unplugged cable.
 func (p *Proxy) Cut(silent bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -44,7 +44,7 @@ func (p *Proxy) Cut(silent bool) {
 	}
 }
 
-// Mend closes what was cut and passes new connections on.
+// Mend closes the cut connections and forwards new ones again.
 func (p *Proxy) Mend() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -52,7 +52,7 @@ func (p *Proxy) Mend() {
 	p.broken, p.silent = make(chan struct{}), false
 }
 
-// Close ends it.
+// Close stops the proxy and closes its connections.
 func (p *Proxy) Close() {
 	_ = p.listener.Close()
 	p.mu.Lock()
@@ -61,7 +61,7 @@ func (p *Proxy) Close() {
 	p.carrying.Wait()
 }
 
-// closeOpen closes all connections; p.mu is held.
+// closeOpen closes all connections. The caller holds p.mu.
 func (p *Proxy) closeOpen() {
 	for conn := range p.open {
 		_ = conn.Close()
@@ -89,7 +89,7 @@ func (p *Proxy) accept() {
 }
 
 func (p *Proxy) carry(client net.Conn, broken <-chan struct{}, silent bool) {
-	if silent { // accepted by the machine's own queue, and no more
+	if silent { // as if only the kernel accepted the connection
 		_, _ = io.Copy(io.Discard, client)
 		return
 	}
@@ -116,7 +116,7 @@ func (p *Proxy) carry(client net.Conn, broken <-chan struct{}, silent bool) {
 	back.Wait()
 }
 
-// pass copies; what comes once the connection is broken is dropped.
+// pass copies from from to to, and drops all data once the connection is broken.
 func pass(to io.Writer, from io.Reader, broken <-chan struct{}) {
 	buffer := make([]byte, 32<<10)
 	for {

@@ -1,4 +1,4 @@
-// Package replica runs the built server for the benchmarks and calls it as clients do.
+// Package replica builds and runs the server for benchmarks, and calls it as clients do.
 package replica
 
 import (
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// startTimeout and stopTimeout bound how long a server may take on a busy machine.
+// startTimeout and stopTimeout limit the start and the stop of a server on a busy machine.
 const startTimeout, stopTimeout = time.Minute, 30 * time.Second
 
 // Build compiles the server into folder.
@@ -28,17 +28,23 @@ func Build(ctx context.Context, folder string) (binary string, err error) {
 	return binary, nil
 }
 
-// Unlimited are the settings under which no throttle slows a benchmark down, nor the cost of passwords.
+// Unlimited returns settings with which neither throttles nor password hashing slow down a benchmark.
 func Unlimited() []string {
-	return []string{"--bcrypt-cost=4", "--login-pair-limit=1000000/15m", "--login-account-limit=1000000/15m", "--login-address-limit=1000000/15m",
-		"--register-address-limit=1000000/1h", "--register-limit=1000000/1h"}
+	return []string{
+		"--bcrypt-cost=4",
+		"--login-pair-limit=1000000/15m",
+		"--login-account-limit=1000000/15m",
+		"--login-address-limit=1000000/15m",
+		"--register-address-limit=1000000/1h",
+		"--register-limit=1000000/1h",
+	}
 }
 
 // Server is a running server.
 type Server struct {
-	// URL is that of its GraphQL endpoint.
+	// URL is the GraphQL endpoint.
 	URL string
-	// PID is its process.
+	// PID is the process id.
 	PID    int
 	cmd    *exec.Cmd
 	exited chan error
@@ -46,7 +52,7 @@ type Server struct {
 
 var listening = regexp.MustCompile(`listens on (http://[^/]+/graphql)`)
 
-// Start runs binary on a free port; what it logs goes to log.
+// Start starts binary on a free port. It writes the server's log to log.
 func Start(binary string, log io.Writer, args ...string) (*Server, error) {
 	s := &Server{cmd: exec.Command(binary, append(args, "--listen=127.0.0.1:0")...), exited: make(chan error, 1)}
 	s.cmd.Dir, s.cmd.Env, s.cmd.Stderr, s.cmd.WaitDelay = filepath.Dir(binary), []string{}, log, time.Second
@@ -73,11 +79,11 @@ func Start(binary string, log io.Writer, args ...string) (*Server, error) {
 	case err := <-s.exited:
 		return nil, fmt.Errorf("the server stopped: %w", err)
 	case <-time.After(startTimeout):
-		return nil, errors.Join(errors.New("the server does not say that it listens"), s.cmd.Process.Kill())
+		return nil, errors.Join(errors.New("the server did not start in time"), s.cmd.Process.Kill())
 	}
 }
 
-// Stop ends the server as an orchestrator does.
+// Stop stops the server with SIGTERM, as an orchestrator does.
 func (s *Server) Stop() error {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
@@ -86,11 +92,11 @@ func (s *Server) Stop() error {
 	case err := <-s.exited:
 		return err
 	case <-time.After(stopTimeout):
-		return errors.Join(errors.New("the server does not stop"), s.cmd.Process.Kill())
+		return errors.Join(errors.New("the server did not stop in time"), s.cmd.Process.Kill())
 	}
 }
 
-// FreeAddress is one of the loopback interface that nobody listens on.
+// FreeAddress returns an unused address of the loopback interface.
 func FreeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -99,7 +105,7 @@ func FreeAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// Run builds the server, starts it with args and calls f with it; it logs to stderr.
+// Run builds the server, starts it with args, and calls f with it. The server logs to stderr.
 func Run(ctx context.Context, f func(*Server) error, args ...string) error {
 	return InFolder(func(folder string) error {
 		binary, err := Build(ctx, folder)
@@ -114,7 +120,7 @@ func Run(ctx context.Context, f func(*Server) error, args ...string) error {
 	})
 }
 
-// InFolder calls f with a new folder that is gone afterwards.
+// InFolder calls f with a temporary folder.
 func InFolder(f func(folder string) error) error {
 	folder, err := os.MkdirTemp("", "graphwarden-bench-")
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command revocation measures how soon a logout on one replica is in force on two others, and fails
-// where the promise is broken. It needs a Postgres server of its own:
+// Command revocation measures how soon a logout on one replica takes effect on two others. It exits with 1 if that
+// takes longer than promised. It needs its own Postgres server:
 //
 //	go run ./internal/store/storetest/withpostgres go run ./bench/revocation
 package main
@@ -25,11 +25,12 @@ import (
 
 var (
 	revocations = flag.Int("revocations", 300, "logouts to measure, with and without notifications")
-	cuts        = flag.Int("cuts", 3, "how often to cut a replica off its database, closing and silent each")
-	load        = flag.Int("load", 300, "requests a second of other sessions, on all replicas together")
+	cuts        = flag.Int("cuts", 3, "how often to cut a replica off from its database, for each kind of cut")
+	load        = flag.Int("load", 300, "requests per second of other sessions, in total on all replicas")
 )
 
-// The promise: p99 with notifications and without, and the most where a replica is cut off.
+// The promised maximums: p99 with notifications, p99 without them, and the time until a replica that is cut off
+// refuses.
 const (
 	notified    = 50 * time.Millisecond
 	polled      = time.Second
@@ -47,7 +48,7 @@ func main() {
 func run(ctx context.Context) error {
 	raw := os.Getenv(storetest.URLVariable)
 	if raw == "" {
-		return errors.New(storetest.URLVariable + " names no Postgres server")
+		return errors.New(storetest.URLVariable + " is not set to a Postgres URL")
 	}
 	database, drop, err := newSchema(ctx, raw)
 	if err != nil {
@@ -59,7 +60,7 @@ func run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("time from the answer to a logout on A until B and C refuse the session's token, under %d requests/s\n", *load)
+		fmt.Printf("time from the response to a logout on A until B and C refuse the token, with %d requests/s\n", *load)
 		return errors.Join(
 			lags(ctx, "LISTEN/NOTIFY", notified, binary, database),
 			lags(ctx, "polling only (B and C with --database-pooler)", polled, binary, database, "--database-pooler"),
@@ -67,7 +68,7 @@ func run(ctx context.Context) error {
 	})
 }
 
-// newSchema makes a schema of its own in the database at raw, and returns the URL that leads to it.
+// newSchema creates a schema in the database at raw, and returns the URL that selects it.
 func newSchema(ctx context.Context, raw string) (database string, drop func(), err error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -85,12 +86,12 @@ func newSchema(ctx context.Context, raw string) (database string, drop func(), e
 	query.Set("search_path", schema)
 	u.RawQuery = query.Encode()
 	return u.String(), func() {
-		_, _ = admin.Exec("DROP SCHEMA " + schema + " CASCADE") // the server is thrown away anyway
+		_, _ = admin.ExecContext(ctx, "DROP SCHEMA "+schema+" CASCADE") // an error does not matter for a temporary server
 		_ = admin.Close()
 	}, nil
 }
 
-// lags measures with the further settings of B and C.
+// lags measures the time until B and C refuse a revoked token. args are additional settings of B and C.
 func lags(ctx context.Context, name string, promise time.Duration, binary, database string, args ...string) error {
 	r, err := start(binary, []string{database, database, database}, args...)
 	if err != nil {
@@ -116,14 +117,15 @@ func lags(ctx context.Context, name string, promise time.Duration, binary, datab
 	at := func(percent int) time.Duration {
 		return all[(len(all)-1)*percent/100].Round(100 * time.Microsecond)
 	}
-	fmt.Printf("%-46s p50 %v, p99 %v, max %v of %d logouts on 2 replicas; promised: p99 %v\n", name, at(50), at(99), at(100), *revocations, promise)
+	fmt.Printf("%-46s p50 %v, p99 %v, max %v of %d logouts on 2 replicas; promised: p99 %v\n",
+		name, at(50), at(99), at(100), *revocations, promise)
 	if at(99) > promise {
 		return fmt.Errorf("%s: the promise is broken", name)
 	}
 	return nil
 }
 
-// cutOff measures how long B accepts a token after its database became unreachable.
+// cutOff measures how long B accepts a token after losing its database.
 func cutOff(ctx context.Context, binary, database string) error {
 	u, err := url.Parse(database)
 	if err != nil {
@@ -155,7 +157,8 @@ func cutOff(ctx context.Context, binary, database string) error {
 			}
 			worst = max(worst, lag)
 		}
-		fmt.Printf("%-46s max %v of %d cuts, then refused until mended; promised: %v\n", kind.name, worst.Round(time.Millisecond), *cuts, unreachable)
+		fmt.Printf("%-46s max %v of %d cuts, then refused until mended; promised: %v\n",
+			kind.name, worst.Round(time.Millisecond), *cuts, unreachable)
 		if worst > unreachable+slack {
 			problems = append(problems, fmt.Errorf("%s: the promise is broken", kind.name))
 		}
@@ -163,5 +166,5 @@ func cutOff(ctx context.Context, binary, database string) error {
 	return errors.Join(problems...)
 }
 
-// slack is for the time that one request takes on a busy machine.
+// slack is the time that one request may take on a busy machine.
 const slack = 100 * time.Millisecond

@@ -14,20 +14,24 @@ import (
 	"github.com/graphwarden/graphwarden/bench/replica"
 )
 
-// owner's sessions are those that end; others' are the load.
+// owner is the user whose sessions end. The load comes from other users.
 const owner = "owner@example.com"
 
-// replicas are three servers on one database: A, B, C.
+// replicas are servers on one database, called A, B and C.
 type replicas struct {
 	servers []*replica.Server
 	clients []*replica.Client
 }
 
-// start runs a server on each database; those but the first have further settings.
+// start starts a server on each database. args are additional settings of all but the first.
 func start(binary string, databases []string, args ...string) (*replicas, error) {
 	r := &replicas{}
 	for i, database := range databases {
-		all := append(replica.Unlimited(), "--database="+database, "--secret=a secret for benchmarks, of more than 32 bytes", "--public-url=http://bench.example")
+		all := append(replica.Unlimited(),
+			"--database="+database,
+			"--secret=a secret for benchmarks, of more than 32 bytes",
+			"--public-url=http://bench.example",
+		)
 		if i > 0 {
 			all = append(all, args...)
 		}
@@ -50,7 +54,7 @@ func (r *replicas) stop() {
 	}
 }
 
-// session opens one of owner's, whom it makes the first time.
+// session opens a session of owner. It registers owner at the first call.
 func (r *replicas) session(ctx context.Context) (token string, err error) {
 	if token, err = r.clients[0].Login(ctx, owner); err == nil {
 		return token, nil
@@ -58,8 +62,8 @@ func (r *replicas) session(ctx context.Context) (token string, err error) {
 	return r.clients[0].Register(ctx, owner)
 }
 
-// load asks who a session's user is, rate times a second over all replicas, until stop; a session that
-// nobody ended and yet is refused is stop's error.
+// load sends rate requests per second, distributed over the replicas, until stop. stop returns an error if one of the
+// requests was refused.
 func (r *replicas) load(ctx context.Context, rate int) (stop func() error, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var group errgroup.Group
@@ -89,7 +93,7 @@ func (r *replicas) load(ctx context.Context, rate int) (stop func() error, err e
 					return err
 				}
 				if reason := a.Reason(); reason != "" {
-					return fmt.Errorf("a session that nobody ended is refused: %s", reason)
+					return fmt.Errorf("a live session is refused: %s", reason)
 				}
 			}
 		})
@@ -100,11 +104,11 @@ func (r *replicas) load(ctx context.Context, rate int) (stop func() error, err e
 	}, nil
 }
 
-// askEvery is between two questions about one token: without a pause B and C would be measured while the
-// questions take all there is of a small machine.
+// askEvery is the pause between two requests with one token. Without it, the requests would saturate a small machine
+// and distort the measurement.
 const askEvery = time.Millisecond
 
-// revoke ends a new session on A and returns how long B and C went on accepting its token.
+// revoke ends a new session on A, and returns how long B and C still accepted its token.
 func (r *replicas) revoke(ctx context.Context) ([]time.Duration, error) {
 	token, err := r.session(ctx)
 	if err != nil {
@@ -137,7 +141,7 @@ func (r *replicas) revoke(ctx context.Context) ([]time.Duration, error) {
 		})
 	}
 	accepted.Wait()
-	// At a moment that has nothing to do with the polls, one of which ended the revocation before.
+	// Wait for a random time, because the end of the previous revocation is synchronized with the polls.
 	time.Sleep(mathrand.N(400 * time.Millisecond))
 	if err := r.clients[0].Logout(ctx, token, "CURRENT"); err != nil {
 		return nil, errors.Join(err, group.Wait())
@@ -153,11 +157,11 @@ func (r *replicas) revoke(ctx context.Context) ([]time.Duration, error) {
 	return lags, nil
 }
 
-// watchAfter is how long a replica that began to refuse is watched for a token that it accepts.
+// watchAfter is how long a replica must keep refusing after its first refusal.
 const watchAfter = 3 * time.Second
 
-// revokeWhileCut cuts B off, ends a new session on A, and returns how long B went on calling its token
-// active. It asks by verifyToken, which needs no database: me fails at once without one.
+// revokeWhileCut cuts B off, ends a new session on A, and returns how long B still reported its token as active. It
+// uses verifyToken, which needs no database; me would fail immediately.
 func (r *replicas) revokeWhileCut(ctx context.Context, proxy *replica.Proxy, silent bool) (time.Duration, error) {
 	token, err := r.session(ctx)
 	if err != nil {
@@ -179,7 +183,7 @@ func (r *replicas) revokeWhileCut(ctx context.Context, proxy *replica.Proxy, sil
 		}
 		switch accepts := string(a.Data) == `{"verifyToken":{"active":true}}`; {
 		case accepts && !first.IsZero():
-			return 0, errors.New("accepted again after it had been refused")
+			return 0, errors.New("the token is accepted again after a refusal")
 		case accepts:
 		case a.Reason() != "REVOCATION_VIEW_STALE":
 			return 0, fmt.Errorf("refused with %s", a.Reason())
@@ -192,10 +196,11 @@ func (r *replicas) revokeWhileCut(ctx context.Context, proxy *replica.Proxy, sil
 }
 
 func (r *replicas) ask(ctx context.Context, token string) (*replica.Answer, error) {
-	return r.clients[1].Do(ctx, "", `query($token: String!) { verifyToken(token: $token) { active } }`, map[string]any{"token": token})
+	const query = `query($token: String!) { verifyToken(token: $token) { active } }`
+	return r.clients[1].Do(ctx, "", query, map[string]any{"token": token})
 }
 
-// until asks B about token until the answer is want.
+// until queries B about token until the answer is want.
 func (r *replicas) until(ctx context.Context, token, want string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

@@ -1,5 +1,5 @@
-// Command streams opens thousands of subscriptions of one user on one server and measures what each
-// costs, and how soon all end when that user logs out everywhere:
+// Command streams opens thousands of subscriptions of one user on one server. It measures the memory of each, and how
+// soon all end when the user logs out everywhere:
 //
 //	go run ./bench/streams -streams=5000
 package main
@@ -20,11 +20,11 @@ var streams = flag.Int("streams", 5000, "WebSockets to open")
 
 const (
 	operation = "subscription { securityEvents { id } }"
-	// settleFor is how long the server may take to be as it was before.
+	// settleFor limits the time until the server is at rest again.
 	settleFor = 30 * time.Second
-	// spare is how many goroutines may be under way for other reasons, such as a poll.
+	// spare is the number of goroutines that may run for other reasons, such as a poll.
 	spare = 5
-	// endWithin bounds the time until the last stream has ended.
+	// endWithin limits the time until the last stream ends.
 	endWithin = 5 * time.Second
 )
 
@@ -41,9 +41,16 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	settings := append(replica.Unlimited(),
+		"--metrics-listen="+metrics,
+		"--memory-limit=4096",
+		fmt.Sprintf("--streams-per-address=%d", *streams),
+		fmt.Sprintf("--streams-per-user=%d", *streams),
+	)
 	return replica.Run(ctx, func(s *replica.Server) error {
-		return measure(ctx, replica.NewClient(s.URL), strings.Replace(s.URL, "http", "ws", 1), "http://"+metrics+"/metrics")
-	}, append(replica.Unlimited(), "--metrics-listen="+metrics, "--memory-limit=4096", fmt.Sprintf("--streams-per-address=%d", *streams), fmt.Sprintf("--streams-per-user=%d", *streams))...)
+		socketURL := strings.Replace(s.URL, "http", "ws", 1)
+		return measure(ctx, replica.NewClient(s.URL), socketURL, "http://"+metrics+"/metrics")
+	}, settings...)
 }
 
 func measure(ctx context.Context, client *replica.Client, socketURL, metricsURL string) error {
@@ -52,7 +59,7 @@ func measure(ctx context.Context, client *replica.Client, socketURL, metricsURL 
 	if err != nil {
 		return err
 	}
-	// What the first streams load and cache is no stream's own.
+	// Warm up, because the first streams fill caches.
 	warm, err := open(ctx, socketURL, token, 20)
 	if err != nil {
 		return err
@@ -74,17 +81,21 @@ func measure(ctx context.Context, client *replica.Client, socketURL, metricsURL 
 		return err
 	}
 	fmt.Printf("%d WebSockets of one user, each with: %s\n", *streams, operation)
-	fmt.Printf("opened in %v; %.1f KiB of resident memory and %.1f goroutines a stream\n", opened.Round(time.Millisecond),
-		float64(during.resident-before.resident)/1024/float64(*streams), float64(during.goroutines-before.goroutines)/float64(*streams))
+	kilobytes := float64(during.resident-before.resident) / 1024 / float64(*streams)
+	goroutines := float64(during.goroutines-before.goroutines) / float64(*streams)
+	fmt.Printf("opened in %v; %.1f KiB of resident memory and %.1f goroutines per stream\n",
+		opened.Round(time.Millisecond), kilobytes, goroutines)
 	if err := end(ctx, client, token, all); err != nil {
 		return err
 	}
-	after, err := settled(ctx, metricsURL, func(m gauges) bool { return m.streams == 0 && m.goroutines <= before.goroutines+spare })
+	after, err := settled(ctx, metricsURL, func(m gauges) bool {
+		return m.streams == 0 && m.goroutines <= before.goroutines+spare
+	})
 	fmt.Printf("goroutines before %d, during %d, after %d\n", before.goroutines, during.goroutines, after.goroutines)
 	return err
 }
 
-// end logs the user out everywhere and says how soon every stream was closed for that.
+// end logs the user out everywhere, and prints how soon all streams were closed.
 func end(ctx context.Context, client *replica.Client, token string, all *sockets) error {
 	start := time.Now()
 	if err := client.Logout(ctx, token, "ALL"); err != nil {
@@ -100,7 +111,7 @@ func end(ctx context.Context, client *replica.Client, token string, all *sockets
 	}
 	slices.Sort(took)
 	last := took[len(took)-1]
-	fmt.Printf("logout of all answered after %v; streams closed with 4403: half after %v, the last after %v\n",
+	fmt.Printf("logout of all sessions took %v; streams closed with 4403: half after %v, the last after %v\n",
 		answered.Round(time.Millisecond), took[len(took)/2].Round(time.Millisecond), last.Round(time.Millisecond))
 	if last > endWithin {
 		return fmt.Errorf("the last stream ended after %v", last)

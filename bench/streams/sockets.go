@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// dialers is how many sockets are being opened at once.
+// dialers is the number of sockets opened concurrently.
 const dialers = 32
 
-// sockets are open until the server closes them, or close does.
+// sockets are WebSockets that stay open until the server or close closes them.
 type sockets struct {
 	cancel  context.CancelFunc
 	reading sync.WaitGroup
@@ -63,13 +63,15 @@ func (s *sockets) one(ctx context.Context, url, token string) error {
 		}
 		return conn.Write(ctx, websocket.MessageText, text)
 	}
-	if err := send(map[string]any{"type": "connection_init", "payload": map[string]string{"Authorization": "Bearer " + token}}); err != nil {
+	payload := map[string]string{"Authorization": "Bearer " + token}
+	if err := send(map[string]any{"type": "connection_init", "payload": payload}); err != nil {
 		return err
 	}
 	if _, text, err := conn.Read(ctx); err != nil || !strings.Contains(string(text), "connection_ack") {
 		return fmt.Errorf("instead of connection_ack: %q, %w", text, err)
 	}
-	if err := send(map[string]any{"id": "1", "type": "subscribe", "payload": map[string]string{"query": operation}}); err != nil {
+	payload = map[string]string{"query": operation}
+	if err := send(map[string]any{"id": "1", "type": "subscribe", "payload": payload}); err != nil {
 		return err
 	}
 	s.reading.Go(func() {
@@ -84,7 +86,7 @@ func (s *sockets) one(ctx context.Context, url, token string) error {
 	return nil
 }
 
-// wait returns how each socket ended, once all have.
+// wait waits until all sockets are closed, and returns how each ended.
 func (s *sockets) wait() []ending {
 	s.reading.Wait()
 	return s.ended
@@ -100,11 +102,10 @@ func (s *sockets) close() {
 	s.reading.Wait()
 }
 
-// gauges are what the server tells of itself.
+// gauges are metrics of the server.
 type gauges struct{ streams, goroutines, resident int }
 
-// settled scrapes until the server is as wanted, and then for a while more, so that what is measured is
-// at rest.
+// settled scrapes the metrics until they have been as wanted for a while, and returns them.
 func settled(ctx context.Context, url string, wanted func(gauges) bool) (gauges, error) {
 	var now gauges
 	calm := 0

@@ -54,12 +54,12 @@ func TestAHangupReadsTheTrustedDocumentsAgain(t *testing.T) {
 		t.Error("it does not follow the file of its start")
 	}
 	write(`{"second":"{ __typename }"}`)
-	hangUp("again at SIGHUP")
+	hangUp("at SIGHUP")
 	if srv.runs(t, "first") || !srv.runs(t, "second") {
 		t.Error("it does not follow the changed file")
 	}
 	write(`{"third":"{ nonsense }"}`)
-	hangUp("cannot read all files again at SIGHUP")
+	hangUp("cannot reload all files at SIGHUP")
 	if srv.runs(t, "third") || !srv.runs(t, "second") {
 		t.Error("it does not keep what it read before")
 	}

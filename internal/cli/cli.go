@@ -1,5 +1,3 @@
-// Package cli owns the command line: its verbs, what they print, and their exit codes. It is where the
-// clock and the signals of the process come in.
 package cli
 
 import (
@@ -37,27 +35,27 @@ type commands struct {
 
 	Version kong.VersionFlag `env:"-" help:"Print the version, the commit and the version of Go."`
 
-	Serve   serveCmd   `cmd:"" default:"withargs" help:"Serve the API (what happens without a command)."`
-	Doctor  doctorCmd  `cmd:"" help:"Check the settings and what they lead to, as for production; change nothing."`
-	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up to date, as serve does at its start."`
+	Serve   serveCmd   `cmd:"" default:"withargs" help:"Serve the API (the default command)."`
+	Doctor  doctorCmd  `cmd:"" help:"Check the settings, files and database for production, without changing anything."`
+	Migrate migrateCmd `cmd:"" help:"Migrate the database, as serve does when it starts."`
 	User    struct {
-		Add     userAddCmd     `cmd:"" help:"Create an account; the password is read from standard input."`
-		Import  userImportCmd  `cmd:"" help:"Create accounts from a file of another system, with their password hashes."`
+		Add     userAddCmd     `cmd:"" help:"Create an account. Reads the password from standard input."`
+		Import  userImportCmd  `cmd:"" help:"Import accounts from a file of another system, with their password hashes."`
 		List    userListCmd    `cmd:"" help:"List all accounts."`
-		Disable userDisableCmd `cmd:"" help:"Disable an account and end its sessions at once."`
+		Disable userDisableCmd `cmd:"" help:"Disable an account and end its sessions."`
 		Enable  userEnableCmd  `cmd:"" help:"Enable an account again."`
-		Role    userRoleCmd    `cmd:"" help:"Give and take roles."`
-	} `cmd:"" help:"Accounts."`
+		Role    userRoleCmd    `cmd:"" help:"Add and remove roles."`
+	} `cmd:"" help:"Manage accounts."`
 	Key struct {
 		List   keyListCmd   `cmd:"" help:"List the signing keys."`
-		Rotate keyRotateCmd `cmd:"" help:"Sign with the next key from now on; tokens of the old one stay valid."`
-		Revoke keyRevokeCmd `cmd:"" help:"Refuse all tokens of a key from now on, such as after a leak."`
-	} `cmd:"" help:"Signing keys."`
+		Rotate keyRotateCmd `cmd:"" help:"Sign with the next key. Tokens of the old key remain valid."`
+		Revoke keyRevokeCmd `cmd:"" help:"Refuse all tokens of a key, for example after a leak."`
+	} `cmd:"" help:"Manage signing keys."`
 	Schema struct {
 		Policy schemaPolicyCmd `cmd:"" help:"Print who may read each field of each type."`
-		Check  schemaCheckCmd  `cmd:"" help:"Do the start-up check of the schema, for CI."`
-		Print  schemaPrintCmd  `cmd:"" help:"Print the SDL, for code generators."`
-	} `cmd:"" help:"The schema and what guards it."`
+		Check  schemaCheckCmd  `cmd:"" help:"Check that every field has an access rule, as serve does when it starts."`
+		Print  schemaPrintCmd  `cmd:"" help:"Print the SDL."`
+	} `cmd:"" help:"Inspect the schema and its access rules."`
 	Help helpCmd `cmd:"" help:"Print the help of a command."`
 }
 
@@ -65,7 +63,7 @@ type helpCmd struct {
 	Command []string `arg:"" optional:"" help:"The command, such as user add."`
 }
 
-// BeforeReset is called by the parser before it looks at settings, which may be wrong.
+// BeforeReset prints the help. The parser calls it before it validates settings.
 func (helpCmd) BeforeReset(k *kong.Kong, c *kong.Context) error {
 	of, err := kong.Trace(k, append(slices.Clone(c.Args[slices.Index(c.Args, "help")+1:]), "--help"))
 	if err == nil {
@@ -78,8 +76,7 @@ func (helpCmd) BeforeReset(k *kong.Kong, c *kong.Context) error {
 	return of.PrintUsage(false)
 }
 
-// access lists what each command may do to the database, also beside a running server. Those that are not in it
-// only read, or open none.
+// access returns the database access of a command. Commands that may write run beside a server, except for migrate.
 func access(command string) app.Access {
 	switch words, _, _ := strings.Cut(command, " <"); words {
 	case "serve":
@@ -92,7 +89,7 @@ func access(command string) app.Access {
 	return app.Reads
 }
 
-// env is what verbs run in.
+// env is the environment of a command.
 type env struct {
 	ctx    context.Context
 	config *config.Config
@@ -103,12 +100,11 @@ type env struct {
 	log    *slog.Logger
 }
 
-// Main runs one command line and returns the exit code. Everything that went wrong is one message on
-// stderr.
+// Main runs a command line and returns the exit code. It prints errors to stderr.
 func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // whoever does not want to wait for an orderly end interrupts once more
+	context.AfterFunc(ctx, stop) // so that a second signal kills the process
 	fail := func(code int, err error) int {
 		fmt.Fprintf(stderr, "graphwarden: %v\n", spelledOut(err))
 		return code
@@ -119,7 +115,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 		kong.Description("A GraphQL API server in which every resolver is guarded by the schema itself."),
 		kong.Vars{"version": version(debug.ReadBuildInfo())}, kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.ValueFormatter(config.Help),
-		kong.Exit(func(int) { done = true })) // after --help; the parser goes on
+		kong.Exit(func(int) { done = true })) // after --help and --version; Parse returns nevertheless
 	if err != nil {
 		return fail(exitFailed, err)
 	}
@@ -136,26 +132,35 @@ func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Write
 	}
 	c.UnknownVariables = unknownVariables(parser.Model, os.Environ())
 	problems := c.Complete(func(role string) bool { return schema.HasRole(sdl, role) })
-	if c.Production && parsed.Command() != "doctor" { // which lists them itself
+	if c.Production && parsed.Command() != "doctor" { // doctor prints the checks itself
 		problems = append(problems, app.Refusals(app.Checks(&c.Config))...)
 	}
 	if len(problems) > 0 {
-		return fail(exitUsage, errors.New("the settings do not work:\n  "+strings.Join(problems, "\n  ")))
+		return fail(exitUsage, errors.New("invalid settings:\n  "+strings.Join(problems, "\n  ")))
 	}
-	e := &env{ctx: ctx, config: &c.Config, access: access(parsed.Command()), schema: sdl, in: in, out: out, log: logger(c.LogLevel, stderr)}
+	e := &env{
+		ctx:    ctx,
+		config: &c.Config,
+		access: access(parsed.Command()),
+		schema: sdl,
+		in:     in,
+		out:    out,
+		log:    logger(c.LogLevel, stderr),
+	}
 	if len(c.UnknownVariables) > 0 && parsed.Command() != "doctor" {
-		e.log.Warn("variables that are no setting's were ignored", "variables", c.UnknownVariables)
+		e.log.Warn("ignoring unknown GRAPHWARDEN_ variables", "variables", c.UnknownVariables)
 	}
-	if err := parsed.Run(e); errors.Is(err, errUnhealthy) {
-		return exitFailed // it has said why
-	} else if err != nil {
+	err = parsed.Run(e)
+	if errors.Is(err, errUnhealthy) {
+		return exitFailed // doctor has printed the reasons
+	}
+	if err != nil {
 		return fail(exitFailed, err)
 	}
 	return exitOK
 }
 
-// withoutURLs keeps what may hold a password out of the parser's message: a URL given to another setting than
-// --database, and what follows it.
+// withoutURLs replaces a URL in the parser's message, and the text after it, because both may contain a password.
 func withoutURLs(message string) string {
 	return regexp.MustCompile(`(?s)[^\s"'=]+://.*`).ReplaceAllString(message, "URL")
 }
@@ -163,12 +168,12 @@ func withoutURLs(message string) string {
 func logger(level string, w io.Writer) *slog.Logger {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
-		l = slog.LevelInfo // the parser allows only levels
+		l = slog.LevelInfo // unreachable: the parser validates the level
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
 }
 
-// with opens the app for a verb and closes it after.
+// with calls f with the opened app, and closes it afterwards.
 func (e *env) with(f func(*app.App) error) (err error) {
 	a, err := app.Open(e.ctx, e.config, e.access, time.Now, e.log)
 	if err != nil {

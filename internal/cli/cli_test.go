@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"os/exec"
@@ -22,7 +23,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"graphwarden": func() {
@@ -51,7 +52,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	got := 0
 	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		exit, ok := err.(*exec.ExitError)
+		exit, ok := errors.AsType[*exec.ExitError](err)
 		if !ok {
 			ts.Fatalf("%v", err)
 		}
@@ -74,7 +75,7 @@ func kid(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("no key is %s", args[0])
 }
 
-// secretOf sets SECRET to the text of a file without its line break, and LF and CR to those: secret FILE.
+// secretOf sets SECRET to the trimmed text of a file, and LF and CR to line breaks: secret FILE.
 func secretOf(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("SECRET", strings.TrimSpace(ts.ReadFile(args[0])))
 	ts.Setenv("LF", "\n")
@@ -94,7 +95,7 @@ func without(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(kept.String()), 0o600))
 }
 
-// run runs a command line on an SQLite file and returns what it printed.
+// run runs a command line and returns its output.
 func run(t *testing.T, in string, args ...string) string {
 	t.Helper()
 	var out, stderr bytes.Buffer
@@ -107,7 +108,10 @@ func run(t *testing.T, in string, args ...string) string {
 func TestEveryFlagHasItsVariable(t *testing.T) {
 	t.Parallel()
 	flag := regexp.MustCompile(`--([a-z-]+)`)
-	for _, command := range [][]string{nil, {"serve"}, {"doctor"}, {"migrate"}, {"user", "add"}, {"user", "import"}, {"user", "list"}, {"user", "role"}, {"key", "revoke"}, {"schema", "policy"}} {
+	for _, command := range [][]string{
+		nil, {"serve"}, {"doctor"}, {"migrate"}, {"user", "add"}, {"user", "import"}, {"user", "list"}, {"user", "role"},
+		{"key", "revoke"}, {"schema", "policy"},
+	} {
 		help := run(t, "", append(command, "--help")...)
 		_, flags, _ := strings.Cut(help, "\nFlags:\n")
 		entries := regexp.MustCompile(`(?m)^ {2,}(-., )?--`).FindAllStringIndex(flags, -1)
@@ -121,8 +125,9 @@ func TestEveryFlagHasItsVariable(t *testing.T) {
 			}
 			text := strings.Join(strings.Fields(flags[entry[0]:end]), " ")
 			name := flag.FindStringSubmatch(text)[1]
-			if variable := "$GRAPHWARDEN_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")); name != "help" && name != "version" && !strings.Contains(text, variable) {
-				t.Errorf("%v: --%s does not tell of %s: %s", command, name, variable, text)
+			variable := "$GRAPHWARDEN_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+			if name != "help" && name != "version" && !strings.Contains(text, variable) {
+				t.Errorf("%v: the help of --%s lacks %s: %s", command, name, variable, text)
 			}
 		}
 	}
@@ -132,8 +137,17 @@ func TestImportedUsersSignIn(t *testing.T) {
 	t.Parallel()
 	const secret = "a secret for tests, of more than 32 bytes"
 	database := "sqlite:" + filepath.Join(t.TempDir(), "imported.db")
-	run(t, `{"email":"johndoe@example.com","username":"johndoe","name":"John Doe","passwordHash":"$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW"}`,
-		"--database", database, "--secret", secret, "user", "import")
+	run(
+		t,
+		`{"email":"johndoe@example.com","username":"johndoe","name":"John Doe",
+			"passwordHash":"$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW"}`,
+		"--database",
+		database,
+		"--secret",
+		secret,
+		"user",
+		"import",
+	)
 	srv := apptest.Start(t, apptest.Database(database), func(o *apptest.Options) { o.Config.Secret = secret })
 	stored := func() (hash string) {
 		t.Helper()
@@ -143,8 +157,11 @@ func TestImportedUsersSignIn(t *testing.T) {
 		return hash
 	}
 	login := func(field, name, password string) *apptest.Answer {
-		return srv.Anonymous().Do(t, `mutation($name: String!, $password: String!) { login(input: {`+field+`: $name, password: $password}) { user { name } } }`,
-			map[string]any{"name": name, "password": password})
+		return srv.Anonymous().
+			Do(t, `mutation($name: String!, $password: String!) {
+				login(input: {`+field+`: $name, password: $password}) { user { name } }
+			}`,
+				map[string]any{"name": name, "password": password})
 	}
 	login("username", "johndoe", "secreT").Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 	if hash := stored(); !strings.HasPrefix(hash, "$2b$12$") {
@@ -170,7 +187,9 @@ func TestWhatIsDoneToKeysIsInTheAuditLog(t *testing.T) {
 	admin := srv.As(t, "ADMIN")
 	key := func(args ...string) {
 		t.Helper()
-		run(t, "", append([]string{"--database", srv.App.Config.Database, "--secret", srv.App.Config.Secret, "key"}, args...)...)
+		run(
+			t, "", append([]string{"--database", srv.App.Config.Database, "--secret", srv.App.Config.Secret, "key"}, args...)...,
+		)
 	}
 	err := srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error { // the next key has been published for long enough
 		_, err := tx.Exec("UPDATE signing_keys SET created_at = created_at - $1", (2 * time.Hour).Microseconds())
@@ -194,11 +213,16 @@ func TestWhatIsDoneToKeysIsInTheAuditLog(t *testing.T) {
 	var got []entry
 	for _, action := range []string{"SIGNING_KEY_ROTATED", "SIGNING_KEY_REVOKED"} {
 		var out struct{ AuditLog struct{ Nodes []entry } }
-		admin.Do(t, `query($action: AuditAction) { auditLog(filter: {action: $action}) { nodes { action outcome actorId detail } } }`,
-			map[string]any{"action": action}).Into(t, &out)
+		admin.Do(t, `query($action: AuditAction) {
+			auditLog(filter: {action: $action}) { nodes { action outcome actorId detail } }
+		}`,
+			map[string]any{"action": action}).
+			Into(t, &out)
 		got = append(got, out.AuditLog.Nodes...)
 	}
-	want := []entry{{"SIGNING_KEY_ROTATED", "DONE", "", first + " → " + second}, {"SIGNING_KEY_REVOKED", "DONE", "", first}}
+	want := []entry{
+		{"SIGNING_KEY_ROTATED", "DONE", "", first + " → " + second}, {"SIGNING_KEY_REVOKED", "DONE", "", first},
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

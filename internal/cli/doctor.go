@@ -10,7 +10,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app"
 )
 
-// errUnhealthy means that the list has an item that production would refuse.
+// errUnhealthy means that production would refuse to start.
 var errUnhealthy = errors.New("unhealthy")
 
 type doctorCmd struct{}
@@ -26,10 +26,10 @@ func (doctorCmd) Run(e *env) error {
 	return nil
 }
 
-// indent is where the text of a check begins.
+// indent is the column in which the text of a check starts.
 const indent = 18
 
-// diagnosis prints one check: what is so and, if that is not well, what to do about it.
+// diagnosis prints the result of one check and, if it failed, the fix.
 func diagnosis(w io.Writer, c app.Check) {
 	line := func(mark, name, text string) {
 		text = strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n"+strings.Repeat(" ", indent))

@@ -22,7 +22,8 @@ func (keyListCmd) Run(e *env) error {
 		table := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "KID\tALGORITHM\tSTATE\tCREATED\tSIGNING SINCE\tENDED")
 		for _, k := range keys {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", k.KeyID, k.Algorithm, k.State, when(k.CreatedAt), when(k.ActivatedAt), when(k.RetiredAt))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
+				k.KeyID, k.Algorithm, k.State, when(k.CreatedAt), when(k.ActivatedAt), when(k.RetiredAt))
 		}
 		return table.Flush()
 	})
@@ -54,7 +55,7 @@ func (keyRotateCmd) Run(e *env) error {
 }
 
 type keyRevokeCmd struct {
-	KID string `arg:"" name:"kid" help:"The key's id, as key list prints it."`
+	KID string `arg:"" name:"kid" help:"The id of the key, as printed by key list."`
 }
 
 func (c keyRevokeCmd) Run(e *env) error {

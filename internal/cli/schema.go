@@ -23,7 +23,7 @@ func (schemaCheckCmd) Run(e *env) error {
 	if _, err := guard.NewPolicy(e.schema, e.config.Introspection); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(e.out, "Every door has a lock or is marked @public.")
+	_, err := fmt.Fprintln(e.out, "Every field has an access rule or is @public.")
 	return err
 }
 

@@ -22,8 +22,8 @@ import (
 type serveCmd struct{}
 
 func (serveCmd) Run(e *env) error {
-	// Before the start, which may take its time: at a hangup, as of a terminal or from logrotate, Go would end the
-	// process on the spot, and likewise at a log line when the reader of standard error has gone.
+	// Handle these signals before the start, which may be slow. By default, SIGHUP (a closed terminal, logrotate) and
+	// SIGPIPE (a log line after the reader of stderr has exited) would kill the process.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -33,7 +33,7 @@ func (serveCmd) Run(e *env) error {
 		if err != nil {
 			return fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", e.config.Listen, err)
 		}
-		// Go has already applied GOMEMLIMIT and GOGC where an operator sets them.
+		// If GOMEMLIMIT or GOGC is set, the Go runtime has already applied it.
 		if os.Getenv("GOMEMLIMIT") == "" {
 			debug.SetMemoryLimit(a.Memory.Heap())
 		}
@@ -49,7 +49,7 @@ func (serveCmd) Run(e *env) error {
 	})
 }
 
-// reloading reads the files of the settings again at each hangup, until stop.
+// reloading reloads the files that settings name at each SIGHUP, until stop.
 func reloading(hangups <-chan os.Signal, e *env, a *app.App, certificate *web.Certificate) (stop func()) {
 	ctx, cancel := context.WithCancel(e.ctx)
 	var group sync.WaitGroup
@@ -65,10 +65,10 @@ func reloading(hangups <-chan os.Signal, e *env, a *app.App, certificate *web.Ce
 				err = errors.Join(err, certificate.Reload())
 			}
 			if err != nil {
-				e.log.Error("cannot read all files again at SIGHUP; what was read before stays in force", "error", err)
+				e.log.Error("cannot reload all files at SIGHUP; those that failed remain in their previous version", "error", err)
 				continue
 			}
-			e.log.Info("read the TLS certificate and the trusted documents again at SIGHUP")
+			e.log.Info("reloaded the TLS certificate and the trusted documents at SIGHUP")
 		}
 	})
 	return func() {
@@ -77,7 +77,7 @@ func reloading(hangups <-chan os.Signal, e *env, a *app.App, certificate *web.Ce
 	}
 }
 
-// encrypted has l speak TLS if there is a certificate.
+// encrypted wraps l in TLS if a certificate is configured.
 func encrypted(l net.Listener, e *env) (net.Listener, *web.Certificate, error) {
 	if e.config.TLSCert == "" {
 		return l, nil, nil
@@ -89,8 +89,8 @@ func encrypted(l net.Listener, e *env) (net.Listener, *web.Certificate, error) {
 	return certificate.Listen(l), certificate, nil
 }
 
-// announced calls say once it is listened to: what can still go wrong at the start, such as another
-// server on the same file, goes wrong before.
+// announced is a listener that calls say at the first Accept. Until then the start can still fail, for example because
+// another server uses the same database file.
 type announced struct {
 	net.Listener
 	once sync.Once
@@ -102,7 +102,7 @@ func (l *announced) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// banner says where things are and what to do next.
+// banner prints the URLs, the database and the next step.
 func banner(w io.Writer, a *app.App, address string) {
 	storage := "Postgres"
 	if path := a.DB.Path(); path != "" {
@@ -119,14 +119,14 @@ func banner(w io.Writer, a *app.App, address string) {
 	case !a.Config.Production:
 		fmt.Fprintf(w, "Next: open %s/ and register an account.\n", page)
 	case a.Config.Explorer:
-		fmt.Fprintf(w, "GraphiQL is at %s/, for everybody who gets there.\n", page)
+		fmt.Fprintf(w, "GraphiQL is public at %s/.\n", page)
 	}
 }
 
 type migrateCmd struct{}
 
 func (migrateCmd) Run(e *env) error {
-	return e.with(func(*app.App) error { // opening migrates
+	return e.with(func(*app.App) error { // opening the app migrates the database
 		_, err := fmt.Fprintln(e.out, "The database is up to date.")
 		return err
 	})

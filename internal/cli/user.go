@@ -22,14 +22,14 @@ import (
 	"github.com/graphwarden/graphwarden/schema"
 )
 
-// operator acts on the command line.
+// operator is the actor of all commands.
 var operator = audit.Actor{Operator: true}
 
 type userAddCmd struct {
 	Email    string       `arg:"" help:"The e-mail address."`
 	Username *string      `help:"A username."`
-	Name     *string      `help:"How to be called."`
-	Role     []token.Role `help:"A role besides USER; may be repeated."`
+	Name     *string      `help:"A display name."`
+	Role     []token.Role `help:"A role in addition to USER; may be repeated."`
 }
 
 func (c userAddCmd) Run(e *env) error {
@@ -41,7 +41,8 @@ func (c userAddCmd) Run(e *env) error {
 		return err
 	}
 	return e.with(func(a *app.App) error {
-		u, err := a.Accounts.Add(e.ctx, account.Registration{Email: c.Email, Username: c.Username, Name: c.Name, Password: password}, c.Role, operator)
+		in := account.Registration{Email: c.Email, Username: c.Username, Name: c.Name, Password: password}
+		u, err := a.Accounts.Add(e.ctx, in, c.Role, operator)
 		if err != nil {
 			return err
 		}
@@ -50,8 +51,8 @@ func (c userAddCmd) Run(e *env) error {
 	})
 }
 
-// readPassword takes one line, without echo from a terminal. An argument would show in the list of
-// processes and in the shell's history.
+// readPassword reads one line, from a terminal without echo. As an argument, the password would be visible in the list
+// of processes and in the shell's history.
 func readPassword(in io.Reader, out io.Writer) (string, error) {
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		fmt.Fprint(out, "Password: ")
@@ -68,24 +69,24 @@ func readPassword(in io.Reader, out io.Writer) (string, error) {
 
 type userImportCmd struct {
 	File               string   `arg:"" default:"-" help:"The file, or - for standard input."`
-	Ignore             []string `help:"A field or column to leave out; may be repeated." placeholder:"FIELD"`
-	FirebaseHashConfig string   `type:"existingfile" help:"A file with the hash parameters of a Firebase project, hash_config { … } as its console shows them."`
+	Ignore             []string `help:"A field or column to skip; may be repeated." placeholder:"FIELD"`
+	FirebaseHashConfig string   `type:"existingfile" help:"A file with the hash_config of a Firebase project."`
 }
 
-// Help is what --help says below the flags.
+// Help returns the text that --help prints below the flags.
 func (userImportCmd) Help() string {
-	return `The file is JSON, an object for each account one after the other or in an array, or CSV with a header row.
-Names are taken in any spelling that is common, such as password_hash and passwordHash:
+	return `The file is JSON (one object per account, or an array of objects) or CSV with a header row.
+Common spellings of names are recognized, such as password_hash and passwordHash:
 
-  email          the only one that is needed
-  passwordHash   of bcrypt, Argon2, scrypt or PBKDF2, as Django, Spring, PHP, passlib, Werkzeug, ASP.NET, LDAP,
-                 Dovecot, Supabase and Auth0 write it; it is replaced at the first login
+  email          required
+  passwordHash   bcrypt, Argon2, scrypt or PBKDF2 in the formats of Django, Spring, PHP, passlib, Werkzeug, ASP.NET,
+                 LDAP, Dovecot, Supabase and Auth0; the first login replaces it
   username, name (or firstName and lastName), emailVerified, roles, disabled
   id             a UUID, which is kept
   createdAt      RFC 3339 or a Unix time, which is kept
 
-Exports of Auth0, Firebase, Keycloak and Supabase need no changes. An unknown field is refused
-unless --ignore names it. Accounts with a mistake are named by their lines and skipped.`
+Exports of Auth0, Firebase, Keycloak and Supabase need no changes. Unknown fields are refused unless --ignore names
+them. Invalid accounts are reported with their line and skipped.`
 }
 
 func (c userImportCmd) options() (userfile.Options, error) {
@@ -122,7 +123,7 @@ func (c userImportCmd) Run(e *env) error {
 			problems[i] = spelledOut(problem)
 		}
 		if err := errors.Join(append(problems, err)...); err != nil {
-			return fmt.Errorf("not everything was imported:\n%w", err)
+			return fmt.Errorf("some accounts were not imported:\n%w", err)
 		}
 		return nil
 	})
@@ -142,7 +143,8 @@ func (userListCmd) Run(e *env) error {
 			if u.Disabled() {
 				state = "disabled"
 			}
-			_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", u.ID, u.Email, username, u.Roles, u.CreatedAt.Std().Format(time.DateOnly), state)
+			created := u.CreatedAt.Std().Format(time.DateOnly)
+			_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", u.ID, u.Email, username, u.Roles, created, state)
 			return err
 		})
 		return errors.Join(err, table.Flush())
@@ -153,7 +155,7 @@ type userName struct {
 	User string `arg:"" help:"E-mail address, username or id."`
 }
 
-// do finds the user that the command line names.
+// do calls f with the named user.
 func (n userName) do(e *env, f func(*app.App, *account.User) error) error {
 	return e.with(func(a *app.App) error {
 		u, err := a.Accounts.Find(e.ctx, n.User)
@@ -190,11 +192,11 @@ func (c userEnableCmd) Run(e *env) error {
 
 type userRoleCmd struct {
 	userName
-	Add    []token.Role `help:"A role to give; may be repeated."`
-	Remove []token.Role `help:"A role to take; may be repeated."`
+	Add    []token.Role `help:"A role to add; may be repeated."`
+	Remove []token.Role `help:"A role to remove; may be repeated."`
 }
 
-// Validate is called by the parser.
+// Validate implements the validation of the parser.
 func (c userRoleCmd) Validate() error {
 	if len(c.Add)+len(c.Remove) == 0 {
 		return errors.New("give --add or --remove")
@@ -207,7 +209,7 @@ func (c userRoleCmd) Run(e *env) error {
 		return err
 	}
 	return c.do(e, func(a *app.App, u *account.User) error {
-		// What the schema no longer has can still be taken from who has it.
+		// A role that is no longer in the schema can still be removed from its users.
 		absent := slices.DeleteFunc(slices.Clone(c.Remove), func(r token.Role) bool { return u.Roles.Has(r) })
 		if err := e.knowRoles(absent); err != nil {
 			return err
@@ -230,8 +232,8 @@ func (e *env) knowRoles(roles []token.Role) error {
 	return nil
 }
 
-// spelledOut has an error say what its fault says to a caller, all problems of an input included, and
-// not what the database said below. Where nobody can mend it without the cause, the cause stays.
+// spelledOut replaces the text of a fault in an error by its message and all problems of an input, without the cause.
+// It keeps internal and temporary errors, whose cause the operator needs.
 func spelledOut(err error) error {
 	f := fault.As(err)
 	if f == nil || f.Code == fault.Internal || f.Code == fault.Unavailable {

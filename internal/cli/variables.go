@@ -11,12 +11,12 @@ import (
 
 const prefix = "GRAPHWARDEN_"
 
-// injected are the variables that Kubernetes, and Docker before it, set for a service of that name, or of
-// one that begins with it, such as graphwarden-metrics.
-var injected = regexp.MustCompile(`^` + prefix + `(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+// injected matches the variables that Kubernetes and Docker set for a service called graphwarden or graphwarden-….
+var injected = regexp.MustCompile(`^` + prefix +
+	`(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
-// unknownVariables names the variables of environ that look like settings and set nothing, each with what
-// may have been meant. It names no value: that may be a secret.
+// unknownVariables returns the names of the variables in environ that look like settings but are not, each with a
+// suggestion. It returns no values, which may be secret.
 func unknownVariables(model *kong.Application, environ []string) []string {
 	var known []string
 	_ = kong.Visit(model, func(node kong.Visitable, next kong.Next) error { // fails only if this function does
@@ -34,7 +34,7 @@ func unknownVariables(model *kong.Application, environ []string) []string {
 		if !ours || slices.Contains(known, name) || injected.MatchString(variable) {
 			continue
 		}
-		// Without the prefix, which would have everything look alike.
+		// Compare without the prefix, with which all names would look similar.
 		if meant := core.SuggestionList(name, known); len(meant) > 0 {
 			variable += " (" + prefix + meant[0] + "?)"
 		}

@@ -6,8 +6,8 @@ import (
 	"runtime/debug"
 )
 
-// version describes the build: the version of the module, the commit it was built from, and Go's version. A build
-// outside of a clone has no commit.
+// version describes the build: the version of the module, the commit and the version of Go. The commit of a build
+// outside a clone is unknown.
 func version(info *debug.BuildInfo, ok bool) string {
 	module, commit, changed := "(devel)", "unknown", ""
 	if ok {
@@ -21,5 +21,6 @@ func version(info *debug.BuildInfo, ok bool) string {
 			}
 		}
 	}
-	return fmt.Sprintf("graphwarden %s, commit %s%s, %s %s/%s", module, commit, changed, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("graphwarden %s, commit %s%s, %s %s/%s",
+		module, commit, changed, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

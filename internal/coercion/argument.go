@@ -13,8 +13,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// argumentsOf visits the arguments of all fields in set, @skip and @include disregarded. It enters each fragment once;
-// entered holds their names.
+// argumentsOf visits the arguments of all fields in set, including skipped ones. It enters each fragment once; entered
+// holds the names of those already entered.
 func argumentsOf(set ast.SelectionSet, entered map[string]bool) iter.Seq2[*ast.Field, *ast.Argument] {
 	return func(yield func(*ast.Field, *ast.Argument) bool) { visit(set, entered, yield) }
 }
@@ -50,7 +50,7 @@ func dependsOnVariable(v *ast.Value) bool {
 		slices.ContainsFunc(v.Children, func(child *ast.ChildValue) bool { return dependsOnVariable(child.Value) })
 }
 
-// argument reads the argument of field as execution will, with coerced variables.
+// argument reads an argument of a field as execution does. The variables must be coerced.
 func (x *Extension) argument(
 	ctx context.Context, field *ast.Field, argument *ast.Argument, variables map[string]any,
 ) []problem {
@@ -59,7 +59,7 @@ func (x *Extension) argument(
 	if argument.Value.Kind != ast.Variable {
 		var err error
 		value, err = argument.Value.Value(variables)
-		given = err == nil // validation has refused the rest
+		given = err == nil // else validation has refused it
 	}
 	if !given {
 		return nil
@@ -67,7 +67,7 @@ func (x *Extension) argument(
 	c := checker{schema: x.schema, name: func(path ast.Path) string { return nameOf(field, argument, path) }}
 	at := &step{nil, ast.PathName(def.Name)}
 	hidden := isSensitive(def.Directives)
-	c.value(at, def.Type, value, hidden) // null can come by a variable that has a default where it is declared or used
+	c.value(at, def.Type, value, hidden) // the value may be null if the variable or the argument has a default
 	if len(c.problems) == 0 {
 		for _, object := range x.schema.GetPossibleTypes(field.ObjectDefinition) {
 			c.unmarshal(ctx, x.unmarshal[keyOf(object, field.Definition, def)], def, value)
@@ -76,11 +76,11 @@ func (x *Extension) argument(
 	return c.problems
 }
 
-// unmarshal calls one of the generated unmarshalers, below which are those of custom scalars.
+// unmarshal calls a generated unmarshaler, which calls those of custom scalars.
 func (c *checker) unmarshal(
 	ctx context.Context, read func(context.Context, any) error, def *ast.ArgumentDefinition, value any,
 ) {
-	if read == nil { // of introspection, which has no custom scalars
+	if read == nil { // an argument of introspection, which has no custom scalars
 		return
 	}
 	path := ast.Path{ast.PathName(def.Name)}
@@ -93,14 +93,16 @@ func (c *checker) unmarshal(
 	}
 	t, value, hidden := c.at(def, value, path[1:])
 	p := problem{path, fault.Malformed, c.name(path) + ": " + mismatch(t, value, hidden)}
-	if f := fault.As(err); f != nil { // other errors may hold the value, or names of Go types
+	if f := fault.As(err); f != nil { // other errors may contain the value or the names of Go types
 		p.message += ": " + f.Message
 	}
 	c.problems = append(c.problems, p)
 }
 
-// at returns the type and the value at the end of path in an argument, and whether it is @sensitive.
-func (c *checker) at(def *ast.ArgumentDefinition, value any, path ast.Path) (t *ast.Definition, found any, hidden bool) {
+// at returns the type and the value at path in an argument, and whether it is @sensitive.
+func (c *checker) at(
+	def *ast.ArgumentDefinition, value any, path ast.Path,
+) (t *ast.Definition, found any, hidden bool) {
 	t, hidden = c.schema.Types[def.Type.Name()], isSensitive(def.Directives)
 	for _, element := range path {
 		switch element := element.(type) {
@@ -121,7 +123,7 @@ func (c *checker) at(def *ast.ArgumentDefinition, value any, path ast.Path) (t *
 	return t, value, hidden
 }
 
-// safely turns a panic of an unmarshaler, such as of a type assertion, into an error.
+// safely turns a panic of an unmarshaler, for example in a type assertion, into an error.
 func safely(ctx context.Context, read func(context.Context, any) error, value any) (err error) {
 	defer func() {
 		if recover() != nil {
@@ -131,8 +133,8 @@ func safely(ctx context.Context, read func(context.Context, any) error, value an
 	return read(ctx, value)
 }
 
-// nameOf returns what messages call the value at path, which begins with the name of the argument: the variable, if it
-// came in one.
+// nameOf returns the name for messages of the value at path, which starts with the name of the argument. If a variable
+// contains the value, it is the variable's name.
 func nameOf(field *ast.Field, argument *ast.Argument, path ast.Path) string {
 	v, rest := descend(argument.Value, path[1:])
 	if v.Kind == ast.Variable {

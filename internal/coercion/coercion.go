@@ -15,11 +15,11 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// Unmarshalers read arguments of a schema, by "Type.field.argument". They are generated beside it.
+// Unmarshalers are the generated unmarshalers of the arguments of a schema, keyed by "Type.field.argument".
 type Unmarshalers map[string]func(ctx context.Context, value any) error
 
-// Extension coerces the values of each operation before it is executed. It comes after what replaces or refuses the
-// text of an operation.
+// Extension coerces the values of each operation before execution. It must run after extensions that replace or refuse
+// the document.
 type Extension struct {
 	schema    *ast.Schema
 	unmarshal Unmarshalers
@@ -33,7 +33,7 @@ var _ interface {
 	graphql.OperationContextMutator
 } = (*Extension)(nil)
 
-// NewExtension makes the extension. The rules of validation and the cache of documents are those of the executor.
+// NewExtension returns an Extension. It shares the validation rules and the document cache with the executor.
 func NewExtension(
 	schema *ast.Schema, unmarshal Unmarshalers, rules func() *rules.Rules, documents graphql.Cache[*ast.QueryDocument],
 ) *Extension {
@@ -43,7 +43,7 @@ func NewExtension(
 // ExtensionName implements graphql.HandlerExtension.
 func (*Extension) ExtensionName() string { return "Coercion" }
 
-// Validate implements graphql.HandlerExtension. It refuses a server whose generated code is older than its schema.
+// Validate implements graphql.HandlerExtension. It returns an error if the generated code is older than the schema.
 func (x *Extension) Validate(graphql.ExecutableSchema) error {
 	for _, def := range x.schema.Types {
 		if def.Kind != ast.Object || def.BuiltIn {
@@ -52,7 +52,7 @@ func (x *Extension) Validate(graphql.ExecutableSchema) error {
 		for _, field := range def.Fields {
 			for _, argument := range field.Arguments {
 				if key := keyOf(def, field, argument); x.unmarshal[key] == nil {
-					return fmt.Errorf("the generated code is older than the argument %s: run go generate ./... again", key)
+					return fmt.Errorf("the generated code lacks the argument %s: run go generate ./... again", key)
 				}
 			}
 		}
@@ -64,9 +64,9 @@ func keyOf(def *ast.Definition, field *ast.FieldDefinition, argument *ast.Argume
 	return def.Name + "." + field.Name + "." + argument.Name
 }
 
-// MutateOperationParameters coerces the variables to their declared types, and the literals of a new document. It runs
-// before gqlgen's own coercion of variables, whose messages do not name them. A document that is not valid is left to
-// the executor, which lists all that is wrong with it.
+// MutateOperationParameters coerces the variables to their declared types, and checks the literals of a new document.
+// It runs before gqlgen's coercion, whose messages do not name the variable. It skips invalid documents, because the
+// executor lists all their errors.
 func (x *Extension) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
 	doc, known := x.documents.Get(ctx, params.Query)
 	if !known {
@@ -83,7 +83,7 @@ func (x *Extension) MutateOperationParameters(ctx context.Context, params *graph
 		return nil
 	}
 	record := graphql.GetOperationContext(ctx)
-	record.Doc, record.Operation = doc, op // of a refused operation the transport must still know the kind
+	record.Doc, record.Operation = doc, op // the transport needs the kind of refused operations too
 	if !known {
 		if err := x.literals(ctx, doc); err != nil {
 			return err
@@ -95,7 +95,7 @@ func (x *Extension) MutateOperationParameters(ctx context.Context, params *graph
 	return err
 }
 
-// valid parses and validates a document. It returns nil for one that is not valid.
+// valid parses and validates a document. It returns nil if the document is invalid.
 func (x *Extension) valid(text string) *ast.QueryDocument {
 	doc, err := parser.ParseQuery(&ast.Source{Input: text})
 	if err != nil || len(doc.Operations) == 0 || len(validator.ValidateWithRules(x.schema, doc, x.rules())) > 0 {
@@ -104,7 +104,7 @@ func (x *Extension) valid(text string) *ast.QueryDocument {
 	return doc
 }
 
-// MutateOperationContext reads each argument that depends on variables as execution will.
+// MutateOperationContext reads the arguments that depend on variables.
 func (x *Extension) MutateOperationContext(ctx context.Context, op *graphql.OperationContext) *gqlerror.Error {
 	if len(op.Operation.VariableDefinitions) == 0 {
 		return nil
@@ -118,7 +118,7 @@ func (x *Extension) MutateOperationContext(ctx context.Context, op *graphql.Oper
 	return found.refusal()
 }
 
-// literals reads each argument without variables as execution will.
+// literals reads the arguments that do not depend on variables.
 func (x *Extension) literals(ctx context.Context, doc *ast.QueryDocument) *gqlerror.Error {
 	var found problems
 	seen := make(map[string]bool)
@@ -132,7 +132,7 @@ func (x *Extension) literals(ctx context.Context, doc *ast.QueryDocument) *gqler
 	return found.refusal()
 }
 
-// problems are those of one operation.
+// problems are the problems of one operation.
 type problems struct {
 	fields    []fault.Field
 	locations []gqlerror.Location
@@ -151,7 +151,7 @@ func (p *problems) add(at *ast.Position, found ...problem) {
 	}
 }
 
-// refusal returns the request error for all problems, nil for none.
+// refusal returns the request error for the problems, or nil without problems.
 func (p *problems) refusal() *gqlerror.Error {
 	err := fault.Invalid(p.fields)
 	if err == nil {

@@ -10,9 +10,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// CheckEscapes refuses a document with a string literal that holds half of a surrogate pair: two escapes of four digits
-// are one character beyond U+FFFF, and one of them alone is none (GraphQL specification, section 2.9.4). gqlparser reads
-// it as U+FFFD, which would change data silently. In block strings and comments a backslash is only a backslash.
+// CheckEscapes refuses string literals with an unpaired surrogate escape (GraphQL specification, section 2.9.4).
+// gqlparser reads it as U+FFFD, which would silently change data. Block strings and comments have no such escapes.
 func CheckEscapes(document string) *gqlerror.Error {
 	at := halfPair(document)
 	if at < 0 {
@@ -26,7 +25,7 @@ func CheckEscapes(document string) *gqlerror.Error {
 	}}
 }
 
-// halfPair returns where in a document such an escape stands, -1 if there is none.
+// halfPair returns the offset of the first unpaired surrogate escape in a document, or -1.
 func halfPair(document string) int {
 	if !strings.Contains(document, `\u`) {
 		return -1
@@ -50,7 +49,7 @@ func halfPair(document string) int {
 	return -1
 }
 
-// stringEnd returns the end of a string literal that goes on at i.
+// stringEnd returns the end of the string literal that contains i.
 func stringEnd(document string, i int) int {
 	for i < len(document) {
 		switch document[i] {
@@ -64,7 +63,7 @@ func stringEnd(document string, i int) int {
 	return len(document)
 }
 
-// blockEnd returns the end of a block string that goes on at i. The last three of several quotes close it.
+// blockEnd returns the end of the block string that contains i. Of more than three quotes, the last three close it.
 func blockEnd(document string, i int) int {
 	for i < len(document) {
 		rest := document[i:]
@@ -81,8 +80,8 @@ func blockEnd(document string, i int) int {
 	return len(document)
 }
 
-// HalfPair returns where in text an escape of the form \uXXXX is half of a surrogate pair, -1 if none is. The text is
-// JSON, or a string literal of GraphQL.
+// HalfPair returns the offset of the first unpaired surrogate escape \uXXXX in text, or -1. The text is JSON or a
+// GraphQL string literal.
 func HalfPair(text string) int {
 	for i := 0; ; {
 		next := strings.IndexByte(text[i:], '\\')
@@ -102,11 +101,11 @@ func HalfPair(text string) int {
 }
 
 const (
-	high = 0xd800 // the first of a pair
+	high = 0xd800 // the first half of a pair
 	low  = 0xdc00
 )
 
-// surrogate returns which half of a pair the escape that text begins with is, 0 if it is neither.
+// surrogate returns high or low if text starts with the escape of a surrogate, else 0.
 func surrogate(text string) uint64 {
 	if len(text) < 6 || !strings.HasPrefix(text, `\u`) {
 		return 0

@@ -8,9 +8,9 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/core"
 )
 
-// LiteralRule is the validation rule ValuesOfCorrectType of the GraphQL specification, section 5.6. Unlike gqlparser's
-// it names the argument, knows the range of Int, and repeats no value that can be a secret. With suggestions it guesses
-// at the names that were meant.
+// LiteralRule returns the validation rule ValuesOfCorrectType (GraphQL specification, section 5.6). Unlike gqlparser's
+// rule, it names the argument, checks the range of Int, and does not repeat values that may be secrets. With
+// suggestions, it suggests names for misspelled ones.
 func LiteralRule(suggestions bool) core.Rule {
 	return core.Rule{Name: "ValuesOfCorrectType", RuleFunc: func(observers *core.Events, refuse core.AddErrFunc) {
 		l := literals{refuse, suggestions}
@@ -49,8 +49,7 @@ func (l literals) arguments(
 	}
 }
 
-// check refuses each part of the literal v that its type does not allow. Messages call v by name, between before and
-// after.
+// check refuses the parts of the literal v that have the wrong type. Messages name v before + name + after.
 func (l literals) check(schema *ast.Schema, before, name, after string, t *ast.Type, v *ast.Value, hidden bool) {
 	c := checker{schema: schema, literal: true, name: func(path ast.Path) string {
 		return before + path.String() + after
@@ -62,18 +61,18 @@ func (l literals) check(schema *ast.Schema, before, name, after string, t *ast.T
 	}
 	if _, err := v.Value(nil); err != nil && len(c.problems) == 0 {
 		path := ast.Path{ast.PathName(name)}
-		l.refuse(core.Message("%s holds a number that is too large", c.name(path)), core.At(v.Position))
+		l.refuse(core.Message("%s contains a number that is too large", c.name(path)), core.At(v.Position))
 	}
 }
 
-// suggestion guesses at the field or enum value that was meant at the end of path in a value of type t.
+// suggestion suggests a field or an enum value for the misspelled one at path in a value of type t.
 func (l literals) suggestion(schema *ast.Schema, t *ast.Type, path ast.Path, v *ast.Value) string {
 	if !l.suggestions {
 		return ""
 	}
 	var options []string
 	def, meant := typeAt(schema, t, path), v.Raw
-	if def == nil { // the last name is of no field
+	if def == nil { // the last name is unknown
 		def = typeAt(schema, t, path[:len(path)-1])
 		meant = fmt.Sprint(path[len(path)-1])
 		for _, field := range def.Fields {
@@ -90,7 +89,7 @@ func (l literals) suggestion(schema *ast.Schema, t *ast.Type, path ast.Path, v *
 	return ". Did you mean " + core.QuotedOrList(options...) + "?"
 }
 
-// typeAt returns the definition of the type at the end of path in a value of type t, nil if there is none.
+// typeAt returns the definition of the type at path in a value of type t, or nil.
 func typeAt(schema *ast.Schema, t *ast.Type, path ast.Path) *ast.Definition {
 	def := schema.Types[t.Name()]
 	for _, element := range path {
@@ -107,7 +106,7 @@ func typeAt(schema *ast.Schema, t *ast.Type, path ast.Path) *ast.Definition {
 	return def
 }
 
-// literal returns v as a checker reads it.
+// literal converts a literal to a value for a checker.
 func literal(v *ast.Value) any {
 	switch v.Kind {
 	case ast.Variable:
@@ -138,7 +137,7 @@ func literal(v *ast.Value) any {
 	return nil
 }
 
-// descend follows path into the literal v as far as it leads, and returns the rest of it. A variable is such an end.
+// descend follows path into the literal v. It stops at a variable or a missing value, and returns the rest of the path.
 func descend(v *ast.Value, path ast.Path) (*ast.Value, ast.Path) {
 	for len(path) > 0 {
 		var next *ast.Value
@@ -148,7 +147,7 @@ func descend(v *ast.Value, path ast.Path) (*ast.Value, ast.Path) {
 		case ast.PathIndex:
 			if v.Kind == ast.ListValue && int(element) < len(v.Children) {
 				next = v.Children[element].Value
-			} else if v.Kind != ast.Variable && element == 0 { // a single value stands for a list of one
+			} else if v.Kind != ast.Variable && element == 0 { // a single value is coerced to a list of one
 				next = v
 			}
 		}

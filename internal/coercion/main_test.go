@@ -56,7 +56,7 @@ func start(tb testing.TB) *server {
 	return &server{srv, r}
 }
 
-// answer is what came back.
+// answer is a response.
 type answer struct {
 	status int
 	body   string
@@ -71,7 +71,8 @@ type answer struct {
 	}
 }
 
-// messages are those of the errors, and of all fields where an error has several.
+// messages returns the sorted messages of the errors. An error with several fields counts with the messages of its
+// fields.
 func (a *answer) messages() string {
 	var list []string
 	for _, e := range a.Errors {
@@ -87,7 +88,7 @@ func (a *answer) messages() string {
 	return strings.Join(list, "\n")
 }
 
-// send runs a document with variables, which are JSON.
+// send sends a document with variables in JSON.
 func (s *server) send(t *testing.T, document, variables string) *answer {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"query": document, "variables": json.RawMessage(variables)})
@@ -106,7 +107,7 @@ func (s *server) send(t *testing.T, document, variables string) *answer {
 	return a
 }
 
-// refused demands a request error and that nothing has run.
+// refused checks that a is a request error, and that no resolver ran.
 func (s *server) refused(t *testing.T, a *answer, code, message string) {
 	t.Helper()
 	if a.status != http.StatusBadRequest || a.Data != nil || len(a.Errors) == 0 {

@@ -15,33 +15,33 @@ import (
 )
 
 const (
-	// maxProblems bounds how many problems of one operation are listed: an answer must not be longer than its request.
+	// maxProblems limits the problems listed per operation, so that a response is not longer than its request.
 	maxProblems = 10
-	// maxWords bounds a value that a message repeats, in bytes.
+	// maxWords is the maximum length of a value in a message, in bytes.
 	maxWords = 64
-	// maxName bounds a name that a client chose, in bytes.
+	// maxName is the maximum length of a client's name in a message, in bytes.
 	maxName = 100
 )
 
-// sensitive is the directive on arguments and input fields whose values must never show.
+// sensitive is the directive for arguments and input fields whose values must not appear in messages.
 const sensitive = "sensitive"
 
-// A value is what encoding/json makes of JSON, with json.Number for numbers, or what gqlparser makes of a literal. For
-// the rule on literals these stand for what neither of them tells apart.
+// Values are decoded by encoding/json (with json.Number) or by gqlparser. LiteralRule needs these types for literals
+// that both decode to the same Go type as another one.
 type (
-	variable     struct{} // its value is checked with each request
+	variable     struct{} // checked with each request
 	enumLiteral  string
 	floatLiteral string
 )
 
-// problem is one value that its type does not allow.
+// problem is a value of the wrong type.
 type problem struct {
 	path    ast.Path
 	reason  fault.Reason
 	message string
 }
 
-// step is a place in a value. It becomes an ast.Path only where there is a problem.
+// step is a place in a value. It is converted to an ast.Path only for a problem.
 type step struct {
 	parent  *step
 	element ast.PathElement
@@ -59,13 +59,13 @@ func (s *step) path() (path ast.Path) {
 	return path
 }
 
-// checker coerces values by the rules of the GraphQL specification, sections 3.5 to 3.12, which gqlgen's unmarshalers
-// for the built-in scalars do not follow. Custom scalars pass.
+// checker coerces values as the GraphQL specification requires (sections 3.5 to 3.12); gqlgen's unmarshalers for the
+// built-in scalars do not. It accepts all values of custom scalars.
 type checker struct {
 	schema *ast.Schema
-	// literal demands enum literals for enums, and integer literals for Int.
+	// literal requires enum literals for enums, and integer literals for Int.
 	literal bool
-	// name returns what messages call the value at a path.
+	// name returns the name for messages of the value at a path.
 	name     func(path ast.Path) string
 	problems []problem
 }
@@ -77,7 +77,7 @@ func (c *checker) add(at *step, reason fault.Reason, format string, args ...any)
 	}
 }
 
-// value returns v coerced to t. A map or slice in v is changed in place.
+// value returns v coerced to t. It modifies maps and slices in place.
 func (c *checker) value(at *step, t *ast.Type, v any, hidden bool) any {
 	switch v := v.(type) {
 	case variable:
@@ -112,7 +112,7 @@ func (c *checker) value(at *step, t *ast.Type, v any, hidden bool) any {
 	return coerced
 }
 
-// list coerces a single value to a list of one.
+// list coerces v to a list. A single value becomes a list of one.
 func (c *checker) list(at *step, t *ast.Type, v any, hidden bool) any {
 	items, ok := v.([]any)
 	if !ok {
@@ -150,7 +150,7 @@ func (c *checker) object(at *step, def *ast.Definition, v any, hidden bool) any 
 	return fields
 }
 
-// known refuses fields that def does not have. Clients that send back what they have read leave __typename in it.
+// known refuses unknown fields. In variables it accepts __typename, which some clients send back from responses.
 func (c *checker) known(at *step, def *ast.Definition, fields map[string]any) {
 	var unknown []string
 	for name := range fields {
@@ -208,7 +208,7 @@ func isFinite(number string) bool {
 	return err == nil
 }
 
-// integer reads an Int: 32 bits, and in JSON also 5.0 or 5e0, which are no other number than 5.
+// integer reads an Int of 32 bits. In JSON, 5.0 and 5e0 are equal to 5.
 func integer(v any) (any, bool) {
 	switch v := v.(type) {
 	case int64:
@@ -232,7 +232,7 @@ func identifier(v any) (any, bool) {
 	return v, false
 }
 
-// wholeNumber writes a number without fraction and exponent, if that can be done exactly.
+// wholeNumber returns a number without fraction and exponent. It reports false if that would change the value.
 func wholeNumber(number json.Number) (json.Number, bool) {
 	const exact = 1 << 53
 	if !strings.ContainsAny(string(number), ".eE") {
@@ -245,7 +245,7 @@ func wholeNumber(number json.Number) (json.Number, bool) {
 	return json.Number(strconv.FormatInt(int64(f), 10)), true
 }
 
-// mismatch says that v is not of the scalar def.
+// mismatch returns the message that v is not a value of the scalar def.
 func mismatch(def *ast.Definition, v any, hidden bool) string {
 	article := "a"
 	if strings.ContainsRune("AEIOU", rune(def.Name[0])) {
@@ -258,7 +258,7 @@ func mismatch(def *ast.Definition, v any, hidden bool) string {
 	return text
 }
 
-// words repeats v, or says only what kind of value it is: a String or an ID can be a password or a token.
+// words returns v for a message. If v may be secret, such as a String or an ID, it returns only the kind of value.
 func words(def *ast.Definition, v any, hidden bool) string {
 	kind, text := "", ""
 	switch v := v.(type) {
@@ -289,8 +289,8 @@ func words(def *ast.Definition, v any, hidden bool) string {
 	return text
 }
 
-// isRepeatable reports whether a text in the place of the scalar def can be repeated. In the place of a built-in scalar
-// something meant for another argument may stand, but no password is as short, and none is a number.
+// isRepeatable reports whether a message may repeat a string that was given for the scalar def. For a built-in scalar
+// it may be a password in the wrong argument, unless it is a number or too short.
 func isRepeatable(def *ast.Definition, text string) bool {
 	const shortestPassword, digits = 8, "0123456789.+-"
 	if strings.Trim(text, digits+"eE") == "" {
@@ -300,7 +300,7 @@ func isRepeatable(def *ast.Definition, text string) bool {
 	return plain && (!def.BuiltIn || len(text) < shortestPassword)
 }
 
-// clip cuts s after at most limit bytes.
+// clip truncates s to at most limit bytes.
 func clip(s string, limit int) string {
 	if len(s) <= limit {
 		return s

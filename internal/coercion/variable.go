@@ -7,7 +7,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// variables coerces the variables of a request to the types that op declares (GraphQL specification, section 6.1.2).
+// variables coerces the variables of a request to their types in op (GraphQL specification, section 6.1.2).
 func (x *Extension) variables(op *ast.OperationDefinition, given map[string]any) (map[string]any, *gqlerror.Error) {
 	var found problems
 	coerced := make(map[string]any, len(op.VariableDefinitions))
@@ -43,8 +43,8 @@ func (x *Extension) variable(def *ast.VariableDefinition, value any, given, hidd
 	return value, c.problems
 }
 
-// firstUse returns the path of the first argument that takes the variable name, and whether any that does is @sensitive.
-// For a variable of directives only, the path is its name.
+// firstUse returns the path of the first argument that uses the variable name, and whether any such argument is
+// @sensitive. If only directives use the variable, the path is its name.
 func firstUse(op *ast.OperationDefinition, name string) (first ast.Path, hidden bool) {
 	for field, argument := range argumentsOf(op.SelectionSet, make(map[string]bool)) {
 		def := field.Definition.Arguments.ForName(argument.Name)
@@ -60,7 +60,7 @@ func firstUse(op *ast.OperationDefinition, name string) (first ast.Path, hidden 
 	return first, hidden
 }
 
-// within returns the path of the variable name in the literal v, nil if it is not there.
+// within returns the path of the variable name in the literal v, or nil if v does not contain it.
 func within(v *ast.Value, name string, hidden bool) (path ast.Path, sensitive bool) {
 	if v.Kind == ast.Variable && v.Raw == name {
 		return ast.Path{}, hidden

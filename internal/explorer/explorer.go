@@ -23,17 +23,17 @@ import (
 //go:embed assets assets.json index.html page
 var source embed.FS
 
-// cdn serves what the npm registry holds, file by file.
+// cdn serves the files of npm packages.
 const cdn = "https://cdn.jsdelivr.net"
 
-// contentTypes are not left to the tables of the machine: a wrong one, and with nosniff nothing runs.
+// contentTypes are fixed, because the machine's tables may be wrong, and with nosniff the browser would run nothing.
 var contentTypes = map[string]string{
 	".css": "text/css; charset=utf-8",
 	".js":  "text/javascript; charset=utf-8",
 	".svg": "image/svg+xml",
 }
 
-// asset is a file of an npm package that the page needs, as assets.json pins it.
+// asset is a file of an npm package that the page needs, as pinned in assets.json.
 type asset struct {
 	Package   string `json:"package"`
 	Version   string `json:"version"`
@@ -45,13 +45,12 @@ func (a asset) name() string { return a.Package + "-" + a.Version + path.Ext(a.P
 
 func (a asset) isStyle() bool { return path.Ext(a.Path) == ".css" }
 
-// explorer is the page at / and what it loads, each file compressed, under a path that changes with
-// their content.
+// explorer is the page at / and its files. Each file is compressed and has a path that changes with the content.
 type explorer struct {
 	files map[string][]byte
 }
 
-// Assets are the third-party files that `make assets` put there before the build, compressed.
+// Assets returns the third-party files that `make assets` stored before the build, compressed.
 func Assets() fs.FS {
 	assets, err := fs.Sub(source, "assets")
 	if err != nil {
@@ -60,10 +59,9 @@ func Assets() fs.FS {
 	return assets
 }
 
-// New makes the handler of / and /explorer/: GraphiQL with a panel for signing in. If assets
-// lacks a file, the page loads all of them from a CDN, where their integrity makes up for the foreign
-// hands; with all of them it asks nobody but this server. publicPath is the path of the public URL, where the browser
-// finds / and /graphql.
+// New makes the handler of / and /explorer/: GraphiQL with a panel for signing in. If assets lacks a file, the page
+// loads all of them from a CDN, pinned by their integrity. Otherwise it contacts this server only. publicPath is the
+// path of the public URL, below which the browser finds / and /graphql.
 func New(assets fs.FS, publicPath string) (http.Handler, error) {
 	e := &explorer{files: map[string][]byte{}}
 	pinned, embedded, err := e.load(assets)
@@ -88,23 +86,24 @@ func New(assets fs.FS, publicPath string) (http.Handler, error) {
 	return mux, nil
 }
 
-// IsEmbedded tells whether the page of New does without a CDN.
+// IsEmbedded reports whether the page of New works without a CDN.
 func IsEmbedded(assets fs.FS) (bool, error) {
 	_, embedded, err := (&explorer{files: map[string][]byte{}}).load(assets)
 	return embedded, err
 }
 
-// policy lets the page load its own files, and those of origin unless that is empty, and call
-// this server. GraphiQL's dialogs bring styles of their own along, with no fixed text to allow by a hash.
+// policy returns a Content-Security-Policy that lets the page load its own files and those of origin, if any, and call
+// this server. GraphiQL's dialogs have inline styles whose text changes, so no hash can allow them.
 func policy(origin string) string {
 	if origin != "" {
 		origin = " " + origin
 	}
 	return "default-src 'none'; script-src 'self'" + origin + "; style-src 'self' 'unsafe-inline'" + origin +
-		"; img-src 'self' data:; font-src data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+		"; img-src 'self' data:; font-src data:; connect-src 'self'" +
+		"; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 }
 
-// load fills files and returns what assets.json pins, and whether all of that is among them.
+// load fills files. It returns the assets that assets.json pins, and whether it found all of them.
 func (e *explorer) load(assets fs.FS) (pinned []asset, embedded bool, err error) {
 	manifest, err := source.ReadFile("assets.json")
 	if err != nil {
@@ -127,7 +126,7 @@ func (e *explorer) load(assets fs.FS) (pinned []asset, embedded bool, err error)
 	for _, a := range pinned {
 		compressed, err := fs.ReadFile(assets, a.name()+".gz")
 		if err != nil {
-			return pinned, false, nil // of this version, nothing was embedded
+			return pinned, false, nil // this version was not embedded
 		}
 		e.files[a.name()] = compressed
 	}
@@ -142,7 +141,7 @@ func compress(text []byte) []byte {
 	return b.Bytes()
 }
 
-// hash names all files together: a module names the next one without a hash of its own.
+// hash returns one hash of all files, because the modules import one another without a hash of their own.
 func (e *explorer) hash() string {
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(e.files)) {
@@ -152,7 +151,8 @@ func (e *explorer) hash() string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// render renders the document: base is where own files are below publicPath, origin the CDN's, "" for none.
+// render returns the document. base is the path of the explorer's own files below publicPath, and origin the CDN's, or
+// "" for none.
 func render(pinned []asset, publicPath, base, origin string) ([]byte, error) {
 	base = publicPath + base
 	text, err := source.ReadFile("index.html")
@@ -177,11 +177,18 @@ func render(pinned []asset, publicPath, base, origin string) ([]byte, error) {
 		}
 	}
 	var b bytes.Buffer
-	err = page.Execute(&b, map[string]any{"Base": base, "Endpoint": publicPath + "/graphql", "CDN": origin, "Styles": styles, "Scripts": scripts})
+	err = page.Execute(&b, map[string]any{
+		"Base":     base,
+		"Endpoint": publicPath + "/graphql",
+		"CDN":      origin,
+		"Styles":   styles,
+		"Scripts":  scripts,
+	})
 	return b.Bytes(), err
 }
 
-// file serves one file for good, as it lies there or, to the few that cannot read that, unpacked.
+// file serves one file, cacheable permanently. It is stored compressed, and unpacked for the few clients that do not
+// accept gzip.
 func (e *explorer) file(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("file")
 	body, ok := e.files[name]
@@ -218,7 +225,7 @@ func unpack(compressed []byte) []byte {
 	return text
 }
 
-// acceptsGzip reads Accept-Encoding (RFC 9110 section 12.5.3); to be safe, no wish means plain.
+// acceptsGzip reads Accept-Encoding (RFC 9110 section 12.5.3). Without the header it returns false, to be safe.
 func acceptsGzip(values []string) bool {
 	var wildcard bool
 	for _, coding := range web.ParseAccept(values) {

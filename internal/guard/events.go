@@ -10,10 +10,9 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// events are those of a subscription on their way from its resolver to gqlgen. The guard takes each out of
-// the resolver's channel, judges it, and hands it on through a channel of its own. It puts the event into
-// the context too, where gqlgen leaves it out: who owns it could not be told by the fields below, and
-// paths of errors would not begin with the subscription.
+// events carries the events of a subscription from its resolver to gqlgen. The guard receives each from the resolver's
+// channel, judges it and sends it on through its own channel. It also puts the event into the field context, where
+// gqlgen leaves it out: owners below could not be determined otherwise, and error paths would lack the subscription.
 type events struct {
 	field *graphql.FieldContext
 	from  reflect.Value // what the resolver sends to
@@ -24,7 +23,7 @@ type events struct {
 
 type eventsKey struct{}
 
-// follow puts the guard between a subscription's channel and gqlgen; other values pass.
+// follow puts the guard between a subscription's channel and gqlgen. It returns other values unchanged.
 func (g *Extension) follow(ctx context.Context, fc *graphql.FieldContext, s state, value any) any {
 	e, _ := ctx.Value(eventsKey{}).(*events)
 	from := reflect.ValueOf(value)
@@ -36,8 +35,8 @@ func (g *Extension) follow(ctx context.Context, fc *graphql.FieldContext, s stat
 	return e.to.Convert(from.Type()).Interface()
 }
 
-// InterceptResponse judges each event of a subscription: by the rule of the subscription, which ends when
-// its caller is not admitted any more, and by what of the event the caller may read.
+// InterceptResponse judges each event of a subscription by the subscription's rule and by the fields of the event that
+// the caller may read. It ends the subscription when its caller is no longer admitted.
 func (g *Extension) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	e, _ := ctx.Value(eventsKey{}).(*events)
 	if e == nil || !e.from.IsValid() {
@@ -61,13 +60,17 @@ func (g *Extension) InterceptResponse(ctx context.Context, next graphql.Response
 	if refusal != nil {
 		return g.refuseEvent(ctx, e.field, refusal)
 	}
-	// The fields of the event before have all been read: this is not called again until its response is made.
+	// The fields of the previous event have all been read: gqlgen calls this only after its response is made.
 	e.field.Result = event.Interface()
 	e.to.Send(event)
 	return next(graphql.WithFieldContext(ctx, e.field))
 }
 
-func (g *Extension) refuseEvent(ctx context.Context, field *graphql.FieldContext, refusal *fault.Error) *graphql.Response {
+func (g *Extension) refuseEvent(
+	ctx context.Context,
+	field *graphql.FieldContext,
+	refusal *fault.Error,
+) *graphql.Response {
 	op := graphql.GetOperationContext(ctx)
 	ctx = graphql.WithResponseContext(graphql.WithFieldContext(ctx, field), g.present, op.RecoverFunc)
 	graphql.AddError(ctx, refusal)

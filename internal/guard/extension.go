@@ -15,7 +15,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// Extension enforces a Policy in a gqlgen server. It must be the outermost of the field interceptors.
+// Extension enforces a Policy in a gqlgen server. It must be the outermost field interceptor.
 type Extension struct {
 	policy  *Policy
 	check   func(context.Context) error
@@ -32,9 +32,15 @@ var _ interface {
 	graphql.FieldInterceptor
 } = (*Extension)(nil)
 
-// NewExtension wires an Extension. check is Authenticator.Check; present is the server's error presenter, which
-// refusals of a whole operation go through like all others.
-func NewExtension(policy *Policy, check func(context.Context) error, present graphql.ErrorPresenterFunc, now func() time.Time, log *slog.Logger) *Extension {
+// NewExtension makes an Extension. check is Authenticator.Check. present is the server's error presenter; refusals of
+// whole operations pass through it like all other errors.
+func NewExtension(
+	policy *Policy,
+	check func(context.Context) error,
+	present graphql.ErrorPresenterFunc,
+	now func() time.Time,
+	log *slog.Logger,
+) *Extension {
 	return &Extension{policy: policy, check: check, present: present, now: now, log: log}
 }
 
@@ -44,8 +50,8 @@ func (*Extension) ExtensionName() string { return "Guard" }
 // Validate implements graphql.HandlerExtension.
 func (*Extension) Validate(graphql.ExecutableSchema) error { return nil }
 
-// InterceptOperation judges the root fields before any resolver runs: a mutation is refused whole if
-// one of its fields is, so that it has no half-effects; a query if all of them are.
+// InterceptOperation judges the root fields before any resolver runs. It refuses a mutation if any root field is
+// refused, so that a refused mutation has no partial effect, and a query if all root fields are refused.
 func (g *Extension) InterceptOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	op := graphql.GetOperationContext(ctx)
 	root := g.policy.roots[op.Operation.Operation]
@@ -76,10 +82,10 @@ func (g *Extension) InterceptOperation(ctx context.Context, next graphql.Operati
 	return graphql.OneShot(&graphql.Response{Errors: graphql.GetErrors(ctx)})
 }
 
-// InterceptRootField checks the caller again before each root field, and refuses the field and all below it for the
-// reason why its token is no longer good. The root fields of a mutation run one after another: a revocation can come
-// while the first of them runs, and the last one may be what gives the right back. Those of a query are checked too:
-// it costs a look into memory, and no branch decides which operations need it.
+// InterceptRootField checks the caller before each root field. If the token is no longer valid, it refuses the field
+// and all fields below it for that reason. The root fields of a mutation run in sequence: a revocation can arrive
+// during the first, and the last could restore the right. Those of a query are checked too. The check reads memory
+// only, and without a distinction between operations there is none to get wrong.
 func (g *Extension) InterceptRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
 	if err := g.check(ctx); err != nil {
 		ctx = context.WithValue(ctx, stateKey{}, stateOf(nil, err))
@@ -87,11 +93,11 @@ func (g *Extension) InterceptRootField(ctx context.Context, next graphql.RootRes
 	return next(ctx)
 }
 
-// InterceptField judges one field, whichever way its object was reached.
+// InterceptField judges one field by its concrete type.
 func (g *Extension) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	fc := graphql.GetFieldContext(ctx)
 	if strings.HasPrefix(fc.Object, "__") {
-		return next(ctx) // below __schema or __type, which were judged
+		return next(ctx) // below __schema or __type, which are judged themselves
 	}
 	var object any
 	if fc.Parent != nil {
@@ -113,7 +119,7 @@ func (g *Extension) InterceptField(ctx context.Context, next graphql.Resolver) (
 	return g.follow(ctx, fc, s, value), nil
 }
 
-// judge applies the rule of a field; what has none is refused.
+// judge applies the rule of a field. It refuses a field without a rule.
 func (g *Extension) judge(typeName, fieldName string, s state, object any) *fault.Error {
 	if fieldName == "__schema" || fieldName == "__type" {
 		return g.policy.mayIntrospect(s, g.now())
@@ -121,7 +127,7 @@ func (g *Extension) judge(typeName, fieldName string, s state, object any) *faul
 	e := g.policy.entry(typeName, fieldName)
 	if e == nil {
 		g.log.Error("a field without a rule was refused", "type", typeName, "field", fieldName)
-		return fault.New(fault.Forbidden, fault.RoleRequired, "nobody may read this")
+		return fault.New(fault.Forbidden, fault.RoleRequired, "no caller may read this")
 	}
 	return g.apply(&e.rule, s, object)
 }
@@ -136,8 +142,8 @@ func (g *Extension) apply(r *rule, s state, object any) *fault.Error {
 	return refusal
 }
 
-// judgeYield refuses an object of which the caller may read nothing: its __typename, and that it
-// exists, would tell something that no field does.
+// judgeYield refuses an object if the caller may read none of its fields. Otherwise its __typename and its existence
+// would reveal what no field does.
 func (g *Extension) judgeYield(e *entry, s state, value any) *fault.Error {
 	if g.allOpen(e.yields, s) {
 		return nil
@@ -145,7 +151,7 @@ func (g *Extension) judgeYield(e *entry, s state, value any) *fault.Error {
 	v := reflect.ValueOf(value)
 	switch v.Kind() {
 	case reflect.Chan:
-		return g.judgeEventsToCome(e.yields, s)
+		return g.judgeEvents(e.yields, s)
 	case reflect.Slice:
 		for i := range v.Len() {
 			if refusal := g.judgeYield(e, s, v.Index(i).Interface()); refusal != nil {
@@ -160,9 +166,9 @@ func (g *Extension) judgeYield(e *entry, s state, value any) *fault.Error {
 	return g.judgeObject(e.yields, s, v)
 }
 
-// judgeEventsToCome refuses a subscription whose caller may read nothing of any event, whoever will own it.
-// What it lets pass is judged event by event.
-func (g *Extension) judgeEventsToCome(types []string, s state) (refusal *fault.Error) {
+// judgeEvents refuses a subscription if the caller could not read any field of any event, whatever its owner. Each
+// event of other subscriptions is judged when it arrives.
+func (g *Extension) judgeEvents(types []string, s state) (refusal *fault.Error) {
 	for _, name := range types {
 		for _, r := range g.policy.types[name].rules {
 			own := *r
@@ -177,7 +183,7 @@ func (g *Extension) judgeEventsToCome(types []string, s state) (refusal *fault.E
 	return refusal
 }
 
-// allOpen reports whether every one of the types has a field that s may read whatever the object.
+// allOpen reports whether each of the types has a field that s may read on every object.
 func (g *Extension) allOpen(types []string, s state) bool {
 	return !slices.ContainsFunc(types, func(name string) bool {
 		return !slices.ContainsFunc(g.policy.types[name].rules, func(r *rule) bool {
@@ -193,14 +199,15 @@ func (g *Extension) judgeObject(types []string, s state, v reflect.Value) *fault
 	name := types[0]
 	if len(types) > 1 {
 		if name = typeName(v); !slices.Contains(types, name) {
-			g.log.Error("cannot tell the schema type of a Go value behind an interface or union; refused: give it a method GraphQLType() string", "type", v.Type().String())
-			return fault.New(fault.Forbidden, fault.RoleRequired, "nobody may read this")
+			g.log.Error("refused a Go value of unknown schema type behind an interface or union: "+
+				"give it a method GraphQLType() string", "type", v.Type().String())
+			return fault.New(fault.Forbidden, fault.RoleRequired, "no caller may read this")
 		}
 	}
 	return g.nothingToRead(name, s, v.Interface())
 }
 
-// nothingToRead is the refusal of one of the fields of an object if s may read none.
+// nothingToRead returns the refusal of one of an object's fields if s may read none of them, else nil.
 func (g *Extension) nothingToRead(name string, s state, object any) (refusal *fault.Error) {
 	for _, r := range g.policy.types[name].rules {
 		if refusal = g.apply(r, s, object); refusal == nil {
@@ -210,8 +217,8 @@ func (g *Extension) nothingToRead(name string, s state, object any) (refusal *fa
 	return refusal
 }
 
-// typeName tells which type of the schema a Go value stands for, where gqlgen knows only an interface:
-// by its method GraphQLType, else by the name of its Go type, which generated models share.
+// typeName returns the schema type of a Go value for which gqlgen only knows an interface or union: the result of its
+// method GraphQLType, else the name of its Go type, which generated models share.
 func typeName(v reflect.Value) string {
 	for {
 		if named, ok := v.Interface().(interface{ GraphQLType() string }); ok {

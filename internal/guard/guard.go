@@ -1,10 +1,3 @@
-// Package guard owns who may read what: the bearer token of a request, the marks @auth and @public of
-// the schema, and the judgement of every field by them.
-//
-// It promises that a field is never read by somebody whom its mark does not admit, that a forgotten
-// mark is a locked door, and that guarding asks no database. Enforcement keys on the concrete type and
-// field: the directives that gqlgen compiles for an object are skipped where a value is reached
-// through an interface or a union. It does not know how a session is started, nor any type of the schema.
 package guard
 
 import (
@@ -22,11 +15,11 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-// Principal is who calls, as a verified access token says.
+// Principal is the caller according to a verified access token.
 type Principal = token.Claims
 
-// state is what is known of the caller: nothing (anonymous), a principal, or why the token that came
-// along was refused. It never rejects by itself; the field that is asked for decides.
+// state is the result of authentication: anonymous (both nil), a principal, or the reason why the token was refused. A
+// refused token rejects nothing by itself, because public fields ignore it.
 type state struct {
 	principal *Principal
 	refusal   *fault.Error
@@ -35,11 +28,12 @@ type state struct {
 type stateKey struct{}
 
 var (
-	errTokenMissing = fault.New(fault.Unauthenticated, fault.TokenMissing, "sign in first: this needs a token in the Authorization header")
+	errTokenMissing = fault.New(fault.Unauthenticated, fault.TokenMissing,
+		"sign in first: this needs a token in the Authorization header")
 	errTokenInvalid = fault.New(fault.Unauthenticated, fault.TokenInvalid, "this access token is not valid")
 )
 
-// Authenticator turns a bearer token into what is known of the caller.
+// Authenticator verifies bearer tokens.
 type Authenticator struct {
 	verifier *token.Verifier
 	view     *session.View
@@ -48,25 +42,31 @@ type Authenticator struct {
 	log      *slog.Logger
 }
 
-// NewAuthenticator wires an Authenticator.
-func NewAuthenticator(verifier *token.Verifier, view *session.View, activity *session.Activity, now func() time.Time, log *slog.Logger) *Authenticator {
+// NewAuthenticator makes an Authenticator.
+func NewAuthenticator(
+	verifier *token.Verifier,
+	view *session.View,
+	activity *session.Activity,
+	now func() time.Time,
+	log *slog.Logger,
+) *Authenticator {
 	return &Authenticator{verifier: verifier, view: view, activity: activity, now: now, log: log}
 }
 
-// Authenticate verifies an access token and looks for its revocation. The error is a *fault.Error:
-// UNAUTHENTICATED with the reason, or UNAVAILABLE where revocations cannot be told. A token that
-// verifies counts as seen, and so does its generation.
+// Authenticate verifies an access token and checks its revocation. The error is a *fault.Error: UNAUTHENTICATED with
+// the reason, or UNAVAILABLE if revocations cannot be read. It marks a verified token's generation as seen, even if the
+// token is stale.
 func (a *Authenticator) Authenticate(ctx context.Context, raw string) (*Principal, error) {
 	c, err := a.verifier.Verify(raw)
 	if err != nil {
 		if errors.Is(err, token.ErrExpired) {
 			return nil, fault.ErrTokenExpired
 		}
-		// One answer for every forgery; what was wrong is for the log only.
+		// All forgeries get the same answer. Only the log has the details.
 		a.log.DebugContext(ctx, "access token refused", "error", err)
 		return nil, errTokenInvalid
 	}
-	err = a.standing(ctx, c)
+	err = a.checkRevoked(ctx, c)
 	if err == nil || fault.Is(err, fault.TokenStale) {
 		a.activity.Mark(c)
 	}
@@ -76,8 +76,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, raw string) (*Principa
 	return c, nil
 }
 
-// standing tells what has been revoked of a token since it was verified.
-func (a *Authenticator) standing(ctx context.Context, c *Principal) error {
+// checkRevoked returns an error if a verified token has been revoked or is stale.
+func (a *Authenticator) checkRevoked(ctx context.Context, c *Principal) error {
 	reason, err := a.view.Check(ctx, c)
 	switch {
 	case err != nil:
@@ -90,15 +90,15 @@ func (a *Authenticator) standing(ctx context.Context, c *Principal) error {
 	return nil
 }
 
-// Connect is Authenticate for a connection that lives longer than a request: operations under the
-// context that it returns are the principal's, or with an error nobody's, whoever the request is of.
+// Connect is Authenticate for a connection that outlives its request. Operations under the returned context belong to
+// the token's principal. After an error they belong to no user, whatever the request's own token was.
 func (a *Authenticator) Connect(ctx context.Context, raw string) (context.Context, *Principal, error) {
 	principal, err := a.Authenticate(ctx, raw)
 	return context.WithValue(ctx, stateKey{}, stateOf(principal, err)), principal, err
 }
 
-// Check tells whether the principal of ctx, if there is one, may go on: whether their token has
-// neither expired nor been revoked since.
+// Check returns an error if the token of the principal in ctx has expired or been revoked since. It returns nil without
+// a principal.
 func (a *Authenticator) Check(ctx context.Context) error {
 	s, _ := ctx.Value(stateKey{}).(*state)
 	if s == nil || s.principal == nil {
@@ -107,11 +107,11 @@ func (a *Authenticator) Check(ctx context.Context) error {
 	if !a.now().Before(s.principal.ExpiresAt.Add(token.Leeway)) {
 		return fault.ErrTokenExpired
 	}
-	return a.standing(ctx, s.principal)
+	return a.checkRevoked(ctx, s.principal)
 }
 
-// Middleware reads the bearer token into the context. It never rejects: a public field answers
-// whatever token came along, so that login and refreshToken work with a stale one.
+// Middleware puts the principal of the bearer token into the request's context. It never rejects a request: public
+// fields such as login and refreshToken must work with a stale token.
 func (a *Authenticator) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw, err := web.Bearer(r.Header)
@@ -128,7 +128,7 @@ func (a *Authenticator) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// stateOf is what Authenticate found.
+// stateOf converts the results of Authenticate.
 func stateOf(principal *Principal, err error) *state {
 	if err == nil {
 		return &state{principal: principal}
@@ -136,11 +136,11 @@ func stateOf(principal *Principal, err error) *state {
 	return &state{refusal: fault.Of(err)}
 }
 
-// signer is a value that signs somebody in, such as session.Grant. Below it, that is the caller.
+// signer is a payload that signs a user in, such as session.Grant. Its principal is the caller of the fields below it.
 type signer interface{ Principal() *Principal }
 
-// stateAt finds whom a field is judged by: the nearest payload above it that signs somebody in, else
-// the bearer of the request. A payload's siblings are not below it and stay with the bearer.
+// stateAt returns the caller that a field is judged by: the principal of the nearest payload above it that signs a user
+// in, else that of the request's token. Siblings of such a payload are not below it and keep the request's token.
 func stateAt(ctx context.Context, fc *graphql.FieldContext) state {
 	for ; fc != nil; fc = fc.Parent {
 		if s, ok := as[signer](fc.Result); ok {
@@ -153,8 +153,8 @@ func stateAt(ctx context.Context, fc *graphql.FieldContext) state {
 	return state{}
 }
 
-// Caller returns who calls the resolver that has ctx. In a resolver of a field that is not @public
-// there always is somebody; for a stranger it is the zero Principal, whose UserID is empty.
+// Caller returns the principal of the resolver that has ctx. In a resolver of a field that is not @public there always
+// is one. Otherwise it may be the zero Principal, whose UserID is empty.
 func Caller(ctx context.Context) Principal {
 	s := stateAt(ctx, graphql.GetFieldContext(ctx))
 	if s.principal == nil {
@@ -163,8 +163,8 @@ func Caller(ctx context.Context) Principal {
 	return *s.principal
 }
 
-// Refusal returns why the request has no Principal: a *fault.Error that a resolver of a public field
-// can answer with. It is nil if there is one.
+// Refusal returns why the request has no Principal, as a *fault.Error that a resolver of a public field can answer
+// with. It is nil if there is a Principal.
 func Refusal(ctx context.Context) error {
 	s := stateAt(ctx, graphql.GetFieldContext(ctx))
 	switch {

@@ -77,7 +77,7 @@ var mutants = []mutant{
 	{"GraphQLType is not asked", "extension.go", "if named, ok := v.Interface().(interface{ GraphQLType() string }); ok {", "if named, ok := v.Interface().(interface{ GraphQLType() string }); ok && false {", true},
 
 	// The events of subscriptions.
-	{"a stream starts of which nothing can be read", "extension.go", "return g.judgeEventsToCome(e.yields, s)", "return nil", false},
+	{"a stream starts of which nothing can be read", "extension.go", "return g.judgeEvents(e.yields, s)", "return nil", false},
 	{"nobody will own an event", "extension.go", "if own.owner {", "if false {", true},
 	{"events are not judged", "events.go", "refusal = g.judgeYield(rule, e.state, event.Interface())", "_ = rule", true},
 	{"a subscription is judged at its start only", "events.go", "refusal := g.judge(e.field.Object, e.field.Field.Name, e.state, nil)", "var refusal *fault.Error", false},

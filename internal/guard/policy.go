@@ -18,22 +18,22 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// The marks. Their definitions stand in the SDL.
+// The marks, which the SDL defines.
 const (
 	authMark   = "auth"
 	publicMark = "public"
 )
 
-// entry is the rule of one field of one concrete type, and where it comes from.
+// entry is the rule of one field of one concrete type, and its source.
 type entry struct {
 	rule
 	source string // "field", "type", or "unmarked"
 	weaker bool   // than the mark of its type
-	// yields names the concrete types of which the field can give an object; empty for scalars.
+	// yields lists the concrete types of the objects that the field can return. It is empty for scalars.
 	yields []string
 }
 
-// object is one concrete type: the rule of each field, and the different rules among them.
+// object is one concrete type: the rule of each field, and the distinct rules among them.
 type object struct {
 	fields map[string]*entry
 	rules  []*rule
@@ -42,16 +42,15 @@ type object struct {
 // Policy is the effective rule of every field of every object type of a schema.
 type Policy struct {
 	types map[string]*object
-	// roots names the type that each kind of operation begins at; a schema may call them anything.
+	// roots maps each kind of operation to its root type. A schema may give root types any name.
 	roots map[ast.Operation]string
 	// introspection is the rule of __schema and __type; nil keeps them shut.
 	introspection *rule
 }
 
-// NewPolicy compiles the marks of a schema. Its error names everything that a schema must not leave
-// open: a root field without exactly one mark, a mark where it would have no effect or no meaning, an
-// interface's mark that an implementation does not repeat at least as strictly. introspection is
-// public, authenticated, off, or the name of a role.
+// NewPolicy compiles the marks of a schema. Its error lists every mistake: a root field without exactly one mark, a
+// mark without effect or meaning, and an implementation with a weaker mark than its interface. introspection is public,
+// authenticated, off, or the name of a role.
 func NewPolicy(schema *ast.Schema, introspection string) (*Policy, error) {
 	c := compiler{schema: schema, policy: &Policy{types: make(map[string]*object), roots: make(map[ast.Operation]string)}}
 	for op, root := range map[ast.Operation]*ast.Definition{
@@ -136,7 +135,7 @@ func (c *compiler) compile(def *ast.Definition) {
 	c.policy.types[def.Name] = &object{fields: entries, rules: distinct(entries)}
 }
 
-// distinct lists the different rules of entries, in an order that does not change from run to run.
+// distinct returns the distinct rules of entries in a stable order.
 func distinct(entries map[string]*entry) []*rule {
 	rules := make(map[string]*rule)
 	for _, e := range entries {
@@ -178,7 +177,7 @@ func (c *compiler) mark(where string, directives ast.DirectiveList) (rule, bool)
 				r.roles = append(r.roles, token.Role(child.Value.Raw))
 			}
 			if len(r.roles) == 0 {
-				c.refuse(where, "@auth(roles: []) names nobody; leave roles out to admit everybody signed in")
+				c.refuse(where, "@auth(roles: []) admits no caller; omit roles to admit every signed-in caller")
 			}
 			c.checkRoles(where, r.roles)
 		case "owner":
@@ -198,13 +197,13 @@ func (c *compiler) checkRoles(where string, roles []token.Role) {
 	enum := c.schema.Types["Role"]
 	for _, role := range roles {
 		if enum == nil || enum.EnumValues.ForName(string(role)) == nil {
-			c.refuse(where, fmt.Sprintf("there is no role %s in enum Role", role))
+			c.refuse(where, fmt.Sprintf("enum Role has no value %s", role))
 		}
 	}
 }
 
-// checkInterfaces holds the fields of an object to the marks of the interfaces it implements: the
-// mark of an interface guards nothing by itself, and a reader must not believe that it does.
+// checkInterfaces requires the fields of an object to be marked at least as strictly as those of its interfaces. The
+// mark of an interface has no effect of its own, and a reader must not believe otherwise.
 func (c *compiler) checkInterfaces(def *ast.Definition) {
 	if def.Kind != ast.Object {
 		return
@@ -224,8 +223,8 @@ func (c *compiler) checkInterfaces(def *ast.Definition) {
 	}
 }
 
-// MayIntrospect tells whether the caller behind ctx, as Middleware found them, may read the schema. The
-// error is a *fault.Error.
+// MayIntrospect returns an error if the caller that Middleware put into ctx may not read the schema. The error is a
+// *fault.Error.
 func (p *Policy) MayIntrospect(ctx context.Context, now time.Time) error {
 	if refusal := p.mayIntrospect(stateAt(ctx, nil), now); refusal != nil {
 		return refusal
@@ -240,7 +239,7 @@ func (p *Policy) mayIntrospect(s state, now time.Time) *fault.Error {
 	return p.introspection.judge(s, nil, now)
 }
 
-// entry finds the rule of a field; nil if there is none.
+// entry returns the rule of a field, or nil.
 func (p *Policy) entry(typeName, fieldName string) *entry {
 	if o := p.types[typeName]; o != nil {
 		return o.fields[fieldName]
@@ -248,7 +247,7 @@ func (p *Policy) entry(typeName, fieldName string) *entry {
 	return nil
 }
 
-// concrete lists the object types that a value of the named type can be of.
+// concrete returns the object types that a value of the named type can have.
 func (c *compiler) concrete(name string) []string {
 	def := c.schema.Types[name]
 	var names []string
@@ -264,8 +263,8 @@ func (c *compiler) concrete(name string) []string {
 	return names
 }
 
-// Print writes the effective rule of every field as a sorted table. Marked with ! are fields weaker
-// than their type.
+// Print writes the effective rule of every field as a sorted table. It marks fields that are weaker than their type
+// with !.
 func (p *Policy) Print(w io.Writer) error {
 	type line struct{ field, rule, source string }
 	var lines []line

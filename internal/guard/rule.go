@@ -11,7 +11,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// rule is what a field asks of its caller. The zero rule asks for a signed-in caller.
+// rule is the requirement of a field. The zero rule requires a signed-in caller.
 type rule struct {
 	public bool
 	roles  []token.Role
@@ -22,8 +22,8 @@ type rule struct {
 // restricted reports whether being signed in is not enough.
 func (r *rule) restricted() bool { return len(r.roles) > 0 || r.owner }
 
-// judge says what is wrong with s reading a field of object: nil if nothing. The mark of a type and
-// that of a field mean the same object by owner: the one that has the field.
+// judge returns why s may not read a field of object, or nil. The owner of a type's mark and of a field's mark is the
+// same: that of the object that has the field.
 func (r *rule) judge(s state, object any, now time.Time) *fault.Error {
 	switch {
 	case r.public:
@@ -47,7 +47,7 @@ func (r *rule) judge(s state, object any, now time.Time) *fault.Error {
 func (r *rule) forbidden() *fault.Error {
 	e := fault.New(fault.Forbidden, fault.RoleRequired, "your roles do not allow this")
 	if r.owner {
-		e = fault.New(fault.Forbidden, fault.NotOwner, "this belongs to somebody else")
+		e = fault.New(fault.Forbidden, fault.NotOwner, "this belongs to another user")
 	}
 	e.Requires = &fault.Requirement{MaxAge: int(r.maxAge / time.Second)}
 	for _, role := range r.roles {
@@ -56,8 +56,8 @@ func (r *rule) forbidden() *fault.Error {
 	return e
 }
 
-// Owned is a value that belongs to a user. A Go type bound to a schema type with @auth(owner: true)
-// implements it; a value that does not belongs to nobody.
+// Owned is a value that belongs to a user. Go types bound to a schema type with @auth(owner: true) implement it. A
+// value without it has no owner.
 type Owned interface{ OwnerID() token.UserID }
 
 func owns(p *Principal, object any) bool {
@@ -65,8 +65,8 @@ func owns(p *Principal, object any) bool {
 	return ok && owned.OwnerID() == p.UserID && p.UserID != ""
 }
 
-// as finds the methods of an object: through the pointers that gqlgen puts around the elements of a
-// list, and those of its pointer for a value that is held without one. A nil has none.
+// as returns object as a T. It looks through the pointers that gqlgen wraps around list elements, and at the methods of
+// a pointer to a struct value. A nil object has no methods.
 func as[T any](object any) (found T, ok bool) {
 	v := reflect.ValueOf(object)
 	for v.IsValid() && !isNil(v) {
@@ -96,7 +96,7 @@ func isNil(v reflect.Value) bool {
 	return (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) && v.IsNil()
 }
 
-// atLeastAsStrict reports whether whoever r admits is admitted by other too.
+// atLeastAsStrict reports whether other admits every caller that r admits.
 func (r *rule) atLeastAsStrict(other *rule) bool {
 	if other.public {
 		return true
@@ -111,7 +111,7 @@ func (r *rule) atLeastAsStrict(other *rule) bool {
 		!slices.ContainsFunc(r.roles, func(role token.Role) bool { return !slices.Contains(other.roles, role) })
 }
 
-// String writes the rule as its mark.
+// String returns the rule as its mark.
 func (r *rule) String() string {
 	if r.public {
 		return "@public"

@@ -1,6 +1,6 @@
 package limit
 
-// Steps returns how many selections Parse looks at, refused or not.
+// Steps returns the number of selections that Parse visits.
 func (b *Bounds) Steps(text string) int {
 	_, steps, _ := b.parse(text)
 	return steps

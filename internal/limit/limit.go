@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,36 +13,34 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// Bounds are the most that is allowed of each. Fields that come through a fragment count wherever it is
-// spread.
+// Bounds are maximums. The fields of a fragment count once per spread.
 type Bounds struct {
-	// DocumentBytes and Tokens of a document, which bound parsing: a comment is no token, a text is one.
+	// DocumentBytes and Tokens limit the size of a document. A comment is not a token; a string literal is one.
 	DocumentBytes, Tokens int
-	// Depth is how deep fields may nest, and how deep fragments within fragments.
+	// Depth limits the nesting of fields, and the nesting of fragments.
 	Depth int
-	// Fields of a document, the spreads of fragments included.
+	// Fields limits the fields and spreads of a document.
 	Fields int
-	// Aliases of an operation, and those of them on or in introspection, where each repeats the schema.
+	// Aliases limits the aliases of an operation; IntrospectionAliases limits those in introspection, which is expensive.
 	Aliases, IntrospectionAliases int
-	// IntrospectionDepth is how deep the lists of introspection may nest that lead from type to type.
+	// IntrospectionDepth limits the nesting of the introspection lists that lead from one type to others.
 	IntrospectionDepth int
-	// Repeats of one response key, merged as execution merges them, and the pairs that all repeats of a
-	// document make: validation compares each with each.
+	// Repeats limits how often one response key may be selected after merging. RepeatPairs limits the pairs of repeated
+	// fields in a document, because validation compares all pairs.
 	Repeats, RepeatPairs int
-	// RootFields of an operation.
+	// RootFields limits the root fields of an operation.
 	RootFields int
-	// Directives of a document, and those of one element in it.
+	// Directives limits the directives of a document, ElementDirectives those of one element.
 	Directives, ElementDirectives int
-	// ListItems that first and last may ask for in one operation.
+	// ListItems limits the items that first and last request in one operation.
 	ListItems int
-	// InputDepth is how deep lists and objects may nest in a value, written in a document or sent as a variable.
+	// InputDepth limits the nesting of lists and objects in literals and variables.
 	InputDepth int
-	// VariableBytes and VariableValues bound the variables of one request.
+	// VariableBytes and VariableValues limit the variables of a request.
 	VariableBytes, VariableValues int
 }
 
-// Share returns the bounds of one of n operations that together keep to b. What bounds the nesting, or one element,
-// stays as it is.
+// Share divides b among n operations. It does not divide the bounds for nesting or for a single element.
 func (b *Bounds) Share(n int) Bounds {
 	share := *b
 	for _, bound := range []*int{
@@ -53,14 +52,14 @@ func (b *Bounds) Share(n int) Bounds {
 	return share
 }
 
-// Parse reads a document and refuses what is beyond the bounds. What it returns remains to be checked with
-// the variables of each request.
+// Parse parses a document and refuses one that exceeds the bounds. The caller must check the returned lists with the
+// variables of each request.
 func (b *Bounds) Parse(text string) (Lists, error) {
 	lists, _, err := b.parse(text)
 	return lists, err
 }
 
-// parse also returns how many selections it looked at.
+// parse also returns the number of selections that it visited.
 func (b *Bounds) parse(text string) (lists Lists, steps int, err error) {
 	if len(text) > b.DocumentBytes {
 		return nil, 0, exceeded(fault.DocumentTooLarge, "a document may have at most %d bytes", b.DocumentBytes)
@@ -68,14 +67,19 @@ func (b *Bounds) parse(text string) (lists Lists, steps int, err error) {
 	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, b.Tokens)
 	if err != nil {
 		if strings.Contains(err.Error(), "exceeded token limit") {
-			return nil, 0, fault.New(fault.ParseFailed, fault.TooManyTokens, fmt.Sprintf("the document has more than %d tokens", b.Tokens))
+			message := fmt.Sprintf("the document has more than %d tokens", b.Tokens)
+			return nil, 0, fault.New(fault.ParseFailed, fault.TooManyTokens, message)
 		}
-		if e, ok := err.(*gqlerror.Error); ok {
+		if e, ok := errors.AsType[*gqlerror.Error](err); ok {
 			errcode.Set(e, errcode.ParseFailed)
 		}
 		return nil, 0, err
 	}
-	m := measure{bounds: b, fragments: make(map[string]*ast.FragmentDefinition), sizes: make(map[*ast.FragmentDefinition]extent)}
+	m := measure{
+		bounds:    b,
+		fragments: make(map[string]*ast.FragmentDefinition),
+		sizes:     make(map[*ast.FragmentDefinition]extent),
+	}
 	m.document(doc)
 	if m.refusal != nil {
 		return nil, m.steps, m.refusal
@@ -83,7 +87,7 @@ func (b *Bounds) parse(text string) (lists Lists, steps int, err error) {
 	return m.lists, m.steps, nil
 }
 
-// exceeded is the refusal of what is beyond a bound.
+// exceeded returns the error for an exceeded bound.
 func exceeded(reason fault.Reason, format string, bound int) *fault.Error {
 	return fault.New(fault.ValidationFailed, reason, fmt.Sprintf(format, bound))
 }

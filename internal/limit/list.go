@@ -10,11 +10,10 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// ceiling is where counts stop growing: the product of two fits an int64.
+// ceiling is the maximum of all counts, so that the product of two fits an int64.
 const ceiling = math.MaxInt32
 
-// Lists are the lists that the operations of a document ask for, of those operations where variables say
-// how long they are.
+// Lists are the lists that a document requests, for the operations in which variables determine their lengths.
 type Lists []operationLists
 
 type operationLists struct {
@@ -22,13 +21,13 @@ type operationLists struct {
 	lists []list
 }
 
-// list is a field with the arguments first or last, and those below it.
+// list is a field with the argument first or last, and the lists below it.
 type list struct {
-	sizes []size // the largest counts
+	sizes []size // the largest is the length
 	below []list
 }
 
-// Size is how many bytes l takes.
+// Size returns an upper bound on the memory that l occupies, in bytes.
 func (l Lists) Size() (bytes int64) {
 	for _, op := range l {
 		bytes += int64(len(op.name)) + sizeOf(op.lists)
@@ -36,7 +35,7 @@ func (l Lists) Size() (bytes int64) {
 	return bytes
 }
 
-// sizeOf counts 128 bytes for a list and 64 for each of its sizes, which is more than they take.
+// sizeOf counts 128 bytes for a list and 64 for each of its sizes, which is more than they occupy.
 func sizeOf(lists []list) (bytes int64) {
 	for _, one := range lists {
 		bytes += 128 + 64*int64(len(one.sizes)) + sizeOf(one.below)
@@ -44,7 +43,7 @@ func sizeOf(lists []list) (bytes int64) {
 	return bytes
 }
 
-// size is an argument first or last: a number, or a variable and its default.
+// size is the value of first or last: a number, or a variable with its default.
 type size struct {
 	variable string // "" for a number
 	number   int64
@@ -64,7 +63,7 @@ func sizesOf(field *ast.Field, defaults map[string]*ast.Value) (sizes []size) {
 	return sizes
 }
 
-// number is the value of a literal; what is none is for validation to refuse.
+// number returns the value of an integer literal, or 0. Validation rejects other literals.
 func number(v *ast.Value) int64 {
 	if v == nil || v.Kind != ast.IntValue {
 		return 0
@@ -73,20 +72,22 @@ func number(v *ast.Value) int64 {
 }
 
 func parse(text string) int64 {
-	n, _ := strconv.ParseInt(text, 10, 64) // of what does not fit, the nearest that does
+	n, _ := strconv.ParseInt(text, 10, 64) // out of range, n is the nearest int64
 	return max(0, min(n, ceiling))
 }
 
-// keep adds what asks for lists by variables to all, and refuses what is beyond the bound whatever they are.
+// keep adds op to all if variables determine the length of a list. It refuses op if it exceeds the bound with any
+// variables.
 func (b *Bounds) keep(all *Lists, op operationLists) *fault.Error {
 	variable := false
-	if items(op.lists, func(s size) int64 {
+	least := items(op.lists, func(s size) int64 {
 		variable = variable || s.variable != ""
 		if s.variable != "" {
 			return 0
 		}
 		return s.number
-	}) > int64(b.ListItems) {
+	})
+	if least > int64(b.ListItems) {
 		return b.tooManyItems()
 	}
 	if variable {
@@ -95,21 +96,21 @@ func (b *Bounds) keep(all *Lists, op operationLists) *fault.Error {
 	return nil
 }
 
-// Check refuses variables that make lists too long in the operation of that name, which is "" where a
-// document has only one.
+// Check refuses variables that make the lists of an operation too long. For operation "" it checks all operations.
 func (l Lists) Check(b *Bounds, operation string, variables map[string]any) error {
 	for _, op := range l {
 		if operation != "" && op.name != operation {
 			continue
 		}
-		if items(op.lists, func(s size) int64 {
+		total := items(op.lists, func(s size) int64 {
 			value, given := variables[s.variable]
 			if s.variable == "" || !given {
 				return s.number
 			}
-			n, _ := value.(json.Number) // null, or what coercion refuses
+			n, _ := value.(json.Number) // else it is null, or coercion refuses it
 			return parse(n.String())
-		}) > int64(b.ListItems) {
+		})
+		if total > int64(b.ListItems) {
 			return b.tooManyItems()
 		}
 	}
@@ -117,10 +118,11 @@ func (l Lists) Check(b *Bounds, operation string, variables map[string]any) erro
 }
 
 func (b *Bounds) tooManyItems() *fault.Error {
-	return exceeded(fault.TooManyItems, "first and last may ask for at most %d items in all, lists within lists multiplied", b.ListItems)
+	const format = "first and last may ask for at most %d items in total; nested lists multiply"
+	return exceeded(fault.TooManyItems, format, b.ListItems)
 }
 
-// items adds up how many items lists can hold, those of lists within them included.
+// items returns the number of items that lists can contain, including nested lists.
 func items(lists []list, number func(size) int64) int64 {
 	total := int64(0)
 	for _, l := range lists {

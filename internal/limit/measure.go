@@ -6,40 +6,41 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// measure takes the measure of one document. The first pass goes through the text once and adds up what
-// fragments hold, so that it is known how much the second, which follows every spread, will meet.
+// measure measures one document in two passes. The first pass visits each selection once and sums up the sizes of the
+// fragments. It bounds the work of the second pass, which follows every spread.
 type measure struct {
 	bounds    *Bounds
 	fragments map[string]*ast.FragmentDefinition
-	// sizes of the fragments met so far; underWay marks those that are being added up.
+	// sizes holds the fragments measured so far; underWay marks those in progress.
 	sizes      map[*ast.FragmentDefinition]extent
 	directives int
 	pairs      int // of repeated fields
-	// aliases of the operation that is being merged, and those of them on or in introspection
+	// aliases of the operation being merged, and those in introspection
 	aliases, introspectionAliases int
-	steps                         int // selections looked at, in both passes
+	steps                         int // selections visited in both passes
 	lists                         Lists
 	refusal                       *fault.Error // the first
 }
 
-// maxAlias is how many bytes an alias may have. Answers repeat it for each item of a list: one as long as a document
-// may be makes gigabytes of them.
+// maxAlias is the maximum length of an alias in bytes. A response repeats an alias for each item of a list, so that a
+// long one would make gigabytes.
 const maxAlias = 256
 
-// extent is how many fields and spreads a selection set stands for, and how deep its spreads nest.
+// extent is the number of fields and spreads in a selection set, and the nesting of its spreads.
 type extent struct{ fields, nesting int }
 
 var underWay = extent{fields: -1}
 
-func (m *measure) refuse(beyond bool, reason fault.Reason, format string, bound int) {
-	if beyond && m.refusal == nil {
+// check records the first exceeded bound.
+func (m *measure) check(n, bound int, reason fault.Reason, format string) {
+	if n > bound && m.refusal == nil {
 		m.refusal = exceeded(reason, format, bound)
 	}
 }
 
 func (m *measure) document(doc *ast.QueryDocument) {
 	for _, f := range doc.Fragments {
-		if m.fragments[f.Name] == nil { // of two with one name, validation takes the first
+		if m.fragments[f.Name] == nil { // like validation, use the first of two fragments with one name
 			m.fragments[f.Name] = f
 		}
 	}
@@ -52,10 +53,10 @@ func (m *measure) document(doc *ast.QueryDocument) {
 		}
 		m.add(&whole, m.selections(op.SelectionSet))
 	}
-	for _, f := range doc.Fragments { // also those that nothing spreads: validation reads them too
+	for _, f := range doc.Fragments { // unused ones too, because validation reads them
 		m.add(new(extent), m.fragment(f))
 	}
-	m.refuse(m.directives > m.bounds.Directives, fault.TooManyDirectives, "a document may have at most %d directives", m.bounds.Directives)
+	m.check(m.directives, m.bounds.Directives, fault.TooManyDirectives, "a document may have at most %d directives")
 	for _, op := range doc.Operations {
 		if m.refusal != nil {
 			return
@@ -64,13 +65,14 @@ func (m *measure) document(doc *ast.QueryDocument) {
 	}
 }
 
-// add adds up what stands side by side. The sum stops just above the bound on fields, which nested
-// fragments go beyond soon.
+// add adds the extent of a sibling. It limits the sum to just above the bound, because nested fragments grow
+// exponentially.
 func (m *measure) add(sum *extent, e extent) {
+	const tooMany = "a document may select at most %d fields; those of a fragment count once per spread"
 	sum.fields = min(sum.fields+e.fields, m.bounds.Fields+1)
 	sum.nesting = max(sum.nesting, e.nesting)
-	m.refuse(sum.fields > m.bounds.Fields, fault.TooManyFields, "a document may select at most %d fields, those of fragments counted wherever they are spread", m.bounds.Fields)
-	m.refuse(sum.nesting > m.bounds.Depth, fault.TooDeep, "fragments may nest at most %d deep", m.bounds.Depth)
+	m.check(sum.fields, m.bounds.Fields, fault.TooManyFields, tooMany)
+	m.check(sum.nesting, m.bounds.Depth, fault.TooDeep, "fragments may nest at most %d deep")
 }
 
 func (m *measure) selections(set ast.SelectionSet) (sum extent) {
@@ -79,7 +81,9 @@ func (m *measure) selections(set ast.SelectionSet) (sum extent) {
 		m.add(&sum, extent{fields: 1})
 		switch s := selection.(type) {
 		case *ast.Field:
-			m.refuse(s.Alias != s.Name && len(s.Alias) > maxAlias, fault.DocumentTooLarge, "an alias may have at most %d bytes", maxAlias)
+			if s.Alias != s.Name {
+				m.check(len(s.Alias), maxAlias, fault.DocumentTooLarge, "an alias may have at most %d bytes")
+			}
 			m.annotated(s.Directives)
 			m.arguments(s.Arguments)
 			m.add(&sum, m.selections(s.SelectionSet))
@@ -101,7 +105,7 @@ func (m *measure) fragment(f *ast.FragmentDefinition) extent {
 	e, met := m.sizes[f]
 	switch {
 	case e == underWay:
-		// Validation would refuse it too, but only after rules that follow every spread.
+		// Validation refuses cycles too, but only after rules that follow every spread.
 		if m.refusal == nil {
 			m.refusal = fault.New(fault.ValidationFailed, "", "a fragment must not spread itself")
 		}
@@ -119,8 +123,9 @@ func (m *measure) fragment(f *ast.FragmentDefinition) extent {
 
 // annotated counts the directives of one element.
 func (m *measure) annotated(directives ast.DirectiveList) {
+	const tooMany = "one element may have at most %d directives"
 	m.directives += len(directives)
-	m.refuse(len(directives) > m.bounds.ElementDirectives, fault.TooManyDirectives, "one element may have at most %d directives", m.bounds.ElementDirectives)
+	m.check(len(directives), m.bounds.ElementDirectives, fault.TooManyDirectives, tooMany)
 	for _, d := range directives {
 		m.arguments(d.Arguments)
 	}
@@ -138,7 +143,7 @@ func (m *measure) value(v *ast.Value, depth int) {
 	}
 	if v.Kind == ast.ListValue || v.Kind == ast.ObjectValue {
 		depth++
-		m.refuse(depth > m.bounds.InputDepth, fault.InputTooDeep, inputDepthMessage, m.bounds.InputDepth)
+		m.check(depth, m.bounds.InputDepth, fault.InputTooDeep, inputDepthMessage)
 	}
 	for _, child := range v.Children {
 		m.value(child.Value, depth)

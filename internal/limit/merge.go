@@ -6,20 +6,20 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// group is all fields of one response key at one place of the answer, which execution merges into one.
+// group is all fields with the same response key at one place in the response. Execution merges them.
 type group []*ast.Field
 
-// place is where in the answer groups are.
+// place is a place in the response.
 type place struct {
 	depth int
-	// introspecting is set below __schema and __type, wherever they stand; lists counts the lists since
-	// that lead from one type to others.
+	// introspecting is set below __schema and __type at any depth. lists counts the lists below them that lead from one
+	// type to others.
 	introspecting bool
 	lists         int
 }
 
-// operation judges what the operation merges to. No fragment spreads itself and the size of all is
-// bounded, so that this ends soon.
+// operation checks an operation after merging. The first pass has refused recursive fragments and too many fields, so
+// that this terminates quickly.
 func (m *measure) operation(op *ast.OperationDefinition) {
 	m.aliases, m.introspectionAliases = 0, 0
 	defaults := make(map[string]*ast.Value, len(op.VariableDefinitions))
@@ -27,10 +27,12 @@ func (m *measure) operation(op *ast.OperationDefinition) {
 		defaults[v.Variable] = v.DefaultValue
 	}
 	root := m.merge([]ast.SelectionSet{op.SelectionSet})
-	m.refuse(len(root) > m.bounds.RootFields, fault.TooManyRootFields, "an operation may have at most %d root fields", m.bounds.RootFields)
+	b := m.bounds
+	m.check(len(root), b.RootFields, fault.TooManyRootFields, "an operation may have at most %d root fields")
 	lists := m.groups(root, place{depth: 1}, defaults)
-	m.refuse(m.aliases > m.bounds.Aliases, fault.TooManyAliases, "an operation may have at most %d aliases", m.bounds.Aliases)
-	m.refuse(m.introspectionAliases > m.bounds.IntrospectionAliases, fault.TooManyAliases, "introspection may have at most %d aliases", m.bounds.IntrospectionAliases)
+	m.check(m.aliases, b.Aliases, fault.TooManyAliases, "an operation may have at most %d aliases")
+	const tooMany = "introspection may have at most %d aliases"
+	m.check(m.introspectionAliases, b.IntrospectionAliases, fault.TooManyAliases, tooMany)
 	if m.refusal == nil {
 		m.refusal = m.bounds.keep(&m.lists, operationLists{op.Name, lists})
 	}
@@ -67,18 +69,24 @@ func (m *measure) merge(sets []ast.SelectionSet) (groups []group) {
 	return groups
 }
 
-// groups judges the groups at one place and all below, and returns the lists that they ask for.
+// groups checks the groups at one place and below it, and returns the lists that they request.
 func (m *measure) groups(all []group, at place, defaults map[string]*ast.Value) (lists []list) {
+	const (
+		tooOften     = "one field may be selected at most %d times at one place"
+		tooManyPairs = "a document may have at most %d pairs of repeated fields"
+		tooDeep      = "introspection may go from type to type at most %d times"
+	)
+	b := m.bounds
 	for _, g := range all {
-		m.refuse(at.depth > m.bounds.Depth, fault.TooDeep, "fields may nest at most %d deep", m.bounds.Depth)
-		m.refuse(len(g) > m.bounds.Repeats, fault.TooManyRepeats, "one field may be selected at most %d times at one place", m.bounds.Repeats)
+		m.check(at.depth, b.Depth, fault.TooDeep, "fields may nest at most %d deep")
+		m.check(len(g), b.Repeats, fault.TooManyRepeats, tooOften)
 		m.pairs += len(g) * (len(g) - 1) / 2
-		m.refuse(m.pairs > m.bounds.RepeatPairs, fault.TooManyRepeats, "a document may have at most %d pairs of repeated fields", m.bounds.RepeatPairs)
+		m.check(m.pairs, b.RepeatPairs, fault.TooManyRepeats, tooManyPairs)
 		if m.refusal != nil {
 			return nil
 		}
 		below := at.below(g)
-		m.refuse(below.lists > m.bounds.IntrospectionDepth, fault.IntrospectionTooDeep, "introspection may go from type to type at most %d times", m.bounds.IntrospectionDepth)
+		m.check(below.lists, b.IntrospectionDepth, fault.IntrospectionTooDeep, tooDeep)
 		var sets []ast.SelectionSet
 		var sizes []size
 		for _, field := range g {
@@ -102,7 +110,7 @@ func (m *measure) groups(all []group, at place, defaults map[string]*ast.Value) 
 	return lists
 }
 
-// below is the place below the fields of g, which have one name unless validation is to refuse them.
+// below returns the place below the fields of g. They have the same name, or validation refuses them.
 func (at place) below(g group) place {
 	at.depth++
 	leads := false

@@ -8,12 +8,12 @@ import (
 
 const inputDepthMessage = "lists and objects of an input may nest at most %d deep"
 
-// Variables refuses the variables of a request that are beyond the bounds, before they are coerced.
+// Variables refuses variables of a request that exceed the bounds. It must run before coercion.
 func (b *Bounds) Variables(variables map[string]any) error {
 	return b.members(variables, "variables", fault.VariablesTooLarge)
 }
 
-// Extensions refuses the extensions of a request beyond the bounds of its variables.
+// Extensions refuses extensions of a request that exceed the bounds for variables.
 func (b *Bounds) Extensions(extensions map[string]any) error {
 	return b.members(extensions, "extensions", fault.ExtensionsTooLarge)
 }
@@ -38,7 +38,7 @@ func (b *Bounds) members(members map[string]any, called string, tooLarge fault.R
 	return nil
 }
 
-// weight adds up what variables hold, until it is too much.
+// weight counts the values and bytes of variables.
 type weight struct {
 	bounds        *Bounds
 	values, bytes int
@@ -70,7 +70,7 @@ func (w *weight) add(value any, depth int) {
 	}
 }
 
-// enter goes one level deeper, unless it is known by then that the variables are refused.
+// enter increments depth. It reports false if a bound is already exceeded.
 func (w *weight) enter(depth *int) bool {
 	*depth++
 	w.deep = w.deep || *depth > w.bounds.InputDepth

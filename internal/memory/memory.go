@@ -1,6 +1,3 @@
-// Package memory owns how much memory connections, requests, streams and caches may hold together. It promises that a
-// claim which does not fit the pools made of one setting is refused at once, as UNAVAILABLE. It does not allocate: claims
-// count what others hold, by factors that were measured.
 package memory
 
 import (
@@ -12,15 +9,15 @@ import (
 )
 
 const (
-	// connection is what an open connection holds: buffers and the stacks of its goroutines. TLS adds twice as much.
+	// connection is the memory of an open connection: buffers and the stacks of its goroutines. TLS adds twice as much.
 	connection = 16 << 10
-	// multiplexed is what an HTTP/2 connection adds to it: 32 requests, each with a header of up to 16 KiB.
+	// multiplexed is the additional memory of an HTTP/2 connection: 32 requests, each with a header of up to 16 KiB.
 	multiplexed = 512 << 10
-	// request is what a request holds while it runs if its body, values, fields and answer have at most small bytes in all.
+	// request is the memory of a running request whose body, values, fields and answer have at most small bytes together.
 	request, small = 32 << 10, 16 << 10
-	// unread is how much of a request the connection or stream that it comes by includes, until it runs.
+	// unread is the part of a request that its connection or stream includes until it runs.
 	unread = 4 << 10
-	// stream is what an open WebSocket or event stream holds, subscription what each subscription adds to it.
+	// stream is the memory of an open WebSocket or event stream, and subscription that of each subscription on it.
 	stream, subscription = 48 << 10, 16 << 10
 )
 
@@ -29,13 +26,13 @@ type Budget struct {
 	limit int64
 
 	connections, multiplexed pool
-	requests                 pool // what each takes that runs
-	bulk                     pool // what requests take beyond that
+	requests                 pool // the fixed part of running requests
+	bulk                     pool // the variable part of requests
 	streams                  pool
 }
 
-// NewBudget makes the budget of a server whose resident memory is to stay below limit, in bytes. With the caches, claims
-// take three quarters of it. The rest is for the program, the database's own caches and garbage.
+// NewBudget makes the budget of a server whose resident memory should stay below limit, in bytes. Claims and caches
+// take at most three quarters of it. The rest is for the program, the database's caches and garbage.
 func NewBudget(limit int64) *Budget {
 	return &Budget{
 		limit:       limit,
@@ -51,10 +48,11 @@ func NewBudget(limit int64) *Budget {
 // runtime does not see: the program's own pages and SQLite's.
 func (b *Budget) Heap() int64 { return b.limit / 4 * 3 }
 
-// Caches is how many bytes the caches of documents may hold together.
+// Caches returns how many bytes the caches of documents may hold together.
 func (b *Budget) Caches() int64 { return b.limit / 16 }
 
-// Connection claims an open connection from the address owner. Connections of an unnamed owner are bounded together only.
+// Connection claims an open connection from the address owner. Connections without an owner share only the pool's
+// limit.
 func (b *Budget) Connection(owner string, tls bool) (*Claim, error) {
 	if b == nil {
 		return nil, nil
@@ -66,7 +64,7 @@ func (b *Budget) Connection(owner string, tls bool) (*Claim, error) {
 	return b.connections.claim(owner, size)
 }
 
-// Multiplexed claims what the requests of an HTTP/2 connection take, besides the connection.
+// Multiplexed claims the concurrent requests of an HTTP/2 connection, in addition to the connection.
 func (b *Budget) Multiplexed(owner string) (*Claim, error) {
 	if b == nil {
 		return nil, nil
@@ -74,7 +72,7 @@ func (b *Budget) Multiplexed(owner string) (*Claim, error) {
 	return b.multiplexed.claim(owner, multiplexed)
 }
 
-// Claimed is how many bytes are claimed.
+// Claimed returns the number of claimed bytes.
 func (b *Budget) Claimed() (sum int64) {
 	for _, p := range b.pools() {
 		used, _ := p.state()
@@ -83,7 +81,7 @@ func (b *Budget) Claimed() (sum int64) {
 	return sum
 }
 
-// Refused is how many claims did not fit so far.
+// Refused returns how many claims were refused so far.
 func (b *Budget) Refused() (sum int64) {
 	for _, p := range b.pools() {
 		_, refusals := p.state()
@@ -105,7 +103,8 @@ func (b *Budget) Crowded() bool {
 	return used > b.connections.size/4*3
 }
 
-// Work makes a claim for a request or message of owner, which grows as it is read, decoded, executed and answered.
+// Work makes a claim for a request or message of owner. It grows as the request is read, decoded, executed and
+// answered.
 func (b *Budget) Work(owner string) *Claim {
 	if b == nil {
 		return nil
@@ -113,7 +112,7 @@ func (b *Budget) Work(owner string) *Claim {
 	return &Claim{pool: &b.bulk, owner: owner, included: unread}
 }
 
-// Run claims what every request takes that has been read and is about to run. A slow sender does not hold that.
+// Run claims the fixed memory of a request that has been read and is about to run. Slow senders do not hold it.
 func (b *Budget) Run(work *Claim) error {
 	if b == nil {
 		return nil
@@ -134,7 +133,7 @@ func (b *Budget) Stream(owner string) (*Claim, error) {
 	return b.streams.claim(owner, stream)
 }
 
-// Subscription claims what a subscription keeps, such as its document, of so many bytes.
+// Subscription claims the size bytes that a subscription keeps, such as its document.
 func (b *Budget) Subscription(owner string, size int64) (*Claim, error) {
 	if b == nil {
 		return nil, nil
@@ -142,8 +141,8 @@ func (b *Budget) Subscription(owner string, size int64) (*Claim, error) {
 	return b.streams.claim(owner, subscription+size)
 }
 
-// pool is a number of bytes that claims divide between them. No owner gets more than three quarters, so that one client
-// leaves something to all others.
+// pool is a number of bytes that claims share. No owner gets more than three quarters of it, so that one client cannot
+// take everything.
 type pool struct {
 	size int64
 
@@ -166,7 +165,7 @@ func (p *pool) state() (used, refusals int64) {
 	return p.used, p.refusals
 }
 
-// add changes what owner holds by n, or if that does not fit and force is not set, by nothing.
+// add adds n to the memory of owner. Without force it refuses what does not fit.
 func (p *pool) add(owner string, n int64, force bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -183,20 +182,21 @@ func (p *pool) add(owner string, n int64, force bool) error {
 	return nil
 }
 
-// Claim is what one connection, request or stream holds of a pool. A nil Claim holds nothing and refuses nothing. Its
-// methods may be called from many goroutines, but none after Release.
+// Claim is the memory that one connection, request or stream holds in a pool. A nil Claim holds nothing and refuses
+// nothing. Its methods are safe for concurrent use, but must not be called after Release.
 type Claim struct {
 	pool     *pool
 	owner    string
 	included int64
-	running  *pool // that of requests, once it runs
+	running  *pool // the pool of requests, once it runs
 
 	mu      sync.Mutex
 	size    int64
 	refused error
 }
 
-// Grow claims n more bytes. The error is UNAVAILABLE; then the claim is as before, and refuses from then on.
+// Grow claims n more bytes. If they do not fit, the error is UNAVAILABLE, the claim is unchanged, and all later calls
+// fail too.
 func (c *Claim) Grow(n int64) error {
 	if c == nil {
 		return nil
@@ -209,7 +209,7 @@ func (c *Claim) Grow(n int64) error {
 	return c.refused
 }
 
-// Refused returns the error of Grow, once there was one.
+// Refused returns the error of a failed Grow, or nil.
 func (c *Claim) Refused() error {
 	if c == nil {
 		return nil
@@ -219,7 +219,7 @@ func (c *Claim) Refused() error {
 	return c.refused
 }
 
-// include makes so many bytes of the claim free.
+// include exempts this many bytes of the claim.
 func (c *Claim) include(bytes int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -229,7 +229,8 @@ func (c *Claim) include(bytes int64) {
 	_ = c.resize(size, true)
 }
 
-// Keep makes size all that is claimed, fitting or not: it is there already. Then the claim may grow again.
+// Keep sets the claim to size, even if that does not fit, because the memory is already in use. The claim may then grow
+// again.
 func (c *Claim) Keep(size int64) {
 	if c == nil {
 		return
@@ -251,7 +252,7 @@ func (c *Claim) resize(size int64, force bool) error {
 	return nil
 }
 
-// Release gives everything back. It may be called twice.
+// Release releases the whole claim. It may be called twice.
 func (c *Claim) Release() {
 	if c == nil {
 		return
@@ -275,7 +276,7 @@ func With(ctx context.Context, c *Claim) context.Context {
 	return context.WithValue(ctx, claimKey{}, c)
 }
 
-// From returns the claim of the request or event under way, or nil.
+// From returns the claim of the current request or event, or nil.
 func From(ctx context.Context) *Claim {
 	c, _ := ctx.Value(claimKey{}).(*Claim)
 	return c

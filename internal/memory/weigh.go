@@ -7,25 +7,26 @@ import (
 )
 
 const (
-	// node is what a field, argument, value, directive or definition of a parsed document takes: from 70 to 242 bytes.
+	// node is the size of a field, argument, value, directive or definition of a parsed document: 70 to 242 bytes were
+	// measured.
 	node = 256
-	// value is what a value of decoded JSON takes: 16 bytes in a list, 300 as the only member of an object.
+	// value is the size of a value of decoded JSON: 16 bytes in a list, 300 as the only member of an object.
 	value = 320
-	// parsedByte is what a byte of a document takes while it is parsed twice and validated, and parsedToken what a token
-	// takes, which has some 4 bytes.
+	// parsedByte is the memory per byte of a document while it is parsed twice and validated, and parsedToken per token,
+	// which has about 4 bytes.
 	parsedByte, parsedToken = 128, 512
 )
 
-// Parsing is what it takes to parse and validate a document of so many bytes, which has at most so many tokens.
+// Parsing returns the memory for parsing and validating a document with this many bytes and at most this many tokens.
 func Parsing(bytes, tokens int) int64 {
 	return int64(bytes) + min(parsedByte*int64(bytes), parsedToken*int64(tokens))
 }
 
-// Decoding is what it takes to decode JSON of so many bytes and values: encoding/json copies the text into a buffer that
-// grows by doubling, and each string out of it.
+// Decoding returns the memory for decoding JSON with this many bytes and values: encoding/json copies the text into a
+// buffer that grows by doubling, and copies each string out of it.
 func Decoding(bytes, values int) int64 { return 3*int64(bytes) + value*int64(values) }
 
-// Document is the size of a parsed document without its text.
+// Document returns the size of a parsed document without its text.
 func Document(doc *ast.QueryDocument) int64 {
 	nodes := len(doc.Operations) + len(doc.Fragments)
 	for _, op := range doc.Operations {
@@ -79,7 +80,7 @@ func valueNodes(v *ast.Value) (nodes int) {
 	return nodes + 1
 }
 
-// Values is the size of decoded JSON.
+// Values returns the size of decoded JSON.
 func Values(v any) int64 {
 	size := int64(value)
 	switch v := v.(type) {

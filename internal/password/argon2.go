@@ -6,10 +6,10 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// argon2Round is the number of KiB that one pass of Argon2 fills in the time of one round of bcrypt.
+// argon2Round is the number of KiB that one Argon2 pass fills in the time of one bcrypt round.
 const argon2Round = 50
 
-// parseArgon2id reads the string of the reference implementation: v=19$m=KIB,t=PASSES,p=LANES$salt$sum.
+// parseArgon2id parses the format of the reference implementation: v=19$m=KIB,t=PASSES,p=LANES$salt$sum.
 func parseArgon2id(rest string) (*Hash, error) { return parseArgon2(rest, argon2.IDKey) }
 
 func parseArgon2i(rest string) (*Hash, error) { return parseArgon2(rest, argon2.Key) }

@@ -9,19 +9,19 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Bounds of bcrypt's cost. Above 16 one hash takes seconds; one of cost 31 would take a day.
+// The bounds of the bcrypt cost. With cost 16 a hash takes seconds, with cost 31 a day.
 const (
 	MinBcryptCost = 4
 	MaxBcryptCost = 16
 )
 
-// maxBcrypt is the number of bytes that bcrypt reads; it ignores the rest without an error.
+// maxBcrypt is the number of bytes that bcrypt reads. It silently ignores the rest.
 const maxBcrypt = 72
 
 const bcryptAlphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-// parseBcrypt reads COST$ and 53 characters. The variants 2a, 2b and 2y are equivalent for passwords of up to 72
-// bytes. $2x$ marks hashes of an old fault in PHP, with which different passwords match; it is refused.
+// parseBcrypt parses COST$ and 53 characters. The variants 2a, 2b and 2y are equivalent for passwords of up to 72
+// bytes. It refuses $2x$, the mark of an old bug in PHP that makes several passwords match one hash.
 func parseBcrypt(rest string) (*Hash, error) {
 	hash, err := bcryptOf(rest)
 	if err != nil {
@@ -32,7 +32,7 @@ func parseBcrypt(rest string) (*Hash, error) {
 	return hash, nil
 }
 
-// parseDjangoBcrypt reads hashes of Django's BCryptSHA256PasswordHasher, after their algorithm.
+// parseDjangoBcrypt parses a hash of Django's BCryptSHA256PasswordHasher without its prefix.
 func parseDjangoBcrypt(rest string) (*Hash, error) {
 	hash, err := bcryptOf(rest)
 	if err != nil {
@@ -58,8 +58,8 @@ func bcryptOf(rest string) (*Hash, error) {
 		return nil, errBcrypt
 	}
 	encoding := base64.NewEncoding(bcryptAlphabet).WithPadding(base64.NoPadding)
-	// Some generators set unused bits in the last character of the salt, which does no harm. In the last
-	// character of the hash they match nothing.
+	// Unused bits in the last character of the salt are harmless, and some generators set them. With unused bits in the
+	// last character of the hash, no password matches.
 	if _, err := encoding.DecodeString(rest[3:25]); err != nil {
 		return nil, errMalformed
 	}

@@ -21,63 +21,63 @@ import (
 )
 
 const (
-	// mark starts a stored hash of our own: gw1$<pepper id>$<bcrypt>. No other system uses this prefix.
+	// mark is the prefix of hashes that Hasher makes: gw1$<pepper id>$<bcrypt>. No other system uses it.
 	mark = "gw1$"
 
-	// label starts every HMAC key. With a bare SHA-384 in its place the hashes of another breach could
-	// be tried here as passwords.
+	// label is the prefix of every HMAC key. With plain SHA-384 instead of an HMAC, attackers could try stolen SHA-384
+	// hashes as passwords.
 	label = "graphwarden password v1:"
 
 	pepperIDAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 )
 
-// HasherOptions say how passwords are hashed.
+// HasherOptions configure a Hasher.
 type HasherOptions struct {
-	// Cost is bcrypt's, 4 to 16: a hash takes 2^Cost rounds.
+	// Cost is the bcrypt cost, 4 to 16. A hash takes 2^Cost rounds.
 	Cost int
-	// Pepper, when not empty, is a secret without which a copy of the database is of no use for
-	// guessing. PepperID names it in each stored hash: 1 to 32 of A-Z a-z 0-9 _ -.
+	// Pepper is an optional secret. Passwords in a copy of the database cannot be guessed without it. PepperID is its
+	// name in stored hashes, 1 to 32 characters of A-Z a-z 0-9 _ -.
 	Pepper, PepperID string
-	// OldPeppers by id are still accepted. Hashes made without a pepper always are.
+	// OldPeppers are peppers by id that are still accepted. Hashes without a pepper are always accepted.
 	OldPeppers map[string]string
-	// UntrimmedPeppers are all peppers by id as earlier versions read them, if white space was around one. Hashes
-	// made with them are still accepted, and each comparison takes twice as long.
+	// UntrimmedPeppers are all peppers by id as earlier versions read them, with surrounding white space. Hashes made
+	// with them are still accepted, but each comparison takes twice as long.
 	UntrimmedPeppers map[string]string
-	// Workers is how many hashes run at once; 0 leaves one core to everyone else.
+	// Workers is the maximum number of concurrent hashes; 0 means all cores but one.
 	Workers int
-	// Queue is how many more may wait; 0 means 32 a worker.
+	// Queue is the maximum number of waiting hashes; 0 means 32 per worker.
 	Queue int
-	// Now measures how long a hash takes, for retryAfter. Without it retryAfter is the least, 1 s.
+	// Now is the clock that measures a hash, for retryAfter. Without it, retryAfter is always 1 s.
 	Now func() time.Time
 }
 
-// Hasher makes and compares password hashes in a bounded pool, so that a flood of logins leaves
-// verified traffic alone. What a comparison costs tells nothing of the account.
+// Hasher hashes passwords and compares them with hashes. Its worker pool is bounded, so that a flood of logins does not
+// slow down authenticated requests. The time of a comparison does not depend on the account.
 type Hasher struct {
 	cost     int
 	pepperID string
 	keys     map[string][]byte // HMAC keys by pepper id; "" is the one without a pepper
 	rounds   atomic.Uint64
-	// untrimmed compares with UntrimmedPeppers; nil without any.
+	// untrimmed compares with UntrimmedPeppers. It is nil without them.
 	untrimmed *Hasher
-	dummies   []*Hash     // by cost, up to that of Hash, to spend time on
-	memory    *sync.Mutex // held for a hash that takes much of it
+	dummies   []*Hash     // by cost, to spend time on
+	memory    *sync.Mutex // held for a hash that takes much memory
 
 	slots    chan struct{}
 	limit    int64        // of admitted
-	admitted atomic.Int64 // running and waiting
-	refused  atomic.Int64 // for a full queue
-	took     atomic.Int64 // nanoseconds that the last one ran
+	admitted atomic.Int64 // number of running and waiting hashes
+	refused  atomic.Int64 // number of hashes refused because of a full queue
+	took     atomic.Int64 // duration of the last hash in nanoseconds
 	now      func() time.Time
 }
 
-// NewHasher checks the options. Its errors name no pepper.
+// NewHasher returns a Hasher, or an error if an option is invalid. No error contains a pepper.
 func NewHasher(o HasherOptions) (*Hasher, error) {
 	if o.Cost < MinBcryptCost || o.Cost > MaxBcryptCost {
-		return nil, fmt.Errorf("a bcrypt cost of %d is outside %d to %d", o.Cost, MinBcryptCost, MaxBcryptCost)
+		return nil, fmt.Errorf("the bcrypt cost %d is not between %d and %d", o.Cost, MinBcryptCost, MaxBcryptCost)
 	}
 	if o.Workers < 0 || o.Queue < 0 {
-		return nil, errors.New("the number of password workers and the length of their queue cannot be negative")
+		return nil, errors.New("the number of password workers and the length of their queue must not be negative")
 	}
 	keys, err := pepperKeys(o)
 	if err != nil {
@@ -117,7 +117,7 @@ func pepperKeys(o HasherOptions) (map[string][]byte, error) {
 	maps.Copy(peppers, o.OldPeppers)
 	if o.Pepper != "" || o.PepperID != "" {
 		if old, taken := peppers[o.PepperID]; taken && old != o.Pepper {
-			return nil, fmt.Errorf("the pepper id %q names two peppers", o.PepperID)
+			return nil, fmt.Errorf("two peppers have the id %q", o.PepperID)
 		}
 		peppers[o.PepperID] = o.Pepper
 	}
@@ -127,15 +127,15 @@ func pepperKeys(o HasherOptions) (map[string][]byte, error) {
 			return nil, fmt.Errorf("the password pepper with the id %q is empty", id)
 		}
 		if id == "" || len(id) > 32 || strings.Trim(id, pepperIDAlphabet) != "" {
-			return nil, fmt.Errorf("the pepper id %q is not 1 to 32 of A-Z a-z 0-9 _ -", id)
+			return nil, fmt.Errorf("the pepper id %q must have 1 to 32 characters of A-Z a-z 0-9 _ -", id)
 		}
 		keys[id] = []byte(label + pepper)
 	}
 	return keys, nil
 }
 
-// Hash hashes a password that a Policy accepted. The error is UNAVAILABLE if the queue is full
-// or ctx ended first.
+// Hash hashes a password. The password must satisfy a Policy. The error is UNAVAILABLE if the queue is full or ctx ends
+// first.
 func (h *Hasher) Hash(ctx context.Context, password string) (stored string, err error) {
 	password, ok := canonical(password)
 	if !ok {
@@ -144,7 +144,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (stored string, err 
 	err = h.run(ctx, func() {
 		hash, err := bcrypt.GenerateFromPassword(digest(h.keys[h.pepperID], password), h.cost)
 		if err != nil {
-			panic(err) // only for more than 72 bytes; a digest has 64
+			panic(err) // unreachable: bcrypt accepts 72 bytes, and a digest has 64
 		}
 		h.rounds.Add(1 << h.cost)
 		stored = mark + h.pepperID + "$" + string(hash)
@@ -152,16 +152,16 @@ func (h *Hasher) Hash(ctx context.Context, password string) (stored string, err 
 	return stored, err
 }
 
-// Compare reports whether a password is the one of a stored hash: one of Hash, or one of another system that
-// package password can read, or "" for an account that does not exist or has no password. It reports upgrade
-// where the password is right and Hash would now store it better.
+// Compare reports whether a password matches a stored hash, which Hash or another system made. The hash is "" for an
+// unknown account and for an account without a password. Compare reports upgrade if the password matches and a new hash
+// would be stronger.
 //
-// In every case it takes the rounds of the configured cost, or of the stored hash where those are more. For
-// hashes other than bcrypt they are estimated. The error is UNAVAILABLE if the queue is full or ctx ended first.
+// It always runs as many rounds as the configured cost requires, or the rounds of the stored hash if they are more. For
+// schemes other than bcrypt, rounds are estimates. The error is UNAVAILABLE if the queue is full or ctx ends first.
 func (h *Hasher) Compare(ctx context.Context, stored, password string) (ok, upgrade bool, err error) {
 	err = h.run(ctx, func() {
 		ok, upgrade = h.compare(stored, password)
-		if h.untrimmed != nil { // whether or not ok, or the time would tell
+		if h.untrimmed != nil { // even if ok, so that the time does not depend on it
 			old, _ := h.untrimmed.compare(stored, password)
 			ok, upgrade = ok || old, upgrade || old && !ok
 		}
@@ -169,7 +169,7 @@ func (h *Hasher) Compare(ctx context.Context, stored, password string) (ok, upgr
 	return ok, upgrade, err
 }
 
-// Rounds is how many bcrypt rounds were run so far, 2^cost for each hash. Other schemes count by their estimates.
+// Rounds returns the number of bcrypt rounds run so far, 2^cost per hash. Other schemes count by their estimates.
 func (h *Hasher) Rounds() uint64 {
 	if h.untrimmed != nil {
 		return h.rounds.Load() + h.untrimmed.rounds.Load()
@@ -177,15 +177,14 @@ func (h *Hasher) Rounds() uint64 {
 	return h.rounds.Load()
 }
 
-// Pending is how many hashes are under way or wait for their turn.
+// Pending returns the number of running and waiting hashes.
 func (h *Hasher) Pending() int64 { return h.admitted.Load() }
 
-// Refused is how many were turned away because too many waited.
+// Refused returns the number of hashes refused because of a full queue.
 func (h *Hasher) Refused() int64 { return h.refused.Load() }
 
-// Full is the refusal that a hash would meet in the queue as it is now, else nil. Whoever asks first does
-// nothing in vain for a login that a flood leaves no place for, not even in the database; the queue itself
-// decides later.
+// Full returns the error for a full queue, or nil if the queue has room. Callers check it before they use the database
+// for a login that Hash or Compare would refuse anyway.
 func (h *Hasher) Full() error {
 	if h.admitted.Load() < h.limit {
 		return nil
@@ -218,15 +217,15 @@ func (h *Hasher) compare(stored, password string) (ok, upgrade bool) {
 	return ok, ok && (p.foreign || p.hash.Rounds < 1<<h.cost || p.pepperID != h.pepperID)
 }
 
-// parsed is a stored hash taken apart.
+// parsed is a parsed stored hash.
 type parsed struct {
 	hash     *Hash
 	foreign  bool // made by another system
 	pepperID string
 }
 
-// parse takes a stored hash apart; false if no password can match it. It applies the bounds of the import again,
-// because a row can be written by other means.
+// parse parses a stored hash. It reports false if no password can match it. It applies the bounds of the import again,
+// because a row can be written without the import.
 func (h *Hasher) parse(stored string) (parsed, bool) {
 	rest, ours := strings.CutPrefix(stored, mark)
 	p := parsed{foreign: !ours}
@@ -239,8 +238,8 @@ func (h *Hasher) parse(stored string) (parsed, bool) {
 	return p, err == nil && (ours || p.foreign) && h.keys[p.pepperID] != nil
 }
 
-// input returns the bytes to hash for a password; false if the password must not match in any case. Other systems
-// hashed the bytes as sent.
+// input returns the bytes to hash for a password. It reports false if the password must not match. Other systems hash
+// the bytes that the user sent.
 func (h *Hasher) input(p parsed, password string) ([]byte, bool) {
 	if p.foreign {
 		return []byte(password), true
@@ -249,14 +248,15 @@ func (h *Hasher) input(p parsed, password string) ([]byte, bool) {
 	return digest(h.keys[p.pepperID], password), usable
 }
 
-// digest is base64 because bcrypt's input ends at a NUL in most implementations.
+// digest returns the HMAC of a password in base64, because for most bcrypt implementations the input ends at a NUL.
 func digest(key []byte, password string) []byte {
 	mac := hmac.New(sha512.New384, key)
 	mac.Write([]byte(password))
 	return base64.StdEncoding.AppendEncode(nil, mac.Sum(nil))
 }
 
-// matches compares. It serializes hashes that take memory, so that concurrent logins need no more than one of them.
+// matches compares input with a hash. It serializes hashes that take much memory, to bound the memory of concurrent
+// logins.
 func (h *Hasher) matches(hash *Hash, input []byte) bool {
 	if hash.Memory > 0 {
 		h.memory.Lock()
@@ -266,8 +266,8 @@ func (h *Hasher) matches(hash *Hash, input []byte) bool {
 	return hash.Matches(input)
 }
 
-// run runs f in one of the slots, after waiting for one. Those beyond the queue are refused at once:
-// they would be waiting for an answer that comes after their client gave up.
+// run waits for a slot and runs f in it. It refuses immediately if the queue is full, because the client would give up
+// before its turn.
 func (h *Hasher) run(ctx context.Context, f func()) error {
 	defer h.admitted.Add(-1)
 	if h.admitted.Add(1) > h.limit {
@@ -278,7 +278,7 @@ func (h *Hasher) run(ctx context.Context, f func()) error {
 		defer func() { <-h.slots }()
 	case <-ctx.Done():
 	}
-	if err := ctx.Err(); err != nil { // also if both were ready: nobody waits for the result any more
+	if err := ctx.Err(); err != nil { // even with a free slot: the caller no longer waits for the result
 		return fault.Busy(fault.TimedOut, "the request ended before its turn came: try again", time.Second).Because(err)
 	}
 	start := h.now()

@@ -13,7 +13,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/password"
 )
 
-// secretHash is bcrypt's published example for the password "secret", of cost 12.
+// secretHash is a published bcrypt hash of the password "secret" with cost 12.
 const secretHash = "$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW"
 
 func mustHasher(tb testing.TB, o password.HasherOptions) *password.Hasher {
@@ -67,14 +67,14 @@ func TestHashIsSaltedAndMarked(t *testing.T) {
 		}
 		wantCompare(t, h, one, "same password", true, false)
 		wantCompare(t, h, one, "Same password", false, false)
-		// The raw digest, or the password itself, given to bcrypt would make hashes that other systems share.
+		// A bcrypt hash of the password itself would also match in other systems.
 		if bcrypt.CompareHashAndPassword([]byte(one[strings.Index(one, "$2a"):]), []byte("same password")) == nil {
 			t.Error("the password went to bcrypt as it is")
 		}
 	}
 }
 
-// The construction is in every database: whoever changes it locks everybody out.
+// The format must not change, because every database contains such hashes.
 func TestStoredFormat(t *testing.T) {
 	t.Parallel()
 	made := func(key []byte) string {
@@ -85,7 +85,7 @@ func TestStoredFormat(t *testing.T) {
 	h := mustHasher(t, password.HasherOptions{Cost: 4, Pepper: "pepper", PepperID: "p1"})
 	wantCompare(t, h, "gw1$p1$"+made([]byte("graphwarden password v1:pepper")), "the password", true, false)
 	wantCompare(t, h, "gw1$$"+made([]byte("graphwarden password v1:")), "the password", true, true)
-	wantCompare(t, h, "gw1$p9$"+made(nil), "the password", false, false) // an unknown pepper is no empty key
+	wantCompare(t, h, "gw1$p9$"+made(nil), "the password", false, false) // an unknown pepper is not an empty key
 }
 
 func TestEveryByteCounts(t *testing.T) {
@@ -127,7 +127,7 @@ func TestComposedAndDecomposedSpellingsAreOnePassword(t *testing.T) {
 		wantCompare(t, h, mustHash(t, h, pair[0]), pair[1], true, false)
 		wantCompare(t, h, mustHash(t, h, pair[1]), pair[0], true, false)
 	}
-	// Not NFKC: it would take the difference between passwords that differ.
+	// NFKC would make different passwords equal.
 	wantCompare(t, h, mustHash(t, h, "pass ﬁ word"), "pass fi word", false, false)
 }
 
@@ -135,7 +135,8 @@ func TestHashRefusesWhatNoPolicyAccepts(t *testing.T) {
 	t.Parallel()
 	h := mustHasher(t, password.HasherOptions{Cost: 4})
 	for _, password := range []string{strings.Repeat("x", 1025), "invalid \xff"} {
-		if stored, err := h.Hash(t.Context(), password); err == nil || stored != "" || strings.Contains(err.Error(), password) {
+		if stored, err := h.Hash(t.Context(), password); err == nil || stored != "" ||
+			strings.Contains(err.Error(), password) {
 			t.Errorf("Hash(%d bytes) = %q, %v", len(password), stored, err)
 		}
 	}
@@ -172,7 +173,7 @@ func TestPlainHashes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// Also the published one, of a higher cost than ours, is due for the keyed digest.
+			// Even the published hash, which has a higher cost, is upgraded to a keyed digest.
 			wantCompare(t, h, c.stored, c.password, c.want, c.want)
 		})
 	}
@@ -223,15 +224,17 @@ func TestPepperRotation(t *testing.T) {
 			wantCompare(t, c.by, of[c.made], "a wrong password", false, false)
 		})
 	}
-	// The id in the stored hash decides the key: it must not be exchangeable.
+	// Changing the pepper id in a stored hash must not make it match.
 	wantCompare(t, second, strings.Replace(of[first], "$p1$", "$p2$", 1), "the password", false, false)
 	wantCompare(t, second, strings.Replace(of[first], "$p1$", "$$", 1), "the password", false, false)
 }
 
-// Earlier versions took the line break at the end of a variable for a part of the pepper.
+// Earlier versions treated a line break at the end of the variable as part of the pepper.
 func TestHashesOfAnUntrimmedPepperAreAcceptedAndRenewed(t *testing.T) {
 	t.Parallel()
-	earlier := mustHash(t, mustHasher(t, password.HasherOptions{Cost: 4, Pepper: "a pepper\n", PepperID: "p1"}), "the password")
+	earlier := mustHash(
+		t, mustHasher(t, password.HasherOptions{Cost: 4, Pepper: "a pepper\n", PepperID: "p1"}), "the password",
+	)
 	trimmed := password.HasherOptions{Cost: 4, Pepper: "a pepper", PepperID: "p1"}
 	wantCompare(t, mustHasher(t, trimmed), earlier, "the password", false, false)
 	both := trimmed
@@ -307,15 +310,16 @@ func TestCompareSpendsTheSameRounds(t *testing.T) {
 			if twice.Rounds() != 2<<cost {
 				t.Errorf("with untrimmed peppers %d rounds, want %d", twice.Rounds(), 2<<cost)
 			}
-			if want := c.password == "the password" && c.stored != "" && !strings.Contains(name, "malformed") && !strings.Contains(name, "unknown"); ok != want {
+			matching := c.stored != "" && !strings.Contains(name, "malformed") && !strings.Contains(name, "unknown")
+			if want := matching && c.password == "the password"; ok != want {
 				t.Errorf("ok = %v, want %v", ok, want)
 			}
 		})
 	}
 }
 
-// The cost of other schemes is estimated in rounds of bcrypt. Compare adds the missing rounds, down to 2^4, the
-// least that bcrypt runs.
+// The cost of other schemes is estimated in bcrypt rounds. Compare adds the missing rounds in multiples of 2^4, the
+// minimum of bcrypt.
 func TestForeignHashesSpendTheRoundsOfOurs(t *testing.T) {
 	t.Parallel()
 	const cost = 8
@@ -333,7 +337,7 @@ func TestForeignHashesSpendTheRoundsOfOurs(t *testing.T) {
 	}
 }
 
-// A row that was not written by the import must not cost more than an imported one.
+// The bounds of the import also apply to rows that were written without it.
 func TestStoredHashesAreBoundedToo(t *testing.T) {
 	t.Parallel()
 	const salted = "$c2Vhc29uZWQxMjM0NTY3OA$A9qjp4DZ9W0eDMvpy5YJQg"
@@ -369,17 +373,22 @@ func TestNewHasherRefuses(t *testing.T) {
 		"cost 17":               {Cost: 17},
 		"negative workers":      {Cost: 4, Workers: -1},
 		"negative queue":        {Cost: 4, Queue: -1},
-		"pepper without id":     {Cost: 4, Pepper: "tell nobody"},
+		"pepper without id":     {Cost: 4, Pepper: "hidden pepper"},
 		"id without pepper":     {Cost: 4, PepperID: "p1"},
-		"id with a dollar":      {Cost: 4, Pepper: "tell nobody", PepperID: "p$1"},
-		"id of 33":              {Cost: 4, Pepper: "tell nobody", PepperID: strings.Repeat("p", 33)},
-		"old pepper without id": {Cost: 4, OldPeppers: map[string]string{"": "tell nobody"}},
+		"id with a dollar":      {Cost: 4, Pepper: "hidden pepper", PepperID: "p$1"},
+		"id of 33":              {Cost: 4, Pepper: "hidden pepper", PepperID: strings.Repeat("p", 33)},
+		"old pepper without id": {Cost: 4, OldPeppers: map[string]string{"": "hidden pepper"}},
 		"empty old pepper":      {Cost: 4, OldPeppers: map[string]string{"p1": ""}},
-		"one id, two peppers":   {Cost: 4, Pepper: "tell nobody", PepperID: "p1", OldPeppers: map[string]string{"p1": "another"}},
+		"one id, two peppers": {
+			Cost:       4,
+			Pepper:     "hidden pepper",
+			PepperID:   "p1",
+			OldPeppers: map[string]string{"p1": "another"},
+		},
 	} {
 		if h, err := password.NewHasher(o); err == nil || h != nil {
 			t.Errorf("%s: accepted", name)
-		} else if strings.Contains(err.Error(), "tell nobody") {
+		} else if strings.Contains(err.Error(), "hidden pepper") {
 			t.Errorf("%s: the error holds the pepper: %v", name, err)
 		}
 	}

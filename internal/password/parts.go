@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// parts takes a hash apart. A fault sets bad; the caller checks it once, after reading all parts.
+// parts reads the parts of a hash. An error sets bad, which the caller checks after reading all parts.
 type parts struct {
 	fields []string
 	bad    bool
 }
 
-// split expects n fields between separators.
+// split splits text into exactly n fields.
 func split(text, separator string, n int) *parts {
 	fields := strings.Split(text, separator)
 	if len(fields) != n {
@@ -22,15 +22,15 @@ func split(text, separator string, n int) *parts {
 	return &parts{fields: fields}
 }
 
-// number reads a positive decimal number of up to 32 bits without a sign.
+// number parses a positive decimal number of at most 32 bits without a sign.
 func (p *parts) number(text string) uint64 {
 	n, err := strconv.ParseUint(text, 10, 32)
 	p.bad = p.bad || err != nil || n == 0
 	return n
 }
 
-// bytes reads base64 in the standard and the URL alphabet, and in passlib's, which has a dot for the plus.
-// Padding is optional.
+// bytes decodes base64 in the standard alphabet, the URL alphabet, or that of passlib, which has a dot instead of the
+// plus sign. Padding is optional.
 func (p *parts) bytes(text string) []byte {
 	text = strings.NewReplacer("-", "+", "_", "/", ".", "+").Replace(strings.TrimRight(text, "="))
 	b, err := base64.RawStdEncoding.DecodeString(text)
@@ -44,7 +44,7 @@ func (p *parts) hex(text string) []byte {
 	return b
 }
 
-// parameters reads name=value,… with exactly the names asked for, in this order.
+// parameters returns the values of name=value,… and requires exactly these names in this order.
 func (p *parts) parameters(text string, names ...string) []string {
 	values := make([]string, len(names))
 	pairs := strings.Split(text, ",")

@@ -7,29 +7,29 @@ import (
 	"unicode/utf8"
 )
 
-// The bounds of a hash. A comparison takes no longer than bcrypt of cost 16, which is seconds.
+// The bounds of a hash. A comparison takes at most as long as bcrypt with cost 16, which is seconds.
 const (
 	maxRounds   = 1 << 16
 	maxMemory   = 128 << 20 // bytes
 	maxText     = 1024      // bytes
 	maxPassword = 1024      // bytes, in NFC; longer passwords are refused, and match nothing
-	minSum      = 16        // bytes; a shorter sum would match by chance
+	minSum      = 16        // bytes; a shorter sum could match by chance
 	maxPart     = 128       // bytes of a sum or a salt
 )
 
 // The reasons to refuse a hash.
 var (
-	errUnknown   = errors.New("not a password hash in a form of bcrypt, Argon2, scrypt or PBKDF2 that can be verified")
-	errMalformed = errors.New("the password hash is damaged, or has parameters that its form does not have")
-	errBcrypt    = errors.New("the cost of the bcrypt hash is not from 4 to 16")
-	errCost      = errors.New("the password hash takes longer to verify than bcrypt of cost 16")
+	errUnknown   = errors.New("not a password hash in a supported format of bcrypt, Argon2, scrypt or PBKDF2")
+	errMalformed = errors.New("the password hash is damaged, or has unknown parameters")
+	errBcrypt    = errors.New("the cost of the bcrypt hash is not between 4 and 16")
+	errCost      = errors.New("the password hash takes longer to verify than bcrypt with cost 16")
 	errMemory    = errors.New("the password hash takes more than 128 MiB of memory to verify")
 )
 
 // Hash is a parsed password hash.
 type Hash struct {
-	// Rounds is the cost of Matches in rounds of bcrypt: 2^cost for bcrypt itself, and for other schemes an estimate
-	// from measurements on an x86-64 server.
+	// Rounds is the cost of Matches in bcrypt rounds: 2^cost for bcrypt, for other schemes an estimate, measured on an
+	// x86-64 server.
 	Rounds uint64
 	// Memory is the memory that Matches allocates, in bytes; 0 for bcrypt and PBKDF2.
 	Memory uint64
@@ -37,7 +37,7 @@ type Hash struct {
 	matches func(password []byte) bool
 }
 
-// scheme is one format of hashes, recognised by its prefix.
+// scheme is a hash format, which its prefix identifies.
 type scheme struct {
 	prefix string
 	parse  func(rest string) (*Hash, error)
@@ -78,12 +78,12 @@ var wrappers = []string{
 	"bcrypt$", "argon2", // Django
 }
 
-// Parse parses a hash. Its errors are messages for the person who imports it.
+// Parse parses a hash. Its errors are messages for the operator who imports it.
 func Parse(text string) (*Hash, error) {
 	if len(text) > maxText {
 		return nil, errUnknown
 	}
-	for i := range len(text) { // base64 decoders skip line breaks
+	for i := range len(text) { // check here, because base64 decoders skip line breaks
 		if text[i] <= ' ' || text[i] > '~' {
 			return nil, errUnknown
 		}
@@ -102,7 +102,7 @@ func Parse(text string) (*Hash, error) {
 	return nil, errUnknown
 }
 
-// cutPrefix is strings.CutPrefix, without regard to case for a prefix in braces, as in LDAP.
+// cutPrefix is strings.CutPrefix, but case-insensitive for a prefix in braces, as in LDAP.
 func cutPrefix(text, prefix string) (string, bool) {
 	if len(text) < len(prefix) {
 		return "", false
@@ -114,8 +114,8 @@ func cutPrefix(text, prefix string) (string, bool) {
 	return text[len(prefix):], start == prefix
 }
 
-// Matches reports whether a password, as its owner sent it, is the one of the hash. A password with NUL
-// matches nothing: PBKDF2, scrypt and bcrypt take P and P+NUL, or P+NUL+P, for one.
+// Matches reports whether a password matches the hash. The password must be as the user sent it. A password with NUL
+// never matches, because for PBKDF2, scrypt and bcrypt P equals P+NUL or P+NUL+P.
 func (h *Hash) Matches(password []byte) bool {
 	if len(password) > maxPassword || !utf8.Valid(password) || strings.Contains(string(password), "\x00") {
 		h.matches(nil) // a refusal must take as long as a comparison
@@ -124,7 +124,7 @@ func (h *Hash) Matches(password []byte) bool {
 	return h.matches(password)
 }
 
-// bounded makes a Hash whose sum derive computes, or refuses its cost or lengths.
+// bounded returns a Hash that compares sum with the result of derive. It refuses costs and lengths beyond the bounds.
 func bounded(rounds, memory uint64, salt, sum []byte, derive func(password []byte) []byte) (*Hash, error) {
 	switch {
 	case len(sum) < minSum, len(sum) > maxPart, len(salt) > maxPart:

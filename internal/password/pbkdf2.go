@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// sum is a hash function for PBKDF2, with the number of iterations that take the time of one round of bcrypt.
+// sum is a hash function for PBKDF2. round is the number of iterations in the time of one bcrypt round.
 type sum struct {
 	new   func() hash.Hash
 	size  uint64
@@ -26,7 +26,7 @@ var (
 
 type parser = func(rest string) (*Hash, error)
 
-// djangoPBKDF2 reads ITERATIONS$salt$sum; the salt is the text as it stands.
+// djangoPBKDF2 parses ITERATIONS$salt$sum with a plain-text salt.
 func djangoPBKDF2(s sum) parser {
 	return func(rest string) (*Hash, error) {
 		p := split(rest, "$", 3)
@@ -35,7 +35,7 @@ func djangoPBKDF2(s sum) parser {
 	}
 }
 
-// werkzeugPBKDF2 reads ITERATIONS$salt$sum in hex; the salt is the text as it stands.
+// werkzeugPBKDF2 parses ITERATIONS$salt$sum with a plain-text salt and the sum in hex.
 func werkzeugPBKDF2(s sum) parser {
 	return func(rest string) (*Hash, error) {
 		p := split(rest, "$", 3)
@@ -44,13 +44,13 @@ func werkzeugPBKDF2(s sum) parser {
 	}
 }
 
-// phcPBKDF2 reads ITERATIONS$salt$sum as passlib writes it, or i=ITERATIONS,l=LENGTH$salt$sum.
+// phcPBKDF2 parses passlib's ITERATIONS$salt$sum, or i=ITERATIONS,l=LENGTH$salt$sum.
 func phcPBKDF2(s sum) parser {
 	return func(rest string) (*Hash, error) {
 		p := split(rest, "$", 3)
 		iterations := p.fields[0]
 		if strings.Contains(iterations, "=") {
-			iterations = p.parameters(iterations, "i", "l")[0] // the length is that of the sum
+			iterations = p.parameters(iterations, "i", "l")[0] // the sum determines the length
 		}
 		return s.hash(p, p.number(iterations), p.bytes(p.fields[1]), p.bytes(p.fields[2]))
 	}
@@ -64,14 +64,14 @@ func (s sum) hash(p *parts, iterations uint64, salt, want []byte) (*Hash, error)
 	return bounded(iterations*blocks/s.round, 0, salt, want, func(password []byte) []byte {
 		key, err := pbkdf2.Key(s.new, string(password), salt, int(iterations), len(want))
 		if err != nil {
-			return nil // matches nothing
+			return nil // never matches
 		}
 		return key
 	})
 }
 
-// parseIdentity reads the base64 of ASP.NET Core Identity: format 1, which holds its parameters, and format 0, which
-// ASP.NET Identity 2 wrote.
+// parseIdentity parses the base64 of ASP.NET Core Identity: format 1, which contains its parameters, and format 0 of
+// ASP.NET Identity 2.
 func parseIdentity(text string) (*Hash, error) {
 	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {

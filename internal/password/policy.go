@@ -13,28 +13,26 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// productName is refused as a password, in any case (NIST 800-63B-4 section 3.1.1.2: name of the service).
+// productName is refused as a password, case-insensitively (NIST SP 800-63B-4 section 3.1.1.2, name of the service).
 const productName = "graphwarden"
 
-// Policy decides what may be set as a password. Login does not ask it: a password that was
-// legal once stays usable.
+// Policy checks new passwords. It does not apply at login, so that existing passwords remain valid.
 type Policy struct {
-	// MinLength is in code points; 0 means 8.
+	// MinLength is the minimum length in code points; 0 means 8.
 	MinLength int
 }
 
-// Check returns every problem of a new password for the account of email and username, either of
-// which may be empty. Any composition is legal, NUL, emoji and blanks included: rules of composition
-// make passwords easier to guess. No message repeats the password.
+// Check returns all problems of a new password. email and username are those of the account, or empty. It accepts any
+// characters, including NUL, emoji and spaces: composition rules make passwords easier to guess. No message contains
+// the password.
 func (p Policy) Check(path, password, email, username string) []fault.Field {
 	var fields []fault.Field
 	add := func(reason fault.Reason, message string) {
 		fields = append(fields, fault.Field{Path: path, Reason: reason, Message: message})
 	}
-	// JSON decoding puts U+FFFD in place of text that is not Unicode, so a password that holds it
-	// would be matched by other passwords.
+	// JSON decoding replaces invalid Unicode by U+FFFD, so that several passwords would match one with U+FFFD.
 	if strings.ContainsRune(password, utf8.RuneError) {
-		add(fault.PasswordInvalid, "the password holds text that is not valid Unicode")
+		add(fault.PasswordInvalid, "the password is not valid Unicode")
 	}
 	password = norm.NFC.String(password)
 	if least := cmp.Or(p.MinLength, 8); utf8.RuneCountInString(password) < least {
@@ -43,12 +41,12 @@ func (p Policy) Check(path, password, email, username string) []fault.Field {
 	if len(password) > maxPassword {
 		add(fault.PasswordTooLong, fmt.Sprintf("the password is longer than %d bytes", maxPassword))
 	} else if isGuessable(password, email, username) {
-		add(fault.PasswordTooCommon, "the password is easy to guess: it is a common one, a plain sequence, or the account's own name")
+		add(fault.PasswordTooCommon, "the password is easy to guess: it is common, a sequence, or a name of the account")
 	}
 	return fields
 }
 
-// isGuessable reports what the first guesses of an attacker would hit.
+// isGuessable reports whether an attacker would guess the password among the first.
 func isGuessable(password, email, username string) bool {
 	local, _, _ := strings.Cut(email, "@")
 	for _, known := range []string{email, local, username, productName} {
@@ -57,12 +55,11 @@ func isGuessable(password, email, username string) bool {
 		}
 	}
 	password = strings.ToLower(password)
-	// Reading through 30,000 words takes far less than one hash, and needs no set kept in memory.
+	// A linear search of 30,000 words is much faster than one hash, and needs no set in memory.
 	return isSequence(password) || slices.Contains(frequency.FrequencyLists["passwords"], password)
 }
 
-// isSequence reports whether s is one repeated character, or characters that follow each other up or
-// down, such as 12345678.
+// isSequence reports whether s is one repeated character, or consecutive characters up or down, such as 12345678.
 func isSequence(s string) bool {
 	runes := []rune(s)
 	if len(runes) < 2 {
@@ -77,8 +74,8 @@ func isSequence(s string) bool {
 	return -1 <= step && step <= 1
 }
 
-// canonical is the spelling of a password that is hashed: NFC, so that a keyboard composing é itself
-// and one sending two code points log in alike. It is false for what no account can have.
+// canonical returns a password in NFC, the form that is hashed, because some keyboards send é as two code points. It
+// reports false for a password that no account can have.
 func canonical(password string) (string, bool) {
 	if !utf8.ValidString(password) {
 		return "", false

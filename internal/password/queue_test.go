@@ -18,7 +18,7 @@ func TestEndedContextStartsNoWork(t *testing.T) {
 	h := mustHasher(t, password.HasherOptions{Cost: 4})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for range 50 { // a free slot and an ended context are both ready: chance must not decide
+	for range 50 { // select chooses randomly between a free slot and an ended context
 		_, _, err := h.Compare(ctx, "", "the password")
 		if !fault.Is(err, fault.TimedOut) || fault.As(err).Code != fault.Unavailable || !errors.Is(err, context.Canceled) {
 			t.Fatalf("Compare: %v", err)
@@ -33,8 +33,8 @@ func TestEndedContextStartsNoWork(t *testing.T) {
 	wantCompare(t, h, mustHash(t, h, "the password"), "the password", true, false)
 }
 
-// A worker reads the clock before and after its work, so a clock that blocks holds it where it is. In a
-// bubble, Wait returns when each goroutine is where it can only wait.
+// A worker reads the clock before and after its work, so that a clock that blocks keeps it busy. Wait returns when all
+// goroutines of the bubble are blocked.
 func TestQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestQueue(t *testing.T) {
 		defer open()
 		h := mustHasher(t, password.HasherOptions{Cost: 4, Workers: workers, Queue: queue, Now: func() time.Time {
 			started.Add(1)
-			<-gate // the worker is busy for as long as the test likes
+			<-gate // keeps the worker busy
 			return time.Time{}
 		}})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -60,18 +60,18 @@ func TestQueue(t *testing.T) {
 		}
 		synctest.Wait()
 		if err := h.Full(); err != nil {
-			t.Errorf("one more may wait, but it is full: %v", err)
+			t.Errorf("full, but one more may wait: %v", err)
 		}
-		go compare(ctx) // the last that may wait
+		go compare(ctx) // takes the last place in the queue
 		synctest.Wait()
 		if err := h.Full(); !fault.Is(err, fault.Overloaded) || fault.As(err).RetryAfter != time.Second {
-			t.Errorf("no more may wait, but it is not full: %v", err)
+			t.Errorf("not full, but no more may wait: %v", err)
 		}
 		if started.Load() != workers {
-			t.Errorf("%d run at once, want %d", started.Load(), workers)
+			t.Errorf("%d run concurrently, want %d", started.Load(), workers)
 		}
 
-		for range 3 { // a refusal takes no place in the queue, nor gives one away
+		for range 3 { // a refusal neither takes nor frees a place in the queue
 			_, _, err := h.Compare(t.Context(), "", "the password")
 			if !fault.Is(err, fault.Overloaded) || fault.As(err).Code != fault.Unavailable {
 				t.Fatalf("beyond the queue: %v", err)
@@ -83,15 +83,15 @@ func TestQueue(t *testing.T) {
 
 		cancel()
 		if err := <-results; !fault.Is(err, fault.TimedOut) || !errors.Is(err, context.Canceled) {
-			t.Errorf("cancelled while waiting: %v", err)
+			t.Errorf("canceled while waiting: %v", err)
 		}
 		if h.Rounds() != 0 {
-			t.Errorf("%d rounds while both workers stood still", h.Rounds())
+			t.Errorf("%d rounds while both workers were blocked", h.Rounds())
 		}
-		go compare(t.Context()) // its place is free again
+		go compare(t.Context()) // takes the place of the canceled one
 		synctest.Wait()
 		if len(results) != 0 {
-			t.Errorf("the place of the cancelled one is not free: %v", <-results)
+			t.Errorf("the place of the canceled one is not free: %v", <-results)
 		}
 
 		open()
@@ -101,7 +101,7 @@ func TestQueue(t *testing.T) {
 			}
 		}
 		if want := uint64(workers+queue) << 4; h.Rounds() != want {
-			t.Errorf("%d rounds, want %d: one a comparison, none for the cancelled and the refused", h.Rounds(), want)
+			t.Errorf("%d rounds, want %d: none for canceled and refused comparisons", h.Rounds(), want)
 		}
 	})
 }
@@ -123,7 +123,7 @@ func TestRetryAfterFollowsTheMeasuredTime(t *testing.T) {
 			}
 			return at
 		}})
-		wantCompare(t, h, "", "the password", false, false) // is measured: one step of the clock
+		wantCompare(t, h, "", "the password", false, false) // measured as one step of the clock
 
 		mu.Lock()
 		gate = make(chan struct{})

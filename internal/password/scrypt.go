@@ -8,10 +8,11 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// scryptRound is the number of blocks of 128 bytes, of N × r × p, that scrypt mixes in the time of one round of bcrypt.
+// scryptRound is the number of 128-byte blocks that scrypt mixes in the time of one bcrypt round. One hash mixes N×r×p
+// blocks.
 const scryptRound = 150
 
-// parsePHCScrypt reads ln=LOG2N,r=R,p=P$salt$sum, the PHC string format, which passlib writes.
+// parsePHCScrypt parses ln=LOG2N,r=R,p=P$salt$sum, the PHC string format that passlib writes.
 func parsePHCScrypt(rest string) (*Hash, error) {
 	p := split(rest, "$", 3)
 	parameters := p.parameters(p.fields[0], "ln", "r", "p")
@@ -19,14 +20,14 @@ func parsePHCScrypt(rest string) (*Hash, error) {
 	return scryptHash(p, logN, r, parallel, p.bytes(p.fields[1]), p.bytes(p.fields[2]))
 }
 
-// parseDjangoScrypt reads N$salt$R$P$sum; the salt is the text as it stands.
+// parseDjangoScrypt parses N$salt$R$P$sum with a plain-text salt.
 func parseDjangoScrypt(rest string) (*Hash, error) {
 	p := split(rest, "$", 5)
 	n, r, parallel := p.number(p.fields[0]), p.number(p.fields[2]), p.number(p.fields[3])
 	return scryptHash(p, p.log2(n), r, parallel, []byte(p.fields[1]), p.bytes(p.fields[4]))
 }
 
-// parseWerkzeugScrypt reads N:R:P$salt$sum with the sum in hex, the format of Flask applications.
+// parseWerkzeugScrypt parses N:R:P$salt$sum with the sum in hex, the format of Flask applications.
 func parseWerkzeugScrypt(rest string) (*Hash, error) {
 	p := split(rest, "$", 3)
 	q := split(p.fields[0], ":", 3)
@@ -35,7 +36,7 @@ func parseWerkzeugScrypt(rest string) (*Hash, error) {
 	return scryptHash(p, p.log2(n), r, parallel, []byte(p.fields[1]), p.hex(p.fields[2]))
 }
 
-// log2 expects a power of two.
+// log2 returns the logarithm of a power of two, and sets bad for other numbers.
 func (p *parts) log2(n uint64) uint64 {
 	p.bad = p.bad || bits.OnesCount64(n) != 1
 	return uint64(bits.Len64(n) - 1)
@@ -51,7 +52,7 @@ func scryptHash(p *parts, logN, r, parallel uint64, salt, sum []byte) (*Hash, er
 	})
 }
 
-// scryptCost bounds each parameter first, so that their product cannot overflow.
+// scryptCost returns the cost of a hash. It bounds each parameter first, so that their product cannot overflow.
 func scryptCost(p *parts, logN, r, parallel uint64) (rounds, memory uint64, err error) {
 	switch {
 	case p.bad:
@@ -67,13 +68,13 @@ func scryptCost(p *parts, logN, r, parallel uint64) (rounds, memory uint64, err 
 func scryptKey(password, salt []byte, logN, r, parallel uint64, length int) []byte {
 	key, err := scrypt.Key(password, salt, 1<<logN, int(r), int(parallel), length)
 	if err != nil {
-		return nil // matches nothing
+		return nil // never matches
 	}
 	return key
 }
 
-// parseFirebase reads v=1,n=LOG2N,r=ROUNDS,p=1,ss=SEPARATOR,sk=SIGNERKEY$salt$sum, Supabase's format for hashes of
-// Firebase. The sum is the project's signer key, encrypted under the key that scrypt derives from the password.
+// parseFirebase parses v=1,n=LOG2N,r=ROUNDS,p=1,ss=SEPARATOR,sk=SIGNERKEY$salt$sum, Supabase's format for Firebase
+// hashes. The sum is the project's signer key, encrypted under the key that scrypt derives from the password.
 func parseFirebase(rest string) (*Hash, error) {
 	p := split(rest, "$", 3)
 	parameters := p.parameters(p.fields[0], "v", "n", "r", "p", "ss", "sk")

@@ -17,23 +17,24 @@ import (
 )
 
 const (
-	// FlushEvery is how soon the first use of a generation is written. The range of --refresh-grace is above it.
+	// FlushEvery is the interval at which new generations are written. Config keeps the grace above it.
 	FlushEvery = 500 * time.Millisecond
-	// touchEvery is how far last_seen_at may lag.
+	// touchEvery is the maximum delay of last_seen_at.
 	touchEvery = time.Minute
-	// flushBatch bounds a transaction of marks, and with it how long others wait for SQLite's writer.
+	// flushBatch bounds the marks per transaction, and with it how long others wait for SQLite's write lock.
 	flushBatch = 500
-	// maxPending bounds the memory during an outage. Marks beyond it are dropped and made again at the next use.
+	// maxPending bounds the memory during an outage. A mark dropped beyond it is made again at the next use.
 	maxPending = 100_000
 )
 
 // Activity records which generation of each session its client has used, and when the session was last used. The
-// generation decides whether a late refresh is a lost answer or a theft, so it is written within FlushEvery and counts
-// as written only after the commit: after a crash in between, the next use marks it again. The time is written lazily.
+// generation decides whether a late refresh is a lost answer or a theft. It is therefore written within FlushEvery, and
+// remembered as written only after the commit: after a crash in between, the next use marks it again. The time of the
+// last use may be lost.
 type Activity struct {
 	db  *store.DB
 	now func() time.Time
-	// written is what the database is known to hold. It is bounded: a forgotten entry costs only a repeated write.
+	// written is a bounded copy of the database. A lost entry costs only a repeated write.
 	written *otter.Cache[ID, mark]
 
 	mu      sync.Mutex
@@ -46,7 +47,7 @@ type mark struct {
 	touched    store.Time
 }
 
-// NewActivity makes an empty Activity; now is the clock of last_seen_at.
+// NewActivity returns an empty Activity. now is the clock of last_seen_at.
 func NewActivity(db *store.DB, now func() time.Time) (*Activity, error) {
 	written, err := otter.New(&otter.Options[ID, mark]{MaximumSize: maxPending})
 	if err != nil {
@@ -70,11 +71,11 @@ func (a *Activity) Mark(c *token.Claims) {
 	}
 	if isDue && len(a.touched) < maxPending {
 		a.touched[c.SessionID] = now
-		a.written.Set(c.SessionID, mark{last.generation, now}) // lazy, so not worth waiting for the commit
+		a.written.Set(c.SessionID, mark{last.generation, now}) // before the commit, because this mark may be lost
 	}
 }
 
-// Flush writes the generations seen, then the last uses. Generations that fail stay for the next flush.
+// Flush writes the new generations, then the times of last use. If the former fail, the next flush writes them.
 func (a *Activity) Flush(ctx context.Context) error {
 	a.mu.Lock()
 	seen, touched := a.seen, a.touched
@@ -90,8 +91,8 @@ func (a *Activity) Flush(ctx context.Context) error {
 		last, _ := a.written.GetIfPresent(id)
 		a.written.Set(id, mark{generation, last.touched})
 	}
-	err = flush(ctx, a.db, touched, "UPDATE sessions SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2")
-	if err != nil {
+	const touch = "UPDATE sessions SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2"
+	if err := flush(ctx, a.db, touched, touch); err != nil {
 		return fmt.Errorf("write last uses: %w", err)
 	}
 	return nil
@@ -105,7 +106,7 @@ func (a *Activity) restore(seen map[ID]int64) {
 	}
 }
 
-// flush runs query for every entry in the order of the ids, so that two replicas never deadlock.
+// flush runs query for every entry in the order of the ids, so that two replicas do not deadlock.
 func flush[V cmp.Ordered](ctx context.Context, db *store.DB, entries map[ID]V, query string) error {
 	ids := slices.Sorted(maps.Keys(entries))
 	for batch := range slices.Chunk(ids, flushBatch) {
@@ -124,7 +125,7 @@ func flush[V cmp.Ordered](ctx context.Context, db *store.DB, entries map[ID]V, q
 	return nil
 }
 
-// Follow flushes until ctx ends, then one last time within grace.
+// Follow flushes until ctx ends, and then once more within grace.
 func (a *Activity) Follow(ctx context.Context, grace time.Duration, log *slog.Logger) {
 	store.Loop{
 		DB:      a.db,
@@ -136,6 +137,6 @@ func (a *Activity) Follow(ctx context.Context, grace time.Duration, log *slog.Lo
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	if err := a.Flush(ctx); err != nil {
-		log.Error("the last marks of activity are lost", "error", err)
+		log.Error("activity could not be written at the stop", "error", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// activityOf makes a further Activity, as another replica or a restarted one would have.
+// activityOf returns another Activity, like that of another replica or after a restart.
 func activityOf(tb testing.TB, srv *apptest.Server, now func() time.Time) *session.Activity {
 	tb.Helper()
 	a, err := session.NewActivity(srv.App.DB, now)
@@ -38,7 +38,7 @@ func seen(tb testing.TB, srv *apptest.Server, id token.SessionID) int64 {
 	return stateOf(tb, srv, id).SeenGeneration
 }
 
-func TestMarkIsRememberedOnlyOnceItIsWritten(t *testing.T) {
+func TestMarkIsRememberedOnlyAfterTheWrite(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
@@ -49,7 +49,7 @@ func TestMarkIsRememberedOnlyOnceItIsWritten(t *testing.T) {
 		broken, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := a.Flush(broken); err == nil {
-			t.Fatal("a flush that could not write succeeded")
+			t.Fatal("a flush succeeded without a write")
 		}
 		if got := seen(t, srv, c.SessionID); got != 0 {
 			t.Fatalf("generation %d is marked", got)
@@ -62,13 +62,13 @@ func TestMarkIsRememberedOnlyOnceItIsWritten(t *testing.T) {
 		srv.Exec(t, "UPDATE sessions SET seen_generation = 0 WHERE id = $1", c.SessionID)
 		a.Mark(mark)
 		if waiting, _ := a.Pending(); waiting != 0 {
-			t.Error("what was written is written again")
+			t.Error("a written mark is written again")
 		}
 		restarted := activityOf(t, srv, srv.Now)
 		restarted.Mark(mark)
 		flush(t, restarted)
 		if got := seen(t, srv, c.SessionID); got != 1 {
-			t.Errorf("generation %d is marked, want 1: the next use after a crash does not mark again", got)
+			t.Errorf("generation %d is marked, want 1: the first use after a restart does not mark again", got)
 		}
 	})
 }
@@ -89,7 +89,7 @@ func TestMarkIsMonotone(t *testing.T) {
 		other.Mark(&token.Claims{SessionID: c.SessionID, Generation: 2})
 		flush(t, other)
 		if got := seen(t, srv, c.SessionID); got != 4 {
-			t.Errorf("another replica set the mark back to %d", got)
+			t.Errorf("another replica lowered the mark to %d", got)
 		}
 	})
 }
@@ -104,7 +104,7 @@ func TestMarksAreBounded(t *testing.T) {
 		a.Mark(&token.Claims{SessionID: token.SessionID(uuid.NewString()), Generation: 1})
 	}
 	if seen, touched := a.Pending(); seen != session.MaxPending || touched != session.MaxPending {
-		t.Errorf("%d and %d marks wait, want %d", seen, touched, session.MaxPending)
+		t.Errorf("%d and %d marks are pending, want %d", seen, touched, session.MaxPending)
 	}
 }
 
@@ -112,10 +112,12 @@ func TestManyMarksAreWritten(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
-		const n = 1200 // more than one transaction takes
+		const n = 1200 // more than one transaction writes
 		srv.Exec(t, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1200)
-			INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent)
-			SELECT 'many' || n, user_id, salt, 1, 0, auth_time, amr, created_at, rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent FROM numbers, sessions WHERE id = $1`, c.SessionID)
+			INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at,
+				last_seen_at, expires_at, ends_at, ip, user_agent)
+			SELECT 'many' || n, user_id, salt, 1, 0, auth_time, amr, created_at, rotated_at,
+				last_seen_at, expires_at, ends_at, ip, user_agent FROM numbers, sessions WHERE id = $1`, c.SessionID)
 		a := activityOf(t, srv, srv.Now)
 		var ids []token.SessionID
 		if err := srv.App.DB.Select(t.Context(), &ids, "SELECT id FROM sessions WHERE id LIKE 'many%'"); err != nil {
@@ -126,7 +128,7 @@ func TestManyMarksAreWritten(t *testing.T) {
 		}
 		flush(t, a)
 		if got := srv.Count(t, "SELECT count(*) FROM sessions WHERE id LIKE 'many%' AND seen_generation = 1"); got != n {
-			t.Errorf("%d marked, want %d", got, n)
+			t.Errorf("%d sessions are marked, want %d", got, n)
 		}
 	})
 }
@@ -149,12 +151,12 @@ func TestLastSeenIsLazy(t *testing.T) {
 			t.Error("written again within a minute")
 		}
 		if later := use(2 * time.Minute); later.Sub(first) < time.Minute {
-			t.Errorf("moved by %s only", later.Sub(first))
+			t.Errorf("moved by only %s", later.Sub(first))
 		}
 	})
 }
 
-func TestFollowerFlushesOnceMoreAtTheStop(t *testing.T) {
+func TestActivityIsFlushedAtTheStop(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
@@ -169,7 +171,7 @@ func TestFollowerFlushesOnceMoreAtTheStop(t *testing.T) {
 	})
 }
 
-func TestFollowersTellOfAnOutageOnce(t *testing.T) {
+func TestFollowersLogAnOutageOnce(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
@@ -189,7 +191,8 @@ func TestFollowersTellOfAnOutageOnce(t *testing.T) {
 		if got := lines(func(ctx context.Context, log *slog.Logger) { v.Follow(ctx, log) }); len(got) != 1 {
 			t.Errorf("the view logged %q, want one line", got)
 		}
-		if got := lines(func(ctx context.Context, log *slog.Logger) { a.Follow(ctx, time.Minute, log) }); len(got) != 2 { // and one at the stop
+		followActivity := func(ctx context.Context, log *slog.Logger) { a.Follow(ctx, time.Minute, log) }
+		if got := lines(followActivity); len(got) != 2 { // the second is from the flush at the stop
 			t.Errorf("the activity logged %q, want two lines", got)
 		}
 		show(t, srv, "sessions")

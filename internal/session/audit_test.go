@@ -25,7 +25,8 @@ func TestEndsAreAudited(t *testing.T) {
 		c.Header.Set("X-Request-Id", "the-request")
 		logout(t, c, "CURRENT", "")
 		var got []entry
-		err := srv.App.DB.Select(t.Context(), &got, `SELECT action, outcome, detail, ip, actor_id, user_id, session_id, request_id
+		err := srv.App.DB.Select(t.Context(), &got, `SELECT action, outcome, detail, ip, actor_id, user_id,
+				session_id, request_id
 			FROM audit_log WHERE session_id = $1 AND action = 'authn_token_revoked'`, c.SessionID)
 		if err != nil {
 			t.Fatal(err)
@@ -38,7 +39,7 @@ func TestEndsAreAudited(t *testing.T) {
 	})
 }
 
-func TestNothingHappensThatCannotBeAudited(t *testing.T) {
+func TestMutationsRollBackWithoutTheirAuditEntry(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
@@ -50,7 +51,8 @@ func TestNothingHappensThatCannotBeAudited(t *testing.T) {
 			"logout": tryLogout(t, c, "CURRENT", ""), "logout of all": tryLogout(t, c, "ALL", ""),
 			"revocation": revoke(t, c, string(c.SessionID)), "reuse": srv.Anonymous().Redeem(t, spent),
 		} {
-			if len(answer.Errors) != 1 || answer.Errors[0].Extensions.Code != "INTERNAL_SERVER_ERROR" || strings.Contains(string(answer.Body), "audit") {
+			if len(answer.Errors) != 1 || answer.Errors[0].Extensions.Code != "INTERNAL_SERVER_ERROR" ||
+				strings.Contains(string(answer.Body), "audit") {
 				t.Errorf("%s: got %s", name, answer.Body)
 			}
 		}
@@ -66,7 +68,7 @@ func TestUserAgentCannotForgeAnEntry(t *testing.T) {
 		c.Header.Set("User-Agent", "agent\u2028forged\u0085line\tand \u202eeverse"+strings.Repeat("x", 1000))
 		auth(t, c.Redeem(t, c.RefreshToken))
 		c.Header.Del("User-Agent")
-		auth(t, c.Redeem(t, c.RefreshToken)) // from elsewhere, so it is audited
+		auth(t, c.Redeem(t, c.RefreshToken)) // from a different client, so it is audited
 		logout(t, c, "CURRENT", "")
 		var agents []string
 		err := srv.App.DB.Select(t.Context(), &agents, `SELECT user_agent FROM audit_log WHERE session_id = $1
@@ -78,11 +80,11 @@ func TestUserAgentCannotForgeAnEntry(t *testing.T) {
 		for _, agent := range agents {
 			found = found || strings.HasPrefix(agent, "agentforgedline")
 			if strings.ContainsFunc(agent, func(r rune) bool { return !unicode.IsGraphic(r) }) || len(agent) > 256 {
-				t.Errorf("%q is recorded", agent)
+				t.Errorf("the log contains %q", agent)
 			}
 		}
 		if !found {
-			t.Errorf("the agent is not recorded at all: %q", agents)
+			t.Errorf("the log does not contain the user agent: %q", agents)
 		}
 	})
 }
@@ -99,12 +101,15 @@ func TestPrune(t *testing.T) {
 		srv.Exec(t, "UPDATE sessions SET expires_at = now_us() - 1 WHERE id = $1", idle.SessionID)
 		const dead = store.PruneBatch*2 + 1
 		srv.Exec(t, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $2)
-			INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent)
-			SELECT 'dead' || n, user_id, salt, 1, 0, auth_time, amr, created_at, rotated_at, last_seen_at, 1, 1, ip, user_agent FROM numbers, sessions WHERE id = $1`, c.SessionID, dead)
+			INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at,
+				last_seen_at, expires_at, ends_at, ip, user_agent)
+			SELECT 'dead' || n, user_id, salt, 1, 0, auth_time, amr, created_at, rotated_at,
+				last_seen_at, 1, 1, ip, user_agent FROM numbers, sessions WHERE id = $1`, c.SessionID, dead)
 		srv.Exec(t, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
-			INSERT INTO revocations (id, session_id, stale, created_at, expires_at) SELECT 'dead' || n, 'dead' || n, FALSE, 1, 2 FROM numbers`, dead)
+			INSERT INTO revocations (id, session_id, stale, created_at, expires_at)
+			SELECT 'dead' || n, 'dead' || n, FALSE, 1, 2 FROM numbers`, dead)
 		if n := srv.Count(t, "SELECT count(*) FROM sessions"); n != dead+3 {
-			t.Fatalf("%d sessions to begin with", n)
+			t.Fatalf("%d sessions at the start", n)
 		}
 		if err := srv.App.Sessions.Prune(t.Context()); err != nil {
 			t.Fatal(err)
@@ -113,7 +118,7 @@ func TestPrune(t *testing.T) {
 			t.Errorf("%d sessions left, want the live, the ended and the idle one", n)
 		}
 		if n := srv.Count(t, "SELECT count(*) FROM revocations"); n != 1 {
-			t.Errorf("%d revocations left, want the one of the ended session", n)
+			t.Errorf("%d revocations left, want that of the ended session", n)
 		}
 		srv.Anonymous().Redeem(t, ended.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_REVOKED")
 		srv.Anonymous().Redeem(t, idle.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_EXPIRED")

@@ -12,7 +12,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// The refusals of an access token that was good when it was issued.
+// The refusals of an access token whose signature and expiry are valid.
 var (
 	ErrTokenRevoked = fault.New(fault.Unauthenticated, fault.TokenRevoked, "this access token was revoked: sign in again")
 	ErrTokenStale   = fault.New(fault.Unauthenticated, fault.TokenStale, "this access token is out of date: refresh it")
@@ -40,7 +40,8 @@ func Authorize(tx *store.Tx, by audit.Actor, users ...token.UserID) error {
 		Roles   token.Roles `db:"roles"`
 		IsLive  bool        `db:"is_live"`
 	}
-	// A statement of its own: on Postgres, the one that waited for the lock sees the sessions as of before the wait.
+	// This is a separate statement. On Postgres, the statement that waited for the lock sees the sessions as they were
+	// before the wait.
 	err := tx.Get(&now, `SELECT version, roles, disabled_at IS NULL AND EXISTS (SELECT 1 FROM sessions
 		WHERE id = $2 AND user_id = users.id AND revoked_at IS NULL AND expires_at > now_us()) AS is_live
 		FROM users WHERE id = $1`, by.UserID, by.SessionID)

@@ -16,7 +16,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
-// verified are the claims of the access token that c has.
+// verified returns the claims of c's access token.
 func verified(tb testing.TB, srv *apptest.Server, c *apptest.Client) token.Claims {
 	tb.Helper()
 	claims, err := srv.App.Verifier.Verify(c.AccessToken)
@@ -28,7 +28,9 @@ func verified(tb testing.TB, srv *apptest.Server, c *apptest.Client) token.Claim
 
 func authorize(tb testing.TB, srv *apptest.Server, caller token.Claims) error {
 	tb.Helper()
-	return srv.App.DB.Tx(tb.Context(), func(tx *store.Tx) error { return session.Authorize(tx, audit.Actor{Claims: caller}) })
+	return srv.App.DB.Tx(tb.Context(), func(tx *store.Tx) error {
+		return session.Authorize(tx, audit.Actor{Claims: caller})
+	})
 }
 
 func TestAuthorize(t *testing.T) {
@@ -43,7 +45,9 @@ func TestAuthorize(t *testing.T) {
 			"after a refresh": {"", func(t *testing.T, c *apptest.Client, _ *token.Claims) {
 				c.Refresh(t)
 			}},
-			"no caller": {fault.TokenRevoked, func(_ *testing.T, _ *apptest.Client, caller *token.Claims) { *caller = token.Claims{} }},
+			"no caller": {fault.TokenRevoked, func(_ *testing.T, _ *apptest.Client, caller *token.Claims) {
+				*caller = token.Claims{}
+			}},
 			"an unknown session": {fault.TokenRevoked, func(_ *testing.T, _ *apptest.Client, caller *token.Claims) {
 				caller.SessionID = session.ID(uuid.NewString())
 			}},
@@ -68,13 +72,13 @@ func TestAuthorize(t *testing.T) {
 			"after a change of roles": {fault.TokenStale, func(t *testing.T, c *apptest.Client, _ *token.Claims) {
 				inTx(t, srv, func(tx *store.Tx) error { return srv.App.Sessions.MarkStale(tx, c.UserID) })
 			}},
-			"after its own change of the password": {fault.TokenStale, func(t *testing.T, c *apptest.Client, _ *token.Claims) {
+			"after its own change of password": {fault.TokenStale, func(t *testing.T, c *apptest.Client, _ *token.Claims) {
 				changePassword(t, c)
 			}},
-			"a database set back to an earlier version": {fault.TokenStale, func(_ *testing.T, _ *apptest.Client, caller *token.Claims) {
+			"a restored database": {fault.TokenStale, func(_ *testing.T, _ *apptest.Client, caller *token.Claims) {
 				caller.Version++
 			}},
-			"roles that the account has not": {fault.TokenStale, func(_ *testing.T, _ *apptest.Client, caller *token.Claims) {
+			"a role too many": {fault.TokenStale, func(_ *testing.T, _ *apptest.Client, caller *token.Claims) {
 				caller.Roles = []token.Role{"ADMIN", "USER"}
 			}},
 		} {
@@ -91,7 +95,7 @@ func TestAuthorize(t *testing.T) {
 	})
 }
 
-// revocations are the ways to take a right from c. other is a second session of the same user.
+// revocations are the ways to revoke a right of c. other is a second session of the same user.
 var revocations = map[string]func(t *testing.T, srv *apptest.Server, c, other *apptest.Client) error{
 	"logout": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
 		_, err := srv.App.Sessions.Logout(t.Context(), session.ScopeCurrent, audit.Actor{Claims: claimsOf(c, 1)})
@@ -120,10 +124,13 @@ var revocations = map[string]func(t *testing.T, srv *apptest.Server, c, other *a
 		return expected(err, fault.RefreshReused)
 	},
 	"the hundredth sign-in after it": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
-		srv.Exec(t, `INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent)
+		srv.Exec(t, `INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at,
+				rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent)
 			WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 98)
-			SELECT CAST(n AS TEXT), user_id, salt, 1, 0, 0, '', created_at + n, 0, 0, expires_at, ends_at, '', '' FROM sessions, n WHERE id = $1`, c.SessionID)
-		_, err := srv.App.SignIn.Login(t.Context(), signin.Login{Email: &c.Email, Password: apptest.Password}, audit.Actor{})
+			SELECT CAST(n AS TEXT), user_id, salt, 1, 0, 0, '', created_at + n, 0, 0, expires_at, ends_at, '', ''
+				FROM sessions, n WHERE id = $1`, c.SessionID)
+		login := signin.Login{Email: &c.Email, Password: apptest.Password}
+		_, err := srv.App.SignIn.Login(t.Context(), login, audit.Actor{})
 		return err
 	},
 	"change of roles": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
@@ -133,19 +140,19 @@ var revocations = map[string]func(t *testing.T, srv *apptest.Server, c, other *a
 	"disabling": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
 		return ends["disabling"](t.Context(), srv, c)
 	},
-	"change of the password": func(t *testing.T, srv *apptest.Server, c, other *apptest.Client) error {
-		return ends["change of the password"](t.Context(), srv, other)
+	"change of password": func(t *testing.T, srv *apptest.Server, c, other *apptest.Client) error {
+		return ends["change of password"](t.Context(), srv, other)
 	},
 	"deletion": func(t *testing.T, srv *apptest.Server, c, _ *apptest.Client) error {
 		return ends["deletion"](t.Context(), srv, c)
 	},
 }
 
-func TestARevocationWaitsForWhatWasAuthorizedBefore(t *testing.T) {
+func TestARevocationWaitsForAuthorizedActs(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		if srv.App.DB.Dialect() != store.Postgres {
-			return // SQLite runs one transaction after the other
+			return // SQLite runs write transactions one at a time
 		}
 		for name, revoke := range revocations {
 			t.Run(name, func(t *testing.T) {
@@ -159,7 +166,7 @@ func TestARevocationWaitsForWhatWasAuthorizedBefore(t *testing.T) {
 					go func() { done <- revoke(t, srv, c, other) }()
 					webtest.Eventually(t, "the revocation waits", func() bool {
 						if len(done) > 0 {
-							t.Fatal("the revocation was answered before the act was done")
+							t.Fatal("the revocation returned before the act was done")
 						}
 						return srv.Count(t, `SELECT count(*) FROM pg_locks w JOIN pg_locks held ON held.pid = w.pid
 							WHERE NOT w.granted AND held.relation = 'users'::regclass`) > 0
@@ -170,14 +177,14 @@ func TestARevocationWaitsForWhatWasAuthorizedBefore(t *testing.T) {
 					t.Fatal(err)
 				}
 				if err := authorize(t, srv, caller); fault.As(err) == nil || fault.As(err).Code != fault.Unauthenticated {
-					t.Errorf("afterwards: %v", err)
+					t.Errorf("after the revocation: %v", err)
 				}
 			})
 		}
 	})
 }
 
-// Two users who act on each other lock both rows in the same order: no transaction has to run again.
+// Two users who act on each other lock both rows in the same order, so no transaction is retried.
 func TestActsOnEachOtherDoNotDeadlock(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {

@@ -27,15 +27,21 @@ func BenchmarkRefresh(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		sessions := session.NewService(db, token.NewIssuer(ring, "iss", "aud", time.Hour, time.Now), key, session.NewView(db, session.ViewOptions{MaxSkew: time.Minute}, time.Now), throttle.New(db, key, throttle.Rates{throttle.Refresh: {Burst: 1_000_000, Per: time.Minute}}, time.Now),
+		issuer := token.NewIssuer(ring, "iss", "aud", time.Hour, time.Now)
+		view := session.NewView(db, session.ViewOptions{MaxSkew: time.Minute}, time.Now)
+		rates := throttle.Rates{throttle.Refresh: {Burst: 1_000_000, Per: time.Minute}}
+		sessions := session.NewService(db, issuer, key, view, throttle.New(db, key, rates, time.Now),
 			session.Options{IdleLife: time.Hour, MaxLife: time.Hour, Grace: 10 * time.Second})
 		var grant *session.Grant
 		err = db.Tx(b.Context(), func(tx *store.Tx) (err error) {
-			if _, err = tx.Exec(`INSERT INTO users (id, email, email_key, email_verified, name, roles, version, created_at, updated_at)
-				VALUES ('u', 'e', 'e', FALSE, '', 'USER', 1, 0, 0)`); err != nil {
+			_, err = tx.Exec(`INSERT INTO users (id, email, email_key, email_verified, name, roles, version,
+					created_at, updated_at)
+				VALUES ('u', 'e', 'e', FALSE, '', 'USER', 1, 0, 0)`)
+			if err != nil {
 				return err
 			}
-			grant, err = sessions.Start(tx, session.Subject{ID: "u", Roles: []token.Role{"USER"}, Version: 1}, []string{"pwd"}, audit.Actor{})
+			subject := session.Subject{ID: "u", Roles: []token.Role{"USER"}, Version: 1}
+			grant, err = sessions.Start(tx, subject, []string{"pwd"}, audit.Actor{})
 			return err
 		})
 		if err != nil {
@@ -50,14 +56,15 @@ func BenchmarkRefresh(b *testing.B) {
 	})
 }
 
-// BenchmarkCheck is what a guarded request pays for revocation, beside ten thousand revoked others.
+// BenchmarkCheck measures the revocation check of a guarded request, with ten thousand revoked sessions in the view.
 func BenchmarkCheck(b *testing.B) {
 	srv := apptest.Start(b)
 	srv.Exec(b, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
-		INSERT INTO revocations (id, session_id, stale, created_at, expires_at) SELECT 'r' || n, 's' || n, FALSE, now_us(), now_us() + 3600000000 FROM numbers`)
+		INSERT INTO revocations (id, session_id, stale, created_at, expires_at)
+		SELECT 'r' || n, 's' || n, FALSE, now_us(), now_us() + 3600000000 FROM numbers`)
 	start := time.Now()
 	v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Hour}, func() time.Time {
-		_ = time.Now() // the price of a clock, but the view stays young
+		_ = time.Now() // the cost of reading a clock; the view stays young
 		return start
 	})
 	poll(b, v)
@@ -73,7 +80,7 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-// BenchmarkMark is what a verified token pays for being noted, once it was noted.
+// BenchmarkMark measures Mark of a verified token that is already marked.
 func BenchmarkMark(b *testing.B) {
 	srv := apptest.Start(b)
 	c := srv.As(b)

@@ -17,20 +17,22 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// aging makes a view that nothing polls, with a clock to set.
+// aging returns a view that is not polled, and a function that advances its clock.
 func aging(t *testing.T, db *store.DB) (v *session.View, age func(d time.Duration)) {
 	t.Helper()
 	var offset atomic.Int64
-	v = session.NewView(db, session.ViewOptions{MaxSkew: time.Hour}, func() time.Time { return time.Now().Add(time.Duration(offset.Load())) })
+	v = session.NewView(db, session.ViewOptions{MaxSkew: time.Hour}, func() time.Time {
+		return time.Now().Add(time.Duration(offset.Load()))
+	})
 	poll(t, v)
 	return v, func(d time.Duration) { offset.Add(int64(d)) }
 }
 
-// A process that was stopped and continues has polled nothing meanwhile.
-func TestAnOldViewIsReadOnceForAllWhoWait(t *testing.T) {
+// A process that was paused has not polled in the meantime.
+func TestAnOldViewIsReadOnceForAllWaiters(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
-		db := storetest.Open(t, srv.App.Config.Database) // only v reads there
+		db := storetest.Open(t, srv.App.Config.Database) // used by v only
 		v, age := aging(t, db)
 		for _, d := range []time.Duration{session.MaxViewAge + time.Second, 2 * time.Second} {
 			age(d)
@@ -45,7 +47,7 @@ func TestAnOldViewIsReadOnceForAllWhoWait(t *testing.T) {
 					group.Go(func() error {
 						got, err := v.Check(t.Context(), &test.claims)
 						if got != test.want {
-							t.Errorf("%s old: %q, %v; want %q", d, got, err, test.want)
+							t.Errorf("view %s old: %q, %v; want %q", d, got, err, test.want)
 						}
 						return err
 					})
@@ -55,13 +57,13 @@ func TestAnOldViewIsReadOnceForAllWhoWait(t *testing.T) {
 				t.Error(err)
 			}
 			if n := db.Statements() - before; n > 2 {
-				t.Errorf("%s old: %d statements for one reading", d, n)
+				t.Errorf("view %s old: %d statements for one read", d, n)
 			}
 		}
 	})
 }
 
-// While the database cannot be read, requests are refused at once, and do not add to its troubles.
+// While the database cannot be read, requests are refused immediately and cause no further reads.
 func TestAnOldViewThatCannotBeReadRefusesWithoutAFlood(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
@@ -89,8 +91,8 @@ func TestAnOldViewThatCannotBeReadRefusesWithoutAFlood(t *testing.T) {
 	})
 }
 
-// A caller who leaves says nothing about the database, and others who wait get an answer.
-func TestACallerWhoLeavesEndsNoReadingOfOthers(t *testing.T) {
+// A cancelled caller does not count as a database failure, and the other waiters get an answer.
+func TestACancelledCallerDoesNotEndTheReadOfOthers(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		v, age := aging(t, srv.App.DB)
@@ -98,7 +100,7 @@ func TestACallerWhoLeavesEndsNoReadingOfOthers(t *testing.T) {
 		left, leave := context.WithCancel(t.Context())
 		leave()
 		if _, err := v.Check(left, &token.Claims{UserID: "u", SessionID: "s"}); err == nil {
-			t.Error("who had left was answered")
+			t.Error("a cancelled caller was answered")
 		}
 		wantReason(t, v, token.Claims{UserID: "u", SessionID: "s"}, "")
 	})

@@ -18,8 +18,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
-// Whichever way the database's clock jumps, a running replica and one that starts in between know a revocation
-// as long as the token lives by any clock.
+// However the database's clock jumps, a running replica and a new one know a revocation for as long as the token is
+// valid by any clock.
 func TestRevocationsOutliveJumpsOfTheClock(t *testing.T) {
 	jumps := map[string][]time.Duration{
 		"forward":                 {2 * time.Hour},
@@ -50,7 +50,7 @@ func TestRevocationsOutliveJumpsOfTheClock(t *testing.T) {
 						wantReason(t, srv.App.View, claimsOf(c, 1), fault.TokenRevoked)
 						wantReason(t, viewOf(t, srv), claimsOf(c, 1), fault.TokenRevoked)
 						if a := c.Do(t, meQuery, nil); a.Status != 401 {
-							t.Errorf("after a step of %s a revoked token gets %d %s", step, a.Status, a.Body)
+							t.Errorf("after a step of %s, a revoked token gets %d %s", step, a.Status, a.Body)
 						}
 					}
 				}
@@ -59,8 +59,8 @@ func TestRevocationsOutliveJumpsOfTheClock(t *testing.T) {
 	}
 }
 
-// A replica that started while the database's clock was ahead has read no rows that looked old; it reads them when
-// the clock is right again.
+// A replica that starts while the database's clock is ahead skips rows that look old. It reads them when the clock is
+// correct again.
 func TestAViewThatStartedOnAWrongClockReadsAllOnceItIsRight(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
@@ -71,7 +71,7 @@ func TestAViewThatStartedOnAWrongClockReadsAllOnceItIsRight(t *testing.T) {
 		v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Minute}, srv.Now)
 		poll(t, v)
 		if v.Size() != 0 {
-			t.Fatal("it has read what is two hours old by that clock: this test tests nothing")
+			t.Fatal("the view has read a row that is two hours old by that clock, so this test has no effect")
 		}
 		srv.ShiftDatabase(t, -2*time.Hour)
 		poll(t, v)
@@ -79,16 +79,17 @@ func TestAViewThatStartedOnAWrongClockReadsAllOnceItIsRight(t *testing.T) {
 	})
 }
 
-// A token issued while the machine's clock ran ahead begins to live when the clock that was set right gets there.
+// A token issued while the machine's clock was ahead becomes valid when the corrected clock reaches its iat.
 func TestRevocationsOutliveTokensFromTheFuture(t *testing.T) {
 	t.Parallel()
-	srv := apptest.Start(t) // on SQLite, one clock is all there is to be wrong
+	srv := apptest.Start(t) // on SQLite there is only one clock
 	srv.ShiftDatabase(t, 2*time.Hour)
 	c := srv.As(t)
 	poll(t, srv.App.View)
 	srv.ShiftDatabase(t, -2*time.Hour)
 	c.Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_INVALID")
-	if _, err := srv.App.Sessions.Logout(t.Context(), session.ScopeCurrent, audit.Actor{Claims: claimsOf(c, 1)}); err != nil {
+	caller := audit.Actor{Claims: claimsOf(c, 1)}
+	if _, err := srv.App.Sessions.Logout(t.Context(), session.ScopeCurrent, caller); err != nil {
 		t.Fatal(err)
 	}
 	for range 4 {
@@ -99,10 +100,15 @@ func TestRevocationsOutliveTokensFromTheFuture(t *testing.T) {
 	c.Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
 }
 
-func TestReuseIsFoundOutWhateverTheClockDoes(t *testing.T) {
+func TestReuseIsDetectedWhenTheClockJumps(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
-		for name, jump := range map[string]time.Duration{"back": -2 * time.Hour, "forward": 2 * time.Hour, "back by minutes": -2 * time.Minute} {
+		jumps := map[string]time.Duration{
+			"back":            -2 * time.Hour,
+			"forward":         2 * time.Hour,
+			"back by minutes": -2 * time.Minute,
+		}
+		for name, jump := range jumps {
 			t.Run(name, func(t *testing.T) {
 				c := srv.As(t)
 				spent := c.RefreshToken
@@ -115,7 +121,7 @@ func TestReuseIsFoundOutWhateverTheClockDoes(t *testing.T) {
 				srv.Anonymous().Redeem(t, c.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_REVOKED")
 			})
 		}
-		t.Run("and a step as long as the grace signs nobody out", func(t *testing.T) {
+		t.Run("a step as long as the grace does not sign the user out", func(t *testing.T) {
 			c := srv.As(t)
 			spent := c.RefreshToken
 			c.Refresh(t)
@@ -130,7 +136,7 @@ func TestReuseIsFoundOutWhateverTheClockDoes(t *testing.T) {
 	})
 }
 
-// skewed is a view of a replica whose clock can be set, and that counts its looks at it.
+// skewed returns a view with a clock that can be set, and a counter of its readings.
 func skewed(srv *apptest.Server, bound time.Duration) (v *session.View, off, looks *atomic.Int64) {
 	off, looks = new(atomic.Int64), new(atomic.Int64)
 	return session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: bound}, func() time.Time {
@@ -150,17 +156,25 @@ func TestAReplicaWhoseClockIsTooFarOffRefuses(t *testing.T) {
 		for _, one := range []struct {
 			off     time.Duration
 			refused bool
-		}{{0, false}, {bound - 5*time.Second, false}, {bound + 5*time.Second, true}, {5*time.Second - bound, false}, {-bound - 5*time.Second, true}, {0, false}} {
+		}{
+			{0, false},
+			{bound - 5*time.Second, false},
+			{bound + 5*time.Second, true},
+			{5*time.Second - bound, false},
+			{-bound - 5*time.Second, true},
+			{0, false},
+		} {
 			off.Store(int64(one.off))
 			poll(t, v)
 			if skew := v.Skew(); (skew - one.off).Abs() > 4*time.Second {
-				t.Errorf("%s off, measured %s", one.off, skew)
+				t.Errorf("clock %s off, measured %s", one.off, skew)
 			}
 			reason, err := v.Check(t.Context(), &innocent)
-			if refused := fault.Is(err, fault.ClockSkew) && fault.As(err).Code == fault.Unavailable; refused != one.refused || reason != "" {
-				t.Errorf("%s off: %q %v", one.off, reason, err)
+			refused := fault.Is(err, fault.ClockSkew) && fault.As(err).Code == fault.Unavailable
+			if refused != one.refused || reason != "" {
+				t.Errorf("clock %s off: %q %v", one.off, reason, err)
 			}
-			wantReason(t, v, claimsOf(ended, 1), fault.TokenRevoked) // what is known stays known
+			wantReason(t, v, claimsOf(ended, 1), fault.TokenRevoked) // known revocations stay known
 		}
 	})
 }
@@ -168,9 +182,11 @@ func TestAReplicaWhoseClockIsTooFarOffRefuses(t *testing.T) {
 func TestAServerWhoseClockIsTooFarOffIsNotReady(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
-		srv := apptest.Start(t, apptest.Database(url), func(o *apptest.Options) { o.Config.ClockSkew = 30 * time.Second })
+		srv := apptest.Start(t, apptest.Database(url), func(o *apptest.Options) {
+			o.Config.ClockSkew = 30 * time.Second
+		})
 		if srv.App.DB.Dialect() == store.SQLite {
-			return // it has the machine's own clock
+			return // SQLite uses the machine's own clock
 		}
 		c := srv.As(t)
 		for _, off := range []time.Duration{time.Minute, -time.Minute} {
@@ -182,12 +198,13 @@ func TestAServerWhoseClockIsTooFarOffIsNotReady(t *testing.T) {
 				t.Errorf("got %d %s", answer.Status, answer.Body)
 			}
 			if err := srv.App.Ready(t.Context()); err == nil {
-				t.Error("it calls itself ready")
+				t.Error("the server reports that it is ready")
 			}
 			before := stateOf(t, srv, c.SessionID)
-			c.Redeem(t, c.RefreshToken).Refused(t, "UNAVAILABLE", "CLOCK_SKEW") // a token of a wrong clock outlives its revocation
+			// A token issued by a wrong clock would outlive its revocation.
+			c.Redeem(t, c.RefreshToken).Refused(t, "UNAVAILABLE", "CLOCK_SKEW")
 			if after := stateOf(t, srv, c.SessionID); after != before {
-				t.Errorf("the session went from %+v to %+v", before, after)
+				t.Errorf("the session changed from %+v to %+v", before, after)
 			}
 			c.Do(t, `{ __typename }`, nil).Into(t, &struct{}{})
 
@@ -202,7 +219,7 @@ func TestAServerWhoseClockIsTooFarOffIsNotReady(t *testing.T) {
 	})
 }
 
-// lines collects a log.
+// lines counts log lines.
 type lines struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -239,9 +256,9 @@ func TestClocksApartAreLoggedOnceAndWhenTheyAgreeAgain(t *testing.T) {
 				off.Store(int64(one.off))
 				webtest.Eventually(t, "it is logged", func() bool { return log.count(one.line) > episode })
 				after := looks.Load() + 50
-				webtest.Eventually(t, "it has polled some more", func() bool { return looks.Load() > after })
+				webtest.Eventually(t, "it has polled more often", func() bool { return looks.Load() > after })
 				if n := log.count(one.line); n != episode+1 {
-					t.Errorf("%d lines with %s, want %d", n, one.line, episode+1)
+					t.Errorf("%d lines with %q, want %d", n, one.line, episode+1)
 				}
 			}
 		}

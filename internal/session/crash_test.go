@@ -23,7 +23,7 @@ import (
 
 var listensOn = regexp.MustCompile(`http://[0-9.:]+`)
 
-// process runs the server as a process of its own and has srv's clients call it.
+// process runs the server in a separate process and points srv's clients at it.
 func process(tb testing.TB, srv *apptest.Server, url string) (kill func()) {
 	tb.Helper()
 	self, err := os.Executable()
@@ -32,8 +32,9 @@ func process(tb testing.TB, srv *apptest.Server, url string) (kill func()) {
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), serveVariable+"=1", "GRAPHWARDEN_DATABASE="+url, "GRAPHWARDEN_LISTEN=127.0.0.1:0",
-		"GRAPHWARDEN_REGISTER_ADDRESS_LIMIT=100000", "GRAPHWARDEN_REGISTER_LIMIT=100000", "GRAPHWARDEN_LOGIN_ADDRESS_LIMIT=100000",
-		"GRAPHWARDEN_BCRYPT_COST=4", "GRAPHWARDEN_SECRET=a secret for tests, of more than 32 bytes", "GRAPHWARDEN_PUBLIC_URL=http://graphwarden.test")
+		"GRAPHWARDEN_REGISTER_ADDRESS_LIMIT=100000", "GRAPHWARDEN_REGISTER_LIMIT=100000",
+		"GRAPHWARDEN_LOGIN_ADDRESS_LIMIT=100000", "GRAPHWARDEN_BCRYPT_COST=4",
+		"GRAPHWARDEN_SECRET=a secret for tests, of more than 32 bytes", "GRAPHWARDEN_PUBLIC_URL=http://graphwarden.test")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -43,32 +44,32 @@ func process(tb testing.TB, srv *apptest.Server, url string) (kill func()) {
 		tb.Fatal(err)
 	}
 	kill = sync.OnceFunc(func() {
-		_ = cmd.Process.Kill() // SIGKILL: nothing of it runs any more
+		_ = cmd.Process.Kill() // SIGKILL, which no handler can delay
 		_ = cmd.Wait()
 	})
 	tb.Cleanup(kill)
 	banner, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		tb.Fatalf("the server does not start: %v", err)
+		tb.Fatalf("the server did not start: %v", err)
 	}
 	srv.URL = listensOn.FindString(banner)
 	return kill
 }
 
-// beside is a server in this process on the same database: a look at what the killed one left there.
+// beside starts a server in this process on the same database, to read what the killed one left there.
 func beside(tb testing.TB, url string) *apptest.Server {
 	tb.Helper()
 	return apptest.Start(tb, apptest.Database(url))
 }
 
-func TestKillBetweenCommitAndAnswerLosesNobodyTheirLogin(t *testing.T) {
+func TestKillBetweenCommitAndAnswerSignsNoUserOut(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		srv := &apptest.Server{}
 		kill := process(t, srv, url)
 		c, look := srv.As(t), beside(t, url)
 
-		// The client never gets to read an answer: it hangs up as soon as the commit shows.
+		// The client never reads the response: it disconnects as soon as the commit is visible.
 		hangUp, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var group errgroup.Group
@@ -76,15 +77,17 @@ func TestKillBetweenCommitAndAnswerLosesNobodyTheirLogin(t *testing.T) {
 			_, err := srv.Anonymous().Call(hangUp, refreshMutation, map[string]any{"token": c.RefreshToken})
 			return err
 		})
-		webtest.Eventually(t, "the rotation is committed", func() bool { return stateOf(t, look, c.SessionID).Generation == 2 })
+		webtest.Eventually(t, "the rotation is committed", func() bool {
+			return stateOf(t, look, c.SessionID).Generation == 2
+		})
 		kill()
 		cancel()
-		_ = group.Wait() // an error, or an answer that a client in its place would have lost
+		_ = group.Wait() // an error, or a response that a real client would have lost
 
 		process(t, srv, url)
-		for _, when := range []string{"inside the grace", "after it"} {
+		for _, when := range []string{"within the grace", "after the grace"} {
 			if a := srv.Anonymous().Redeem(t, c.RefreshToken); len(a.Errors) > 0 {
-				t.Fatalf("%s the old token is refused: %s", when, a.Body)
+				t.Fatalf("the old token is refused %s: %s", when, a.Body)
 			}
 			endGrace(t, look, c.SessionID)
 		}
@@ -93,20 +96,21 @@ func TestKillBetweenCommitAndAnswerLosesNobodyTheirLogin(t *testing.T) {
 	})
 }
 
-// acknowledged is what one client was told before the server died.
+// acknowledged is the last state that the server confirmed to a client before it died.
 type acknowledged struct {
 	client       *apptest.Client
 	isLoggedOut  bool
-	mayLoggedOut bool // it asked and got no answer
+	mayLoggedOut bool // a logout was sent, but not answered
 }
 
-// live registers, refreshes twice and, every other time, logs out, until the server is gone.
+// live registers users, refreshes twice and logs out every other one, until the server is gone.
 func live(ctx context.Context, srv *apptest.Server, name string, acks *atomic.Int64) []*acknowledged {
 	var all []*acknowledged
 	for i := 0; ; i++ {
 		c := srv.Anonymous()
 		c.Email = fmt.Sprintf("%s-%d@example.com", name, i)
-		pair, err := exchange(ctx, c, `mutation($email: String!, $password: String!) { register(input: {email: $email, password: $password}) { auth `+apptest.AuthFields+` } }`,
+		pair, err := exchange(ctx, c, `mutation($email: String!, $password: String!) {
+				register(input: {email: $email, password: $password}) { auth `+apptest.AuthFields+` } }`,
 			map[string]any{"email": c.Email, "password": apptest.Password})
 		if err != nil {
 			return all
@@ -135,8 +139,10 @@ func live(ctx context.Context, srv *apptest.Server, name string, acks *atomic.In
 	}
 }
 
-// exchange makes a call that answers a pair of tokens.
-func exchange(ctx context.Context, c *apptest.Client, query string, variables map[string]any) (apptest.Auth, error) {
+// exchange makes a call whose response contains a pair of tokens.
+func exchange(
+	ctx context.Context, c *apptest.Client, query string, variables map[string]any,
+) (apptest.Auth, error) {
 	answer, err := c.Call(ctx, query, variables)
 	if err != nil {
 		return apptest.Auth{}, err
@@ -157,7 +163,7 @@ func exchange(ctx context.Context, c *apptest.Client, query string, variables ma
 	return out.Register.Auth, nil
 }
 
-func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
+func TestAcknowledgedChangesSurviveAKill(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		srv := &apptest.Server{}
@@ -173,7 +179,7 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 					return nil
 				})
 			}
-			webtest.Eventually(t, "enough is acknowledged", func() bool { return acks.Load() >= killAfter })
+			webtest.Eventually(t, "enough requests are answered", func() bool { return acks.Load() >= killAfter })
 			kill()
 			_ = group.Wait()
 
@@ -186,7 +192,7 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 	})
 }
 
-// wantKept checks that the restarted server stands by what the killed one said.
+// wantKept checks that the restarted server still has the state that the killed one confirmed.
 func wantKept(tb testing.TB, one *acknowledged) {
 	tb.Helper()
 	c := one.client
@@ -196,7 +202,7 @@ func wantKept(tb testing.TB, one *acknowledged) {
 		answer.Refused(tb, "UNAUTHENTICATED", "SESSION_REVOKED")
 		bearer(c.Server, c.AccessToken).Do(tb, meQuery, nil).Refused(tb, "UNAUTHENTICATED", "TOKEN_REVOKED")
 	case len(answer.Errors) > 0 && !one.mayLoggedOut:
-		tb.Errorf("the last refresh token that was answered is refused: %s", answer.Body)
+		tb.Errorf("the last refresh token that was issued is refused: %s", answer.Body)
 	}
-	c.Login(tb) // the account is there
+	c.Login(tb) // the account exists
 }

@@ -15,17 +15,17 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// Scope says which sessions a logout ends.
+// Scope selects the sessions that a logout ends.
 type Scope string
 
-// The scopes; the SDL's enum LogoutScope repeats them.
+// The scopes, as in the SDL's enum LogoutScope.
 const (
 	ScopeCurrent Scope = "CURRENT"
 	ScopeOthers  Scope = "OTHERS"
 	ScopeAll     Scope = "ALL"
 )
 
-// stop marks the live sessions that condition selects as revoked, and returns them.
+// stop marks the live sessions that match condition as revoked and returns them.
 func stop(tx *store.Tx, condition string, args ...any) (stopped []Session, err error) {
 	err = tx.Select(&stopped, "UPDATE sessions SET revoked_at = now_us() WHERE ("+condition+
 		") AND revoked_at IS NULL AND expires_at > now_us() RETURNING "+columns, args...)
@@ -35,8 +35,8 @@ func stop(tx *store.Tx, condition string, args ...any) (stopped []Session, err e
 	return stopped, nil
 }
 
-// end stops the live sessions that condition selects, with a revocation each, and returns them. The caller holds
-// their user's row, or Authorize would not be exact.
+// end ends the live sessions that match condition, adds a revocation for each, and returns them. The caller must have
+// locked their user's row, because Authorize relies on it.
 func (s *Service) end(tx *store.Tx, condition string, args ...any) ([]Session, error) {
 	ended, err := stop(tx, condition, args...)
 	for _, one := range ended {
@@ -49,11 +49,11 @@ func (s *Service) end(tx *store.Tx, condition string, args ...any) ([]Session, e
 
 var errSessionNotFound = fault.New(fault.NotFound, fault.SessionNotFound, "you have no such session")
 
-// Revoke ends one session of the caller's user. A foreign id is NOT_FOUND exactly as an unknown one is, and so is
-// one that has ended already.
+// Revoke ends one session of the caller's user. A foreign id, an unknown id and an ended session all get the same
+// NOT_FOUND.
 func (s *Service) Revoke(ctx context.Context, id ID, by audit.Actor) (*Session, error) {
-	// Text that is no id need not reach the database, which would choke on some. uuid.Parse takes anything for
-	// the braces around an id, even NUL.
+	// Other text must not reach the database, which rejects some of it. uuid.Parse would accept any character in place
+	// of the braces around an id, even NUL.
 	if uuid.Validate(string(id)) != nil {
 		return nil, errSessionNotFound
 	}
@@ -75,7 +75,7 @@ func (s *Service) Revoke(ctx context.Context, id ID, by audit.Actor) (*Session, 
 	return one, err
 }
 
-// Logout ends sessions of the caller's user; it returns how many.
+// Logout ends sessions of the caller's user and returns their number.
 func (s *Service) Logout(ctx context.Context, scope Scope, by audit.Actor) (n int, err error) {
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
 		if err := Authorize(tx, by); err != nil {
@@ -87,14 +87,16 @@ func (s *Service) Logout(ctx context.Context, scope Scope, by audit.Actor) (n in
 	return n, err
 }
 
-// LogoutByRefreshToken is Logout for a client whose access token has expired. The refresh token alone
-// says whose session it is. A spent one ends its own session only, as using it would.
-func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Scope, by audit.Actor) (n int, err error) {
+// LogoutByRefreshToken is Logout for a client whose access token has expired. The refresh token alone identifies the
+// session. A spent one ends only its own session, as redeeming it would.
+func (s *Service) LogoutByRefreshToken(
+	ctx context.Context, raw string, scope Scope, by audit.Actor,
+) (n int, err error) {
 	p, err := s.authentic(ctx, raw, by)
 	if err != nil {
 		return 0, err
 	}
-	var refusal error // as a value: the end of a reused session must commit although the caller is refused
+	var refusal error // a value, so that the end of a reused session commits although the caller is refused
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
 		if err := Lock(tx, p.user); err != nil {
 			return err
@@ -116,7 +118,7 @@ func (s *Service) LogoutByRefreshToken(ctx context.Context, raw string, scope Sc
 	return n, cmp.Or(err, refusal)
 }
 
-// logout ends sessions of the user that by names, relative to the session that by names.
+// logout ends sessions of by's user. scope is relative to by's session.
 func (s *Service) logout(tx *store.Tx, scope Scope, by audit.Actor) (n int, err error) {
 	var ended []Session
 	user, id := by.UserID, by.SessionID
@@ -134,16 +136,16 @@ func (s *Service) logout(tx *store.Tx, scope Scope, by audit.Actor) (n int, err 
 	return len(ended), recordEnd(tx, user, ended, "logout", by)
 }
 
-// EndAll ends all live sessions of user but kept (if not empty), and refuses every access token issued
-// so far by raising the user's authorization version. It is one revocation, however many sessions
-// there are. Of the kept session the refresh tokens are void too, for one may be what was stolen: the
-// caller answers a new pair, which Reauthenticate makes.
+// EndAll ends all live sessions of user except kept, which may be empty. It refuses every access token issued so far
+// by raising the user's authorization version, so it is one revocation for any number of sessions. It also voids the
+// refresh tokens of kept, because the stolen token may be one of them: the caller returns a new pair, made by Rotate.
 func (s *Service) EndAll(tx *store.Tx, user token.UserID, kept ID) ([]Session, error) {
 	version, err := s.raiseVersion(tx, user)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := tx.Exec("UPDATE sessions SET salt = $3 WHERE user_id = $1 AND id = $2", user, kept, newSalt()); err != nil {
+	const renewSalt = "UPDATE sessions SET salt = $3 WHERE user_id = $1 AND id = $2"
+	if _, err := tx.Exec(renewSalt, user, kept, newSalt()); err != nil {
 		return nil, fmt.Errorf("void refresh tokens: %w", err)
 	}
 	ended, err := stop(tx, "user_id = $1 AND id <> $2", user, kept)
@@ -153,7 +155,7 @@ func (s *Service) EndAll(tx *store.Tx, user token.UserID, kept ID) ([]Session, e
 	return ended, s.view.revoke(tx, revocation{UserID: user, BelowVersion: version, KeptSession: kept})
 }
 
-// EndAllBy ends all live sessions of user on behalf of by, and returns how many.
+// EndAllBy ends all live sessions of user on behalf of by and returns their number.
 func (s *Service) EndAllBy(tx *store.Tx, user token.UserID, by audit.Actor) (int, error) {
 	ended, err := s.EndAll(tx, user, "")
 	if err != nil {
@@ -162,8 +164,8 @@ func (s *Service) EndAllBy(tx *store.Tx, user token.UserID, by audit.Actor) (int
 	return len(ended), recordEnd(tx, user, ended, "revoked", by)
 }
 
-// MarkStale makes every access token issued to user so far stale: what it says of the user is no
-// longer true, and a refresh brings the new. Its sessions go on.
+// MarkStale makes every access token issued to user so far stale, because its claims are no longer true. A refresh
+// returns new claims. The user's sessions stay live.
 func (s *Service) MarkStale(tx *store.Tx, user token.UserID) error {
 	version, err := s.raiseVersion(tx, user)
 	if err != nil {
@@ -172,14 +174,14 @@ func (s *Service) MarkStale(tx *store.Tx, user token.UserID) error {
 	return s.view.revoke(tx, revocation{UserID: user, BelowVersion: version, Stale: true})
 }
 
-// raiseVersion makes tokens issued so far distinguishable from those to come. A version is the time in microseconds,
-// by the clock that is ahead, or one more than the last: also after a restore or a fail-over that lost some, none is
-// used again.
+// raiseVersion gives the user a new authorization version, which tells earlier tokens from later ones. A version is
+// the time in microseconds by the clock that is ahead, or the last version plus one. So no version repeats, even after
+// a restore or a failover that lost some.
 func (s *Service) raiseVersion(tx *store.Tx, user token.UserID) (version int64, err error) {
 	err = tx.Get(&version, `UPDATE users SET version = CASE WHEN version >= $2 AND version >= now_us() THEN version + 1
 		WHEN now_us() > $2 THEN now_us() ELSE $2 END WHERE id = $1 RETURNING version`, user, s.view.floor(user))
 	if errors.Is(err, sql.ErrNoRows) {
-		return 0, errSessionRevoked // the account is gone, which another replica has not heard of yet
+		return 0, errSessionRevoked // the account was deleted
 	}
 	if err != nil {
 		return 0, fmt.Errorf("raise authorization version: %w", err)
@@ -189,7 +191,8 @@ func (s *Service) raiseVersion(tx *store.Tx, user token.UserID) (version int64, 
 
 func recordEnd(tx *store.Tx, user token.UserID, ended []Session, detail string, by audit.Actor) error {
 	for _, one := range ended {
-		err := audit.Record(tx, audit.Event{Action: audit.AuthnTokenRevoked, By: by, User: user, Session: one.ID, Detail: detail})
+		event := audit.Event{Action: audit.AuthnTokenRevoked, By: by, User: user, Session: one.ID, Detail: detail}
+		err := audit.Record(tx, event)
 		if err != nil {
 			return err
 		}
@@ -197,8 +200,8 @@ func recordEnd(tx *store.Tx, user token.UserID, ended []Session, detail string, 
 	return nil
 }
 
-// Prune deletes what can decide nothing any more: sessions past their absolute end, whose tokens are
-// all refused as unknown, and expired revocations.
+// Prune deletes expired revocations, and sessions past their absolute limit. Refresh tokens of deleted sessions are
+// refused as unknown.
 func (s *Service) Prune(ctx context.Context) error {
 	if err := s.db.Prune(ctx, "sessions", "id", "ends_at < now_us()"); err != nil {
 		return err

@@ -14,16 +14,18 @@ import (
 
 const newPassword = "another unlikely passphrase"
 
-// changePassword has c go on with the pair it gets.
+// changePassword changes c's password. c continues with the new pair of tokens.
 func changePassword(tb testing.TB, c *apptest.Client) {
 	tb.Helper()
 	var out struct{ ChangePassword apptest.Auth }
-	c.Do(tb, `mutation($current: String!, $new: String!) { changePassword(input: {currentPassword: $current, newPassword: $new}) `+apptest.AuthFields+` }`,
+	c.Do(tb, `mutation($current: String!, $new: String!) {
+			changePassword(input: {currentPassword: $current, newPassword: $new}) `+apptest.AuthFields+` }`,
 		map[string]any{"current": apptest.Password, "new": newPassword}).Into(tb, &out)
 	c.Take(out.ChangePassword)
 }
 
-const logoutMutation = `mutation($scope: LogoutScope!, $token: String) { logout(input: {scope: $scope, refreshToken: $token}) { endedSessions } }`
+const logoutMutation = `mutation($scope: LogoutScope!, $token: String) {
+	logout(input: {scope: $scope, refreshToken: $token}) { endedSessions } }`
 
 func tryLogout(tb testing.TB, c *apptest.Client, scope, refreshToken string) *apptest.Answer {
 	tb.Helper()
@@ -34,7 +36,7 @@ func tryLogout(tb testing.TB, c *apptest.Client, scope, refreshToken string) *ap
 	return c.Do(tb, logoutMutation, variables)
 }
 
-// logout returns how many sessions it ended.
+// logout returns the number of ended sessions.
 func logout(tb testing.TB, c *apptest.Client, scope, refreshToken string) int {
 	tb.Helper()
 	var out struct{ Logout struct{ EndedSessions int } }
@@ -45,12 +47,13 @@ func logout(tb testing.TB, c *apptest.Client, scope, refreshToken string) int {
 func verify(tb testing.TB, srv *apptest.Server, accessToken string) (active bool) {
 	tb.Helper()
 	var out struct{ VerifyToken struct{ Active bool } }
-	srv.Anonymous().Do(tb, `query($token: String!) { verifyToken(token: $token) { active } }`, map[string]any{"token": accessToken}).Into(tb, &out)
+	const query = `query($token: String!) { verifyToken(token: $token) { active } }`
+	srv.Anonymous().Do(tb, query, map[string]any{"token": accessToken}).Into(tb, &out)
 	return out.VerifyToken.Active
 }
 
 func TestLogout(t *testing.T) {
-	// Who calls: with an access token, with the refresh token alone, or with an expired access token too.
+	// callers return the client that sends the logout of c's session, and the refresh token in its input.
 	callers := map[string]func(t *testing.T, c *apptest.Client) (as *apptest.Client, refreshToken string){
 		"with the access token": func(_ *testing.T, c *apptest.Client) (*apptest.Client, string) { return c, "" },
 		"with the refresh token alone": func(_ *testing.T, c *apptest.Client) (*apptest.Client, string) {
@@ -60,17 +63,17 @@ func TestLogout(t *testing.T) {
 			auth(t, c.Server.Anonymous().Redeem(t, c.RefreshToken))
 			return c.Server.Anonymous(), c.RefreshToken
 		},
-		"beside somebody else's access token": func(t *testing.T, c *apptest.Client) (*apptest.Client, string) {
+		"beside another user's access token": func(t *testing.T, c *apptest.Client) (*apptest.Client, string) {
 			return c.Server.As(t), c.RefreshToken
 		},
-		"beside an access token that is none": func(_ *testing.T, c *apptest.Client) (*apptest.Client, string) {
+		"beside a malformed access token": func(_ *testing.T, c *apptest.Client) (*apptest.Client, string) {
 			return bearer(c.Server, "garbage"), c.RefreshToken
 		},
 	}
 	scopes := []struct {
 		name              string
 		ended             int
-		current, siblings bool // go on
+		current, siblings bool // whether they stay live
 	}{{"CURRENT", 1, false, true}, {"OTHERS", 2, true, false}, {"ALL", 3, false, false}}
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
@@ -105,7 +108,7 @@ func TestLogoutIsRefused(t *testing.T) {
 		t.Run("without any token", func(t *testing.T) {
 			tryLogout(t, srv.Anonymous(), "CURRENT", "").Refused(t, "UNAUTHENTICATED", "TOKEN_MISSING")
 		})
-		t.Run("with a forged refresh token, whatever the access token", func(t *testing.T) {
+		t.Run("with a forged refresh token, even beside a valid access token", func(t *testing.T) {
 			c := srv.As(t)
 			tryLogout(t, c, "ALL", "gwr_forged").Refused(t, "UNAUTHENTICATED", "REFRESH_INVALID")
 			wantAlive(t, srv, c.AccessToken, c.RefreshToken)
@@ -130,7 +133,7 @@ func TestLogoutIsRefused(t *testing.T) {
 			wantDead(t, srv, c.AccessToken, c.RefreshToken)
 			wantAlive(t, srv, other.AccessToken, other.RefreshToken)
 		})
-		t.Run("with a pair from before a change of the password", func(t *testing.T) {
+		t.Run("with a pair from before a change of password", func(t *testing.T) {
 			c := srv.As(t)
 			old := *c
 			changePassword(t, c)
@@ -148,7 +151,7 @@ func revoke(tb testing.TB, c *apptest.Client, id string) *apptest.Answer {
 func TestRevokeSession(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
-		t.Run("ends one's own", func(t *testing.T) {
+		t.Run("ends a session of the caller", func(t *testing.T) {
 			c := srv.As(t)
 			other := c.Login(t)
 			var out struct {
@@ -163,14 +166,14 @@ func TestRevokeSession(t *testing.T) {
 			}
 			wantDead(t, srv, other.AccessToken, other.RefreshToken)
 			if verify(t, srv, other.AccessToken) {
-				t.Error("verifyToken calls it active")
+				t.Error("verifyToken reports it as active")
 			}
 			wantAlive(t, srv, c.AccessToken, c.RefreshToken)
 			if n := audited(t, srv, "authn_token_revoked", other.SessionID); n != 1 {
 				t.Errorf("audited %d times, want once", n)
 			}
 		})
-		t.Run("answers alike for what is not one's own", func(t *testing.T) {
+		t.Run("refuses all other ids alike", func(t *testing.T) {
 			c, stranger := srv.As(t), srv.As(t)
 			ended := c.Login(t)
 			logout(t, ended, "CURRENT", "")
@@ -186,7 +189,7 @@ func TestRevokeSession(t *testing.T) {
 					message = answer.Errors[0].Message
 				}
 				if got := answer.Errors[0].Message; got != message {
-					t.Errorf("%s: %q, elsewhere %q", name, got, message)
+					t.Errorf("%s: %q, but %q for another id", name, got, message)
 				}
 			}
 			wantAlive(t, srv, stranger.AccessToken, stranger.RefreshToken)
@@ -203,8 +206,9 @@ func TestSessionsOfAUserAreCapped(t *testing.T) {
 		group.SetLimit(4)
 		for range session.MaxPerUser + 10 {
 			group.Go(func() error {
-				for { // a busy machine turns some away
-					answer, err := srv.Anonymous().Call(t.Context(), `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password}) { tokenType } }`,
+				for { // retry: a busy server refuses some logins
+					answer, err := srv.Anonymous().Call(t.Context(), `mutation($email: String!, $password: String!) {
+							login(input: {email: $email, password: $password}) { tokenType } }`,
 						map[string]any{"email": c.Email, "password": apptest.Password})
 					if err != nil || len(answer.Errors) == 0 {
 						return err
@@ -223,7 +227,8 @@ func TestSessionsOfAUserAreCapped(t *testing.T) {
 			t.Errorf("%d live sessions, want %d", n, session.MaxPerUser)
 		}
 		wantDead(t, srv, c.AccessToken, c.RefreshToken)
-		if n := srv.Count(t, "SELECT count(*) FROM audit_log WHERE action = 'session_cap_reached' AND user_id = $1", c.UserID); n != 11 {
+		const capped = "SELECT count(*) FROM audit_log WHERE action = 'session_cap_reached' AND user_id = $1"
+		if n := srv.Count(t, capped, c.UserID); n != 11 {
 			t.Errorf("%d ends audited, want 11", n)
 		}
 		const newestEnded = `SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NOT NULL AND created_at >

@@ -6,10 +6,10 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// MaxPending bounds the marks that wait.
+// MaxPending is the maximum number of pending marks.
 const MaxPending = maxPending
 
-// SetMax sets how many subjects v can hold.
+// SetMax sets the maximum number of subjects in v.
 func (v *View) SetMax(n int) {
 	v.polling.Lock()
 	defer v.polling.Unlock()
@@ -18,31 +18,31 @@ func (v *View) SetMax(n int) {
 	v.max = n
 }
 
-// SweepNow has the next Poll look for expired entries, and for room.
+// SweepNow makes the next Poll remove expired entries.
 func (v *View) SweepNow() {
 	v.polling.Lock()
 	defer v.polling.Unlock()
 	v.sweep = 0
 }
 
-// Rows is how many rows v keeps about a user.
+// Rows returns how many revocations v has for a user.
 func (v *View) Rows(user token.UserID) int {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return len(v.users[user])
 }
 
-// Pending is how many marks wait to be written.
+// Pending returns how many marks are not yet written.
 func (a *Activity) Pending() (seen, touched int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.seen), len(a.touched)
 }
 
-// fuzzSalt is the salt of every session that MustToken and ReadToken know.
+// fuzzSalt is the salt of every session in MustToken and ReadToken.
 const fuzzSalt = "salt"
 
-// MustToken makes a refresh token.
+// MustToken returns a refresh token.
 func (s *Service) MustToken(id ID, generation int64) string {
 	raw, err := s.refreshToken(id, generation, fuzzSalt)
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *Service) MustToken(id ID, generation int64) string {
 	return raw
 }
 
-// ReadToken reads a refresh token, and tells whether its MAC is right; id is empty if it is none.
+// ReadToken parses a refresh token and reports whether its MAC is valid. id is empty if raw is malformed.
 func (s *Service) ReadToken(raw string) (id ID, generation int64, accepted bool) {
 	p, err := parseRefresh(raw)
 	if err != nil {
@@ -61,12 +61,12 @@ func (s *Service) ReadToken(raw string) (id ID, generation int64, accepted bool)
 	return p.id, p.generation, s.macHolds(p)
 }
 
-// Sleep has v believe that its last poll was d earlier by the database's clock, and not by its own.
+// Sleep moves the last poll of v back by d on the database's clock, but not on the monotonic one.
 func (v *View) Sleep(d time.Duration) {
 	v.polling.Lock()
 	defer v.polling.Unlock()
 	v.polled = v.polled.Add(-d)
 }
 
-// SetPollEvery sets how often Follow polls without being woken.
+// SetPollEvery sets the interval at which Follow polls without a notification.
 func (v *View) SetPollEvery(d time.Duration) { v.every = d }

@@ -35,7 +35,8 @@ func (p page) ids() []token.SessionID {
 
 func tryList(tb testing.TB, c *apptest.Client, arguments string) *apptest.Answer {
 	tb.Helper()
-	return c.Do(tb, `{ me { sessions`+arguments+` { edges { cursor node { id } } nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } } }`, nil)
+	return c.Do(tb, `{ me { sessions`+arguments+` { edges { cursor node { id } } nodes { id }
+		pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } } }`, nil)
 }
 
 func list(tb testing.TB, c *apptest.Client, arguments string) page {
@@ -45,7 +46,7 @@ func list(tb testing.TB, c *apptest.Client, arguments string) page {
 	return out.Me.Sessions
 }
 
-// signedIn is a user with n sessions, the newest first.
+// signedIn returns a client of a user with n sessions, and the ids of these, newest first.
 func signedIn(tb testing.TB, srv *apptest.Server, n int) (c *apptest.Client, ids []token.SessionID) {
 	tb.Helper()
 	c = srv.As(tb)
@@ -61,13 +62,14 @@ func TestSessionsArePagedBothWays(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		if srv.App.DB.Dialect() == store.Postgres {
-			// Whatever the server's locale: most sort punctuation before digits and letters.
+			// In any locale of the server: most sort punctuation before digits and letters.
 			srv.Exec(t, `ALTER TABLE sessions ALTER COLUMN id TYPE TEXT COLLATE "en-x-icu"`)
 		}
-		srv.As(t) // somebody else's session is never in it
+		srv.As(t) // another user's session, which must not be in the list
 		c, ids := signedIn(t, srv, 5)
 		whole := list(t, c, "")
-		if diff := cmp.Diff(ids, whole.ids()); diff != "" || whole.TotalCount != 5 || whole.PageInfo.HasNextPage || whole.PageInfo.HasPreviousPage {
+		diff := cmp.Diff(ids, whole.ids())
+		if diff != "" || whole.TotalCount != 5 || whole.PageInfo.HasNextPage || whole.PageInfo.HasPreviousPage {
 			t.Fatalf("(-want +got):\n%s %+v", diff, whole)
 		}
 		t.Run("forward", func(t *testing.T) {
@@ -116,13 +118,13 @@ func TestSessionsArePagedBothWays(t *testing.T) {
 				t.Errorf("got %+v", p)
 			}
 		})
-		t.Run("by the cursor of a stranger, within one's own only", func(t *testing.T) {
+		t.Run("by the cursor of another user, but only through the caller's sessions", func(t *testing.T) {
 			stranger := list(t, srv.As(t), "")
 			if p := list(t, c, fmt.Sprintf("(first: 10, after: %q)", stranger.Edges[0].Cursor)); len(p.Nodes) != 5 {
 				t.Errorf("got %d, want all 5 older ones", len(p.Nodes))
 			}
 		})
-		t.Run("without those that have ended", func(t *testing.T) {
+		t.Run("without ended sessions", func(t *testing.T) {
 			srv.Exec(t, "UPDATE sessions SET expires_at = now_us() WHERE id = $1", ids[1])
 			revoke(t, c, string(ids[2])).Into(t, &struct{}{})
 			if p := list(t, c, ""); p.TotalCount != 3 || len(p.Nodes) != 3 {
@@ -138,17 +140,19 @@ func TestSessionListRefusesBadArguments(t *testing.T) {
 		c := srv.As(t)
 		for _, arguments := range []string{"(first: 0)", "(first: -1)", "(first: 101)", "(last: 101)", "(first: 1, last: 1)",
 			`(after: "")`, `(after: "garbage")`, `(before: "JyBPUiAxPTEgLS0")`, `(after: "\u0000")`} {
-			if answer := tryList(t, c, arguments); len(answer.Errors) != 1 || answer.Errors[0].Extensions.Code != "BAD_USER_INPUT" {
+			answer := tryList(t, c, arguments)
+			if len(answer.Errors) != 1 || answer.Errors[0].Extensions.Code != "BAD_USER_INPUT" {
 				t.Errorf("%s: got %s", arguments, answer.Body)
 			}
 		}
-		if answer := tryList(t, c, `(first: 0, after: "x", before: "y")`); len(answer.Errors) != 1 || len(answer.Errors[0].Extensions.Fields) != 3 {
+		answer := tryList(t, c, `(first: 0, after: "x", before: "y")`)
+		if len(answer.Errors) != 1 || len(answer.Errors[0].Extensions.Fields) != 3 {
 			t.Errorf("want all three problems at once, got %s", answer.Body)
 		}
 	})
 }
 
-func TestSessionOfARequestIsCurrent(t *testing.T) {
+func TestCurrentIsTheSessionOfTheRequest(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
@@ -179,7 +183,7 @@ func TestSessionOfARequestIsCurrent(t *testing.T) {
 		}
 		for _, one := range lists[c.UserID].Rows {
 			if one.OwnerID() != c.UserID {
-				t.Errorf("a session of %s is owned by %s", c.UserID, one.OwnerID())
+				t.Errorf("a session of %s has the owner %s", c.UserID, one.OwnerID())
 			}
 		}
 	})

@@ -17,7 +17,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
-// serveVariable makes this test's binary the server: a process of its own that a test can kill.
+// serveVariable makes the test binary run the server, in a separate process that a test can kill.
 const serveVariable = "SESSION_TEST_SERVE"
 
 func TestMain(m *testing.M) {
@@ -27,13 +27,13 @@ func TestMain(m *testing.M) {
 	storetest.Main(m)
 }
 
-// audited counts the entries of an action about a session.
+// audited returns the number of audit entries of an action on a session.
 func audited(tb testing.TB, srv *apptest.Server, action string, session token.SessionID) int {
 	tb.Helper()
 	return srv.Count(tb, "SELECT count(*) FROM audit_log WHERE action = $1 AND session_id = $2", action, session)
 }
 
-// state is all of a session's row that a refresh may change.
+// state is the part of a session's row that a refresh may change.
 type state struct {
 	Generation     int64      `db:"generation"`
 	SeenGeneration int64      `db:"seen_generation"`
@@ -55,18 +55,30 @@ func stateOf(tb testing.TB, srv *apptest.Server, id token.SessionID) (s state) {
 	return s
 }
 
-// endGrace shifts a session's last rotation beyond the grace.
+// promote gives a user the role ADMIN.
+func promote(tb testing.TB, srv *apptest.Server, id token.UserID) {
+	tb.Helper()
+	add := []token.Role{"ADMIN"}
+	if _, err := srv.App.Accounts.ChangeRoles(tb.Context(), id, add, nil, apptest.Operator); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// endGrace moves a session's last rotation back beyond the grace.
 func endGrace(tb testing.TB, srv *apptest.Server, id token.SessionID) {
 	tb.Helper()
-	srv.Exec(tb, "UPDATE sessions SET rotated_at = rotated_at - $2 WHERE id = $1", id, (srv.App.Config.RefreshGrace + time.Second).Microseconds())
+	beyond := (srv.App.Config.RefreshGrace + time.Second).Microseconds()
+	srv.Exec(tb, "UPDATE sessions SET rotated_at = rotated_at - $2 WHERE id = $1", id, beyond)
 }
 
 func awaitSeen(tb testing.TB, srv *apptest.Server, id token.SessionID, generation int64) {
 	tb.Helper()
-	webtest.Eventually(tb, "the generation is marked as seen", func() bool { return stateOf(tb, srv, id).SeenGeneration == generation })
+	webtest.Eventually(tb, "the generation is marked as seen", func() bool {
+		return stateOf(tb, srv, id).SeenGeneration == generation
+	})
 }
 
-// auth decodes the pair of tokens that a redemption answered.
+// auth decodes the pair of tokens in the response to a refresh.
 func auth(tb testing.TB, a *apptest.Answer) apptest.Auth {
 	tb.Helper()
 	var out struct{ RefreshToken apptest.Auth }
@@ -74,7 +86,7 @@ func auth(tb testing.TB, a *apptest.Answer) apptest.Auth {
 	return out.RefreshToken
 }
 
-// claims reads an access token without verifying it.
+// claims decodes an access token without verifying it.
 func claims(tb testing.TB, accessToken string) (c struct {
 	Sub, Sid, Jti string
 	Gen, Ver, Exp int64
@@ -84,7 +96,7 @@ func claims(tb testing.TB, accessToken string) (c struct {
 	tb.Helper()
 	parts := strings.Split(accessToken, ".")
 	if len(parts) != 3 {
-		tb.Fatalf("%q is no JWT", accessToken)
+		tb.Fatalf("%q is not a JWT", accessToken)
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
@@ -96,7 +108,7 @@ func claims(tb testing.TB, accessToken string) (c struct {
 	return c
 }
 
-// bearer is a client that has nothing but an access token.
+// bearer returns a client that has only an access token.
 func bearer(srv *apptest.Server, accessToken string) *apptest.Client {
 	c := srv.Anonymous()
 	c.AccessToken = accessToken
@@ -105,7 +117,7 @@ func bearer(srv *apptest.Server, accessToken string) *apptest.Client {
 
 const meQuery = `{ me { id roles } }`
 
-// wantAlive checks that both tokens work.
+// wantAlive checks that both tokens are accepted.
 func wantAlive(tb testing.TB, srv *apptest.Server, accessToken, refreshToken string) {
 	tb.Helper()
 	if a := bearer(srv, accessToken).Do(tb, meQuery, nil); len(a.Errors) > 0 {
@@ -116,11 +128,12 @@ func wantAlive(tb testing.TB, srv *apptest.Server, accessToken, refreshToken str
 	}
 }
 
-// wantDead checks that neither works.
+// wantDead checks that both tokens are refused as revoked.
 func wantDead(tb testing.TB, srv *apptest.Server, accessToken, refreshToken string) {
 	tb.Helper()
 	bearer(srv, accessToken).Do(tb, meQuery, nil).Refused(tb, "UNAUTHENTICATED", "TOKEN_REVOKED")
 	srv.Anonymous().Redeem(tb, refreshToken).Refused(tb, "UNAUTHENTICATED", "SESSION_REVOKED")
 }
 
-const refreshMutation = `mutation($token: String!) { refreshToken(input: {refreshToken: $token}) ` + apptest.AuthFields + ` }`
+const refreshMutation = `mutation($token: String!) {
+	refreshToken(input: {refreshToken: $token}) ` + apptest.AuthFields + ` }`

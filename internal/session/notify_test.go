@@ -16,7 +16,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
-// followNotified runs v, and its database's listener, until the test ends. It polls when notified only.
+// followNotified runs v and its database's listener until the test ends. v polls only when notified.
 func followNotified(t *testing.T, v *session.View, db *store.DB) {
 	t.Helper()
 	v.SetPollEvery(time.Hour)
@@ -31,7 +31,7 @@ func followNotified(t *testing.T, v *session.View, db *store.DB) {
 	})
 }
 
-// On SQLite the other view stands for nobody, but for the same path through the store.
+// SQLite has no other replica, but takes the same path through the store.
 func TestANotificationWakesTheViewOfAnotherReplica(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
@@ -43,9 +43,9 @@ func TestANotificationWakesTheViewOfAnotherReplica(t *testing.T) {
 		poll(t, v)
 		followNotified(t, v, db)
 		c := srv.As(t)
-		if db.Dialect() == store.Postgres { // until it listens, a notification finds nobody
+		if db.Dialect() == store.Postgres { // retry until it listens, because earlier notifications are lost
 			first := srv.As(t)
-			webtest.Eventually(t, "the other replica hears", func() bool {
+			webtest.Eventually(t, "the other replica is notified", func() bool {
 				inTx(t, srv, func(tx *store.Tx) error { return srv.App.Sessions.MarkStale(tx, first.UserID) })
 				claims := claimsOf(first, 1)
 				reason, _ := v.Check(t.Context(), &claims)
@@ -56,7 +56,7 @@ func TestANotificationWakesTheViewOfAnotherReplica(t *testing.T) {
 			t.Fatal(err)
 		}
 		claims := claimsOf(c, 1)
-		webtest.Eventually(t, "the other replica knows", func() bool {
+		webtest.Eventually(t, "the other replica knows the revocation", func() bool {
 			reason, _ := v.Check(t.Context(), &claims)
 			return reason != ""
 		})
@@ -66,7 +66,7 @@ func TestANotificationWakesTheViewOfAnotherReplica(t *testing.T) {
 func TestAStormOfNotificationsLeavesTimeForOthers(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
-	var asked atomic.Int64 // of the clock, five times a poll
+	var asked atomic.Int64 // readings of the clock, five per poll
 	v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Minute}, func() time.Time {
 		asked.Add(1)
 		return time.Now()
@@ -79,6 +79,6 @@ func TestAStormOfNotificationsLeavesTimeForOthers(t *testing.T) {
 	}
 	polls, most := asked.Load()/5, int64(time.Since(start)/(2*time.Millisecond))+2
 	if polls > most {
-		t.Errorf("%d polls where a pause of 2 ms allows %d", polls, most)
+		t.Errorf("%d polls, but a pause of 2 ms allows %d", polls, most)
 	}
 }

@@ -17,10 +17,11 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
-// isActive asks by verifyToken, which needs no database, whether srv would accept a token.
+// isActive reports by verifyToken, which does not need the database, whether srv accepts a token.
 func isActive(tb testing.TB, srv *apptest.Server, accessToken string) (active bool, reason string) {
 	tb.Helper()
-	answer := srv.Anonymous().Do(tb, `query($token: String!) { verifyToken(token: $token) { active } }`, map[string]any{"token": accessToken})
+	const query = `query($token: String!) { verifyToken(token: $token) { active } }`
+	answer := srv.Anonymous().Do(tb, query, map[string]any{"token": accessToken})
 	if len(answer.Errors) > 0 {
 		return false, answer.Errors[0].Extensions.Reason
 	}
@@ -29,12 +30,13 @@ func isActive(tb testing.TB, srv *apptest.Server, accessToken string) (active bo
 	return out.VerifyToken.Active, ""
 }
 
-// dial opens a socket with a token.
+// dial opens a WebSocket with a token.
 func dial(t *testing.T, srv *apptest.Server, accessToken string) (context.Context, *websocket.Conn) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	conn, _, err := websocket.Dial(ctx, strings.Replace(srv.URL, "http", "ws", 1)+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	url := strings.Replace(srv.URL, "http", "ws", 1) + "/graphql"
+	conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,12 +46,12 @@ func dial(t *testing.T, srv *apptest.Server, accessToken string) (context.Contex
 		t.Fatal(err)
 	}
 	if _, text, err := conn.Read(ctx); err != nil || !strings.Contains(string(text), "connection_ack") {
-		t.Fatalf("instead of connection_ack: %s, %v", text, err)
+		t.Fatalf("got %s, %v instead of connection_ack", text, err)
 	}
 	return ctx, conn
 }
 
-// open opens a socket with a token and returns what it is closed for.
+// open opens a WebSocket with a token and returns the error that closes it.
 func open(t *testing.T, srv *apptest.Server, accessToken string) (closed <-chan error) {
 	t.Helper()
 	ctx, conn := dial(t, srv, accessToken)
@@ -71,49 +73,51 @@ func TestRevocationsOutliveAnOutageOfTheDatabase(t *testing.T) {
 		active, reason := isActive(t, b, before.AccessToken)
 		return !active && reason == ""
 	}
-	webtest.Eventually(t, "the other replica knows", revokedThere)
+	webtest.Eventually(t, "the other replica knows the revocation", revokedThere)
 	closed := open(t, b, after.AccessToken)
 
 	postgres.Stop(t)
 	if active, _ := isActive(t, b, stays.AccessToken); !active && b.App.View.Age() <= session.MaxViewAge {
-		t.Error("an outage is noticed at once by those who need no database")
+		t.Error("an outage is noticed immediately by a field that does not need the database")
 	}
 	b.Shift(session.MaxViewAge)
 	webtest.Eventually(t, "guarded fields are refused", func() bool {
 		_, reason := isActive(t, b, stays.AccessToken)
 		return reason == string(fault.RevocationViewStale)
 	})
-	if !revokedThere() { // what is known stays known
+	if !revokedThere() { // known revocations stay known
 		t.Error("a revoked token is not refused as such")
 	}
 	bearer(b, stays.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAVAILABLE", string(fault.RevocationViewStale))
 
 	postgres.Start(t)
-	webtest.Eventually(t, "guarded fields are answered again", func() bool { return bearer(b, stays.AccessToken).Do(t, meQuery, nil).Status == 200 })
+	webtest.Eventually(t, "guarded fields are answered again", func() bool {
+		return bearer(b, stays.AccessToken).Do(t, meQuery, nil).Status == 200
+	})
 	bearer(b, before.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
-	webtest.Eventually(t, "the first replica is back", func() bool { return after.Do(t, meQuery, nil).Status == 200 })
+	webtest.Eventually(t, "the first replica works again", func() bool { return after.Do(t, meQuery, nil).Status == 200 })
 	logout(t, after, "CURRENT", "")
-	webtest.Eventually(t, "the other replica knows what came after", func() bool {
+	webtest.Eventually(t, "the other replica knows the later revocation", func() bool {
 		active, reason := isActive(t, b, after.AccessToken)
 		return !active && reason == ""
 	})
-	select { // the stream outlived the outage, and not the revocation
+	select { // the stream survived the outage, but must not survive the revocation
 	case err := <-closed:
 		if websocket.CloseStatus(err) != 4403 {
 			t.Errorf("the stream is closed with %v", err)
 		}
 	case <-time.After(20 * time.Second):
-		t.Error("the stream of a revoked session is open")
+		t.Error("the stream of a revoked session is still open")
 	}
 	wantAlive(t, b, stays.AccessToken, stays.RefreshToken)
 }
 
-// The view polls when notified only, so that what the gap hides is found by reading after it.
+// The view polls only when notified, so only the poll after a new connection finds what the gap hides.
 func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		if srv.App.DB.Dialect() != store.Postgres {
-			return // nobody listens
+			return // SQLite has no listener
 		}
 		db := storetest.Open(t, srv.App.Config.Database+"&application_name=listener")
 		v := session.NewView(db, session.ViewOptions{MaxSkew: time.Minute}, srv.Now)
@@ -125,14 +129,14 @@ func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			claims := claimsOf(c, 1)
-			webtest.Eventually(t, "the other replica knows", func() bool {
+			webtest.Eventually(t, "the other replica knows the revocation", func() bool {
 				reason, _ := v.Check(t.Context(), &claims)
 				return reason == fault.TokenRevoked
 			})
 		}
 		first, during, later := srv.As(t), srv.As(t), srv.As(t)
 		killed := false
-		webtest.Eventually(t, "it listens", func() bool {
+		webtest.Eventually(t, "the database listens", func() bool {
 			err := srv.App.DB.Get(t.Context(), &killed, `SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity
 				WHERE application_name = 'listener' AND query LIKE 'LISTEN%'`)
 			return err == nil && killed
@@ -143,7 +147,7 @@ func TestRevocationsAreFoundAfterTheListenerWasKilled(t *testing.T) {
 	})
 }
 
-// signedInBefore is a client that signed in a minute ago by the database's clock.
+// signedInBefore returns a client that signed in a minute ago by the database's clock.
 func signedInBefore(t *testing.T, srv *apptest.Server) *apptest.Client {
 	t.Helper()
 	c := srv.As(t)
@@ -152,28 +156,31 @@ func signedInBefore(t *testing.T, srv *apptest.Server) *apptest.Client {
 	return c
 }
 
-// Tokens are judged by each replica's own clock, revocations by the database's.
+// Each replica judges tokens by its own clock, and revocations by the database's.
 func TestRevocationsReachAReplicaWhoseClockIsWrong(t *testing.T) {
 	t.Parallel()
 	for name, off := range map[string]time.Duration{"fast": 20 * time.Second, "slow": -20 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			onTwo(t, func(t *testing.T, a, b *apptest.Server) {
 				b.Shift(off)
-				slower := a // whose tokens are from the past for both; one from the future is refused
+				slower := a // issues tokens that are in the past for both; a token from the future would be refused
 				if off < 0 {
 					slower = b
 				}
 				c, d := signedInBefore(t, slower), signedInBefore(t, slower)
 				c.Server, d.Server = a, b
-				webtest.Eventually(t, "the other replica answers", func() bool { return bearer(b, c.AccessToken).Do(t, meQuery, nil).Status == 200 })
+				answers := func(status int) func() bool {
+					return func() bool { return bearer(b, c.AccessToken).Do(t, meQuery, nil).Status == status }
+				}
+				webtest.Eventually(t, "the other replica answers", answers(200))
 				closed := open(t, b, c.AccessToken)
 				logout(t, c, "CURRENT", "")
-				webtest.Eventually(t, "the other replica knows", func() bool { return bearer(b, c.AccessToken).Do(t, meQuery, nil).Status == 401 })
+				webtest.Eventually(t, "the other replica knows the revocation", answers(401))
 				bearer(b, c.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
 				if err := <-closed; websocket.CloseStatus(err) != 4403 {
 					t.Errorf("the stream is closed with %v", err)
 				}
-				logout(t, d, "CURRENT", "") // the other way: what the wrong clock revokes is revoked for the right ones
+				logout(t, d, "CURRENT", "") // in the other direction: a revocation by the replica with the wrong clock
 				poll(t, a.App.View)
 				bearer(a, d.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
 			})
@@ -211,7 +218,7 @@ func TestNoEventIsSentByAReplicaThatCannotReadRevocations(t *testing.T) {
 			}
 			return ""
 		}
-		webtest.Eventually(t, "events come", func() bool { c.Login(t); return len(received) > 0 })
+		webtest.Eventually(t, "events arrive", func() bool { c.Login(t); return len(received) > 0 })
 		if text := next(); !strings.Contains(text, `"next"`) {
 			t.Fatal(text)
 		}
@@ -222,7 +229,7 @@ func TestNoEventIsSentByAReplicaThatCannotReadRevocations(t *testing.T) {
 		for {
 			text := next()
 			if strings.Contains(text, `"next"`) {
-				continue // from before
+				continue // sent before the refusal
 			}
 			if !strings.Contains(text, `"error"`) || !strings.Contains(text, "REVOCATION_VIEW_STALE") {
 				t.Error(text)

@@ -8,7 +8,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
-// proved decodes what a token says of the last proof of a credential.
+// proved returns the time and methods of the last proof in a token.
 func proved(tb testing.TB, srv *apptest.Server, accessToken string) (at time.Time, methods []string) {
 	tb.Helper()
 	c, err := srv.App.Verifier.Verify(accessToken)
@@ -18,11 +18,12 @@ func proved(tb testing.TB, srv *apptest.Server, accessToken string) (at time.Tim
 	return c.AuthTime, c.Methods
 }
 
-// provedLongAgo is a client whose only proof was made an hour ago, with a method of its own.
+// provedLongAgo returns a client whose only proof was made an hour ago, by otp.
 func provedLongAgo(tb testing.TB, srv *apptest.Server) *apptest.Client {
 	tb.Helper()
 	c := srv.As(tb)
-	srv.Exec(tb, "UPDATE sessions SET auth_time = auth_time - $2, amr = 'otp' WHERE id = $1", c.SessionID, time.Hour.Microseconds())
+	srv.Exec(tb, "UPDATE sessions SET auth_time = auth_time - $2, amr = 'otp' WHERE id = $1",
+		c.SessionID, time.Hour.Microseconds())
 	c.Refresh(tb)
 	return c
 }
@@ -37,9 +38,9 @@ func reauthenticate(tb testing.TB, c *apptest.Client) apptest.Auth {
 
 const deleteOwn = `mutation($email: String!) { deleteAccount(input: {confirmEmail: $email}) { id } }`
 
-// A refresh token from before a reauthentication, redeemed within the grace or in place of an answer that was lost,
-// must not bring the proof: whoever holds it has not shown the password.
-func TestAReplayNeverBringsTheProofOfAReauthentication(t *testing.T) {
+// A refresh token from before a reauthentication, redeemed within the grace or after a lost response, must not get the
+// proof, because its client has not shown the password.
+func TestAReplayNeverGetsTheProofOfAReauthentication(t *testing.T) {
 	replays := map[string]func(t *testing.T, c *apptest.Client){
 		"within the grace":      func(*testing.T, *apptest.Client) {},
 		"of an answer not seen": func(t *testing.T, c *apptest.Client) { endGrace(t, c.Server, c.SessionID) },
@@ -60,16 +61,17 @@ func TestAReplayNeverBringsTheProofOfAReauthentication(t *testing.T) {
 					if at, methods := proved(t, srv, got.AccessToken); !at.Equal(before) || !slices.Equal(methods, []string{"otp"}) {
 						t.Errorf("proved at %s by %s, want %s by otp", at, methods, before)
 					}
-					bearer(srv, got.AccessToken).Do(t, deleteOwn, map[string]any{"email": c.Email}).Refused(t, "FORBIDDEN", "STEP_UP_REQUIRED")
+					as := bearer(srv, got.AccessToken)
+					as.Do(t, deleteOwn, map[string]any{"email": c.Email}).Refused(t, "FORBIDDEN", "STEP_UP_REQUIRED")
 					if got.RefreshToken != fresh.RefreshToken {
-						t.Error("another successor")
+						t.Error("the replay got a different successor")
 					}
 				}
 				got := auth(t, srv.Anonymous().Redeem(t, fresh.RefreshToken))
 				if at, _ := proved(t, srv, got.AccessToken); !at.Equal(before) {
 					t.Errorf("the successor of a replay is proved at %s, want %s", at, before)
 				}
-				wantAlive(t, srv, got.AccessToken, got.RefreshToken) // nobody was signed out
+				wantAlive(t, srv, got.AccessToken, got.RefreshToken) // the user is not signed out
 				bearer(srv, fresh.AccessToken).Do(t, deleteOwn, map[string]any{"email": c.Email}).Into(t, &struct{}{})
 			})
 		}
@@ -85,14 +87,15 @@ func TestTheProofOfAReauthenticationLastsOverRefreshes(t *testing.T) {
 		spent := fresh.RefreshToken
 		for range 2 {
 			c.Take(auth(t, srv.Anonymous().Redeem(t, spent)))
-			if again, methods := proved(t, srv, c.AccessToken); !again.Equal(at) || !slices.Equal(methods, []string{"otp", "pwd"}) {
+			again, methods := proved(t, srv, c.AccessToken)
+			if !again.Equal(at) || !slices.Equal(methods, []string{"otp", "pwd"}) {
 				t.Errorf("proved at %s by %s, want %s by otp and pwd", again, methods, at)
 			}
 		}
 	})
 }
 
-// Many replays and the owner's refresh at once: whichever is first, no replay gets the proof.
+// Many replays race with the owner's refresh. No replay gets the proof, in any order.
 func TestReplaysRacingTheOwnerNeverGetTheProof(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
@@ -111,7 +114,7 @@ func TestReplaysRacingTheOwnerNeverGetTheProof(t *testing.T) {
 			})
 			for _, answer := range answers[1:] {
 				if len(answer.Errors) > 0 {
-					answer.Refused(t, "UNAUTHENTICATED", answer.Errors[0].Extensions.Reason) // the owner was first
+					answer.Refused(t, "UNAUTHENTICATED", answer.Errors[0].Extensions.Reason) // the owner came first
 					continue
 				}
 				if at, _ := proved(t, srv, auth(t, answer).AccessToken); !at.Equal(before) {

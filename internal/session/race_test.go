@@ -15,7 +15,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
-// atOnce starts n calls together and waits for them.
+// atOnce makes n calls concurrently and waits for them.
 func atOnce(tb testing.TB, n int, call func(i int) error) {
 	tb.Helper()
 	var group errgroup.Group
@@ -45,7 +45,7 @@ func TestConcurrentRefreshesGetOneSuccessor(t *testing.T) {
 		for _, answer := range answers {
 			pair := auth(t, answer)
 			if pair.RefreshToken != first.RefreshToken {
-				t.Fatal("two chains")
+				t.Fatal("two different successors")
 			}
 			if a := bearer(srv, pair.AccessToken).Do(t, meQuery, nil); len(a.Errors) > 0 {
 				t.Fatalf("an access token is refused: %s", a.Body)
@@ -79,7 +79,7 @@ func TestConcurrentReusesAreAllRefused(t *testing.T) {
 	})
 }
 
-// The owner's refresh and a thief's late reuse at once: whichever comes first, the session ends.
+// The owner's refresh races with a thief's reuse. The session ends in either order.
 func TestReuseRacingARefreshEndsTheSession(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
@@ -105,7 +105,7 @@ func TestReuseRacingARefreshEndsTheSession(t *testing.T) {
 	})
 }
 
-// expected drops a refusal that may happen.
+// expected returns nil for a refusal with one of reasons, and err otherwise.
 func expected(err error, reasons ...fault.Reason) error {
 	for _, reason := range reasons {
 		if fault.Is(err, reason) {
@@ -115,7 +115,7 @@ func expected(err error, reasons ...fault.Reason) error {
 	return err
 }
 
-// ends are what ends the session of c.
+// ends are the ways to end c's session.
 var ends = map[string]func(ctx context.Context, srv *apptest.Server, c *apptest.Client) error{
 	"logout": func(ctx context.Context, srv *apptest.Server, c *apptest.Client) error {
 		_, err := c.Call(ctx, logoutMutation, map[string]any{"scope": "CURRENT"})
@@ -133,16 +133,17 @@ var ends = map[string]func(ctx context.Context, srv *apptest.Server, c *apptest.
 		_, err := srv.App.Accounts.SetDisabled(ctx, c.UserID, true, apptest.Operator)
 		return err
 	},
-	"change of the password": func(ctx context.Context, srv *apptest.Server, c *apptest.Client) error {
-		answer, err := c.Call(ctx, `mutation($current: String!, $new: String!) { changePassword(input: {currentPassword: $current, newPassword: $new}) { tokenType } }`,
+	"change of password": func(ctx context.Context, srv *apptest.Server, c *apptest.Client) error {
+		answer, err := c.Call(ctx, `mutation($current: String!, $new: String!) {
+				changePassword(input: {currentPassword: $current, newPassword: $new}) { tokenType } }`,
 			map[string]any{"current": apptest.Password, "new": newPassword})
 		if err == nil && len(answer.Errors) > 0 {
-			err = fmt.Errorf("change of the password: %s", answer.Body)
+			err = fmt.Errorf("change of password: %s", answer.Body)
 		}
 		return err
 	},
 	"deletion": func(ctx context.Context, srv *apptest.Server, c *apptest.Client) error {
-		_, err := c.Call(ctx, `mutation($email: String!) { deleteAccount(input: {confirmEmail: $email}) { id } }`, map[string]any{"email": c.Email})
+		_, err := c.Call(ctx, deleteOwn, map[string]any{"email": c.Email})
 		return err
 	},
 }
@@ -174,11 +175,11 @@ func TestRefreshRacingAnEndLeavesNothingAlive(t *testing.T) {
 	})
 }
 
-// A login that proved the password before the account ended must not open a session after it.
+// A login whose password was proved before the account ended must not start a session after it.
 func TestLoginRacingAnEndLeavesNothingAlive(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
-		for _, name := range []string{"disabling", "change of the password", "deletion"} {
+		for _, name := range []string{"disabling", "change of password", "deletion"} {
 			t.Run(name, func(t *testing.T) {
 				for range 8 {
 					c := srv.As(t)
@@ -187,7 +188,8 @@ func TestLoginRacingAnEndLeavesNothingAlive(t *testing.T) {
 						if i == len(grants) {
 							return ends[name](t.Context(), srv, c)
 						}
-						grants[i], err = srv.App.SignIn.Login(t.Context(), signin.Login{Email: &c.Email, Password: apptest.Password}, audit.Actor{})
+						login := signin.Login{Email: &c.Email, Password: apptest.Password}
+						grants[i], err = srv.App.SignIn.Login(t.Context(), login, audit.Actor{})
 						return expected(err, fault.InvalidCredentials)
 					})
 					for _, grant := range grants {
@@ -201,8 +203,8 @@ func TestLoginRacingAnEndLeavesNothingAlive(t *testing.T) {
 	})
 }
 
-// A replay writes nothing, so no lock of its own orders it and the end: what it reads last must not be
-// what the end has raised.
+// A replay does not write, so no lock orders it with the end of the sessions. It must not read the raised version
+// after it has read the session as live.
 func TestReplayRacingAnEndOfAllLeavesNothingAlive(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
@@ -227,7 +229,7 @@ func TestReplayRacingAnEndOfAllLeavesNothingAlive(t *testing.T) {
 	})
 }
 
-// wantUseless checks that neither token works, for whatever reason.
+// wantUseless checks that neither token is accepted, for any reason.
 func wantUseless(tb testing.TB, srv *apptest.Server, accessToken, refreshToken string) {
 	tb.Helper()
 	if a := bearer(srv, accessToken).Do(tb, meQuery, nil); a.Status != 401 {
@@ -238,33 +240,35 @@ func wantUseless(tb testing.TB, srv *apptest.Server, accessToken, refreshToken s
 	}
 }
 
-// A logout judges the refresh token in the transaction that ends the sessions: a token that a change of the password
-// has just made void ends nothing.
+// A logout judges the refresh token in the transaction that ends the sessions. So a token that a change of password
+// has just voided ends nothing.
 func TestLogoutRacingAVoidedRefreshTokenEndsNothing(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for range 60 {
 			c := srv.As(t)
-			var wasLive bool // when its refresh tokens were made void
+			var wasLive bool // when its refresh tokens were voided
 			var err error
 			atOnce(t, 2, func(i int) error {
 				if i == 0 {
-					_, err = srv.App.Sessions.LogoutByRefreshToken(t.Context(), c.RefreshToken, session.ScopeAll, audit.Actor{})
+					raw := c.RefreshToken
+					_, err = srv.App.Sessions.LogoutByRefreshToken(t.Context(), raw, session.ScopeAll, audit.Actor{})
 					return expected(err, fault.RefreshInvalid)
 				}
 				return srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error {
 					if err := session.Lock(tx, c.UserID); err != nil {
 						return err
 					}
-					if err := tx.Get(&wasLive, "SELECT revoked_at IS NULL FROM sessions WHERE id = $1", c.SessionID); err != nil {
+					err := tx.Get(&wasLive, "SELECT revoked_at IS NULL FROM sessions WHERE id = $1", c.SessionID)
+					if err != nil {
 						return err
 					}
-					_, err := srv.App.Sessions.EndAll(tx, c.UserID, c.SessionID)
+					_, err = srv.App.Sessions.EndAll(tx, c.UserID, c.SessionID)
 					return err
 				})
 			})
 			if ended := stateOf(t, srv, c.SessionID).IsRevoked; ended == wasLive || ended != (err == nil) {
-				t.Fatalf("live before: %t, ended by the logout: %t, which answered %v", wasLive, ended, err)
+				t.Fatalf("live before: %t, ended by the logout: %t, logout error: %v", wasLive, ended, err)
 			}
 		}
 	})

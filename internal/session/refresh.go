@@ -24,11 +24,11 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-// A refresh token is refreshPrefix and base64url(session id | generation | MAC). None is stored: the
-// MAC covers the session's salt, which only the database has, under a key that only the deployment
-// has, so neither a dump nor the secret alone makes one.
+// A refresh token is refreshPrefix and base64url(session id | generation | MAC). It is not stored. The MAC covers the
+// session's salt, which only the database has, under a key that only the deployment has, so neither a dump of the
+// database nor the secret is enough to forge one.
 const (
-	refreshPrefix = "gwr_" // lets a secret scanner know what it has found
+	refreshPrefix = "gwr_" // lets secret scanners identify a leaked token
 	macOffset     = 16 + 8
 	refreshBytes  = macOffset + sha256.Size
 	refreshLength = len(refreshPrefix) + (refreshBytes*8+5)/6
@@ -36,17 +36,18 @@ const (
 
 var errMalformed = errors.New("malformed refresh token")
 
+// presented is a refresh token as a client presents it.
 type presented struct {
 	id         ID
 	generation int64
 	mac        []byte
-	// What the session has: the salt under which the MAC was found right, and its user.
+	// The salt that the MAC was verified with, and the session's user.
 	salt string
 	user token.UserID
 }
 
-// parseRefresh accepts the one spelling of a token: Go's decoder skips line breaks, and would ignore
-// unused bits if not told to be strict, so what it decoded must encode to the same text again.
+// parseRefresh parses a refresh token and accepts exactly one spelling of it. Go's decoder skips line breaks and
+// ignores unused bits, so the decoded bytes must encode to the same text.
 func parseRefresh(raw string) (presented, error) {
 	if len(raw) != refreshLength || !strings.HasPrefix(raw, refreshPrefix) {
 		return presented{}, errMalformed
@@ -67,7 +68,7 @@ func parseRefresh(raw string) (presented, error) {
 	}, nil
 }
 
-// Named returns the session that a refresh token names, without asking whether the token is genuine.
+// Named returns the session id in a refresh token. It does not verify the token.
 func Named(raw string) (ID, bool) {
 	p, err := parseRefresh(raw)
 	return p.id, err == nil
@@ -85,7 +86,7 @@ func (s *Service) refreshToken(id ID, generation int64, salt string) (string, er
 
 func mac(key []byte, id ID, generation int64, salt string) []byte {
 	h := hmac.New(sha256.New, key)
-	fmt.Fprintf(h, "%s|%d|%s", id, generation, salt) // ids and salts hold no bar, so no two inputs read alike
+	fmt.Fprintf(h, "%s|%d|%s", id, generation, salt) // unambiguous: ids and salts contain no bar
 	return h.Sum(nil)
 }
 
@@ -101,25 +102,29 @@ func (s *Service) macHolds(p presented) bool {
 func newSalt() string { return base64.RawURLEncoding.EncodeToString(secret.Random(16)) }
 
 var (
-	errRefreshInvalid = fault.New(fault.Unauthenticated, fault.RefreshInvalid, "this refresh token is not valid: sign in again")
-	errSessionExpired = fault.New(fault.Unauthenticated, fault.SessionExpired, "this session has expired: sign in again")
-	errSessionRevoked = fault.New(fault.Unauthenticated, fault.SessionRevoked, "this session was ended: sign in again")
-	errRefreshReused  = fault.New(fault.Unauthenticated, fault.RefreshReused, "this refresh token was used before, so its session was ended: sign in again")
+	errRefreshInvalid = fault.New(fault.Unauthenticated, fault.RefreshInvalid,
+		"this refresh token is not valid: sign in again")
+	errSessionExpired = fault.New(fault.Unauthenticated, fault.SessionExpired,
+		"this session has expired: sign in again")
+	errSessionRevoked = fault.New(fault.Unauthenticated, fault.SessionRevoked,
+		"this session was ended: sign in again")
+	errRefreshReused = fault.New(fault.Unauthenticated, fault.RefreshReused,
+		"this refresh token was used before, so its session was ended: sign in again")
 )
 
-// verdict is what a refresh token with a right MAC amounts to.
+// verdict is the judgement of a refresh token with a valid MAC.
 type verdict int
 
 const (
 	current verdict = iota // rotate
-	ahead                  // the database went back in time: catch up, then rotate
-	replay                 // the same successor once more
-	reused                 // somebody else has the successor
+	ahead                  // the database was restored to an earlier state: catch up, then rotate
+	replay                 // return the same successor again
+	reused                 // another client has used the successor: end the session
 	expired
 	revoked
 )
 
-// refusal is what the client is told; nil where it gets a grant.
+// refusal returns the error for the client, or nil if the client gets a grant.
 func (v verdict) refusal() error {
 	switch v {
 	case expired:
@@ -132,7 +137,7 @@ func (v verdict) refusal() error {
 	return nil
 }
 
-// judge decides over generation g as of r.Now.
+// judge returns the verdict on generation g at the time r.Now.
 func (r *row) judge(g int64, grace time.Duration) verdict {
 	switch {
 	case r.RevokedAt != nil:
@@ -145,17 +150,17 @@ func (r *row) judge(g int64, grace time.Duration) verdict {
 		return current
 	case g < r.Generation-1:
 		return reused
-	case r.Now.Sub(r.RotatedAt).Abs() <= grace: // in the future, where the database's clock went back
+	case r.Now.Sub(r.RotatedAt).Abs() <= grace: // RotatedAt is in the future if the database's clock was set back
 		return replay
 	case r.SeenGeneration < r.Generation:
-		return replay // the successor never came back, so its answer was lost
+		return replay // the successor was never used, so the answer with it was lost
 	}
 	return reused
 }
 
-// authentic reads the salt and the user of the session that raw names and checks the MAC, outside any
-// transaction. Whoever goes on from there with reread learns of a salt renewed meanwhile. Tokens that
-// are none of this server's are counted against the address they come from.
+// authentic verifies the MAC of raw, outside any transaction, and returns the salt and the user of its session. The
+// caller must then call reread, which notices a salt that was renewed in between. A token that is not valid counts
+// against the caller's address.
 func (s *Service) authentic(ctx context.Context, raw string, by audit.Actor) (presented, error) {
 	p, err := s.check(ctx, raw)
 	if fault.Is(err, fault.RefreshInvalid) {
@@ -184,8 +189,8 @@ func (s *Service) check(ctx context.Context, raw string) (presented, error) {
 	return p, nil
 }
 
-// reread reads the session of p as it is in tx. It is refused where it was deleted since the MAC was
-// checked, or where a change of the password has made the token void.
+// reread reads the session of p in tx. It refuses p if the session was deleted since the MAC was verified, or if a
+// change of password has voided the token.
 func reread(tx *store.Tx, p presented) (*row, error) {
 	r := new(row)
 	err := tx.Get(r, "SELECT "+rowColumns+" FROM sessions WHERE id = $1", p.id)
@@ -200,9 +205,8 @@ func reread(tx *store.Tx, p presented) (*row, error) {
 	return r, nil
 }
 
-// Refresh redeems a refresh token. Whoever presents the predecessor of the current generation within
-// the grace, or at any time while the current one was never seen, gets the same successor; a token
-// older than that ends the session. Refusals are UNAUTHENTICATED with REFRESH_INVALID,
+// Refresh redeems a refresh token. The previous token gets the same successor within the grace, and also later if
+// the successor was never used. Any older token ends the session. Refusals are UNAUTHENTICATED with REFRESH_INVALID,
 // REFRESH_REUSED, SESSION_EXPIRED or SESSION_REVOKED.
 func (s *Service) Refresh(ctx context.Context, raw string, by audit.Actor) (*Grant, error) {
 	p, err := s.authentic(ctx, raw, by)
@@ -210,15 +214,15 @@ func (s *Service) Refresh(ctx context.Context, raw string, by audit.Actor) (*Gra
 		return nil, err
 	}
 	var grant *Grant
-	var refusal error // as a value: the transaction that ends a session must commit although the caller is refused
+	var refusal error // a value, so that the transaction that ends a session commits although the caller is refused
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
 		grant, refusal = nil, nil
 		if err := s.throttle.TakeIn(tx, throttle.Refresh, string(p.id)); err != nil {
 			return err
 		}
-		// Before the session: an end of all sessions raises the version and revokes them at once. Read the
-		// other way round, a session still found live could get a token of the version already raised,
-		// which no revocation covers.
+		// Read the user before the session. Ending all sessions raises the version and revokes the sessions in one
+		// transaction. In the other order, a session read as live could get a token of the raised version, which no
+		// revocation covers.
 		subject, err := s.subject(tx, p.user)
 		if err != nil {
 			return err
@@ -242,8 +246,8 @@ func (s *Service) Refresh(ctx context.Context, raw string, by audit.Actor) (*Gra
 	return grant, nil
 }
 
-// rotate moves the session past the presented generation, or says why not. The compare-and-swap comes
-// first and decides alone; the row is judged only after it has lost.
+// rotate advances the session past the presented generation, or returns the verdict that forbids it. The
+// compare-and-swap comes first and decides alone. The row is judged only if it fails.
 func (s *Service) rotate(tx *store.Tx, p presented, by audit.Actor) (*row, verdict, error) {
 	for expected := p.generation; ; {
 		r, err := s.swap(tx, p, expected, by)
@@ -254,14 +258,14 @@ func (s *Service) rotate(tx *store.Tx, p presented, by audit.Actor) (*row, verdi
 			return nil, 0, err
 		}
 		switch v := r.judge(p.generation, s.options.Grace); v {
-		case current, ahead: // somebody moved it between the two statements, or it went back in time
+		case current, ahead: // the row changed between the two statements, or the database was restored
 			expected = r.Generation
 		case replay:
 			if r.ProofIsOwn {
 				if err := s.withdrawProof(tx, r); err != nil {
 					return nil, 0, err
 				}
-				continue // and judge what is there now: it may have been moved since it was read
+				continue // judge again: the row may have changed since it was read
 			}
 			return r, v, s.replay(tx, r, by)
 		case reused:
@@ -272,12 +276,12 @@ func (s *Service) rotate(tx *store.Tx, p presented, by audit.Actor) (*row, verdi
 	}
 }
 
-// swap is the one statement that decides a rotation. expected is the presented generation, or a lower
-// one where the database went back in time.
+// swap is the one statement that decides a rotation. expected is the presented generation, or a lower one if the
+// database was restored to an earlier state.
 func (s *Service) swap(tx *store.Tx, p presented, expected int64, by audit.Actor) (*row, error) {
 	r := new(row)
-	err := tx.Get(r, `UPDATE sessions SET generation = CAST($3 AS BIGINT) + 1, seen_generation = $3, rotated_at = now_us(), last_seen_at = now_us(),
-			prior_auth_time = NULL, prior_amr = NULL,
+	err := tx.Get(r, `UPDATE sessions SET generation = CAST($3 AS BIGINT) + 1, seen_generation = $3,
+			rotated_at = now_us(), last_seen_at = now_us(), prior_auth_time = NULL, prior_amr = NULL,
 			ip = $4, user_agent = $5, expires_at = `+idleLimit("$6")+`
 		WHERE id = $1 AND generation = $2 AND revoked_at IS NULL AND expires_at > now_us() RETURNING `+rowColumns,
 		p.id, expected, p.generation, by.IP, by.UserAgent, s.options.IdleLife.Microseconds())
@@ -294,9 +298,9 @@ func (s *Service) swap(tx *store.Tx, p presented, expected int64, by audit.Actor
 		Session: r.ID, By: by, Detail: fmt.Sprintf("database had %d, the client %d", expected, p.generation)})
 }
 
-// withdrawProof takes back the proof that made r's generation, before the same successor is answered to its
-// predecessor: who presents that has not shown the password, and could redeem the successor next. The access token
-// that the proof was answered with keeps it.
+// withdrawProof restores the auth_time and amr from before the reauthentication that made r's generation. It runs
+// before a replay returns that generation's refresh token: the client of a replay has not shown the password, but
+// could redeem that token next. The access token from the reauthentication keeps the proof.
 func (s *Service) withdrawProof(tx *store.Tx, r *row) error {
 	_, err := tx.Exec(`UPDATE sessions SET auth_time = prior_auth_time, amr = prior_amr,
 			prior_auth_time = NULL, prior_amr = NULL
@@ -307,8 +311,7 @@ func (s *Service) withdrawProof(tx *store.Tx, r *row) error {
 	return nil
 }
 
-// replay answers the current generation again. It extends nothing; it is told apart only when it
-// comes from elsewhere than the rotation did.
+// replay counts a replay and audits it if it comes from a different client than the rotation. It extends nothing.
 func (s *Service) replay(tx *store.Tx, r *row, by audit.Actor) error {
 	tx.OnCommit(func() { s.replayed.Add(1) })
 	if r.IP == by.IP && r.UserAgent == by.UserAgent {
@@ -318,23 +321,30 @@ func (s *Service) replay(tx *store.Tx, r *row, by audit.Actor) error {
 		Session: r.ID, By: by})
 }
 
-// endReused ends the session if the row still says that generation g is spent: a reader's row may be
-// older than what another transaction has done since.
+// endReused ends the session of p if the row still shows that p is spent. r may be outdated: another transaction may
+// have changed the row.
 func (s *Service) endReused(tx *store.Tx, r *row, p presented, by audit.Actor) error {
 	if err := Lock(tx, r.UserID); err != nil {
 		return err
 	}
-	ended, err := s.end(tx, "id = $1 AND (generation - 1 > $2 OR (generation - 1 = $2 AND seen_generation >= generation))", r.ID, p.generation)
+	ended, err := s.end(tx, `id = $1 AND (generation - 1 > $2
+		OR (generation - 1 = $2 AND seen_generation >= generation))`, r.ID, p.generation)
 	if err != nil || len(ended) == 0 {
 		return err
 	}
-	return audit.Record(tx, audit.Event{Action: audit.AuthnTokenReuse, Outcome: audit.Refused, User: r.UserID, Session: r.ID, By: by,
-		Detail: fmt.Sprintf("generation %d of %d", p.generation, r.Generation)})
+	return audit.Record(tx, audit.Event{
+		Action:  audit.AuthnTokenReuse,
+		Outcome: audit.Refused,
+		User:    r.UserID,
+		Session: r.ID,
+		By:      by,
+		Detail:  fmt.Sprintf("generation %d of %d", p.generation, r.Generation),
+	})
 }
 
-// catchUp has the database know what this replica does, which it has forgotten if it went back in time: that the
-// session id, of which a token is to be issued, was revoked, or that tokens of the subject's version were. Without an
-// id the session is a new one.
+// catchUp repeats in the database the revocations that this replica remembers and that the database has lost by a
+// restore to an earlier state: that of session id, or of the tokens of subject's version. It runs before a token is
+// issued. id is empty for a new session.
 func (s *Service) catchUp(tx *store.Tx, subject *Subject, id ID, by audit.Actor) error {
 	reason, _ := s.view.look(&token.Claims{UserID: subject.ID, SessionID: id, Version: subject.Version})
 	switch {
@@ -355,7 +365,7 @@ func (s *Service) catchUp(tx *store.Tx, subject *Subject, id ID, by audit.Actor)
 	return nil
 }
 
-// subject reads what a new access token says about its user, in the transaction that issues it.
+// subject reads the user of a new access token in the transaction that issues it.
 func (s *Service) subject(tx *store.Tx, user token.UserID) (Subject, error) {
 	var u struct {
 		Subject

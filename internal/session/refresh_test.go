@@ -25,25 +25,25 @@ func TestRefreshRotates(t *testing.T) {
 			t.Error("a token was issued twice")
 		}
 		if pair.Session.ID != c.SessionID || second.Sid != first.Sid || second.Sub != first.Sub || pair.User.ID != c.UserID {
-			t.Errorf("another session or user: %+v", pair)
+			t.Errorf("different session or user: %+v", pair)
 		}
 		if second.AuthTime != first.AuthTime {
-			t.Error("a refresh is no proof of a credential, yet auth_time moved")
+			t.Error("auth_time changed, although a refresh does not prove a credential")
 		}
 		if first.Gen != 1 || second.Gen != 2 || after.Generation != 2 || after.SeenGeneration != 1 {
 			t.Errorf("generations %d, %d, and %+v", first.Gen, second.Gen, after)
 		}
 		if after.ExpiresAt <= before.ExpiresAt || after.EndsAt != before.EndsAt {
-			t.Errorf("limits went from %+v to %+v: only the idle one moves", before, after)
+			t.Errorf("limits changed from %+v to %+v, want only a new idle limit", before, after)
 		}
 		if answer.Header.Get("Cache-Control") != "no-store" {
-			t.Error("an answer with tokens may be cached (RFC 6749 section 5.1)")
+			t.Error("a response with tokens may be cached (RFC 6749, section 5.1)")
 		}
 		wantAlive(t, srv, pair.AccessToken, pair.RefreshToken)
 	})
 }
 
-func TestPredecessorInsideTheGrace(t *testing.T) {
+func TestPredecessorWithinTheGrace(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		t.Run("gets the same successor and changes nothing", func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestPredecessorInsideTheGrace(t *testing.T) {
 			for range 3 {
 				again := auth(t, srv.Anonymous().Redeem(t, spent))
 				if again.RefreshToken != pair.RefreshToken || claims(t, again.AccessToken).Gen != 2 {
-					t.Errorf("another successor: %+v", again)
+					t.Errorf("a different successor: %+v", again)
 				}
 			}
 			if diff := cmp.Diff(before, stateOf(t, srv, c.SessionID)); diff != "" {
@@ -64,20 +64,20 @@ func TestPredecessorInsideTheGrace(t *testing.T) {
 				t.Errorf("%d replays counted, want 3", n)
 			}
 			if n := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID); n != 0 {
-				t.Errorf("%d replays from the same place audited", n)
+				t.Errorf("%d replays from the same client audited", n)
 			}
 		})
-		t.Run("is served although the successor was seen", func(t *testing.T) {
+		t.Run("is accepted although the successor was used", func(t *testing.T) {
 			c := srv.As(t)
 			spent := c.RefreshToken
 			c.Refresh(t)
 			c.Do(t, meQuery, nil)
 			awaitSeen(t, srv, c.SessionID, 2)
 			if again := auth(t, srv.Anonymous().Redeem(t, spent)); again.RefreshToken != c.RefreshToken {
-				t.Error("another successor")
+				t.Error("a different successor")
 			}
 		})
-		t.Run("is audited when the client calls itself something else", func(t *testing.T) {
+		t.Run("is audited when the user agent differs", func(t *testing.T) {
 			c := srv.As(t)
 			auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
 			other := srv.Anonymous()
@@ -87,19 +87,21 @@ func TestPredecessorInsideTheGrace(t *testing.T) {
 				t.Errorf("audited %d times, want once", n)
 			}
 			if agent := stateOf(t, srv, c.SessionID).UserAgent; agent == "another" {
-				t.Error("the session now names the replay's client")
+				t.Error("the session has the user agent of the replay")
 			}
 		})
-		t.Run("is audited once a minute, however often a client calls itself something else", func(t *testing.T) {
+		t.Run("is audited once a minute, however often the user agent changes", func(t *testing.T) {
 			c := srv.As(t)
 			for i := range 20 {
-				if _, err := srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, audit.Actor{IP: "192.0.2.1", UserAgent: fmt.Sprint(i)}); err != nil {
+				by := audit.Actor{IP: "192.0.2.1", UserAgent: fmt.Sprint(i)}
+				if _, err := srv.App.Sessions.Refresh(t.Context(), c.RefreshToken, by); err != nil {
 					t.Fatal(err)
 				}
 			}
-			const query = "SELECT COALESCE(sum(count), 0) FROM audit_log WHERE action = 'authn_token_replayed_elsewhere' AND session_id = $1"
-			entries, events := audited(t, srv, "authn_token_replayed_elsewhere", c.SessionID), srv.Count(t, query, c.SessionID)
-			if entries < 1 || entries > 2 || events != 19 { // the minute may turn meanwhile
+			const action = "authn_token_replayed_elsewhere"
+			const query = "SELECT COALESCE(sum(count), 0) FROM audit_log WHERE action = $1 AND session_id = $2"
+			entries, events := audited(t, srv, action, c.SessionID), srv.Count(t, query, action, c.SessionID)
+			if entries < 1 || entries > 2 || events != 19 { // two entries if a new minute begins
 				t.Errorf("%d replays in %d entries, want 19 in one", events, entries)
 			}
 		})
@@ -118,19 +120,19 @@ func TestPredecessorInsideTheGrace(t *testing.T) {
 	})
 }
 
-func TestPredecessorAfterTheGraceWithoutASight(t *testing.T) {
+func TestPredecessorAfterTheGraceIfItsSuccessorIsUnused(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
-		lost := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)) // nobody gets to see this
+		lost := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)) // the client does not get this response
 		endGrace(t, srv, c.SessionID)
 		before := stateOf(t, srv, c.SessionID)
 		for range 3 {
 			if again := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)); again.RefreshToken != lost.RefreshToken {
-				t.Error("another successor")
+				t.Error("a different successor")
 			}
 		}
-		// The token of the generation before says nothing about its successor's arrival.
+		// A token of the previous generation does not show that its successor arrived.
 		c.Do(t, meQuery, nil)
 		if err := srv.App.Activity.Flush(t.Context()); err != nil {
 			t.Fatal(err)
@@ -155,7 +157,7 @@ func TestReuse(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for name, see := range sights {
-			t.Run("of a token whose successor was seen "+name, func(t *testing.T) {
+			t.Run("of a token whose successor was used "+name, func(t *testing.T) {
 				c := srv.As(t)
 				other := c.Login(t)
 				spent := c.RefreshToken
@@ -169,14 +171,14 @@ func TestReuse(t *testing.T) {
 				wantAlive(t, srv, fresh.AccessToken, fresh.RefreshToken)
 			})
 		}
-		t.Run("of an older generation, even inside the grace", func(t *testing.T) {
+		t.Run("of an older generation, even within the grace", func(t *testing.T) {
 			c := srv.As(t)
 			oldest := c.RefreshToken
 			c.Take(auth(t, srv.Anonymous().Redeem(t, oldest)))
 			c.Take(auth(t, srv.Anonymous().Redeem(t, c.RefreshToken)))
 			wantReuse(t, c, oldest)
 		})
-		t.Run("kills all that the session has issued", func(t *testing.T) {
+		t.Run("revokes all tokens of the session", func(t *testing.T) {
 			c := srv.As(t)
 			pairs := []apptest.Auth{{AccessToken: c.AccessToken, RefreshToken: c.RefreshToken}}
 			for range 3 {
@@ -191,7 +193,7 @@ func TestReuse(t *testing.T) {
 	})
 }
 
-// wantReuse presents a spent token of c's session and checks what that leads to.
+// wantReuse checks that a spent token of c's session is refused, ends the session and is audited.
 func wantReuse(t *testing.T, c *apptest.Client, spent string) {
 	t.Helper()
 	answer := c.Server.Anonymous().Redeem(t, spent)
@@ -205,7 +207,7 @@ func wantReuse(t *testing.T, c *apptest.Client, spent string) {
 	}
 }
 
-func TestRefreshAfterTheDatabaseWentBack(t *testing.T) {
+func TestRefreshAfterARestore(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
@@ -217,7 +219,7 @@ func TestRefreshAfterTheDatabaseWentBack(t *testing.T) {
 		held := c.RefreshToken // of generation 4
 		c.Take(auth(t, srv.Anonymous().Redeem(t, held)))
 		if got := claims(t, c.AccessToken).Gen; got != 5 {
-			t.Errorf("generation %d, want 5: one never given out before", got)
+			t.Errorf("generation %d, want 5, which was never issued before", got)
 		}
 		if n := audited(t, srv, "generation_ahead", c.SessionID); n != 1 {
 			t.Errorf("audited %d times, want once", n)
@@ -246,65 +248,72 @@ func TestSessionsExpire(t *testing.T) {
 		})
 		t.Run("at their absolute end, which no rotation moves", func(t *testing.T) {
 			c := srv.As(t)
-			srv.Exec(t, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
+			srv.Exec(t, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1",
+				c.SessionID, time.Minute.Microseconds())
 			before := stateOf(t, srv, c.SessionID)
 			pair := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
 			after := stateOf(t, srv, c.SessionID)
 			if after.EndsAt != before.EndsAt || after.ExpiresAt != before.EndsAt.Add(-token.Leeway-time.Second) {
-				t.Errorf("limits went from %+v to %+v", before, after)
+				t.Errorf("limits changed from %+v to %+v", before, after)
 			}
 			if exp := claims(t, pair.AccessToken).Exp; exp > before.EndsAt.Std().Unix() {
 				t.Error("the access token outlives its session")
 			}
 		})
-		t.Run("in their last seconds, when by the clock of a replica no token could live any more", func(t *testing.T) {
+		t.Run("in their last moments, when a token might never be valid by a replica's clock", func(t *testing.T) {
 			c := srv.As(t)
-			srv.Exec(t, "UPDATE sessions SET ends_at = now_us() + $2, expires_at = now_us() + $2 WHERE id = $1", c.SessionID, token.Leeway.Microseconds())
+			srv.Exec(t, "UPDATE sessions SET ends_at = now_us() + $2, expires_at = now_us() + $2 WHERE id = $1",
+				c.SessionID, token.Leeway.Microseconds())
 			refused(t, c)
 		})
 	})
 }
 
-// The time that is published as the end of a refresh token is the one at which it ends.
+// A refresh token expires exactly at its published expiry.
 func TestPublishedExpiryIsKept(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		srv.Exec(t, "UPDATE sessions SET ends_at = now_us() + $2 WHERE id = $1", c.SessionID, time.Minute.Microseconds())
 		pair := auth(t, srv.Anonymous().Redeem(t, c.RefreshToken))
-		for _, toGo := range []time.Duration{5 * time.Second, 4 * time.Second} { // not so little that a slow test misses it
-			srv.Exec(t, "UPDATE sessions SET ends_at = ends_at - expires_at + now_us() + $2, expires_at = now_us() + $2 WHERE id = $1", c.SessionID, toGo.Microseconds())
+		// Each step leaves enough time for a slow test.
+		for _, toGo := range []time.Duration{5 * time.Second, 4 * time.Second} {
+			srv.Exec(t, `UPDATE sessions SET ends_at = ends_at - expires_at + now_us() + $2,
+				expires_at = now_us() + $2 WHERE id = $1`, c.SessionID, toGo.Microseconds())
 			pair = auth(t, srv.Anonymous().Redeem(t, pair.RefreshToken))
 		}
-		srv.Exec(t, "UPDATE sessions SET ends_at = ends_at - expires_at + now_us() - 1000, expires_at = now_us() - 1000 WHERE id = $1", c.SessionID)
+		srv.Exec(t, `UPDATE sessions SET ends_at = ends_at - expires_at + now_us() - 1000,
+			expires_at = now_us() - 1000 WHERE id = $1`, c.SessionID)
 		srv.Anonymous().Redeem(t, pair.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_EXPIRED")
 	})
 }
 
-func TestRefreshOfNoLiveSession(t *testing.T) {
+func TestRefreshOfAnEndedSession(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
-		me := func(t *testing.T, c *apptest.Client) *apptest.Client { return c }
+		own := func(t *testing.T, c *apptest.Client) *apptest.Client { return c }
 		ends := map[string]struct {
 			end    func(t *testing.T, c *apptest.Client)
 			whose  func(t *testing.T, c *apptest.Client) *apptest.Client
 			reason string
 		}{
-			"after logout": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *apptest.Client) { logout(t, c, "CURRENT", "") }},
-			"of another session after a change of the password": {reason: "SESSION_REVOKED",
+			"after logout": {whose: own, reason: "SESSION_REVOKED", end: func(t *testing.T, c *apptest.Client) {
+				logout(t, c, "CURRENT", "")
+			}},
+			"of another session after a change of password": {reason: "SESSION_REVOKED",
 				whose: func(t *testing.T, c *apptest.Client) *apptest.Client { return c.Login(t) },
 				end:   func(t *testing.T, c *apptest.Client) { changePassword(t, c) }},
-			"of a pair from before a change of the password": {whose: me, reason: "REFRESH_INVALID",
+			"of a pair from before a change of password": {whose: own, reason: "REFRESH_INVALID",
 				end: func(t *testing.T, c *apptest.Client) { changePassword(t, c) }},
-			"after the account was disabled": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *apptest.Client) {
+			"after disabling": {whose: own, reason: "SESSION_REVOKED", end: func(t *testing.T, c *apptest.Client) {
 				if _, err := srv.App.Accounts.SetDisabled(t.Context(), c.UserID, true, apptest.Operator); err != nil {
 					t.Fatal(err)
 				}
 			}},
-			"of a user found disabled": {whose: me, reason: "SESSION_REVOKED", end: func(t *testing.T, c *apptest.Client) {
+			"of a user found disabled": {whose: own, reason: "SESSION_REVOKED", end: func(t *testing.T, c *apptest.Client) {
 				srv.Exec(t, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
 			}},
-			"after the account was deleted": {whose: me, reason: "REFRESH_INVALID", end: func(t *testing.T, c *apptest.Client) {
+			"after deletion": {whose: own, reason: "REFRESH_INVALID", end: func(t *testing.T, c *apptest.Client) {
 				c.Do(t, `mutation($email: String!) { deleteAccount(input: {confirmEmail: $email}) { id } }`,
 					map[string]any{"email": c.Email}).Into(t, &struct{}{})
 			}},
@@ -318,7 +327,7 @@ func TestRefreshOfNoLiveSession(t *testing.T) {
 				srv.Anonymous().Redeem(t, refreshToken).Refused(t, "UNAUTHENTICATED", one.reason)
 			})
 		}
-		t.Run("leaves the row as it was where the user is disabled", func(t *testing.T) {
+		t.Run("leaves the row of a disabled user unchanged", func(t *testing.T) {
 			c := srv.As(t)
 			before := stateOf(t, srv, c.SessionID)
 			srv.Exec(t, "UPDATE users SET disabled_at = now_us() WHERE id = $1", c.UserID)
@@ -330,7 +339,7 @@ func TestRefreshOfNoLiveSession(t *testing.T) {
 	})
 }
 
-func TestChangeOfThePasswordLeavesTheNewPairAlone(t *testing.T) {
+func TestChangeOfPasswordKeepsTheNewPair(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
@@ -341,13 +350,11 @@ func TestChangeOfThePasswordLeavesTheNewPairAlone(t *testing.T) {
 	})
 }
 
-func TestChangeOfRolesComesWithARefresh(t *testing.T) {
+func TestRefreshReturnsChangedRoles(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
-		if _, err := srv.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil, apptest.Operator); err != nil {
-			t.Fatal(err)
-		}
+		promote(t, srv, c.UserID)
 		c.Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_STALE")
 		c.Refresh(t)
 		if diff := cmp.Diff([]string{"ADMIN", "USER"}, claims(t, c.AccessToken).Roles); diff != "" {
@@ -369,8 +376,9 @@ func TestRefreshTokensSurviveAChangeOfTheSecret(t *testing.T) {
 			c.Server = replica
 			c.Refresh(t)
 		}
-		if a := srv.Anonymous().Redeem(t, c.RefreshToken); len(a.Errors) != 1 || a.Errors[0].Extensions.Reason != "REFRESH_INVALID" {
-			t.Errorf("a replica that does not accept the new secret answers %s", a.Body)
+		a := srv.Anonymous().Redeem(t, c.RefreshToken)
+		if len(a.Errors) != 1 || a.Errors[0].Extensions.Reason != "REFRESH_INVALID" {
+			t.Errorf("a replica that does not accept the new secret answered %s", a.Body)
 		}
 	})
 }

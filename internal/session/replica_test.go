@@ -5,7 +5,6 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/session"
-	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
@@ -24,14 +23,10 @@ func TestRevocationReachesAnotherReplica(t *testing.T) {
 			end    func(t *testing.T, c *apptest.Client)
 			reason string
 		}{
-			"logout":                 {func(t *testing.T, c *apptest.Client) { logout(t, c, "CURRENT", "") }, "TOKEN_REVOKED"},
-			"logout of all":          {func(t *testing.T, c *apptest.Client) { logout(t, c, "ALL", "") }, "TOKEN_REVOKED"},
-			"change of the password": {func(t *testing.T, c *apptest.Client) { changePassword(t, c.Login(t)) }, "TOKEN_REVOKED"},
-			"change of roles": {func(t *testing.T, c *apptest.Client) {
-				if _, err := a.App.Accounts.ChangeRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, nil, apptest.Operator); err != nil {
-					t.Fatal(err)
-				}
-			}, "TOKEN_STALE"},
+			"logout":             {func(t *testing.T, c *apptest.Client) { logout(t, c, "CURRENT", "") }, "TOKEN_REVOKED"},
+			"logout of all":      {func(t *testing.T, c *apptest.Client) { logout(t, c, "ALL", "") }, "TOKEN_REVOKED"},
+			"change of password": {func(t *testing.T, c *apptest.Client) { changePassword(t, c.Login(t)) }, "TOKEN_REVOKED"},
+			"change of roles":    {func(t *testing.T, c *apptest.Client) { promote(t, a, c.UserID) }, "TOKEN_STALE"},
 			"reuse": {func(t *testing.T, c *apptest.Client) {
 				spent := c.RefreshToken
 				one := auth(t, a.Anonymous().Redeem(t, spent))
@@ -45,30 +40,30 @@ func TestRevocationReachesAnotherReplica(t *testing.T) {
 				there := bearer(b, c.AccessToken)
 				there.Do(t, meQuery, nil).Into(t, &struct{}{})
 				one.end(t, c)
-				bearer(a, c.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", one.reason) // at once, here
-				poll(t, b.App.View)                                                                    // within one poll, there
+				bearer(a, c.AccessToken).Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", one.reason)
+				poll(t, b.App.View) // the other replica needs one poll
 				there.Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", one.reason)
 			})
 		}
-		t.Run("by itself", func(t *testing.T) {
+		t.Run("without an explicit poll", func(t *testing.T) {
 			c := a.As(t)
 			logout(t, c, "CURRENT", "")
-			webtest.Eventually(t, "the other replica knows", func() bool {
+			webtest.Eventually(t, "the other replica knows the revocation", func() bool {
 				return bearer(b, c.AccessToken).Do(t, meQuery, nil).Status == 401
 			})
 		})
 	})
 }
 
-func TestReplicasShareOneChain(t *testing.T) {
+func TestReplicasIssueTheSameSuccessor(t *testing.T) {
 	onTwo(t, func(t *testing.T, a, b *apptest.Server) {
 		c := a.As(t)
 		spent := c.RefreshToken
 		first := auth(t, a.Anonymous().Redeem(t, spent))
 		if again := auth(t, b.Anonymous().Redeem(t, spent)); again.RefreshToken != first.RefreshToken {
-			t.Error("the other replica gives another successor")
+			t.Error("the other replica issued a different successor")
 		}
-		// What one replica has seen, the other judges by.
+		// A use seen by one replica counts on the other.
 		bearer(b, first.AccessToken).Do(t, meQuery, nil)
 		awaitSeen(t, a, c.SessionID, 2)
 		endGrace(t, a, c.SessionID)
@@ -87,12 +82,12 @@ func TestReplicaThatCannotReadRevocations(t *testing.T) {
 		answer := c.Do(t, meQuery, nil)
 		answer.Refused(t, "UNAVAILABLE", "REVOCATION_VIEW_STALE")
 		if answer.Errors[0].Extensions.RetryAfter < 1 || answer.Header.Get("Retry-After") == "" {
-			t.Errorf("no hint when to try again: %s", answer.Body)
+			t.Errorf("no retryAfter: %s", answer.Body)
 		}
 		if err := srv.App.Ready(t.Context()); err == nil {
-			t.Error("it calls itself ready")
+			t.Error("the server reports that it is ready")
 		}
-		c.Login(t) // public fields go on
+		c.Login(t) // public fields still work
 		auth(t, c.Redeem(t, c.RefreshToken))
 
 		show(t, srv, "revocations")

@@ -8,7 +8,6 @@ import (
 
 	"modernc.org/sqlite"
 
-	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -16,7 +15,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
-// backUp copies a server's database and returns what brings the copy back while the server runs.
+// backUp copies a server's database. restore copies it back while the server runs.
 func backUp(tb testing.TB, srv *apptest.Server) (restore func()) {
 	tb.Helper()
 	if srv.App.DB.Dialect() == store.Postgres {
@@ -38,7 +37,7 @@ func backUp(tb testing.TB, srv *apptest.Server) (restore func()) {
 			tb.Fatal(err)
 		}
 		defer func() { _ = conn.Close() }()
-		webtest.Eventually(tb, "no other connection is in the way of the copy", func() bool {
+		webtest.Eventually(tb, "no other connection blocks the copy", func() bool {
 			return conn.Raw(func(driver any) error {
 				copying, err := driver.(interface {
 					NewRestore(string) (*sqlite.Backup, error)
@@ -56,7 +55,7 @@ func backUp(tb testing.TB, srv *apptest.Server) (restore func()) {
 	}
 }
 
-// backUpRows does it table by table, users before what refers to them.
+// backUpRows copies the tables one by one, users before the tables that refer to it.
 func backUpRows(tb testing.TB, srv *apptest.Server) (restore func()) {
 	tb.Helper()
 	tables := []string{"users", "sessions", "revocations", "user_terms", "known_addresses", "throttle", "audit_log"}
@@ -81,7 +80,7 @@ func backUpRows(tb testing.TB, srv *apptest.Server) (restore func()) {
 	}
 }
 
-// version is a user's authorization version.
+// version returns a user's authorization version.
 func version(tb testing.TB, srv *apptest.Server, id token.UserID) int64 {
 	tb.Helper()
 	return int64(srv.Count(tb, "SELECT version FROM users WHERE id = $1", id))
@@ -94,8 +93,8 @@ func renew(tb testing.TB, srv *apptest.Server, c *apptest.Client) {
 	c.Refresh(tb)
 }
 
-// A token issued after the backup carries a version that the restored database knows nothing of. What is revoked
-// from then on is above it all the same, also where another process revokes that has never seen the token.
+// A token issued after the backup carries a version that the restored database does not know. A later revocation must
+// have a higher version, even if another process makes it that has never seen the token.
 func TestRevocationsAfterARestoreReachTokensFromBefore(t *testing.T) {
 	onTwo(t, func(t *testing.T, srv, other *apptest.Server) {
 		root := verified(t, srv, srv.As(t, "ADMIN"))
@@ -139,14 +138,15 @@ func TestRevocationsAfterARestoreReachTokensFromBefore(t *testing.T) {
 			}
 			poll(t, srv.App.View)
 			c.Do(t, meQuery, nil).Refused(t, "UNAUTHENTICATED", one.reason)
-			c.Do(t, `mutation($id: ID!) { enableUser(input: {id: $id}) { id } }`, map[string]any{"id": c.UserID}).Refused(t, "UNAUTHENTICATED", one.reason)
+			const enable = `mutation($id: ID!) { enableUser(input: {id: $id}) { id } }`
+			c.Do(t, enable, map[string]any{"id": c.UserID}).Refused(t, "UNAUTHENTICATED", one.reason)
 		}
 	})
 }
 
-// The clock of the database went back together with its rows; this machine's did not, or the token's version is
-// known here.
-func TestVersionsRiseWhereTheClockWentBackToo(t *testing.T) {
+// The clock of the database went back together with its rows. Either this machine's clock did not, or this replica
+// knows the version of the token.
+func TestVersionsRiseAfterTheClockWentBack(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
@@ -160,7 +160,7 @@ func TestVersionsRiseWhereTheClockWentBackToo(t *testing.T) {
 			return err
 		})
 		if raised := version(t, srv, c.UserID); raised <= lost {
-			t.Errorf("raised to %d, and tokens of %d are out there", raised, lost)
+			t.Errorf("raised to %d, but tokens of %d exist", raised, lost)
 		}
 		for range 2 {
 			before := version(t, srv, c.UserID)
@@ -172,9 +172,9 @@ func TestVersionsRiseWhereTheClockWentBackToo(t *testing.T) {
 	})
 }
 
-// What was revoked after the backup, a running replica still knows. It refuses what it knows to be revoked, tells
-// the database, and otherwise goes on with versions above what it knows.
-func TestARunningReplicaKnowsWhatARestoredDatabaseForgot(t *testing.T) {
+// A running replica remembers revocations that were made after the backup. It refuses the tokens, repeats the
+// revocations in the database, and raises later versions above those it knows.
+func TestARunningReplicaRepeatsRevocationsLostByARestore(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		ended, everywhere, changed, disabled := srv.As(t), srv.As(t), srv.As(t), srv.As(t)
@@ -184,15 +184,14 @@ func TestARunningReplicaKnowsWhatARestoredDatabaseForgot(t *testing.T) {
 		if _, err := srv.App.Accounts.SetDisabled(t.Context(), disabled.UserID, true, apptest.Operator); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := srv.App.Accounts.ChangeRoles(t.Context(), changed.UserID, []token.Role{account.RoleAdmin}, nil, apptest.Operator); err != nil {
-			t.Fatal(err)
-		}
+		promote(t, srv, changed.UserID)
 		restore()
-		for name, c := range map[string]*apptest.Client{"logout": ended, "logout of all": everywhere, "disabling": disabled} {
+		lost := map[string]*apptest.Client{"logout": ended, "logout of all": everywhere, "disabling": disabled}
+		for name, c := range lost {
 			t.Run(name, func(t *testing.T) {
 				wantDead(t, srv, c.AccessToken, c.RefreshToken)
 				if !stateOf(t, srv, c.SessionID).IsRevoked {
-					t.Error("the database was not told")
+					t.Error("the database does not have the revocation")
 				}
 				if n := audited(t, srv, "authn_token_revoked", c.SessionID); n != 1 {
 					t.Errorf("audited %d times, want once", n)

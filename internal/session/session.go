@@ -1,10 +1,3 @@
-// Package session owns sign-ins: one row each, their refresh tokens, their end, and the view of
-// revocations that every replica keeps in memory.
-//
-// It promises that a rotation is decided by one statement, that a lost answer loses nobody their
-// login, that a stolen refresh token ends the session it was stolen from, and that a revocation is in
-// force here before the call that made it returns. It does not know passwords or GraphQL. Of the
-// table users it reads what a token repeats: roles, version, disabled_at.
 package session
 
 import (
@@ -29,7 +22,7 @@ import (
 // ID names a session; it is the sid of its tokens.
 type ID = token.SessionID
 
-// MaxPerUser is how many live sessions one user can have; one more ends the oldest.
+// MaxPerUser is the maximum number of live sessions per user. Another sign-in ends the oldest.
 const MaxPerUser = 100
 
 // Session is one sign-in of one user on one device.
@@ -40,54 +33,55 @@ type Session struct {
 	LastSeenAt store.Time   `db:"last_seen_at"` // up to a minute behind
 	ExpiresAt  store.Time   `db:"expires_at"`   // moves with each refresh
 	IP         string       `db:"ip"`           // of the last sign-in or refresh
-	UserAgent  string       `db:"user_agent"`   // likewise
+	UserAgent  string       `db:"user_agent"`   // of the last sign-in or refresh
 }
 
-// OwnerID says whose session it is, for @auth(owner: true).
+// OwnerID returns the session's user, for @auth(owner: true).
 func (s *Session) OwnerID() token.UserID { return s.UserID }
 
 const columns = "id, user_id, created_at, last_seen_at, expires_at, ip, user_agent"
 
-// Subject is the user that tokens are issued to, as read in the transaction that issues them.
+// Subject is the user that tokens are issued to, as the issuing transaction reads it.
 type Subject struct {
 	ID      token.UserID `db:"id"`
 	Roles   token.Roles  `db:"roles"`
 	Version int64        `db:"version"`
 }
 
-// Grant is a pair of tokens just issued, and the session they belong to.
+// Grant is a pair of new tokens and their session.
 type Grant struct {
 	AccessToken  string
-	RefreshToken *string // nil once it was handed over in another way
+	RefreshToken *string // nil if the client gets it in a cookie
 	Session      *Session
 	claims       token.Claims
 }
 
-// Principal is who the grant signs in; the guard judges by it below the payload that carries the grant.
+// Principal returns the claims of the access token. The guard judges the fields of the payload by them.
 func (g *Grant) Principal() *token.Claims { return &g.claims }
 
-// TokenType is the scheme of the Authorization header (RFC 6750).
+// TokenType returns the scheme of the Authorization header (RFC 6750).
 func (g *Grant) TokenType() string { return "Bearer" }
 
-// ExpiresAt is when the access token ends.
+// ExpiresAt returns the expiry of the access token.
 func (g *Grant) ExpiresAt() store.Time { return store.TimeOf(g.claims.ExpiresAt) }
 
-// ExpiresIn is the access token's life in seconds from its issue, for clients whose clock is off (RFC 6749 section 5.1).
+// ExpiresIn returns the lifetime of the access token in seconds (RFC 6749, section 5.1), for clients whose clock is
+// wrong.
 func (g *Grant) ExpiresIn() int32 {
 	return int32(g.claims.ExpiresAt.Sub(g.claims.IssuedAt) / time.Second)
 }
 
-// RefreshExpiresAt is when the refresh token ends if it is not used before.
+// RefreshExpiresAt returns the expiry of the refresh token, which is the session's idle limit.
 func (g *Grant) RefreshExpiresAt() store.Time { return g.Session.ExpiresAt }
 
-// Options are the life times of sessions.
+// Options are the limits of a session.
 type Options struct {
-	// IdleLife ends a session that was not refreshed for so long.
+	// IdleLife is the maximum time between two refreshes.
 	IdleLife time.Duration
-	// MaxLife ends every session so long after its sign-in.
+	// MaxLife is the maximum session lifetime.
 	MaxLife time.Duration
-	// Grace is how long the predecessor of the current refresh token still gets the same successor,
-	// by the database's clock.
+	// Grace is how long after a rotation the previous refresh token still gets the same successor, by the database's
+	// clock.
 	Grace time.Duration
 }
 
@@ -95,22 +89,24 @@ type Options struct {
 type Service struct {
 	db       *store.DB
 	issuer   *token.Issuer
-	macKeys  [][]byte // the current one first
+	macKeys  [][]byte // the current key first
 	view     *View
 	throttle *throttle.Throttle
 	options  Options
 	replayed atomic.Int64
 }
 
-// NewService wires a Service.
-func NewService(db *store.DB, issuer *token.Issuer, s *secret.Secret, view *View, throttle *throttle.Throttle, o Options) *Service {
-	return &Service{db: db, issuer: issuer, macKeys: s.Keys("refresh token mac"), view: view, throttle: throttle, options: o}
+// NewService returns a Service.
+func NewService(db *store.DB, issuer *token.Issuer, s *secret.Secret, view *View, throttle *throttle.Throttle,
+	o Options) *Service {
+	macKeys := s.Keys("refresh token mac")
+	return &Service{db: db, issuer: issuer, macKeys: macKeys, view: view, throttle: throttle, options: o}
 }
 
-// Replayed counts the refresh tokens that were answered again inside the grace.
+// Replayed returns how many previous refresh tokens got the same successor again.
 func (s *Service) Replayed() int64 { return s.replayed.Load() }
 
-// row is a session as the rotation needs it.
+// row is a session with the columns that a rotation needs.
 type row struct {
 	Session
 	Salt           string     `db:"salt"`
@@ -118,7 +114,7 @@ type row struct {
 	SeenGeneration int64      `db:"seen_generation"`
 	AuthTime       store.Time `db:"auth_time"`
 	Methods        string     `db:"amr"`
-	ProofIsOwn     bool       `db:"proof_is_own"` // a reauthentication made the current generation
+	ProofIsOwn     bool       `db:"proof_is_own"` // whether a reauthentication made the current generation
 	RotatedAt      store.Time `db:"rotated_at"`
 	EndsAt         store.Time `db:"ends_at"`
 	RevokedAt      *int64     `db:"revoked_at"`
@@ -128,8 +124,8 @@ type row struct {
 const rowColumns = columns + `, salt, generation, seen_generation, auth_time, amr,
 	prior_auth_time IS NOT NULL AS proof_is_own, rotated_at, ends_at, revoked_at, now_us() AS now`
 
-// Start opens a session for subject in tx, which must hold the user's row against others (a statement
-// that writes it does), so that the cap is exact. methods is the amr claim (RFC 8176).
+// Start creates a session for subject. The caller must have locked the user's row in tx, so that the cap is exact.
+// methods becomes the amr claim (RFC 8176).
 func (s *Service) Start(tx *store.Tx, subject Subject, methods []string, by audit.Actor) (*Grant, error) {
 	if err := s.catchUp(tx, &subject, "", by); err != nil {
 		return nil, err
@@ -144,7 +140,8 @@ func (s *Service) Start(tx *store.Tx, subject Subject, methods []string, by audi
 		VALUES ($1, $2, $3, 1, 0, now_us(), $4, now_us(), now_us(), now_us(), now_us() + $5, now_us() + $6, $7, $8)
 		RETURNING `+rowColumns,
 		id.String(), subject.ID, newSalt(), strings.Join(methods, " "),
-		min(s.options.IdleLife, s.options.MaxLife-lastMoments).Microseconds(), s.options.MaxLife.Microseconds(), by.IP, by.UserAgent)
+		min(s.options.IdleLife, s.options.MaxLife-lastMoments).Microseconds(), s.options.MaxLife.Microseconds(),
+		by.IP, by.UserAgent)
 	if err != nil {
 		return nil, fmt.Errorf("start session: %w", err)
 	}
@@ -154,27 +151,28 @@ func (s *Service) Start(tx *store.Tx, subject Subject, methods []string, by audi
 	return s.grant(&r, subject)
 }
 
-// endOldest holds the user to MaxPerUser live sessions.
+// endOldest ends the oldest sessions of user beyond MaxPerUser.
 func (s *Service) endOldest(tx *store.Tx, user token.UserID, by audit.Actor) error {
 	ended, err := s.end(tx, `user_id = $1 AND id NOT IN (SELECT id FROM sessions
-		WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now_us() ORDER BY created_at DESC, id DESC LIMIT $2)`, user, MaxPerUser)
+		WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now_us()
+		ORDER BY created_at DESC, id DESC LIMIT $2)`, user, MaxPerUser)
 	if err != nil {
 		return err
 	}
 	for _, one := range ended {
-		if err := audit.Record(tx, audit.Event{Action: audit.SessionCapReached,
-			User: user, Session: one.ID, By: by}); err != nil {
+		event := audit.Event{Action: audit.SessionCapReached, User: user, Session: one.ID, By: by}
+		if err := audit.Record(tx, event); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// lastMoments of a session's life are too short for another access token: it tells whole seconds of this replica's clock,
-// and there might be none in which it lives. The time published as the session's end lies before them.
+// lastMoments is the end of a session's life in which no access token is issued. Token times are whole seconds of this
+// replica's clock, so such a token might never be valid. The published end of a session lies before it.
 const lastMoments = token.Leeway + time.Second
 
-// grant issues both tokens for the row's current generation.
+// grant issues both tokens for the current generation of r.
 func (s *Service) grant(r *row, subject Subject) (*Grant, error) {
 	if err := s.view.CheckClock(); err != nil {
 		return nil, err
@@ -196,10 +194,10 @@ func (s *Service) grant(r *row, subject Subject) (*Grant, error) {
 	return &Grant{AccessToken: access, RefreshToken: &refresh, Session: &r.Session, claims: claims}, nil
 }
 
-// Rotate records in tx that the user has proved a credential again: same session, next generation, auth_time now.
-// methods join those that the session has, because a later proof does not undo an earlier one. The refresh token of
-// the generation before, where it is still answered, does not get the new auth_time. A session that has ended is
-// refused as SESSION_REVOKED.
+// Rotate records in tx that the user has proved a credential again. The session gets its next generation and a new
+// auth_time. methods are added to those of the session, because a later proof does not undo an earlier one. The
+// previous refresh token stays usable within the grace, but does not get the new auth_time. Rotate refuses a session
+// that has ended with SESSION_REVOKED.
 func (s *Service) Rotate(tx *store.Tx, id ID, subject Subject, methods []string, by audit.Actor) (*Grant, error) {
 	methods, err := unite(tx, id, methods)
 	if err != nil {
@@ -220,8 +218,8 @@ func (s *Service) Rotate(tx *store.Tx, id ID, subject Subject, methods []string,
 	return s.grant(&r, subject)
 }
 
-// unite returns the methods of a session followed by those of added that are new. It locks the session's row: a
-// refresh can withdraw a proof at the same time.
+// unite returns the methods of a session followed by those of added that are new. It locks the session's row against
+// a refresh that withdraws a proof.
 func unite(tx *store.Tx, id ID, added []string) ([]string, error) {
 	var column string
 	err := tx.Get(&column, "UPDATE sessions SET amr = amr WHERE id = $1 RETURNING amr", id)
@@ -240,14 +238,14 @@ func unite(tx *store.Tx, id ID, added []string) ([]string, error) {
 	return united, nil
 }
 
-// idleLimit is the SQL for the next idle limit: so many microseconds from now, never in the last moments before the
-// absolute one. Neither database has the other's name for the lesser of two values.
+// idleLimit returns the SQL for the next idle limit: life microseconds from now, but never within lastMoments of the
+// absolute limit. SQLite's two-argument MIN and Postgres's LEAST have no common name.
 func idleLimit(life string) string {
 	last := fmt.Sprintf("ends_at - %d", lastMoments.Microseconds())
 	return "CASE WHEN now_us() + " + life + " < " + last + " THEN now_us() + " + life + " ELSE " + last + " END"
 }
 
-// byUser are the live sessions of a user. Ids are UUIDv7, and so in order of creation.
+// byUser lists the live sessions of a user. Ids are UUIDv7, and therefore in order of creation.
 var byUser = store.Owned[token.UserID, Session]{
 	Table:     "sessions",
 	Columns:   columns,
@@ -258,20 +256,21 @@ var byUser = store.Owned[token.UserID, Session]{
 	Position:  func(s *Session) store.Position { return store.Position{string(s.ID)} },
 }
 
-// List returns the same window of each user's live sessions, the newest first.
+// List returns the same window of the live sessions of each user, newest first.
 func (s *Service) List(
 	ctx context.Context, users []token.UserID, w store.Window,
 ) (map[token.UserID]*store.Page[Session], error) {
 	return byUser.Pages(ctx, s.db, users, w)
 }
 
-// ByID reads a live session. It answers NOT_FOUND if there is none.
+// ByID returns a live session, or NOT_FOUND.
 func (s *Service) ByID(ctx context.Context, id ID) (*Session, error) {
 	if uuid.Validate(string(id)) != nil {
 		return nil, errSessionNotFound
 	}
 	var one Session
-	err := s.db.Get(ctx, &one, "SELECT "+columns+" FROM sessions WHERE id = $1 AND revoked_at IS NULL AND expires_at > now_us()", id)
+	err := s.db.Get(ctx, &one, "SELECT "+columns+` FROM sessions
+		WHERE id = $1 AND revoked_at IS NULL AND expires_at > now_us()`, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, errSessionNotFound
 	}
@@ -281,7 +280,7 @@ func (s *Service) ByID(ctx context.Context, id ID) (*Session, error) {
 	return &one, nil
 }
 
-// Count returns how many live sessions each user has. A user without any is not in the map.
+// Count returns the number of live sessions of each user. Users without any are not in the map.
 func (s *Service) Count(ctx context.Context, users []token.UserID) (map[token.UserID]int, error) {
 	return byUser.Counts(ctx, s.db, users)
 }

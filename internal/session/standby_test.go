@@ -34,7 +34,7 @@ func readiness(tb testing.TB, srv *apptest.Server) int {
 	return response.StatusCode
 }
 
-// wantNoWrites checks that what needs a write is refused as UNAVAILABLE, and that no traffic is wanted.
+// wantNoWrites checks that writes are refused as UNAVAILABLE and that the server is not ready.
 func wantNoWrites(t *testing.T, srv *apptest.Server, c *apptest.Client) {
 	t.Helper()
 	for name, answer := range map[string]*apptest.Answer{
@@ -58,7 +58,7 @@ func wantNoWrites(t *testing.T, srv *apptest.Server, c *apptest.Client) {
 	}
 }
 
-// Until it is promoted, a standby may not know what was revoked, and nothing can be written.
+// Until it is promoted, a standby may lack revocations and cannot be written.
 func TestAStandbyCountsAsAnOutageUntilItIsPromoted(t *testing.T) {
 	t.Parallel()
 	postgres := storetest.StartOutage(t)
@@ -70,9 +70,9 @@ func TestAStandbyCountsAsAnOutageUntilItIsPromoted(t *testing.T) {
 	postgres.Demote(t)
 	webtest.Eventually(t, "the standby answers", func() bool { _, err := srv.App.DB.Now(t.Context()); return err == nil })
 	wantNoWrites(t, srv, c)
-	for range 2 { // the first may be on a connection to the server before
+	for range 2 { // the first poll may use a connection to the old primary
 		if err := srv.App.View.Poll(t.Context()); err == nil {
-			t.Error("the view takes the word of a standby")
+			t.Error("the view accepts the rows of a standby")
 		}
 	}
 	srv.Shift(session.MaxViewAge)
@@ -89,9 +89,9 @@ func TestADatabaseThatCannotBeWrittenIsUnavailable(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
 	c := srv.As(t)
-	srv.Exec(t, "PRAGMA query_only = 1") // of the one connection that writes
+	srv.Exec(t, "PRAGMA query_only = 1") // on the only connection that writes
 	wantNoWrites(t, srv, c)
-	if a := bearer(srv, c.AccessToken).Do(t, meQuery, nil); a.Status != 200 { // reads need no write lock
+	if a := bearer(srv, c.AccessToken).Do(t, meQuery, nil); a.Status != 200 { // reads do not need the write lock
 		t.Errorf("me: %s", a.Body)
 	}
 }

@@ -21,7 +21,8 @@ func TestRefreshesAreThrottled(t *testing.T) {
 		}
 		for name, raw := range map[string]string{"a session's own": c.RefreshToken, "an address's forgeries": "gwr_forged"} {
 			answer := srv.Anonymous().Redeem(t, raw)
-			if len(answer.Errors) != 1 || answer.Errors[0].Extensions.Code != "RATE_LIMITED" || answer.Errors[0].Extensions.RetryAfter < 1 || answer.Status != 429 {
+			if len(answer.Errors) != 1 || answer.Status != 429 || answer.Errors[0].Extensions.Code != "RATE_LIMITED" ||
+				answer.Errors[0].Extensions.RetryAfter < 1 {
 				t.Errorf("%s beyond the limit: got %d %s", name, answer.Status, answer.Body)
 			}
 		}

@@ -18,29 +18,30 @@ import (
 )
 
 const (
-	// PollEvery is how often a replica re-reads recent revocations.
+	// PollEvery is the interval between two polls of recent revocations.
 	PollEvery = 400 * time.Millisecond
-	// MaxViewAge is the age of the view from which guarded fields are refused.
+	// MaxViewAge is the maximum age of the view. Guarded fields are refused when it is older.
 	MaxViewAge = 5 * time.Second
-	// pollWindow is how far back each poll reads: much further than a transaction may take from its insert to its
-	// commit, so that late commits are still read.
+	// pollWindow is how far back each poll reads. It is much longer than a transaction may take from its insert to its
+	// commit, so a revocation that commits late is still read.
 	pollWindow = 60 * time.Second
-	// wokenWindow is how far back polls caused by notifications read: less, and yet twice what a transaction may take.
+	// wokenWindow is the window of polls after a notification: smaller, but still twice as long as a transaction may
+	// take.
 	wokenWindow = 20 * time.Second
-	// minPause is the shortest pause between polls, however many notifications arrive.
+	// minPause is the minimum pause between two polls, for any rate of notifications.
 	minPause = 2 * time.Millisecond
-	// rowLife is how long the database keeps a revocation. It exceeds every View's life by far, so that rows are
-	// still there after its clock jumped ahead by hours and back.
+	// rowLife is how long the database keeps a revocation. It is much longer than View.life, so that rows still exist
+	// after the database's clock jumps ahead by hours and back.
 	rowLife = 26 * time.Hour
-	// sweepEvery is how often expired entries are looked for.
+	// sweepEvery is the interval at which expired entries are removed.
 	sweepEvery = time.Minute
-	// maxEntries bounds the view's memory. Beyond it, every check queries the database; nothing is evicted.
+	// maxEntries bounds the view's memory. When it is full, each check queries the database; no entry is evicted.
 	maxEntries = 500_000
-	// topic is the topic of revocations.
+	// topic is the topic of notifications about revocations.
 	topic = "revocations"
 )
 
-// revocation is a row of the table: one session, or all tokens of a user below a version.
+// revocation is a row of the table. It revokes one session, or all tokens of a user below a version.
 type revocation struct {
 	SessionID    ID           `db:"session_id"`
 	UserID       token.UserID `db:"user_id"`
@@ -54,7 +55,7 @@ type revocation struct {
 const revocationColumns = `COALESCE(session_id, '') AS session_id, COALESCE(user_id, '') AS user_id,
 	COALESCE(below_version, 0) AS below_version, COALESCE(kept_session, '') AS kept_session, stale, created_at`
 
-// reason returns what r means for the token c; empty if nothing.
+// reason returns the reason for which r refuses the token c, or "" if r does not apply.
 func (r *revocation) reason(c *token.Claims) fault.Reason {
 	switch {
 	case r.SessionID != "":
@@ -69,45 +70,45 @@ func (r *revocation) reason(c *token.Claims) fault.Reason {
 	return fault.TokenRevoked
 }
 
-// View holds all live revocations in the memory of this replica. A revocation made here is in it before the call that
-// made it returns; others arrive by polling. Check polls first if the view is older than store.Prompt. If that fails,
-// Check refuses every caller once the view is older than MaxViewAge.
+// View is this replica's copy of all revocations that still apply. It contains a revocation made on this replica
+// before the call that made it returns; others arrive by polling. If the view is older than store.Prompt, Check first
+// reads the database. If that fails and the view is older than MaxViewAge, Check refuses every caller.
 type View struct {
-	db   *store.DB
-	now  func() time.Time
-	base time.Time
-	max  int
-	// every is PollEvery, except in tests.
-	every   time.Duration
+	db      *store.DB
+	now     func() time.Time
+	base    time.Time
+	max     int
+	every   time.Duration // PollEvery, except in tests
 	options ViewOptions
-	// life outlives every access token by the clock of any replica: 1 h is the bound of their life.
+	// life exceeds the life of every access token, at most 1 h, by the clock of any replica.
 	life time.Duration
 
 	mu       sync.RWMutex
-	sessions map[ID]moment // session → when the entry may go
+	sessions map[ID]moment // when each entry may be removed
 	users    map[token.UserID][]revocation
-	latest   store.Time // the latest that this machine's clock has shown
-	dropped  int        // revocations beyond max; unless 0, checks query the database
+	latest   store.Time // the latest wall-clock time of this machine so far
+	dropped  int        // revocations without an entry, because the view was full
 
 	reading *store.Reading
-	polling sync.Mutex    // guards what follows
-	conn    *sqlx.Conn    // the poll's own
-	polled  store.Time    // when the last good poll was, by the database's clock
-	sweep   time.Duration // when to drop expired entries, and to look for room, next; since base
-	skew    atomic.Int64  // of the last good poll
+	polling sync.Mutex    // guards the fields below
+	conn    *sqlx.Conn    // the connection of the poll
+	polled  store.Time    // the time of the last successful poll, by the database's clock
+	sweep   time.Duration // the time of the next removal of expired entries, since base
+	skew    atomic.Int64  // measured by the last successful poll
 }
 
-// ViewOptions configure a View. The functions must not wait; nil ones are not called.
+// ViewOptions configure a View. The functions must not block, and may be nil.
 type ViewOptions struct {
-	// MaxSkew is how far the clocks of replicas and of the database may be from each other.
+	// MaxSkew is the maximum difference between the clocks of replicas and of the database.
 	MaxSkew time.Duration
 	// OnRevoke is called after each revocation is in the view, possibly more than once. One argument is empty.
 	OnRevoke func(ID, token.UserID)
-	// OnLag is called with the time from each revocation on another replica until this one knew of it.
+	// OnLag is called with the time from each revocation on another replica until it is in this view.
 	OnLag func(time.Duration)
 }
 
-// NewView returns an empty view, which polls at its first Check. now must carry a monotonic reading, as time.Now does.
+// NewView returns an empty view. Its first Check reads the database. While this machine's clock and the database's
+// differ by more than MaxSkew, it refuses every caller. now must carry a monotonic reading, as time.Now does.
 func NewView(db *store.DB, o ViewOptions, now func() time.Time) *View {
 	return &View{
 		db:       db,
@@ -123,20 +124,20 @@ func NewView(db *store.DB, o ViewOptions, now func() time.Time) *View {
 	}
 }
 
-// Age is how old the view is: the time since the last good poll began.
+// Age returns the time since the last successful poll began.
 func (v *View) Age() time.Duration { return v.reading.Age() }
 
-// Size is how many subjects the view holds.
+// Size returns the number of sessions and users in the view.
 func (v *View) Size() int {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return len(v.sessions) + len(v.users)
 }
 
-// Check returns TOKEN_REVOKED or TOKEN_STALE if the token c is revoked, else nothing. Its error is UNAVAILABLE if the
-// view is too old to tell, or if the clocks differ by more than MaxSkew.
+// Check returns why the token c is refused: TOKEN_REVOKED, TOKEN_STALE or "". It returns UNAVAILABLE if the view is too
+// old to accept a token, or if the clocks differ too much.
 func (v *View) Check(ctx context.Context, c *token.Claims) (fault.Reason, error) {
-	age := v.Age() // before the look-up: a poll that ends in between must not vouch for older entries
+	age := v.Age() // read before the lookup, which may miss what a poll adds in between
 	reason, complete := v.look(c)
 	if reason == "" && age > store.Prompt && v.CatchUp(ctx) == nil {
 		age = 0
@@ -166,8 +167,8 @@ func (v *View) look(c *token.Claims) (reason fault.Reason, complete bool) {
 	return worst(v.users[c.UserID], c), v.dropped == 0
 }
 
-// floor returns the least next version of a user: above each that this replica knows, and not below the time. A
-// database that was restored has lost versions that tokens still carry.
+// floor returns the minimum of a user's next version: above every version that this replica knows, and at least the
+// time. A restored database has lost versions that tokens still carry.
 func (v *View) floor(user token.UserID) int64 {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -178,7 +179,8 @@ func (v *View) floor(user token.UserID) int64 {
 	return floor
 }
 
-// worst prefers TOKEN_REVOKED: a stale token promises that a refresh helps.
+// worst returns the worst reason for which rows refuse c. A stale token promises that a refresh helps, so TOKEN_REVOKED
+// comes first.
 func worst(rows []revocation, c *token.Claims) fault.Reason {
 	var found fault.Reason
 	for i := range rows {
@@ -201,7 +203,7 @@ func (v *View) ask(ctx context.Context, c *token.Claims) (fault.Reason, error) {
 	return worst(rows, c), nil
 }
 
-// revoke writes r in tx. It is in force here as soon as tx is durable.
+// revoke inserts r in tx. It is in force on this replica when tx commits.
 func (v *View) revoke(tx *store.Tx, r revocation) error {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -233,7 +235,8 @@ func (v *View) onRevoke(rows ...revocation) {
 	}
 }
 
-// add keeps r until then and reports whether it is new. Adding it again only keeps it longer. v.mu is held.
+// add adds r to the view until the given moment and reports whether it is new. v.mu must be locked. Adding a known
+// revocation only extends it.
 func (v *View) add(r revocation, until moment) (news bool) {
 	r.until = until
 	_, knowsSession := v.sessions[r.SessionID]
@@ -252,8 +255,8 @@ func (v *View) add(r revocation, until moment) (news bool) {
 	})
 }
 
-// merge adds r to rows and keeps the highest version of rows that differ in it only: it covers the others. It does not
-// change rows.
+// merge adds r to rows. Of rows that differ only in the version it keeps the highest, which covers the others. It does
+// not modify rows.
 func merge(rows []revocation, r revocation) []revocation {
 	merged := []revocation{r}
 	for _, old := range rows {
@@ -266,17 +269,17 @@ func merge(rows []revocation, r revocation) []revocation {
 	return merged
 }
 
-// Poll reads recent revocations, or all of them if it may have missed some, as at the start. A failed poll leaves the
-// view unchanged.
+// Poll reads recent revocations, or all if some may have been missed, as at the start. After a failure the view is
+// unchanged and becomes older.
 func (v *View) Poll(ctx context.Context) error { return v.pollBack(ctx, pollWindow) }
 
-// CatchUp polls if the view is older than store.Prompt: a server that was suspended or idle has not polled. All callers
-// share one poll, and none waits for long.
+// CatchUp polls if the view is older than store.Prompt, because a paused or idle server does not poll. All callers
+// share one poll, and none waits long.
 func (v *View) CatchUp(ctx context.Context) error {
 	return v.reading.CatchUp(ctx, func(ctx context.Context) error { return v.poll(ctx, pollWindow) })
 }
 
-// pollBack is Poll, reading back no further than window.
+// pollBack is Poll with another window.
 func (v *View) pollBack(ctx context.Context, window time.Duration) error {
 	return v.reading.Read(ctx, func(ctx context.Context) error { return v.poll(ctx, window) })
 }
@@ -285,7 +288,7 @@ func (v *View) poll(ctx context.Context, window time.Duration) error {
 	v.polling.Lock()
 	defer v.polling.Unlock()
 	if err := v.read(ctx, window); err != nil {
-		v.release() // it may be broken; the next poll takes another
+		v.release() // the connection may be broken
 		return fmt.Errorf("poll revocations: %w", err)
 	}
 	return nil
@@ -311,8 +314,8 @@ func (v *View) read(ctx context.Context, window time.Duration) error {
 	v.mu.RUnlock()
 	read := v.moment(asked)
 	due := read.monotonic >= v.sweep
-	// The gap is measured by the database's clock, like created_at: ours stops while a machine sleeps. If that clock went
-	// back, rows may have looked too old before.
+	// The gap is measured by the database's clock, as created_at is: the monotonic clock stands still while a machine
+	// sleeps. If the database's clock went back, earlier polls may have skipped rows as too old.
 	gap := now.Sub(v.polled)
 	all := gap > window/2 || gap < 0 || dropped > 0 && due
 	since := now.Add(-window)
@@ -331,7 +334,7 @@ func (v *View) read(ctx context.Context, window time.Duration) error {
 		v.forget(read)
 		v.sweep = read.monotonic + sweepEvery
 	}
-	if all && v.dropped == dropped { // otherwise one was dropped since the rows were read
+	if all && v.dropped == dropped { // otherwise a new one was dropped after the rows were read
 		v.dropped = 0
 	}
 	news, until := rows[:0:0], v.untilFrom(read)
@@ -341,10 +344,10 @@ func (v *View) read(ctx context.Context, window time.Duration) error {
 		}
 	}
 	if len(rows) > v.max {
-		v.dropped++ // the limit cut some off
+		v.dropped++ // the limit cut off some rows
 	}
 	v.mu.Unlock()
-	// Nothing is late at the start. Revocations beyond max would be new each time.
+	// At the start no revocation is late. A revocation without room is new in each poll.
 	if v.options.OnLag != nil && v.polled != 0 && dropped == 0 {
 		for _, r := range news {
 			v.options.OnLag(max(now.Sub(r.CreatedAt), 0) + v.now().Sub(asked))
@@ -355,7 +358,7 @@ func (v *View) read(ctx context.Context, window time.Duration) error {
 	return nil
 }
 
-// forget drops the entries that no live token can match. v.mu is held.
+// forget removes the entries that no valid token can match. v.mu must be locked.
 func (v *View) forget(now moment) {
 	for id, until := range v.sessions {
 		if now.reached(until) {
@@ -377,14 +380,14 @@ func (v *View) forget(now moment) {
 	}
 }
 
-// rest returns the connection to the pool until the next poll.
+// rest releases the poll's connection until the next poll.
 func (v *View) rest() {
 	v.polling.Lock()
 	defer v.polling.Unlock()
 	v.release()
 }
 
-// release returns the connection to the pool. v.polling is held.
+// release releases the poll's connection. v.polling must be locked.
 func (v *View) release() {
 	if v.conn != nil {
 		_ = v.conn.Close()
@@ -392,7 +395,7 @@ func (v *View) release() {
 	}
 }
 
-// Follow polls until ctx ends: at intervals, and when the database notifies of a revocation.
+// Follow polls until ctx ends, at intervals and after notifications from the database.
 func (v *View) Follow(ctx context.Context, log *slog.Logger) {
 	defer v.rest()
 	apart := false
@@ -421,7 +424,7 @@ func (v *View) Follow(ctx context.Context, log *slog.Logger) {
 	}.Run(ctx, poll(pollWindow))
 }
 
-// isDue reports whether a poll is due without a notification. Until then, the poll has no connection.
+// isDue reports whether a poll is due without a notification. If not, it releases the poll's connection.
 func (v *View) isDue(time.Duration) bool {
 	due := v.db.Due(v.Age())
 	if !due {

@@ -15,7 +15,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// viewOf makes a further view of a server's database, as another replica would have, and reads it once.
+// viewOf returns another view of a server's database, like that of another replica, polled once.
 func viewOf(tb testing.TB, srv *apptest.Server) *session.View {
 	tb.Helper()
 	v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: srv.App.Config.ClockSkew}, srv.Now)
@@ -30,7 +30,7 @@ func poll(tb testing.TB, v *session.View) {
 	}
 }
 
-// wantReason checks what v says of a token; empty is: nothing revoked.
+// wantReason checks the reason for which v refuses a token; empty if v accepts it.
 func wantReason(tb testing.TB, v *session.View, c token.Claims, want fault.Reason) {
 	tb.Helper()
 	got, err := v.Check(tb.Context(), &c)
@@ -43,11 +43,12 @@ func claimsOf(c *apptest.Client, version int64) token.Claims {
 	return token.Claims{UserID: c.UserID, SessionID: c.SessionID, Version: version, Roles: []token.Role{"USER"}}
 }
 
-// revokedSession writes a revocation as another replica might have, and returns a token it concerns.
+// revokedSession inserts a revocation as another replica would, and returns a token that it revokes.
 func revokedSession(tb testing.TB, srv *apptest.Server, age, life time.Duration) token.Claims {
 	tb.Helper()
 	c := token.Claims{UserID: token.UserID(uuid.NewString()), SessionID: token.SessionID(uuid.NewString()), Version: 1}
-	srv.Exec(tb, `INSERT INTO revocations (id, session_id, stale, created_at, expires_at) VALUES ($1, $2, FALSE, now_us() - $3, now_us() + $4)`,
+	srv.Exec(tb, `INSERT INTO revocations (id, session_id, stale, created_at, expires_at)
+		VALUES ($1, $2, FALSE, now_us() - $3, now_us() + $4)`,
 		uuid.NewString(), c.SessionID, age.Microseconds(), life.Microseconds())
 	return c
 }
@@ -59,7 +60,7 @@ func inTx(tb testing.TB, srv *apptest.Server, f func(tx *store.Tx) error) {
 	}
 }
 
-func TestViewKnowsAtItsStartWhatWasRevokedLongAgo(t *testing.T) {
+func TestANewViewReadsOldRevocations(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := revokedSession(t, srv, 50*time.Minute, 10*time.Minute)
@@ -75,7 +76,7 @@ func TestViewReadsLateCommits(t *testing.T) {
 			if err := srv.App.Sessions.MarkStale(tx, c.UserID); err != nil {
 				return err
 			}
-			for range 3 { // it is written but not yet there to be read
+			for range 3 { // it is written but not yet committed
 				poll(t, v)
 			}
 			wantReason(t, v, claimsOf(c, 1), "")
@@ -90,8 +91,7 @@ func TestViewReadsLateCommits(t *testing.T) {
 	})
 }
 
-// A machine that slept wakes with a monotonic clock that stood still: only the database's tells how
-// much was missed.
+// While a machine sleeps, its monotonic clock stands still. Only the database's clock shows how much was missed.
 func TestViewReadsAllAfterASleep(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
@@ -105,16 +105,19 @@ func TestViewReadsAllAfterASleep(t *testing.T) {
 	})
 }
 
-func TestViewThatIsTooOldSaysNothing(t *testing.T) {
+func TestAnOutdatedViewIsUnavailable(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		var offset atomic.Int64
-		v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Hour}, func() time.Time { return time.Now().Add(time.Duration(offset.Load())) })
+		v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Hour}, func() time.Time {
+			return time.Now().Add(time.Duration(offset.Load()))
+		})
 		c := token.Claims{UserID: "u", SessionID: "s"}
 		refused := func(when string) {
 			t.Helper()
 			_, err := v.Check(t.Context(), &c)
-			if f := fault.As(err); f == nil || f.Code != fault.Unavailable || f.Reason != fault.RevocationViewStale || f.RetryAfter <= 0 {
+			f := fault.As(err)
+			if f == nil || f.Code != fault.Unavailable || f.Reason != fault.RevocationViewStale || f.RetryAfter <= 0 {
 				t.Errorf("%s: got %v, want UNAVAILABLE with a retryAfter", when, err)
 			}
 		}
@@ -128,9 +131,9 @@ func TestViewThatIsTooOldSaysNothing(t *testing.T) {
 		wantReason(t, v, c, "")
 		offset.Store(int64(session.MaxViewAge + time.Second))
 		refused("after its age")
-		wantReason(t, v, revoked, fault.TokenRevoked) // what is known stays known
+		wantReason(t, v, revoked, fault.TokenRevoked) // known revocations stay known
 		if err := v.Poll(t.Context()); err == nil {
-			t.Error("a poll of nothing succeeded")
+			t.Error("a poll of a missing table succeeded")
 		}
 		refused("after a failed poll")
 		show(t, srv, "revocations")
@@ -139,7 +142,7 @@ func TestViewThatIsTooOldSaysNothing(t *testing.T) {
 	})
 }
 
-// hide takes a table away, as a fault of the database would.
+// hide renames a table, so that every query of it fails until show.
 func hide(tb testing.TB, srv *apptest.Server, table string) {
 	tb.Helper()
 	srv.Exec(tb, "ALTER TABLE "+table+" RENAME TO "+table+"_hidden")
@@ -154,12 +157,14 @@ func TestViewAgesByTheMonotonicClock(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
 	var wall atomic.Int64
-	v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Minute}, func() time.Time { return apptest.SetWall(time.Now(), time.Duration(wall.Load())) })
+	v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: time.Minute}, func() time.Time {
+		return apptest.SetWall(time.Now(), time.Duration(wall.Load()))
+	})
 	poll(t, v)
 	for _, jump := range []time.Duration{24 * time.Hour, -24 * time.Hour} {
 		wall.Store(int64(jump))
 		if age := v.Age(); age < 0 || age > time.Minute {
-			t.Errorf("the wall clock jumped by %s and made the view %s old", jump, age)
+			t.Errorf("after the wall clock jumped by %s, the view is %s old", jump, age)
 		}
 	}
 }
@@ -174,7 +179,7 @@ func TestViewOverflow(t *testing.T) {
 			revoked = append(revoked, revokedSession(t, srv, 0, time.Hour))
 		}
 		innocent := token.Claims{UserID: "u", SessionID: "s"}
-		for range 2 { // the second time reads only what is new
+		for range 2 { // the second poll reads only new rows
 			poll(t, v)
 			for _, c := range revoked {
 				wantReason(t, v, c, fault.TokenRevoked)
@@ -182,23 +187,23 @@ func TestViewOverflow(t *testing.T) {
 			wantReason(t, v, innocent, "")
 		}
 		if v.Size() > 2 {
-			t.Errorf("%d subjects held, want at most 2", v.Size())
+			t.Errorf("%d subjects, want at most 2", v.Size())
 		}
 		hide(t, srv, "revocations")
 		if _, err := v.Check(t.Context(), &innocent); err == nil {
-			t.Error("the database cannot be asked, and yet nothing is revoked")
+			t.Error("a token is accepted although the database cannot be read")
 		}
 		show(t, srv, "revocations")
 		v.SetMax(5)
 		v.SweepNow()
 		poll(t, v)
-		hide(t, srv, "revocations") // with room for all, memory is enough
+		hide(t, srv, "revocations") // with room for all entries, the view does not need the database
 		for _, c := range revoked {
 			wantReason(t, v, c, fault.TokenRevoked)
 		}
 		wantReason(t, v, innocent, "")
 		show(t, srv, "revocations")
-		poll(t, v) // what fills it to the brim overflows nothing when read again
+		poll(t, v) // a view that is exactly full does not overflow when it reads the same rows again
 		hide(t, srv, "revocations")
 		wantReason(t, v, innocent, "")
 		show(t, srv, "revocations")
@@ -230,17 +235,18 @@ func TestRevocationHoldsWhileTheViewOverflows(t *testing.T) {
 	})
 }
 
-func TestViewForgetsWhatHasExpired(t *testing.T) {
+func TestViewForgetsExpiredEntries(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		var monotonic, wall atomic.Int64
 		v := session.NewView(srv.App.DB, session.ViewOptions{MaxSkew: 12 * time.Hour}, func() time.Time {
 			return apptest.SetWall(srv.Now().Add(time.Duration(monotonic.Load())), time.Duration(wall.Load()))
 		})
-		const life = 26 * time.Hour // more than a token's, and twice what clocks may differ by
-		old := 2 * time.Minute      // no poll reads it again
+		const life = 26 * time.Hour // longer than the life of a token plus twice MaxSkew
+		old := 2 * time.Minute      // too old to be read by another poll
 		revokedSession(t, srv, old, life)
-		srv.Exec(t, `INSERT INTO revocations (id, user_id, below_version, stale, created_at, expires_at) VALUES ($1, $2, 2, FALSE, now_us() - $3, now_us())`,
+		srv.Exec(t, `INSERT INTO revocations (id, user_id, below_version, stale, created_at, expires_at)
+			VALUES ($1, $2, 2, FALSE, now_us() - $3, now_us())`,
 			uuid.NewString(), token.UserID(uuid.NewString()), old.Microseconds())
 		sweep := func(want int, when string) {
 			t.Helper()
@@ -264,7 +270,7 @@ func TestViewForgetsWhatHasExpired(t *testing.T) {
 func TestVersionsOfAUser(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
-		views := func(t *testing.T, check func(v *session.View)) { // here, and on another replica
+		views := func(t *testing.T, check func(v *session.View)) { // on this replica and on another
 			t.Helper()
 			check(srv.App.View)
 			check(viewOf(t, srv))
@@ -300,7 +306,7 @@ func TestVersionsOfAUser(t *testing.T) {
 				wantReason(t, v, claimsOf(c, version(t, srv, c.UserID)), "")
 			})
 		})
-		t.Run("merged however often they are raised and read", func(t *testing.T) {
+		t.Run("merged, however often they are raised and read", func(t *testing.T) {
 			c := srv.As(t)
 			for range 5 {
 				inTx(t, srv, func(tx *store.Tx) error { return srv.App.Sessions.MarkStale(tx, c.UserID) })

@@ -12,8 +12,8 @@ const (
 	mediaResponse = "application/graphql-response+json"
 )
 
-// offer is one of the two media types in a negotiation: the weight that the most specific matching
-// range of Accept gives it (RFC 9110 section 12.5.1).
+// offer is one of the two media types in a negotiation, with the weight of the most specific matching range of Accept
+// (RFC 9110 section 12.5.1).
 type offer struct {
 	media   string
 	rank    int // of the range: 1 for */*, 2 for application/*, 3 when named
@@ -37,10 +37,10 @@ func (o *offer) consider(mediaRange string, quality float64) {
 	}
 }
 
-// negotiate picks the media type of the answer from the values of Accept. Without a wish, or with
-// wildcards only, it is application/json, which the specification keeps for old clients; a client
-// that names application/graphql-response+json gets it unless it prefers the other. When neither is
-// acceptable the refusal itself is application/json.
+// negotiate chooses the media type of the answer from the values of Accept. If the header is missing or has wildcards
+// only, it is application/json, which the specification keeps for old clients. A client that names
+// application/graphql-response+json gets it unless it prefers the other. If neither is acceptable, the refusal itself
+// is application/json.
 func negotiate(accept []string) (media string, ok bool) {
 	if strings.TrimSpace(strings.Join(accept, "")) == "" {
 		return mediaJSON, true

@@ -12,12 +12,13 @@ import (
 const (
 	defaultMaxValues = 20_000
 	defaultMaxDepth  = 100
-	// firstRead is the size of the first buffer for a body of unknown length, and smallRead the largest first buffer.
+	// firstRead is the size of the first buffer for a body of unknown length, and smallRead the maximum size of a first
+	// buffer.
 	firstRead, smallRead = 512, 4 << 10
 )
 
-// readAll reads r to its end. It claims memory as bytes arrive, so that a slow sender holds no more than was sent.
-// expected is how many bytes will come, or negative.
+// readAll reads r to its end. It claims memory as bytes arrive, so that a slow sender holds no more than it has sent.
+// expected is the number of bytes to come, or negative.
 func readAll(r io.Reader, expected int64, claim *memory.Claim) ([]byte, error) {
 	size := int64(firstRead)
 	if expected >= 0 {
@@ -50,7 +51,7 @@ func readAll(r io.Reader, expected int64, claim *memory.Claim) ([]byte, error) {
 	}
 }
 
-// overloaded is the refusal of what does not fit into memory, nil without an error.
+// overloaded returns the refusal of a claim that failed with err, or nil without an error.
 func overloaded(err error) *refusal {
 	if err == nil {
 		return nil
@@ -58,24 +59,25 @@ func overloaded(err error) *refusal {
 	return &refusal{fault: fault.Of(err)}
 }
 
-// jsonBounds are the greatest number of values in a JSON text, and how deep they may nest.
+// jsonBounds are the maximum number of values in a JSON text and their maximum nesting.
 type jsonBounds struct{ values, depth int }
 
-// admit refuses a text that is beyond the bounds, and claims the memory that decoding takes. Decoded JSON is up to 70
-// times as large as its text, so both happen before.
+// admit refuses a text beyond the bounds, and claims the memory for decoding it. Both happen before decoding, because
+// decoded JSON is up to 70 times as large as its text.
 func (b jsonBounds) admit(text []byte, claim *memory.Claim) *refusal {
 	values, depth := measureJSON(text)
 	if depth > b.depth {
 		return malformed(fmt.Sprintf("lists and objects of a request may nest at most %d deep", b.depth))
 	}
 	if values > b.values {
-		return refuse(http.StatusRequestEntityTooLarge, fault.BodyTooLarge, fmt.Sprintf("a request may have at most %d values", b.values))
+		message := fmt.Sprintf("a request may have at most %d values", b.values)
+		return refuse(http.StatusRequestEntityTooLarge, fault.BodyTooLarge, message)
 	}
 	return overloaded(claim.Grow(memory.Decoding(len(text), values)))
 }
 
-// measureJSON returns how many values a JSON text has at most, an empty list or object counted twice, and how deep they
-// nest. What is not JSON has some measure, too.
+// measureJSON returns an upper bound of the number of values in a JSON text, which counts an empty list or object
+// twice, and their nesting. Text that is not JSON has a measure too.
 func measureJSON(text []byte) (values, depth int) {
 	values = 1
 	nesting := 0

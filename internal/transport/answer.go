@@ -17,11 +17,11 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-// writeTimeout bounds how long a client that stops reading can hold an answer. It is set per answer
-// because the server as a whole has none: streams live longer.
+// writeTimeout bounds how long a client that stops reading can hold an answer. It is set per answer because the server
+// has no write time-out: streams live longer.
 const writeTimeout = 30 * time.Second
 
-// answer writes the one response to a request.
+// answer writes the response to one request.
 type answer struct {
 	w         http.ResponseWriter
 	exec      graphql.GraphExecutor
@@ -30,12 +30,12 @@ type answer struct {
 	claim     *memory.Claim
 }
 
-// prepare sets what every answer carries, the one after a panic included.
+// prepare sets the headers of every answer, including one after a panic.
 func (a *answer) prepare() {
 	h := a.w.Header()
 	h.Set("Content-Type", a.media+"; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
-	// Answers hold tokens (RFC 6749 section 5.1) and depend on who asks.
+	// Answers hold tokens (RFC 6749 section 5.1) and depend on the caller.
 	h.Set("Cache-Control", "no-store")
 	h.Add("Vary", "Authorization, Cookie, Origin, Accept")
 }
@@ -55,16 +55,16 @@ func (a *answer) answerRefused(resp *graphql.Response, r *refusal) {
 	a.send(resp, r.status)
 }
 
-// requestError is the response to an operation that was not executed.
+// requestError returns the response to an operation that was not executed.
 func (a *answer) requestError(ctx context.Context, errs gqlerror.List) *graphql.Response {
 	resp := a.exec.DispatchError(ctx, errs[:min(len(errs), a.maxErrors)])
 	omit(resp, len(errs)-a.maxErrors)
 	return resp
 }
 
-// send writes resp with the given status, or with the one its errors' codes stand for if that is 0.
-// Only the protocol's own refusals have a status in application/json: clients of that media type
-// read any other status than 200 as a fault of the network (GraphQL over HTTP section 6.4.1).
+// send writes resp with the given status, or if that is 0, with the status of its errors' codes. In application/json
+// only the protocol's own refusals have a status: clients of that media type read any status but 200 as a network
+// failure (GraphQL over HTTP section 6.4.1).
 func (a *answer) send(resp *graphql.Response, status int) {
 	if refusedWhole(resp) {
 		resp.Data = nil
@@ -78,7 +78,7 @@ func (a *answer) send(resp *graphql.Response, status int) {
 	a.write(status, encodeAnswer(resp, a.maxErrors)...)
 }
 
-// encodeAnswer returns the parts of the JSON of resp, with at most maxErrors errors.
+// encodeAnswer returns the parts of resp's JSON, with at most maxErrors errors.
 func encodeAnswer(resp *graphql.Response, maxErrors int) [][]byte {
 	if refusedWhole(resp) {
 		resp.Data = nil
@@ -94,20 +94,21 @@ func (a *answer) write(status int, parts ...[]byte) {
 	for _, part := range parts {
 		length, held = length+len(part), held+cap(part)
 	}
-	// Of the request nothing else is left, however slowly the client reads.
+	// From here on the parts are all that the request holds, however slowly the client reads.
 	a.claim.Keep(int64(held))
 
 	a.w.Header().Set("Content-Length", strconv.Itoa(length))
-	// A writer that knows no deadline, such as a test's recorder, has no slow reader either.
+	// A writer without deadlines, such as a test's recorder, has no slow reader.
 	_ = http.NewResponseController(a.w).SetWriteDeadline(time.Now().Add(writeTimeout))
 	a.w.WriteHeader(status)
 	for _, part := range parts {
-		_, _ = a.w.Write(part) // an error says that the client has gone
+		_, _ = a.w.Write(part) // fails only if the client has gone
 	}
 }
 
-// shorten cuts the errors of an answer to limit: the first of each code and reason, such as the one that says when to try
-// again, and then the first of the rest. The order stays, and extensions.errorsOmitted says how many were cut.
+// shorten cuts the errors of an answer to limit. It keeps the first error of each code and reason, so that one with a
+// retryAfter survives, then the first of the rest. The order stays, and extensions.errorsOmitted counts the errors that
+// were cut.
 func shorten(resp *graphql.Response, limit int) {
 	omitted := len(resp.Errors) - limit
 	if omitted <= 0 {
@@ -139,7 +140,7 @@ func shorten(resp *graphql.Response, limit int) {
 	omit(resp, omitted)
 }
 
-// omit says in an answer that n of its errors are left out.
+// omit records in an answer that n errors are left out.
 func omit(resp *graphql.Response, n int) {
 	if n <= 0 {
 		return
@@ -174,9 +175,9 @@ func (a *answer) challenge(errs gqlerror.List) int {
 	return status
 }
 
-// refusedWhole reports whether an operation came to nothing because the caller was refused or
-// turned away: every error says so alike, and the data is null or holds only root fields that
-// failed themselves. Such an answer is a request error, as if it had been judged before execution.
+// refusedWhole reports whether an operation failed because its caller was refused or turned away: all errors have the
+// same such status, and the data is null or has only root fields that failed themselves. Such an answer is a request
+// error, as if it had been judged before execution.
 func refusedWhole(resp *graphql.Response) bool {
 	status, agreed := statusOf(resp.Errors)
 	switch status {
@@ -192,7 +193,7 @@ func refusedWhole(resp *graphql.Response) bool {
 	}
 	failed := make(map[string]bool, len(resp.Errors))
 	for _, e := range resp.Errors {
-		failed[e.Path.String()] = true // of a field below the roots, no root's name
+		failed[e.Path.String()] = true // nested paths never equal a root name
 	}
 	var roots map[string]json.RawMessage
 	_ = json.Unmarshal(resp.Data, &roots)
@@ -204,8 +205,7 @@ func refusedWhole(resp *graphql.Response) bool {
 	return len(roots) > 0
 }
 
-// statusOf returns the greatest status among the errors' codes, 0 for no errors, and whether all
-// have the same.
+// statusOf returns the highest status of the errors' codes, 0 without errors, and whether all have the same status.
 func statusOf(errs gqlerror.List) (status int, agreed bool) {
 	for i, e := range errs {
 		s := web.Status(extension[fault.Code](e, "code"))
@@ -226,7 +226,7 @@ func retryAfter(errs gqlerror.List) time.Duration {
 	return time.Duration(longest * float64(time.Second))
 }
 
-// extension reads a textual extension, whether the presenter kept its type or not.
+// extension returns a string extension, whether or not the presenter kept its type.
 func extension[T ~string](e *gqlerror.Error, name string) T {
 	switch v := e.Extensions[name].(type) {
 	case T:
@@ -237,9 +237,9 @@ func extension[T ~string](e *gqlerror.Error, name string) T {
 	return ""
 }
 
-// encode returns what goes before and after the data, which is JSON already and not copied. Errors
-// stand first (GraphQL specification section 7.1.1). A value that JSON cannot hold is a mistake in
-// an extension of the server; nothing is written yet, so the panic becomes an internal error.
+// encode returns the JSON before and after the data, which is JSON already and not copied. Errors come first (GraphQL
+// specification section 7.1.1). If a value cannot be encoded, an extension of the server is wrong. Nothing is written
+// yet, so the panic becomes an internal error.
 func encode(resp *graphql.Response) (head, tail []byte) {
 	head, tail = []byte("{"), []byte("}")
 	if len(resp.Errors) > 0 {
@@ -248,7 +248,7 @@ func encode(resp *graphql.Response) (head, tail []byte) {
 			head = append(head, ',')
 		}
 	} else if resp.Data == nil {
-		resp.Data = []byte("null") // an interceptor's empty response: one of the two must be there
+		resp.Data = []byte("null") // an interceptor's empty response: data or errors are required
 	}
 	if resp.Data != nil {
 		head = append(head, `"data":`...)

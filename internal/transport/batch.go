@@ -12,17 +12,17 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// Batch is what an operation shares with the others of its request.
+// Batch is what the operations of one request share.
 type Batch struct {
-	// Size is how many operations the request holds: limits on one operation are for all of them together.
+	// Size is the number of operations. Limits of one operation apply to all of them together.
 	Size int
-	// Began is when the first of them began.
+	// Began is the start of the first operation.
 	Began time.Time
 }
 
 type batchKey struct{}
 
-// BatchFrom returns the batch that the operation behind ctx belongs to, and whether it belongs to one.
+// BatchFrom returns the batch of the operation behind ctx, and whether it is part of one.
 func BatchFrom(ctx context.Context) (Batch, bool) {
 	b, ok := ctx.Value(batchKey{}).(Batch)
 	return b, ok
@@ -34,8 +34,8 @@ func isBatch(body []byte) bool {
 	return len(body) > 0 && body[0] == '['
 }
 
-// runBatch answers a JSON array of operations with the array of their answers. They run one after the other, in order.
-// The status is 200: each answer has its own errors.
+// runBatch answers a JSON array of operations with the array of their answers. It runs them in sequence. The status is
+// 200, because each answer has its own errors.
 func (t HTTP) runBatch(ctx context.Context, a *answer, r *http.Request, body []byte) {
 	var members []json.RawMessage
 	if decode(bytes.NewReader(body), &members) != nil || len(members) == 0 {

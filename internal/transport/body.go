@@ -19,13 +19,15 @@ import (
 	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
-// readBody reads a POST to its end.
+// readBody reads the body of a POST.
 func (t HTTP) readBody(w http.ResponseWriter, r *http.Request, claim *memory.Claim) ([]byte, *refusal) {
 	if !isJSON(r.Header.Values("Content-Type")) {
-		return nil, refuse(http.StatusUnsupportedMediaType, fault.UnsupportedMediaType, "a POST needs Content-Type: application/json, in UTF-8")
+		return nil, refuse(http.StatusUnsupportedMediaType, fault.UnsupportedMediaType,
+			"a POST needs Content-Type: application/json, in UTF-8")
 	}
-	// Nothing is unpacked here, so no small body grows beyond MaxBody.
-	if coding := strings.Join(r.Header.Values("Content-Encoding"), ","); coding != "" && !strings.EqualFold(coding, "identity") {
+	// Compressed bodies are refused, so that no small body grows beyond MaxBody.
+	coding := strings.Join(r.Header.Values("Content-Encoding"), ",")
+	if coding != "" && !strings.EqualFold(coding, "identity") {
 		return nil, refuse(http.StatusUnsupportedMediaType, fault.UnsupportedMediaType, "a compressed body is not supported")
 	}
 	limit := t.MaxBody
@@ -45,28 +47,27 @@ func (t HTTP) readBody(w http.ResponseWriter, r *http.Request, claim *memory.Cla
 	return body, nil
 }
 
-// isJSON reports whether the one Content-Type is application/json in UTF-8. Nothing else will do: a
-// browser sends every other type that could carry JSON across sites without asking.
+// isJSON reports whether the only Content-Type is application/json in UTF-8. No other type will do: browsers send every
+// other type that could carry JSON across sites without a preflight.
 func isJSON(contentType []string) bool {
 	if len(contentType) != 1 {
 		return false
 	}
 	media, params, err := mime.ParseMediaType(contentType[0])
-	wellFormed := err == nil || errors.Is(err, mime.ErrInvalidMediaParameter) // a malformed parameter says nothing
+	wellFormed := err == nil || errors.Is(err, mime.ErrInvalidMediaParameter) // malformed parameters are ignored
 	return wellFormed && media == mediaJSON && isUTF8(params["charset"])
 }
 
-// isUTF8 reports whether a charset parameter, "" when it is missing, is UTF-8 (RFC 8259 section 8.1).
+// isUTF8 reports whether a charset parameter, "" if missing, is UTF-8 (RFC 8259 section 8.1).
 func isUTF8(charset string) bool {
 	return charset == "" || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
 }
 
-// parameters are the members of a request that mean something; the specification reserves all others,
-// which are skipped.
+// parameters are the known members of a request. The specification reserves all others, which are skipped.
 var parameters = [...]string{"query", "documentId", "operationName", "variables", "extensions"}
 
-// operationParams are the parameters of one operation as a client writes them. graphql.RawParams does not serve: a body
-// could set its member headers.
+// operationParams are the parameters of one operation in JSON. graphql.RawParams would let a body set its member
+// headers.
 type operationParams struct {
 	Query         string         `json:"query"`
 	DocumentID    string         `json:"documentId"`
@@ -75,11 +76,10 @@ type operationParams struct {
 	Extensions    map[string]any `json:"extensions"`
 }
 
-// persistedQuery is the extension that Apollo's clients name a document with.
+// persistedQuery is the extension by which Apollo's clients name a document.
 const persistedQuery = "persistedQuery"
 
-// fill copies o to params. A documentId, as the GraphQL-over-HTTP draft has it, is another spelling of the extension
-// persistedQuery.
+// fill copies o to params. A documentId, from the GraphQL-over-HTTP draft, becomes the extension persistedQuery.
 func (o *operationParams) fill(params *graphql.RawParams) *refusal {
 	params.Query, params.OperationName = o.Query, o.OperationName
 	params.Variables, params.Extensions = o.Variables, o.Extensions
@@ -97,8 +97,8 @@ func (o *operationParams) fill(params *graphql.RawParams) *refusal {
 	return nil
 }
 
-// parseBody fills params from a body that must be exactly one JSON object. The decoder's own errors are dropped, not
-// wrapped: they quote the body, which holds passwords, and would carry it into the log.
+// parseBody fills params from a body that must be exactly one JSON object. It drops the decoder's errors instead of
+// wrapping them: they quote the body, which holds passwords, and would carry it into the log.
 func parseBody(body []byte, params *graphql.RawParams) *refusal {
 	if !utf8.Valid(body) {
 		return malformed("the body must be UTF-8")
@@ -122,7 +122,7 @@ func parseBody(body []byte, params *graphql.RawParams) *refusal {
 
 var errTrailing = errors.New("more than one JSON value")
 
-// decode reads the one JSON value in r.
+// decode decodes the only JSON value in r.
 func decode(r io.Reader, into any) error {
 	dec := json.NewDecoder(r)
 	dec.UseNumber() // a float64 cannot hold every 64-bit integer
@@ -135,9 +135,9 @@ func decode(r io.Reader, into any) error {
 	return nil
 }
 
-// ambiguous returns a parameter that a valid JSON object names twice or in another spelling, else
-// "". encoding/json takes "QUERY" for "query", and the last of two: a proxy or a log that judged the
-// request may have read another operation than the one executed.
+// ambiguous returns a parameter that a valid JSON object has twice or in another spelling, else "". encoding/json reads
+// "QUERY" as "query" and keeps the last duplicate: a proxy or a log that judged the request may have read another
+// operation than the one executed.
 func ambiguous(object []byte) string {
 	var seen [len(parameters)]bool
 	depth, atName := 0, false
@@ -181,11 +181,11 @@ func unquote(quoted []byte) string {
 		return string(quoted[1 : len(quoted)-1])
 	}
 	var s string
-	_ = json.Unmarshal(quoted, &s) // it was valid before
+	_ = json.Unmarshal(quoted, &s) // valid: the whole object was decoded
 	return s
 }
 
-// parseURL fills params from the query string of a GET, as strictly as readBody.
+// parseURL fills params from the query string of a GET, as strictly as parseBody.
 func (t HTTP) parseURL(rawQuery string, params *graphql.RawParams, claim *memory.Claim) *refusal {
 	if err := claim.Grow(memory.Decoding(len(rawQuery), strings.Count(rawQuery, "&"))); err != nil {
 		return overloaded(err)

@@ -13,25 +13,25 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-// Events is the transport for operations whose answer is a stream of events over HTTP: one request, one operation. The
-// caller is the one in the request's context.
+// Events is the transport for one operation per request, whose answer is a stream of events over HTTP. Its caller is
+// the one in the request's context.
 type Events struct{ Streams *Streams }
 
 var _ graphql.Transport = Events{}
 
-// Supports takes a POST that prefers a stream of events over everything else. Clients that can do without list the type
-// last, for every query.
+// Supports accepts a POST that prefers an event stream to all other types. Clients that do not need one list its type
+// last, on every query.
 func (Events) Supports(r *http.Request) bool {
 	return r.Method == http.MethodPost && framingFor(r.Header.Values("Accept")) != nil
 }
 
-// framing is how events are written.
+// framing is the syntax of events.
 type framing struct {
 	contentType string
 	opening     string // before everything else
 	before      string // and after, around the payload of an event
 	after       string
-	idle        string // a sign of life
+	idle        string // an empty event
 	closing     string // after the last event
 }
 
@@ -44,8 +44,8 @@ var serverSentEvents = framing{
 	closing:     "event: complete\ndata: \n\n", // EventSource skips an event without data
 }
 
-// multipartSubscription is the protocol of Apollo Router and Apollo Client for subscriptions over HTTP, version 1.0. Each
-// part ends with the delimiter of the next, without which clients would not read it yet.
+// multipartSubscription is the protocol of Apollo Router and Apollo Client for subscriptions over HTTP, version 1.0.
+// Each part ends with the delimiter of the next, because clients would otherwise wait for it before they read the part.
 var multipartSubscription = framing{
 	contentType: `multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"`,
 	opening:     partDelimiter,
@@ -72,7 +72,7 @@ func framingFor(accept []string) *framing {
 	return nil
 }
 
-// Do serves one operation. What was not understood at all is refused as without events.
+// Do serves one operation. Requests that cannot be parsed are refused as by HTTP, without events.
 func (t Events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
 	a := answer{w: w, exec: exec, media: mediaJSON, maxErrors: t.Streams.o.MaxErrors}
 	a.prepare()
@@ -80,8 +80,8 @@ func (t Events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 	defer t.Streams.close(state)
 	ctx := r.Context()
 	if token := headerToken(r.Header); why == nil && token != "" {
-		// A bad token ends nothing here: public fields answer whatever token came along. But a principal whom
-		// the request's context still knows from a moment ago would have a stream that nothing ends.
+		// A refused token does not end the stream here, because public fields ignore tokens. But if the principal in the
+		// request's context has just lost its token, its stream must not go on without an owner that could end it.
 		caller, ended := t.Streams.accept(ctx, state, token)
 		if ended != nil && ended.code == codeTooMany {
 			why = ended
@@ -144,7 +144,7 @@ type eventStream struct {
 func (e *eventStream) next(payload []byte) {
 	for i, b := range payload {
 		if b == '\n' || b == '\r' {
-			payload[i] = ' ' // white space that a scalar wrote would end the line, and with it the event
+			payload[i] = ' ' // a line break in a scalar's JSON would end the event
 		}
 	}
 	e.write(e.framing.before + string(payload) + e.framing.after)
@@ -161,8 +161,8 @@ func (e *eventStream) last(errs gqlerror.List) {
 	e.write(e.framing.closing)
 }
 
-// keepAlive writes a comment now and then until the stream ends, so that proxies leave it open and a
-// client that has gone is noticed.
+// keepAlive writes an empty event at intervals until the stream ends, so that proxies keep it open and lost clients are
+// noticed.
 func (e *eventStream) keepAlive() {
 	tick := time.NewTicker(e.streams.o.PingEvery)
 	defer tick.Stop()
@@ -176,24 +176,24 @@ func (e *eventStream) keepAlive() {
 	}
 }
 
-// write sends text at once. The header goes with the first: a mutation may have added cookies to it. A
-// client that does not read in time is dropped.
+// write sends text immediately. The header is sent with the first text, because a mutation may have added cookies to
+// it. A client that does not read in time is dropped.
 func (e *eventStream) write(text string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.begun {
 		e.begun = true
 		e.w.Header().Set("Content-Type", e.framing.contentType)
-		e.w.Header().Set("X-Accel-Buffering", "no") // or nginx keeps events until it has a page of them
+		e.w.Header().Set("X-Accel-Buffering", "no") // nginx would buffer events
 		text = e.framing.opening + text
 	}
-	// A writer that knows no deadline, such as a test's recorder, has no slow reader either.
+	// A writer without deadlines, such as a test's recorder, has no slow reader.
 	_ = e.control.SetWriteDeadline(time.Now().Add(e.streams.o.WriteTimeout))
 	_, err := io.WriteString(e.w, text)
 	if err == nil {
 		err = e.control.Flush()
 	}
-	// Over HTTP/2 a deadline that passes resets the stream, whether or not anything is being written.
+	// Over HTTP/2 a deadline that passes resets the stream even while nothing is written.
 	_ = e.control.SetWriteDeadline(time.Time{})
 	if err != nil {
 		e.state.end(errLost)

@@ -19,22 +19,21 @@ const (
 	defaultMaxErrors = 10
 )
 
-// HTTP is the GraphQL-over-HTTP transport: POST, and GET for queries. gqlgen's own answers some
-// failures with other statuses than the specification's, keeps data:null in request errors, echoes
-// undecodable bodies and has no limit. Forms and multipart bodies are refused on purpose: any site
-// can make a browser send those without a CORS preflight.
+// HTTP is the transport for POST, and for queries by GET. gqlgen's own transports answer some failures with other
+// statuses than the specification's, keep data:null in request errors, echo undecodable bodies and have no limits.
+// Forms and multipart bodies are refused on purpose: any site can make a browser send them without a CORS preflight.
 type HTTP struct {
-	// MaxBody is the greatest size of a body in bytes; 0 means 1 MiB.
+	// MaxBody is the maximum size of a body in bytes; 0 means 1 MiB.
 	MaxBody int64
-	// MaxErrors is the greatest number of errors in one answer; 0 means 10. Without a cap a small
-	// document full of unknown fields is answered at twenty times its size.
+	// MaxErrors is the maximum number of errors in one answer; 0 means 10. Without a limit, the answer to a small document
+	// full of unknown fields is twenty times its size.
 	MaxErrors int
 	// MaxValues and MaxDepth bound the JSON of a request, which is measured before it is decoded; 0 means 20,000 values,
 	// 100 deep.
 	MaxValues, MaxDepth int
-	// Batch is how many operations one request may hold, as a JSON array; 0 allows none.
+	// Batch is the maximum number of operations in one request, as a JSON array; 0 allows no batches.
 	Batch int
-	// Memory is what requests share.
+	// Memory is the budget that requests share.
 	Memory *memory.Budget
 }
 
@@ -44,8 +43,8 @@ func (t HTTP) bounds() jsonBounds {
 	return jsonBounds{cmp.Or(t.MaxValues, defaultMaxValues), cmp.Or(t.MaxDepth, defaultMaxDepth)}
 }
 
-// Supports takes everything but upgrades to WebSocket: what is not GraphQL over HTTP is refused here
-// too, with the status that says why.
+// Supports accepts everything but upgrades to WebSocket. Requests that are not GraphQL over HTTP are refused here too,
+// with the status that says why.
 func (HTTP) Supports(r *http.Request) bool { return !isUpgrade(r) }
 
 // Do answers one request.
@@ -83,13 +82,19 @@ func (t HTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecu
 	a.send(resp, 0)
 }
 
-// read admits a request, cheapest checks first, and returns its body; of a GET there is none.
-func (t HTTP) read(w http.ResponseWriter, r *http.Request, acceptable bool, claim *memory.Claim) (body []byte, refused *refusal) {
+// read admits a request, cheapest checks first, and returns its body. A GET has none.
+func (t HTTP) read(
+	w http.ResponseWriter,
+	r *http.Request,
+	acceptable bool,
+	claim *memory.Claim,
+) (body []byte, refused *refusal) {
 	if r.Method != http.MethodPost && r.Method != http.MethodGet {
 		return nil, refuseMethod("GET, POST", fault.MethodNotAllowed, "GraphQL is served over POST, and over GET for queries")
 	}
 	if !acceptable {
-		return nil, refuse(http.StatusNotAcceptable, fault.NotAcceptable, "the answer is "+mediaResponse+" or "+mediaJSON+", in UTF-8")
+		return nil, refuse(http.StatusNotAcceptable, fault.NotAcceptable,
+			"the answer is "+mediaResponse+" or "+mediaJSON+", in UTF-8")
 	}
 	if r.Method == http.MethodPost {
 		if body, refused = t.readBody(w, r, claim); refused != nil {
@@ -128,11 +133,11 @@ func (t HTTP) parse(r *http.Request, body []byte, claim *memory.Claim) (*graphql
 	return params, nil
 }
 
-// execute runs one operation. One that the method may not run is refused; the response says so, too.
+// execute runs one operation. If the method may not run it, execute returns a refusal and the response that says so.
 func (a *answer) execute(ctx context.Context, method string, params *graphql.RawParams) (*graphql.Response, *refusal) {
 	op, errs := a.exec.CreateOperationContext(ctx, params)
 	opCtx := graphql.WithOperationContext(ctx, op)
-	// Before errs: whether this method may run this kind of operation does not depend on who asks.
+	// This is checked before errs, because it does not depend on the caller.
 	if refused := runnable(method, op.Operation); refused != nil {
 		return a.requestError(opCtx, gqlerror.List{presentable(refused.fault)}), refused
 	}
@@ -143,12 +148,12 @@ func (a *answer) execute(ctx context.Context, method string, params *graphql.Raw
 	if resp := next(ctx); resp != nil {
 		return resp, nil
 	}
-	// The executor's answer to a context that ended before a response was made.
+	// The executor returns nil if the context ended before a response was made.
 	timedOut := fault.Busy(fault.TimedOut, "the operation was cancelled or took too long", 0)
 	return a.requestError(opCtx, gqlerror.List{presentable(timedOut)}), nil
 }
 
-// runnable says whether the method may run the operation; op is nil when there is none to run.
+// runnable returns the refusal if the method may not run the operation. op is nil if the document was invalid.
 func runnable(method string, op *ast.OperationDefinition) *refusal {
 	switch {
 	case op == nil || op.Operation == ast.Query:
@@ -156,15 +161,15 @@ func runnable(method string, op *ast.OperationDefinition) *refusal {
 	case op.Operation == ast.Subscription:
 		return refuse(http.StatusBadRequest, fault.NotAcceptable, "a subscription needs a WebSocket or text/event-stream")
 	case method == http.MethodGet:
-		// A link or an image on any site makes a browser send a GET.
+		// Any site can make a browser send a GET, by a link or an image.
 		return refuseMethod("POST", fault.PostRequired, "a mutation needs POST")
 	}
 	return nil
 }
 
-// refusal is a request that is turned down before its operation is known.
+// refusal refuses a request before its operation is known.
 type refusal struct {
-	status int    // the same in both media types; 0 for that of the fault's code
+	status int    // for both media types; 0 means the status of the fault's code
 	allow  string // the header Allow, with status 405
 	fault  *fault.Error
 }
@@ -183,8 +188,8 @@ func malformed(message string) *refusal {
 	return refuse(http.StatusBadRequest, fault.BodyMalformed, message)
 }
 
-// presentable wraps f the way resolvers' errors reach the error presenter. The code is set here as
-// well, so that a server without a presenter of its own keeps the statuses.
+// presentable wraps f as resolvers' errors are wrapped for the error presenter. It also sets the code, so that a server
+// without its own presenter keeps the statuses.
 func presentable(f *fault.Error) *gqlerror.Error {
 	return &gqlerror.Error{
 		Err:        f,

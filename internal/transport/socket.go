@@ -19,12 +19,12 @@ import (
 	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
-// socket is one connection that speaks graphql-transport-ws. Its goroutines are the reader, the keeper,
-// which ends it, and one for each operation; serve waits for all of them.
+// socket is one connection that speaks graphql-transport-ws. Its goroutines are the reader, the keeper, which ends it,
+// and one for each operation; serve waits for all of them.
 //
-// It ends in two steps. When state ends, no operation begins any more and subscriptions stop without a
-// word, so that a client which connects again resumes them; queries and mutations finish, and then the
-// connection is closed with the reason. When ctx ends, there is nobody left to answer.
+// It ends in two steps. When state ends, no new operation starts and subscriptions stop without a message, so that a
+// client that reconnects resumes them. Queries and mutations finish, and then the connection is closed with the reason.
+// When ctx ends, the connection is gone.
 type socket struct {
 	streams *Streams
 	state   *stream
@@ -36,11 +36,11 @@ type socket struct {
 	cancel  context.CancelFunc
 	work    sync.WaitGroup
 
-	// Of the reader.
-	late    *time.Timer     // ends what has not sent connection_init in time
-	greeted bool            // connection_init has come
+	// Used by the reader only.
+	late    *time.Timer     // ends a connection without connection_init in time
+	greeted bool            // connection_init was received
 	caller  context.Context // what operations run with; nil before connection_ack
-	owner   string          // by whom the memory of messages is counted
+	owner   string          // the key that memory of messages is counted by
 
 	// mu is held while a message is written, so that no message of an operation follows its last.
 	mu         sync.Mutex
@@ -50,7 +50,7 @@ type socket struct {
 	idle       chan struct{} // closed when ended and nothing is running
 }
 
-// operation is one that the client has subscribed to.
+// operation is an operation that the client has subscribed to.
 type operation struct {
 	id     string
 	cancel context.CancelFunc
@@ -64,11 +64,11 @@ var (
 	errDuplicate   = &ending{code: 4409, reason: "Subscriber already exists"}
 	errSecondInit  = &ending{code: codeTooMany, reason: "Too many initialisation requests"}
 	errMessageLate = &ending{code: websocket.StatusPolicyViolation, reason: "the message took too long"}
-	// errTooBig has been told by the package that reads.
+	// errTooBig was already sent by the package websocket.
 	errTooBig = &ending{code: websocket.StatusMessageTooBig, reason: "Message too big"}
-	// errGone is the ending of a client that has closed the connection, or broken it.
+	// errGone is the ending of a client that closed or broke the connection.
 	errGone = &ending{code: websocket.StatusNormalClosure}
-	// errLost is the ending of a client that neither reads nor answers; it is not waited for. Its code is never
+	// errLost is the ending of a client that neither reads nor answers. The server does not wait for it. Its code is never
 	// sent (RFC 6455 section 7.4.1).
 	errLost = &ending{code: websocket.StatusAbnormalClosure, reason: "the client does not answer"}
 )
@@ -84,7 +84,7 @@ func (s *socket) serve() {
 	s.work.Wait()
 }
 
-// keep tries the client now and then, and closes the connection when state ends.
+// keep pings the client at intervals, and closes the connection when state ends.
 func (s *socket) keep() {
 	tick := time.NewTicker(s.streams.o.PingEvery)
 	defer tick.Stop()
@@ -99,8 +99,8 @@ func (s *socket) keep() {
 	}
 }
 
-// ping uses the frames of WebSocket itself, which every client answers; the protocol's ping is for
-// clients that cannot send those, and only answered here.
+// ping sends a ping frame of WebSocket itself, which every client answers. The protocol's own ping message is for
+// clients that cannot send frames, and only answered here.
 func (s *socket) ping() {
 	ctx, cancel := context.WithTimeout(s.ctx, s.streams.o.PingEvery)
 	defer cancel()
@@ -109,7 +109,7 @@ func (s *socket) ping() {
 	}
 }
 
-// finish waits for queries and mutations under way, and closes the connection.
+// finish waits for running queries and mutations, and closes the connection.
 func (s *socket) finish() {
 	why := s.state.ending()
 	patience := s.streams.o.WriteTimeout
@@ -127,7 +127,7 @@ func (s *socket) finish() {
 	if why == nil || why == errLost {
 		why, patience = errLost, 0
 	}
-	// The package's own time-outs do not cover a client that sends half a frame instead of its answer.
+	// The package's own time-outs do not cover a client that answers the close frame with half a frame.
 	_ = s.net.SetDeadline(time.Now().Add(patience))
 	_ = s.conn.Close(why.code, why.reason)
 }
@@ -149,7 +149,7 @@ func (s *socket) read() {
 	}
 }
 
-// receive reads one message and does what it asks for. A violation of the protocol is an ending.
+// receive reads one message and handles it. It returns an ending for a violation of the protocol.
 func (s *socket) receive(kind websocket.MessageType, r io.Reader, claim *memory.Claim) *ending {
 	late := time.AfterFunc(s.streams.o.ReadTimeout, func() { s.state.end(errMessageLate) })
 	data, err := readAll(r, -1, claim)
@@ -176,8 +176,8 @@ func (s *socket) receive(kind websocket.MessageType, r io.Reader, claim *memory.
 	return s.handle(m, claim)
 }
 
-// refusedMessage is the ending of a socket for a message that is not decoded, so that it is not known which operation it
-// is about.
+// refusedMessage returns the ending for a message that was refused before it was decoded. Its operation is therefore
+// unknown.
 func refusedMessage(f *fault.Error) *ending {
 	if f.Code == fault.Unavailable {
 		return refused(f)
@@ -185,7 +185,7 @@ func refusedMessage(f *fault.Error) *ending {
 	return &ending{code: websocket.StatusMessageTooBig, reason: f.Message}
 }
 
-// handle does what m asks for and gives back its claim; a violation of the protocol is an ending.
+// handle processes m and releases its claim. It returns an ending for a violation of the protocol.
 func (s *socket) handle(m message, claim *memory.Claim) *ending {
 	if m.kind == "subscribe" && s.caller != nil {
 		return s.subscribe(m.id, m.payload, claim)
@@ -216,8 +216,8 @@ func (s *socket) handle(m message, claim *memory.Claim) *ending {
 	return nil
 }
 
-// init authenticates the connection. A bad token ends it, so that the client comes back with a better
-// one; without any token the caller is whoever the request's context says: nobody.
+// init authenticates the connection. A bad token ends it, so that the client reconnects with a better one. Without a
+// token, the caller is that of the request's context.
 func (s *socket) init(payload json.RawMessage) *ending {
 	token, ok := initToken(payload)
 	if !ok {
@@ -240,7 +240,7 @@ func (s *socket) init(payload json.RawMessage) *ending {
 	return nil
 }
 
-// subscribe starts an operation, which gives back claim once it has ended.
+// subscribe starts an operation, which releases claim when it ends.
 func (s *socket) subscribe(id string, payload json.RawMessage, claim *memory.Claim) *ending {
 	ctx := graphql.StartOperationTrace(s.caller)
 	params := &graphql.RawParams{Headers: s.header}
@@ -275,7 +275,7 @@ func (s *socket) subscribe(id string, payload json.RawMessage, claim *memory.Cla
 	return nil
 }
 
-// admit refuses an operation where too many are under way; s.mu is held.
+// admit refuses an operation if too many are running; s.mu is held.
 func (s *socket) admit(claim *memory.Claim) error {
 	if s.running >= s.streams.o.Operations {
 		f := fault.New(fault.RateLimited, fault.Overloaded, "too many operations are under way on this connection")
@@ -285,7 +285,7 @@ func (s *socket) admit(claim *memory.Claim) error {
 	return s.streams.o.Memory.Run(claim)
 }
 
-// run executes an operation. Who called was found out when the connection began: it is asked again.
+// run executes an operation. The caller was authenticated when the connection began and is checked again.
 func (s *socket) run(ctx context.Context, op *operation, params *graphql.RawParams, claim *memory.Claim) {
 	defer claim.Release()
 	id := quote(op.id)
@@ -309,7 +309,7 @@ func (s *socket) run(ctx context.Context, op *operation, params *graphql.RawPara
 	})
 }
 
-// done forgets op, which has ended.
+// done removes op, which has ended.
 func (s *socket) done(op *operation) {
 	op.cancel()
 	s.mu.Lock()
@@ -323,7 +323,8 @@ func (s *socket) done(op *operation) {
 	}
 }
 
-// send writes a message of op unless the client has completed it: the id may be another's by now.
+// send writes a message of op unless the client has completed it, because the id may belong to another operation by
+// now.
 func (s *socket) send(op *operation, message []byte, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -336,8 +337,8 @@ func (s *socket) send(op *operation, message []byte, last bool) {
 	s.write(message)
 }
 
-// write sends one message; s.mu is held. A client that does not read it in time is dropped: everything
-// that waits to be sent to it is memory.
+// write sends one message; s.mu is held. A client that does not read it in time is dropped, because messages that wait
+// for it hold memory.
 func (s *socket) write(message []byte) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.streams.o.WriteTimeout)
 	defer cancel()
@@ -346,7 +347,7 @@ func (s *socket) write(message []byte) {
 	}
 }
 
-// envelope encodes a message of which id and payload, each nil if there is none, are JSON already.
+// envelope encodes a message. id and payload are JSON, or nil if the message has none.
 func envelope(kind string, id, payload []byte) []byte {
 	message := fmt.Appendf(nil, `{"type":"%s"`, kind)
 	if id != nil {

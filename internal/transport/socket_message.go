@@ -13,18 +13,17 @@ import (
 // maxOperationID bounds an operation's id, which each of its messages repeats, in bytes.
 const maxOperationID = 256
 
-// message is one from the client in the protocol graphql-transport-ws.
+// message is a client's message in the protocol graphql-transport-ws.
 type message struct {
 	kind string
-	// id is of subscribe and complete, where it is not empty.
+	// id is not empty in subscribe and complete, and not used in others.
 	id string
-	// payload is a JSON object or nil; of subscribe it is not nil.
+	// payload is a JSON object or nil. In subscribe it is not nil.
 	payload json.RawMessage
 }
 
-// parseMessage reads what a client may send; everything else, what only a server may send included, is
-// malformed. Members that the protocol does not know are skipped, and names are exact, unlike those of
-// encoding/json's structs.
+// parseMessage parses a client's message. Anything else is malformed, including messages that only a server may send.
+// Unknown members are skipped. Names must match exactly, unlike in encoding/json's structs.
 func parseMessage(data []byte) (m message, ok bool) {
 	var members map[string]json.RawMessage
 	if !utf8.Valid(data) || json.Unmarshal(data, &members) != nil {
@@ -52,12 +51,12 @@ func parseMessage(data []byte) (m message, ok bool) {
 	return m, true
 }
 
-// tokenNames are the members of connection_init's payload that clients send a token in.
+// tokenNames are the members of connection_init's payload in which clients send a token.
 var tokenNames = [...]string{"Authorization", "authorization", "authToken", "accessToken", "token"}
 
-// initToken finds the access token in the payload of connection_init: one of tokenNames, or the header
-// of that name where a client sends all its headers. It is "" if there is none, and ok is false if
-// something other than a string is in its place.
+// initToken returns the access token in the payload of connection_init: one of tokenNames, or the same in the member
+// headers, in which some clients send all their headers. It is "" without a token. ok is false if the member is not a
+// string.
 func initToken(payload json.RawMessage) (token string, ok bool) {
 	if payload == nil {
 		return "", true
@@ -66,7 +65,7 @@ func initToken(payload json.RawMessage) (token string, ok bool) {
 	if json.Unmarshal(payload, &members) != nil {
 		return "", false
 	}
-	_ = json.Unmarshal(members["headers"], &headers) // which need be neither there nor an object
+	_ = json.Unmarshal(members["headers"], &headers) // optional, and of any type
 	for _, source := range []map[string]json.RawMessage{members, headers} {
 		for _, name := range tokenNames {
 			if source[name] == nil {

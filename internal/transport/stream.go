@@ -15,45 +15,49 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-// Authenticate verifies the access token of a stream. It returns the context that the stream's operations
-// run with, whose the stream is, and when the token expires. Its error is a *fault.Error; operations that
-// run all the same are nobody's in the context that comes with it.
-type Authenticate func(ctx context.Context, token string) (caller context.Context, key Key, expires time.Time, err error)
+// Authenticate verifies the access token of a stream. It returns the context for the stream's operations, the stream's
+// owner, and the token's expiry. Its error is a *fault.Error. Operations that run despite an error use the returned
+// context, in which they have no principal.
+type Authenticate func(ctx context.Context, token string) (
+	caller context.Context,
+	key Key,
+	expires time.Time,
+	err error,
+)
 
-// Check tells whether the caller that Authenticate put into ctx, if any, is still who they were:
-// UNAUTHENTICATED if their token has expired or was revoked, and nil for a caller without a token. It
-// is asked before each event, so it must be quick.
+// Check returns UNAUTHENTICATED if the token that Authenticate accepted for ctx has expired or was revoked, and nil for
+// a caller without a token. It is called before each event and must be fast.
 type Check func(ctx context.Context) error
 
-// Key says whose a stream is. The names mean nothing here but that they can be equal.
+// Key names the owner of a stream. Streams are found by either part; the values have no other meaning here.
 type Key struct{ User, Session string }
 
-// StreamOptions bound what streams may cost. Whatever is zero has the default.
+// StreamOptions bound the cost of streams. Zero values mean the defaults.
 type StreamOptions struct {
-	// PerAddress and PerUser are how many streams, of either kind, may be open at once; of IPv6 the /64
-	// counts as one address. The defaults are 200 and 50.
+	// PerAddress and PerUser are the maximum numbers of open streams of either kind. An IPv6 /64 counts as one address.
+	// The defaults are 200 and 50.
 	PerAddress, PerUser int
-	// Operations is how many operations one WebSocket may have under way; the default is 100.
+	// Operations is the maximum number of concurrent operations on one WebSocket; the default is 100.
 	Operations int
-	// MaxBody is the greatest size of a body or message in bytes; the default is 1 MiB.
+	// MaxBody is the maximum size of a body or message in bytes; the default is 1 MiB.
 	MaxBody int64
-	// MaxErrors is the greatest number of errors in one answer; the default is 10.
+	// MaxErrors is the maximum number of errors in one answer; the default is 10.
 	MaxErrors int
 	// MaxValues and MaxDepth bound the JSON of a body or message; the defaults are 20,000 and 100.
 	MaxValues, MaxDepth int
-	// Memory is what streams, and the messages and subscriptions on them, share with all requests.
+	// Memory is the budget that streams, their messages and their subscriptions share with all requests.
 	Memory *memory.Budget
 	// InitTimeout is how long a WebSocket may take to send connection_init; the default is 10 s.
 	InitTimeout time.Duration
-	// PingEvery is how often a silent stream is tried: a WebSocket that has not answered by the next
-	// time is dropped. The default is 15 s, below the idle time-outs of common proxies.
+	// PingEvery is the interval between pings of a silent stream. A WebSocket that has not answered by the next ping is
+	// dropped. The default is 15 s, below the idle time-outs of common proxies.
 	PingEvery time.Duration
 	// ReadTimeout is how long a client may take to send one message; the default is 20 s.
 	ReadTimeout time.Duration
-	// WriteTimeout is how long a client may take to read one message, and an ending stream's queries,
-	// mutations and closing handshake may each take. The default is 10 s.
+	// WriteTimeout is how long a client may take to read one message. When a stream ends, its queries and mutations, and
+	// then its closing handshake, may each take as long. The default is 10 s.
 	WriteTimeout time.Duration
-	// Leeway is how long after its token's expiry a stream ends: the verifier's own.
+	// Leeway is the time between a token's expiry and the end of its stream. It must equal the verifier's leeway.
 	Leeway time.Duration
 }
 
@@ -70,8 +74,8 @@ func (o StreamOptions) withDefaults() StreamOptions {
 	return o
 }
 
-// Streams are the open WebSockets and event streams: whose they are, how many there may be, and when
-// they end. The transports WebSocket and Events serve them.
+// Streams is the registry of open WebSockets and event streams: it knows their owners, limits their number and ends
+// them. The transports WebSocket and Events serve them.
 type Streams struct {
 	authenticate Authenticate
 	check        Check
@@ -87,8 +91,8 @@ type Streams struct {
 }
 
 // NewStreams makes the registry that the transports WebSocket and Events share. It calls ended at the end of each
-// stream, with the code that a WebSocket is closed with and the reason of its last error, if any. Event streams have the
-// same codes. Both strings are from fixed sets. ended must not block.
+// stream, with the code that a WebSocket is closed with and the reason of its last error, if any. Event streams have
+// the same codes. Both strings are from fixed sets. ended must not block.
 func NewStreams(
 	authenticate Authenticate,
 	check Check,
@@ -109,14 +113,14 @@ func NewStreams(
 	}
 }
 
-// Open is how many streams are open.
+// Open returns the number of open streams.
 func (t *Streams) Open() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.members[label{kind: anyone}])
 }
 
-// label is what streams are counted and found by.
+// label is a key by which streams are counted and found.
 type label struct {
 	kind  labelKind
 	value string
@@ -131,31 +135,31 @@ const (
 	ofSession
 )
 
-// stream is one connection. Its ctx ends before the connection does, by an *ending that the client is
-// told; the transport decides what else then goes on for how long.
+// stream is one connection. Its ctx ends before the connection does, with an *ending as its cause, which the client
+// receives. The transport decides which work may then still finish.
 type stream struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	abort  func() // cuts the connection; nil where net/http does
+	abort  func() // cuts the connection; nil if net/http does
 	claim  *memory.Claim
 
-	// Of the registry, under its mutex.
+	// Guarded by the registry's mutex.
 	labels []label
-	caller context.Context // nil until a token was accepted
-	key    Key             // likewise empty
+	caller context.Context // nil until a token is accepted
+	key    Key             // empty until then
 	expiry *time.Timer
 }
 
-// end ends s for the reason why, unless it has ended. It does not wait.
+// end ends s with the reason why, unless it has already ended. It does not block.
 func (s *stream) end(why *ending) { s.cancel(why) }
 
-// ending returns why s ends, nil if it does not or its client has gone.
+// ending returns why s ends. It is nil if s has not ended or its client has gone.
 func (s *stream) ending() *ending {
 	why, _ := context.Cause(s.ctx).(*ending)
 	return why
 }
 
-// ending is why a stream ends: what a WebSocket is closed with, and the last error of an event stream.
+// ending is the reason why a stream ends: the close code of a WebSocket, and the last error of an event stream.
 type ending struct {
 	code   websocket.StatusCode
 	reason string
@@ -164,15 +168,15 @@ type ending struct {
 
 func (e *ending) Error() string { return e.reason }
 
-// The codes of graphql-transport-ws that are more than one ending's. Its common client gives up on 4429
-// and on 4401, which is why a dead token has the code of another protocol error: on 4403 that client
-// fetches a new token, connects again and resumes what was under way.
+// Close codes of graphql-transport-ws that several endings share. Its common client gives up on 4429 and 4401. An
+// invalid token therefore has the code of another protocol error: on 4403 that client fetches a new token, reconnects
+// and resumes its subscriptions.
 const (
 	codeForbidden websocket.StatusCode = 4403
 	codeTooMany   websocket.StatusCode = 4429
 )
 
-// refused is the ending of a stream whose caller is refused with f.
+// refused returns the ending of a stream whose caller is refused with f.
 func refused(f *fault.Error) *ending {
 	code := websocket.StatusInternalError
 	switch f.Code {
@@ -195,8 +199,8 @@ func stopping() *ending {
 		fault: fault.Busy(fault.Overloaded, "the server is stopping: connect again", time.Second)}
 }
 
-// open registers a stream of the client that ctx belongs to; abort, if not nil, cuts its connection. The
-// caller closes the stream even if it is turned away, which why says.
+// open registers a stream of the client in ctx. abort, if not nil, cuts its connection. If the stream is turned away,
+// why says so; the caller must close the stream in any case.
 func (t *Streams) open(ctx context.Context, abort func()) (s *stream, why *ending) {
 	s = &stream{abort: abort}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
@@ -217,8 +221,8 @@ func (t *Streams) open(ctx context.Context, abort func()) (s *stream, why *endin
 	return s, nil
 }
 
-// accept authenticates s by token and returns the context of its operations, which are nobody's if the
-// token is refused.
+// accept authenticates s by token and returns the context of its operations. They have no principal if the token is
+// refused.
 func (t *Streams) accept(ctx context.Context, s *stream, token string) (context.Context, *ending) {
 	caller, key, expires, err := t.authenticate(ctx, token)
 	if err != nil {
@@ -236,19 +240,19 @@ func (t *Streams) accept(ctx context.Context, s *stream, token string) (context.
 		s.expiry = time.AfterFunc(expires.Sub(t.now())+t.o.Leeway, func() { s.end(refused(fault.ErrTokenExpired)) })
 	}
 	t.mu.Unlock()
-	// The token may have been revoked after it was verified and before s could be found.
+	// The token may have been revoked between its verification and the registration of s.
 	t.recheck(s, caller)
 	return caller, nil
 }
 
-// owner is by whom the memory of subscriptions on s is counted: the user, or the address of a stranger.
+// owner returns the key that memory on s is counted by: the user, or the address of an anonymous client.
 func (t *Streams) owner(s *stream) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return cmp.Or(s.key.User, web.Network(web.RequestFrom(s.ctx).IP))
 }
 
-// join adds s under labels; t.mu is held. An empty name is nobody's, whom no cap is for.
+// join adds s under labels; t.mu is held. Empty values have no limit and are skipped.
 func (t *Streams) join(s *stream, labels ...label) {
 	for _, l := range labels {
 		if l.value == "" && l.kind != anyone {
@@ -274,7 +278,7 @@ func (t *Streams) record(s *stream) {
 		slog.String("request", web.RequestFrom(s.ctx).ID), slog.String("user", s.key.User))
 }
 
-// close forgets s, whose connection has ended.
+// close removes s, whose connection has ended.
 func (t *Streams) close(s *stream) {
 	s.cancel(nil)
 	s.claim.Release()
@@ -294,10 +298,9 @@ func (t *Streams) close(s *stream) {
 	}
 }
 
-// Recheck asks the Check of every stream of a user or of a session, and ends those that it finds
-// UNAUTHENTICATED. It is called when something about that user or session was revoked. From then on no
-// event is begun; it does not wait for the clients, so that a resolver can end the stream it is called
-// through.
+// Recheck runs Check for every stream of a user or session, and ends those that it finds UNAUTHENTICATED. Call it after
+// a revocation. No event starts once it has returned. It does not wait for clients, so that a resolver can end the
+// stream that it runs on.
 func (t *Streams) Recheck(key Key) {
 	for s, caller := range t.find(key) {
 		t.recheck(s, caller)
@@ -312,7 +315,7 @@ func (t *Streams) recheck(s *stream, caller context.Context) {
 	}
 }
 
-// find returns the streams with one of the two names of key, with their callers.
+// find returns the streams with either name of key, and their callers.
 func (t *Streams) find(key Key) map[*stream]context.Context {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -325,9 +328,8 @@ func (t *Streams) find(key Key) map[*stream]context.Context {
 	return found
 }
 
-// Shutdown ends all streams, lets their queries and mutations finish, and waits until all connections
-// have ended. Streams that come later are turned away. If ctx ends first, Shutdown cuts off the
-// WebSockets that are left and returns ctx's error.
+// Shutdown ends all streams, lets their queries and mutations finish, and waits for their connections to end. New
+// streams are turned away. If ctx ends first, Shutdown cuts the remaining WebSockets off and returns ctx's error.
 func (t *Streams) Shutdown(ctx context.Context) error {
 	t.mu.Lock()
 	open := make([]*stream, 0, len(t.members[label{kind: anyone}]))

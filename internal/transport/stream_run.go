@@ -14,35 +14,42 @@ import (
 	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
-// delivery is how a transport sends what an operation answers.
+// delivery is how a transport sends the results of an operation.
 type delivery struct {
-	// begin is called once a subscription has begun: of what happens from then on no event is missed.
+	// begin is called once a subscription has started. No later event is missed.
 	begin func()
 	// next sends one answer.
 	next func(payload []byte)
-	// last ends the operation: with errors if there are any, and then without anything more.
+	// last ends the operation, with its errors if there are any. Nothing follows it.
 	last func(errs gqlerror.List)
 }
 
 type streamKey struct{}
 
-// EndStream ends the stream that the operation behind ctx runs on, with the error f; elsewhere it does
-// nothing. It does not wait.
+// EndStream ends the stream of the operation behind ctx with the error f. Outside streams it does nothing. It does not
+// block.
 func EndStream(ctx context.Context, f *fault.Error) {
 	if s, ok := ctx.Value(streamKey{}).(*stream); ok {
 		s.end(refused(f))
 	}
 }
 
-// run executes one operation on s. A subscription ends with s; then nothing more is sent, for its client
-// is told why the stream ends and, over a WebSocket, subscribes again.
+// run executes one operation on s. A subscription ends with s, without a message of its own: the client receives the
+// reason for the end of the stream and, over a WebSocket, subscribes again.
 //
-// claim is what the request or message holds, which run gives back. What a subscription keeps is claimed instead.
-func (t *Streams) run(ctx context.Context, s *stream, exec graphql.GraphExecutor, params *graphql.RawParams, claim *memory.Claim, d delivery) {
+// claim is the memory of the request or message, which run releases. What a subscription keeps is claimed separately.
+func (t *Streams) run(
+	ctx context.Context,
+	s *stream,
+	exec graphql.GraphExecutor,
+	params *graphql.RawParams,
+	claim *memory.Claim,
+	d delivery,
+) {
 	ctx = context.WithValue(ctx, streamKey{}, s)
 	defer claim.Release()
 	defer func() {
-		// A panic outside of the resolvers would end the program: this may be a goroutine of its own.
+		// A panic outside the resolvers would end the program, because this may be a separate goroutine.
 		if v := recover(); v != nil {
 			f := fault.Unexpected(fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
 			d.last(t.present(ctx, exec, presentable(f)))
@@ -58,8 +65,9 @@ func (t *Streams) run(ctx context.Context, s *stream, exec graphql.GraphExecutor
 		next, ctx := exec.DispatchOperation(memory.With(ctx, claim), op)
 		resp := next(ctx)
 		if resp == nil {
-			// The executor's answer to a context that ended before a response was made.
-			d.last(t.present(ctx, exec, presentable(fault.Busy(fault.TimedOut, "the operation was cancelled or took too long", 0))))
+			// The executor returns nil if the context ended before a response was made.
+			timedOut := fault.Busy(fault.TimedOut, "the operation was cancelled or took too long", 0)
+			d.last(t.present(ctx, exec, presentable(timedOut)))
 			return
 		}
 		d.next(t.payload(resp, claim))
@@ -73,14 +81,21 @@ func (t *Streams) run(ctx context.Context, s *stream, exec graphql.GraphExecutor
 	}
 }
 
-// subscribe runs a subscription to its end, or to the errors that end it.
-func (t *Streams) subscribe(ctx context.Context, s *stream, exec graphql.GraphExecutor, op *graphql.OperationContext, d delivery) gqlerror.List {
+// subscribe runs a subscription until it ends, and returns the errors that ended it.
+func (t *Streams) subscribe(
+	ctx context.Context,
+	s *stream,
+	exec graphql.GraphExecutor,
+	op *graphql.OperationContext,
+	d delivery,
+) gqlerror.List {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
 	owner := t.owner(s)
 	op.Extensions = nil // read already
-	kept, err := t.o.Memory.Subscription(owner, int64(len(op.RawQuery))+memory.Document(op.Doc)+memory.Values(op.Variables))
+	size := int64(len(op.RawQuery)) + memory.Document(op.Doc) + memory.Values(op.Variables)
+	kept, err := t.o.Memory.Subscription(owner, size)
 	defer kept.Release()
 	if err != nil {
 		return t.present(ctx, exec, presentable(fault.Of(err)))
@@ -88,7 +103,7 @@ func (t *Streams) subscribe(ctx context.Context, s *stream, exec graphql.GraphEx
 	event := t.o.Memory.Work(owner)
 	defer event.Release()
 	ctx = memory.With(ctx, event)
-	// Errors are presented outside of it: within, an extension may take them for an event.
+	// Errors are presented in ctx: in within, an extension could take them for an event.
 	next, within := exec.DispatchOperation(ctx, op)
 	d.begin()
 	for {
@@ -96,7 +111,7 @@ func (t *Streams) subscribe(ctx context.Context, s *stream, exec graphql.GraphEx
 		if resp == nil {
 			return nil
 		}
-		// After resp was made: a revocation meanwhile counts.
+		// This comes after resp was made, so that a revocation in the meantime counts.
 		if f := t.refusal(ctx, s); f != nil {
 			return t.present(ctx, exec, presentable(f))
 		}
@@ -108,7 +123,7 @@ func (t *Streams) subscribe(ctx context.Context, s *stream, exec graphql.GraphEx
 	}
 }
 
-// refusal asks Check about the caller in ctx. A token that is no longer good ends the whole of s.
+// refusal runs Check for the caller in ctx. If the token is no longer valid, the whole stream ends.
 func (t *Streams) refusal(ctx context.Context, s *stream) *fault.Error {
 	err := t.check(ctx)
 	if err == nil {
@@ -126,8 +141,8 @@ func (t *Streams) present(ctx context.Context, exec graphql.GraphExecutor, errs 
 	return exec.DispatchError(ctx, errs).Errors
 }
 
-// payload encodes a response as the transport over HTTP does. From then on it is all that claim holds, once as it is and
-// twice as it is framed and written.
+// payload encodes a response as the transport HTTP does. From then on claim covers only the payload: once as it is, and
+// twice framed and written.
 func (t *Streams) payload(resp *graphql.Response, claim *memory.Claim) []byte {
 	payload := bytes.Join(encodeAnswer(resp, t.o.MaxErrors), nil)
 	claim.Keep(3 * int64(len(payload)))

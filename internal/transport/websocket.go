@@ -16,26 +16,26 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-// subprotocol is the only one spoken. Its predecessor graphql-ws, which gqlgen's own transport cannot
-// be told to refuse, has no close codes that tell a client whether to come back.
+// subprotocol is the only supported one. gqlgen's own transport cannot refuse its predecessor graphql-ws, which has no
+// close codes that tell a client whether to reconnect.
 const subprotocol = "graphql-transport-ws"
 
-// WebSocket is the transport for subscriptions, queries and mutations over graphql-transport-ws. A
-// client says who it is in connection_init, or by the Authorization header of the upgrade, and never by
-// a cookie: a browser opens WebSockets to other sites and sends cookies along.
+// WebSocket is the transport for operations over graphql-transport-ws. A client authenticates by connection_init or by
+// the Authorization header of the upgrade, and never by a cookie: browsers let pages open WebSockets to other sites and
+// send cookies along.
 //
-// gqlgen's own transport answers most violations of the protocol with other close codes than the
-// protocol's, sends complete after error, and bounds neither operations nor writes.
+// gqlgen's own transport answers most violations with other close codes than the protocol's, sends complete after
+// error, and bounds neither operations nor writes.
 type WebSocket struct {
 	Streams *Streams
-	// Origin tells whether a page of another origin may connect: browsers let every page open a
-	// WebSocket, without a preflight. It is not asked where no Origin came: no browser sent that.
+	// Origin reports whether the page of a request may connect. Browsers let every page open a WebSocket without a
+	// preflight. It is not called without an Origin header, because browsers always send one.
 	Origin func(*http.Request) bool
 }
 
 var _ graphql.Transport = WebSocket{}
 
-// Supports takes upgrades to WebSocket.
+// Supports accepts upgrades to WebSocket.
 func (WebSocket) Supports(r *http.Request) bool { return isUpgrade(r) }
 
 func isUpgrade(r *http.Request) bool {
@@ -56,14 +56,13 @@ func (t WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	h := &hijacker{ResponseWriter: w}
 	conn, err := websocket.Accept(h, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{subprotocol},
-		InsecureSkipVerify: true, // of the origin, which was judged above
+		InsecureSkipVerify: true, // the origin was checked above
 	})
 	if err != nil {
 		return // Accept has answered
 	}
 	conn.SetReadLimit(t.Streams.o.MaxBody)
-	// What a cookie authenticates belongs to requests: the answer to this one is over, so that none can
-	// be set either.
+	// A cookie authenticates requests only. The answer to this one has been sent, so no cookie can be set either.
 	ctx, cancel := context.WithCancel(web.WithoutCookies(r.Context()))
 	defer cancel()
 	state, why := t.Streams.open(ctx, func() { _ = h.conn.Close() })
@@ -74,13 +73,24 @@ func (t WebSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	if why != nil {
 		state.end(why)
 	}
-	s := &socket{streams: t.Streams, state: state, exec: exec, conn: conn, net: h.conn, header: r.Header,
-		owner: t.Streams.owner(state), ctx: ctx, cancel: cancel, operations: make(map[string]*operation), idle: make(chan struct{})}
+	s := &socket{
+		streams:    t.Streams,
+		state:      state,
+		exec:       exec,
+		conn:       conn,
+		net:        h.conn,
+		header:     r.Header,
+		ctx:        ctx,
+		cancel:     cancel,
+		owner:      t.Streams.owner(state),
+		operations: make(map[string]*operation),
+		idle:       make(chan struct{}),
+	}
 	s.serve()
 }
 
-// hijacker keeps the connection that it hands over: the package websocket offers no deadline for a
-// closing handshake, in which a peer that sends half a frame would hold a goroutine for good.
+// hijacker keeps the connection that it hands over. The package websocket offers no deadline for a closing handshake,
+// in which a peer that sends half a frame would hold a goroutine forever.
 type hijacker struct {
 	http.ResponseWriter
 	conn net.Conn

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Bearer returns the token of the Authorization header, or "" if there is no such header. It refuses any scheme other
-// than Bearer, and a second header, because proxies and servers may each read a different one.
+// Bearer returns the token of the Authorization header, or "" without that header. It refuses any scheme other than
+// Bearer, and a second header, because proxies and servers may each read a different one.
 func Bearer(h http.Header) (string, error) {
 	values := h.Values("Authorization")
 	if len(values) == 0 {

@@ -13,14 +13,14 @@ import (
 // 4.1.3.2).
 const refreshCookie = "__Host-graphwarden_refresh"
 
-// cookieName tells apart servers on one host, whose cookies share the path /, by the paths of their public URLs.
-// Such a path has no |, so that the names of different paths differ.
+// cookieName returns a name that differs between servers on one host, whose cookies share the path /. It contains the
+// path of the public URL. Such a path has no |, so different paths have different names.
 func cookieName(publicPath string) string {
 	return refreshCookie + strings.ReplaceAll(publicPath, "/", "|")
 }
 
-// jar holds the cookies of one request and collects those of its answer: resolvers cannot reach the
-// answer's headers, and the transport writes them only after all resolvers have run.
+// jar holds the cookies of one request and collects those of its answer. Resolvers cannot reach the answer's headers,
+// and the transport writes them only after all resolvers have run.
 type jar struct {
 	name    string
 	sent    []*http.Cookie
@@ -33,8 +33,8 @@ type jar struct {
 
 type jarKey struct{}
 
-// Cookies gives the resolvers behind next the refresh cookie of the request, and a way to set it. publicPath is
-// the path of the public URL.
+// Cookies gives the resolvers behind next the refresh cookie of the request and a way to set it. publicPath is the path
+// of the public URL.
 func Cookies(o *Origins, publicPath string, next http.Handler) http.Handler {
 	name := cookieName(publicPath)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -52,8 +52,8 @@ func WithoutCookies(ctx context.Context) context.Context {
 	return context.WithValue(ctx, jarKey{}, (*jar)(nil))
 }
 
-// RefreshCookie returns the refresh token that came in a cookie, and whether one came. Of several,
-// which only a planted one explains, none counts: the token is empty.
+// RefreshCookie returns the refresh token of the request's cookie, and whether the request has one. If there are
+// several, one of them must have been planted: the token is then empty.
 func RefreshCookie(ctx context.Context) (token string, came bool) {
 	j, _ := ctx.Value(jarKey{}).(*jar)
 	if j == nil || len(j.sent) == 0 {
@@ -65,8 +65,8 @@ func RefreshCookie(ctx context.Context) (token string, came bool) {
 	return j.sent[0].Value, true
 }
 
-// CookieAllowed reports whether the request may use the refresh cookie: whether it comes from a page of a trusted
-// origin. A refused origin is logged.
+// CookieAllowed reports whether the request comes from a page of a trusted origin and may therefore use the refresh
+// cookie. It logs a refused origin.
 func CookieAllowed(ctx context.Context) bool {
 	j, _ := ctx.Value(jarKey{}).(*jar)
 	if j != nil && !j.trusted {
@@ -75,8 +75,8 @@ func CookieAllowed(ctx context.Context) bool {
 	return j != nil && j.trusted
 }
 
-// SetRefreshCookie has the answer set the refresh cookie, to go when the session does. An empty token
-// removes it. The caller has asked CookieAllowed.
+// SetRefreshCookie sets the refresh cookie of the answer, which expires with the session. An empty token removes it.
+// The caller must have checked CookieAllowed.
 func SetRefreshCookie(ctx context.Context, token string, expires time.Time) {
 	j, _ := ctx.Value(jarKey{}).(*jar)
 	if j == nil {

@@ -2,12 +2,12 @@ package web
 
 import "net/http"
 
-// SecureHeaders sets on every answer what keeps a browser from guessing its type, framing it,
-// holding a handle to its window or telling other sites its URL, which may hold a query. A page of
-// its own, such as the IDE, replaces the Content-Security-Policy by one that lets it work.
+// SecureHeaders sets headers on every answer that keep a browser from guessing its type, framing it, holding a handle
+// to its window, or leaking its URL, which may hold a query, to other sites. A page, such as the explorer, can replace
+// the Content-Security-Policy.
 //
-// Where clients come by https, it also keeps a browser from ever going back to http: RFC 6797 section
-// 11.2 suggests a year. Subdomains belong to others, and are left alone.
+// If clients use https, browsers must not go back to http: RFC 6797 section 11.2 suggests a year. Subdomains belong to
+// others and are not included.
 func SecureHeaders(https bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

@@ -11,27 +11,26 @@ import (
 	"time"
 )
 
-// readyTimeout bounds a readiness check: a database that hangs is one that is down.
+// readyTimeout bounds a readiness check. A database that hangs counts as down.
 const readyTimeout = 2 * time.Second
 
-// Health answers the two questions of an orchestrator. They differ: a process that is not live is
-// restarted, one that is not ready only gets no traffic, so a lost database must not show in Live.
+// Health answers the liveness and readiness probes of an orchestrator. A process that is not live is restarted; one
+// that is not ready only gets no traffic. A lost database must therefore not affect Live.
 type Health struct {
 	ready   func(context.Context) error
 	stopped atomic.Bool
 }
 
-// NewHealth takes the check that decides readiness; it is called per question and must end with its
-// context.
+// NewHealth takes the readiness check, which is called on every probe and must end with its context.
 func NewHealth(ready func(context.Context) error) *Health { return &Health{ready: ready} }
 
-// Stop makes Ready answer 503 from now on, ahead of a shutdown.
+// Stop makes Ready answer 503, ahead of a shutdown.
 func (h *Health) Stop() { h.stopped.Store(true) }
 
-// Live answers 200 as long as the process answers at all.
+// Live always answers 200.
 func (h *Health) Live(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "live\n") }
 
-// Ready answers 200 if requests can be served, else 503. The cause is not told: anyone may ask.
+// Ready answers 200 if requests can be served, else 503. It does not say why, because anyone can send a probe.
 func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
@@ -52,8 +51,8 @@ func writeText(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, text)
 }
 
-// Static serves a document that is the same for everyone, such as the JWKS or the SDL. body is
-// called per request, so that it may change; its hash is the ETag.
+// Static serves a document that is the same for all clients, such as the JWKS or the SDL. It calls body on each
+// request, because the document may change, and uses its hash as the ETag.
 func Static(contentType, cacheControl string, body func() []byte) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {

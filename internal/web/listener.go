@@ -2,9 +2,11 @@ package web
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,8 +14,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
-// Bound returns a listener that closes connections for which there is no memory, with an answer if they are not to speak
-// TLS. Of connections from trusted proxies any number may come from one address.
+// Bound returns a listener that closes connections that do not fit the memory budget. Without TLS it answers them
+// first. Connections from trusted proxies do not count against their address.
 func Bound(l net.Listener, budget *memory.Budget, proxies *Proxies, tls bool) net.Listener {
 	return &boundListener{l, budget, proxies, tls}
 }
@@ -51,16 +53,24 @@ func (l *boundListener) owner(conn net.Conn) string {
 	return Network(peer.Addr().Unmap().WithZone("").String())
 }
 
-// unavailable is the answer to any request where there is no memory to read it.
+// unavailable returns the answer to a connection that does not fit into memory, as a GraphQL client reads it.
 func unavailable(err error) string {
-	return fmt.Sprintf(`{"errors":[{"message":%q,"extensions":{"code":"UNAVAILABLE","reason":"OVERLOADED","retryAfter":1}}]}`, fault.Of(err).Message)
+	const extensions = `{"code":"UNAVAILABLE","reason":"OVERLOADED","retryAfter":1}`
+	return fmt.Sprintf(`{"errors":[{"message":%q,"extensions":%s}]}`, fault.Of(err).Message, extensions)
 }
 
-// turnAway answers whatever is asked on conn. What was sent already stays unread, so the answer can be lost.
+// turnAway answers a connection without reading from it. Because received bytes stay unread, the answer can be lost.
 func turnAway(conn net.Conn, body string) {
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // it fits the empty buffer of a new connection
-	_, _ = fmt.Fprintf(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/graphql-response+json; charset=utf-8\r\n"+
-		"Cache-Control: no-store\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	head := []string{
+		"HTTP/1.1 503 Service Unavailable",
+		"Content-Type: application/graphql-response+json; charset=utf-8",
+		"Cache-Control: no-store",
+		"Retry-After: 1",
+		"Connection: close",
+		fmt.Sprintf("Content-Length: %d", len(body)),
+	}
+	_, _ = io.WriteString(conn, strings.Join(head, "\r\n")+"\r\n\r\n"+body)
 }
 
 type boundConn struct {
@@ -72,8 +82,8 @@ type boundConn struct {
 	closed bool
 }
 
-// multiplex claims what many requests at once take, of which each has its own header and goroutine, and reports whether it
-// fits. A connection of another listener is not bounded.
+// multiplex claims the memory for concurrent requests on one connection, each with its own header and goroutine, and
+// reports whether it fits. Connections of other listeners are not bounded.
 func multiplex(conn net.Conn) bool {
 	c, bound := conn.(*boundConn)
 	if !bound {
@@ -90,7 +100,7 @@ func multiplex(conn net.Conn) bool {
 	return true
 }
 
-// Close gives the memory back.
+// Close closes the connection and releases its memory.
 func (c *boundConn) Close() error {
 	c.mu.Lock()
 	for _, claim := range c.claims {
@@ -101,7 +111,7 @@ func (c *boundConn) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseInACrowd has connections closed after one answer while there is little memory left for new ones.
+// CloseInACrowd closes connections after one answer while little memory is left for new ones.
 func CloseInACrowd(budget *memory.Budget, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if budget.Crowded() {

@@ -19,23 +19,24 @@ const (
 	preflightLife = 2 * time.Hour
 	// refusalsLoggedEvery is how often one refused origin is logged.
 	refusalsLoggedEvery = time.Minute
-	// maxLoggedOrigins bounds the lines in that time, and with them what pages of strangers can write into the log.
+	// maxLoggedOrigins bounds the lines per refusalsLoggedEvery, and with them what pages of strangers can write into the
+	// log.
 	maxLoggedOrigins = 16
 )
 
-// OriginOptions say which pages of other origins may call the server.
+// OriginOptions are the pages of other origins that may call the server.
 type OriginOptions struct {
 	// Listed are origins, such as https://app.example.com or capacitor://localhost, or patterns for one label of a
 	// host name, such as https://*.preview.example.com.
 	Listed []string
 	// Loopback admits pages of this machine, on any port, without cookies.
 	Loopback bool
-	// Headers are the request headers that pages may send besides those of the recipes; empty means any.
+	// Headers are the request headers that pages may send in addition to the standard ones; empty means any.
 	Headers []string
 }
 
-// Origins are the web origins (RFC 6454) whose pages may call this server. Clients other than browsers send no
-// Origin and need no entry. Cookies are accepted from origins that are written out in full only.
+// Origins are the web origins (RFC 6454) whose pages may call this server. Other clients send no Origin and need no
+// entry. Cookies are accepted only from origins that are listed in full.
 type Origins struct {
 	exact    map[origin]bool
 	patterns []originPattern
@@ -43,8 +44,8 @@ type Origins struct {
 	refusals refusals
 }
 
-// NewOrigins admits the origin of the public URL and those of o. "*" is refused: with cookies it would let every
-// page on the web act for its visitor. Errors name the flag.
+// NewOrigins admits the origin of the public URL and those of o. It refuses "*": with cookies, every page on the web
+// could act for its visitor. Errors name the flag.
 func NewOrigins(publicURL string, o OriginOptions, now func() time.Time, log *slog.Logger) (*Origins, error) {
 	own, err := originOf(publicURL)
 	if err != nil {
@@ -70,7 +71,7 @@ func (o *Origins) list(text string) error {
 	return err
 }
 
-// admits reports whether pages of an origin, as a browser sent it, may read answers.
+// admits reports whether pages of an origin, as sent by a browser, may read answers.
 func (o *Origins) admits(sent string) bool {
 	from, err := parseOrigin(sent)
 	return err == nil && (o.exact[from] || o.options.Loopback && from.isLoopback() ||
@@ -83,8 +84,8 @@ func (o *Origins) isExact(sent string) bool {
 	return err == nil && o.exact[from]
 }
 
-// trusts reports whether a page of a trusted origin sent a request that a cookie authenticates. Browsers name the
-// origin in headers that no page can set; without any of them the request is refused, because it may be forged.
+// trusts reports whether a page of a trusted origin sent a request that a cookie authenticates. Browsers set these
+// headers, and pages cannot change them. Without any of them the request is refused, because it may be forged.
 func (o *Origins) trusts(r *http.Request) bool {
 	origins := r.Header.Values("Origin")
 	if len(origins) > 1 {
@@ -99,7 +100,7 @@ func (o *Origins) trusts(r *http.Request) bool {
 	return len(origins) == 1 && o.isExact(origins[0])
 }
 
-// AdmitsSocket reports whether a page may open a WebSocket: one of an admitted origin, or of the requested host.
+// AdmitsSocket reports whether a page may open a WebSocket. Its origin must be admitted or have the requested host.
 func (o *Origins) AdmitsSocket(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if o.admits(origin) || isOwn(origin, r) {
@@ -109,14 +110,14 @@ func (o *Origins) AdmitsSocket(r *http.Request) bool {
 	return false
 }
 
-// isOwn reports whether the request is for the host that its page came from.
+// isOwn reports whether the request is for the host of its page.
 func isOwn(origin string, r *http.Request) bool {
 	u, err := url.Parse(origin)
 	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
 }
 
-// CORS lets pages of admitted origins read answers. It permits credentials to all of them: what a cookie
-// authenticates is up to trusts.
+// CORS lets pages of admitted origins read answers. It permits credentials to all of them, because trusts decides about
+// cookies.
 func (o *Origins) CORS(next http.Handler) http.Handler {
 	headers := []string{"*"}
 	if len(o.options.Headers) > 0 {
@@ -138,7 +139,7 @@ func (o *Origins) CORS(next http.Handler) http.Handler {
 	})
 }
 
-// refusals logs refused origins, each once a minute, so that a developer finds the missing setting.
+// refusals logs each refused origin once a minute, so that a developer finds the missing setting.
 type refusals struct {
 	now func() time.Time
 	log *slog.Logger
@@ -148,8 +149,8 @@ type refusals struct {
 	logged map[string]bool
 }
 
-// record logs that pages of an origin, as sent, were refused. The number of lines a minute is bounded, because any
-// page on the web can cause one. What is not an origin is not repeated, because it may be anything.
+// record logs that pages of an origin were refused. The number of lines a minute is bounded, because any page on the
+// web can cause one. It does not quote text that is not an origin, which may hold anything.
 func (f *refusals) record(ctx context.Context, what, sent string) {
 	from, err := parseOrigin(sent)
 	switch {

@@ -17,8 +17,8 @@ import (
 // maxOrigin bounds an origin, in bytes: a host name has at most 253, and decoding Punycode takes quadratic time.
 const maxOrigin = 300
 
-// origin is a web origin as browsers write it, but in lower case throughout: WebKit keeps the case of hosts under
-// the schemes of applications. The port is empty if it is the scheme's own.
+// origin is a web origin as browsers write it, but entirely in lower case: WebKit keeps the case of hosts under the
+// schemes of applications. The port is empty if it is the scheme's default.
 type origin struct{ scheme, host, port string }
 
 func (o origin) String() string {
@@ -29,8 +29,7 @@ func (o origin) String() string {
 }
 
 var (
-	// originForm is scheme://host[:port]. The scheme may be an application's own, such as capacitor or
-	// chrome-extension.
+	// originForm is scheme://host[:port]. Applications have their own schemes, such as capacitor or chrome-extension.
 	originForm = regexp.MustCompile(`^([a-zA-Z][a-zA-Z0-9+.-]*)://` +
 		`([^/?#@\s*:\[\]]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?$`)
 	hostForm = regexp.MustCompile(`^[a-z0-9._-]+$`)
@@ -39,7 +38,7 @@ var (
 	// hostNames maps names as browsers do (UTS #46 as used by WHATWG URL).
 	hostNames = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false),
 		idna.CheckHyphens(false), idna.BidiRule())
-	// originless are schemes that no page has in its Origin.
+	// originless are schemes that no page has in its Origin header.
 	originless = []string{"about", "blob", "data", "file", "ftp", "javascript", "ws", "wss"}
 )
 
@@ -133,7 +132,7 @@ func parsePort(scheme, text string) (string, error) {
 	return strconv.FormatUint(number, 10), nil
 }
 
-// originOf is the origin of a URL.
+// originOf returns the origin of a URL.
 func originOf(text string) (origin, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -142,10 +141,10 @@ func originOf(text string) (origin, error) {
 	return parseOrigin(u.Scheme + "://" + u.Host)
 }
 
-// originPattern is an origin with any one label in front of its host.
+// originPattern is an origin with any single label in front of its host.
 type originPattern origin
 
-// parsePattern reads scheme://*.host[:port].
+// parsePattern parses scheme://*.host[:port].
 func parsePattern(scheme, rest string) (originPattern, error) {
 	o, err := parseOrigin(scheme + "://" + rest)
 	if err != nil {
@@ -154,8 +153,7 @@ func parsePattern(scheme, rest string) (originPattern, error) {
 	if !o.isWeb() || strings.HasPrefix(o.host, "[") || numericHost.MatchString(o.host) {
 		return originPattern{}, errors.New("may leave a label open in host names under http and https only")
 	}
-	// The owner of the host must own each name that the pattern admits, so none may be a registrable domain of its
-	// own.
+	// The owner of the host must own every name that the pattern admits, so none may be a registrable domain.
 	name := strings.TrimSuffix(o.host, ".")
 	if domain, err := publicsuffix.EffectiveTLDPlusOne("x." + name); err != nil || domain == "x."+name {
 		return originPattern{}, fmt.Errorf("would admit pages of others: anyone can register a name below %s", name)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Below serves routes both at the root and below prefix, which proxies in front may strip or not. An empty prefix
-// is the root alone.
+// Below serves routes at the root and below prefix, because a proxy in front may or may not strip it. With an empty
+// prefix it serves the root only.
 func Below(prefix string, routes *http.ServeMux) http.Handler {
 	if prefix == "" {
 		return routes

@@ -14,18 +14,18 @@ import (
 // maxHops is how many hops are followed; no honest chain of proxies comes near it.
 const maxHops = 16
 
-// node is a node of RFC 7239 section 6 that has an address, with or without a port, as it is also found
-// in X-Forwarded-For. A zone is not in it: it would name an interface of another host.
-var node = regexp.MustCompile(`^(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15}))(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?$|^([0-9A-Fa-f:.]{2,45})$`)
+// node is a node of RFC 7239 section 6 that has an address, with or without a port. X-Forwarded-For has the same form.
+// A zone is not allowed: it names an interface of another host.
+var node = regexp.MustCompile(`^(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15}))(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?$|` +
+	`^([0-9A-Fa-f:.]{2,45})$`)
 
-// Proxies are the hosts whose word about where a request comes from counts.
+// Proxies are the hosts that are trusted to forward client addresses.
 type Proxies struct {
 	trusted []netip.Prefix
 }
 
-// NewProxies trusts addresses and CIDR blocks, of IPv4 or IPv6. Its error names every entry that is neither, and
-// blocks that alone or together hold so many addresses that clients are among them: those could choose the address
-// that counts.
+// NewProxies trusts addresses and CIDR blocks, of IPv4 or IPv6. Its error names every entry that is neither, and blocks
+// that alone or together are so large that they include clients, who could then choose their own address.
 func NewProxies(list []string) (*Proxies, error) {
 	p := &Proxies{}
 	var problems []string
@@ -39,7 +39,8 @@ func NewProxies(list []string) (*Proxies, error) {
 	}
 	for _, is4 := range []bool{true, false} {
 		if blocks := p.blocks(is4); share(blocks) >= tooWide {
-			problems = append(problems, fmt.Sprintf("%s: these blocks hold an eighth of all addresses or more, so that clients are among them", join(blocks)))
+			problem := "these blocks hold an eighth of all addresses or more, so that clients are among them"
+			problems = append(problems, join(blocks)+": "+problem)
 		}
 	}
 	if len(problems) > 0 {
@@ -48,7 +49,7 @@ func NewProxies(list []string) (*Proxies, error) {
 	return p, nil
 }
 
-// parseProxy reads IPv4 written as IPv6 as IPv4, and drops zones, as ClientIP does.
+// parseProxy parses an entry. Like ClientIP, it reads IPv4-mapped IPv6 as IPv4 and drops zones.
 func parseProxy(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {
 		addr = addr.Unmap().WithZone("")
@@ -61,11 +62,11 @@ func parseProxy(text string) (netip.Prefix, error) {
 	return prefix.Masked(), err
 }
 
-// tooWide is the share of all addresses of a family from which on proxies are not trusted. The global unicast
-// addresses of IPv6, 2000::/3, are an eighth; all private addresses of either family are a hundredth.
+// tooWide is the smallest share of all addresses of a family that is refused. The global unicast addresses of IPv6,
+// 2000::/3, are an eighth; all private addresses of either family are a hundredth.
 const tooWide = 1.0 / 8
 
-// blocks are the trusted blocks of one family without those that lie in another.
+// blocks returns the trusted blocks of one family without those inside another block.
 func (p *Proxies) blocks(is4 bool) (blocks []netip.Prefix) {
 	for i, one := range p.trusted {
 		inside := func(other netip.Prefix) bool { return other.Bits() < one.Bits() && other.Overlaps(one) }
@@ -76,7 +77,7 @@ func (p *Proxies) blocks(is4 bool) (blocks []netip.Prefix) {
 	return blocks
 }
 
-// share is how much of all addresses of their family disjoint blocks hold.
+// share returns the share that disjoint blocks have of all addresses of their family.
 func share(blocks []netip.Prefix) (sum float64) {
 	for _, one := range blocks {
 		sum += math.Ldexp(1, -one.Bits())
@@ -96,14 +97,14 @@ func (p *Proxies) trusts(a netip.Addr) bool {
 	return slices.ContainsFunc(p.trusted, func(prefix netip.Prefix) bool { return prefix.Contains(a) })
 }
 
-// ClientIP is the address that the request comes from: IPv4 is never written as IPv6, and a zone, which
-// names an interface of this host, is dropped. It is "" for a socket without an address.
+// ClientIP returns the address of the client. IPv4 is never written as IPv6, and a zone, which names an interface of
+// this host, is dropped. It is "" for a socket without an address.
 //
-// Forwarded (RFC 7239) and X-Forwarded-For are followed from their end, where the nearest proxy wrote, for
-// as long as the hop that speaks is trusted: further on stands what a client may have made up. Where an
-// entry names no address, the hop that wrote it counts; and where both headers came, those hops count
-// that both tell of, for most proxies write one of them and let a client's other one through. All other
-// headers of this kind hold one value, of which nobody knows who wrote it.
+// Forwarded (RFC 7239) and X-Forwarded-For are read from their end, which the nearest proxy wrote, for as long as the
+// sending hop is trusted. Entries further left may be forged. If an entry has no address, the hop that wrote it is the
+// client. If a request has both headers, only the hops on which both agree count, because most proxies write one of
+// them and pass a client's other one through. Other headers of this kind hold one value, whose writer is unknown, and
+// are ignored.
 func (p *Proxies) ClientIP(r *http.Request) string {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -124,7 +125,7 @@ func (p *Proxies) ClientIP(r *http.Request) string {
 	return ip.String()
 }
 
-// agreed returns the hops of whichever header came, or those that both tell of.
+// agreed returns the hops of the header that is present, or the hops on which both agree.
 func agreed(a, b []netip.Addr) []netip.Addr {
 	switch {
 	case len(a) == 0:
@@ -139,8 +140,8 @@ func agreed(a, b []netip.Addr) []netip.Addr {
 	return a[:n]
 }
 
-// forwardedFor returns the last hops of X-Forwarded-For, the nearest first; one that is no address is
-// invalid, and the last.
+// forwardedFor returns the hops of X-Forwarded-For, the nearest first. It stops at an entry that is not an address,
+// which it returns as an invalid hop.
 func forwardedFor(lines []string) (hops []netip.Addr) {
 	for i := len(lines) - 1; i >= 0; i-- {
 		for rest, more := lines[i], true; more; {
@@ -157,8 +158,8 @@ func forwardedFor(lines []string) (hops []netip.Addr) {
 	return hops
 }
 
-// forwarded is forwardedFor for the header of RFC 7239. A line is read from its start, for a comma may be
-// quoted; if a quote does not end, it is unknown where any hop begins, and none of the line counts.
+// forwarded is forwardedFor for the header of RFC 7239. It parses a line from its start, because commas may be quoted.
+// If a quote does not end, the hops of the line cannot be told apart, and it counts as one invalid hop.
 func forwarded(lines []string) (hops []netip.Addr) {
 	for i := len(lines) - 1; i >= 0; i-- {
 		elements, ok := split(lines[i], ',')
@@ -175,16 +176,16 @@ func forwarded(lines []string) (hops []netip.Addr) {
 	return hops
 }
 
-// forParameter returns the address in the one for= of a forwarded-element.
+// forParameter returns the address in the only for= of a forwarded-element.
 func forParameter(element string) (hop netip.Addr) {
-	pairs, _ := split(element, ';') // its quotes end, or it were none
+	pairs, _ := split(element, ';') // forwarded has checked the quotes
 	for _, pair := range pairs {
 		name, value, _ := strings.Cut(trim(pair), "=")
 		if !strings.EqualFold(name, "for") {
 			continue
 		}
 		if hop.IsValid() {
-			return netip.Addr{} // two, of which anybody may read either
+			return netip.Addr{} // of two, proxies and servers may each read a different one
 		}
 		if hop = address(unescape(value)); !hop.IsValid() {
 			return hop
@@ -193,8 +194,7 @@ func forParameter(element string) (hop netip.Addr) {
 	return hop
 }
 
-// split cuts s at each separator outside a quoted-string (RFC 9110 section 5.6.4), and tells whether all
-// of these end.
+// split cuts s at each separator outside a quoted-string (RFC 9110 section 5.6.4), and reports whether all quotes end.
 func split(s string, separator byte) (parts []string, ok bool) {
 	start, quoted := 0, false
 	for i := 0; i < len(s); i++ {
@@ -210,7 +210,7 @@ func split(s string, separator byte) (parts []string, ok bool) {
 	return append(parts, s[start:]), !quoted
 }
 
-// unescape returns what a quoted-string stands for, and anything else as it is.
+// unescape returns the content of a quoted-string, or s itself if it is not one.
 func unescape(s string) string {
 	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
 		return s
@@ -225,7 +225,7 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// address reads a node; "unknown" and obfuscated identifiers give none.
+// address parses a node. It returns an invalid address for "unknown" and obfuscated identifiers.
 func address(s string) netip.Addr {
 	found := node.FindStringSubmatch(s)
 	if found == nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// Refuse answers a request for something other than /graphql with the status, the headers and the message of the
-// fault in err.
+// Refuse answers a request for something other than /graphql with the status, the headers and the message of the fault
+// in err.
 func Refuse(w http.ResponseWriter, err error) {
 	f := fault.Of(err)
 	status := Status(f.Code)

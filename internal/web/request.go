@@ -16,10 +16,10 @@ const maxUserAgent = 256
 
 const headerRequestID = "X-Request-Id"
 
-// requestID is what a client may choose itself: nothing that could forge a line of a log.
+// requestID is the form of ids that are accepted from clients. It admits nothing that could forge a log line.
 var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// Request is what the layers below know of the HTTP request they serve.
+// Request describes the HTTP request to the layers below.
 type Request struct {
 	// ID names the request in logs, errors and the answer's X-Request-Id.
 	ID string
@@ -39,8 +39,8 @@ func RequestFrom(ctx context.Context) Request {
 	return r
 }
 
-// Identify names each request for next and in the answer's X-Request-Id. A client's own id is kept
-// if it is one short plain word; clientIP says where the request came from.
+// Identify gives each request an id, in its context and in the answer's X-Request-Id. It keeps a client's own id if
+// that has the form of requestID. clientIP returns the client's address.
 func Identify(next http.Handler, clientIP func(*http.Request) string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		req := Request{
@@ -54,7 +54,8 @@ func Identify(next http.Handler, clientIP func(*http.Request) string) http.Handl
 	})
 }
 
-// identify keeps the one sent id; of two, a proxy in front may have logged either.
+// identify returns the client's id if there is exactly one and it is valid, else a new one. If there are two, a proxy
+// in front may have logged either.
 func identify(sent []string) string {
 	if len(sent) == 1 && requestID.MatchString(sent[0]) {
 		return sent[0]
@@ -62,8 +63,8 @@ func identify(sent []string) string {
 	return uuid.Must(uuid.NewV7()).String() // fails only where crypto/rand does, which ends the program
 }
 
-// printable drops from s what is not UTF-8 and what does not show, line separators and
-// bidirectional controls included, and cuts it at the last rune that ends within limit bytes.
+// printable returns s without invalid UTF-8 and invisible characters, including line separators and bidirectional
+// controls, cut after the last rune that ends within limit bytes.
 func printable(s string, limit int) string {
 	var b strings.Builder
 	for _, r := range strings.ToValidUTF8(s, "") {

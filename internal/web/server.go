@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// net/http has no time-outs of its own: whoever stalls would hold a connection for ever.
+// net/http has no time-outs by default: a client that stalls would hold its connection forever.
 const (
 	headerTimeout = 5 * time.Second
 	// requestTimeout counts to the end of the body; net/http lifts it there, so streams live on.
@@ -18,12 +18,12 @@ const (
 	maxHeader      = 16 << 10
 	// maxStreams bounds requests at once on an HTTP/2 connection; net/http's own bound is 100.
 	maxStreams = 32
-	// maxUnread bounds what is buffered of the bodies on an HTTP/2 connection that no handler reads; net/http's own
-	// bound is 1 MiB. It is the least that the protocol allows.
+	// maxUnread bounds the buffer for request bodies on an HTTP/2 connection that no handler has read yet. net/http's own
+	// bound is 1 MiB. This is the minimum that the protocol allows.
 	maxUnread = 64 << 10
 )
 
-// ServeOptions say how Serve keeps connections and how it stops.
+// ServeOptions are how Serve keeps connections and how it stops.
 type ServeOptions struct {
 	// KeepAlive is how long an idle connection stays open.
 	KeepAlive time.Duration
@@ -31,7 +31,7 @@ type ServeOptions struct {
 	StopDelay time.Duration
 	// Drain is how long requests may take after that.
 	Drain time.Duration
-	// Stopping is called when the stop begins: readiness turns red here. It must not wait.
+	// Stopping is called when the stop begins, to make readiness fail. It must not block.
 	Stopping func()
 	// EndStreams ends streams over HTTP and hijacked connections once no connection is accepted any more. Serve waits for
 	// it; its context ends after Drain.
@@ -70,7 +70,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions, 
 	case <-time.After(o.StopDelay):
 	}
 
-	// Not ctx, which has ended: requests and their drain outlive it.
+	// Requests and their drain outlive ctx.
 	drained, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Drain)
 	defer cancel()
 	ended := make(chan error, 1)
@@ -84,8 +84,8 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions, 
 	return err
 }
 
-// closeAfter has each response close its connection once ctx has ended: clients then open the next one elsewhere,
-// instead of meeting a connection that Shutdown closes under their request.
+// closeAfter makes each response close its connection once ctx has ended. Clients then open the next connection
+// elsewhere, instead of sending a request on one that Shutdown closes.
 func closeAfter(ctx context.Context, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if ctx.Err() != nil {

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// certificateEvery is how often, at the most, the files of a certificate are looked at.
+// certificateEvery is the minimum time between two checks of a certificate's files.
 const certificateEvery = time.Second
 
-// Certificate is a certificate with its key in two PEM files, which are read again when they change: a
-// renewed one counts without a restart. A pair that does not fit, as in the moment between the writing of
-// its two files, leaves the old one in force, and is logged once.
+// Certificate is a certificate with its key in two PEM files. It is loaded again when they change, so that renewal
+// needs no restart. A pair that does not match, for example between the writes of the two files, leaves the old pair in
+// use and is logged once.
 type Certificate struct {
 	certFile, keyFile string
 	now               func() time.Time
@@ -29,7 +29,7 @@ type Certificate struct {
 	failing bool
 }
 
-// OpenCertificate reads the files. Its errors name them, and never what is in them.
+// OpenCertificate loads the files. Its errors name them but never quote their content.
 func OpenCertificate(certFile, keyFile string, now func() time.Time, log *slog.Logger) (*Certificate, error) {
 	c := &Certificate{certFile: certFile, keyFile: keyFile, now: now, log: log, looked: now()}
 	if err := c.load(); err != nil {
@@ -38,15 +38,15 @@ func OpenCertificate(certFile, keyFile string, now func() time.Time, log *slog.L
 	return c, nil
 }
 
-// NotAfter is when the certificate expires.
+// NotAfter returns when the certificate expires.
 func (c *Certificate) NotAfter() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.pair.Leaf.NotAfter
 }
 
-// Listen has l speak TLS and nothing else. Both protocols are offered: HTTP/2 for requests, and HTTP/1.1, which a WebSocket
-// begins with. Where l is bound and there is no memory for the many requests of an HTTP/2 connection, it is not offered.
+// Listen returns a listener that accepts only TLS on l. It offers HTTP/2 for requests and HTTP/1.1 for WebSockets. If l
+// is bound and has no memory for the concurrent requests of an HTTP/2 connection, it offers HTTP/1.1 only.
 func (c *Certificate) Listen(l net.Listener) net.Listener {
 	single := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
@@ -77,7 +77,7 @@ func (c *Certificate) current() *tls.Certificate {
 	return c.pair
 }
 
-// Reload reads the files again even if they look unchanged. After an error the old pair stays in force.
+// Reload loads the files even if they look unchanged. After an error the old pair stays in use.
 func (c *Certificate) Reload() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,8 +85,8 @@ func (c *Certificate) Reload() error {
 	return c.load()
 }
 
-// load reads the files unless they are those that it read. They are looked at first and read then: of a
-// change in between, the next look finds out.
+// load reads the files unless they are unchanged. It stats them before reading, so that the next check notices a
+// concurrent change.
 func (c *Certificate) load() error {
 	var found [2]os.FileInfo
 	for i, name := range []string{c.certFile, c.keyFile} {
@@ -110,8 +110,8 @@ func (c *Certificate) load() error {
 	return nil
 }
 
-// unchanged goes by the file too: a secret mounted into a container changes by a link to another file,
-// which may be as old.
+// unchanged compares the files as well as their times: Kubernetes updates a mounted secret by a link to another file,
+// which may have the same time.
 func unchanged(a, b os.FileInfo) bool {
 	return b != nil && a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
 }

@@ -1,5 +1,5 @@
-// Package apptest lets tests call the API as a client would, over HTTP and as somebody with given
-// roles. It runs the whole server, on a database of its own and with cheap password hashes.
+// Package apptest starts the whole server for tests, on a separate database and with cheap password hashes, and calls
+// its API over HTTP as a client with given roles.
 //
 //	srv := apptest.Start(t)
 //	admin := srv.As(t, "ADMIN")
@@ -35,21 +35,21 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-// Password is the password of everybody whom As signs in.
+// Password is the password of all users that As registers.
 const Password = "an unlikely passphrase"
 
-// plenty is more attempts than a test makes: whoever tests a limit sets it.
+// plenty is more attempts than a test makes. Tests of limits set their own.
 const plenty = 1_000_000
 
-// Options are what a test may want to change before the server starts.
+// Options are what a test may change before the server starts.
 type Options struct {
-	// Config is complete but for what the test sets.
+	// Config has a value for every setting.
 	Config *config.Config
-	// Log takes the server's log; it is dropped otherwise.
+	// Log is the server's log, which is dropped by default.
 	Log *slog.Logger
-	// Extensions come inside the guard.
+	// Extensions run inside the guard.
 	Extensions []graphql.HandlerExtension
-	// Handler wraps or replaces what is served.
+	// Handler wraps or replaces the server's handler.
 	Handler func(http.Handler) http.Handler
 }
 
@@ -113,8 +113,8 @@ func OnBoth(t *testing.T, f func(t *testing.T, srv *Server), change ...func(*Opt
 	})
 }
 
-// Config is the configuration that Start begins with: the defaults, but SQLite in a folder of the test, cheap hashes, and
-// limits that no test meets unless it is about them.
+// Config returns the configuration that Start begins with: the defaults, but with SQLite in a folder of the test, cheap
+// hashes, and limits that are out of reach.
 func Config(tb testing.TB) *config.Config {
 	tb.Helper()
 	c := &config.Config{}
@@ -138,24 +138,23 @@ func Config(tb testing.TB) *config.Config {
 // Database has Start use another database.
 func Database(url string) func(*Options) { return func(o *Options) { o.Config.Database = url } }
 
-// Now is the server's clock, which tokens are judged by. It carries a monotonic reading.
+// Now is the server's clock, which judges tokens. It has a monotonic reading.
 func (s *Server) Now() time.Time {
 	return SetWall(time.Now().Add(time.Duration(s.offset.Load())), time.Duration(s.wall.Load()))
 }
 
-// SetWall moves the wall clock's reading of now by whole seconds and leaves the monotonic one, as setting the
-// machine's clock does. Package time offers no way: its layout is one flag, 33 bits of seconds, 30 of nanoseconds.
+// SetWall moves the wall clock's reading of now by whole seconds and leaves the monotonic one, as setting the machine's
+// clock does. Package time offers no way to do this: its layout is one flag, 33 bits of seconds and 30 of nanoseconds.
 func SetWall(now time.Time, d time.Duration) time.Time {
 	*(*uint64)(unsafe.Pointer(&now)) += uint64(int64(d/time.Second)) << 30
 	return now
 }
 
-// Shift moves the server's clock and leaves it to the server to find out. The clock of SQLite is the server's;
-// that of Postgres stays as it is.
+// Shift moves the server's clock without notice. It is also SQLite's clock; that of Postgres does not move.
 func (s *Server) Shift(d time.Duration) { s.offset.Add(int64(d)) }
 
-// ShiftDatabase sets the database's clock, by whole seconds. SQLite's is that of the machine, where the monotonic
-// one goes on as it was.
+// ShiftDatabase moves the database's clock by whole seconds. SQLite's clock is the machine's, whose monotonic reading
+// does not move.
 func (s *Server) ShiftDatabase(tb testing.TB, d time.Duration) {
 	tb.Helper()
 	if s.App.DB.Dialect() == store.SQLite {
@@ -173,7 +172,7 @@ func (s *Server) ShiftDatabase(tb testing.TB, d time.Duration) {
 	}
 }
 
-// Advance is Shift, and reads revocations at once, or they would look old by d.
+// Advance is Shift, followed by a read of revocations. They would otherwise look d old.
 func (s *Server) Advance(tb testing.TB, d time.Duration) {
 	tb.Helper()
 	s.Shift(d)
@@ -212,7 +211,7 @@ func (s *Server) Count(tb testing.TB, query string, args ...any) (n int) {
 	return n
 }
 
-// Client calls a Server as somebody.
+// Client calls a Server as one user.
 type Client struct {
 	Server       *Server
 	UserID       token.UserID
@@ -220,7 +219,7 @@ type Client struct {
 	Email        string
 	AccessToken  string
 	RefreshToken string
-	// Header is sent with every call, besides the access token.
+	// Header is sent with every call, in addition to the access token.
 	Header http.Header
 }
 
@@ -230,14 +229,15 @@ func (s *Server) Anonymous() *Client { return &Client{Server: s, Header: http.He
 // Operator is the actor of the command line, which may do everything.
 var Operator = audit.Actor{Operator: true}
 
-// As registers somebody new, gives them roles besides USER, and signs them in.
+// As registers a new user, gives them roles besides USER, and signs them in.
 func (s *Server) As(tb testing.TB, roles ...token.Role) *Client {
 	tb.Helper()
 	c := s.Anonymous()
 	c.Email = fmt.Sprintf("user%d@example.com", s.users.Add(1))
 	var registered struct{ Register struct{ Auth Auth } }
-	c.Do(tb, `mutation($email: String!, $password: String!) { register(input: {email: $email, password: $password}) { auth `+AuthFields+` } }`,
-		map[string]any{"email": c.Email, "password": Password}).Into(tb, &registered)
+	c.Do(tb, `mutation($email: String!, $password: String!) {
+		register(input: {email: $email, password: $password}) { auth `+AuthFields+` }
+	}`, map[string]any{"email": c.Email, "password": Password}).Into(tb, &registered)
 	c.Take(registered.Register.Auth)
 	if len(roles) == 0 {
 		return c
@@ -249,7 +249,7 @@ func (s *Server) As(tb testing.TB, roles ...token.Role) *Client {
 	return c
 }
 
-// AuthFields selects what Auth holds.
+// AuthFields selects the fields of Auth.
 const AuthFields = `{ accessToken refreshToken expiresIn user { id } session { id } }`
 
 // Auth is an AuthPayload.
@@ -260,24 +260,25 @@ type Auth struct {
 	Session                   struct{ ID token.SessionID }
 }
 
-// Take has the client go on with the tokens of a.
+// Take makes the client use the tokens of a.
 func (c *Client) Take(a Auth) {
 	c.AccessToken, c.RefreshToken, c.UserID, c.SessionID = a.AccessToken, a.RefreshToken, a.User.ID, a.Session.ID
 }
 
-// Login signs the client's user in once more, as another device, and returns that device.
+// Login signs the client's user in as another device, and returns that device.
 func (c *Client) Login(tb testing.TB) *Client {
 	tb.Helper()
 	other := c.Server.Anonymous()
 	other.Email = c.Email
 	var in struct{ Login Auth }
-	other.Do(tb, `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password}) `+AuthFields+` }`,
-		map[string]any{"email": c.Email, "password": Password}).Into(tb, &in)
+	other.Do(tb, `mutation($email: String!, $password: String!) {
+		login(input: {email: $email, password: $password}) `+AuthFields+`
+	}`, map[string]any{"email": c.Email, "password": Password}).Into(tb, &in)
 	other.Take(in.Login)
 	return other
 }
 
-// Refresh exchanges the client's refresh token and goes on with the new pair.
+// Refresh exchanges the client's refresh token and uses the new pair.
 func (c *Client) Refresh(tb testing.TB) {
 	tb.Helper()
 	var out struct{ RefreshToken Auth }
@@ -285,13 +286,14 @@ func (c *Client) Refresh(tb testing.TB) {
 	c.Take(out.RefreshToken)
 }
 
-// Redeem calls refreshToken with any token and leaves the client as it is.
+// Redeem calls refreshToken with any token and does not change the client.
 func (c *Client) Redeem(tb testing.TB, refreshToken string) *Answer {
 	tb.Helper()
-	return c.Do(tb, `mutation($token: String!) { refreshToken(input: {refreshToken: $token}) `+AuthFields+` }`, map[string]any{"token": refreshToken})
+	const refresh = `mutation($token: String!) { refreshToken(input: {refreshToken: $token}) ` + AuthFields + ` }`
+	return c.Do(tb, refresh, map[string]any{"token": refreshToken})
 }
 
-// Answer is what came back.
+// Answer is the response to an operation.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -315,7 +317,7 @@ type Error struct {
 	}
 }
 
-// Do posts an operation, accepting application/graphql-response+json, so that a refusal shows in the status.
+// Do posts an operation. It accepts application/graphql-response+json, so that the status shows a refusal.
 func (c *Client) Do(tb testing.TB, query string, variables map[string]any) *Answer {
 	tb.Helper()
 	answer, err := c.Call(tb.Context(), query, variables)

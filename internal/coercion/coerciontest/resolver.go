@@ -1,4 +1,4 @@
-// Package coerciontest is an executable schema with inputs of every kind, for the tests of coercion.
+// Package coerciontest is an executable schema with every kind of input, for the tests of coercion.
 package coerciontest
 
 import (
@@ -13,7 +13,7 @@ import (
 
 //go:generate go run ../../codegen
 
-// Resolver counts what has run.
+// Resolver counts the mutations that ran.
 type Resolver struct{ Ran atomic.Int64 }
 
 var _ generated.ResolverRoot = (*Resolver)(nil)
@@ -42,9 +42,10 @@ type written struct{ r *Resolver }
 
 func (written) Reader(_ context.Context, w *model.Written) (model.Reader, error) { return w, nil }
 
-func (written) Read(_ context.Context, _ *model.Written, _ any, _ *model.Big, _ *bool, _ *model.By, _ *model.Color, _ []model.Color,
-	_ *model.Day, _ []*model.Day, _ *float64, _ *model.Fragile, _ [][]int, _ *string, _ *int, _ []int, _ map[string]any, _ int, _ *int,
-	_ *model.Day, _ *string, _ *model.Tree, _ *graphql.Upload,
+func (written) Read(
+	_ context.Context, _ *model.Written, _ any, _ *model.Big, _ *bool, _ *model.By, _ *model.Color, _ []model.Color,
+	_ *model.Day, _ []*model.Day, _ *float64, _ *model.Fragile, _ [][]int, _ *string, _ *int, _ []int,
+	_ map[string]any, _ int, _ *int, _ *model.Day, _ *string, _ *model.Tree, _ *graphql.Upload,
 ) (bool, error) {
 	return true, nil
 }

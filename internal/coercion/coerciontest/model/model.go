@@ -11,7 +11,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// Day is a custom scalar that says what is wrong with a value.
+// Day is a custom scalar whose errors are faults.
 type Day struct{ time.Time }
 
 // MarshalGQL implements graphql.Marshaler.
@@ -28,7 +28,7 @@ func (d *Day) UnmarshalGQL(v any) (err error) {
 	return nil
 }
 
-// Big is a custom scalar whose errors are not for callers, and repeat the value.
+// Big is a custom scalar whose errors repeat the value, and must not reach callers.
 type Big struct{ big.Int }
 
 // MarshalGQL implements graphql.Marshaler.
@@ -42,7 +42,7 @@ func (b *Big) UnmarshalGQL(v any) error {
 	return nil
 }
 
-// Fragile is a custom scalar whose unmarshaler trusts its callers.
+// Fragile is a custom scalar whose unmarshaler panics on wrong types.
 type Fragile string
 
 // MarshalGQL implements graphql.Marshaler.
