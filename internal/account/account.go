@@ -56,13 +56,14 @@ type Service struct {
 	throttle *throttle.Throttle
 	hasher   *password.Hasher
 	policy   password.Policy
+	view     *View
 	hasRole  func(token.Role) bool
 }
 
-// NewService returns a Service. hasRole reports whether the SDL has a role.
+// NewService returns a Service. view may be nil: then every read goes to the database. hasRole reports whether the SDL has a role.
 func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *password.Hasher,
-	policy password.Policy, hasRole func(token.Role) bool) *Service {
-	return &Service{db: db, sessions: sessions, throttle: throttle, hasher: hasher, policy: policy, hasRole: hasRole}
+	policy password.Policy, view *View, hasRole func(token.Role) bool) *Service {
+	return &Service{db: db, sessions: sessions, throttle: throttle, hasher: hasher, policy: policy, view: view, hasRole: hasRole}
 }
 
 var (

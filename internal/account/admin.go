@@ -126,6 +126,10 @@ func (s *Service) act(ctx context.Context, id ID, by audit.Actor, f func(tx *sto
 		if u, err = Read(tx, id); err != nil {
 			return err
 		}
+		tx.OnCommit(func() { s.view.Drop(id) })
+		if err := session.Notify(tx); err != nil {
+			return err
+		}
 		return f(tx, u)
 	})
 	return u, err

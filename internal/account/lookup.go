@@ -9,8 +9,23 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
-// ByID returns a user, or NOT_FOUND.
+// ByID returns a user, or NOT_FOUND. It may come from the View.
 func (s *Service) ByID(ctx context.Context, id ID) (*User, error) {
+	if u := s.view.get(id); u != nil {
+		return u, nil
+	}
+	users, err := s.view.read([]ID{id}, func() ([]*User, error) {
+		u, err := s.Fresh(ctx, id)
+		return []*User{u}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return users[0], nil
+}
+
+// Fresh is ByID from the database.
+func (s *Service) Fresh(ctx context.Context, id ID) (*User, error) {
 	if !isID(id) {
 		return nil, errUserNotFound
 	}
@@ -36,12 +51,36 @@ func found(u *User, err error) (*User, error) {
 	return u, nil
 }
 
-// ByIDs returns users in the order of ids, from one query, with nil for those that do not exist. Batched resolvers
-// use it.
+// ByIDs returns users in the order of ids, with nil for those that do not exist. It runs one query for those that the
+// View does not hold. Batched resolvers use it.
 func (s *Service) ByIDs(ctx context.Context, ids []ID) ([]*User, error) {
-	if len(ids) == 0 {
-		return nil, nil
+	users := make(map[ID]*User, len(ids))
+	var missing []ID
+	for _, id := range ids {
+		if u := s.view.get(id); u != nil {
+			users[id] = u
+		} else {
+			missing = append(missing, id)
+		}
 	}
+	if len(missing) > 0 {
+		found, err := s.view.read(missing, func() ([]*User, error) { return s.fresh(ctx, missing) })
+		if err != nil {
+			return nil, err
+		}
+		for i, u := range found {
+			users[missing[i]] = u
+		}
+	}
+	list := make([]*User, len(ids))
+	for i, id := range ids {
+		list[i] = users[id]
+	}
+	return list, nil
+}
+
+// fresh reads users from the database, in the order of ids, with nil for those that do not exist.
+func (s *Service) fresh(ctx context.Context, ids []ID) ([]*User, error) {
 	var q store.Query
 	var found []*User
 	query := "SELECT " + userColumns + " FROM users WHERE id IN " + store.In(&q, ids)

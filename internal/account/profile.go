@@ -43,7 +43,7 @@ func (s *Service) UpdateProfile(ctx context.Context, in Profile, by audit.Actor)
 	if err != nil {
 		return nil, err
 	}
-	if u, err := s.ByID(ctx, by.UserID); err == nil && !in.changes(u) {
+	if u, err := s.Fresh(ctx, by.UserID); err == nil && !in.changes(u) {
 		return u, nil
 	}
 	// In its own transaction, so that failed attempts count: otherwise one could probe for taken usernames freely.

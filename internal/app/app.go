@@ -44,6 +44,9 @@ const (
 	lastFlush = 3 * time.Second
 )
 
+// lags are the buckets of the metrics of views, in seconds.
+var lags = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
 // App is Graphwarden: its services over one open database.
 type App struct {
 	Config   *config.Config
@@ -60,6 +63,7 @@ type App struct {
 	Feed     *audit.Feed
 	Hasher   *password.Hasher
 	Accounts *account.Service
+	Users    *account.View // nil with --user-view=off
 	SignIn   *signin.Service
 	Metrics  *observe.Metrics
 	Memory   *memory.Budget
@@ -150,14 +154,20 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	a.Issuer = token.NewIssuer(a.Keys, c.Issuer, c.Audience, c.AccessLife, a.now)
 	a.Verifier = token.NewVerifier(a.Keys, c.Issuer, c.Audience, a.now)
 	a.Metrics = observe.New()
+	if c.UserView == "on" {
+		a.Users = account.NewView(session.MaxViewAge, a.Metrics.Durations("graphwarden_user_lag_seconds",
+			"Time from a change of a user on another replica, by the database's clock, until this one knew of it.",
+			lags...), a.now)
+	}
 	a.View = session.NewView(a.DB, session.ViewOptions{
 		MaxSkew: c.ClockSkew,
 		OnRevoke: func(id session.ID, user token.UserID) {
+			a.Users.Drop(user)
 			a.streams.Recheck(transport.Key{User: string(user), Session: string(id)})
 		},
+		OnPoll: a.Users.Poll,
 		OnLag: a.Metrics.Durations("graphwarden_revocation_lag_seconds",
-			"Time from a revocation on another replica, by the database's clock, until this one knew of it.",
-			.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
+			"Time from a revocation on another replica, by the database's clock, until this one knew of it.", lags...),
 	}, a.now)
 	a.Activity, err = session.NewActivity(a.DB, a.now)
 	if err != nil {
@@ -193,7 +203,7 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	}
 	policy := password.Policy{MinLength: c.PasswordMin}
 	hasRole := func(role token.Role) bool { return schema.HasRole(a.Schema, role) }
-	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, hasRole)
+	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole)
 	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = a.newStreams()

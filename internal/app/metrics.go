@@ -20,6 +20,11 @@ func (a *App) registerMetrics() {
 		func() float64 { return a.View.Skew().Seconds() })
 	m.Gauge("graphwarden_revocation_view_subjects",
 		"Sessions and users with a live revocation, held in memory.", func() float64 { return float64(a.View.Size()) })
+	if a.Users != nil {
+		m.Gauge("graphwarden_user_view_users", "Users held in memory.", func() float64 { return float64(a.Users.Size()) })
+		m.Counter("graphwarden_user_view_hits_total", "Users that were served from memory.", a.Users.Hits)
+		m.Counter("graphwarden_user_view_misses_total", "Users that were read from the database.", a.Users.Misses)
+	}
 	m.Counter("graphwarden_refresh_replays_total",
 		"Refresh tokens that were answered again inside the grace.", a.Sessions.Replayed)
 	m.Counter("graphwarden_throttle_refusals_total",

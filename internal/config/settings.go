@@ -56,6 +56,7 @@ type Server struct {
 	OperationsPerSocket int           `default:"100" range:"1.." help:"Maximum number of operations running on one WebSocket."`
 	OperationTimeout    time.Duration `default:"10s" range:"100ms.." help:"Maximum duration of a query or mutation."`
 	IdlePoll            time.Duration `default:"30m" help:"How often the database is read after a minute without requests and streams, so that a serverless database can sleep; at least 1s, or 0 for as often as with requests. The next request waits for a read."`
+	UserView            string        `default:"on" enum:"on,off" help:"Keep users that are read again and again in memory. Changes are in force at once on the replica that makes them, and on others within 1s: ${enum}."`
 	KeepAlive           time.Duration `default:"120s" range:"1ms.." help:"How long an idle connection stays open; longer than the idle timeout of a load balancer in front."`
 	StopDelay           time.Duration `default:"1s" range:"0s.." help:"How long a stopping server accepts connections after it has turned not ready."`
 	DrainTimeout        time.Duration `default:"10s" range:"1ms.." help:"How long requests and streams may take to end after that."`

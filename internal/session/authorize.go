@@ -62,7 +62,7 @@ func Authorize(tx *store.Tx, by audit.Actor, users ...token.UserID) error {
 // other do not deadlock.
 func Lock(tx *store.Tx, users ...token.UserID) error {
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(users))) {
-		if _, err := tx.Exec("UPDATE users SET updated_at = updated_at WHERE id = $1", id); err != nil {
+		if _, err := tx.Exec("UPDATE users SET version = version WHERE id = $1", id); err != nil {
 			return fmt.Errorf("lock user: %w", err)
 		}
 	}

@@ -103,6 +103,10 @@ type ViewOptions struct {
 	MaxSkew time.Duration
 	// OnRevoke is called after each revocation is in the view, possibly more than once. One argument is empty.
 	OnRevoke func(ID, token.UserID)
+	// OnPoll is called in each poll, on its connection. What it reads is as current as the view: an error fails the
+	// poll. since is how far back the poll reads, now the time, both by the database's clock; all says that changes
+	// may have been missed.
+	OnPoll func(ctx context.Context, conn *sqlx.Conn, since, now store.Time, all bool) error
 	// OnLag is called with the time from each revocation on another replica until it is in this view.
 	OnLag func(time.Duration)
 }
@@ -223,8 +227,11 @@ func (v *View) revoke(tx *store.Tx, r revocation) error {
 		v.mu.Unlock()
 		v.onRevoke(r)
 	})
-	return tx.Notify(topic)
+	return Notify(tx)
 }
+
+// Notify makes all replicas poll once tx has committed.
+func Notify(tx *store.Tx) error { return tx.Notify(topic) }
 
 func (v *View) onRevoke(rows ...revocation) {
 	if v.options.OnRevoke == nil {
@@ -327,6 +334,12 @@ func (v *View) read(ctx context.Context, window time.Duration) error {
 		since, v.max+1)
 	if err != nil {
 		return err
+	}
+	if v.options.OnPoll != nil {
+		missed := gap > window/2 || gap < 0
+		if err := v.options.OnPoll(ctx, v.conn, now.Add(-window), now, missed); err != nil {
+			return err
+		}
 	}
 	v.mu.Lock()
 	v.latest = max(v.latest, read.wall)

@@ -40,7 +40,7 @@ func TestAFullQueueRefusesBeforeTheDatabase(t *testing.T) {
 			runtime.Gosched()
 		}
 		policy := password.Policy{MinLength: 8}
-		accounts := account.NewService(srv.App.DB, srv.App.Sessions, srv.App.Throttle, h, policy, nil)
+		accounts := account.NewService(srv.App.DB, srv.App.Sessions, srv.App.Throttle, h, policy, nil, nil)
 		s := signin.NewService(srv.App.DB, accounts, srv.App.Sessions, srv.App.Throttle, h, policy, srv.App.Audit,
 			slog.New(slog.DiscardHandler))
 		if err := srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error { _, err := tx.Exec("DELETE FROM throttle"); return err }); err != nil {

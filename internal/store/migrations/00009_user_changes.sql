@@ -1,0 +1,3 @@
+-- +goose Up
+-- Polls read which users have changed.
+CREATE INDEX users_updated_at ON users (updated_at);
