@@ -61,7 +61,7 @@ func refresh(ctx context.Context, sessions *session.Service, in *model.RefreshTo
 	return delivering(ctx, delivery, func() (*session.Grant, error) { return sessions.Refresh(ctx, raw, client(ctx)) })
 }
 
-// logout ends sessions by refresh token if there is one, because it names the session, whatever the access token is. A
+// logout ends sessions by refresh token if there is one, because it names the session, even if the request has an access token. A
 // cookie, which browsers send automatically, counts only without an access token.
 func logout(ctx context.Context, sessions *session.Service, in *model.LogoutInput) (ended int, err error) {
 	if in == nil {

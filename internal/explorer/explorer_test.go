@@ -69,7 +69,8 @@ func TestTheExplorerWithItsFilesNamesNoOtherServer(t *testing.T) {
 	t.Parallel()
 	h := page(t, assets(t))
 	page := visit(h, "/")
-	if policy := page.Header().Get("Content-Security-Policy"); strings.Contains(policy, "//") || !strings.Contains(policy, "default-src 'none'; script-src 'self';") {
+	if policy := page.Header().Get("Content-Security-Policy"); strings.Contains(policy, "//") ||
+		!strings.Contains(policy, "default-src 'none'; script-src 'self';") {
 		t.Errorf("Content-Security-Policy %q", policy)
 	}
 	if got := page.Header().Get("Cache-Control"); got != "no-cache" {
@@ -99,10 +100,16 @@ func TestTheExplorerWithoutAFileLoadsAllFromTheCDNByTheirIntegrity(t *testing.T)
 	}
 	page := visit(page(t, some), "/")
 	const origin = "https://cdn.jsdelivr.net"
-	if policy := page.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "script-src 'self' "+origin+";") || strings.Count(policy, "//") != 2 {
+	if policy := page.Header().Get("Content-Security-Policy"); !strings.Contains(
+		policy,
+		"script-src 'self' "+origin+";",
+	) ||
+		strings.Count(policy, "//") != 2 {
 		t.Errorf("Content-Security-Policy %q", policy)
 	}
-	foreign := regexp.MustCompile(`(?:src|href)="`+origin+`/npm/[a-z-]+@[0-9.]+/[^"]+" integrity="sha384-[A-Za-z0-9+/]{64}" crossorigin="anonymous"`).FindAllString(html.UnescapeString(page.Body.String()), -1)
+	foreign := regexp.MustCompile(`(?:src|href)="`+origin+`/npm/[a-z-]+@[0-9.]+/[^"]+" `+
+		`integrity="sha384-[A-Za-z0-9+/]{64}" crossorigin="anonymous"`).FindAllString(html.UnescapeString(page.Body.String()),
+		-1)
 	if len(foreign) != 4 || strings.Count(page.Body.String(), `="`+origin) != 4 {
 		t.Errorf("%d pinned files in\n%s", len(foreign), page.Body)
 	}
@@ -135,7 +142,8 @@ func TestTheExplorerIsCompressedForThoseWhoReadIt(t *testing.T) {
 		if compressed != want || string(text) != third || err != nil {
 			t.Errorf("Accept-Encoding %q: compressed %t, %q, %v", accept, compressed, text, err)
 		}
-		if got.Header().Get("Vary") != "Accept-Encoding" || got.Header().Get("Content-Type") != "text/javascript; charset=utf-8" {
+		if got.Header().Get("Vary") != "Accept-Encoding" ||
+			got.Header().Get("Content-Type") != "text/javascript; charset=utf-8" {
 			t.Errorf("%v", got.Header())
 		}
 		tags[compressed] = got.Header().Get("ETag")

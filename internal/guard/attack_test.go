@@ -7,7 +7,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// people are tokens by the name of who has them; nobody has "".
+// people are tokens by the name of who has them; anonymous callers have "".
 func people(t *testing.T, s *server) map[string]string {
 	t.Helper()
 	as := func(c token.Claims, age time.Duration) string {
@@ -54,25 +54,32 @@ func TestAttacks(t *testing.T) {
 			status: 200, want: `{"exhibit":null} exhibit.name TOKEN_MISSING`},
 		{name: "by an interface of a union", query: `{ exhibit(kind: "Dog") { ... on Named { name } } }`,
 			status: 200, want: `{"exhibit":null} exhibit.name TOKEN_MISSING`},
-		{name: "in a named fragment", query: `query { named(kind: "Dog") { ...f } } fragment f on Named { ... on Dog { tag } name }`,
+		{name: "in a named fragment",
+			query:  `query { named(kind: "Dog") { ...f } } fragment f on Named { ... on Dog { tag } name }`,
 			status: 200, want: `{"named":null} named.name TOKEN_MISSING`},
-		{name: "in nested fragments", query: `query { named(kind: "Dog") { ...f } } fragment f on Named { ...g } fragment g on Dog { ... on Named { n: name } }`,
+		{name: "in nested fragments", query: `query { named(kind: "Dog") { ...f } } fragment f on Named { ...g } fragment ` +
+			`g on Dog { ... on Named { n: name } }`,
 			status: 200, want: `{"named":null} named.n TOKEN_MISSING`},
 		{name: "in a bare fragment", query: `{ ... { ... on Visit { named(kind: "Dog") { ... { name } } } } }`,
 			status: 200, want: `{"named":null} named.name TOKEN_MISSING`},
-		{name: "included by a variable", query: `query($yes: Boolean!) { named(kind: "Dog") { ... on Dog { tag } name @include(if: $yes) } }`, variables: map[string]any{"yes": true},
+		{name: "included by a variable", query: `query($yes: Boolean!) { named(kind: "Dog") { ... on Dog { tag } name ` +
+			`@include(if: $yes) } }`, variables: map[string]any{"yes": true},
 			status: 200, want: `{"named":null} named.name TOKEN_MISSING`},
-		{name: "skipped by a variable", query: `query($yes: Boolean!) { named(kind: "Dog") { ... on Dog { tag } name @skip(if: $yes) } }`, variables: map[string]any{"yes": true},
+		{name: "skipped by a variable", query: `query($yes: Boolean!) { named(kind: "Dog") { ... on Dog { tag } name ` +
+			`@skip(if: $yes) } }`, variables: map[string]any{"yes": true},
 			status: 200, want: `{"named":{"tag":12}}`},
 		{name: "an object's roles behind an interface", as: "alice", query: `{ named(kind: "Vault") { name } }`,
 			status: 403, want: `named ROLE_REQUIRED`},
-		{name: "an object's roles behind an interface, as a value", as: "alice", query: `{ named(kind: "Vault value") { name } }`,
+		{name: "an object's roles behind an interface, as a value", as: "alice",
+			query:  `{ named(kind: "Vault value") { name } }`,
 			status: 403, want: `named ROLE_REQUIRED`},
 		{name: "an object's roles behind a union", as: "alice", query: `{ exhibit(kind: "Vault") { ... on Vault { name } } }`,
 			status: 403, want: `exhibit ROLE_REQUIRED`},
-		{name: "an object's roles behind a union, as a value", as: "alice", query: `{ exhibit(kind: "Vault value") { ... on Named { name } } }`,
+		{name: "an object's roles behind a union, as a value", as: "alice",
+			query:  `{ exhibit(kind: "Vault value") { ... on Named { name } } }`,
 			status: 403, want: `exhibit ROLE_REQUIRED`},
-		{name: "an object's roles for who has them", as: "admin", query: `{ named(kind: "Vault value") { name ... on Vault { secret } } }`,
+		{name: "an object's roles for who has them", as: "admin",
+			query:  `{ named(kind: "Vault value") { name ... on Vault { secret } } }`,
 			status: 200, want: `{"named":{"name":"vault","secret":"gold"}}`},
 		{name: "an object's roles for who had them", as: "expired", query: `{ named(kind: "Vault") { name } }`,
 			status: 401, want: `named TOKEN_EXPIRED`},
@@ -82,15 +89,18 @@ func TestAttacks(t *testing.T) {
 			status: 200, want: `{"named":{"name":"diary"}}`},
 		{name: "another owner behind an interface", as: "bob", query: `{ named(kind: "Diary") { name } }`,
 			status: 403, want: `named ROLE_REQUIRED`},
-		{name: "another interface of the same type", as: "alice", query: `{ secretive(kind: "Diary") { __typename ... on Named { name } secret } }`,
+		{name: "another interface of the same type", as: "alice",
+			query:  `{ secretive(kind: "Diary") { __typename ... on Named { name } secret } }`,
 			status: 200, want: `{"secretive":null} secretive.secret ROLE_REQUIRED`},
-		{name: "a value by the method of its pointer", as: "alice", query: `{ named(kind: "Diary value") { name } row(kind: "Diary value") { name } }`,
+		{name: "a value by the method of its pointer", as: "alice",
+			query:  `{ named(kind: "Diary value") { name } row(kind: "Diary value") { name } }`,
 			status: 200, want: `{"named":{"name":"diary"},"row":[{"name":"poster"},{"name":"diary"}]}`},
 		{name: "a value by the method of its pointer, of another", as: "bob", query: `{ row(kind: "Diary value") { name } }`,
 			status: 403, want: `row ROLE_REQUIRED`},
 		{name: "a Go type of another name", as: "bob", query: `{ named(kind: "Bird") { name } }`,
 			status: 403, want: `named ROLE_REQUIRED`},
-		{name: "a value of a Go type of another name", as: "keeper", query: `{ named(kind: "Bird value") { __typename name } }`,
+		{name: "a value of a Go type of another name", as: "keeper",
+			query:  `{ named(kind: "Bird value") { __typename name } }`,
 			status: 200, want: `{"named":{"__typename":"Bird","name":"Tweety"}}`},
 		{name: "a Go type that the schema does not know", as: "admin", query: `{ named(kind: "unheard of") { name } }`,
 			status: 403, want: `named ROLE_REQUIRED`},
@@ -126,9 +136,11 @@ func TestAttacks(t *testing.T) {
 			status: 403, want: `safe STEP_UP_REQUIRED`},
 		{name: "__typename with a recent proof", as: "admin", query: `{ safe { __typename gold } }`,
 			status: 200, want: `{"safe":{"__typename":"Safe","gold":100}}`},
-		{name: "owner by value, list and pointer", as: "alice", query: `{ entries { text cover } locker { content entry { text } maybe { text } } diary { entries { text cover } } }`,
+		{name: "owner by value, list and pointer", as: "alice", query: `{ entries { text cover } locker { content entry { ` +
+			`text } maybe { text } } diary { entries { text cover } } }`,
 			status: 403, want: `diary.entries.1.text NOT_OWNER, entries.1.text NOT_OWNER`},
-		{name: "another's by value, list and pointer", as: "bob", query: `{ entries { text cover } locker { entry { text } } }`,
+		{name: "another's by value, list and pointer", as: "bob",
+			query:  `{ entries { text cover } locker { entry { text } } }`,
 			status: 403, want: `entries.0.text NOT_OWNER, locker.entry.text NOT_OWNER`},
 		{name: "a field of the owner", as: "bob", query: `{ locker { content } }`,
 			status: 403, want: `locker.content NOT_OWNER`},
@@ -140,8 +152,11 @@ func TestAttacks(t *testing.T) {
 			status: 403, want: `stray NOT_OWNER`},
 		{name: "a value that has no owner", as: "alice", query: `{ locker { stray { name } } }`,
 			status: 403, want: `locker.stray NOT_OWNER`},
-		{name: "field marks replace their type's, for a stranger", query: `{ cage { anybody inherited signedIn keeper either recent recentAdmin recentOwner } }`,
-			status: 401, want: `cage.either TOKEN_MISSING, cage.inherited TOKEN_MISSING, cage.keeper TOKEN_MISSING, cage.recent TOKEN_MISSING, cage.recentAdmin TOKEN_MISSING, cage.recentOwner TOKEN_MISSING, cage.signedIn TOKEN_MISSING`},
+		{name: "field marks replace their type's, for a stranger",
+			query:  `{ cage { anybody inherited signedIn keeper either recent recentAdmin recentOwner } }`,
+			status: 401, want: `cage.either TOKEN_MISSING, cage.inherited TOKEN_MISSING, cage.keeper TOKEN_MISSING, ` +
+				`cage.recent TOKEN_MISSING, cage.recentAdmin TOKEN_MISSING, cage.recentOwner TOKEN_MISSING, cage.signedIn ` +
+				`TOKEN_MISSING`},
 		{name: "field marks replace their type's, for a user", as: "bob", query: `{ cage { anybody signedIn recent } }`,
 			status: 200, want: `{"cage":{"anybody":"b","signedIn":"c","recent":"f"}}`},
 		{name: "field marks replace their type's, for a keeper", as: "keeper", query: `{ cage { keeper either } }`,

@@ -77,14 +77,17 @@ func TestEachEventIsJudged(t *testing.T) {
 		want            []string
 	}{
 		{"by who owns it", "alice", `subscription { diaries { name } }`, []string{mine, "diaries ROLE_REQUIRED", mine}},
-		{"of a type that only its owner may read", "", `subscription { diaries { name } }`, []string{"diaries TOKEN_MISSING"}},
+		{"of a type that only its owner may read", "", `subscription { diaries { name } }`,
+			[]string{"diaries TOKEN_MISSING"}},
 		{"of a type of which one field is for a role", "keeper", `subscription { diaries { secret name } }`,
 			[]string{"diaries.name NOT_OWNER", "diaries.name NOT_OWNER", "diaries.name NOT_OWNER"}},
 		{"of one type among others", "alice", `subscription { exhibits { __typename ... on Diary { name } } }`,
-			[]string{`{"exhibits":{"__typename":"Poster"}}`, "exhibits ROLE_REQUIRED", `{"exhibits":{"__typename":"Diary","name":"diary"}}`}},
+			[]string{`{"exhibits":{"__typename":"Poster"}}`, "exhibits ROLE_REQUIRED",
+				`{"exhibits":{"__typename":"Diary","name":"diary"}}`}},
 		{"of one type among others that a stranger may read", "", `subscription { exhibits { __typename } }`,
 			[]string{`{"exhibits":{"__typename":"Poster"}}`, "exhibits TOKEN_MISSING", "exhibits TOKEN_MISSING"}},
-		{"before there is one, where none could ever be read", "bob", `subscription { vaults { __typename } }`, []string{"vaults ROLE_REQUIRED"}},
+		{"before there is one, where none could ever be read", "bob", `subscription { vaults { __typename } }`,
+			[]string{"vaults ROLE_REQUIRED"}},
 		{"before there is one, where some could be read", "admin", `subscription { vaults { __typename } }`, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -84,8 +84,8 @@ func (g *Extension) InterceptOperation(ctx context.Context, next graphql.Operati
 
 // InterceptRootField checks the caller before each root field. If the token is no longer valid, it refuses the field
 // and all fields below it for that reason. The root fields of a mutation run in sequence: a revocation can arrive
-// during the first, and the last could restore the right. Those of a query are checked too. The check reads memory
-// only, and without a distinction between operations there is none to get wrong.
+// during the first, and the last could restore the right. Those of a query are checked too, because the check is cheap
+// and needs no distinction between operations.
 func (g *Extension) InterceptRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
 	if err := g.check(ctx); err != nil {
 		ctx = context.WithValue(ctx, stateKey{}, stateOf(nil, err))
@@ -166,8 +166,8 @@ func (g *Extension) judgeYield(e *entry, s state, value any) *fault.Error {
 	return g.judgeObject(e.yields, s, v)
 }
 
-// judgeEvents refuses a subscription if the caller could not read any field of any event, whatever its owner. Each
-// event of other subscriptions is judged when it arrives.
+// judgeEvents refuses a subscription if the caller could not read any field of any event, even of their own. Each event
+// of other subscriptions is judged when it arrives.
 func (g *Extension) judgeEvents(types []string, s state) (refusal *fault.Error) {
 	for _, name := range types {
 		for _, r := range g.policy.types[name].rules {

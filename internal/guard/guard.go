@@ -91,7 +91,7 @@ func (a *Authenticator) checkRevoked(ctx context.Context, c *Principal) error {
 }
 
 // Connect is Authenticate for a connection that outlives its request. Operations under the returned context belong to
-// the token's principal. After an error they belong to no user, whatever the request's own token was.
+// the token's principal. After an error they belong to no user, even if the request has a valid token.
 func (a *Authenticator) Connect(ctx context.Context, raw string) (context.Context, *Principal, error) {
 	principal, err := a.Authenticate(ctx, raw)
 	return context.WithValue(ctx, stateKey{}, stateOf(principal, err)), principal, err

@@ -34,7 +34,8 @@ func TestAuthenticate(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	for reason, raw := range s.refusedTokens(t, "alice") {
-		if _, err := s.Authenticator.Authenticate(t.Context(), raw); !fault.Is(err, fault.Reason(reason)) || fault.As(err).Code != fault.Unauthenticated {
+		if _, err := s.Authenticator.Authenticate(t.Context(), raw); !fault.Is(err, fault.Reason(reason)) ||
+			fault.As(err).Code != fault.Unauthenticated {
 			t.Errorf("%s: got %v", reason, err)
 		}
 	}
@@ -45,7 +46,8 @@ func TestAuthenticate(t *testing.T) {
 	}
 	// Revocations that cannot be read any more could be of anybody.
 	s.outdate(t)
-	if _, err := s.Authenticator.Authenticate(t.Context(), good); !fault.Is(err, fault.RevocationViewStale) || fault.As(err).Code != fault.Unavailable {
+	if _, err := s.Authenticator.Authenticate(t.Context(), good); !fault.Is(err, fault.RevocationViewStale) ||
+		fault.As(err).Code != fault.Unavailable {
 		t.Errorf("with an old view: %v", err)
 	}
 }
@@ -87,7 +89,7 @@ func TestForgeriesLookAlike(t *testing.T) {
 	}
 }
 
-// The middleware takes one header with the scheme Bearer; whatever else comes is remembered, not refused.
+// The middleware takes one header with the scheme Bearer; other headers are remembered, not refused.
 func TestMiddlewareNeverRejects(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -163,11 +165,15 @@ func TestIntrospectionFollowsItsSetting(t *testing.T) {
 					header = []string{who[as]}
 				}
 				a := s.ask(t, query, nil, header...)
-				if a.Status != status || (len(a.Errors) == 0) != (status == 200) || strings.Contains(a.Body, "lives") != (status == 200) {
+				if a.Status != status || (len(a.Errors) == 0) != (status == 200) ||
+					strings.Contains(a.Body, "lives") != (status == 200) {
 					t.Errorf("as %q: got %d %s, want %d", as, a.Status, a.Body, status)
 				}
-				// In one operation with what is allowed it is refused all the same.
-				if a := s.ask(t, `{ poster { text } __type(name: "Cat") { name } }`, nil, header...); strings.Contains(a.Body, `"name":"Cat"`) != (status == 200) {
+				// It is refused in one operation with allowed fields, too.
+				if a := s.ask(t, `{ poster { text } __type(name: "Cat") { name } }`, nil, header...); strings.Contains(
+					a.Body,
+					`"name":"Cat"`,
+				) != (status == 200) {
 					t.Errorf("as %q: got %d %s", as, a.Status, a.Body)
 				}
 				if a := s.ask(t, `{ __typename }`, nil, header...); a.Status != 200 {
@@ -178,7 +184,7 @@ func TestIntrospectionFollowsItsSetting(t *testing.T) {
 	}
 }
 
-// What the policy does not know, nobody reads.
+// A field without a rule is refused.
 func TestFieldsWithoutARuleAreRefused(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -209,13 +215,17 @@ func TestAVerifiedTokenCountsAsSeen(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	err := s.db.Tx(t.Context(), func(tx *store.Tx) error {
-		_, err := tx.Exec(`INSERT INTO users (id, email, email_key, email_verified, name, roles, version, created_at, updated_at)
-			VALUES ('alice', '', '', FALSE, '', '', 1, 0, 0)`)
+		_, err := tx.Exec(
+			`INSERT INTO users (id, email, email_key, email_verified, name, roles, version, created_at, updated_at)
+			VALUES ('alice', '', '', FALSE, '', '', 1, 0, 0)`,
+		)
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(`INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent)
-			VALUES ('session of alice', 'alice', '', 7, 6, 0, '', 0, 0, 0, 0, 0, '', '')`)
+		_, err = tx.Exec(
+			`INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent)
+			VALUES ('session of alice', 'alice', '', 7, 6, 0, '', 0, 0, 0, 0, 0, '', '')`,
+		)
 		return err
 	})
 	if err != nil {

@@ -85,7 +85,8 @@ func open(tb testing.TB) *server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.ring, err = token.OpenRing(tb.Context(), db, key, token.RingOptions{Algorithm: token.EdDSA, RotateEvery: 720 * time.Hour, Overlap: time.Hour, TokenLife: life, Now: time.Now})
+	s.ring, err = token.OpenRing(tb.Context(), db, key, token.RingOptions{Algorithm: token.EdDSA,
+		RotateEvery: 720 * time.Hour, Overlap: time.Hour, TokenLife: life, Now: time.Now})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -94,7 +95,8 @@ func open(tb testing.TB) *server {
 		tb.Fatal(err)
 	}
 	s.poll(tb)
-	s.Authenticator = guard.NewAuthenticator(token.NewVerifier(s.ring, issuer, audience, s.Now), s.View, s.activity, s.Now, s.log())
+	s.Authenticator = guard.NewAuthenticator(token.NewVerifier(s.ring, issuer, audience, s.Now), s.View, s.activity, s.Now,
+		s.log())
 	return s
 }
 
@@ -168,7 +170,8 @@ func (s *server) issue(tb testing.TB, c token.Claims) string {
 
 // claims are those of a user who has just signed in.
 func (s *server) claims(user token.UserID, roles ...token.Role) token.Claims {
-	return token.Claims{UserID: user, SessionID: "session of " + token.SessionID(user), Generation: 1, Version: 1, Roles: roles,
+	return token.Claims{UserID: user, SessionID: "session of " + token.SessionID(user), Generation: 1, Version: 1,
+		Roles:    roles,
 		AuthTime: s.Now(), Methods: []string{"pwd"}}
 }
 
@@ -194,7 +197,8 @@ func (s *server) refusedTokens(tb testing.TB, user token.UserID, roles ...token.
 		c.SessionID = sid
 		return s.issue(tb, c)
 	}
-	refused := map[string]string{"TOKEN_REVOKED": make("revoked", user), "TOKEN_STALE": make("stale", "a user of a stale token")}
+	refused := map[string]string{"TOKEN_REVOKED": make("revoked", user),
+		"TOKEN_STALE": make("stale", "a user of a stale token")}
 	s.revoke(tb, "revoked", "", false)
 	s.revoke(tb, "", "a user of a stale token", true)
 	s.offset.Add(int64(-life - time.Minute))

@@ -32,83 +32,115 @@ var mutants = []mutant{
 	{"whatever has an owner is the caller's", "rule.go", "owned.OwnerID() == p.UserID", "owned != nil", true},
 	{"somebody without an id owns what has no owner", "rule.go", ` && p.UserID != ""`, "", false},
 	{"a value has not the methods of its pointer", "rule.go", "case reflect.Struct:", "case reflect.Invalid:", false},
-	{"an element of interfaces has no methods", "rule.go", "case reflect.Interface:\n\t\t\tv = v.Elem()", "case reflect.Interface:\n\t\t\treturn found, false", false},
-	{"an element of pointers has no methods", "rule.go", "v.Kind() != reflect.Pointer && v.Kind() != reflect.Interface {", "true {", true},
-	{"a proof lasts for ever", "rule.go", "if r.maxAge > 0 && now.Sub(s.principal.AuthTime) > r.maxAge {", "if false {", true},
-	{"a proof ends a moment early", "rule.go", "now.Sub(s.principal.AuthTime) > r.maxAge {", "now.Sub(s.principal.AuthTime) >= r.maxAge {", false},
+	{"an element of interfaces has no methods", "rule.go", "case reflect.Interface:\n\t\t\tv = v.Elem()",
+		"case reflect.Interface:\n\t\t\treturn found, false", false},
+	{"an element of pointers has no methods", "rule.go", "v.Kind() != reflect.Pointer && v.Kind() != reflect.Interface {",
+		"true {", true},
+	{"a proof lasts for ever", "rule.go", "if r.maxAge > 0 && now.Sub(s.principal.AuthTime) > r.maxAge {", "if false {",
+		true},
+	{"a proof ends a moment early", "rule.go", "now.Sub(s.principal.AuthTime) > r.maxAge {",
+		"now.Sub(s.principal.AuthTime) >= r.maxAge {", false},
 
 	// Which rule.
-	{"what is unmarked is open", "policy.go", `&entry{source: "unmarked"`, `&entry{rule: rule{public: true}, source: "unmarked"`, true},
+	{"what is unmarked is open", "policy.go", `&entry{source: "unmarked"`,
+		`&entry{rule: rule{public: true}, source: "unmarked"`, true},
 	{"a type's mark prevails over the field's", "policy.go", "case fieldMarked:", "case fieldMarked && !marked:", true},
 	{"a type's mark guards nothing", "policy.go", "case marked:\n", "case false:\n", true},
 	{"a role without brackets is none", "policy.go", "if arg.Value.Kind != ast.ListValue {", "if false {", false},
 	{"introspection is open to all", "policy.go", "return p.introspection.judge(s, nil, now)", "return nil", false},
-	{"introspection cannot be off", "policy.go", "if p.introspection == nil {", "if p.introspection == nil {\n\t\treturn nil\n\t}\n\tif false {", false},
-	{"a field without a rule is open", "extension.go", "if e == nil {", "if e == nil {\n\t\treturn nil\n\t}\n\tif false {", false},
-	{"the object's static type counts", "extension.go", "g.judge(fc.Object, fc.Field.Name, s, object)", "g.judge(fc.Field.ObjectDefinition.Name, fc.Field.Name, s, object)", true},
-	{"fields are not judged", "extension.go", "refusal := g.judge(fc.Object, fc.Field.Name, s, object); refusal != nil", "refusal := g.judge(fc.Object, fc.Field.Name, s, object); false && refusal != nil", true},
-	{"root types have their usual names", "policy.go", "c.policy.roots[op] = root.Name", `c.policy.roots[op] = "Query"`, true},
+	{"introspection cannot be off", "policy.go", "if p.introspection == nil {",
+		"if p.introspection == nil {\n\t\treturn nil\n\t}\n\tif false {", false},
+	{"a field without a rule is open", "extension.go", "if e == nil {", "if e == nil {\n\t\treturn nil\n\t}\n\tif false {",
+		false},
+	{"the object's static type counts", "extension.go", "g.judge(fc.Object, fc.Field.Name, s, object)",
+		"g.judge(fc.Field.ObjectDefinition.Name, fc.Field.Name, s, object)", true},
+	{"fields are not judged", "extension.go", "refusal := g.judge(fc.Object, fc.Field.Name, s, object); refusal != nil",
+		"refusal := g.judge(fc.Object, fc.Field.Name, s, object); false && refusal != nil", true},
+	{"root types have their usual names", "policy.go", "c.policy.roots[op] = root.Name", `c.policy.roots[op] = "Query"`,
+		true},
 
 	// Whom it is judged by.
-	{"a payload signs nobody in", "guard.go", "if s, ok := as[signer](fc.Result); ok {", "if s, ok := as[signer](fc.Result); ok && false {", true},
-	{"the sign-in outlives its payload", "extension.go", "\tif err != nil || value == nil {\n", "\tif signed, ok := as[signer](value); ok {\n\t\tif bearer, ok := ctx.Value(stateKey{}).(*state); ok {\n" +
-		"\t\t\t*bearer = state{principal: signed.Principal()}\n\t\t}\n\t}\n\tif err != nil || value == nil {\n", false},
-	{"Caller is always the bearer", "guard.go", "s := stateAt(ctx, graphql.GetFieldContext(ctx))\n\tif s.principal == nil {", "s := stateAt(ctx, nil)\n\tif s.principal == nil {", false},
+	{"a payload signs nobody in", "guard.go", "if s, ok := as[signer](fc.Result); ok {",
+		"if s, ok := as[signer](fc.Result); ok && false {", true},
+	{"the sign-in outlives its payload", "extension.go", "\tif err != nil || value == nil {\n",
+		"\tif signed, ok := as[signer](value); ok {\n\t\tif bearer, ok := ctx.Value(stateKey{}).(*state); ok {\n" +
+			"\t\t\t*bearer = state{principal: signed.Principal()}\n\t\t}\n\t}\n\tif err != nil || value == nil {\n", false},
+	{"Caller is always the bearer", "guard.go", "s := stateAt(ctx, graphql.GetFieldContext(ctx))\n\tif s.principal " +
+		"== nil {", "s := stateAt(ctx, nil)\n\tif s.principal == nil {", false},
 
 	// Before anything runs.
 	{"root fields are not judged before", "extension.go", "if len(refused) == 0 ||", "if true ||", false},
-	{"a mutation runs by halves", "extension.go", "op.Operation.Operation == ast.Query && len(refused)", "len(refused)", false},
-	{"a query runs whole or not", "extension.go", " || op.Operation.Operation == ast.Query && len(refused) < len(fields) {", " {", false},
+	{"a mutation runs by halves", "extension.go", "op.Operation.Operation == ast.Query && len(refused)", "len(refused)",
+		false},
+	{"a query runs whole or not", "extension.go",
+		" || op.Operation.Operation == ast.Query && len(refused) < len(fields) {", " {", false},
 	{"__typename of the root is judged", "extension.go", `if field.Name == "__typename" {`, "if false {", false},
 
 	// While it runs.
-	{"the caller is checked once a request", "extension.go", "if err := g.check(ctx); err != nil {", "if err := g.check(ctx); false && err != nil {", false},
-	{"the expiry is checked once a request", "guard.go", "if !a.now().Before(s.principal.ExpiresAt.Add(token.Leeway)) {", "if false {", false},
+	{"the caller is checked once a request", "extension.go", "if err := g.check(ctx); err != nil {",
+		"if err := g.check(ctx); false && err != nil {", false},
+	{"the expiry is checked once a request", "guard.go", "if !a.now().Before(s.principal.ExpiresAt.Add(token.Leeway)) {",
+		"if false {", false},
 
-	// Objects of which nothing may be read.
+	// Objects without a readable field.
 	{"__typename tells", "extension.go", "e != nil && len(e.yields) > 0 {", "e == nil {", true},
 	{"__typename tells in lists", "extension.go", "for i := range v.Len() {", "for i := range 0 {", true},
-	{"__typename tells who is signed in", "extension.go", "r.public || s.principal != nil && !r.restricted() && r.maxAge == 0", "r.public || s.principal != nil && r.maxAge == 0", true},
+	{"__typename tells who is signed in", "extension.go", "r.public || s.principal != nil && !r.restricted() && " +
+		"r.maxAge == 0", "r.public || s.principal != nil && r.maxAge == 0", true},
 	{"__typename tells whose proof is old", "extension.go", "!r.restricted() && r.maxAge == 0", "!r.restricted()", true},
-	{"one open type opens the others", "extension.go", "return !slices.ContainsFunc(types, func(name string) bool {\n\t\treturn !slices", "return slices.ContainsFunc(types, func(name string) bool {\n\t\treturn slices", true},
-	{"a payload's principal may not have it", "extension.go", "s = state{principal: signed.Principal()}", "_ = signed", true},
+	{"one open type opens the others", "extension.go", "return !slices.ContainsFunc(types, func(name string) bool " +
+		"{\n\t\treturn !slices", "return slices.ContainsFunc(types, func(name string) bool {\n\t\treturn slices", true},
+	{"a payload's principal may not have it", "extension.go", "s = state{principal: signed.Principal()}", "_ = signed",
+		true},
 	{"every type is the first", "extension.go", "if len(types) > 1 {", "if false {", true},
-	{"an unknown Go type is the first", "extension.go", "!slices.Contains(types, name) {", "!slices.Contains(types, name) {\n\t\t\tname = types[0]\n\t\t}\n\t\tif false {", false},
-	{"GraphQLType is not asked", "extension.go", "if named, ok := v.Interface().(interface{ GraphQLType() string }); ok {", "if named, ok := v.Interface().(interface{ GraphQLType() string }); ok && false {", true},
+	{"an unknown Go type is the first", "extension.go", "!slices.Contains(types, name) {",
+		"!slices.Contains(types, name) {\n\t\t\tname = types[0]\n\t\t}\n\t\tif false {", false},
+	{"GraphQLType is not asked", "extension.go", "if named, ok := v.Interface().(interface{ GraphQLType() string }); ok {",
+		"if named, ok := v.Interface().(interface{ GraphQLType() string }); ok && false {", true},
 
 	// The events of subscriptions.
-	{"a stream starts of which nothing can be read", "extension.go", "return g.judgeEvents(e.yields, s)", "return nil", false},
+	{"a stream starts of which nothing can be read", "extension.go", "return g.judgeEvents(e.yields, s)", "return nil",
+		false},
 	{"nobody will own an event", "extension.go", "if own.owner {", "if false {", true},
 	{"events are not judged", "events.go", "refusal = g.judgeYield(rule, e.state, event.Interface())", "_ = rule", true},
-	{"a subscription is judged at its start only", "events.go", "refusal := g.judge(e.field.Object, e.field.Field.Name, e.state, nil)", "var refusal *fault.Error", false},
+	{"a subscription is judged at its start only", "events.go",
+		"refusal := g.judge(e.field.Object, e.field.Field.Name, e.state, nil)", "var refusal *fault.Error", false},
 	{"a refused subscription goes on", "events.go", "if e.ended {", "if false {", false},
 	{"an event belongs to nobody", "events.go", "\te.field.Result = event.Interface()\n", "", false},
-	{"an event is nobody's parent", "events.go", "return next(graphql.WithFieldContext(ctx, e.field))", "return next(ctx)", false},
+	{"an event is nobody's parent", "events.go", "return next(graphql.WithFieldContext(ctx, e.field))", "return next(ctx)",
+		false},
 
 	// The token.
 	{"a revoked token is good", "guard.go", "case reason == fault.TokenRevoked:", "case false:", true},
 	{"a stale token is good", "guard.go", "case reason == fault.TokenStale:", "case false:", true},
 	{"an old view is good", "guard.go", "case err != nil:\n", "case false:\n", false},
-	{"an expired token is forged", "guard.go", "if errors.Is(err, token.ErrExpired) {", "if errors.Is(err, token.ErrExpired) && false {", true},
+	{"an expired token is forged", "guard.go", "if errors.Is(err, token.ErrExpired) {",
+		"if errors.Is(err, token.ErrExpired) && false {", true},
 	{"the first of two headers counts", "../web/bearer.go", "if len(values) > 1 {", "if false {", false},
 	{"every scheme is Bearer", "../web/bearer.go", `!strings.EqualFold(scheme, "Bearer")`, `scheme == ""`, false},
-	{"only one spelling is Bearer", "../web/bearer.go", `!strings.EqualFold(scheme, "Bearer")`, `scheme != "Bearer"`, false},
+	{"only one spelling is Bearer", "../web/bearer.go", `!strings.EqualFold(scheme, "Bearer")`, `scheme != "Bearer"`,
+		false},
 	{"a token does not count as seen", "guard.go", "\ta.activity.Mark(c)\n", "", false},
 
 	// The check at the start.
 	{"a root field needs no mark", "policy.go", "case c.isRoot(def):", "case false:", false},
 	{"the first of two marks counts", "policy.go", "case len(auth)+len(public) > 1:", "case false:", false},
-	{"a mark on a root type is ignored", "policy.go", "(def.Kind != ast.Object || c.isRoot(def))", "def.Kind != ast.Object", false},
-	{"a mark on an interface is ignored", "policy.go", "(def.Kind != ast.Object || c.isRoot(def))", "c.isRoot(def)", false},
+	{"a mark on a root type is ignored", "policy.go", "(def.Kind != ast.Object || c.isRoot(def))",
+		"def.Kind != ast.Object", false},
+	{"a mark on an interface is ignored", "policy.go", "(def.Kind != ast.Object || c.isRoot(def))", "c.isRoot(def)",
+		false},
 	{"marks of interface fields may be faulty", "policy.go", "if def.Kind == ast.Interface {", "if false {", false},
 	{"a root field may have an owner", "policy.go", "if e.owner && c.isRoot(def) {", "if false {", false},
 	{"the list of roles may be empty", "policy.go", "if len(r.roles) == 0 {", "if false {", false},
-	{"a role may be misspelt", "policy.go", "enum == nil || enum.EnumValues.ForName(string(role)) == nil", "enum == nil", false},
+	{"a role may be misspelt", "policy.go", "enum == nil || enum.EnumValues.ForName(string(role)) == nil", "enum == nil",
+		false},
 	{"null is no argument", "policy.go", "if err != nil || value == nil {", "if err != nil {", false},
 	{"an age may be negative", "policy.go", "if seconds <= 0 || ", "if ", false},
 	{"an age may overflow", "policy.go", "seconds > math.MaxInt32", "seconds > math.MaxInt64", false},
-	{"an implementation may be weaker", "policy.go", "if marked && e != nil && !e", "if false && marked && e != nil && !e", false},
-	{"a root may implement an interface", "policy.go", "if c.isRoot(def) && len(def.Interfaces) > 0 {", "if false {", false},
+	{"an implementation may be weaker", "policy.go", "if marked && e != nil && !e", "if false && marked && e != nil && !e",
+		false},
+	{"a root may implement an interface", "policy.go", "if c.isRoot(def) && len(def.Interfaces) > 0 {", "if false {",
+		false},
 	{"what is open is stricter than nothing", "rule.go", "if other.public {", "if false {", false},
 	{"what is open is strict", "rule.go", "if r.public || other.maxAge", "if other.maxAge", false},
 	{"no age is an age", "rule.go", "(r.maxAge == 0 || r.maxAge > other.maxAge)", "r.maxAge > other.maxAge", false},
@@ -162,7 +194,8 @@ func (m mutant) test(t *testing.T) string {
 	if err := os.WriteFile(overlay, replace, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-vet=off", "-count=1", ".").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-vet=off", "-count=1",
+		".").CombinedOutput()
 	if _, failed := errors.AsType[*exec.ExitError](err); !failed {
 		t.Fatalf("no test notices (%v):\n%s", err, out)
 	}

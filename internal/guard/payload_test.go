@@ -9,9 +9,10 @@ import (
 
 const inside = `token person { id email caller diary { name } } diary { name } cage { recentOwner }`
 
-const insideAlice = `"token":"token of alice","person":{"id":"alice","email":"alice@example.com","caller":"alice","diary":{"name":"diary"}},"diary":{"name":"diary"},"cage":{"recentOwner":"h"}`
+const insideAlice = `"token":"token of alice","person":{"id":"alice","email":"alice@example.com","caller":"alice",` +
+	`"diary":{"name":"diary"}},"diary":{"name":"diary"},"cage":{"recentOwner":"h"}`
 
-// Below a payload that signs in, whoever it signs in reads, whatever token came along.
+// Below a payload that signs in, its principal is the caller, whatever the token of the request is.
 func TestPayloadIsThePrincipalOfWhatIsBelowIt(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "public")
@@ -33,7 +34,7 @@ func TestPayloadIsThePrincipalOfWhatIsBelowIt(t *testing.T) {
 				`{ tickets { token person { caller email } } }`: `{"tickets":[{"token":"token of alice","person":{"caller":"alice","email":"alice@example.com"}},null,` +
 					`{"token":"token of bob","person":{"caller":"bob","email":"bob@example.com"}}]}`,
 				`{ noTicket { token } }`: `{"noTicket":null}`,
-				// What has no owner is not that of somebody without a name.
+				// A value without an owner does not belong to a principal without an id.
 				`mutation { enter(as: "") { diary { name } } }`: `{"enter":null} enter.diary ROLE_REQUIRED`,
 			} {
 				if got := s.ask(t, query, nil, header...).String(); got != want {
@@ -49,19 +50,26 @@ func TestPayloadsSiblingsAreJudgedByTheBearer(t *testing.T) {
 	s := serve(t, "public")
 	who := people(t, s)
 	for _, test := range []struct{ name, as, query, want string }{
-		{"in the same object, for a stranger", "", `{ lobby { ticket { person { caller } } after { id } } }`, `{"lobby":null} lobby.after TOKEN_MISSING`},
-		{"before it, for a stranger", "", `{ lobby { before { id } ticket { token } } }`, `{"lobby":null} lobby.before TOKEN_MISSING`},
-		{"in the same object, for a user", "bob", `{ lobby { before { caller } ticket { person { caller } } after { caller } } }`,
+		{"in the same object, for a stranger", "", `{ lobby { ticket { person { caller } } after { id } } }`,
+			`{"lobby":null} lobby.after TOKEN_MISSING`},
+		{"before it, for a stranger", "", `{ lobby { before { id } ticket { token } } }`,
+			`{"lobby":null} lobby.before TOKEN_MISSING`},
+		{"in the same object, for a user", "bob",
+			`{ lobby { before { caller } ticket { person { caller } } after { caller } } }`,
 			`{"lobby":{"before":{"caller":"bob"},"ticket":{"person":{"caller":"alice"}},"after":{"caller":"bob"}}}`},
-		{"the owner's, for another", "bob", `{ lobby { ticket { person { email } } after { email } } }`, `{"lobby":null} lobby.after.email NOT_OWNER`},
-		{"at the root, for a stranger", "", `{ pass { __typename } me { id } }`, `{"pass":{"__typename":"Ticket"},"me":null} me TOKEN_MISSING`},
+		{"the owner's, for another", "bob", `{ lobby { ticket { person { email } } after { email } } }`,
+			`{"lobby":null} lobby.after.email NOT_OWNER`},
+		{"at the root, for a stranger", "", `{ pass { __typename } me { id } }`,
+			`{"pass":{"__typename":"Ticket"},"me":null} me TOKEN_MISSING`},
 		{"at the root, for a user", "bob", `{ pass { ... on Ticket { person { caller } } } me { caller id } }`,
 			`{"pass":{"person":{"caller":"alice"}},"me":{"caller":"bob","id":"bob"}}`},
-		{"at the root, with an old token", "expired", `{ pass { ... on Ticket { person { caller } } } me { id } }`, `{"pass":{"person":{"caller":"alice"}},"me":null} me TOKEN_EXPIRED`},
+		{"at the root, with an old token", "expired", `{ pass { ... on Ticket { person { caller } } } me { id } }`,
+			`{"pass":{"person":{"caller":"alice"}},"me":null} me TOKEN_EXPIRED`},
 		{"the next mutation, for a stranger", "", `mutation { enter(as: "kim") { token } feed }`, `feed TOKEN_MISSING`},
 		{"the next mutation, for a user", "bob", `mutation { enter(as: "kim") { token } feed }`, `feed ROLE_REQUIRED`},
 		{"the next element of a list", "", `{ tickets { person { email } diary { name } } }`,
-			`{"tickets":[{"person":{"email":"alice@example.com"},"diary":{"name":"diary"}},null,{"person":{"email":"bob@example.com"},"diary":{"name":"diary"}}]}`},
+			`{"tickets":[{"person":{"email":"alice@example.com"},"diary":{"name":"diary"}},null,` +
+				`{"person":{"email":"bob@example.com"},"diary":{"name":"diary"}}]}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -88,12 +96,18 @@ func TestMutationsHaveNoHalfEffects(t *testing.T) {
 	}{
 		{name: "the refused field comes last", query: `mutation { open feed }`, status: 401, want: `feed TOKEN_MISSING`},
 		{name: "the refused field comes first", query: `mutation { feed open }`, status: 401, want: `feed TOKEN_MISSING`},
-		{name: "it is in a fragment on the root", query: `mutation { open ...f } fragment f on Keep { ... on Keep { f: feed } }`, status: 401, want: `f TOKEN_MISSING`},
-		{name: "several are refused", query: `mutation { a: feed open b: feed }`, status: 401, want: `a TOKEN_MISSING, b TOKEN_MISSING`},
-		{name: "it is included", query: `mutation($x: Boolean!) { open feed @include(if: $x) }`, variables: map[string]any{"x": true}, status: 401, want: `feed TOKEN_MISSING`},
-		{name: "it is left out", query: `mutation($x: Boolean!) { open feed @include(if: $x) }`, variables: map[string]any{"x": false}, opened: 1, status: 200, want: `{"open":1}`},
-		{name: "it is skipped", query: `mutation { open ... @skip(if: true) { feed } }`, opened: 1, status: 200, want: `{"open":1}`},
-		{name: "all are allowed", query: `mutation { __typename open feed }`, roles: true, opened: 1, fed: 1, status: 200, want: `{"__typename":"Keep","open":1,"feed":1}`},
+		{name: "it is in a fragment on the root", query: `mutation { open ...f } fragment f on Keep { ... on Keep { f: ` +
+			`feed } }`, status: 401, want: `f TOKEN_MISSING`},
+		{name: "several are refused", query: `mutation { a: feed open b: feed }`, status: 401,
+			want: `a TOKEN_MISSING, b TOKEN_MISSING`},
+		{name: "it is included", query: `mutation($x: Boolean!) { open feed @include(if: $x) }`,
+			variables: map[string]any{"x": true}, status: 401, want: `feed TOKEN_MISSING`},
+		{name: "it is left out", query: `mutation($x: Boolean!) { open feed @include(if: $x) }`,
+			variables: map[string]any{"x": false}, opened: 1, status: 200, want: `{"open":1}`},
+		{name: "it is skipped", query: `mutation { open ... @skip(if: true) { feed } }`, opened: 1, status: 200,
+			want: `{"open":1}`},
+		{name: "all are allowed", query: `mutation { __typename open feed }`, roles: true, opened: 1, fed: 1, status: 200,
+			want: `{"__typename":"Keep","open":1,"feed":1}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -54,8 +54,10 @@ func TestOffendersAreNamed(t *testing.T) {
 			[]string{"I: a mark here would guard nothing; mark the fields"}},
 		{"a mark on a union", `type Query { a: U @public } union U @auth = T type T { b: Int }`,
 			[]string{"U: a mark here would guard nothing; mark the fields"}},
-		{"a mark on a scalar, enum and input", `type Query { a(b: In): S @public } scalar S @auth input In @public { c: E } enum E @auth { F }`,
-			[]string{"E: a mark here would guard nothing; mark the fields", "In: a mark here would guard nothing; mark the fields", "S: a mark here would guard nothing; mark the fields"}},
+		{"a mark on a scalar, enum and input",
+			`type Query { a(b: In): S @public } scalar S @auth input In @public { c: E } enum E @auth { F }`,
+			[]string{"E: a mark here would guard nothing; mark the fields",
+				"In: a mark here would guard nothing; mark the fields", "S: a mark here would guard nothing; mark the fields"}},
 		{"owner on a root field", `type Query { a: Int @auth(owner: true) }`,
 			[]string{"Query.a: owner has no meaning on a root field, which no object has"}},
 		{"owner on a root type", `type Query @auth(owner: true) { a: Int @auth }`,
@@ -79,28 +81,43 @@ func TestOffendersAreNamed(t *testing.T) {
 		{"an age as text", `type Query { a: Int @auth(maxAge: "60") }`,
 			[]string{"Query.a: @auth(maxAge:) must be a positive number of seconds, and an Int"}},
 		{"owner false", `type Query { a: Int @auth(owner: false) }`, nil},
-		{"an interface field that an implementation does not repeat", `type Query { a: I @public } interface I { b: Int @auth(roles: [ADMIN]) } type T implements I { b: Int }`,
+		{"an interface field that an implementation does not repeat",
+			`type Query { a: I @public } interface I { b: Int @auth(roles: [ADMIN]) } type T implements I { b: Int }`,
 			[]string{"T.b: is weaker than I.b, which has @auth(roles: [ADMIN])"}},
-		{"an interface field that an implementation opens", `type Query { a: I @public } interface I { b: Int @auth } type T implements I { b: Int @public }`,
+		{"an interface field that an implementation opens",
+			`type Query { a: I @public } interface I { b: Int @auth } type T implements I { b: Int @public }`,
 			[]string{"T.b: is weaker than I.b, which has @auth"}},
-		{"an interface field that the implementation's type opens", `type Query { a: I @public } interface I { b: Int @auth } type T implements I @public { b: Int }`,
+		{"an interface field that the implementation's type opens",
+			`type Query { a: I @public } interface I { b: Int @auth } type T implements I @public { b: Int }`,
 			[]string{"T.b: is weaker than I.b, which has @auth"}},
-		{"an interface field with one role more", `type Query { a: I @public } interface I { b: Int @auth(roles: [ADMIN]) } type T implements I { b: Int @auth(roles: [USER, ADMIN]) }`,
+		{"an interface field with one role more", `type Query { a: I @public } interface I { b: Int @auth(roles: [ADMIN]) ` +
+			`} type T implements I { b: Int @auth(roles: [USER, ADMIN]) }`,
 			[]string{"T.b: is weaker than I.b, which has @auth(roles: [ADMIN])"}},
-		{"an interface field with an owner besides", `type Query { a: I @public } interface I { b: Int @auth(roles: [ADMIN]) } type T implements I { b: Int @auth(roles: [ADMIN], owner: true) }`,
+		{"an interface field with an owner besides", `type Query { a: I @public } interface I { b: Int @auth(roles: ` +
+			`[ADMIN]) } type T implements I { b: Int @auth(roles: [ADMIN], owner: true) }`,
 			[]string{"T.b: is weaker than I.b, which has @auth(roles: [ADMIN])"}},
-		{"an interface field without its age", `type Query { a: I @public } interface I { b: Int @auth(maxAge: 60) } type T implements I { b: Int @auth }`,
+		{"an interface field without its age",
+			`type Query { a: I @public } interface I { b: Int @auth(maxAge: 60) } type T implements I { b: Int @auth }`,
 			[]string{"T.b: is weaker than I.b, which has @auth(maxAge: 60)"}},
-		{"an interface field with a greater age", `type Query { a: I @public } interface I { b: Int @auth(maxAge: 60) } type T implements I { b: Int @auth(maxAge: 61) }`,
+		{"an interface field with a greater age", `type Query { a: I @public } interface I { b: Int @auth(maxAge: 60) } ` +
+			`type T implements I { b: Int @auth(maxAge: 61) }`,
 			[]string{"T.b: is weaker than I.b, which has @auth(maxAge: 60)"}},
-		{"an interface field repeated as strictly", `type Query { a: I @public } interface I { b: Int @auth(roles: [ADMIN]) } type T implements I @auth(roles: [ADMIN], maxAge: 60) { b: Int }`, nil},
-		{"an interface field that is open", `type Query { a: I @public } interface I { b: Int @public } type T implements I { b: Int }`, nil},
-		{"a faulty mark on an interface field", `type Query { a: I @public } interface I { b: Int @auth(maxAge: 0) c: Int @public @auth d: Int @auth(roles: []) } type T implements I { b: Int c: Int d: Int}`,
-			[]string{"I.b: @auth(maxAge:) must be a positive number of seconds, and an Int", "I.c: has more than one mark; one must be enough", "I.d: @auth(roles: []) admits no caller; omit roles to admit every signed-in caller"}},
+		{"an interface field repeated as strictly", `type Query { a: I @public } interface I { b: Int @auth(roles: ` +
+			`[ADMIN]) } type T implements I @auth(roles: [ADMIN], maxAge: 60) { b: Int }`, nil},
+		{"an interface field that is open",
+			`type Query { a: I @public } interface I { b: Int @public } type T implements I { b: Int }`, nil},
+		{"a faulty mark on an interface field", `type Query { a: I @public } interface I { b: Int @auth(maxAge: 0) c: Int ` +
+			`@public @auth d: Int @auth(roles: []) } type T implements I { b: Int c: Int d: Int}`,
+			[]string{"I.b: @auth(maxAge:) must be a positive number of seconds, " +
+				"and an Int", "I.c: has more than one mark; one must be enough",
+				"I.d: @auth(roles: []) admits no caller; omit roles to admit every signed-in caller"}},
 		{"a root that implements an interface", `type Query implements I { b: Int @public } interface I { b: Int }`,
 			[]string{"Query: a root type must not implement an interface"}},
-		{"all at once", `type Query { a: Int b: Int @auth(roles: []) } type Mutation { c: Int } type T @auth(maxAge: 0) @public { d: Int @auth(maxAge: -2) }`,
-			[]string{"Mutation.c: needs @auth or @public", "Query.a: needs @auth or @public", "Query.b: @auth(roles: []) admits no caller; omit roles to admit every signed-in caller", "T.d: @auth(maxAge:) must be a positive number of seconds, and an Int", "T: has more than one mark; one must be enough"}},
+		{"all at once", `type Query { a: Int b: Int @auth(roles: []) } type Mutation { c: Int } type T @auth(maxAge: 0) ` +
+			`@public { d: Int @auth(maxAge: -2) }`,
+			[]string{"Mutation.c: needs @auth or @public", "Query.a: needs @auth or @public", "Query.b: @auth(roles: []) " +
+				"admits no caller; omit roles to admit every signed-in caller", "T.d: @auth(maxAge:) must be a positive number " +
+				"of seconds, and an Int", "T: has more than one mark; one must be enough"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -132,7 +149,8 @@ func TestIntrospectionIsARoleOrAKnownWord(t *testing.T) {
 func TestAtLeastAsStrict(t *testing.T) {
 	t.Parallel()
 	marks := []string{
-		"@public", "@auth", "@auth(owner: true)", "@auth(roles: [ADMIN])", "@auth(roles: [USER, ADMIN])", "@auth(roles: [ADMIN], owner: true)",
+		"@public", "@auth", "@auth(owner: true)", "@auth(roles: [ADMIN])", "@auth(roles: [USER, ADMIN])",
+		"@auth(roles: [ADMIN], owner: true)",
 		"@auth(maxAge: 60)", "@auth(maxAge: 300)", "@auth(roles: [ADMIN], maxAge: 60)", "@auth(owner: true, maxAge: 300)", "",
 	}
 	const rows = `

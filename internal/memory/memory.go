@@ -44,8 +44,8 @@ func NewBudget(limit int64) *Budget {
 	}
 }
 
-// Heap is what the heap may grow to before the garbage collector works harder. The rest of the limit is for what Go's
-// runtime does not see: the program's own pages and SQLite's.
+// Heap returns the heap size above which the garbage collector works harder. The rest of the limit is for memory that
+// Go's runtime does not see: the program's own pages and SQLite's.
 func (b *Budget) Heap() int64 { return b.limit / 4 * 3 }
 
 // Caches returns how many bytes the caches of documents may hold together.

@@ -79,7 +79,8 @@ func TestAcceptIsNegotiated(t *testing.T) {
 	})
 	t.Run("two headers", func(t *testing.T) {
 		t.Parallel()
-		got := send(t, webtest.Request(t, "POST", endpoint, operation(`{`), "Content-Type", plain, "Accept", "text/html", "Accept", modern))
+		got := send(t, webtest.Request(t, "POST", endpoint, operation(`{`), "Content-Type", plain, "Accept", "text/html",
+			"Accept", modern))
 		if got.Status != 400 || got.Header.Get("Content-Type") != modern+"; charset=utf-8" {
 			t.Errorf("%d %v", got.Status, got.Header)
 		}

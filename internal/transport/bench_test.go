@@ -27,7 +27,10 @@ func (c canned) CreateOperationContext(context.Context, *graphql.RawParams) (*gr
 	return c.op, nil
 }
 
-func (c canned) DispatchOperation(ctx context.Context, _ *graphql.OperationContext) (graphql.ResponseHandler, context.Context) {
+func (c canned) DispatchOperation(
+	ctx context.Context,
+	_ *graphql.OperationContext,
+) (graphql.ResponseHandler, context.Context) {
 	return graphql.OneShot(&graphql.Response{Data: c.data}), ctx
 }
 
@@ -41,8 +44,9 @@ func (d discard) SetWriteDeadline(time.Time) error { return nil }
 
 func BenchmarkTransport(b *testing.B) {
 	exec := canned{
-		op:   &graphql.OperationContext{Operation: &ast.OperationDefinition{Operation: ast.Query}},
-		data: []byte(`{"me":{"id":"01","email":"a@example.org","name":"A","roles":["USER"],"createdAt":"2026-01-02T03:04:05Z"}}`),
+		op: &graphql.OperationContext{Operation: &ast.OperationDefinition{Operation: ast.Query}},
+		data: []byte(`{"me":{"id":"01","email":"a@example.org","name":"A","roles":["USER"],` +
+			`"createdAt":"2026-01-02T03:04:05Z"}}`),
 	}
 	const body = `{"operationName":"Me","query":"query Me{me{id email name roles createdAt}}","variables":{"first":10}}`
 	r := webtest.Request(b, "POST", "http://x/graphql", body, "Content-Type", plain, "Accept", modern+","+plain+";q=0.9")

@@ -30,21 +30,30 @@ func malformedBodies() []string {
 		"", " ", "\n", marker, m, "null", "true", "0", "-1e3", "[]", "{}",
 		"[{" + q + "}]", "[{" + q + "},{" + q + "}]", `["` + marker + `"]`,
 		"{", "}", "{" + q, "{" + q + ",", "{" + q + ",}", "{," + q + "}", "{" + q + "}}",
-		"{" + q + "}" + m, "{" + q + "}{" + q + "}", "{" + q + "}\x00", "{" + q + "} // " + marker, "{" + q + "/*" + marker + "*/}",
+		"{" + q + "}" + m, "{" + q + "}{" + q + "}", "{" + q + "}\x00", "{" + q + "} // " + marker,
+		"{" + q + "/*" + marker + "*/}",
 		`{"query" "` + marker + `"}`, `{"query":"{health}` + marker, `{query:"` + marker + `"}`, `{'query':'` + marker + `'}`,
 		`{1:"` + marker + `"}`, `{null:1}`, `{"query":"{health}" "operationName":` + m + `}`,
-		`{"query":"\x"}`, `{"query":"\u12"}`, "{\"query\":\"{health}\n" + marker + "\"}", "{\"query\":\"\x01" + marker + "\"}",
-		"\xef\xbb\xbf{" + q + "}", "{\"query\":\"{health}\xff\"}", "{\"\xc3\x28\":" + m + "," + q + "}", "{" + q + ",\"variables\":{\"p\":\"\xed\xa0\x80\"}}",
+		`{"query":"\x"}`, `{"query":"\u12"}`, "{\"query\":\"{health}\n" + marker + "\"}",
+		"{\"query\":\"\x01" + marker + "\"}",
+		"\xef\xbb\xbf{" + q + "}", "{\"query\":\"{health}\xff\"}", "{\"\xc3\x28\":" + m + "," + q + "}",
+		"{" + q + ",\"variables\":{\"p\":\"\xed\xa0\x80\"}}",
 		"\xff\xfe{\x00}\x00", "\x1f\x8b\x08\x00",
-		`{"query":null}`, `{"query":""}`, `{"query":1}`, `{"query":true}`, `{"query":["` + marker + `"]}`, `{"query":{"p":` + m + `}}`,
+		`{"query":null}`, `{"query":""}`, `{"query":1}`, `{"query":true}`, `{"query":["` + marker + `"]}`,
+		`{"query":{"p":` + m + `}}`,
 		`{"qeury":` + m + `}`, `{"QUERY":"{health}"}`, `{"Query":"{health}"}`, `{"":` + m + `}`,
-		"{" + q + "," + q + "}", "{" + q + `,"operationName":null,"operationName":` + m + "}", "{" + q + `,"variables":{},"variables":{"p":` + m + "}}", "{" + q + `,"extensions":{},"extensions":null}`,
+		"{" + q + "," + q + "}", "{" + q + `,"operationName":null,"operationName":` + m + "}",
+		"{" + q + `,"variables":{},"variables":{"p":` + m + "}}", "{" + q + `,"extensions":{},"extensions":null}`,
 		`{"quer\u0079":"{health}",` + q + "}",
-		"{" + q + `,"QUERY":"{nothing}"}`, `{"Query":"{nothing}",` + q + "}", "{" + q + `,"operationname":` + m + "}", "{" + q + `,"exten\u017fions":{"p":` + m + "}}",
-		"{" + q + `,"operationName":1}`, "{" + q + `,"operationName":{"p":` + m + "}}", "{" + q + `,"operationName":[` + m + "]}",
-		"{" + q + `,"variables":` + m + "}", "{" + q + `,"variables":[` + m + "]}", "{" + q + `,"variables":1}`, "{" + q + `,"variables":false}`,
+		"{" + q + `,"QUERY":"{nothing}"}`, `{"Query":"{nothing}",` + q + "}", "{" + q + `,"operationname":` + m + "}",
+		"{" + q + `,"exten\u017fions":{"p":` + m + "}}",
+		"{" + q + `,"operationName":1}`, "{" + q + `,"operationName":{"p":` + m + "}}",
+		"{" + q + `,"operationName":[` + m + "]}",
+		"{" + q + `,"variables":` + m + "}", "{" + q + `,"variables":[` + m + "]}", "{" + q + `,"variables":1}`,
+		"{" + q + `,"variables":false}`,
 		"{" + q + `,"extensions":` + m + "}", "{" + q + `,"extensions":[` + m + "]}", "{" + q + `,"extensions":0}`,
-		"{" + q + `,"variables":{"p":01}}`, "{" + q + `,"variables":{"p":+1}}`, "{" + q + `,"variables":{"p":.5}}`, "{" + q + `,"variables":{"p":NaN}}`, "{" + q + `,"variables":{"p":undefined}}`,
+		"{" + q + `,"variables":{"p":01}}`, "{" + q + `,"variables":{"p":+1}}`, "{" + q + `,"variables":{"p":.5}}`,
+		"{" + q + `,"variables":{"p":NaN}}`, "{" + q + `,"variables":{"p":undefined}}`,
 		"{" + q + `,"variables":{"p":` + deep(20_000) + "}}", "{" + q + `,"other":` + deep(20_000) + "}", deep(20_000),
 		`{"extensions":{"persistedQuery":null}}`, `{"variables":{"p":` + m + `}}`,
 		"query=" + marker, "--boundary\r\nContent-Disposition: form-data; name=\"operations\"\r\n\r\n{" + q + "}\r\n",
@@ -128,10 +137,14 @@ func TestOnlyJSONPostsExecute(t *testing.T) {
 	endpoint := a.serve(t, transport.HTTP{})
 	body := operation(`mutation{count}`)
 	for _, contentType := range []string{
-		"", "text/plain", "text/plain; application/json", "text/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
-		"application/graphql", "application/graphql+json", "application/graphql-response+json", "application/json5", "application/ld+json",
-		"application/jsonp", "application/octet-stream", "application/xml", "*/*", "application/*", "json", "application/json, text/plain",
-		"application/json;charset=iso-8859-1", "application/json; charset=utf-16", "application/json; charset=utf-8; charset=utf-16",
+		"", "text/plain", "text/plain; application/json", "text/json", "application/x-www-form-urlencoded",
+		"multipart/form-data; boundary=x",
+		"application/graphql", "application/graphql+json", "application/graphql-response+json", "application/json5",
+		"application/ld+json",
+		"application/jsonp", "application/octet-stream", "application/xml", "*/*", "application/*", "json",
+		"application/json, text/plain",
+		"application/json;charset=iso-8859-1", "application/json; charset=utf-16",
+		"application/json; charset=utf-8; charset=utf-16",
 	} {
 		for _, media := range []string{modern, plain} {
 			r := webtest.Request(t, "POST", endpoint, body, "Accept", media)
@@ -154,7 +167,8 @@ func TestOnlyJSONPostsExecute(t *testing.T) {
 	if n := a.count.Load(); n != 0 {
 		t.Fatalf("%d mutations ran", n)
 	}
-	good := []string{"application/json", "Application/JSON", "application/json;charset=utf-8", "application/json; charset=UTF-8", `application/json; charset="utf-8"`, "application/json; profile=x",
+	good := []string{"application/json", "Application/JSON", "application/json;charset=utf-8",
+		"application/json; charset=UTF-8", `application/json; charset="utf-8"`, "application/json; profile=x",
 		"application/json; charset", "application/json; charset=utf8", "application/json;"}
 	for _, contentType := range good {
 		if got := send(t, webtest.Request(t, "POST", endpoint, body, "Content-Type", contentType, "Content-Encoding", "identity")); got.Status != 200 {
@@ -171,7 +185,8 @@ func TestOtherMethodsDoNothing(t *testing.T) {
 	a := newAPI()
 	endpoint := a.serve(t, transport.HTTP{})
 	for _, method := range []string{"PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "QUERY", "post", "PROPFIND"} {
-		got := send(t, webtest.Request(t, method, endpoint+"?query=mutation{count}", operation(`mutation{count}`), "Content-Type", plain))
+		got := send(t, webtest.Request(t, method, endpoint+"?query=mutation{count}", operation(`mutation{count}`),
+			"Content-Type", plain))
 		if got.Status != 405 || got.Header.Get("Allow") != "GET, POST" {
 			t.Errorf("%s: %d %v", method, got.Status, got.Header)
 		}
@@ -195,7 +210,8 @@ func TestBodySizeIsBounded(t *testing.T) {
 			chunked := webtest.Request(t, "POST", endpoint, "", "Content-Type", plain, "Accept", media)
 			chunked.Body, chunked.ContentLength = io.NopCloser(strings.NewReader(fits+" ")), -1
 			for _, r := range []*http.Request{declared, chunked} {
-				if got := send(t, r); got.Status != 413 || got.Errors[0].Extensions.Reason != fault.BodyTooLarge || got.Data != nil {
+				if got := send(t, r); got.Status != 413 || got.Errors[0].Extensions.Reason != fault.BodyTooLarge ||
+					got.Data != nil {
 					t.Errorf("%d bytes: %d %s", len(fits)+1, got.Status, got.Text)
 				}
 			}
@@ -330,7 +346,8 @@ func repeated(body []byte) bool {
 			key = !key
 		}
 	}
-	return slices.ContainsFunc([]any{"query", "documentId", "operationName", "variables", "extensions"}, func(name any) bool {
-		return count[name] > 1
-	})
+	return slices.ContainsFunc([]any{"query", "documentId", "operationName", "variables", "extensions"},
+		func(name any) bool {
+			return count[name] > 1
+		})
 }

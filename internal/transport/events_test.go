@@ -55,7 +55,8 @@ func listenTo(tb testing.TB, url, query string, header ...string) *stream {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), webtest.Patience)
 	tb.Cleanup(cancel)
-	r := webtest.Request(tb, "POST", url, operation(query), append([]string{"Content-Type", plain, "Accept", events}, header...)...)
+	r := webtest.Request(tb, "POST", url, operation(query),
+		append([]string{"Content-Type", plain, "Accept", events}, header...)...)
 	resp, err := http.DefaultClient.Do(r.WithContext(ctx))
 	if err != nil {
 		tb.Fatal(err)
@@ -95,12 +96,16 @@ func TestEventsAnswerOperations(t *testing.T) {
 		query string
 		want  []string
 	}{
-		"query":                {`{who}`, []string{"event: next", `data: {"data":{"who":"nobody"}}`, ""}},
-		"mutation":             {`mutation{logout}`, []string{"event: next", `data: {"data":{"logout":"done"}}`, ""}},
-		"refused whole":        {`{refused}`, []string{"event: next", `data: {"errors":[{"message":"sign in first","path":["refused"],"extensions":{"code":"UNAUTHENTICATED","reason":"TOKEN_MISSING"}}]}`, ""}},
-		"subscription refused": {`subscription{fails}`, []string{":", "", "event: next", `data: {"errors":[{"message":"not for you","extensions":{"code":"FORBIDDEN","reason":"ROLE_REQUIRED"}}]}`, ""}},
-		"parse failure":        {`{`, []string{"event: next", `data: {"errors":[{"message":"Expected Name, found \u003cEOF\u003e","locations":[{"line":1,"column":2}],"extensions":{"code":"GRAPHQL_PARSE_FAILED"}}]}`, ""}},
-		"panic":                {`{panics}`, []string{"event: next", `data: {"errors":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR","reason":""}}]}`, ""}},
+		"query":    {`{who}`, []string{"event: next", `data: {"data":{"who":"anonymous"}}`, ""}},
+		"mutation": {`mutation{logout}`, []string{"event: next", `data: {"data":{"logout":"done"}}`, ""}},
+		"refused whole": {`{refused}`, []string{"event: next", `data: {"errors":[{"message":"sign in first","path":["refused"],` +
+			`"extensions":{"code":"UNAUTHENTICATED","reason":"TOKEN_MISSING"}}]}`, ""}},
+		"subscription refused": {`subscription{fails}`, []string{":", "", "event: next",
+			`data: {"errors":[{"message":"not for you","extensions":{"code":"FORBIDDEN","reason":"ROLE_REQUIRED"}}]}`, ""}},
+		"parse failure": {`{`, []string{"event: next", `data: {"errors":[{"message":"Expected Name, found \u003cEOF\u003e",` +
+			`"locations":[{"line":1,"column":2}],"extensions":{"code":"GRAPHQL_PARSE_FAILED"}}]}`, ""}},
+		"panic": {`{panics}`, []string{"event: next",
+			`data: {"errors":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR","reason":""}}]}`, ""}},
 		"panic while subscribed": {`subscription{panics}`, []string{":", "", "event: next",
 			`data: {"errors":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR","reason":""}}]}`, ""}},
 	} {
@@ -139,10 +144,12 @@ func TestEventsEndWithTheReasonWhenTheTokenDoes(t *testing.T) {
 	t.Parallel()
 	f, url := serveFeed(t, transport.StreamOptions{})
 	last := func(reason, message string) []string {
-		return []string{"event: next", fmt.Sprintf(`data: {"errors":[{"message":%q,"extensions":{"code":"UNAUTHENTICATED","reason":%q}}]}`, message, reason), "",
+		return []string{"event: next", fmt.Sprintf(`data: {"errors":[{"message":%q,"extensions":{"code":"UNAUTHENTICATED",`+
+			`"reason":%q}}]}`, message, reason), "",
 			"event: complete", "data: ", ""}
 	}
-	silent, asked := listenTo(t, url, "subscription{silent}", "Authorization", "Bearer ann"), listenTo(t, url, "subscription{events}", "Authorization", "Bearer ann2")
+	silent, asked := listenTo(t, url, "subscription{silent}", "Authorization", "Bearer ann"),
+		listenTo(t, url, "subscription{events}", "Authorization", "Bearer ann2")
 	other := listenTo(t, url, "subscription{silent}", "Authorization", "Bearer bob")
 	for _, s := range []*stream{silent, asked, other} {
 		s.receives(":", "")
@@ -171,7 +178,10 @@ func TestCookiesTravelWithEventsButNotWithSockets(t *testing.T) {
 	_, url := serveFeed(t, transport.StreamOptions{})
 	cookie := []string{"Cookie", "__Host-graphwarden_refresh=secret", "Origin", "https://app.example.com"}
 	listenTo(t, url, "{cookie}", cookie...).receives("event: next", `data: {"data":{"cookie":"secret"}}`)
-	if got := listenTo(t, url, "mutation{setCookie}", cookie...).resp.Header.Get("Set-Cookie"); !strings.Contains(got, "fresh") {
+	if got := listenTo(t, url, "mutation{setCookie}", cookie...).resp.Header.Get("Set-Cookie"); !strings.Contains(
+		got,
+		"fresh",
+	) {
 		t.Errorf("Set-Cookie: %q", got)
 	}
 	s := greet(t, url, "", cookie...)
@@ -186,12 +196,12 @@ func TestABadTokenDoesNotKeepPublicEventsBack(t *testing.T) {
 	_, url := serveFeed(t, transport.StreamOptions{})
 	for _, header := range []string{"Bearer late", "Bearer not a token", "Basic ann", "Bearer down"} {
 		s := listenTo(t, url, "{who}", "Authorization", header)
-		s.receives("event: next", `data: {"data":{"who":"nobody"}}`)
+		s.receives("event: next", `data: {"data":{"who":"anonymous"}}`)
 	}
 	listenTo(t, url, "{who}", "Authorization", "Bearer ann").receives("event: next", `data: {"data":{"who":"ann"}}`)
 }
 
-// A token that is revoked between the request's verification and the stream's leaves nobody: of the principal
+// A token that is revoked between the request's verification and the stream's leaves anonymous: of the principal
 // whom the request's context knows, the registry does not.
 func TestEventsOfATokenRefusedMeanwhileAreNobodys(t *testing.T) {
 	t.Parallel()
@@ -200,6 +210,6 @@ func TestEventsOfATokenRefusedMeanwhileAreNobodys(t *testing.T) {
 		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, "ann")))
 	}))
 	for _, token := range []string{"late", "down"} {
-		listenTo(t, url, "{who}", "Authorization", "Bearer "+token).receives("event: next", `data: {"data":{"who":"nobody"}}`)
+		listenTo(t, url, "{who}", "Authorization", "Bearer "+token).receives("event: next", `data: {"data":{"who":"anonymous"}}`)
 	}
 }

@@ -61,7 +61,8 @@ func serveFeed(tb testing.TB, o transport.StreamOptions) (*feed, string) {
 
 func newFeed(o transport.StreamOptions) (*feed, http.Handler) {
 	f := &feed{people: newPeople(), schema: gqlparser.MustLoadSchema(&ast.Source{Name: "feed", Input: feedSDL}),
-		events: make(chan string), held: make(chan struct{}, 100), release: make(chan struct{}), ended: make(chan struct{}, 1000)}
+		events: make(chan string), held: make(chan struct{}, 100), release: make(chan struct{}),
+		ended: make(chan struct{}, 1000)}
 	ended := func(code, reason string) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -70,7 +71,8 @@ func newFeed(o transport.StreamOptions) (*feed, http.Handler) {
 	log := slog.New(slog.NewTextHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	f.streams = transport.NewStreams(f.authenticate, f.check, o, f.now, ended, log)
 	srv := handler.New(f)
-	srv.AddTransport(transport.WebSocket{Streams: f.streams, Origin: func(r *http.Request) bool { return r.Header.Get("Origin") == "https://app.example.com" }})
+	srv.AddTransport(transport.WebSocket{Streams: f.streams,
+		Origin: func(r *http.Request) bool { return r.Header.Get("Origin") == "https://app.example.com" }})
 	srv.AddTransport(transport.Events{Streams: f.streams})
 	srv.AddTransport(transport.HTTP{Memory: o.Memory})
 	srv.SetErrorPresenter(present)
@@ -85,7 +87,8 @@ func newFeed(o transport.StreamOptions) (*feed, http.Handler) {
 		panic(err)
 	}
 	// The address is the client's to choose here, so that tests can be many clients.
-	return f, web.Identify(web.Cookies(origins, "", count), func(r *http.Request) string { return r.Header.Get("X-Address") })
+	return f, web.Identify(web.Cookies(origins, "", count),
+		func(r *http.Request) string { return r.Header.Get("X-Address") })
 }
 
 func (f *feed) Schema() *ast.Schema { return f.schema }
@@ -140,7 +143,7 @@ func (f *feed) answer(ctx context.Context, field *ast.Field) *graphql.Response {
 	value := "done"
 	switch field.Name {
 	case "who":
-		value = "nobody"
+		value = "anonymous"
 		if token := callerOf(ctx); token != "" {
 			value = token
 		}
@@ -151,7 +154,7 @@ func (f *feed) answer(ctx context.Context, field *ast.Field) *graphql.Response {
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
-	case "stuck": // whoever has gone
+	case "stuck": // even if the client has gone
 		f.held <- struct{}{}
 		<-f.release
 	case "logout":
@@ -171,7 +174,8 @@ func (f *feed) answer(ctx context.Context, field *ast.Field) *graphql.Response {
 		panic("secret of the server")
 	}
 	if err != nil {
-		return &graphql.Response{Data: []byte("null"), Errors: gqlerror.List{present(ctx, gqlerror.WrapPath(ast.Path{ast.PathName(field.Alias)}, err))}}
+		return &graphql.Response{Data: []byte("null"),
+			Errors: gqlerror.List{present(ctx, gqlerror.WrapPath(ast.Path{ast.PathName(field.Alias)}, err))}}
 	}
 	return &graphql.Response{Data: fmt.Appendf(nil, `{%q:%q}`, field.Alias, value)}
 }
@@ -201,18 +205,19 @@ func callerOf(ctx context.Context) string {
 func (p *people) authenticate(ctx context.Context, token string) (context.Context, transport.Key, time.Time, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	nobody := context.WithValue(ctx, callerKey{}, "")
+	anonymous := context.WithValue(ctx, callerKey{}, "")
 	switch {
 	case token == "late":
-		return nobody, transport.Key{}, time.Time{}, fault.New(fault.Unauthenticated, fault.TokenExpired, "expired")
+		return anonymous, transport.Key{}, time.Time{}, fault.New(fault.Unauthenticated, fault.TokenExpired, "expired")
 	case token == "down":
-		return nobody, transport.Key{}, time.Time{}, fault.Busy(fault.RevocationViewStale, "cannot tell", time.Second)
+		return anonymous, transport.Key{}, time.Time{}, fault.Busy(fault.RevocationViewStale, "cannot tell", time.Second)
 	case token == "odd":
-		return nobody, transport.Key{}, time.Time{}, fmt.Errorf("something odd")
+		return anonymous, transport.Key{}, time.Time{}, fmt.Errorf("something odd")
 	case strings.ContainsAny(token, " ,"):
-		return nobody, transport.Key{}, time.Time{}, fault.New(fault.Unauthenticated, fault.TokenInvalid, "invalid")
+		return anonymous, transport.Key{}, time.Time{}, fault.New(fault.Unauthenticated, fault.TokenInvalid, "invalid")
 	}
-	return context.WithValue(ctx, callerKey{}, token), transport.Key{User: token[:1], Session: "session of " + token}, p.expires, nil
+	return context.WithValue(ctx, callerKey{}, token), transport.Key{User: token[:1], Session: "session of " + token},
+		p.expires, nil
 }
 
 func (p *people) check(ctx context.Context) error {
@@ -282,7 +287,7 @@ func tryDial(tb testing.TB, via *http.Client, url, protocol string, header ...st
 	return &client{TB: tb, conn: conn, ctx: ctx}, resp, nil
 }
 
-// greet connects as the holder of token, of nobody if that is "".
+// greet connects as the holder of token, anonymous for "".
 func greet(tb testing.TB, url, token string, header ...string) *client {
 	tb.Helper()
 	c := dial(tb, url, header...)

@@ -39,11 +39,14 @@ func TestStatusFollowsTheErrorTable(t *testing.T) {
 	}{
 		{"executed", `{health}`, 200, `{"health":"ok"}`, "", ""},
 		{"partly refused", `{health fails(code:"UNAUTHENTICATED")}`, 200, `{"health":"ok","fails":null}`, "", ""},
-		{"refused beside a field that is null by itself", `{nothing fails(code:"UNAUTHENTICATED")}`, 200, `{"nothing":null,"fails":null}`, "", ""},
+		{"refused beside a field that is null by itself", `{nothing fails(code:"UNAUTHENTICATED")}`, 200,
+			`{"nothing":null,"fails":null}`, "", ""},
 		{"refused below a root field", `{deep(code:"UNAUTHENTICATED")}`, 200, `{"deep":null}`, "", ""},
-		{"refused for two causes", `{a:fails(code:"UNAUTHENTICATED") b:fails(code:"RATE_LIMITED")}`, 200, `{"a":null,"b":null}`, "", ""},
+		{"refused for two causes", `{a:fails(code:"UNAUTHENTICATED") b:fails(code:"RATE_LIMITED")}`, 200,
+			`{"a":null,"b":null}`, "", ""},
 		{"only root field refused", `{fails(code:"UNAUTHENTICATED",reason:"TOKEN_MISSING")}`, 401, "", "Bearer", ""},
-		{"both root fields refused", `{a:fails(code:"UNAUTHENTICATED") b:fails(code:"UNAUTHENTICATED")}`, 401, "", "Bearer", ""},
+		{"both root fields refused", `{a:fails(code:"UNAUTHENTICATED") b:fails(code:"UNAUTHENTICATED")}`, 401, "", "Bearer",
+			""},
 		{"non-null root field refused", `{must(code:"UNAUTHENTICATED",reason:"INVALID_CREDENTIALS")}`, 401, "", "Bearer", ""},
 		{"refused before execution", `{locked(code:"UNAUTHENTICATED",reason:"TOKEN_MISSING")}`, 401, "", "Bearer", ""},
 		{"mutation refused before execution", `mutation{count locked(code:"UNAUTHENTICATED")}`, 401, "", "Bearer", ""},
@@ -56,8 +59,10 @@ func TestStatusFollowsTheErrorTable(t *testing.T) {
 		{"step-up missing", `{locked(code:"FORBIDDEN",reason:"STEP_UP_REQUIRED")}`, 403, "", scope, ""},
 		{"introspection off", `{locked(code:"FORBIDDEN",reason:"INTROSPECTION_DISABLED")}`, 403, "", "", ""},
 		{"throttled", `{must(code:"RATE_LIMITED",retryAfter:7)}`, 429, "", "", "7"},
-		{"longest wait counts", `{a:fails(code:"RATE_LIMITED",retryAfter:7) b:fails(code:"RATE_LIMITED",retryAfter:9)}`, 429, "", "", "9"},
-		{"throttled in part", `{health fails(code:"RATE_LIMITED",retryAfter:7)}`, 200, `{"health":"ok","fails":null}`, "", ""},
+		{"longest wait counts", `{a:fails(code:"RATE_LIMITED",retryAfter:7) b:fails(code:"RATE_LIMITED",retryAfter:9)}`, 429,
+			"", "", "9"},
+		{"throttled in part", `{health fails(code:"RATE_LIMITED",retryAfter:7)}`, 200, `{"health":"ok","fails":null}`, "",
+			""},
 		{"unavailable", `{locked(code:"UNAVAILABLE",retryAfter:3)}`, 503, "", "", "3"},
 		{"unavailable for an unknown time", `{must(code:"UNAVAILABLE")}`, 503, "", "", "1"},
 		{"parse failure", `{`, 400, "", "", ""},
@@ -69,7 +74,7 @@ func TestStatusFollowsTheErrorTable(t *testing.T) {
 		{"persisted query unknown", `{locked(code:"PERSISTED_QUERY_NOT_FOUND")}`, 400, "", "", ""},
 		{"internal error before execution", `{locked(code:"INTERNAL_SERVER_ERROR")}`, 500, "", "", ""},
 		{"internal error in a resolver", `{boom}`, 200, `null`, "", ""},
-		{"code of nobody", `{locked(code:"SURPRISE")}`, 500, "", "", ""},
+		{"unknown code", `{locked(code:"SURPRISE")}`, 500, "", "", ""},
 	} {
 		for _, media := range []string{modern, plain} {
 			t.Run(c.name+" as "+media, func(t *testing.T) {
@@ -84,7 +89,8 @@ func TestStatusFollowsTheErrorTable(t *testing.T) {
 					Data, ContentType, Challenge, RetryIn string
 				}
 				want := seen{status, c.data, media + "; charset=utf-8", challenge, c.retryAfter}
-				have := seen{got.Status, string(got.Data), got.Header.Get("Content-Type"), got.Header.Get("WWW-Authenticate"), got.Header.Get("Retry-After")}
+				have := seen{got.Status, string(got.Data), got.Header.Get("Content-Type"), got.Header.Get("WWW-Authenticate"),
+					got.Header.Get("Retry-After")}
 				if diff := cmp.Diff(want, have); diff != "" {
 					t.Errorf("%s\n(-want +got) %s", got.Text, diff)
 				}
@@ -135,7 +141,8 @@ func TestGETRunsQueriesOnly(t *testing.T) {
 		return send(t, webtest.Request(t, "GET", endpoint+"?"+values.Encode(), "", "Accept", accept))
 	}
 	for _, media := range []string{modern, plain} {
-		if got := get(t, media, "query", `query A($t:String!){echo(text:$t)} query B{health}`, "operationName", "A", "variables", `{"t":"x"}`); got.Status != 200 || string(got.Data) != `{"echo":"x"}` {
+		if got := get(t, media, "query", `query A($t:String!){echo(text:$t)} query B{health}`, "operationName", "A", "variables", `{"t":"x"}`); got.Status != 200 ||
+			string(got.Data) != `{"echo":"x"}` {
 			t.Errorf("query: %d %s", got.Status, got.Text)
 		}
 		for _, mutation := range []string{`mutation{count}`, `mutation{locked(code:"UNAUTHENTICATED")}`} {
@@ -222,7 +229,8 @@ func TestTheCapKeepsOneOfEachReason(t *testing.T) {
 	}{
 		numbered("{ x" + conflicts + `:fails(code:"RATE_LIMITED") x` + conflicts + `:fails(code:"NOT_FOUND") }`): {[]fault.Code{"CONFLICT", "RATE_LIMITED", "NOT_FOUND"}, `"errorsOmitted":15`},
 		numbered("{ x" + conflicts + `:fails(code:"RATE_LIMITED") }`):                                            {[]fault.Code{"CONFLICT", "CONFLICT", "RATE_LIMITED"}, `"errorsOmitted":6`},
-		numbered(`{ x:fails(code:"CONFLICT") x:fails(code:"NOT_FOUND") x:fails(code:"CONFLICT") }`):              {[]fault.Code{"CONFLICT", "NOT_FOUND", "CONFLICT"}, ""},
+		numbered(`{ x:fails(code:"CONFLICT") x:fails(code:"NOT_FOUND") ` +
+			`x:fails(code:"CONFLICT") }`): {[]fault.Code{"CONFLICT", "NOT_FOUND", "CONFLICT"}, ""},
 		"{ a b c d e }": {[]fault.Code{fault.ValidationFailed, fault.ValidationFailed, fault.ValidationFailed}, `"errorsOmitted":2`},
 	} {
 		got := post(t, endpoint, plain, operation(document))
@@ -266,7 +274,8 @@ func TestAnOperationThatEndsWithoutResponseIsUnavailable(t *testing.T) {
 	})
 	endpoint := listen(t, over(transport.HTTP{}, e))
 	got := post(t, endpoint, modern, operation(`{health}`))
-	if got.Status != 503 || got.Errors[0].Extensions.Reason != fault.TimedOut || got.Header.Get("Retry-After") == "" || got.Data != nil {
+	if got.Status != 503 || got.Errors[0].Extensions.Reason != fault.TimedOut || got.Header.Get("Retry-After") == "" ||
+		got.Data != nil {
 		t.Errorf("%d %v %s", got.Status, got.Header, got.Text)
 	}
 }
@@ -309,7 +318,8 @@ func TestErrorsThatDisagreeAreOneStatus(t *testing.T) {
 			return graphql.OneShot(&resp)
 		})
 		got := post(t, listen(t, over(transport.HTTP{}, e)), modern, operation(`{health}`))
-		if got.Status != c.status || got.Header.Get("WWW-Authenticate") != "" || (got.Header.Get("Retry-After") != "") != (c.status == 503) {
+		if got.Status != c.status || got.Header.Get("WWW-Authenticate") != "" ||
+			(got.Header.Get("Retry-After") != "") != (c.status == 503) {
 			t.Errorf("%v: %d %v", c.codes, got.Status, got.Header)
 		}
 	}
@@ -349,7 +359,8 @@ func TestRefusalsKeepTheirCodeWithoutAPresenter(t *testing.T) {
 	e := executor.New(newAPI())
 	endpoint := listen(t, over(transport.HTTP{}, e))
 	got := post(t, endpoint, modern, "{")
-	if got.Status != 400 || got.Errors[0].Extensions.Code != fault.BadUserInput || got.Errors[0].Extensions.Reason != fault.BodyMalformed {
+	if got.Status != 400 || got.Errors[0].Extensions.Code != fault.BadUserInput ||
+		got.Errors[0].Extensions.Reason != fault.BodyMalformed {
 		t.Errorf("%d %s", got.Status, got.Text)
 	}
 }

@@ -30,7 +30,8 @@ func overloaded(got answer) bool {
 // text posts and returns the status and body of an answer that need not be JSON.
 func text(tb testing.TB, endpoint, accept, body string) (int, string) {
 	tb.Helper()
-	response, err := http.DefaultClient.Do(webtest.Request(tb, "POST", endpoint, body, "Content-Type", plain, "Accept", accept))
+	response, err := http.DefaultClient.Do(webtest.Request(tb, "POST", endpoint, body, "Content-Type", plain, "Accept",
+		accept))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -43,7 +44,8 @@ func text(tb testing.TB, endpoint, accept, body string) (int, string) {
 }
 
 func postHead(length int, accept string) string {
-	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAccept: %s\r\nContent-Length: %d\r\n\r\n", accept, length)
+	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAccept: %s\r\nContent-Length: "+
+		"%d\r\n\r\n", accept, length)
 }
 
 func TestJSONIsMeasuredBeforeItIsDecoded(t *testing.T) {
@@ -73,7 +75,8 @@ func TestJSONIsMeasuredBeforeItIsDecoded(t *testing.T) {
 	}
 	_, feed := serveFeed(t, transport.StreamOptions{MaxValues: 20, MaxDepth: 5})
 	s := greet(t, feed, "")
-	s.send(`{"type":"subscribe","id":"1","payload":{"query":"{who}","variables":{"a":[` + strings.Repeat(`[],`, 9) + `[]]}}}`)
+	s.send(`{"type":"subscribe","id":"1","payload":{"query":"{who}","variables":{"a":[` + strings.Repeat(`[],`,
+		9) + `[]]}}}`)
 	s.closed(websocket.StatusMessageTooBig, "at most 20 values")
 	if response := send(t, webtest.Request(t, "POST", feed, `{"query":"{who}","variables":{"a":[`+strings.Repeat(`[],`, 9)+`[]]}}`,
 		"Content-Type", plain, "Accept", "text/event-stream")); response.Status != 413 {
@@ -92,7 +95,8 @@ func TestBodiesUnderWayShareMemory(t *testing.T) {
 	}
 	var slow []net.Conn
 	for _, accept := range []string{plain, plain, "text/event-stream"} {
-		slow = append(slow, webtest.Send(t, strings.TrimPrefix(endpoint, "http://"), postHead(200_000, accept)+strings.Repeat(" ", 190_000)))
+		slow = append(slow,
+			webtest.Send(t, strings.TrimPrefix(endpoint, "http://"), postHead(200_000, accept)+strings.Repeat(" ", 190_000)))
 	}
 	// Before anything is asked: a large body under way would have a sender refused instead.
 	webtest.Eventually(t, "what was sent is counted", func() bool { return budget.Claimed() > 3*190_000 })
@@ -109,14 +113,15 @@ func TestBodiesUnderWayShareMemory(t *testing.T) {
 	s.send(`{"type":"subscribe","id":"1","payload":` + large + `}`)
 	s.closed(websocket.StatusTryAgainLater, "OVERLOADED")
 	for _, accept := range []string{plain, "text/event-stream"} {
-		if status, got := text(t, endpoint, accept, operation(`{who}`)); status != 200 || !strings.Contains(got, `"nobody"`) {
+		if status, got := text(t, endpoint, accept, operation(`{who}`)); status != 200 || !strings.Contains(got, `"anonymous"`) {
 			t.Errorf("a small request meanwhile: %d %s", status, got)
 		}
 	}
 	for _, conn := range slow {
 		_ = conn.Close()
 	}
-	webtest.Eventually(t, "what the senders held is released", func() bool { return post(t, endpoint, modern, large).Status == 200 })
+	webtest.Eventually(t, "what the senders held is released",
+		func() bool { return post(t, endpoint, modern, large).Status == 200 })
 }
 
 func TestHalfAMessageHoldsWhatWasSent(t *testing.T) {
@@ -124,12 +129,14 @@ func TestHalfAMessageHoldsWhatWasSent(t *testing.T) {
 	budget := memory.NewBudget(6 << 20)
 	_, endpoint := serveFeed(t, transport.StreamOptions{Memory: budget})
 	large := `{"query":"{who}","variables":{"a":"` + strings.Repeat("x", 150_000) + `"}}`
-	const upgrade = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+	const upgrade = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: " +
+		"websocket\r\nSec-WebSocket-Version: 13\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
 	frame := append(binary.BigEndian.AppendUint64([]byte{0x81, 0x80 | 127}, 200_000), 0, 0, 0, 0)
 	var half []net.Conn
 	for range 3 {
-		half = append(half, webtest.Send(t, strings.TrimPrefix(endpoint, "http://"), upgrade+string(frame)+strings.Repeat(" ", 190_000)))
+		half = append(half,
+			webtest.Send(t, strings.TrimPrefix(endpoint, "http://"), upgrade+string(frame)+strings.Repeat(" ", 190_000)))
 	}
 	// Before anything is asked: a large body under way would have a sender refused instead.
 	webtest.Eventually(t, "what was sent is counted", func() bool { return budget.Claimed() > 3*190_000 })
@@ -139,7 +146,8 @@ func TestHalfAMessageHoldsWhatWasSent(t *testing.T) {
 	for _, conn := range half {
 		_ = conn.Close()
 	}
-	webtest.Eventually(t, "what the sockets held is released", func() bool { return post(t, endpoint, modern, large).Status == 200 })
+	webtest.Eventually(t, "what the sockets held is released",
+		func() bool { return post(t, endpoint, modern, large).Status == 200 })
 }
 
 func TestSlowMessagesEndTheSocket(t *testing.T) {
@@ -193,7 +201,8 @@ func TestRunningRequestsAreBounded(t *testing.T) {
 		webtest.Wait(t, f.held, "the operation does not begin")
 	}
 	s.subscribe("4", "{who}")
-	s.receives(`{"type":"error","id":"4","payload":[{"message":"the server has no memory left for this: try again later","extensions":{"code":"UNAVAILABLE","reason":"OVERLOADED","retryAfter":1}}]}`)
+	s.receives(`{"type":"error","id":"4","payload":[{"message":"the server has no memory left for this: try again ` +
+		`later","extensions":{"code":"UNAVAILABLE","reason":"OVERLOADED","retryAfter":1}}]}`)
 	for _, accept := range []string{modern, "text/event-stream"} {
 		if got := post(t, endpoint, accept, operation(`{who}`)); !overloaded(got) {
 			t.Errorf("%s: %d %v %s", accept, got.Status, got.Header, got.Text)
@@ -204,9 +213,10 @@ func TestRunningRequestsAreBounded(t *testing.T) {
 		s.receive()
 		s.receive()
 	}
-	webtest.Eventually(t, "the requests are released", func() bool { return post(t, endpoint, modern, operation(`{who}`)).Status == 200 })
+	webtest.Eventually(t, "the requests are released",
+		func() bool { return post(t, endpoint, modern, operation(`{who}`)).Status == 200 })
 	s.subscribe("5", "{who}")
-	s.receives(`{"type":"next","id":"5","payload":{"data":{"who":"nobody"}}}`, `{"type":"complete","id":"5"}`)
+	s.receives(`{"type":"next","id":"5","payload":{"data":{"who":"anonymous"}}}`, `{"type":"complete","id":"5"}`)
 }
 
 func TestOpenStreamsShareMemory(t *testing.T) {
@@ -229,7 +239,8 @@ func TestOpenStreamsShareMemory(t *testing.T) {
 
 func TestSubscriptionsShareMemory(t *testing.T) {
 	t.Parallel()
-	f, endpoint := serveFeed(t, transport.StreamOptions{Memory: memory.NewBudget(24 << 20)}) // 4.5 MiB for the streams of a user
+	f, endpoint := serveFeed(t,
+		transport.StreamOptions{Memory: memory.NewBudget(24 << 20)}) // 4.5 MiB for the streams of a user
 	comment := " #" + strings.Repeat("x", 60_000)
 	s := greet(t, endpoint, "ann")
 	for id := 0; ; id++ { // 76 KiB each
@@ -265,10 +276,12 @@ func TestSubscriptionsKeepOnlyWhatRuns(t *testing.T) {
 	before := inUse()
 	const n, size = 60, 500_000
 	for id := range n {
-		s.send(fmt.Sprintf(`{"type":"subscribe","id":"%d","payload":{"query":"subscription{silent}","variables":{"a":%q},"extensions":{"a":%q}}}`, id, strings.Repeat("x", size/2), strings.Repeat("x", size/2)))
+		s.send(fmt.Sprintf(`{"type":"subscribe","id":"%d","payload":{"query":"subscription{silent}","variables":{"a":%q},`+
+			`"extensions":{"a":%q}}}`, id, strings.Repeat("x", size/2), strings.Repeat("x", size/2)))
 	}
 	s.alive()
-	webtest.Eventually(t, "subscriptions have dropped their variables and extensions", func() bool { return inUse()-before < n*size/4 })
+	webtest.Eventually(t, "subscriptions have dropped their variables and extensions",
+		func() bool { return inUse()-before < n*size/4 })
 	s.alive()
 }
 

@@ -95,8 +95,9 @@ func TestPartsAnswerOperations(t *testing.T) {
 		}
 		return r
 	}
-	open(`{who}`).ends(`{"payload":{"data":{"who":"nobody"}}}`)
-	open(`{refused}`).ends(`{"payload":{"errors":[{"message":"sign in first","path":["refused"],"extensions":{"code":"UNAUTHENTICATED","reason":"TOKEN_MISSING"}}]}}`)
+	open(`{who}`).ends(`{"payload":{"data":{"who":"anonymous"}}}`)
+	open(`{refused}`).ends(`{"payload":{"errors":[{"message":"sign in first","path":["refused"],` +
+		`"extensions":{"code":"UNAUTHENTICATED","reason":"TOKEN_MISSING"}}]}}`)
 
 	r := open(`subscription{events}`)
 	if got := r.next(); got != "{}" {
@@ -119,5 +120,6 @@ func TestPartsAnswerOperations(t *testing.T) {
 	}
 	f.revoke("ann")
 	f.streams.Recheck(transport.Key{Session: "session of ann"})
-	silent.ends(`{"payload":{"errors":[{"message":"revoked","extensions":{"code":"UNAUTHENTICATED","reason":"TOKEN_REVOKED"}}]}}`)
+	silent.ends(`{"payload":{"errors":[{"message":"revoked","extensions":{"code":"UNAUTHENTICATED",` +
+		`"reason":"TOKEN_REVOKED"}}]}}`)
 }

@@ -24,31 +24,34 @@ func TestSocketViolationsHaveTheProtocolsCloseCodes(t *testing.T) {
 		code   websocket.StatusCode
 		reason string
 	}{
-		"subscribe before init":          {[]string{silent}, 4401, "Unauthorized"},
-		"second init":                    {[]string{hello, hello}, 4429, "Too many initialisation requests"},
-		"not JSON":                       {[]string{`hello`}, 4400, "Invalid message"},
-		"not JSON after init":            {[]string{hello, `{`}, 4400, "Invalid message"},
-		"trailing data":                  {[]string{hello + hello}, 4400, "Invalid message"},
-		"not an object":                  {[]string{`[]`}, 4400, "Invalid message"},
-		"not UTF-8":                      {[]string{"{\"type\":\"ping\",\"x\":\"\xff\"}"}, 4400, "Invalid message"},
-		"no type":                        {[]string{`{}`}, 4400, "Invalid message"},
-		"type not a string":              {[]string{`{"type":1}`}, 4400, "Invalid message"},
-		"type in another spelling":       {[]string{`{"TYPE":"ping"}`}, 4400, "Invalid message"},
-		"unknown type":                   {[]string{hello, `{"type":"start","id":"1"}`}, 4400, "Invalid message"},
-		"a server's type":                {[]string{hello, `{"type":"next","id":"1","payload":{}}`}, 4400, "Invalid message"},
-		"init with a list":               {[]string{`{"type":"connection_init","payload":[]}`}, 4400, "Invalid message"},
-		"init with a token no string":    {[]string{`{"type":"connection_init","payload":{"token":1}}`}, 4400, "Invalid message"},
-		"ping with a string":             {[]string{`{"type":"ping","payload":"x"}`}, 4400, "Invalid message"},
-		"subscribe without id":           {[]string{hello, `{"type":"subscribe","payload":{"query":"{who}"}}`}, 4400, "Invalid message"},
-		"subscribe with an empty id":     {[]string{hello, `{"type":"subscribe","id":"","payload":{"query":"{who}"}}`}, 4400, "Invalid message"},
-		"subscribe with a number as id":  {[]string{hello, `{"type":"subscribe","id":1,"payload":{"query":"{who}"}}`}, 4400, "Invalid message"},
-		"subscribe with a huge id":       {[]string{hello, `{"type":"subscribe","id":"` + strings.Repeat("x", 257) + `","payload":{"query":"{who}"}}`}, 4400, "Invalid message"},
-		"subscribe without payload":      {[]string{hello, `{"type":"subscribe","id":"1"}`}, 4400, "Invalid message"},
-		"subscribe with a null payload":  {[]string{hello, `{"type":"subscribe","id":"1","payload":null}`}, 4400, "Invalid message"},
-		"subscribe with a list":          {[]string{hello, `{"type":"subscribe","id":"1","payload":[]}`}, 4400, "Invalid message"},
-		"query not a string":             {[]string{hello, `{"type":"subscribe","id":"1","payload":{"query":1}}`}, 4400, "Invalid message"},
-		"query twice":                    {[]string{hello, `{"type":"subscribe","id":"1","payload":{"query":"{who}","query":"{held}"}}`}, 4400, "Invalid message"},
-		"variables not an object":        {[]string{hello, `{"type":"subscribe","id":"1","payload":{"query":"{who}","variables":[]}}`}, 4400, "Invalid message"},
+		"subscribe before init":         {[]string{silent}, 4401, "Unauthorized"},
+		"second init":                   {[]string{hello, hello}, 4429, "Too many initialisation requests"},
+		"not JSON":                      {[]string{`hello`}, 4400, "Invalid message"},
+		"not JSON after init":           {[]string{hello, `{`}, 4400, "Invalid message"},
+		"trailing data":                 {[]string{hello + hello}, 4400, "Invalid message"},
+		"not an object":                 {[]string{`[]`}, 4400, "Invalid message"},
+		"not UTF-8":                     {[]string{"{\"type\":\"ping\",\"x\":\"\xff\"}"}, 4400, "Invalid message"},
+		"no type":                       {[]string{`{}`}, 4400, "Invalid message"},
+		"type not a string":             {[]string{`{"type":1}`}, 4400, "Invalid message"},
+		"type in another spelling":      {[]string{`{"TYPE":"ping"}`}, 4400, "Invalid message"},
+		"unknown type":                  {[]string{hello, `{"type":"start","id":"1"}`}, 4400, "Invalid message"},
+		"a server's type":               {[]string{hello, `{"type":"next","id":"1","payload":{}}`}, 4400, "Invalid message"},
+		"init with a list":              {[]string{`{"type":"connection_init","payload":[]}`}, 4400, "Invalid message"},
+		"init with a token no string":   {[]string{`{"type":"connection_init","payload":{"token":1}}`}, 4400, "Invalid message"},
+		"ping with a string":            {[]string{`{"type":"ping","payload":"x"}`}, 4400, "Invalid message"},
+		"subscribe without id":          {[]string{hello, `{"type":"subscribe","payload":{"query":"{who}"}}`}, 4400, "Invalid message"},
+		"subscribe with an empty id":    {[]string{hello, `{"type":"subscribe","id":"","payload":{"query":"{who}"}}`}, 4400, "Invalid message"},
+		"subscribe with a number as id": {[]string{hello, `{"type":"subscribe","id":1,"payload":{"query":"{who}"}}`}, 4400, "Invalid message"},
+		"subscribe with a huge id": {[]string{hello, `{"type":"subscribe","id":"` + strings.Repeat("x", 257) + `","payload":{"query":"{who}"}}`}, 4400,
+			"Invalid message"},
+		"subscribe without payload":     {[]string{hello, `{"type":"subscribe","id":"1"}`}, 4400, "Invalid message"},
+		"subscribe with a null payload": {[]string{hello, `{"type":"subscribe","id":"1","payload":null}`}, 4400, "Invalid message"},
+		"subscribe with a list":         {[]string{hello, `{"type":"subscribe","id":"1","payload":[]}`}, 4400, "Invalid message"},
+		"query not a string":            {[]string{hello, `{"type":"subscribe","id":"1","payload":{"query":1}}`}, 4400, "Invalid message"},
+		"query twice": {[]string{hello, `{"type":"subscribe","id":"1","payload":{"query":"{who}","query":"{held}"}}`}, 4400,
+			"Invalid message"},
+		"variables not an object": {[]string{hello, `{"type":"subscribe","id":"1","payload":{"query":"{who}","variables":[]}}`}, 4400,
+			"Invalid message"},
 		"complete without id":            {[]string{hello, `{"type":"complete"}`}, 4400, "Invalid message"},
 		"id of an operation still alive": {[]string{hello, silent, silent}, 4409, "Subscriber already exists"},
 		"a message above the limit":      {[]string{hello, `{"type":"ping","x":"` + strings.Repeat("x", 1<<16) + `"}`}, websocket.StatusMessageTooBig, ""},
@@ -87,8 +90,10 @@ func TestWhatTheProtocolAllowsIsNoViolation(t *testing.T) {
 	c.send(`{"type":"connection_init","payload":null,"unknown":1}`)
 	c.receives(`{"type":"connection_ack"}`)
 	c.send(`{"type":"complete","id":"never seen"}`)
-	c.send(`{"type":"subscribe","id":"<&\"","payload":{"query":"query A{who} query B{who}","operationName":"B","variables":null,"extensions":{}}}`)
-	c.receives(`{"type":"next","id":"\u003c\u0026\"","payload":{"data":{"who":"nobody"}}}`, `{"type":"complete","id":"\u003c\u0026\""}`)
+	c.send(`{"type":"subscribe","id":"<&\"","payload":{"query":"query A{who} query B{who}","operationName":"B",` +
+		`"variables":null,"extensions":{}}}`)
+	c.receives(`{"type":"next","id":"\u003c\u0026\"","payload":{"data":{"who":"anonymous"}}}`,
+		`{"type":"complete","id":"\u003c\u0026\""}`)
 }
 
 func TestOnlyTheOneSubprotocolIsSpoken(t *testing.T) {
@@ -134,8 +139,8 @@ func TestSocketCallerIsWhoConnectionInitSays(t *testing.T) {
 		name, payload, want string
 		header              []string
 	}{
-		{"nothing", ``, "nobody", nil},
-		{"null", `null`, "nobody", nil},
+		{"nothing", ``, "anonymous", nil},
+		{"null", `null`, "anonymous", nil},
 		{"Authorization", `{"Authorization":"Bearer ann"}`, "ann", nil},
 		{"scheme in lower case", `{"authorization":"bearer ann"}`, "ann", nil},
 		{"no scheme", `{"authorization":"ann"}`, "ann", nil},
@@ -144,19 +149,19 @@ func TestSocketCallerIsWhoConnectionInitSays(t *testing.T) {
 		{"token", `{"token":"ann"}`, "ann", nil},
 		{"headers", `{"headers":{"Authorization":"Bearer ann"}}`, "ann", nil},
 		{"headers in lower case", `{"headers":{"authorization":"Bearer ann"}}`, "ann", nil},
-		{"headers of another kind", `{"headers":"Bearer ann"}`, "nobody", nil},
-		{"empty", `{"authorization":""}`, "nobody", nil},
-		{"empty after the scheme", `{"authorization":"Bearer "}`, "nobody", nil},
-		{"null token", `{"authorization":null}`, "nobody", nil},
+		{"headers of another kind", `{"headers":"Bearer ann"}`, "anonymous", nil},
+		{"empty", `{"authorization":""}`, "anonymous", nil},
+		{"empty after the scheme", `{"authorization":"Bearer "}`, "anonymous", nil},
+		{"null token", `{"authorization":null}`, "anonymous", nil},
 		{"first that is not empty", `{"authorization":"","token":"ann"}`, "ann", nil},
 		{"members before headers", `{"token":"ann","headers":{"Authorization":"Bearer bob"}}`, "ann", nil},
-		{"unknown member", `{"jwt":"ann"}`, "nobody", nil},
+		{"unknown member", `{"jwt":"ann"}`, "anonymous", nil},
 		{"header of the upgrade", ``, "ann", []string{"Authorization", "Bearer ann"}},
 		{"payload before header", `{"token":"bob"}`, "bob", []string{"Authorization", "Bearer ann"}},
 		{"empty payload", `{"token":""}`, "ann", []string{"Authorization", "Bearer ann"}},
-		{"header of another scheme", ``, "nobody", []string{"Authorization", "Basic ann"}},
-		{"two headers", ``, "nobody", []string{"Authorization", "Bearer ann", "Authorization", "Bearer bob"}},
-		{"cookie", ``, "nobody", []string{"Cookie", "authorization=ann; token=ann; __Host-graphwarden_refresh=ann"}},
+		{"header of another scheme", ``, "anonymous", []string{"Authorization", "Basic ann"}},
+		{"two headers", ``, "anonymous", []string{"Authorization", "Bearer ann", "Authorization", "Bearer bob"}},
+		{"cookie", ``, "anonymous", []string{"Cookie", "authorization=ann; token=ann; __Host-graphwarden_refresh=ann"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -168,7 +173,8 @@ func TestSocketCallerIsWhoConnectionInitSays(t *testing.T) {
 			s.send(init)
 			s.receives(`{"type":"connection_ack"}`)
 			s.subscribe("1", "{who}")
-			s.receives(fmt.Sprintf(`{"type":"next","id":"1","payload":{"data":{"who":%q}}}`, c.want), `{"type":"complete","id":"1"}`)
+			s.receives(fmt.Sprintf(`{"type":"next","id":"1","payload":{"data":{"who":%q}}}`, c.want),
+				`{"type":"complete","id":"1"}`)
 		})
 	}
 }
@@ -191,7 +197,8 @@ func TestABadTokenSendsTheClientForABetterOne(t *testing.T) {
 // FuzzSocketMessage holds the parser to what it promises of everything it accepts.
 func FuzzSocketMessage(f *testing.F) {
 	for _, seed := range []string{hello, `{"type":"subscribe","id":"1","payload":{"query":"{who}"}}`, `{"id":"1","type":"complete","payload":[]}`,
-		`{"type":"ping","payload":null}`, `{"type":"pong","payload":{"a":[1,{"b":null}]}}`, `{"type":"next","id":"1"}`, `null`, `[]`, "{\"type\":\"\xff\"}"} {
+		`{"type":"ping","payload":null}`, `{"type":"pong","payload":{"a":[1,{"b":null}]}}`, `{"type":"next","id":"1"}`,
+		`null`, `[]`, "{\"type\":\"\xff\"}"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

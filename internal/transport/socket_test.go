@@ -24,14 +24,21 @@ func TestSocketOperationsAreAnsweredAndEnd(t *testing.T) {
 		query, want string
 		complete    bool
 	}{
-		"query":                  {`{who}`, `{"type":"next","id":"1","payload":{"data":{"who":"nobody"}}}`, true},
-		"refused whole":          {`{refused}`, `{"type":"next","id":"1","payload":{"errors":[{"message":"sign in first","path":["refused"],"extensions":{"code":"UNAUTHENTICATED","reason":"TOKEN_MISSING"}}]}}`, true},
-		"failed":                 {`{fails}`, `{"type":"next","id":"1","payload":{"errors":[{"message":"internal error","path":["fails"],"extensions":{"code":"INTERNAL_SERVER_ERROR"}}],"data":null}}`, true},
-		"subscription refused":   {`subscription{fails}`, `{"type":"next","id":"1","payload":{"errors":[{"message":"not for you","extensions":{"code":"FORBIDDEN","reason":"ROLE_REQUIRED"}}]}}`, true},
-		"parse failure":          {`{`, `{"type":"error","id":"1","payload":[{"message":"Expected Name, found \u003cEOF\u003e","locations":[{"line":1,"column":2}],"extensions":{"code":"GRAPHQL_PARSE_FAILED"}}]}`, false},
-		"empty query":            {``, `{"type":"error","id":"1","payload":[{"message":"no operation provided","extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}`, false},
-		"panic":                  {`{panics}`, `{"type":"error","id":"1","payload":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR","reason":""}}]}`, false},
-		"panic while subscribed": {`subscription{panics}`, `{"type":"error","id":"1","payload":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR","reason":""}}]}`, false},
+		"query": {`{who}`, `{"type":"next","id":"1","payload":{"data":{"who":"anonymous"}}}`, true},
+		"refused whole": {`{refused}`, `{"type":"next","id":"1","payload":{"errors":[{"message":"sign in first","path":["refused"],` +
+			`"extensions":{"code":"UNAUTHENTICATED","reason":"TOKEN_MISSING"}}]}}`, true},
+		"failed": {`{fails}`, `{"type":"next","id":"1","payload":{"errors":[{"message":"internal error","path":["fails"],` +
+			`"extensions":{"code":"INTERNAL_SERVER_ERROR"}}],"data":null}}`, true},
+		"subscription refused": {`subscription{fails}`, `{"type":"next","id":"1","payload":{"errors":[{"message":"not for you",` +
+			`"extensions":{"code":"FORBIDDEN","reason":"ROLE_REQUIRED"}}]}}`, true},
+		"parse failure": {`{`, `{"type":"error","id":"1","payload":[{"message":"Expected Name, found \u003cEOF\u003e",` +
+			`"locations":[{"line":1,"column":2}],"extensions":{"code":"GRAPHQL_PARSE_FAILED"}}]}`, false},
+		"empty query": {``, `{"type":"error","id":"1","payload":[{"message":"no operation provided",` +
+			`"extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}`, false},
+		"panic": {`{panics}`, `{"type":"error","id":"1","payload":[{"message":"internal error",` +
+			`"extensions":{"code":"INTERNAL_SERVER_ERROR","reason":""}}]}`, false},
+		"panic while subscribed": {`subscription{panics}`, `{"type":"error","id":"1","payload":[{"message":"internal error",` +
+			`"extensions":{"code":"INTERNAL_SERVER_ERROR","reason":""}}]}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -43,7 +50,7 @@ func TestSocketOperationsAreAnsweredAndEnd(t *testing.T) {
 			}
 			s.alive() // nothing else came, and the id is free
 			s.subscribe("1", "{who}")
-			s.receives(`{"type":"next","id":"1","payload":{"data":{"who":"nobody"}}}`, `{"type":"complete","id":"1"}`)
+			s.receives(`{"type":"next","id":"1","payload":{"data":{"who":"anonymous"}}}`, `{"type":"complete","id":"1"}`)
 		})
 	}
 	s := greet(t, url, "")
@@ -76,7 +83,7 @@ func TestCompletedOperationsFallSilentAndFreeTheirID(t *testing.T) {
 		s.send(`{"type":"complete","id":"1"}`)
 	}
 	for range 20 {
-		webtest.Wait(t, f.ended, "a completed subscription goes on")
+		webtest.Wait(t, f.ended, "a completed subscription has not ended")
 	}
 	s.subscribe("1", "subscription{events}")
 	f.events <- "1"
@@ -92,7 +99,8 @@ func TestOperationsOfASocketAreCapped(t *testing.T) {
 	webtest.Wait(t, f.held, "the query does not run")
 	s.send(`{"type":"complete","id":"1"}`) // but it has not ended
 	s.subscribe("3", "{who}")
-	s.receives(`{"type":"error","id":"3","payload":[{"message":"too many operations are under way on this connection","extensions":{"code":"RATE_LIMITED","reason":"OVERLOADED","retryAfter":1}}]}`)
+	s.receives(`{"type":"error","id":"3","payload":[{"message":"too many operations are under way on this connection",` +
+		`"extensions":{"code":"RATE_LIMITED","reason":"OVERLOADED","retryAfter":1}}]}`)
 	close(f.release)
 	for s.subscribe("3", "{who}"); strings.Contains(s.receive(), `"error"`); s.subscribe("3", "{who}") {
 	}
@@ -102,8 +110,8 @@ func TestOperationsOfASocketAreCapped(t *testing.T) {
 func TestRevocationEndsTheStreamsOfThatSessionOrUser(t *testing.T) {
 	t.Parallel()
 	f, url := serveFeed(t, transport.StreamOptions{})
-	ann, ann2, bob, nobody := greet(t, url, "ann"), greet(t, url, "ann2"), greet(t, url, "bob"), greet(t, url, "")
-	for _, s := range []*client{ann, ann2, bob, nobody} {
+	ann, ann2, bob, anonymous := greet(t, url, "ann"), greet(t, url, "ann2"), greet(t, url, "bob"), greet(t, url, "")
+	for _, s := range []*client{ann, ann2, bob, anonymous} {
 		s.subscribe("1", "subscription{silent}")
 		s.alive()
 	}
@@ -111,19 +119,19 @@ func TestRevocationEndsTheStreamsOfThatSessionOrUser(t *testing.T) {
 	f.streams.Recheck(transport.Key{Session: "session of ann"})
 	ann.closed(4403, "TOKEN_REVOKED")
 	ann2.alive()
-	f.streams.Recheck(transport.Key{User: "a"}) // of which nothing is revoked
+	f.streams.Recheck(transport.Key{User: "a"}) // nothing of them is revoked
 	ann2.alive()
 	f.revoke("ann2")
 	f.revoke("bob")
 	f.streams.Recheck(transport.Key{User: "a"})
 	ann2.closed(4403, "TOKEN_REVOKED")
-	bob.alive()  // nobody asked
-	f.revoke("") // which is nobody's
+	bob.alive()  // not rechecked
+	f.revoke("") // the empty name
 	f.streams.Recheck(transport.Key{})
-	nobody.alive()
+	anonymous.alive()
 	f.streams.Recheck(transport.Key{User: "b", Session: "session of bob"})
 	bob.closed(4403, "TOKEN_REVOKED")
-	nobody.alive()
+	anonymous.alive()
 }
 
 func TestTokenIsAskedAboutBeforeEachEventAndOperation(t *testing.T) {
@@ -133,7 +141,7 @@ func TestTokenIsAskedAboutBeforeEachEventAndOperation(t *testing.T) {
 	watching.subscribe("1", "subscription{events}")
 	f.events <- "1"
 	watching.receives(`{"type":"next","id":"1","payload":{"data":{"events":1}}}`)
-	f.revoke("ann") // of which the registry is not told
+	f.revoke("ann") // without a Recheck
 	f.events <- "2"
 	watching.closed(4403, "TOKEN_REVOKED")
 	asking.subscribe("1", "{who}")
@@ -184,7 +192,8 @@ func TestWhatCannotBeToldEndsTheOperationOnly(t *testing.T) {
 	s.subscribe("1", "subscription{events}")
 	f.events <- "1"
 	s.receives(`{"type":"next","id":"1","payload":{"data":{"events":1}}}`)
-	const unavailable = `{"type":"error","id":"%s","payload":[{"message":"cannot tell","extensions":{"code":"UNAVAILABLE","reason":"REVOCATION_VIEW_STALE","retryAfter":1}}]}`
+	const unavailable = `{"type":"error","id":"%s","payload":[{"message":"cannot tell",` +
+		`"extensions":{"code":"UNAVAILABLE","reason":"REVOCATION_VIEW_STALE","retryAfter":1}}]}`
 	f.broken.Store(true)
 	f.events <- "2"
 	s.receives(fmt.Sprintf(unavailable, "1"))
@@ -213,7 +222,9 @@ func TestStreamsOfAnAddressAndOfAUserAreCapped(t *testing.T) {
 	first := greet(t, url, "ann", from("2001:db8::1")...)
 	greet(t, url, "bob", from("2001:db8::2")...)
 	dial(t, url, from("2001:db8::ffff")...).closed(4429, "too many streams are open from this address")
-	if got := send(t, webtest.Request(t, "POST", url, operation("{who}"), "Content-Type", plain, "Accept", events, "X-Address", "2001:db8::3")); got.Status != 429 || got.Header.Get("Retry-After") != "60" || got.Errors[0].Extensions.Code != fault.RateLimited {
+	if got := send(t, webtest.Request(t, "POST", url, operation("{who}"), "Content-Type", plain, "Accept", events, "X-Address", "2001:db8::3")); got.Status != 429 ||
+		got.Header.Get("Retry-After") != "60" ||
+		got.Errors[0].Extensions.Code != fault.RateLimited {
 		t.Errorf("%d %v %s", got.Status, got.Header, got.Text)
 	}
 	greet(t, url, "ann2", from("2001:db8:0:1::1")...) // a neighbour
@@ -224,7 +235,7 @@ func TestStreamsOfAnAddressAndOfAUserAreCapped(t *testing.T) {
 		t.Errorf("%d %s", got.Status, got.Text)
 	}
 	for range 3 {
-		greet(t, url, "") // of an unknown address, and of nobody
+		greet(t, url, "") // of an unknown address, and anonymous
 	}
 	if err := first.conn.Close(websocket.StatusNormalClosure, ""); err != nil {
 		t.Fatal(err)
@@ -243,7 +254,7 @@ func TestStreamsOfAnAddressAndOfAUserAreCapped(t *testing.T) {
 func TestShutdownCutsOffWhatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	f, url := serveFeed(t, transport.StreamOptions{WriteTimeout: never, PingEvery: never})
-	dial(t, url) // which nobody reads from, so that nothing answers the close frame
+	dial(t, url) // never read, so that nothing answers the close frame
 	s := greet(t, url, "")
 	s.subscribe("1", "{held}")
 	webtest.Wait(t, f.held, "the query does not run")
@@ -261,7 +272,8 @@ func TestShutdownOfNothingReturns(t *testing.T) {
 	if err := f.streams.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if got := send(t, webtest.Request(t, "POST", url, operation("{who}"), "Content-Type", plain, "Accept", events)); got.Status != 503 || got.Header.Get("Retry-After") == "" {
+	if got := send(t, webtest.Request(t, "POST", url, operation("{who}"), "Content-Type", plain, "Accept", events)); got.Status != 503 ||
+		got.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", got.Status, got.Text)
 	}
 }
@@ -325,14 +337,15 @@ func TestTheEndOfEachStreamIsCountedAndLogged(t *testing.T) {
 	late.send(`{"type":"connection_init","payload":{"token":"late"}}`)
 	late.closed(4403, "TOKEN_EXPIRED")
 	revoked := greet(t, url, "ann")
-	second := send(t, webtest.Request(t, "POST", url, operation("{who}"), "Content-Type", plain, "Accept", events, "Authorization", "Bearer ann2"))
+	second := send(t, webtest.Request(t, "POST", url, operation("{who}"), "Content-Type", plain, "Accept", events,
+		"Authorization", "Bearer ann2"))
 	if second.Status != 429 {
 		t.Fatalf("%d %s", second.Status, second.Text)
 	}
 	f.revoke("ann")
 	f.streams.Recheck(transport.Key{User: "a"})
 	revoked.closed(4403, "TOKEN_REVOKED")
-	listenTo(t, url, "{who}").ends("event: next", `data: {"data":{"who":"nobody"}}`, "", "event: complete", "data: ", "")
+	listenTo(t, url, "{who}").ends("event: next", `data: {"data":{"who":"anonymous"}}`, "", "event: complete", "data: ", "")
 	f.gone(t) // or the stop would end what is just ending by itself
 	stopped := greet(t, url, "bob")
 	go func() { _ = f.streams.Shutdown(t.Context()) }()
@@ -342,7 +355,11 @@ func TestTheEndOfEachStreamIsCountedAndLogged(t *testing.T) {
 	if diff := cmp.Diff([]string{"1000", "1000", "1001 OVERLOADED", "1009", "4400", "4403 TOKEN_EXPIRED", "4403 TOKEN_REVOKED", "4429 OVERLOADED"}, f.ends); diff != "" {
 		t.Error(diff)
 	}
-	if line := `level=DEBUG msg="stream ended" code=4403 reason=TOKEN_REVOKED request=`; !strings.Contains(f.log.String(), line) || !strings.Contains(f.log.String(), " user=a\n") {
+	if line := `level=DEBUG msg="stream ended" code=4403 reason=TOKEN_REVOKED request=`; !strings.Contains(
+		f.log.String(),
+		line,
+	) ||
+		!strings.Contains(f.log.String(), " user=a\n") {
 		t.Errorf("%s", &f.log)
 	}
 }

@@ -62,7 +62,8 @@ func raw(t *testing.T, connect func() net.Conn, head string) (net.Conn, *bufio.R
 	}
 }
 
-const upgrade = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+const upgrade = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: " +
+	"Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: " + protocol + "\r\n\r\n"
 
 // frame is a client's text frame that claims to hold size bytes; its mask changes nothing.
@@ -131,7 +132,7 @@ func TestSlowReadersAreDropped(t *testing.T) {
 	inTime(t, func(t *testing.T, f *feed, connect func() net.Conn) {
 		begin := time.Now()
 		conn, _ := raw(t, connect, upgrade)
-		_, _ = conn.Write(whole(hello)) // of which the answer is not read
+		_, _ = conn.Write(whole(hello)) // its answer is not read
 		f.gone(t)
 		took(t, begin, 10*time.Second)
 	})
@@ -166,7 +167,8 @@ func TestHalfAClosingHandshakeHoldsNothing(t *testing.T) {
 
 func eventsOf(query string, header string) string {
 	body := operation(query)
-	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nAccept: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n%s\r\n%s", events, plain, len(body), header, body)
+	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nAccept: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n%s\r\n%s",
+		events, plain, len(body), header, body)
 }
 
 func TestSilentEventStreamsAreKeptAliveUntilTheTokenExpires(t *testing.T) {
@@ -184,7 +186,8 @@ func TestSilentEventStreamsAreKeptAliveUntilTheTokenExpires(t *testing.T) {
 		if got := strings.Count(string(text), ":\n\n"); got != 5 { // at once, and every 15 s
 			t.Errorf("%d comments in %q", got, text)
 		}
-		const last = `event: next%sdata: {"errors":[{"message":"this access token has expired: refresh it","extensions":{"code":"UNAUTHENTICATED","reason":"TOKEN_EXPIRED"}}]}`
+		const last = `event: next%sdata: {"errors":[{"message":"this access token has expired: refresh it",` +
+			`"extensions":{"code":"UNAUTHENTICATED","reason":"TOKEN_EXPIRED"}}]}`
 		if !strings.Contains(string(text), fmt.Sprintf(last, "\n")) || strings.Count(string(text), "event: complete") != 1 {
 			t.Errorf("%q", text)
 		}
@@ -217,7 +220,7 @@ func TestClientsOfEventsThatLeaveAreNoticed(t *testing.T) {
 	inTime(t, func(t *testing.T, f *feed, connect func() net.Conn) {
 		conn, _ := raw(t, connect, eventsOf("subscription{silent}", ""))
 		_ = conn.Close()
-		webtest.Wait(t, f.ended, "the subscription goes on")
+		webtest.Wait(t, f.ended, "the subscription has not ended")
 		f.gone(t)
 	})
 }
@@ -227,7 +230,7 @@ func TestSlowReadersOfEventsAreDropped(t *testing.T) {
 	inTime(t, func(t *testing.T, f *feed, connect func() net.Conn) {
 		begin := time.Now()
 		raw(t, connect, eventsOf("subscription{flood}", ""))
-		webtest.Wait(t, f.ended, "the subscription goes on although nobody reads")
+		webtest.Wait(t, f.ended, "the subscription continues without a reader")
 		f.gone(t)
 		took(t, begin, 10*time.Second)
 	})

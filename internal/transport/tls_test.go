@@ -53,13 +53,14 @@ func TestEveryTransportWorksOverTLS(t *testing.T) {
 		}
 		text, err := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		if got := resp.Header.Get("X-Protocol"); err != nil || got != want || string(text) != `{"data":{"who":"nobody"}}` {
+		if got := resp.Header.Get("X-Protocol"); err != nil || got != want || string(text) != `{"data":{"who":"anonymous"}}` {
 			t.Errorf("%s, want %s: %s %v", got, want, text, err)
 		}
 
 		ctx, cancel := context.WithTimeout(t.Context(), webtest.Patience)
 		defer cancel()
-		resp, err = via.Do(webtest.Request(t, "POST", url, operation("subscription{events}"), "Content-Type", plain, "Accept", events).WithContext(ctx))
+		resp, err = via.Do(webtest.Request(t, "POST", url, operation("subscription{events}"), "Content-Type", plain, "Accept",
+			events).WithContext(ctx))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +80,7 @@ func TestEveryTransportWorksOverTLS(t *testing.T) {
 		}
 		c.init("")
 		c.subscribe("1", "{who}")
-		c.receives(`{"type":"next","id":"1","payload":{"data":{"who":"nobody"}}}`, `{"type":"complete","id":"1"}`)
+		c.receives(`{"type":"next","id":"1","payload":{"data":{"who":"anonymous"}}}`, `{"type":"complete","id":"1"}`)
 	}
 }
 
@@ -93,13 +94,15 @@ func inTimeOverHTTP2(t *testing.T, test func(t *testing.T, f *feed, ask func(que
 		f, h := newFeed(transport.StreamOptions{})
 		l := webtest.NewListener()
 		webtest.Serve(t, encrypted(t, l, p), h)
-		transport := &http.Transport{ForceAttemptHTTP2: true, DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			conn := tls.Client(l.Dial(), trust)
-			return conn, conn.HandshakeContext(ctx)
-		}}
+		transport := &http.Transport{ForceAttemptHTTP2: true,
+			DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				conn := tls.Client(l.Dial(), trust)
+				return conn, conn.HandshakeContext(ctx)
+			}}
 		defer transport.CloseIdleConnections()
 		test(t, f, func(query string) *http.Response {
-			resp, err := (&http.Client{Transport: transport}).Do(webtest.Request(t, "POST", "https://localhost/", operation(query),
+			resp, err := (&http.Client{Transport: transport}).Do(webtest.Request(t, "POST", "https://localhost/",
+				operation(query),
 				"Content-Type", plain, "Accept", events, "Authorization", "Bearer ann"))
 			if err != nil || resp.ProtoMajor != 2 {
 				t.Fatalf("%v %v", resp, err)
@@ -129,7 +132,7 @@ func TestSlowReadersOverHTTP2AreDropped(t *testing.T) {
 	inTimeOverHTTP2(t, func(t *testing.T, f *feed, ask func(string) *http.Response) {
 		begin := time.Now()
 		resp := ask("subscription{flood}")
-		webtest.Wait(t, f.ended, "the subscription goes on although nobody reads")
+		webtest.Wait(t, f.ended, "the subscription continues without a reader")
 		took(t, begin, 10*time.Second)
 		_ = resp.Body.Close()
 	})

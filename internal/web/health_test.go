@@ -37,7 +37,8 @@ func TestReadinessFollowsTheCheckAndTheStop(t *testing.T) {
 			t.Errorf("%s: live %d, want %d", when, got.Code, live)
 		}
 		got := ask(http.HandlerFunc(h.Ready), "GET")
-		if got.Code != ready || got.Header().Get("Cache-Control") != "no-store" || strings.Contains(got.Body.String(), "10.0.0.7") {
+		if got.Code != ready || got.Header().Get("Cache-Control") != "no-store" ||
+			strings.Contains(got.Body.String(), "10.0.0.7") {
 			t.Errorf("%s: ready %d %s, want %d", when, got.Code, got.Body, ready)
 		}
 	}
@@ -71,7 +72,9 @@ func TestStaticDocumentsAreRevalidatedByTheirContent(t *testing.T) {
 	first := ask(h, "GET")
 	tag := first.Header().Get("ETag")
 	if first.Code != 200 || first.Body.String() != document || tag == "" ||
-		first.Header().Get("Content-Type") != "application/jwk-set+json" || first.Header().Get("Cache-Control") != "public, max-age=300" {
+		first.Header().
+			Get("Content-Type") !=
+			"application/jwk-set+json" || first.Header().Get("Cache-Control") != "public, max-age=300" {
 		t.Fatalf("%d %v %s", first.Code, first.Header(), first.Body)
 	}
 	if head := ask(h, "HEAD"); head.Code != 200 || head.Body.Len() != 0 || head.Header().Get("ETag") != tag {
@@ -81,7 +84,8 @@ func TestStaticDocumentsAreRevalidatedByTheirContent(t *testing.T) {
 		t.Errorf("unchanged: %d %s", same.Code, same.Body)
 	}
 	document = `{"keys":[1]}`
-	if changed := ask(h, "GET", "If-None-Match", tag); changed.Code != 200 || changed.Body.String() != document || changed.Header().Get("ETag") == tag {
+	if changed := ask(h, "GET", "If-None-Match", tag); changed.Code != 200 || changed.Body.String() != document ||
+		changed.Header().Get("ETag") == tag {
 		t.Errorf("changed: %d %v %s", changed.Code, changed.Header(), changed.Body)
 	}
 	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS"} {

@@ -17,7 +17,8 @@ import (
 
 func TestConnectionsShareMemory(t *testing.T) {
 	t.Parallel()
-	const unavailable = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/graphql-response+json; charset=utf-8\r\nCache-Control: no-store\r\nRetry-After: 1\r\n"
+	const unavailable = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/graphql-response+json; " +
+		"charset=utf-8\r\nCache-Control: no-store\r\nRetry-After: 1\r\n"
 	for _, c := range []struct {
 		name    string
 		proxies *web.Proxies
@@ -54,7 +55,8 @@ func TestConnectionsShareMemory(t *testing.T) {
 				open = append(open, webtest.Wait(t, accepted, "not accepted"))
 			}
 			answer, _ := io.ReadAll(webtest.Send(t, strings.TrimPrefix(endpoint, "http://"), "")) // until it is closed
-			if !strings.HasPrefix(string(answer), c.answer) || c.answer != "" && !strings.Contains(string(answer), `"code":"UNAVAILABLE"`) {
+			if !strings.HasPrefix(string(answer), c.answer) ||
+				c.answer != "" && !strings.Contains(string(answer), `"code":"UNAVAILABLE"`) {
 				t.Errorf("got %q", answer)
 			}
 			_ = open[0].Close()
@@ -95,7 +97,8 @@ func TestHTTP2IsOfferedWhileThereIsMemory(t *testing.T) {
 		t.Errorf("without memory: %s", got)
 	}
 	first.CloseIdleConnections()
-	webtest.Eventually(t, "the connection is released", func() bool { return ask(tlstest.Client(t, p.Cert)) == "HTTP/2.0" })
+	webtest.Eventually(t, "the connection is released",
+		func() bool { return ask(tlstest.Client(t, p.Cert)) == "HTTP/2.0" })
 }
 
 func TestConnectionsAreNotKeptInACrowd(t *testing.T) {

@@ -28,10 +28,14 @@ func origins(tb testing.TB, o web.OriginOptions) *web.Origins {
 func TestWhatIsNoOriginIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, origin := range []string{
-		"*", "null", "", "app.example.com", "https://", "https://app.example.com/x", "https://app.example.com?x", "https://app.example.com#x",
-		"https://ada@app.example.com", "https://a b.example.com", "https://app.example.com:port", "https://app.example.com:65536",
-		"https://[::1", "https://xn--a.example.com", "https://[1.2.3.4]", "https://" + strings.Repeat("a", 600) + ".example.com",
-		"http://127.1", "http://0x7f.0.0.1", "http://010.0.0.1", "https://app.example.com/", "https://app%2eexample.com", "https://a|b.example.com",
+		"*", "null", "", "app.example.com", "https://", "https://app.example.com/x", "https://app.example.com?x",
+		"https://app.example.com#x",
+		"https://ada@app.example.com", "https://a b.example.com", "https://app.example.com:port",
+		"https://app.example.com:65536",
+		"https://[::1", "https://xn--a.example.com", "https://[1.2.3.4]",
+		"https://" + strings.Repeat("a", 600) + ".example.com",
+		"http://127.1", "http://0x7f.0.0.1", "http://010.0.0.1", "https://app.example.com/", "https://app%2eexample.com",
+		"https://a|b.example.com",
 		"file://host", "wss://app.example.com", "ftp://app.example.com", "capacitor://bücher", "capacitor://*.localhost",
 		"https://*", "https://*.*.example.com", "https://app*.example.com", "https://app.*.example.com",
 		"https://*.com", "https://*.co.uk", "https://*.vercel.app", "https://*.github.io", "https://*.localhost",
@@ -46,7 +50,8 @@ func TestWhatIsNoOriginIsRefused(t *testing.T) {
 // preflight returns the headers of the answer to a preflight.
 func preflight(tb testing.TB, o *web.Origins, origin, headers string) http.Header {
 	tb.Helper()
-	r := webtest.Request(tb, "OPTIONS", "http://127.0.0.1:8080/graphql", "", "Origin", origin, "Access-Control-Request-Method", "POST")
+	r := webtest.Request(tb, "OPTIONS", "http://127.0.0.1:8080/graphql", "", "Origin", origin,
+		"Access-Control-Request-Method", "POST")
 	if headers != "" {
 		r.Header.Set("Access-Control-Request-Headers", headers)
 	}
@@ -58,7 +63,8 @@ func preflight(tb testing.TB, o *web.Origins, origin, headers string) http.Heade
 // usesCookies reports whether a page of an origin may use the refresh cookie.
 func usesCookies(tb testing.TB, o *web.Origins, origin string) (allowed bool) {
 	tb.Helper()
-	h := web.Cookies(o, "", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { allowed = web.CookieAllowed(r.Context()) }))
+	h := web.Cookies(o, "",
+		http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { allowed = web.CookieAllowed(r.Context()) }))
 	h.ServeHTTP(httptest.NewRecorder(), webtest.Request(tb, "POST", "http://127.0.0.1:8080/graphql", "", "Origin", origin))
 	return allowed
 }
@@ -112,7 +118,8 @@ func TestListedOriginsMatchWhatBrowsersSend(t *testing.T) {
 // A pattern or this machine admits pages, but not to cookies.
 func TestOriginsThatAreNotWrittenOutUseNoCookies(t *testing.T) {
 	t.Parallel()
-	o := origins(t, web.OriginOptions{Listed: []string{"https://*.preview.example.com", "http://*.test.example.com:3000"}, Loopback: true})
+	o := origins(t, web.OriginOptions{Listed: []string{"https://*.preview.example.com", "http://*.test.example.com:3000"},
+		Loopback: true})
 	for origin, admitted := range map[string]bool{
 		"https://pr-1.preview.example.com":      true,
 		"http://pr-1.test.example.com:3000":     true,
@@ -156,7 +163,8 @@ func TestOriginsThatAreNotWrittenOutUseNoCookies(t *testing.T) {
 
 func TestPagesMaySendAnyHeaderUnlessTheyAreListed(t *testing.T) {
 	t.Parallel()
-	const origin, traced = "https://app.example.com", "authorization,baggage,content-type,sentry-trace,traceparent,x-datadog-trace-id"
+	const origin, traced = "https://app.example.com",
+		"authorization,baggage,content-type,sentry-trace,traceparent,x-datadog-trace-id"
 	any := preflight(t, origins(t, web.OriginOptions{Listed: []string{origin}}), origin, traced)
 	if any.Get("Access-Control-Allow-Headers") != traced || any.Get("Access-Control-Max-Age") != "7200" {
 		t.Errorf("any: %v", any)
@@ -195,7 +203,8 @@ func TestTheReasonForARefusedOriginHelps(t *testing.T) {
 			t.Errorf("%s: %v", origin, err)
 		}
 	}
-	if _, err := web.NewOrigins("https://127.1", web.OriginOptions{}, nil, nil); err == nil || !strings.HasPrefix(err.Error(), "--public-url: ") {
+	if _, err := web.NewOrigins("https://127.1", web.OriginOptions{}, nil, nil); err == nil ||
+		!strings.HasPrefix(err.Error(), "--public-url: ") {
 		t.Errorf("public URL: %v", err)
 	}
 }
@@ -204,7 +213,9 @@ func TestTheReasonForARefusedOriginHelps(t *testing.T) {
 func TestOverlongOriginsAreNotDecoded(t *testing.T) {
 	t.Parallel()
 	o := origins(t, web.OriginOptions{Listed: []string{"https://*.preview.example.com"}, Loopback: true})
-	if got := preflight(t, o, "https://xn--"+strings.Repeat("a", 600)+".preview.example.com", ""); got.Get("Access-Control-Allow-Origin") != "" {
+	if got := preflight(t, o, "https://xn--"+strings.Repeat("a", 600)+".preview.example.com", ""); got.Get(
+		"Access-Control-Allow-Origin",
+	) != "" {
 		t.Errorf("%v", got)
 	}
 }
@@ -213,7 +224,8 @@ func TestARefusedOriginIsLoggedOnceAMinute(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	now := time.Now()
-	o, err := web.NewOrigins(publicURL, web.OriginOptions{Loopback: true}, func() time.Time { return now }, slog.New(slog.NewTextHandler(&log, nil)))
+	o, err := web.NewOrigins(publicURL, web.OriginOptions{Loopback: true}, func() time.Time { return now },
+		slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +245,8 @@ func TestARefusedOriginIsLoggedOnceAMinute(t *testing.T) {
 	usesCookies(t, o, "http://localhost:5173")     // which may not use cookies
 	preflight(t, o, "null", "")                    // cannot be listed
 	preflight(t, o, "https://a|b.example.com", "") // neither
-	if lines("level=WARN") != 5 || lines("--allowed-origins=http://localhost:5173") != 1 || lines("cookies") != 1 || lines("; its origin cannot be listed") != 2 {
+	if lines("level=WARN") != 5 || lines("--allowed-origins=http://localhost:5173") != 1 || lines("cookies") != 1 ||
+		lines("; its origin cannot be listed") != 2 {
 		t.Errorf("log: %s", &log)
 	}
 
@@ -247,14 +260,16 @@ func TestARefusedOriginIsLoggedOnceAMinute(t *testing.T) {
 	log.Reset()
 	preflight(t, o, "http://team.example.com", "")
 	preflight(t, o, "https://"+strings.Repeat("a", 1000)+"\u202e.example.com", "")
-	if text := log.String(); lines("level=WARN") != 2 || strings.Contains(text, strings.Repeat("a", 400)) || strings.Contains(text, "\u202e") {
+	if text := log.String(); lines("level=WARN") != 2 || strings.Contains(text, strings.Repeat("a", 400)) ||
+		strings.Contains(text, "\u202e") {
 		t.Errorf("log: %s", text)
 	}
 }
 
 func TestTheServersOwnHostAndTrustedOriginsAreAdmitted(t *testing.T) {
 	t.Parallel()
-	origins, err := web.NewOrigins("https://api.example.com", web.OriginOptions{Listed: []string{"https://app.example.com"}}, time.Now, quiet())
+	origins, err := web.NewOrigins("https://api.example.com",
+		web.OriginOptions{Listed: []string{"https://app.example.com"}}, time.Now, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func TestOtherRequestsAreRefusedAsOperationsAre(t *testing.T) {
 		err  error
 		want seen
 	}{
-		"nobody":    {fault.New(fault.Unauthenticated, fault.TokenMissing, "sign in"), seen{401, "Bearer", "", "sign in\n"}},
+		"anonymous": {fault.New(fault.Unauthenticated, fault.TokenMissing, "sign in"), seen{401, "Bearer", "", "sign in\n"}},
 		"a forger":  {fault.New(fault.Unauthenticated, fault.TokenInvalid, "no"), seen{401, `Bearer error="invalid_token"`, "", "no\n"}},
 		"a user":    {fault.New(fault.Forbidden, fault.RoleRequired, "no"), seen{403, `Bearer error="insufficient_scope"`, "", "no\n"}},
 		"too early": {fault.Busy(fault.RevocationViewStale, "later", 1500*time.Millisecond), seen{503, "", "2", "later\n"}},

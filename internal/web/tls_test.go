@@ -94,7 +94,8 @@ func TestAChangedCertificateIsReadAgain(t *testing.T) {
 	begin := time.Now()
 	later := func() { seconds.Add(1) }
 	p := tlstest.NewPair(t, "first")
-	c := opened(t, p, func() time.Time { return begin.Add(time.Duration(seconds.Load()) * time.Second) }, slog.New(slog.NewTextHandler(&log, nil)))
+	c := opened(t, p, func() time.Time { return begin.Add(time.Duration(seconds.Load()) * time.Second) },
+		slog.New(slog.NewTextHandler(&log, nil)))
 	address := serveTLS(t, c, http.NotFoundHandler())
 	shown := func() string {
 		t.Helper()

@@ -27,7 +27,7 @@ var SDL string
 // Alice owns every object that has an owner.
 const Alice token.UserID = "alice"
 
-// Load parses the schema anew.
+// Load parses the schema.
 func Load() *ast.Schema {
 	schema := gqlparser.MustLoadSchema(&ast.Source{Name: "schema.graphqls", Input: SDL})
 	delete(schema.Directives, "defer")
@@ -79,7 +79,7 @@ func cage() *model.Cage {
 	return &model.Cage{Owner: Alice, Inherited: "a", Anybody: "b", SignedIn: "c", Keeper: "d", Either: "e", Recent: "f", RecentAdmin: "g", RecentOwner: "h"}
 }
 
-// Ticket signs in id, as somebody without roles whose proof is of now, or long ago for the zero time.
+// Ticket signs in id, as a user without roles who proved their password just now, or long ago for the zero time.
 func Ticket(id token.UserID, now time.Time) *model.Ticket {
 	return &model.Ticket{
 		Claims: token.Claims{UserID: id, SessionID: "session of " + token.SessionID(id), AuthTime: now},

@@ -55,7 +55,7 @@ func arguments(auth *ast.Directive) marks {
 
 // subject is whom a field is judged by.
 type subject struct {
-	refusal string // why there is nobody: no token, or one that is no good
+	refusal string // why there is no principal: no token, or an invalid one
 	user    token.UserID
 	roles   []token.Role
 	age     time.Duration // of the last proof of a credential

@@ -21,7 +21,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// Server is what is tested: a server that runs with a Matrix as an extension inside its guard.
+// Server is the server under test. It runs with a Matrix as an extension inside its guard.
 type Server struct {
 	// URL takes GraphQL over HTTP, and subscriptions as server-sent events where the schema has them.
 	URL string
@@ -32,8 +32,8 @@ type Server struct {
 	// Refused holds a token for each reason to refuse one: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED
 	// and TOKEN_STALE. But for its fault each would admit to much.
 	Refused map[string]string
-	// SignIns are values of each Go type that signs somebody in by its method Principal, at least one
-	// of a type. The user of the first owns everything; the others should be of somebody else.
+	// SignIns are values of each Go type that signs a user in by its method Principal, at least one
+	// of a type. The user of the first owns everything; the others should belong to other users.
 	SignIns []any
 }
 
@@ -109,7 +109,7 @@ func (m *Matrix) prepare(t *testing.T, s Server) {
 	}
 }
 
-// missing says of what this test cannot make values.
+// missing lists what the test cannot make values of.
 func (m *Matrix) missing() []string {
 	var problems []string
 	for _, name := range m.objects() {
@@ -120,7 +120,7 @@ func (m *Matrix) missing() []string {
 			problems = append(problems, fmt.Sprintf("no Go type was found for %s: give New a value of it", name))
 		case goType == nil:
 		case m.types.signsIn(name) && m.signIn(name, 0) == nil:
-			problems = append(problems, fmt.Sprintf("%s signs somebody in: Server.SignIns needs a value of the Go type %s", name, goType))
+			problems = append(problems, fmt.Sprintf("%s signs a user in: Server.SignIns needs a value of the Go type %s", name, goType))
 		case m.types.isOwned(name):
 			if id := m.fill(goType, reflect.Value{}).Addr().Interface().(owned).OwnerID(); id != m.owner && !m.types.signsIn(name) {
 				problems = append(problems, fmt.Sprintf("OwnerID of a %s is %q though every id of a user in it is %q", goType, id, m.owner))
@@ -146,14 +146,14 @@ func (m *Matrix) isBehindAbstract(def *ast.Definition) bool {
 	return len(m.schema.Implements[def.Name]) > 0
 }
 
-// caller is somebody with a token, or without.
+// caller is a client with a token, or without one.
 type caller struct {
 	name  string
 	token string
 	subject
 }
 
-// callers lists everybody who must be told apart: nobody, those with a token that is no good, and with
+// callers lists all kinds of caller: anonymous, with an invalid token, and with
 // a good one each role alone, the owner, all of them together, and these with an old proof.
 func (m *Matrix) callers(s Server) []caller {
 	list := []caller{{name: "anonymous", subject: subject{refusal: "TOKEN_MISSING"}}}
@@ -166,7 +166,7 @@ func (m *Matrix) callers(s Server) []caller {
 			roles = append(roles, token.Role(value.Name))
 		}
 	}
-	const stranger = "somebody else"
+	const stranger = "another user"
 	good := func(name string, user token.UserID, age time.Duration, roles ...token.Role) {
 		c := token.Claims{UserID: user, SessionID: token.SessionID(fmt.Sprintf("matrix %d", len(list))), Generation: 1, Version: 1,
 			Roles: roles, AuthTime: s.Now().Add(-age), Methods: []string{"pwd"}}
@@ -196,7 +196,7 @@ func (m *Matrix) oldestProof() time.Duration {
 	return oldest
 }
 
-// routes lists, for every field, the best way to it past every payload that signs somebody in, and the
+// routes lists, for every field, the best way to it past every payload that signs a user in, and the
 // best through one; the latter once for each value that can sign in.
 func (m *Matrix) routes() []route {
 	var list []route

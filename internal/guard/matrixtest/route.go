@@ -112,12 +112,12 @@ func (m *Matrix) steps(object string, field *ast.FieldDefinition) []step {
 	return list
 }
 
-// signsIn reports whether a payload on the way signs somebody in.
+// signsIn reports whether a payload on the way signs a user in.
 func (r route) signsIn(m *Matrix) bool {
 	return slices.ContainsFunc(r.steps, func(s step) bool { return m.types.signsIn(s.to) })
 }
 
-// signInOf is the value that step i of r gives if it signs somebody in, else nil. Payloads within
+// signInOf is the value that step i of r gives if it signs a user in, else nil. Payloads within
 // payloads take turns.
 func (m *Matrix) signInOf(r route, i int) any {
 	if !m.types.signsIn(r.steps[i].to) {

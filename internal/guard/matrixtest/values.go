@@ -17,7 +17,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// signInAlias begins the alias of a field that signs somebody in; which value does is the number after it.
+// signInAlias begins the alias of a field that signs a user in; which value does is the number after it.
 const signInAlias = "signIn"
 
 // signer and owned are the two things that a Go type can tell the guard.
@@ -158,7 +158,7 @@ func (g goTypes) has(object string, iface reflect.Type) bool {
 func (g goTypes) signsIn(object string) bool { return g.has(object, signerType) }
 func (g goTypes) isOwned(object string) bool { return g.has(object, ownedType) }
 
-// signIn is the nth value of an object type that signs somebody in, counted round; nil if there is none.
+// signIn is the nth value of an object type that signs a user in, counted round; nil if there is none.
 func (m *Matrix) signIn(object string, n int) any {
 	var fitting []any
 	for _, value := range m.signIns {

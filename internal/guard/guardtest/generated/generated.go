@@ -971,7 +971,7 @@ type Entry @auth(roles: [KEEPER], owner: true) {
   cover: String! @public
 }
 
-# Go: has no OwnerID, so it is nobody's.
+# Go: has no OwnerID, so it has no owner.
 type Stray @auth(owner: true) {
   name: String!
 }
@@ -1010,14 +1010,14 @@ type Person @auth {
   diary: Diary!
 }
 
-# Signs somebody in, and is itself unmarked: readable below it all the same.
+# Signs a user in and is itself unmarked, but readable below it.
 type Ticket {
   token: String!
   person: Person!
   diary: Diary!
   cage: Cage!
   friend: Ticket
-  # A payload behind a union, which signs in somebody else.
+  # A payload behind a union, which signs in another user.
   other: Pass
 }
 
@@ -1066,7 +1066,7 @@ type Keep {
   # Each counts what it did.
   open: Int! @public
   feed: Int! @auth(roles: [KEEPER])
-  # Signs in whom it is told to.
+  # Signs in the given user.
   enter(as: ID!): Ticket @public
 }
 

@@ -25,7 +25,7 @@ func (Diary) IsSecretive() {}
 // IsExhibit makes a Diary an Exhibit.
 func (Diary) IsExhibit() {}
 
-// OwnerID makes a Diary somebody's.
+// OwnerID gives a Diary an owner.
 func (d *Diary) OwnerID() token.UserID { return d.Owner }
 
 // Entry has its owner by a method of the value.
@@ -35,7 +35,7 @@ type Entry struct {
 	Cover string
 }
 
-// OwnerID makes an Entry somebody's.
+// OwnerID gives an Entry an owner.
 func (e Entry) OwnerID() token.UserID { return e.Owner }
 
 // Flyer is what the schema calls a Bird.
@@ -60,7 +60,7 @@ type Locker struct {
 	Maybe   *Entry
 }
 
-// OwnerID makes a Locker somebody's.
+// OwnerID gives a Locker an owner.
 func (l *Locker) OwnerID() token.UserID { return l.Owner }
 
 // Cage is owned, for the one field of it that asks.
@@ -69,7 +69,7 @@ type Cage struct {
 	Inherited, Anybody, SignedIn, Keeper, Either, Recent, RecentAdmin, RecentOwner string
 }
 
-// OwnerID makes a Cage somebody's.
+// OwnerID gives a Cage an owner.
 func (c *Cage) OwnerID() token.UserID { return c.Owner }
 
 // Person owns themself.
