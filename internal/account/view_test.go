@@ -9,8 +9,8 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
-	"github.com/graphwarden/graphwarden/graph/graphtest"
 	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	policy "github.com/graphwarden/graphwarden/internal/password"
@@ -20,19 +20,19 @@ import (
 )
 
 // onThree runs f on three servers of one database, the last of whose clocks is 20 s ahead.
-func onThree(t *testing.T, f func(t *testing.T, replicas []*graphtest.Server)) {
+func onThree(t *testing.T, f func(t *testing.T, replicas []*apptest.Server)) {
 	t.Helper()
 	t.Parallel()
-	on(t, func(t *testing.T, first *graphtest.Server) {
-		same := graphtest.Database(first.App.Config.Database)
-		replicas := []*graphtest.Server{first, graphtest.Start(t, same), graphtest.Start(t, same)}
+	on(t, func(t *testing.T, first *apptest.Server) {
+		same := apptest.Database(first.App.Config.Database)
+		replicas := []*apptest.Server{first, apptest.Start(t, same), apptest.Start(t, same)}
 		replicas[2].Shift(20 * time.Second)
 		f(t, replicas)
 	})
 }
 
 // named returns the name of a user as a server's ByID answers it, empty without such a user.
-func named(t *testing.T, srv *graphtest.Server, id account.ID) string {
+func named(t *testing.T, srv *apptest.Server, id account.ID) string {
 	t.Helper()
 	u, err := srv.App.Accounts.ByID(t.Context(), id)
 	if fault.Is(err, fault.UserNotFound) {
@@ -54,14 +54,14 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-func poll(t *testing.T, srv *graphtest.Server) {
+func poll(t *testing.T, srv *apptest.Server) {
 	t.Helper()
 	if err := srv.App.View.Poll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func rename(t *testing.T, srv *graphtest.Server, c *graphtest.Client, name string) {
+func rename(t *testing.T, srv *apptest.Server, c *apptest.Client, name string) {
 	t.Helper()
 	claims, err := srv.App.Verifier.Verify(c.AccessToken)
 	if err != nil {
@@ -75,7 +75,7 @@ func rename(t *testing.T, srv *graphtest.Server, c *graphtest.Client, name strin
 
 func TestUsersAreServedFromMemory(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	on(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		c.Do(t, me, nil)
 		misses, statements := srv.App.Users.Misses(), srv.App.DB.Statements()
@@ -89,8 +89,8 @@ func TestUsersAreServedFromMemory(t *testing.T) {
 		if got := srv.App.DB.Statements() - statements; got > 45 {
 			t.Errorf("50 requests ran %d statements", got)
 		}
-		off := graphtest.Start(t, graphtest.Database(srv.App.Config.Database),
-			func(o *graphtest.Options) { o.Config.UserView = "off" })
+		off := apptest.Start(t, apptest.Database(srv.App.Config.Database),
+			func(o *apptest.Options) { o.Config.UserView = "off" })
 		c.Server = off
 		statements = off.App.DB.Statements()
 		for range 10 {
@@ -104,32 +104,32 @@ func TestUsersAreServedFromMemory(t *testing.T) {
 
 // Each change is in force where it was made at once, and elsewhere with the next poll.
 func TestChangesOfUsersReachEveryReplica(t *testing.T) {
-	for name, change := range map[string]func(t *testing.T, srv *graphtest.Server, c *graphtest.Client){
-		"profile": func(t *testing.T, srv *graphtest.Server, c *graphtest.Client) { rename(t, srv, c, "Changed") },
-		"roles": func(t *testing.T, srv *graphtest.Server, c *graphtest.Client) {
-			if _, err := srv.App.Accounts.SetRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, graphtest.Operator); err != nil {
+	for name, change := range map[string]func(t *testing.T, srv *apptest.Server, c *apptest.Client){
+		"profile": func(t *testing.T, srv *apptest.Server, c *apptest.Client) { rename(t, srv, c, "Changed") },
+		"roles": func(t *testing.T, srv *apptest.Server, c *apptest.Client) {
+			if _, err := srv.App.Accounts.SetRoles(t.Context(), c.UserID, []token.Role{"ADMIN"}, apptest.Operator); err != nil {
 				t.Fatal(err)
 			}
 		},
-		"disabling": func(t *testing.T, srv *graphtest.Server, c *graphtest.Client) {
-			if _, err := srv.App.Accounts.SetDisabled(t.Context(), c.UserID, true, graphtest.Operator); err != nil {
+		"disabling": func(t *testing.T, srv *apptest.Server, c *apptest.Client) {
+			if _, err := srv.App.Accounts.SetDisabled(t.Context(), c.UserID, true, apptest.Operator); err != nil {
 				t.Fatal(err)
 			}
 		},
-		"deletion": func(t *testing.T, srv *graphtest.Server, c *graphtest.Client) {
-			if err := srv.App.Accounts.Remove(t.Context(), c.UserID, graphtest.Operator); err != nil {
+		"deletion": func(t *testing.T, srv *apptest.Server, c *apptest.Client) {
+			if err := srv.App.Accounts.Remove(t.Context(), c.UserID, apptest.Operator); err != nil {
 				t.Fatal(err)
 			}
 		},
-		"e-mail": func(t *testing.T, srv *graphtest.Server, c *graphtest.Client) {
+		"e-mail": func(t *testing.T, srv *apptest.Server, c *apptest.Client) {
 			execute(t, srv, "UPDATE users SET email = 'changed@example.com', updated_at = now_us() WHERE id = $1", c.UserID)
 			srv.App.Users.Drop(c.UserID)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onThree(t, func(t *testing.T, replicas []*graphtest.Server) {
+			onThree(t, func(t *testing.T, replicas []*apptest.Server) {
 				c := replicas[0].As(t)
-				state := func(srv *graphtest.Server) string {
+				state := func(srv *apptest.Server) string {
 					u, err := srv.App.Accounts.ByID(t.Context(), c.UserID)
 					if fault.Is(err, fault.UserNotFound) {
 						return "deleted"
@@ -162,7 +162,7 @@ func TestChangesOfUsersReachEveryReplica(t *testing.T) {
 // No poll and no notification is needed on the replica that makes a change.
 func TestAChangeIsInForceBeforeItsAnswer(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	on(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		claims, err := srv.App.Verifier.Verify(c.AccessToken)
 		if err != nil {
@@ -192,7 +192,7 @@ func TestAChangeIsInForceBeforeItsAnswer(t *testing.T) {
 }
 
 // pollView has a view read once.
-func pollView(t *testing.T, srv *graphtest.Server, view *account.View) {
+func pollView(t *testing.T, srv *apptest.Server, view *account.View) {
 	t.Helper()
 	conn, err := srv.App.DB.Conn(t.Context())
 	if err != nil {
@@ -207,7 +207,7 @@ func pollView(t *testing.T, srv *graphtest.Server, view *account.View) {
 
 // Notifications only make it faster: without them the polls find the change.
 func TestChangesOfUsersArriveWithoutNotifications(t *testing.T) {
-	onThree(t, func(t *testing.T, replicas []*graphtest.Server) {
+	onThree(t, func(t *testing.T, replicas []*apptest.Server) {
 		c := replicas[0].As(t)
 		for _, srv := range replicas {
 			named(t, srv, c.UserID)
@@ -221,7 +221,7 @@ func TestChangesOfUsersArriveWithoutNotifications(t *testing.T) {
 
 // A transaction commits long after its statement, whose time the row has.
 func TestALateCommitOfAUserIsFound(t *testing.T) {
-	onThree(t, func(t *testing.T, replicas []*graphtest.Server) {
+	onThree(t, func(t *testing.T, replicas []*apptest.Server) {
 		c := replicas[0].As(t)
 		for _, srv := range replicas {
 			poll(t, srv)
@@ -240,7 +240,7 @@ func TestALateCommitOfAUserIsFound(t *testing.T) {
 // A read that began before a change must not bring the former row back after it.
 func TestAChangeThatRacesAReadWins(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	on(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		for i, change := range []func(name string){
 			func(name string) { rename(t, srv, c, name) },
@@ -269,7 +269,7 @@ func TestAChangeThatRacesAReadWins(t *testing.T) {
 // A row that is changed by hand, without its updated_at, is served for a minute at most.
 func TestUsersAreHeldForAMinute(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	on(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		poll(t, srv)
 		before := named(t, srv, c.UserID)
@@ -288,7 +288,7 @@ func TestUsersAreHeldForAMinute(t *testing.T) {
 // Without a good poll for MaxViewAge every read goes to the database.
 func TestAnOldViewServesNothing(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *graphtest.Server) {
+	on(t, func(t *testing.T, srv *apptest.Server) {
 		now := time.Now()
 		view := account.NewView(session.MaxViewAge, func(time.Duration) {}, func() time.Time { return now })
 		c := srv.As(t)
