@@ -23,7 +23,7 @@ import (
 func onThree(t *testing.T, f func(t *testing.T, replicas []*apptest.Server)) {
 	t.Helper()
 	t.Parallel()
-	on(t, func(t *testing.T, first *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, first *apptest.Server) {
 		same := apptest.Database(first.App.Config.Database)
 		replicas := []*apptest.Server{first, apptest.Start(t, same), apptest.Start(t, same)}
 		replicas[2].Shift(20 * time.Second)
@@ -75,7 +75,7 @@ func rename(t *testing.T, srv *apptest.Server, c *apptest.Client, name string) {
 
 func TestUsersAreServedFromMemory(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		c.Do(t, me, nil)
 		misses, statements := srv.App.Users.Misses(), srv.App.DB.Statements()
@@ -122,7 +122,7 @@ func TestChangesOfUsersReachEveryReplica(t *testing.T) {
 			}
 		},
 		"e-mail": func(t *testing.T, srv *apptest.Server, c *apptest.Client) {
-			execute(t, srv, "UPDATE users SET email = 'changed@example.com', updated_at = now_us() WHERE id = $1", c.UserID)
+			srv.Update(t, "UPDATE users SET email = 'changed@example.com', updated_at = now_us() WHERE id = $1", c.UserID)
 			srv.App.Users.Drop(c.UserID)
 		},
 	} {
@@ -162,7 +162,7 @@ func TestChangesOfUsersReachEveryReplica(t *testing.T) {
 // No poll and no notification is needed on the replica that makes a change.
 func TestAChangeIsInForceBeforeItsAnswer(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		claims, err := srv.App.Verifier.Verify(c.AccessToken)
 		if err != nil {
@@ -212,7 +212,7 @@ func TestChangesOfUsersArriveWithoutNotifications(t *testing.T) {
 		for _, srv := range replicas {
 			named(t, srv, c.UserID)
 		}
-		execute(t, replicas[0], "UPDATE users SET name = 'Changed', updated_at = now_us() WHERE id = $1", c.UserID)
+		replicas[0].Update(t, "UPDATE users SET name = 'Changed', updated_at = now_us() WHERE id = $1", c.UserID)
 		for _, srv := range replicas {
 			eventually(t, "the change arrives", func() bool { return named(t, srv, c.UserID) == "Changed" })
 		}
@@ -227,7 +227,7 @@ func TestALateCommitOfAUserIsFound(t *testing.T) {
 			poll(t, srv)
 			named(t, srv, c.UserID)
 		}
-		execute(t, replicas[0], "UPDATE users SET name = 'Late', updated_at = now_us() - 9000000 WHERE id = $1", c.UserID)
+		replicas[0].Update(t, "UPDATE users SET name = 'Late', updated_at = now_us() - 9000000 WHERE id = $1", c.UserID)
 		for i, srv := range replicas {
 			poll(t, srv)
 			if got := named(t, srv, c.UserID); got != "Late" {
@@ -240,12 +240,12 @@ func TestALateCommitOfAUserIsFound(t *testing.T) {
 // A read that began before a change must not bring the former row back after it.
 func TestAChangeThatRacesAReadWins(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		for i, change := range []func(name string){
 			func(name string) { rename(t, srv, c, name) },
 			func(name string) { // on another replica
-				execute(t, srv, "UPDATE users SET name = $2, updated_at = now_us() WHERE id = $1", c.UserID, name)
+				srv.Update(t, "UPDATE users SET name = $2, updated_at = now_us() WHERE id = $1", c.UserID, name)
 				poll(t, srv)
 			},
 		} {
@@ -269,11 +269,11 @@ func TestAChangeThatRacesAReadWins(t *testing.T) {
 // A row that is changed by hand, without its updated_at, is served for a minute at most.
 func TestUsersAreHeldForAMinute(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
 		poll(t, srv)
 		before := named(t, srv, c.UserID)
-		execute(t, srv, "UPDATE users SET name = 'By hand' WHERE id = $1", c.UserID)
+		srv.Update(t, "UPDATE users SET name = 'By hand' WHERE id = $1", c.UserID)
 		if got := named(t, srv, c.UserID); got != before {
 			t.Errorf("served %q: the user was not held", got)
 		}
@@ -288,7 +288,7 @@ func TestUsersAreHeldForAMinute(t *testing.T) {
 // Without a good poll for MaxViewAge every read goes to the database.
 func TestAnOldViewServesNothing(t *testing.T) {
 	t.Parallel()
-	on(t, func(t *testing.T, srv *apptest.Server) {
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		now := time.Now()
 		view := account.NewView(session.MaxViewAge, func(time.Duration) {}, func() time.Time { return now })
 		c := srv.As(t)
