@@ -1,9 +1,3 @@
-// Package audit owns the append-only record of what happened to accounts and sessions: who, to whom,
-// from where. An entry is written in the transaction of what it records, so there is never one
-// without the other. It never holds a token, a password or a value of a request.
-//
-// It promises too that refusals, which a stranger can cause at will, are folded and bounded in number,
-// and that whoever follows the log hears of each entry, whichever replica wrote it.
 package audit
 
 import (
@@ -17,11 +11,11 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// Action is what happened, in the vocabulary of the OWASP Logging cheat sheet where it has a word. The
-// SDL's enum AuditAction repeats the list in capitals.
+// Action is what happened, in the vocabulary of the OWASP Logging cheat sheet as far as it goes. The SDL's enum
+// AuditAction has the same names in capitals.
 type Action string
 
-// The actions recorded.
+// The actions.
 const (
 	UserCreated                 Action = "user_created"
 	UserUpdated                 Action = "user_updated"
@@ -43,10 +37,10 @@ const (
 	SigningKeyRevoked           Action = "signing_key_revoked"
 )
 
-// Outcome tells whether the action was done or refused.
+// Outcome is whether the act was done or refused.
 type Outcome string
 
-// The outcomes; the SDL's enum AuditOutcome repeats them in capitals.
+// The outcomes. The SDL's enum AuditOutcome has the same names in capitals.
 const (
 	Done    Outcome = "done"
 	Refused Outcome = "refused"
@@ -55,12 +49,12 @@ const (
 // Actor is who acts and from where. The zero Actor is an unauthenticated client, which may do nothing to accounts or
 // sessions of others.
 type Actor struct {
-	// Claims are those of the caller's verified access token; zero without one.
+	// Claims are those of the caller's verified access token, or zero without a token.
 	token.Claims
 	// Operator marks the command line: it may do everything, because it has the database and its secret.
 	Operator bool
 	IP       string
-	// UserAgent is the client's own claim. Control characters are already removed, so that it cannot forge an entry.
+	// UserAgent is the client's claim about itself. Control characters are removed, so that it cannot forge an entry.
 	UserAgent string
 	RequestID string
 }
@@ -70,8 +64,8 @@ type Event struct {
 	Action  Action
 	Outcome Outcome // Done if empty
 	By      Actor
-	User    token.UserID    // acted upon; empty if the account does not exist
-	Session token.SessionID // acted upon; the actor's if empty
+	User    token.UserID    // the user acted upon; empty if the account does not exist
+	Session token.SessionID // the session acted upon; the actor's if empty
 	Detail  string
 }
 
@@ -82,7 +76,7 @@ const topic = "audit"
 // entry per minute.
 var folded = []Action{UserUpdated, AuthnReauthenticated, AuthnTokenReplayedElsewhere}
 
-// Record appends e in tx, or adds it to the entry that it folds into.
+// Record adds e to the log in tx, or counts it in the entry that it folds into.
 func Record(tx *store.Tx, e Event) error {
 	if !slices.Contains(folded, e.Action) {
 		return write(tx, e, "")
@@ -95,13 +89,14 @@ func Record(tx *store.Tx, e Event) error {
 	return write(tx, e, fmt.Sprintf("%s %s %s %s %d", e.Action, e.User, session, e.By.IP, minute))
 }
 
-// write appends e, or counts it in the entry that has the same fold, if that is not empty.
+// write inserts e. If fold is not empty and an entry has the same fold, it counts e in that entry instead.
 func write(tx *store.Tx, e Event, fold string) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("audit id: %w", err)
 	}
-	_, err = tx.Exec(`INSERT INTO audit_log (id, at, last_at, count, action, outcome, actor_id, user_id, session_id, ip, user_agent, request_id, detail, fold)
+	_, err = tx.Exec(`INSERT INTO audit_log (id, at, last_at, count, action, outcome, actor_id, user_id, session_id,
+			ip, user_agent, request_id, detail, fold)
 		VALUES ($1, now_us(), now_us(), 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULLIF($11, ''))
 		ON CONFLICT (fold) DO UPDATE SET count = audit_log.count + 1, last_at = now_us(), session_id = excluded.session_id,
 			ip = excluded.ip, user_agent = excluded.user_agent, request_id = excluded.request_id`,
@@ -111,7 +106,7 @@ func write(tx *store.Tx, e Event, fold string) error {
 		return fmt.Errorf("audit %s: %w", e.Action, err)
 	}
 	if fold != "" {
-		return nil // followers poll: under attack, notifications would have all commits queue for them
+		return nil // subscribers wait for the next poll: during an attack, notifications would serialize all commits
 	}
 	return tx.Notify(topic)
 }

@@ -2,11 +2,11 @@ package audit
 
 import "context"
 
-// KeepFolded is maxFolded for a test that has not a million.
+// KeepFolded sets how many folded entries Prune keeps.
 func (l *Log) KeepFolded(n int) { l.maxFolded = n }
 
-// FeedPage is how many entries a reading holds at once.
+// FeedPage is the number of entries per page.
 const FeedPage = feedPage
 
-// Tell reads and hands out the news once.
-func (f *Feed) Tell(ctx context.Context) error { return f.tell(ctx) }
+// Poll delivers the new entries once.
+func (f *Feed) Poll(ctx context.Context) error { return f.poll(ctx) }

@@ -12,34 +12,34 @@ import (
 )
 
 const (
-	// feedEvery is how soon subscribers hear of what another replica wrote, where nothing wakes the feed.
+	// feedEvery is the interval between two polls without a notification.
 	feedEvery = 400 * time.Millisecond
-	// feedWindow is how far each reading goes back before the last: further than any transaction may take
-	// from its entry to its commit.
+	// feedWindow is how far each poll reads back before the last one. It is longer than a transaction may take from its
+	// entry to its commit.
 	feedWindow = 15 * time.Second
-	// feedPause is between readings at least, however many notifications come. Each reads the whole window:
-	// where that takes long, feedShare times as long is left to others.
+	// feedPause is the minimum pause between two polls, for any rate of notifications. Each poll reads the whole window.
+	// If that is slow, the pause is feedShare times as long as the poll.
 	feedPause = 2 * time.Millisecond
 	feedShare = 4
-	// feedPage bounds the entries that a reading holds at once. It is half of feedBuffer, so that a reader who keeps
-	// up is never overrun between two pages.
+	// feedPage bounds the entries in memory per poll. It is half of feedBuffer, so that a subscriber that keeps up does
+	// not overflow between two pages.
 	feedPage = 128
-	// feedTimeout bounds each question to the database.
+	// feedTimeout bounds each query.
 	feedTimeout = 2 * time.Second
-	// feedBuffer is how many entries a subscriber may be behind: more than twice what one transaction writes,
-	// where somebody ends all of their sessions. Those arrive at once, however fast the reader is.
+	// feedBuffer is how many entries a subscriber may be behind. A user who ends all sessions
+	// writes up to 100 in one transaction, which arrive faster than any subscriber reads them.
 	feedBuffer = 256
 )
 
-// Feed tells subscribers of new entries, from whichever replica. It reads only while it has any.
+// Feed delivers new entries from all replicas to subscribers. It polls only while it has any.
 type Feed struct {
 	db  *store.DB
 	now func() time.Time
 
-	reading  sync.Mutex       // held over a reading; mu only to hand out an entry
-	seen     map[string]int64 // the entries of the window → the reading that found them last
-	readings int64
-	read     store.Time // when the last good one was, by the database's clock
+	polling sync.Mutex       // held during a poll; mu is held only to deliver one entry
+	seen    map[string]int64 // the entries of the window, with the number of the poll that last found them
+	polls   int64
+	polled  store.Time // the time of the last successful poll, by the database's clock
 
 	mu          sync.Mutex
 	subscribers map[*subscriber]struct{}
@@ -51,20 +51,20 @@ type subscriber struct {
 	lagged  func()
 }
 
-// NewFeed wires a Feed; Follow must run for it to tell anything. now measures how long readings take.
+// NewFeed returns a Feed. It delivers entries while Follow runs. now measures the duration of polls.
 func NewFeed(db *store.DB, now func() time.Time) *Feed {
 	return &Feed{db: db, now: now, subscribers: make(map[*subscriber]struct{}), seen: make(map[string]int64)}
 }
 
-// Subscribe tells of the entries that f selects and that are committed after it returns, until ctx ends
-// or the reader is too slow; then the channel is closed, in the second case after a call of lagged, which
-// must not wait. A folded entry is told when it begins.
+// Subscribe returns a channel of the entries that match filter and are committed after it returns. The channel is
+// closed when ctx ends, or when the subscriber is too slow; in the latter case lagged is called first, which must not
+// block. A folded entry is delivered when it is created.
 func (f *Feed) Subscribe(ctx context.Context, filter Filter, lagged func()) (<-chan *Entry, error) {
-	f.reading.Lock()
-	defer f.reading.Unlock()
+	f.polling.Lock()
+	defer f.polling.Unlock()
 	if f.Subscribers() == 0 {
-		f.read = 0
-		if err := f.news(ctx, func(*Entry) {}); err != nil { // what is there already is no news
+		f.polled = 0
+		if err := f.read(ctx, func(*Entry) {}); err != nil { // existing entries are not new
 			return nil, err
 		}
 	}
@@ -80,14 +80,14 @@ func (f *Feed) Subscribe(ctx context.Context, filter Filter, lagged func()) (<-c
 	return s.entries, nil
 }
 
-// Subscribers counts who follows the log now.
+// Subscribers returns the number of subscribers.
 func (f *Feed) Subscribers() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.subscribers)
 }
 
-// remove forgets s; f.mu is held.
+// remove removes s. f.mu must be locked.
 func (f *Feed) remove(s *subscriber) {
 	if _, ok := f.subscribers[s]; ok {
 		delete(f.subscribers, s)
@@ -95,9 +95,9 @@ func (f *Feed) remove(s *subscriber) {
 	}
 }
 
-// news tells the entries that were committed since the last reading, the oldest first; f.reading is held. After an error
-// the next reading tells the rest.
-func (f *Feed) news(ctx context.Context, tell func(*Entry)) error {
+// read calls deliver for the entries committed since the last poll, oldest first. f.polling must be locked. After an
+// error the next poll delivers the rest.
+func (f *Feed) read(ctx context.Context, deliver func(*Entry)) error {
 	limited, cancel := context.WithTimeout(ctx, feedTimeout)
 	defer cancel()
 	now, err := f.db.Now(limited)
@@ -105,10 +105,10 @@ func (f *Feed) news(ctx context.Context, tell func(*Entry)) error {
 		return fmt.Errorf("follow audit log: %w", err)
 	}
 	since := now
-	if f.read != 0 {
-		since = min(now, f.read)
+	if f.polled != 0 {
+		since = min(now, f.polled)
 	}
-	f.readings++
+	f.polls++
 	for at, id, more := since.Add(-feedWindow), "", true; more; {
 		page, err := f.page(ctx, at, id)
 		if err != nil {
@@ -116,19 +116,19 @@ func (f *Feed) news(ctx context.Context, tell func(*Entry)) error {
 		}
 		for _, row := range page {
 			if _, old := f.seen[row.ID]; !old {
-				tell(row)
+				deliver(row)
 			}
-			f.seen[row.ID] = f.readings
+			f.seen[row.ID] = f.polls
 			at, id = row.At, row.ID
 		}
 		more = len(page) == feedPage
 	}
-	maps.DeleteFunc(f.seen, func(_ string, reading int64) bool { return reading != f.readings })
-	f.read = now
+	maps.DeleteFunc(f.seen, func(_ string, poll int64) bool { return poll != f.polls })
+	f.polled = now
 	return nil
 }
 
-// page reads the entries behind a position, as many as a page has.
+// page reads one page of the entries after a position.
 func (f *Feed) page(ctx context.Context, at store.Time, id string) (rows []*Entry, err error) {
 	ctx, cancel := context.WithTimeout(ctx, feedTimeout)
 	defer cancel()
@@ -140,18 +140,18 @@ func (f *Feed) page(ctx context.Context, at store.Time, id string) (rows []*Entr
 	return rows, nil
 }
 
-// tell reads and hands out the news.
-func (f *Feed) tell(ctx context.Context) error {
-	f.reading.Lock()
-	defer f.reading.Unlock()
+// poll delivers the new entries.
+func (f *Feed) poll(ctx context.Context) error {
+	f.polling.Lock()
+	defer f.polling.Unlock()
 	if f.Subscribers() == 0 {
 		return nil
 	}
-	return f.news(ctx, f.handOut)
+	return f.read(ctx, f.deliver)
 }
 
-// handOut gives an entry to the subscribers whose filter selects it.
-func (f *Feed) handOut(entry *Entry) {
+// deliver sends an entry to the subscribers whose filter matches it.
+func (f *Feed) deliver(entry *Entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for s := range f.subscribers {
@@ -167,7 +167,7 @@ func (f *Feed) handOut(entry *Entry) {
 	}
 }
 
-// Follow sends subscribers the new entries until ctx ends.
+// Follow delivers new entries until ctx ends.
 func (f *Feed) Follow(ctx context.Context, log *slog.Logger) {
 	store.Loop{
 		DB:       f.db,
@@ -178,5 +178,5 @@ func (f *Feed) Follow(ctx context.Context, log *slog.Logger) {
 		MinPause: feedPause,
 		Share:    feedShare,
 		Failure:  "the audit log cannot be followed",
-	}.Run(ctx, f.tell)
+	}.Run(ctx, f.poll)
 }

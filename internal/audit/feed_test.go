@@ -16,7 +16,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
-// follow has feed followed until the test ends.
+// follow runs feed and the database's listener until the test ends.
 func follow(tb testing.TB, db *store.DB, feed *audit.Feed) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(tb.Context()))
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -50,7 +50,7 @@ func mustRecord(tb testing.TB, db *store.DB, details ...string) {
 
 func mustSubscribe(tb testing.TB, feed *audit.Feed) <-chan *audit.Entry {
 	tb.Helper()
-	entries, err := feed.Subscribe(tb.Context(), audit.Filter{}, func() { tb.Error("sent away") })
+	entries, err := feed.Subscribe(tb.Context(), audit.Filter{}, func() { tb.Error("the subscriber lagged") })
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -63,17 +63,17 @@ func receives(tb testing.TB, entries <-chan *audit.Entry, want ...string) {
 		select {
 		case entry, ok := <-entries:
 			if !ok || entry.Detail != detail {
-				tb.Fatalf("told of %+v, want %s", entry, detail)
+				tb.Fatalf("got %+v, want %s", entry, detail)
 			}
 		case <-time.After(20 * time.Second):
-			tb.Fatalf("not told of %s", detail)
+			tb.Fatalf("timed out waiting for %s", detail)
 		}
 	}
 }
 
-// One logout can end as many sessions as a user may have. Nobody is sent away for that, not even who is
-// busy with the first.
-func TestOneTransactionSendsNobodyAway(t *testing.T) {
+// One logout can end as many sessions as a user may have. No subscriber lags because of that, even one that is busy
+// with the first entry.
+func TestOneTransactionDoesNotOverflowASubscriber(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		feed := audit.NewFeed(db, time.Now)
@@ -86,18 +86,18 @@ func TestOneTransactionSendsNobodyAway(t *testing.T) {
 		mustRecord(t, db, ended...)
 		for limit := time.Now().Add(20 * time.Second); len(entries) < len(ended); time.Sleep(time.Millisecond) {
 			if time.Now().After(limit) {
-				t.Fatalf("told of %d entries, want %d", len(entries), len(ended))
+				t.Fatalf("got %d entries, want %d", len(entries), len(ended))
 			}
 		}
 		receives(t, entries, ended...)
 	})
 }
 
-func TestEntriesThatCommitLateAreToldOnce(t *testing.T) {
+func TestEntriesThatCommitLateAreDeliveredOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		if db.Dialect() == store.SQLite {
-			t.Skip("it has one writer: nothing commits in another order than it began")
+			t.Skip("SQLite has one writer, so transactions commit in the order in which they began")
 		}
 		feed := audit.NewFeed(db, time.Now)
 		written, commit := make(chan error, 1), make(chan struct{})
@@ -126,27 +126,27 @@ func TestEntriesThatCommitLateAreToldOnce(t *testing.T) {
 	})
 }
 
-// Each reading is of the whole window: where that takes long, one after each commit would be most of the work
-// of a busy server, for one subscriber.
-func TestAStormOfEntriesIsReadNowAndThen(t *testing.T) {
+// Each poll reads the whole window. If that is slow, a poll after each commit would be most of the work of a busy
+// server, for one subscriber.
+func TestAStormOfEntriesIsPolledAtIntervals(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		perEntry := db.Statements()
 		mustRecord(t, db, "before")
 		perEntry = db.Statements() - perEntry
 		var seconds atomic.Int64
-		feed := audit.NewFeed(db, func() time.Time { return time.Unix(seconds.Add(1), 0) }) // a reading takes a second
+		feed := audit.NewFeed(db, func() time.Time { return time.Unix(seconds.Add(1), 0) }) // a poll takes a second
 		entries := mustSubscribe(t, feed)
 		follow(t, db, feed)
 		begin, before := time.Now(), db.Statements()
-		const n = 100 // a reading is one page
+		const n = 100 // fits in one page
 		for range n {
 			mustRecord(t, db, "storm")
 		}
-		const perReading = 2
-		readings := (db.Statements() - before - n*perEntry) / perReading
-		if most := 2 + int64(time.Since(begin)/(400*time.Millisecond)); readings > most {
-			t.Errorf("%d readings for %d entries, want %d at most", readings, n, most)
+		const perPoll = 2
+		polls := (db.Statements() - before - n*perEntry) / perPoll
+		if most := 2 + int64(time.Since(begin)/(400*time.Millisecond)); polls > most {
+			t.Errorf("%d polls for %d entries, want %d at most", polls, n, most)
 		}
 		for range n {
 			receives(t, entries, "storm")
@@ -154,7 +154,7 @@ func TestAStormOfEntriesIsReadNowAndThen(t *testing.T) {
 	})
 }
 
-// A flood must not come into memory at once: each question asks for a page, and nothing is told twice or left out.
+// A flood must not be in memory all at once. Each query reads one page, and each entry is delivered exactly once.
 func TestAFloodIsReadInPages(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
@@ -168,33 +168,33 @@ func TestAFloodIsReadInPages(t *testing.T) {
 		before := db.Statements()
 		entries := mustSubscribe(t, feed)
 		if asked := db.Statements() - before; asked < pages {
-			t.Errorf("%d entries were read by %d questions, want at least %d", len(flood), asked, pages)
+			t.Errorf("%d entries were read by %d queries, want at least %d", len(flood), asked, pages)
 		}
 		mustRecord(t, db, "first", "second")
-		if err := feed.Tell(t.Context()); err != nil {
+		if err := feed.Poll(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		mustRecord(t, db, "third")
 		for range 2 {
-			if err := feed.Tell(t.Context()); err != nil {
+			if err := feed.Poll(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		receives(t, entries, "first", "second", "third")
 		if n := len(entries); n != 0 {
-			t.Errorf("%d more were told", n)
+			t.Errorf("%d entries were delivered twice", n)
 		}
 	})
 }
 
-// A reading waits for the database. Counting subscribers and unsubscribing do not wait for the reading.
-func TestAReadingThatWaitsDoesNotBlockSubscribers(t *testing.T) {
+// A poll waits for the database. Counting subscribers and unsubscribing do not wait for the poll.
+func TestAPollThatWaitsDoesNotBlockSubscribers(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		if db.Dialect() == store.SQLite {
-			return // its readers never wait
+			return // readers of SQLite never wait
 		}
-		var looks atomic.Int64 // at the clock: before and after each reading
+		var looks atomic.Int64 // polls of the clock: before and after each poll
 		feed := audit.NewFeed(db, func() time.Time { looks.Add(1); return time.Now() })
 		mustSubscribe(t, feed)
 		left, leave := context.WithCancel(t.Context())
@@ -220,10 +220,10 @@ func TestAReadingThatWaitsDoesNotBlockSubscribers(t *testing.T) {
 			leave()
 			<-entries
 			if n := feed.Subscribers(); n != 1 {
-				t.Errorf("%d subscribers after one has left", n)
+				t.Errorf("%d subscribers after one has unsubscribed", n)
 			}
 			if looks.Load() != before {
-				t.Error("they were told once the reading was over")
+				t.Error("the poll ended before the calls returned")
 			}
 			return nil
 		})

@@ -12,17 +12,16 @@ import (
 )
 
 const (
-	// slots is how many entries an hour the failures against one account fold into, by the address that
-	// they come from; those against nobody's account share as many times strangerSlots.
+	// slots is the maximum number of entries per hour for the failures against one account, by the client's address.
+	// Failures against unknown accounts share strangerSlots times as many.
 	slots         = 8
 	strangerSlots = 8
-	// maxFolded bounds the folded entries that are kept, about 400 MB of them, however many accounts are
-	// attacked from however many addresses.
+	// maxFolded bounds the number of folded refusals, to about 400 MB, for any number of attacked accounts and addresses.
 	maxFolded = 1_000_000
 )
 
-// Entry is one entry of the log. A folded one stands for Count events from At to LastAt, and tells of
-// the last of them where it came from.
+// Entry is one entry of the log. A folded entry stands for Count events from At to LastAt, and shows where the last of
+// them came from.
 type Entry struct {
 	ID        string          `db:"id"`
 	At        store.Time      `db:"at"`
@@ -39,16 +38,16 @@ type Entry struct {
 	Detail    string          `db:"detail"`
 }
 
-const columns = "id, at, last_at, count, action, outcome, actor_id, user_id, session_id, ip, user_agent, request_id, detail"
+const columns = `id, at, last_at, count, action, outcome, actor_id, user_id, session_id,
+	ip, user_agent, request_id, detail`
 
-// OwnerID says whom an entry concerns, for @auth(owner: true).
+// OwnerID returns the user acted upon, for @auth(owner: true).
 func (e *Entry) OwnerID() token.UserID { return e.UserID }
 
-// ByOther reports whether somebody else did it to the user: an administrator.
+// ByOther reports whether another user, an administrator, was the actor.
 func (e *Entry) ByOther() bool { return e.ActorID != "" && e.ActorID != e.UserID }
 
-// OwnIP and OwnUserAgent are where it came from, for the eyes of the user: empty if ByOther, whose
-// address is not theirs to know.
+// OwnIP returns the address for the user acted upon. It is empty if ByOther, whose address is not theirs to see.
 func (e *Entry) OwnIP() string {
 	if e.ByOther() {
 		return ""
@@ -56,7 +55,7 @@ func (e *Entry) OwnIP() string {
 	return e.IP
 }
 
-// OwnUserAgent is explained at OwnIP.
+// OwnUserAgent is the user agent under the rule of OwnIP.
 func (e *Entry) OwnUserAgent() string {
 	if e.ByOther() {
 		return ""
@@ -64,7 +63,7 @@ func (e *Entry) OwnUserAgent() string {
 	return e.UserAgent
 }
 
-// OwnSessionID is the session, for the eyes of the user: of what ByOther did in a session of their own, empty.
+// OwnSessionID returns the session for the user acted upon. It is empty if it is the session of ByOther.
 func (e *Entry) OwnSessionID() token.SessionID {
 	if e.ByOther() && e.Action != AuthnTokenRevoked {
 		return ""
@@ -72,12 +71,13 @@ func (e *Entry) OwnSessionID() token.SessionID {
 	return e.SessionID
 }
 
-// position is where e stands in newestFirst.
+// position returns the position of e in newestFirst.
 func (e *Entry) position() store.Position {
 	return store.Position{strconv.FormatInt(int64(e.At), 10), e.ID}
 }
 
-// Filter selects entries; zero fields select all. Since is included, Until is not; 1970 is a time, too.
+// Filter selects entries; zero fields match all. Since is inclusive, Until exclusive. They are pointers, because the
+// zero time is 1970.
 type Filter struct {
 	User, Actor  token.UserID
 	Action       Action
@@ -109,7 +109,7 @@ func (f Filter) Matches(e *Entry) bool {
 		(f.Since == nil || e.At >= *f.Since) && (f.Until == nil || e.At < *f.Until)
 }
 
-// Log reads the log, and writes what would have no transaction of its own.
+// Log reads the log, and records failures, which have no transaction of their own.
 type Log struct {
 	db        *store.DB
 	life      time.Duration
@@ -117,13 +117,13 @@ type Log struct {
 	maxFolded int
 }
 
-// NewLog wires a Log, whose entries are kept for life.
+// NewLog returns a Log whose entries are kept for life.
 func NewLog(db *store.DB, life time.Duration, now func() time.Time) *Log {
 	return &Log{db: db, life: life, now: now, maxFolded: maxFolded}
 }
 
-// Failed records a refused proof of who somebody is. Strangers cause these, so they fold: one entry an
-// hour for each account and slot of addresses.
+// Failed records a refused proof of identity. Any client can cause these, so they fold into one entry per hour for
+// each account and slot of addresses.
 func (l *Log) Failed(ctx context.Context, e Event) error {
 	e.Outcome = Refused
 	n := uint32(slots)
@@ -136,13 +136,13 @@ func (l *Log) Failed(ctx context.Context, e Event) error {
 	return l.db.Tx(ctx, func(tx *store.Tx) error { return write(tx, e, fold) })
 }
 
-// newestFirst is the order of all lists of entries.
+// newestFirst is the order of all lists.
 var newestFirst = store.Order{
 	Columns:    []store.Column{{Name: "at", Type: "BIGINT"}, {Name: "id"}},
 	Descending: true,
 }
 
-// byUser are the entries that concern a user.
+// byUser lists the entries that concern a user.
 var byUser = store.Owned[token.UserID, Entry]{
 	Table:     "audit_log",
 	Columns:   columns,
@@ -153,7 +153,7 @@ var byUser = store.Owned[token.UserID, Entry]{
 	Position:  (*Entry).position,
 }
 
-// List returns the entries that f selects, the newest first.
+// List returns the entries that match f, newest first.
 func (l *Log) List(ctx context.Context, f Filter, w store.Window) (*store.Page[Entry], error) {
 	var q store.Query
 	var rows []*Entry
@@ -165,14 +165,14 @@ func (l *Log) List(ctx context.Context, f Filter, w store.Window) (*store.Page[E
 	return store.NewPage(w, rows, (*Entry).position), nil
 }
 
-// ListOf returns the same window of what concerns each of the users, the newest first.
+// ListOf returns the same window of the entries that concern each of users, newest first.
 func (l *Log) ListOf(
 	ctx context.Context, users []token.UserID, w store.Window,
 ) (map[token.UserID]*store.Page[Entry], error) {
 	return byUser.Pages(ctx, l.db, users, w)
 }
 
-// Count returns how many entries f selects.
+// Count returns the number of entries that match f.
 func (l *Log) Count(ctx context.Context, f Filter) (n int, err error) {
 	var q store.Query
 	if err := l.db.Get(ctx, &n, "SELECT count(*) FROM audit_log"+f.where(&q), q.Args...); err != nil {
@@ -181,13 +181,13 @@ func (l *Log) Count(ctx context.Context, f Filter) (n int, err error) {
 	return n, nil
 }
 
-// CountOf returns how many entries concern each user. A user without any is not in the map.
+// CountOf returns the number of entries that concern each user. Users without any are not in the map.
 func (l *Log) CountOf(ctx context.Context, users []token.UserID) (map[token.UserID]int, error) {
 	return byUser.Counts(ctx, l.db, users)
 }
 
-// Prune deletes what has reached its age, and of the folded refusals the oldest beyond their bound. What users did
-// themselves stays, or a flood of refusals would remove the traces of a thief.
+// Prune deletes entries older than life, and the oldest folded refusals beyond maxFolded. It keeps what users did
+// themselves, because a flood of refusals must not remove the traces of a thief.
 func (l *Log) Prune(ctx context.Context) error {
 	if err := l.db.Prune(ctx, "audit_log", "id", "at < now_us() - $2", l.life.Microseconds()); err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
-// However many accounts strangers try, the newest refusals are kept, and nothing else goes for them.
+// For any number of attacked accounts, the newest refusals are kept, and no other entries are deleted for them.
 func TestFoldedEntriesAreBounded(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
@@ -24,7 +24,8 @@ func TestFoldedEntriesAreBounded(t *testing.T) {
 			if err := audit.Record(tx, audit.Event{Action: audit.UserCreated, Outcome: audit.Done, User: "first"}); err != nil {
 				return err
 			}
-			return audit.Record(tx, audit.Event{Action: audit.UserUpdated, By: audit.Actor{Claims: token.Claims{UserID: "own"}}, User: "own"})
+			by := audit.Actor{Claims: token.Claims{UserID: "own"}}
+			return audit.Record(tx, audit.Event{Action: audit.UserUpdated, By: by, User: "own"})
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -51,8 +52,8 @@ func TestFoldedEntriesAreBounded(t *testing.T) {
 	})
 }
 
-// What one client can cause as often as it likes folds where all that an owner would ask about is the same.
-func TestActsInARowFold(t *testing.T) {
+// Acts that one client can repeat at will fold if they have the same user, session and address.
+func TestRepeatedActsFold(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		by := audit.Actor{Claims: token.Claims{UserID: "a"}, IP: "192.0.2.1", UserAgent: "one"}
@@ -75,7 +76,7 @@ func TestActsInARowFold(t *testing.T) {
 		for _, one := range page.Rows {
 			total += one.Count
 		}
-		if total != 7 || len(page.Rows) < 4 || len(page.Rows) > 4+3 { // the minute may turn meanwhile
+		if total != 7 || len(page.Rows) < 4 || len(page.Rows) > 4+3 { // more entries if a new minute begins
 			t.Errorf("%d acts in %d entries, want 7 in 4", total, len(page.Rows))
 		}
 	})

@@ -23,6 +23,6 @@ func TestTheVersionNamesTheCommitAndGo(t *testing.T) {
 		}
 	}
 	if got, want := cli.Version(nil, false), "graphwarden (devel), commit unknown"+goes; got != want {
-		t.Errorf("without build information %s, want %s", got, want)
+		t.Errorf("without build information: %s, want %s", got, want)
 	}
 }

@@ -32,8 +32,8 @@ func process(tb testing.TB, srv *apptest.Server, url string) (kill func()) {
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), serveVariable+"=1", "GRAPHWARDEN_DATABASE="+url, "GRAPHWARDEN_LISTEN=127.0.0.1:0",
-		"GRAPHWARDEN_REGISTER_ADDRESS_LIMIT=100000", "GRAPHWARDEN_REGISTER_LIMIT=100000",
-		"GRAPHWARDEN_LOGIN_ADDRESS_LIMIT=100000", "GRAPHWARDEN_BCRYPT_COST=4",
+		"GRAPHWARDEN_REGISTER_ADDRESS_LIMIT=100000/1m", "GRAPHWARDEN_REGISTER_LIMIT=100000/1m",
+		"GRAPHWARDEN_LOGIN_ADDRESS_LIMIT=100000/1m", "GRAPHWARDEN_BCRYPT_COST=4",
 		"GRAPHWARDEN_SECRET=a secret for tests, of more than 32 bytes", "GRAPHWARDEN_PUBLIC_URL=http://graphwarden.test")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
