@@ -30,11 +30,11 @@ func TestParseEmail(t *testing.T) {
 		"a single label":          {"root@localhost", email("root@localhost", "root@localhost")},
 		"an international local":  {"Żółw@example.com", email("Żółw@example.com", "żółw@example.com")},
 		"an international domain": {"info@Bücher.example", email("info@Bücher.example", "info@xn--bcher-kva.example")},
-		"its ASCII spelling":      {
+		"its ASCII spelling": {
 			"info@XN--Bcher-KVA.example", email("info@XN--Bcher-KVA.example", "info@xn--bcher-kva.example"),
 		},
-		"sharp s":                 {"info@straße.example", email("info@straße.example", "info@xn--strae-oqa.example")},
-		"a needed joiner":         {
+		"sharp s": {"info@straße.example", email("info@straße.example", "info@xn--strae-oqa.example")},
+		"a needed joiner": {
 			"info@نامه\u200Cای.example", email("info@نامه\u200Cای.example", "info@xn--mgba3gch31f060k.example"),
 		},
 		"a middle dot in Catalan": {"info@col·legi.example", email("info@col·legi.example", "info@xn--collegi-xma.example")},
