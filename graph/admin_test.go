@@ -181,7 +181,9 @@ func TestSparsePagesLeadOn(t *testing.T) {
 		for i := range n {
 			fmt.Fprintf(&lines, `{"email": "crowd%04d@example.com", "disabled": %t}`+"\n", i, i != 7 && i != n-7)
 		}
-		created, problems, err := srv.App.Accounts.Import(t.Context(), userfile.NewReader(strings.NewReader(lines.String()), userfile.Options{}), apptest.Operator)
+		created, problems, err := srv.App.Accounts.Import(
+			t.Context(), userfile.NewReader(strings.NewReader(lines.String()), userfile.Options{}), apptest.Operator,
+		)
 		if err != nil || created != n {
 			t.Fatal(created, problems, err)
 		}
@@ -246,7 +248,8 @@ func TestCursorsCannotBeMadeUp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := admin.Do(t, usersQuery, variables)
-			if len(answer.Errors) != 1 || answer.Errors[0].Extensions.Code != "BAD_USER_INPUT" || len(answer.Errors[0].Extensions.Fields) != 1 {
+			if len(answer.Errors) != 1 || answer.Errors[0].Extensions.Code != "BAD_USER_INPUT" ||
+				len(answer.Errors[0].Extensions.Fields) != 1 {
 				t.Errorf("%s", answer.Body)
 			}
 		})
@@ -306,7 +309,8 @@ func TestSessionsInAListAreEachUsersOwn(t *testing.T) {
 				}
 			}
 		}
-		admin.Do(t, `{ users(search: "user") { nodes { id newest: sessions(first: 1) { totalCount nodes { id } pageInfo { hasNextPage } } sessions { totalCount nodes { id } pageInfo { hasNextPage } } } } }`, nil).Into(t, &out)
+		admin.Do(t, `{ users(search: "user") { nodes { id newest: sessions(first: 1) { totalCount nodes { id } pageInfo { hasNextPage } } sessions { totalCount nodes { id } pageInfo { hasNextPage } } } } }`, nil).
+			Into(t, &out)
 		got := map[token.UserID]string{}
 		for _, u := range out.Users.Nodes {
 			got[u.ID] = fmt.Sprint(u.Newest, u.Sessions)
@@ -319,9 +323,15 @@ func TestSessionsInAListAreEachUsersOwn(t *testing.T) {
 		}
 		more := sessions{2, id(second.SessionID), struct{ HasNextPage bool }{true}}
 		want := map[token.UserID]string{
-			admin.UserID: fmt.Sprint(sessions{1, id(admin.SessionID), struct{ HasNextPage bool }{}}, sessions{1, id(admin.SessionID), struct{ HasNextPage bool }{}}),
-			one.UserID:   fmt.Sprint(sessions{1, id(one.SessionID), struct{ HasNextPage bool }{}}, sessions{1, id(one.SessionID), struct{ HasNextPage bool }{}}),
-			two.UserID:   fmt.Sprint(more, sessions{2, id(second.SessionID, two.SessionID), struct{ HasNextPage bool }{}}),
+			admin.UserID: fmt.Sprint(
+				sessions{1, id(admin.SessionID), struct{ HasNextPage bool }{}},
+				sessions{1, id(admin.SessionID), struct{ HasNextPage bool }{}},
+			),
+			one.UserID: fmt.Sprint(
+				sessions{1, id(one.SessionID), struct{ HasNextPage bool }{}},
+				sessions{1, id(one.SessionID), struct{ HasNextPage bool }{}},
+			),
+			two.UserID: fmt.Sprint(more, sessions{2, id(second.SessionID, two.SessionID), struct{ HasNextPage bool }{}}),
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
@@ -388,7 +398,8 @@ func TestAdministratorsChangeUsers(t *testing.T) {
 				if name == "setRoles" {
 					variables["roles"] = []string{"USER"}
 				}
-				if answer := admin.Do(t, mutation, variables); len(answer.Errors) != 1 || answer.Errors[0].Extensions.Reason != "USER_NOT_FOUND" {
+				if answer := admin.Do(t, mutation, variables); len(answer.Errors) != 1 ||
+					answer.Errors[0].Extensions.Reason != "USER_NOT_FOUND" {
 					t.Errorf("%s of %q: %s", name, id, answer.Body)
 				}
 			}
@@ -402,7 +413,8 @@ func TestAdministratorsChangeUsers(t *testing.T) {
 			}
 		}
 		admin.Do(t, `query($id: ID!) { auditLog(first: 100, filter: {userId: $id, actorId: "`+string(admin.UserID)+`"}) { nodes { action actorId userId detail user { email } actor { email } } } }`,
-			vars{"id": c.UserID}).Into(t, &log)
+			vars{"id": c.UserID}).
+			Into(t, &log)
 		var actions []string
 		for _, one := range log.AuditLog.Nodes {
 			if one.User != nil || one.Actor == nil || one.Actor.Email != admin.Email {
@@ -522,7 +534,9 @@ func TestARoleThatTheSchemaHasNoMoreIsNone(t *testing.T) {
 		}
 		c.Do(t, `{ users { totalCount } }`, nil).Refused(t, "FORBIDDEN", "ROLE_REQUIRED")
 		c.Do(t, `{ users(role: FORMER) { totalCount } }`, nil).Refused(t, "GRAPHQL_VALIDATION_FAILED", "")
-		admin.Do(t, `mutation($id: ID!) { setRoles(input: {id: $id, roles: [USER]}) { roles } }`, vars{"id": c.UserID}).Into(t, &out)
+		admin.Do(
+			t, `mutation($id: ID!) { setRoles(input: {id: $id, roles: [USER]}) { roles } }`, vars{"id": c.UserID},
+		).Into(t, &out)
 		if u, err := srv.App.Accounts.ByID(t.Context(), c.UserID); err != nil || u.Roles.String() != "USER" {
 			t.Errorf("setRoles leaves %+v, %v", u, err)
 		}

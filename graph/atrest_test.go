@@ -42,7 +42,11 @@ func TestTheDatabaseHoldsNothingThatSignsIn(t *testing.T) {
 		c.Do(t, `{ me { id } }`, nil).Into(t, &struct{}{})
 		srv.Anonymous().Do(t, loginMutation, vars{"email": c.Email, "password": "a wrong passphrase"})
 		other.Do(t, `mutation { logout { endedSessions } }`, nil).Into(t, &struct{}{})
-		secrets := map[string]string{"the password": apptest.Password, "a wrong password": "a wrong passphrase", "the secret": srv.App.Config.Secret}
+		secrets := map[string]string{
+			"the password":     apptest.Password,
+			"a wrong password": "a wrong passphrase",
+			"the secret":       srv.App.Config.Secret,
+		}
 		for name, token := range map[string]string{"the access token": c.AccessToken, "another access token": other.AccessToken,
 			"the refresh token": c.RefreshToken, "a spent refresh token": spent, "an ended session's refresh token": other.RefreshToken} {
 			secrets[name], secrets["the end of "+name] = token, token[len(token)-40:]
@@ -76,7 +80,8 @@ func TestTheDatabaseHoldsNothingThatSignsIn(t *testing.T) {
 				}
 			}
 		}
-		if hashes := all["users.password_hash"]; len(hashes) != 1 || !strings.HasPrefix(hashes[0], "gw1$") || len(all["signing_keys.sealed"]) == 0 {
+		if hashes := all["users.password_hash"]; len(hashes) != 1 || !strings.HasPrefix(hashes[0], "gw1$") ||
+			len(all["signing_keys.sealed"]) == 0 {
 			t.Errorf("the search is broken: %q of %d columns", hashes, len(all))
 		}
 	})

@@ -47,14 +47,16 @@ const loginMutation = `mutation($email: String!, $password: String!) { login(inp
 func auditLog(tb testing.TB, c *apptest.Client, arguments string) entries {
 	tb.Helper()
 	var out struct{ AuditLog entries }
-	c.Do(tb, `{ auditLog`+arguments+` { nodes { id action outcome ip userId count } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } }`, nil).Into(tb, &out)
+	c.Do(tb, `{ auditLog`+arguments+` { nodes { id action outcome ip userId count } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } }`, nil).
+		Into(tb, &out)
 	return out.AuditLog
 }
 
 func securityLog(tb testing.TB, c *apptest.Client, arguments string) entries {
 	tb.Helper()
 	var out struct{ Me struct{ SecurityLog entries } }
-	c.Do(tb, `{ me { securityLog`+arguments+` { nodes { id action ip sessionId count byAdministrator } pageInfo { hasNextPage endCursor } totalCount } } }`, nil).Into(tb, &out)
+	c.Do(tb, `{ me { securityLog`+arguments+` { nodes { id action ip sessionId count byAdministrator } pageInfo { hasNextPage endCursor } totalCount } } }`, nil).
+		Into(tb, &out)
 	return out.Me.SecurityLog
 }
 
@@ -65,12 +67,16 @@ func TestOwnersReadTheirSecurityLog(t *testing.T) {
 		other := c.Login(t)
 		other.Do(t, `mutation { logout { endedSessions } }`, nil).Into(t, &struct{}{})
 		for range 3 {
-			srv.Anonymous().Do(t, loginMutation, vars{"email": c.Email, "password": "wrong"}).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+			srv.Anonymous().Do(
+				t, loginMutation, vars{"email": c.Email, "password": "wrong"},
+			).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 		}
 		admin.Do(t, setRoles, vars{"id": c.UserID, "roles": []string{"USER", "ADMIN"}}).Into(t, &struct{}{})
 		c.Refresh(t)
 		log := securityLog(t, c, "(first: 10)")
-		want := []string{"USER_CREATED", "AUTHN_LOGIN_SUCCESS", "AUTHN_TOKEN_REVOKED", "AUTHN_LOGIN_FAIL", "PRIVILEGE_PERMISSIONS_CHANGED"}
+		want := []string{
+			"USER_CREATED", "AUTHN_LOGIN_SUCCESS", "AUTHN_TOKEN_REVOKED", "AUTHN_LOGIN_FAIL", "PRIVILEGE_PERMISSIONS_CHANGED",
+		}
 		if diff := cmp.Diff(want, log.actions()); diff != "" || log.TotalCount != len(want) {
 			t.Errorf("%d of %s", log.TotalCount, diff)
 		}
@@ -92,7 +98,9 @@ func TestOwnersReadTheirSecurityLog(t *testing.T) {
 				t.Errorf("somebody else's: %+v", other)
 			}
 		}
-		stranger.Do(t, `query($id: ID!) { user(id: $id) { securityLog { totalCount } } }`, vars{"id": c.UserID}).Refused(t, "FORBIDDEN", "ROLE_REQUIRED")
+		stranger.Do(
+			t, `query($id: ID!) { user(id: $id) { securityLog { totalCount } } }`, vars{"id": c.UserID},
+		).Refused(t, "FORBIDDEN", "ROLE_REQUIRED")
 	})
 }
 
@@ -103,18 +111,27 @@ func TestAuditLogIsFilteredAndPaged(t *testing.T) {
 		c.Login(t)
 		middle := time.Now().UTC().Format(time.RFC3339Nano)
 		c.Login(t)
-		srv.Anonymous().Do(t, loginMutation, vars{"email": "nobody@example.com", "password": "wrong"}).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+		srv.Anonymous().Do(
+			t, loginMutation, vars{"email": "nobody@example.com", "password": "wrong"},
+		).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 		for filter, want := range map[string][]string{
-			`{}`:                                    {"USER_CREATED", "PRIVILEGE_PERMISSIONS_CHANGED", "USER_CREATED", "AUTHN_LOGIN_SUCCESS", "AUTHN_LOGIN_SUCCESS", "AUTHN_LOGIN_FAIL"},
-			`{userId: "` + string(c.UserID) + `"}`:  {"USER_CREATED", "AUTHN_LOGIN_SUCCESS", "AUTHN_LOGIN_SUCCESS"},
-			`{actorId: "` + string(c.UserID) + `"}`: {"AUTHN_LOGIN_SUCCESS", "AUTHN_LOGIN_SUCCESS"},
-			`{action: USER_CREATED}`:                {"USER_CREATED", "USER_CREATED"},
-			`{outcome: REFUSED}`:                    {"AUTHN_LOGIN_FAIL"},
-			`{action: AUTHN_LOGIN_SUCCESS, since: "` + middle + `"}`:                         {"AUTHN_LOGIN_SUCCESS"},
-			`{action: AUTHN_LOGIN_SUCCESS, until: "` + middle + `"}`:                         {"AUTHN_LOGIN_SUCCESS"},
-			`{until: "1970-01-01T00:00:00Z"}`:                                                nil,
-			`{userId: "` + string(c.UserID) + `", action: USER_DELETED}`:                     nil,
-			`{userId: "` + string(c.UserID) + `", actorId: null, action: null, since: null}`: {"USER_CREATED", "AUTHN_LOGIN_SUCCESS", "AUTHN_LOGIN_SUCCESS"},
+			`{}`: {
+				"USER_CREATED", "PRIVILEGE_PERMISSIONS_CHANGED", "USER_CREATED", "AUTHN_LOGIN_SUCCESS", "AUTHN_LOGIN_SUCCESS",
+				"AUTHN_LOGIN_FAIL",
+			},
+			`{userId: "` + string(c.UserID) + `"}`: {
+				"USER_CREATED", "AUTHN_LOGIN_SUCCESS", "AUTHN_LOGIN_SUCCESS",
+			},
+			`{actorId: "` + string(c.UserID) + `"}`:                      {"AUTHN_LOGIN_SUCCESS", "AUTHN_LOGIN_SUCCESS"},
+			`{action: USER_CREATED}`:                                     {"USER_CREATED", "USER_CREATED"},
+			`{outcome: REFUSED}`:                                         {"AUTHN_LOGIN_FAIL"},
+			`{action: AUTHN_LOGIN_SUCCESS, since: "` + middle + `"}`:     {"AUTHN_LOGIN_SUCCESS"},
+			`{action: AUTHN_LOGIN_SUCCESS, until: "` + middle + `"}`:     {"AUTHN_LOGIN_SUCCESS"},
+			`{until: "1970-01-01T00:00:00Z"}`:                            nil,
+			`{userId: "` + string(c.UserID) + `", action: USER_DELETED}`: nil,
+			`{userId: "` + string(c.UserID) + `", actorId: null, action: null, since: null}`: {
+				"USER_CREATED", "AUTHN_LOGIN_SUCCESS", "AUTHN_LOGIN_SUCCESS",
+			},
 		} {
 			log := auditLog(t, admin, `(filter: `+filter+`)`)
 			if diff := cmp.Diff(want, log.actions()); diff != "" || log.TotalCount != len(want) {
@@ -149,7 +166,9 @@ func TestAuditLogIsFilteredAndPaged(t *testing.T) {
 				t.Errorf("%s: %s", direction, diff)
 			}
 		}
-		admin.Do(t, `{ auditLog(filter: {userId: "\u0000", actorId: "x"}) { totalCount } }`, nil).Refused(t, "BAD_USER_INPUT", "MALFORMED")
+		admin.Do(
+			t, `{ auditLog(filter: {userId: "\u0000", actorId: "x"}) { totalCount } }`, nil,
+		).Refused(t, "BAD_USER_INPUT", "MALFORMED")
 	})
 }
 
@@ -163,7 +182,11 @@ func TestFailedSignInsFold(t *testing.T) {
 		for i := range n {
 			from := audit.Actor{IP: fmt.Sprintf("198.51.100.%d", i%250), UserAgent: fmt.Sprint("attacker ", i)}
 			for _, user := range []token.UserID{c.UserID, ""} {
-				if err := srv.App.Audit.Failed(t.Context(), audit.Event{Action: audit.AuthnLoginFail, User: user, By: from}); err != nil {
+				if err := srv.App.Audit.Failed(t.Context(), audit.Event{
+					Action: audit.AuthnLoginFail,
+					User:   user,
+					By:     from,
+				}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -181,10 +204,19 @@ func TestFailedSignInsFold(t *testing.T) {
 		}
 		srv.Advance(t, time.Hour)
 		admin.Refresh(t)
-		if err := srv.App.Audit.Failed(t.Context(), audit.Event{Action: audit.AuthnLoginFail, User: c.UserID, By: attacker}); err != nil {
+		if err := srv.App.Audit.Failed(t.Context(), audit.Event{
+			Action: audit.AuthnLoginFail,
+			User:   c.UserID,
+			By:     attacker,
+		}); err != nil {
 			t.Fatal(err)
 		}
-		if later := auditLog(t, admin, `(first: 100, filter: {action: AUTHN_LOGIN_FAIL})`); len(later.Nodes) != len(log.Nodes)+1 || later.Nodes[0].Count != 1 {
+		if later := auditLog(t, admin, `(first: 100, filter: {action: AUTHN_LOGIN_FAIL})`); len(
+			later.Nodes,
+		) != len(
+			log.Nodes,
+		)+1 ||
+			later.Nodes[0].Count != 1 {
 			t.Errorf("the next hour has an entry of its own: %+v", later.Nodes[0])
 		}
 	})
@@ -228,7 +260,10 @@ func TestRefusedArgumentsAreNamed(t *testing.T) {
 	for _, field := range answer.Errors[0].Extensions.Fields {
 		got = append(got, field.Path+": "+field.Message)
 	}
-	want := []string{"filter.userId: filter.userId is not the id of a user", "first: first must be from 1 to 100", "after: after is not a cursor of this list"}
+	want := []string{
+		"filter.userId: filter.userId is not the id of a user", "first: first must be from 1 to 100",
+		"after: after is not a cursor of this list",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -250,13 +285,17 @@ func TestAccountsMadeWithRolesAreRecordedWithThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id, want := range map[token.UserID]string{added.ID: "ADMIN USER", imported.ID: "ADMIN USER", srv.As(t).UserID: ""} {
+	for id, want := range map[token.UserID]string{
+		added.ID: "ADMIN USER", imported.ID: "ADMIN USER", srv.As(t).UserID: "",
+	} {
 		var out struct {
 			AuditLog struct {
 				Nodes []struct{ Action, Detail string }
 			}
 		}
-		admin.Do(t, `query($id: ID) { auditLog(filter: {userId: $id}) { nodes { action detail } } }`, vars{"id": id}).Into(t, &out)
+		admin.Do(
+			t, `query($id: ID) { auditLog(filter: {userId: $id}) { nodes { action detail } } }`, vars{"id": id},
+		).Into(t, &out)
 		if diff := cmp.Diff([]struct{ Action, Detail string }{{"USER_CREATED", want}}, out.AuditLog.Nodes); diff != "" {
 			t.Error(diff)
 		}

@@ -17,7 +17,9 @@ func batches(o *apptest.Options) { o.Config.Batch = 10 }
 // sendBatch posts any body and returns the status and the text of the answer.
 func sendBatch(t *testing.T, c *apptest.Client, body, accept string) (int, string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.Server.URL+"/graphql", bytes.NewReader([]byte(body)))
+	r, err := http.NewRequestWithContext(
+		t.Context(), http.MethodPost, c.Server.URL+"/graphql", bytes.NewReader([]byte(body)),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +72,10 @@ func TestABatchAnswersEachOperation(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t, batches)
 	c := srv.As(t)
-	got := answers(t, c, `mutation { updateProfile(input: {name: "Ada"}) { name } }`, `{ me { name } }`, `{ nothing }`, `{ users { totalCount } }`, `subscription { securityEvents { id } }`, ``)
+	got := answers(
+		t, c, `mutation { updateProfile(input: {name: "Ada"}) { name } }`, `{ me { name } }`, `{ nothing }`,
+		`{ users { totalCount } }`, `subscription { securityEvents { id } }`, ``,
+	)
 	for i, want := range []string{`{"updateProfile":{"name":"Ada"}}`, `{"me":{"name":"Ada"}}`} {
 		if string(got[i].Data) != want || len(got[i].Errors) > 0 {
 			t.Errorf("%d: %s %+v, want %s", i, got[i].Data, got[i].Errors, want)
@@ -78,7 +83,8 @@ func TestABatchAnswersEachOperation(t *testing.T) {
 	}
 	for i, want := range []string{"GRAPHQL_VALIDATION_FAILED", "FORBIDDEN", "BAD_USER_INPUT", "BAD_USER_INPUT"} {
 		refused := got[2+i]
-		if refused.Data != nil || len(refused.Errors) != 1 || refused.Errors[0].Extensions.Code != want || refused.Errors[0].Extensions.RequestID == "" {
+		if refused.Data != nil || len(refused.Errors) != 1 || refused.Errors[0].Extensions.Code != want ||
+			refused.Errors[0].Extensions.RequestID == "" {
 			t.Errorf("%d: %s %+v, want %s", 2+i, refused.Data, refused.Errors, want)
 		}
 	}
@@ -102,7 +108,8 @@ func TestMalformedBatchesAreRefusedWhole(t *testing.T) {
 	}
 	status, text := sendBatch(t, srv.Anonymous(), `[null, 1, [], [`+one+`], `+one+`]`, "application/json")
 	var got []apptest.Answer
-	if err := json.Unmarshal([]byte(text), &got); err != nil || status != 200 || len(got) != 5 || string(got[4].Data) != `{"__typename":"Query"}` {
+	if err := json.Unmarshal([]byte(text), &got); err != nil || status != 200 || len(got) != 5 ||
+		string(got[4].Data) != `{"__typename":"Query"}` {
 		t.Fatalf("%d %s", status, text)
 	}
 	for i := range 4 {
@@ -151,7 +158,8 @@ func TestABatchSharesTheLimitsOfOneOperation(t *testing.T) {
 		}
 	}
 	beyond := answers(t, srv.Anonymous(), operation(4), operation(2))
-	if len(beyond[0].Errors) != 1 || beyond[0].Errors[0].Extensions.Reason != "TOO_MANY_ROOT_FIELDS" || len(beyond[1].Errors) > 0 {
+	if len(beyond[0].Errors) != 1 || beyond[0].Errors[0].Extensions.Reason != "TOO_MANY_ROOT_FIELDS" ||
+		len(beyond[1].Errors) > 0 {
 		t.Errorf("beyond its share: %+v", beyond)
 	}
 }

@@ -20,10 +20,16 @@ func TestMutationsDoNotRunByHalf(t *testing.T) {
 	const rename = ` { updateProfile(input: {name: "after"}) { name sessions(`
 	for _, test := range []struct{ document, variables, names string }{
 		{`mutation($n: Int)` + rename + `first: $n) { totalCount } } }`, `{"n": "5"}`, `variable $n: "5" is not an Int`},
-		{`mutation($n: Int)` + rename + `first: $n) { totalCount } } }`, `{"n": 2147483648}`, `first and last may ask for at most`},
+		{
+			`mutation($n: Int)` + rename + `first: $n) { totalCount } } }`, `{"n": 2147483648}`,
+			`first and last may ask for at most`,
+		},
 		{`mutation($n: Int)` + rename + `first: $n) { totalCount } } }`, `{"n": 5.5}`, `variable $n: 5.5 is not an Int`},
 		{`mutation($n: Int!)` + rename + `first: $n) { totalCount } } }`, `{}`, `variable $n of type Int! was not provided`},
-		{`mutation($n: String)` + rename + `after: $n) { totalCount } } }`, `{"n": 5}`, `variable $n: a number is not a String`},
+		{
+			`mutation($n: String)` + rename + `after: $n) { totalCount } } }`, `{"n": 5}`,
+			`variable $n: a number is not a String`,
+		},
 		{`mutation` + rename + `first: 2147483648) { totalCount } } }`, `{}`, `first and last may ask for at most`},
 		{`mutation($scope: LogoutScope) { updateProfile(input: {name: "after"}) { name } logout(input: {scope: $scope}) { endedSessions } }`,
 			`{"scope": null}`, `variable $scope of type LogoutScope! must not be null`},
@@ -43,8 +49,13 @@ func TestMutationsDoNotRunByHalf(t *testing.T) {
 			t.Errorf("%s over a WebSocket: %s", test.document, socket)
 		}
 		events := (&leaks{T: t, srv: srv}).post(string(body), bearer, with("Accept", "text/event-stream"))
-		for transport, answer := range map[string]string{"HTTP": string(a.Body), "a WebSocket": socket, "events": string(events.Body)} {
-			if plain := strings.ReplaceAll(answer, `\"`, `"`); !strings.Contains(plain, test.names) || strings.Contains(plain, `"data"`) {
+		for transport, answer := range map[string]string{
+			"HTTP":        string(a.Body),
+			"a WebSocket": socket,
+			"events":      string(events.Body),
+		} {
+			if plain := strings.ReplaceAll(answer, `\"`, `"`); !strings.Contains(plain, test.names) ||
+				strings.Contains(plain, `"data"`) {
 				t.Errorf("%s over %s: %s", test.document, transport, answer)
 			}
 		}
@@ -56,7 +67,8 @@ func TestMutationsDoNotRunByHalf(t *testing.T) {
 	}
 }
 
-// An emoji as two escapes is one character, in a document and in JSON. Half of it is refused and never stored as U+FFFD.
+// An emoji as two escapes is one character, in a document and in JSON. Half of it is refused and never stored as
+// U+FFFD.
 func TestSurrogatePairsAreOneCharacter(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)

@@ -53,8 +53,26 @@ func holdsContract(t *testing.T, s *ast.Schema, a *apptest.Answer) {
 			t.Errorf("%s with fields %v", x.Code, x.Fields)
 		}
 	}
-	silent(t, a, "pq:", "sqlite", "syntax error at", "constraint", "strconv.", "json:", "panic", "goroutine", "runtime error",
-		"github.com", "reflect", "graphql.", "model.", "unmarshal", "interface {}", "*ast.")
+	silent(
+		t,
+		a,
+		"pq:",
+		"sqlite",
+		"syntax error at",
+		"constraint",
+		"strconv.",
+		"json:",
+		"panic",
+		"goroutine",
+		"runtime error",
+		"github.com",
+		"reflect",
+		"graphql.",
+		"model.",
+		"unmarshal",
+		"interface {}",
+		"*ast.",
+	)
 }
 
 // silent checks that an answer holds none of some texts, in any case.

@@ -47,12 +47,17 @@ func signedIn(t *testing.T, srv *apptest.Server) (*apptest.Client, *apptest.Clie
 	t.Helper()
 	owner := srv.As(t)
 	c := browser(srv, page)
-	answer := c.Do(t, `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password, delivery: COOKIE}) `+cookieAuth+` }`,
-		map[string]any{"email": owner.Email, "password": apptest.Password})
+	answer := c.Do(
+		t,
+		`mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password, delivery: COOKIE}) `+cookieAuth+` }`,
+		map[string]any{"email": owner.Email, "password": apptest.Password},
+	)
 	var got struct{ Login cookiePayload }
 	answer.Into(t, &got)
 	raw := keep(t, c, answer)
-	for _, attribute := range []string{cookieName + "=gwr_", "; Path=/", "; HttpOnly", "; Secure", "; SameSite=Strict", "; Expires="} {
+	for _, attribute := range []string{
+		cookieName + "=gwr_", "; Path=/", "; HttpOnly", "; Secure", "; SameSite=Strict", "; Expires=",
+	} {
 		if !strings.Contains(raw, attribute) {
 			t.Errorf("the cookie %q lacks %q", raw, attribute)
 		}
@@ -160,7 +165,9 @@ func TestCookieMode(t *testing.T) {
 		planted, _ := signedIn(t, srv)
 		genuine := c.Header.Get("Cookie")
 		c.AccessToken = ""
-		for _, both := range []string{planted.Header.Get("Cookie") + "; " + genuine, genuine + "; " + planted.Header.Get("Cookie")} {
+		for _, both := range []string{
+			planted.Header.Get("Cookie") + "; " + genuine, genuine + "; " + planted.Header.Get("Cookie"),
+		} {
 			c.Header.Set("Cookie", both)
 			for _, mutation := range []string{refreshByCookie, `mutation { logout { endedSessions } }`} {
 				c.Do(t, mutation, nil).Refused(t, "UNAUTHENTICATED", "REFRESH_INVALID")
@@ -194,7 +201,8 @@ func TestCookieMode(t *testing.T) {
 		c, _ := signedIn(t, srv)
 		c.AccessToken = ""
 		answer := c.Do(t, `mutation { logout { endedSessions } }`, nil)
-		if raw := keep(t, srv.Anonymous(), answer); !strings.Contains(raw, "Max-Age=0") || !strings.HasPrefix(raw, cookieName+"=;") {
+		if raw := keep(t, srv.Anonymous(), answer); !strings.Contains(raw, "Max-Age=0") ||
+			!strings.HasPrefix(raw, cookieName+"=;") {
 			t.Errorf("the cookie was not removed: %q", raw)
 		}
 		answer = c.Do(t, refreshByCookie, nil)
@@ -219,7 +227,8 @@ func TestCookieMode(t *testing.T) {
 		t.Parallel()
 		owner := srv.As(t)
 		owner.Refresh(t)
-		if answer := owner.Do(t, `mutation { logout { endedSessions } }`, nil); len(answer.Errors) > 0 || answer.Header.Get("Set-Cookie") != "" {
+		if answer := owner.Do(t, `mutation { logout { endedSessions } }`, nil); len(answer.Errors) > 0 ||
+			answer.Header.Get("Set-Cookie") != "" {
 			t.Errorf("logout: %s", answer.Body)
 		}
 	})
@@ -267,7 +276,10 @@ func TestCORS(t *testing.T) {
 	t.Run("allows no other", func(t *testing.T) {
 		t.Parallel()
 		for _, origin := range []string{"https://evil.example.com", "null", page + ".evil.com", "http://app.example.com"} {
-			for name, h := range map[string]http.Header{"preflight": preflight(t, origin), "answer": browser(srv, origin).Do(t, `{ __typename }`, nil).Header} {
+			for name, h := range map[string]http.Header{
+				"preflight": preflight(t, origin),
+				"answer":    browser(srv, origin).Do(t, `{ __typename }`, nil).Header,
+			} {
 				if h.Get("Access-Control-Allow-Origin") != "" || h.Get("Access-Control-Allow-Credentials") != "" {
 					t.Errorf("%s to %s: %v", name, origin, h)
 				}

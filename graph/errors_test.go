@@ -88,7 +88,8 @@ func TestWhatIsNotMadeForTheCallerSaysNothing(t *testing.T) {
 			if id == "" || a.Header.Get("X-Request-Id") != id {
 				t.Errorf("request id %q", id)
 			}
-			if line := lineWith(log.String(), id); !strings.Contains(line, `"ERROR"`) || name != "a wrong Go type" && !strings.Contains(line, cause) {
+			if line := lineWith(log.String(), id); !strings.Contains(line, `"ERROR"`) ||
+				name != "a wrong Go type" && !strings.Contains(line, cause) {
 				t.Errorf("the log says %q", line)
 			} else if !strings.Contains(line, `"operation":"Profile","user":"`+string(c.UserID)+`"`) {
 				t.Errorf("the log does not say what was asked for and by whom: %q", line)
@@ -110,13 +111,16 @@ func TestFaultsKeepWhatTheySay(t *testing.T) {
 	t.Parallel()
 	var log record
 	srv := apptest.Start(t, recorded(&log), extended(func(context.Context) (any, error) {
-		return nil, fmt.Errorf("me: %w", fault.Busy(fault.Overloaded, "come back later", 1500*time.Millisecond).Because(errors.New("the cause")))
+		return nil, fmt.Errorf(
+			"me: %w", fault.Busy(fault.Overloaded, "come back later", 1500*time.Millisecond).Because(errors.New("the cause")),
+		)
 	}))
 	c := srv.As(t)
 	a := c.Do(t, `{ me { id } }`, nil)
 	a.Refused(t, "UNAVAILABLE", "OVERLOADED")
 	silent(t, a, "the cause")
-	if e := a.Errors[0]; e.Message != "come back later" || e.Extensions.RetryAfter != 2 || a.Status != 503 || a.Header.Get("Retry-After") != "2" {
+	if e := a.Errors[0]; e.Message != "come back later" || e.Extensions.RetryAfter != 2 || a.Status != 503 ||
+		a.Header.Get("Retry-After") != "2" {
 		t.Errorf("%d %v %s", a.Status, a.Header, a.Body)
 	}
 	if !strings.Contains(lineWith(log.String(), a.Errors[0].Extensions.RequestID), "the cause") {
@@ -174,7 +178,8 @@ func TestAStorageFaultIsNotAWrongPassword(t *testing.T) {
 		} {
 			a := c.Do(t, document, nil)
 			a.Refused(t, "UNAVAILABLE", "STORAGE_UNAVAILABLE")
-			if a.Status != 503 && a.Data == nil || a.Errors[0].Extensions.RetryAfter < 1 || a.Header.Get("Retry-After") == "" && a.Status == 503 {
+			if a.Status != 503 && a.Data == nil || a.Errors[0].Extensions.RetryAfter < 1 ||
+				a.Header.Get("Retry-After") == "" && a.Status == 503 {
 				t.Errorf("%d %v %s", a.Status, a.Header, a.Body)
 			}
 			silent(t, a, "sql", "closed", "pq")
@@ -190,7 +195,9 @@ func TestAnOperationThatTakesTooLongIsUnavailable(t *testing.T) {
 			return nil, fmt.Errorf("read: %w", ctx.Err())
 		}))
 	// Not through the API: on a busy machine that takes too long as well.
-	grant, err := srv.App.SignIn.Register(t.Context(), account.Registration{Email: "jane@example.com", Password: apptest.Password}, audit.Actor{})
+	grant, err := srv.App.SignIn.Register(
+		t.Context(), account.Registration{Email: "jane@example.com", Password: apptest.Password}, audit.Actor{},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +205,8 @@ func TestAnOperationThatTakesTooLongIsUnavailable(t *testing.T) {
 	c.AccessToken = grant.AccessToken
 	a := c.Do(t, `{ me { id } }`, nil)
 	a.Refused(t, "UNAVAILABLE", "TIMED_OUT")
-	if want := "the operation has used up its 100ms: ask for less at once"; a.Status != 503 || a.Errors[0].Message != want {
+	if want := "the operation has used up its 100ms: ask for less at once"; a.Status != 503 ||
+		a.Errors[0].Message != want {
 		t.Errorf("status %d: %s", a.Status, a.Body)
 	}
 }
@@ -268,7 +276,11 @@ func TestNoOperationIsAnErrorOfTheServer(t *testing.T) {
 				message = socket.receive()
 			}
 			event, _ := eventStream(t, srv, c.AccessToken, operation)()
-			for transport, answer := range map[string]string{"POST": string(c.Do(t, operation, nil).Body), "a socket": message, "events": event} {
+			for transport, answer := range map[string]string{
+				"POST":     string(c.Do(t, operation, nil).Body),
+				"a socket": message,
+				"events":   event,
+			} {
 				if answer == "" || strings.Contains(answer, "INTERNAL") {
 					t.Errorf("%s over %s as %s: %s", operation, transport, caller, answer)
 				}

@@ -21,14 +21,18 @@ func FuzzCursor(f *testing.F) {
 		f.Fatal(err)
 	}
 	cursors := graph.NewCursors(key)
-	positions := []store.Position{{"1", "a"}, {"1763798400000000", "01890a5d-ac96-774b-bcce-b302099a8057"}, {""}, {"x\x00y"}}
+	positions := []store.Position{
+		{"1", "a"}, {"1763798400000000", "01890a5d-ac96-774b-bcce-b302099a8057"}, {""}, {"x\x00y"},
+	}
 	const users, sessions = "users", "sessions"
 	issued := map[string]string{} // by cursor: the list
 	for _, at := range positions {
 		for _, list := range []string{users, sessions} {
 			cursor := cursors.WriteCursor(list, at)
 			issued[cursor] = list
-			for _, seed := range []string{cursor, cursor + "=", cursor[1:], cursor[:len(cursor)-1] + "_", cursor + "AA", "\n" + cursor} {
+			for _, seed := range []string{
+				cursor, cursor + "=", cursor[1:], cursor[:len(cursor)-1] + "_", cursor + "AA", "\n" + cursor,
+			} {
 				f.Add(list, seed)
 			}
 		}
@@ -59,10 +63,16 @@ func FuzzRequest(f *testing.F) {
 		`mutation { logout(input: {scope: ALL, refreshToken: "gwr_"}) { endedSessions } }`, `{ users(first: 3, after: "x", search: "%") { totalCount } }`, `{ __schema { types { name } } }`} {
 		f.Add(plain, request(query, map[string]any{"a": []any{1, "plantedxq7"}}))
 	}
-	f.Add(plain, `{"query": "query($i: LoginInput!) { login(input: $i) { tokenType } }", "variables": {"i": {"email": 1, "password": ["plantedxq7"]}}}`)
+	f.Add(
+		plain,
+		`{"query": "query($i: LoginInput!) { login(input: $i) { tokenType } }", "variables": {"i": {"email": 1, "password": ["plantedxq7"]}}}`,
+	)
 	f.Add(plain, `{"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "plantedxq7"}}}`)
 	f.Add(plain, `[{"query": "{ me { id } }"}]`)
-	f.Add("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"operations\"\r\n\r\n{\"query\": \"{ me { id } }\"}\r\n--b\r\nContent-Disposition: form-data; name=\"map\"\r\n\r\n{\"0\": [\"variables.f\"]}\r\n--b--")
+	f.Add(
+		"multipart/form-data; boundary=b",
+		"--b\r\nContent-Disposition: form-data; name=\"operations\"\r\n\r\n{\"query\": \"{ me { id } }\"}\r\n--b\r\nContent-Disposition: form-data; name=\"map\"\r\n\r\n{\"0\": [\"variables.f\"]}\r\n--b--",
+	)
 	f.Add("application/x-www-form-urlencoded", "query={__typename}&plantedxq7")
 	f.Add("application/json; charset=utf-16", "\xff\xfe{\x00}\x00")
 	var handler http.Handler
@@ -84,7 +94,8 @@ func FuzzRequest(f *testing.F) {
 		}) {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
-		if strings.Contains(media, "multipart") && !strings.Contains(media, plain) && w.Code != http.StatusUnsupportedMediaType {
+		if strings.Contains(media, "multipart") && !strings.Contains(media, plain) &&
+			w.Code != http.StatusUnsupportedMediaType {
 			t.Errorf("%s is answered with %d %s", media, w.Code, w.Body)
 		}
 		if !json.Valid([]byte(body)) && (w.Code < 400 || strings.Contains(w.Body.String(), canary)) {

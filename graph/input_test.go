@@ -32,32 +32,77 @@ func TestRequestsThatAreNoOperationAreRefusedClearly(t *testing.T) {
 		status       int
 		code, reason string
 	}{
-		"malformed JSON":           {`{"query": "{ me { id } }", "variables": {"password": "hunter2secret"`, nil, 400, "BAD_USER_INPUT", "BODY_MALFORMED"},
-		"an empty body":            {``, nil, 400, "BAD_USER_INPUT", "BODY_MALFORMED"},
-		"no query":                 {`{}`, nil, 400, "BAD_USER_INPUT", "BODY_MALFORMED"},
-		"a list of operations":     {`[` + me + `]`, nil, 400, "BAD_USER_INPUT", "BODY_MALFORMED"},
-		"two objects":              {me + me, nil, 400, "BAD_USER_INPUT", "BODY_MALFORMED"},
-		"invalid UTF-8":            {"{\"query\": \"{ me { id } } # hunter2secret\xff\"}", nil, 400, "BAD_USER_INPUT", "BODY_MALFORMED"},
-		"variables as text":        {`{"query": "{ me { id } }", "variables": "hunter2secret"}`, nil, 400, "BAD_USER_INPUT", "BODY_MALFORMED"},
-		"text/plain":               {me, []func(*http.Request){bearer, with("Content-Type", "text/plain")}, 415, "BAD_USER_INPUT", "UNSUPPORTED_MEDIA_TYPE"},
-		"a form":                   {"query={me{id}}", []func(*http.Request){bearer, with("Content-Type", "application/x-www-form-urlencoded")}, 415, "BAD_USER_INPUT", "UNSUPPORTED_MEDIA_TYPE"},
-		"no media type":            {me, []func(*http.Request){bearer, with("Content-Type")}, 415, "BAD_USER_INPUT", "UNSUPPORTED_MEDIA_TYPE"},
-		"no acceptable answer":     {me, []func(*http.Request){bearer, with("Accept", "text/html")}, 406, "BAD_USER_INPUT", "NOT_ACCEPTABLE"},
-		"a body of 10 MB":          {`{"query": "` + strings.Repeat("hunter2secret ", 10<<20/14) + `"}`, nil, 413, "BAD_USER_INPUT", "BODY_TOO_LARGE"},
-		"an unknown operation":     {`{"query": "query A { me { id } } query B { me { id } }", "operationName": "C"}`, nil, 400, "GRAPHQL_VALIDATION_FAILED", ""},
-		"an endless name":          {`{"query": "query A { me { id } }", "operationName": "` + strings.Repeat("c", 500_000) + `"}`, nil, 400, "GRAPHQL_VALIDATION_FAILED", ""},
-		"an unknown field":         {`{"query": "{ you { id } }"}`, nil, 400, "GRAPHQL_VALIDATION_FAILED", ""},
-		"an endless field":         {`{"query": "{ ` + strings.Repeat("c", 500_000) + ` }"}`, nil, 400, "GRAPHQL_VALIDATION_FAILED", "DOCUMENT_TOO_LARGE"},
-		"a long field":             {`{"query": "{ ` + strings.Repeat("c", 200_000) + ` }"}`, nil, 400, "GRAPHQL_VALIDATION_FAILED", ""},
-		"not GraphQL":              {`{"query": "SELECT * FROM users"}`, nil, 400, "GRAPHQL_PARSE_FAILED", ""},
-		"a NUL in the document":    {`{"query": "{ me { id } } \u0000"}`, nil, 400, "GRAPHQL_PARSE_FAILED", ""},
-		"too many tokens":          {`{"query": "{` + strings.Repeat(" me", 2001) + ` }"}`, nil, 400, "GRAPHQL_PARSE_FAILED", "TOO_MANY_TOKENS"},
-		"a subscription":           {`{"query": "subscription { me { id } }"}`, nil, 400, "GRAPHQL_VALIDATION_FAILED", ""},
-		"two Authorization":        {me, []func(*http.Request){with("Authorization", "Bearer "+c.AccessToken, "Bearer "+c.AccessToken)}, 401, "UNAUTHENTICATED", "TOKEN_INVALID"},
-		"two tokens in one header": {me, []func(*http.Request){with("Authorization", "Bearer "+c.AccessToken+", Bearer "+c.AccessToken)}, 401, "UNAUTHENTICATED", "TOKEN_INVALID"},
-		"Basic authorization":      {me, []func(*http.Request){with("Authorization", "Basic aHVudGVyMjpzZWNyZXQ=")}, 401, "UNAUTHENTICATED", "TOKEN_INVALID"},
-		"a token with a tail":      {me, []func(*http.Request){with("Authorization", "Bearer "+c.AccessToken+" x")}, 401, "UNAUTHENTICATED", "TOKEN_INVALID"},
-		"a token of 30 KB":         {me, []func(*http.Request){with("Authorization", "Bearer "+strings.Repeat("a", 30_000))}, 401, "UNAUTHENTICATED", "TOKEN_INVALID"},
+		"malformed JSON": {
+			`{"query": "{ me { id } }", "variables": {"password": "hunter2secret"`, nil, 400, "BAD_USER_INPUT", "BODY_MALFORMED",
+		},
+		"an empty body":        {``, nil, 400, "BAD_USER_INPUT", "BODY_MALFORMED"},
+		"no query":             {`{}`, nil, 400, "BAD_USER_INPUT", "BODY_MALFORMED"},
+		"a list of operations": {`[` + me + `]`, nil, 400, "BAD_USER_INPUT", "BODY_MALFORMED"},
+		"two objects":          {me + me, nil, 400, "BAD_USER_INPUT", "BODY_MALFORMED"},
+		"invalid UTF-8": {
+			"{\"query\": \"{ me { id } } # hunter2secret\xff\"}", nil, 400, "BAD_USER_INPUT", "BODY_MALFORMED",
+		},
+		"variables as text": {
+			`{"query": "{ me { id } }", "variables": "hunter2secret"}`, nil, 400, "BAD_USER_INPUT", "BODY_MALFORMED",
+		},
+		"text/plain": {
+			me, []func(*http.Request){bearer, with("Content-Type", "text/plain")}, 415, "BAD_USER_INPUT",
+			"UNSUPPORTED_MEDIA_TYPE",
+		},
+		"a form": {
+			"query={me{id}}", []func(*http.Request){bearer, with("Content-Type", "application/x-www-form-urlencoded")}, 415,
+			"BAD_USER_INPUT", "UNSUPPORTED_MEDIA_TYPE",
+		},
+		"no media type": {
+			me, []func(*http.Request){bearer, with("Content-Type")}, 415, "BAD_USER_INPUT", "UNSUPPORTED_MEDIA_TYPE",
+		},
+		"no acceptable answer": {
+			me, []func(*http.Request){bearer, with("Accept", "text/html")}, 406, "BAD_USER_INPUT", "NOT_ACCEPTABLE",
+		},
+		"a body of 10 MB": {
+			`{"query": "` + strings.Repeat("hunter2secret ", 10<<20/14) + `"}`, nil, 413, "BAD_USER_INPUT", "BODY_TOO_LARGE",
+		},
+		"an unknown operation": {
+			`{"query": "query A { me { id } } query B { me { id } }", "operationName": "C"}`, nil, 400,
+			"GRAPHQL_VALIDATION_FAILED", "",
+		},
+		"an endless name": {
+			`{"query": "query A { me { id } }", "operationName": "` + strings.Repeat("c", 500_000) + `"}`, nil, 400,
+			"GRAPHQL_VALIDATION_FAILED", "",
+		},
+		"an unknown field": {`{"query": "{ you { id } }"}`, nil, 400, "GRAPHQL_VALIDATION_FAILED", ""},
+		"an endless field": {
+			`{"query": "{ ` + strings.Repeat("c", 500_000) + ` }"}`, nil, 400, "GRAPHQL_VALIDATION_FAILED", "DOCUMENT_TOO_LARGE",
+		},
+		"a long field": {
+			`{"query": "{ ` + strings.Repeat("c", 200_000) + ` }"}`, nil, 400, "GRAPHQL_VALIDATION_FAILED", "",
+		},
+		"not GraphQL":           {`{"query": "SELECT * FROM users"}`, nil, 400, "GRAPHQL_PARSE_FAILED", ""},
+		"a NUL in the document": {`{"query": "{ me { id } } \u0000"}`, nil, 400, "GRAPHQL_PARSE_FAILED", ""},
+		"too many tokens": {
+			`{"query": "{` + strings.Repeat(" me", 2001) + ` }"}`, nil, 400, "GRAPHQL_PARSE_FAILED", "TOO_MANY_TOKENS",
+		},
+		"a subscription": {`{"query": "subscription { me { id } }"}`, nil, 400, "GRAPHQL_VALIDATION_FAILED", ""},
+		"two Authorization": {
+			me, []func(*http.Request){with("Authorization", "Bearer "+c.AccessToken, "Bearer "+c.AccessToken)}, 401,
+			"UNAUTHENTICATED", "TOKEN_INVALID",
+		},
+		"two tokens in one header": {
+			me, []func(*http.Request){with("Authorization", "Bearer "+c.AccessToken+", Bearer "+c.AccessToken)}, 401,
+			"UNAUTHENTICATED", "TOKEN_INVALID",
+		},
+		"Basic authorization": {
+			me, []func(*http.Request){with("Authorization", "Basic aHVudGVyMjpzZWNyZXQ=")}, 401, "UNAUTHENTICATED",
+			"TOKEN_INVALID",
+		},
+		"a token with a tail": {
+			me, []func(*http.Request){with("Authorization", "Bearer "+c.AccessToken+" x")}, 401, "UNAUTHENTICATED",
+			"TOKEN_INVALID",
+		},
+		"a token of 30 KB": {
+			me, []func(*http.Request){with("Authorization", "Bearer "+strings.Repeat("a", 30_000))}, 401, "UNAUTHENTICATED",
+			"TOKEN_INVALID",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -80,7 +125,9 @@ func TestATokenOfOneMegabyteIsOnlyInactive(t *testing.T) {
 	srv := apptest.Start(t)
 	for _, raw := range []string{strings.Repeat("a", 1<<20-200), strings.Repeat(".", 1<<20-200)} {
 		var out struct{ VerifyToken struct{ Active *bool } }
-		srv.Anonymous().Do(t, `query($t: String!) { verifyToken(token: $t) { active } }`, map[string]any{"t": raw}).Into(t, &out)
+		srv.Anonymous().Do(
+			t, `query($t: String!) { verifyToken(token: $t) { active } }`, map[string]any{"t": raw},
+		).Into(t, &out)
 		if out.VerifyToken.Active == nil || *out.VerifyToken.Active {
 			t.Errorf("active: %v", out)
 		}
@@ -93,7 +140,10 @@ func TestTokensAreNotVerifiedOverGET(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
 	c := srv.As(t)
-	query := url.Values{"query": {`query($t: String!) { verifyToken(token: $t) { active } }`}, "variables": {`{"t": "` + c.AccessToken + `"}`}}
+	query := url.Values{
+		"query":     {`query($t: String!) { verifyToken(token: $t) { active } }`},
+		"variables": {`{"t": "` + c.AccessToken + `"}`},
+	}
 	a := srv.Send(t, nil, func(r *http.Request) {
 		r.Method, r.URL.RawQuery, r.Body, r.ContentLength = http.MethodGet, query.Encode(), nil, 0
 	})
@@ -103,15 +153,22 @@ func TestTokensAreNotVerifiedOverGET(t *testing.T) {
 
 // injections are texts that mean something to a database, a shell, a template or a terminal.
 var injections = []string{
-	`'`, `''`, `"`, `\`, `' OR '1'='1`, `' OR 1=1--`, `' OR 1=1#`, `' OR 1=1/*`, `') OR ('1'='1`, `" OR ""="`, `1 OR 1=1`, `1; DROP TABLE users`,
-	`'; DROP TABLE users; --`, `'); DELETE FROM sessions; --`, `' UNION SELECT password_hash FROM users --`, `' UNION ALL SELECT NULL,NULL,NULL--`,
-	`admin'--`, `admin' #`, `admin'/*`, `'||(SELECT version())||'`, `'+(SELECT 1)+'`, `' AND SLEEP(5)--`, `'; SELECT pg_sleep(5); --`, `1' AND (SELECT randomblob(1000000000))--`,
-	`'; WAITFOR DELAY '0:0:5'--`, `%`, `_`, `%' OR email_key LIKE '%`, `$1`, `$2`, `?`, `:name`, `@name`, `{{7*7}}`, `${7*7}`, `$(sleep 5)`, "`sleep 5`", `| sleep 5`, `../../etc/passwd`,
+	`'`, `''`, `"`, `\`, `' OR '1'='1`, `' OR 1=1--`, `' OR 1=1#`, `' OR 1=1/*`, `') OR ('1'='1`, `" OR ""="`, `1 OR 1=1`,
+	`1; DROP TABLE users`,
+	`'; DROP TABLE users; --`, `'); DELETE FROM sessions; --`, `' UNION SELECT password_hash FROM users --`,
+	`' UNION ALL SELECT NULL,NULL,NULL--`,
+	`admin'--`, `admin' #`, `admin'/*`, `'||(SELECT version())||'`, `'+(SELECT 1)+'`, `' AND SLEEP(5)--`,
+	`'; SELECT pg_sleep(5); --`, `1' AND (SELECT randomblob(1000000000))--`,
+	`'; WAITFOR DELAY '0:0:5'--`, `%`, `_`, `%' OR email_key LIKE '%`, `$1`, `$2`, `?`, `:name`, `@name`, `{{7*7}}`,
+	`${7*7}`, `$(sleep 5)`, "`sleep 5`", `| sleep 5`, `../../etc/passwd`,
 }
 
 // hostile returns JSON values for an argument of the named type.
 func hostile(named string) []string {
-	values := []string{`null`, `true`, `-1`, `0`, `2147483648`, `-2147483649`, `9223372036854775808`, `99999999999999999999999999`, `1e400`, `1.5`, `[]`, `[[]]`, `{}`, `{"a": {"b": []}}`}
+	values := []string{
+		`null`, `true`, `-1`, `0`, `2147483648`, `-2147483649`, `9223372036854775808`, `99999999999999999999999999`, `1e400`,
+		`1.5`, `[]`, `[[]]`, `{}`, `{"a": {"b": []}}`,
+	}
 	if named == "Int" {
 		return append(values, `"1"`, `"' OR 1=1--"`)
 	}
@@ -197,7 +254,10 @@ func operations(s *ast.Schema) (list []operation) {
 			selection = " { __typename }"
 		}
 		o := operation{name: field.Name}
-		o.document = fmt.Sprintf("%s(%s) { %s%s(%s)%s%s }", kind, strings.Join(declared, ", "), before, field.Name, strings.Join(passed, ", "), selection, after)
+		o.document = fmt.Sprintf(
+			"%s(%s) { %s%s(%s)%s%s }", kind, strings.Join(declared, ", "), before, field.Name, strings.Join(passed, ", "),
+			selection, after,
+		)
 		o.leaves, o.harmless = leaves(s, field.Arguments)
 		list = append(list, o)
 	}
@@ -232,7 +292,10 @@ func TestHostileValuesInEveryArgument(t *testing.T) {
 					if value == "null" && l.nullable {
 						continue // as good as not given: logout would end the caller's session
 					}
-					body, err := json.Marshal(map[string]any{"query": o.document, "variables": set(o.harmless, l.path, json.RawMessage(value))})
+					body, err := json.Marshal(map[string]any{
+						"query":     o.document,
+						"variables": set(o.harmless, l.path, json.RawMessage(value)),
+					})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -264,7 +327,8 @@ func rows(t *testing.T, srv *apptest.Server, c *apptest.Client) map[string]strin
 	t.Helper()
 	state := map[string]string{}
 	for name, query := range map[string]string{
-		"users": "SELECT CAST(count(*) AS TEXT) FROM users", "sessions": "SELECT CAST(count(*) AS TEXT) FROM sessions", "revocations": "SELECT CAST(count(*) AS TEXT) FROM revocations",
+		"users": "SELECT CAST(count(*) AS TEXT) FROM users", "sessions": "SELECT CAST(count(*) AS TEXT) FROM sessions",
+		"revocations":  "SELECT CAST(count(*) AS TEXT) FROM revocations",
 		"signing keys": "SELECT CAST(count(*) AS TEXT) FROM signing_keys",
 		"account": "SELECT email || '|' || email_key || '|' || COALESCE(username, '') || '|' || name || '|' || roles || '|' || password_hash || '|' || CAST(version AS TEXT) FROM users WHERE id = '" +
 			string(c.UserID) + "'",
@@ -283,7 +347,9 @@ func TestIntegersOutOfRangeAreRefused(t *testing.T) {
 	srv := apptest.Start(t)
 	s := sdl(t)
 	c := srv.As(t)
-	for _, first := range []string{"2147483648", "9223372036854775808", "99999999999999999999999999", "1.5", "1e400", "-1", "0", "101", "true", "[1, 2]"} {
+	for _, first := range []string{
+		"2147483648", "9223372036854775808", "99999999999999999999999999", "1.5", "1e400", "-1", "0", "101", "true", "[1, 2]",
+	} {
 		for _, body := range []string{
 			`{"query": ` + strconv.Quote("{ me { sessions(first: "+first+") { totalCount } } }") + `}`,
 			`{"query": "query($n: Int) { me { sessions(first: $n) { totalCount } } }", "variables": {"n": ` + first + `}}`,
@@ -307,15 +373,24 @@ func TestValuesAreNotEchoed(t *testing.T) {
 		return `mutation { login(input: {email: "a@example.com", password: ` + password + `}) { tokenType } }`
 	}
 	for _, document := range []string{
-		inLogin(`31415926`), inLogin(`3.1415926`), inLogin(`-31415926`), inLogin(secret), inLogin(`["` + secret + `"]`), inLogin(`[31415926, ` + secret + `]`),
-		inLogin(`{a: "` + secret + `"}`), inLogin(`"` + secret), inLogin(`"\u12` + secret + `"`), inLogin(`"\x` + secret + `"`), inLogin(`"""` + secret), inLogin(`"a" "` + secret + `"`),
-		inLogin(`"a", "` + secret + `"`), inLogin("\"a\n" + secret + `"`), inLogin(`"a" 31415926`), inLogin(`31415926` + secret), inLogin(`0` + `31415926`), inLogin(`'` + secret + `'`),
-		`mutation { login(input: "` + secret + `") { tokenType } }`, `mutation { login(input: ` + secret + `) { tokenType } }`, `mutation { login(input: 31415926) { tokenType } }`,
-		`mutation { login(input: {email: "a@example.com", password "` + secret + `"}) { tokenType } }`, `mutation { login("` + secret + `") { tokenType } }`,
-		`mutation { logout(input: {scope: ` + secret + `}) { endedSessions } }`, `mutation { logout(input: {scope: "` + secret + `"}) { endedSessions } }`,
-		`query($a: LogoutScope = ` + secret + `) { __typename }`, `{ __typename @include(if: "` + secret + `") }`, `{ __typename @include(if: ` + secret + `) }`,
-		`{ verifyToken(token: 31415926) { active } }`, `{ verifyToken(token: ` + secret + `) { active } }`, `"` + secret + `"`, `31415926`, secret, `{ me { sessions(first: "` + secret + `") { totalCount } } }`,
-		`{ __typename } "` + secret + `"`, `{ __typename } ` + secret, `{ me(: "` + secret + `") }`, `{ me { sessions(after: 31415926.5) { totalCount } } }`,
+		inLogin(`31415926`), inLogin(`3.1415926`), inLogin(`-31415926`), inLogin(secret), inLogin(`["` + secret + `"]`),
+		inLogin(`[31415926, ` + secret + `]`),
+		inLogin(`{a: "` + secret + `"}`), inLogin(`"` + secret), inLogin(`"\u12` + secret + `"`),
+		inLogin(`"\x` + secret + `"`), inLogin(`"""` + secret), inLogin(`"a" "` + secret + `"`),
+		inLogin(`"a", "` + secret + `"`), inLogin("\"a\n" + secret + `"`), inLogin(`"a" 31415926`),
+		inLogin(`31415926` + secret), inLogin(`0` + `31415926`), inLogin(`'` + secret + `'`),
+		`mutation { login(input: "` + secret + `") { tokenType } }`,
+		`mutation { login(input: ` + secret + `) { tokenType } }`, `mutation { login(input: 31415926) { tokenType } }`,
+		`mutation { login(input: {email: "a@example.com", password "` + secret + `"}) { tokenType } }`,
+		`mutation { login("` + secret + `") { tokenType } }`,
+		`mutation { logout(input: {scope: ` + secret + `}) { endedSessions } }`,
+		`mutation { logout(input: {scope: "` + secret + `"}) { endedSessions } }`,
+		`query($a: LogoutScope = ` + secret + `) { __typename }`, `{ __typename @include(if: "` + secret + `") }`,
+		`{ __typename @include(if: ` + secret + `) }`,
+		`{ verifyToken(token: 31415926) { active } }`, `{ verifyToken(token: ` + secret + `) { active } }`,
+		`"` + secret + `"`, `31415926`, secret, `{ me { sessions(first: "` + secret + `") { totalCount } } }`,
+		`{ __typename } "` + secret + `"`, `{ __typename } ` + secret, `{ me(: "` + secret + `") }`,
+		`{ me { sessions(after: 31415926.5) { totalCount } } }`,
 	} {
 		a := srv.Anonymous().Do(t, document, nil)
 		if len(a.Errors) == 0 {
@@ -328,8 +403,11 @@ func TestValuesAreNotEchoed(t *testing.T) {
 		}
 	}
 	for _, variables := range []string{
-		`{"in": "` + secret + `"}`, `{"in": 31415926}`, `{"in": {"email": 31415926, "password": "` + secret + `"}}`, `{"in": {"password": ["` + secret + `"]}}`,
-		`{"in": {"password": {"` + "a" + `": "` + secret + `"}}}`, `{"in": ["` + secret + `"]}`, `{"in": {"scope": "` + secret + `"}}`, `{"scope": "` + secret + `"}`, `{"scope": 31415926}`, `{"scope": ["` + secret + `"]}`,
+		`{"in": "` + secret + `"}`, `{"in": 31415926}`, `{"in": {"email": 31415926, "password": "` + secret + `"}}`,
+		`{"in": {"password": ["` + secret + `"]}}`,
+		`{"in": {"password": {"` + "a" + `": "` + secret + `"}}}`, `{"in": ["` + secret + `"]}`,
+		`{"in": {"scope": "` + secret + `"}}`, `{"scope": "` + secret + `"}`, `{"scope": 31415926}`,
+		`{"scope": ["` + secret + `"]}`,
 	} {
 		for _, document := range []string{`mutation($in: LoginInput!) { login(input: $in) { tokenType } }`, `mutation($in: LogoutInput!) { logout(input: $in) { endedSessions } }`,
 			`mutation($scope: LogoutScope!) { logout(input: {scope: $scope}) { endedSessions } }`} {
@@ -348,9 +426,13 @@ func TestRefusalsAreShort(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
 	long := strings.Repeat("ä", 100_000)
-	a := srv.Anonymous().Do(t, `mutation($in: LoginInput!) { login(input: $in) { tokenType } }`, map[string]any{"in": map[string]any{"email": "a", "password": "b", long: 1}})
+	a := srv.Anonymous().Do(
+		t, `mutation($in: LoginInput!) { login(input: $in) { tokenType } }`,
+		map[string]any{"in": map[string]any{"email": "a", "password": "b", long: 1}},
+	)
 	holdsContract(t, sdl(t), a)
-	if want := "variable $in." + strings.Repeat("ä", 50) + "… is not a field of LoginInput"; len(a.Errors) != 1 || a.Errors[0].Message != want {
+	if want := "variable $in." + strings.Repeat("ä", 50) + "… is not a field of LoginInput"; len(a.Errors) != 1 ||
+		a.Errors[0].Message != want {
 		t.Errorf("%d bytes: %.1000s", len(a.Body), a.Body)
 	}
 }

@@ -24,7 +24,9 @@ type planting struct {
 
 // plantings are all places of the schema that take a text, in any scalar.
 func plantings(s *ast.Schema) (all []planting) {
-	for operation, root := range map[ast.Operation]*ast.Definition{ast.Query: s.Query, ast.Mutation: s.Mutation, ast.Subscription: s.Subscription} {
+	for operation, root := range map[ast.Operation]*ast.Definition{
+		ast.Query: s.Query, ast.Mutation: s.Mutation, ast.Subscription: s.Subscription,
+	} {
 		for _, field := range root.Fields {
 			if strings.HasPrefix(field.Name, "__") {
 				continue
@@ -109,7 +111,10 @@ func (p planting) byVariables(s *ast.Schema) string {
 	for _, a := range p.field.Arguments {
 		declared, given = append(declared, "$"+a.Name+": "+a.Type.String()), append(given, a.Name+": $"+a.Name)
 	}
-	return fmt.Sprintf("%s Op(%s) { %s(%s) %s }", p.operation, strings.Join(declared, ", "), p.field.Name, strings.Join(given, ", "), selection(s, p.field, 2))
+	return fmt.Sprintf(
+		"%s Op(%s) { %s(%s) %s }", p.operation, strings.Join(declared, ", "), p.field.Name, strings.Join(given, ", "),
+		selection(s, p.field, 2),
+	)
 }
 
 // bare is a value that is written into a document as it stands.
@@ -121,7 +126,9 @@ func (p planting) byLiterals(s *ast.Schema, arguments map[string]any) string {
 	for name, value := range arguments {
 		given = append(given, name+": "+literal(value))
 	}
-	return fmt.Sprintf("%s Op { %s(%s) %s }", p.operation, p.field.Name, strings.Join(given, ", "), selection(s, p.field, 2))
+	return fmt.Sprintf(
+		"%s Op { %s(%s) %s }", p.operation, p.field.Name, strings.Join(given, ", "), selection(s, p.field, 2),
+	)
 }
 
 func literal(value any) string {
@@ -175,13 +182,19 @@ func (p planting) requests(s *ast.Schema, secret string, fill func(name string) 
 	add := func(query string, variables any) { bodies = append(bodies, request(query, variables)) }
 	document := p.byLiterals(s, with(secret))
 	add(document, nil)
-	for _, value := range []any{secret, []any{secret}, []any{[]any{1, secret}}, map[string]any{"x": secret}, secret + "\x00\n", strings.Repeat(secret, 200)} {
+	for _, value := range []any{
+		secret, []any{secret}, []any{[]any{1, secret}}, map[string]any{"x": secret}, secret + "\x00\n",
+		strings.Repeat(secret, 200),
+	} {
 		add(p.byVariables(s), with(value))
 		add(p.byLiterals(s, with(value)), nil)
 	}
 	quoted, _ := json.Marshal(secret)
 	text := string(quoted)
-	for _, value := range []string{secret, "-" + secret, "1." + secret, `"` + secret, `"\q` + secret + `"`, `"` + secret + "\n\"", `"""` + secret, "{a: " + text + ", a: 1}", "[" + text, text + text, "$x @" + text} {
+	for _, value := range []string{
+		secret, "-" + secret, "1." + secret, `"` + secret, `"\q` + secret + `"`, `"` + secret + "\n\"", `"""` + secret,
+		"{a: " + text + ", a: 1}", "[" + text, text + text, "$x @" + text,
+	} {
 		add(p.byLiterals(s, with(bare(value))), nil)
 	}
 	if at := strings.Index(document, secret); at >= 0 {
@@ -200,5 +213,8 @@ func (p planting) requests(s *ast.Schema, secret string, fill func(name string) 
 	add(p.byLiterals(s, unknown), nil)
 	add(p.byVariables(s), []any{secret})
 	valid := request(p.byVariables(s), with(secret))
-	return append(bodies, valid[:len(valid)-2], valid+secret, "["+valid+"]", secret, strings.Replace(valid, `"variables"`, `"Variables"`, 1))
+	return append(
+		bodies, valid[:len(valid)-2], valid+secret, "["+valid+"]", secret,
+		strings.Replace(valid, `"variables"`, `"Variables"`, 1),
+	)
 }

@@ -151,9 +151,18 @@ func (l *leaks) everyInput() {
 				l.judge(p.where, body, l.post(body, change...))
 			}
 		}
-		query := url.Values{"query": {p.byLiterals(l.schema, p.arguments(l.schema, p.canary(), l.fill))}, "variables": {`{"x": "` + canary}}
-		for _, raw := range []string{query.Encode(), "query=" + query["query"][0], "query={me{id}}&variables=" + canary, canary, "query=" + url.QueryEscape(canary+`"`)} {
-			l.judge("GET of "+p.where, raw, l.post("", func(r *http.Request) { r.Method, r.URL.RawQuery = "GET", strings.ReplaceAll(raw, " ", "+") }))
+		query := url.Values{
+			"query":     {p.byLiterals(l.schema, p.arguments(l.schema, p.canary(), l.fill))},
+			"variables": {`{"x": "` + canary},
+		}
+		for _, raw := range []string{
+			query.Encode(), "query=" + query["query"][0], "query={me{id}}&variables=" + canary, canary,
+			"query=" + url.QueryEscape(canary+`"`),
+		} {
+			l.judge(
+				"GET of "+p.where, raw,
+				l.post("", func(r *http.Request) { r.Method, r.URL.RawQuery = "GET", strings.ReplaceAll(raw, " ", "+") }),
+			)
 		}
 	}
 }
@@ -161,13 +170,24 @@ func (l *leaks) everyInput() {
 // everyHeader plants into what comes with a request.
 func (l *leaks) everyHeader() {
 	for _, value := range []string{canary, "Bearer " + canary, "Bearer " + l.admin.AccessToken + canary, "Bearer " + l.victim.RefreshToken, "Basic " + canary, l.admin.AccessToken,
-		"Bearer " + strings.Replace(l.admin.AccessToken, ".", "."+canary, 1), "https://" + canary + ".example", canary + "=" + l.victim.RefreshToken, "for=" + canary, canary + "/" + canary} {
-		for _, name := range []string{"Authorization", "Cookie", "Origin", "Referer", "Accept", "Content-Type", "Content-Encoding", "X-Forwarded-For", "Forwarded", "User-Agent", "X-Custom", "Sec-Fetch-Site"} {
+		"Bearer " + strings.Replace(
+			l.admin.AccessToken, ".", "."+canary, 1,
+		), "https://" + canary + ".example", canary + "=" + l.victim.RefreshToken, "for=" + canary, canary + "/" + canary} {
+		for _, name := range []string{
+			"Authorization", "Cookie", "Origin", "Referer", "Accept", "Content-Type", "Content-Encoding", "X-Forwarded-For",
+			"Forwarded", "User-Agent", "X-Custom", "Sec-Fetch-Site",
+		} {
 			if name == "Origin" && value == "https://"+canary+".example" {
 				continue // what a page of another origin is called, the log says on purpose
 			}
-			for _, document := range []string{`{ me { id } }`, `mutation { refreshToken { tokenType } }`, `mutation { logout(input: {scope: OTHERS}) { endedSessions } }`, `mutation { login(input: {email: "a@example.com", password: "x", delivery: COOKIE}) { tokenType } }`} {
-				l.judge("header "+name, value, l.post(request(document, nil), func(r *http.Request) { r.Header[name] = []string{value} }))
+			for _, document := range []string{
+				`{ me { id } }`, `mutation { refreshToken { tokenType } }`,
+				`mutation { logout(input: {scope: OTHERS}) { endedSessions } }`,
+				`mutation { login(input: {email: "a@example.com", password: "x", delivery: COOKIE}) { tokenType } }`,
+			} {
+				l.judge(
+					"header "+name, value, l.post(request(document, nil), func(r *http.Request) { r.Header[name] = []string{value} }),
+				)
 			}
 		}
 		cookie := with("Cookie", "__Host-graphwarden_refresh="+value)
@@ -192,9 +212,24 @@ func (l *leaks) everyMessage() {
 	}
 	for _, p := range plantings(l.schema) {
 		if p.sensitive || p.operation == ast.Subscription {
-			l.socket(greeting, `{"type": "subscribe", "id": "1", "payload": `+request(p.byLiterals(l.schema, p.arguments(l.schema, p.canary(), l.fill)), nil)+`}`)
-			l.socket(greeting, `{"type": "subscribe", "id": "1", "payload": `+request(p.byVariables(l.schema), p.arguments(l.schema, []any{[]any{p.canary()}}, l.fill))+`}`)
-			l.socket(greeting, `{"type": "subscribe", "id": "1", "payload": `+request(p.byLiterals(l.schema, p.arguments(l.schema, bare(p.canary()), l.fill)), nil)+`}`)
+			l.socket(
+				greeting,
+				`{"type": "subscribe", "id": "1", "payload": `+request(
+					p.byLiterals(l.schema, p.arguments(l.schema, p.canary(), l.fill)), nil,
+				)+`}`,
+			)
+			l.socket(
+				greeting,
+				`{"type": "subscribe", "id": "1", "payload": `+request(
+					p.byVariables(l.schema), p.arguments(l.schema, []any{[]any{p.canary()}}, l.fill),
+				)+`}`,
+			)
+			l.socket(
+				greeting,
+				`{"type": "subscribe", "id": "1", "payload": `+request(
+					p.byLiterals(l.schema, p.arguments(l.schema, bare(p.canary()), l.fill)), nil,
+				)+`}`,
+			)
 		}
 	}
 }

@@ -65,24 +65,41 @@ func TestEachLimitIsASetting(t *testing.T) {
 		query     string
 		variables string
 	}{
-		"DOCUMENT_TOO_LARGE":     {func(q *config.Queries) { q.DocumentBytes = 12 }, me, `{}`},
-		"TOO_MANY_ALIASES 1":     {func(q *config.Queries) { q.IntrospectionAliases = 1 }, `{ a: __schema { b: types { name } } }`, `{}`},
-		"TOO_MANY_TOKENS":        {func(q *config.Queries) { q.Tokens = 5 }, me, `{}`},
-		"TOO_DEEP":               {func(q *config.Queries) { q.Depth = 1 }, me, `{}`},
-		"TOO_MANY_FIELDS":        {func(q *config.Queries) { q.Fields = 1 }, me, `{}`},
-		"TOO_MANY_ALIASES":       {func(q *config.Queries) { q.Aliases = 1 }, `{ a: me { b: id } }`, `{}`},
-		"TOO_MANY_REPEATS":       {func(q *config.Queries) { q.Repeats = 1 }, `{ me { id id } }`, `{}`},
-		"TOO_MANY_REPEATS 1":     {func(q *config.Queries) { q.RepeatPairs = 1 }, `{ me { id id name name } }`, `{}`},
-		"TOO_MANY_ROOT_FIELDS":   {func(q *config.Queries) { q.RootFields = 1 }, `{ __typename me { id } }`, `{}`},
-		"TOO_MANY_DIRECTIVES":    {func(q *config.Queries) { q.Directives = 1 }, `{ me @skip(if: false) { id @skip(if: false) } }`, `{}`},
-		"TOO_MANY_DIRECTIVES 1":  {func(q *config.Queries) { q.ElementDirectives = 1 }, `{ me @skip(if: false) @include(if: true) { id } }`, `{}`},
-		"TOO_MANY_ITEMS":         {func(q *config.Queries) { q.ListItems = 9 }, list, `{"n": 10}`},
-		"TOO_MANY_ITEMS 1":       {func(q *config.Queries) { q.ListItems = 9 }, `{ me { sessions(last: 10) { nodes { id } } } }`, `{}`},
-		"INPUT_TOO_DEEP":         {func(q *config.Queries) { q.InputDepth = 1 }, login, `{"in": {"email": [1]}}`},
-		"INPUT_TOO_DEEP 1":       {func(q *config.Queries) { q.InputDepth = 1 }, `mutation { login(input: {email: [1]}) { tokenType } }`, `{}`},
-		"VARIABLES_TOO_LARGE":    {func(q *config.Queries) { q.VariableBytes = 10 }, login, `{"in": {"email": "a@example.com"}}`},
-		"VARIABLES_TOO_LARGE 1":  {func(q *config.Queries) { q.VariableValues = 2 }, login, `{"in": {"email": "a", "password": "b"}}`},
-		"INTROSPECTION_TOO_DEEP": {func(q *config.Queries) { q.IntrospectionDepth = 1 }, `{ __schema { types { fields { type { interfaces { name } } } } } }`, `{}`},
+		"DOCUMENT_TOO_LARGE": {func(q *config.Queries) { q.DocumentBytes = 12 }, me, `{}`},
+		"TOO_MANY_ALIASES 1": {
+			func(q *config.Queries) { q.IntrospectionAliases = 1 }, `{ a: __schema { b: types { name } } }`, `{}`,
+		},
+		"TOO_MANY_TOKENS":      {func(q *config.Queries) { q.Tokens = 5 }, me, `{}`},
+		"TOO_DEEP":             {func(q *config.Queries) { q.Depth = 1 }, me, `{}`},
+		"TOO_MANY_FIELDS":      {func(q *config.Queries) { q.Fields = 1 }, me, `{}`},
+		"TOO_MANY_ALIASES":     {func(q *config.Queries) { q.Aliases = 1 }, `{ a: me { b: id } }`, `{}`},
+		"TOO_MANY_REPEATS":     {func(q *config.Queries) { q.Repeats = 1 }, `{ me { id id } }`, `{}`},
+		"TOO_MANY_REPEATS 1":   {func(q *config.Queries) { q.RepeatPairs = 1 }, `{ me { id id name name } }`, `{}`},
+		"TOO_MANY_ROOT_FIELDS": {func(q *config.Queries) { q.RootFields = 1 }, `{ __typename me { id } }`, `{}`},
+		"TOO_MANY_DIRECTIVES": {
+			func(q *config.Queries) { q.Directives = 1 }, `{ me @skip(if: false) { id @skip(if: false) } }`, `{}`,
+		},
+		"TOO_MANY_DIRECTIVES 1": {
+			func(q *config.Queries) { q.ElementDirectives = 1 }, `{ me @skip(if: false) @include(if: true) { id } }`, `{}`,
+		},
+		"TOO_MANY_ITEMS": {func(q *config.Queries) { q.ListItems = 9 }, list, `{"n": 10}`},
+		"TOO_MANY_ITEMS 1": {
+			func(q *config.Queries) { q.ListItems = 9 }, `{ me { sessions(last: 10) { nodes { id } } } }`, `{}`,
+		},
+		"INPUT_TOO_DEEP": {func(q *config.Queries) { q.InputDepth = 1 }, login, `{"in": {"email": [1]}}`},
+		"INPUT_TOO_DEEP 1": {
+			func(q *config.Queries) { q.InputDepth = 1 }, `mutation { login(input: {email: [1]}) { tokenType } }`, `{}`,
+		},
+		"VARIABLES_TOO_LARGE": {
+			func(q *config.Queries) { q.VariableBytes = 10 }, login, `{"in": {"email": "a@example.com"}}`,
+		},
+		"VARIABLES_TOO_LARGE 1": {
+			func(q *config.Queries) { q.VariableValues = 2 }, login, `{"in": {"email": "a", "password": "b"}}`,
+		},
+		"INTROSPECTION_TOO_DEEP": {
+			func(q *config.Queries) { q.IntrospectionDepth = 1 },
+			`{ __schema { types { fields { type { interfaces { name } } } } } }`, `{}`,
+		},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			t.Parallel()
@@ -105,7 +122,9 @@ func TestEachLimitIsASetting(t *testing.T) {
 
 func TestExtensionsAreBounded(t *testing.T) {
 	t.Parallel()
-	srv := apptest.Start(t, func(o *apptest.Options) { o.Config.Queries.VariableBytes, o.Config.Queries.VariableValues = 20, 30 })
+	srv := apptest.Start(
+		t, func(o *apptest.Options) { o.Config.Queries.VariableBytes, o.Config.Queries.VariableValues = 20, 30 },
+	)
 	for extensions, reason := range map[string]string{
 		`{"a": [1, 2, 3]}`:                                                 "",
 		`{"a": "12345678901234567890"}`:                                    "EXTENSIONS_TOO_LARGE",
@@ -173,7 +192,9 @@ func TestLimitsHoldForEveryTransport(t *testing.T) {
 // events posts a query for server-sent events and returns them all.
 func events(t *testing.T, srv *apptest.Server, query string) string {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/graphql", strings.NewReader(`{"query": `+quoted(query)+`}`))
+	r, err := http.NewRequestWithContext(
+		t.Context(), http.MethodPost, srv.URL+"/graphql", strings.NewReader(`{"query": `+quoted(query)+`}`),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +273,9 @@ func TestNumbersAreNoText(t *testing.T) {
 		}
 	}
 	c.Do(t, rename, vars{"in": vars{"name": "5"}}).Into(t, &struct{}{})
-	admin.Do(t, `query($id: ID!) { user(id: $id) { id } }`, vars{"id": 5}).Refused(t, "NOT_FOUND", "USER_NOT_FOUND") // an ID may be either
+	admin.Do(
+		t, `query($id: ID!) { user(id: $id) { id } }`, vars{"id": 5},
+	).Refused(t, "NOT_FOUND", "USER_NOT_FOUND") // an ID may be either
 }
 
 func TestEnumValuesOfVariablesAreSpelledExactly(t *testing.T) {
@@ -267,10 +290,15 @@ func TestEnumValuesOfVariablesAreSpelledExactly(t *testing.T) {
 		},
 		"instead of a list": func() *apptest.Answer { return admin.Do(t, setRoles, vars{"id": c.UserID, "roles": "Admin"}) },
 		"in an input": func() *apptest.Answer {
-			return c.Do(t, `mutation($in: LogoutInput) { logout(input: $in) { endedSessions } }`, vars{"in": vars{"scope": "all"}})
+			return c.Do(
+				t, `mutation($in: LogoutInput) { logout(input: $in) { endedSessions } }`, vars{"in": vars{"scope": "all"}},
+			)
 		},
 		"in a list of an input": func() *apptest.Answer {
-			return admin.Do(t, `mutation($in: SetRolesInput!) { setRoles(input: $in) { id } }`, vars{"in": vars{"id": c.UserID, "roles": "admin"}})
+			return admin.Do(
+				t, `mutation($in: SetRolesInput!) { setRoles(input: $in) { id } }`,
+				vars{"in": vars{"id": c.UserID, "roles": "admin"}},
+			)
 		},
 	} {
 		answer := act()
@@ -285,6 +313,8 @@ func TestEnumValuesOfVariablesAreSpelledExactly(t *testing.T) {
 	}
 	admin.Do(t, setRoles, vars{"id": c.UserID, "roles": "ADMIN"}).Into(t, &struct{}{})
 	c.Refresh(t)
-	c.Do(t, `mutation($in: LogoutInput) { logout(input: $in) { endedSessions } }`, vars{"in": vars{"scope": "ALL"}}).Into(t, &struct{}{})
+	c.Do(
+		t, `mutation($in: LogoutInput) { logout(input: $in) { endedSessions } }`, vars{"in": vars{"scope": "ALL"}},
+	).Into(t, &struct{}{})
 	other.Do(t, `{ me { id } }`, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
 }

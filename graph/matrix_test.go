@@ -45,7 +45,9 @@ func register(t *testing.T, srv *apptest.Server, name string) *session.Grant {
 func issue(t *testing.T, srv *apptest.Server, c token.Claims, at time.Time) string {
 	t.Helper()
 	o := srv.App.Config
-	raw, _, err := token.NewIssuer(srv.App.Keys, o.Issuer, o.Audience, o.AccessLife, func() time.Time { return at }).Issue(c, at.Add(time.Hour))
+	raw, _, err := token.NewIssuer(
+		srv.App.Keys, o.Issuer, o.Audience, o.AccessLife, func() time.Time { return at },
+	).Issue(c, at.Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}

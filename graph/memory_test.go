@@ -21,7 +21,8 @@ func times(n int, text string) string {
 	return b.String()
 }
 
-// TestTheDocumentCacheWeighsTrees is not parallel to others: it looks at the heap. A tree is 30 times as large as its text.
+// TestTheDocumentCacheWeighsTrees is not parallel to others: it looks at the heap. A tree is 30 times as large as its
+// text.
 func TestTheDocumentCacheWeighsTrees(t *testing.T) {
 	me := apptest.Start(t, little).As(t, "USER")
 	const fields = "a#: me { id email name username emailVerified createdAt roles disabled sessions { nodes { id ip userAgent } } }"
@@ -55,7 +56,10 @@ func TestAnswersThatDoNotFitAreRefused(t *testing.T) {
 	srv := apptest.Start(t, little)
 	me := srv.As(t, "USER")
 	for range 99 {
-		me.Do(t, `mutation($e: String!, $p: String!) { login(input: {email: $e, password: $p}) { tokenType } }`, map[string]any{"e": me.Email, "p": apptest.Password})
+		me.Do(
+			t, `mutation($e: String!, $p: String!) { login(input: {email: $e, password: $p}) { tokenType } }`,
+			map[string]any{"e": me.Email, "p": apptest.Password},
+		)
 	}
 	const sessions = "fragment F on User { sessions(first: 100) { nodes { id createdAt lastSeenAt expiresAt ip userAgent current } } }"
 	if answer := me.Do(t, "{ "+times(5, "a#: me { ...F }")+"}"+sessions, nil); len(answer.Errors) > 0 {

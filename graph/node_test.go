@@ -29,7 +29,9 @@ func TestNode(t *testing.T) {
 			other.Do(t, nodeQuery, vars{"id": id}).Refused(t, "NOT_FOUND", "NODE_NOT_FOUND")
 			srv.Anonymous().Do(t, nodeQuery, vars{"id": id}).Refused(t, "UNAUTHENTICATED", "TOKEN_MISSING")
 		}
-		for _, id := range []string{"0197b5d0-0000-7000-8000-000000000000", string(ended.SessionID), "", "1", "\x00", "{" + string(owner.UserID) + "}"} {
+		for _, id := range []string{
+			"0197b5d0-0000-7000-8000-000000000000", string(ended.SessionID), "", "1", "\x00", "{" + string(owner.UserID) + "}",
+		} {
 			owner.Do(t, nodeQuery, vars{"id": id}).Refused(t, "NOT_FOUND", "NODE_NOT_FOUND")
 		}
 	})

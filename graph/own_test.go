@@ -38,7 +38,9 @@ func TestWhatChangesNothingWritesNothing(t *testing.T) {
 		other := c.Login(t)
 		other.Do(t, `mutation { logout { endedSessions } }`, nil).Into(t, &struct{}{})
 		c.Do(t, `mutation { updateProfile(input: {username: "jane", name: "Jane"}) { id } }`, nil).Into(t, &struct{}{})
-		admin.Do(t, `mutation($id: ID!) { disableUser(input: {id: $id}) { id } }`, vars{"id": disabled.UserID}).Into(t, &struct{}{})
+		admin.Do(
+			t, `mutation($id: ID!) { disableUser(input: {id: $id}) { id } }`, vars{"id": disabled.UserID},
+		).Into(t, &struct{}{})
 		before := writtenTo(t, srv)
 		for _, one := range []struct {
 			as       *apptest.Client
@@ -100,9 +102,13 @@ func TestOwnActsAreThrottledAndFolded(t *testing.T) {
 		other.Do(t, `mutation { updateProfile(input: {username: "taken"}) { id } }`, nil).Into(t, &struct{}{})
 		prober := srv.As(t)
 		for range limit {
-			prober.Do(t, `mutation { updateProfile(input: {username: "taken"}) { id } }`, nil).Refused(t, "CONFLICT", "USERNAME_TAKEN")
+			prober.Do(
+				t, `mutation { updateProfile(input: {username: "taken"}) { id } }`, nil,
+			).Refused(t, "CONFLICT", "USERNAME_TAKEN")
 		}
-		prober.Do(t, `mutation { updateProfile(input: {username: "taken"}) { id } }`, nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+		prober.Do(
+			t, `mutation { updateProfile(input: {username: "taken"}) { id } }`, nil,
+		).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 
 		const reauthenticate = `mutation($password: String!) { reauthenticate(input: {password: $password}) ` + apptest.AuthFields + ` }`
 		for range limit {
@@ -112,7 +118,8 @@ func TestOwnActsAreThrottledAndFolded(t *testing.T) {
 		}
 		c.Do(t, reauthenticate, vars{"password": apptest.Password}).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 		c.Do(t, `mutation($password: String!) { changePassword(input: {currentPassword: $password, newPassword: "another unlikely passphrase"}) { tokenType } }`,
-			vars{"password": apptest.Password}).Into(t, &struct{}{})
+			vars{"password": apptest.Password}).
+			Into(t, &struct{}{})
 
 		admin := srv.As(t, "ADMIN")
 		for _, action := range []string{"USER_UPDATED", "AUTHN_REAUTHENTICATED"} {

@@ -61,7 +61,10 @@ func TestAutomaticPersistedQueries(t *testing.T) {
 	if got := outcome(t, srv, map[string]any{"extensions": hashed(hashOf(query), 1)}); got != "PERSISTED_QUERY_NOT_FOUND" {
 		t.Errorf("an unknown hash: %s", got)
 	}
-	if got := outcome(t, srv, map[string]any{"query": `{ __typename } `, "extensions": hashed(hashOf(query), 1)}); got != "BAD_USER_INPUT" {
+	if got := outcome(t, srv, map[string]any{
+		"query":      `{ __typename } `,
+		"extensions": hashed(hashOf(query), 1),
+	}); got != "BAD_USER_INPUT" {
 		t.Errorf("another query's hash: %s", got)
 	}
 	if got := outcome(t, srv, map[string]any{"extensions": hashed(hashOf(query), 1)}); got != "PERSISTED_QUERY_NOT_FOUND" {

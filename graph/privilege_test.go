@@ -20,8 +20,9 @@ func TestNobodyGivesThemselvesMore(t *testing.T) {
 	const update = `mutation($in: UpdateProfileInput!) { updateProfile(input: $in) { id } }`
 	before := rows(t, srv, victim)
 	for field, value := range map[string]any{
-		"id": victim.UserID, "userId": victim.UserID, "roles": []string{"ADMIN"}, "role": "ADMIN", "emailVerified": true, "disabled": false,
-		"version": 1, "passwordHash": "$2a$04$", "createdAt": "2026-01-01T00:00:00Z",
+		"id": victim.UserID, "userId": victim.UserID, "roles": []string{"ADMIN"}, "role": "ADMIN", "emailVerified": true,
+		"disabled": false,
+		"version":  1, "passwordHash": "$2a$04$", "createdAt": "2026-01-01T00:00:00Z",
 	} {
 		for document, in := range map[string]vars{
 			register: {"email": "new@example.com", "password": apptest.Password}, update: {"name": "Eve"}} {
@@ -54,7 +55,8 @@ func TestNobodyGivesThemselvesMore(t *testing.T) {
 	}
 }
 
-// RFC 6750 sections 2.2 and 2.3 know other places for a token; URLs end up in logs, and RFC 9700 section 4.3.2 ends that.
+// RFC 6750 sections 2.2 and 2.3 know other places for a token; URLs end up in logs, and RFC 9700 section 4.3.2 ends
+// that.
 func TestTokensAreTakenFromTheHeaderAlone(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
@@ -77,18 +79,24 @@ func TestTokensAreTakenFromTheHeaderAlone(t *testing.T) {
 	}
 	bearer := "Bearer " + c.AccessToken
 	for name, a := range map[string]*apptest.Answer{
-		"access_token in the URL":   srv.Send(t, body(vars{}), query("access_token")),
-		"token in the URL":          srv.Send(t, body(vars{}), query("token")),
-		"Authorization in the URL":  srv.Send(t, body(vars{}), query("Authorization")),
-		"the URL of a GET":          srv.Send(t, nil, get),
-		"a member of the body":      srv.Send(t, body(vars{"access_token": c.AccessToken, "Authorization": bearer})),
-		"variables":                 srv.Send(t, body(vars{"variables": vars{"access_token": c.AccessToken, "authorization": bearer}})),
-		"extensions":                srv.Send(t, body(vars{"extensions": vars{"access_token": c.AccessToken, "authorization": bearer}})),
+		"access_token in the URL":  srv.Send(t, body(vars{}), query("access_token")),
+		"token in the URL":         srv.Send(t, body(vars{}), query("token")),
+		"Authorization in the URL": srv.Send(t, body(vars{}), query("Authorization")),
+		"the URL of a GET":         srv.Send(t, nil, get),
+		"a member of the body":     srv.Send(t, body(vars{"access_token": c.AccessToken, "Authorization": bearer})),
+		"variables": srv.Send(
+			t, body(vars{"variables": vars{"access_token": c.AccessToken, "authorization": bearer}}),
+		),
+		"extensions": srv.Send(
+			t, body(vars{"extensions": vars{"access_token": c.AccessToken, "authorization": bearer}}),
+		),
 		"X-Authorization":           srv.Send(t, body(vars{}), with("X-Authorization", bearer)),
 		"X-Access-Token":            srv.Send(t, body(vars{}), with("X-Access-Token", c.AccessToken)),
 		"X-Forwarded-Authorization": srv.Send(t, body(vars{}), with("X-Forwarded-Authorization", bearer)),
 		"Proxy-Authorization":       srv.Send(t, body(vars{}), with("Proxy-Authorization", bearer)),
-		"a cookie":                  srv.Send(t, body(vars{}), with("Cookie", "access_token="+c.AccessToken+"; Authorization="+c.AccessToken)),
+		"a cookie": srv.Send(
+			t, body(vars{}), with("Cookie", "access_token="+c.AccessToken+"; Authorization="+c.AccessToken),
+		),
 	} {
 		if len(a.Errors) != 1 || a.Errors[0].Extensions.Reason != "TOKEN_MISSING" || a.Status != http.StatusUnauthorized {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)

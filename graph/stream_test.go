@@ -23,7 +23,10 @@ func dial(t *testing.T, srv *apptest.Server) *socket {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
-	conn, _, err := websocket.Dial(ctx, strings.Replace(srv.URL, "http", "ws", 1)+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	conn, _, err := websocket.Dial(
+		ctx, strings.Replace(srv.URL, "http", "ws", 1)+"/graphql",
+		&websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +127,9 @@ func TestStreamsAreLimitedByTheSettings(t *testing.T) {
 			owner := srv.As(t)
 			connect(t, srv, owner.AccessToken)
 			second := dial(t, srv)
-			_ = second.conn.Write(second.ctx, websocket.MessageText, initWith(owner.AccessToken)) // it may have been turned away before
+			_ = second.conn.Write(
+				second.ctx, websocket.MessageText, initWith(owner.AccessToken),
+			) // it may have been turned away before
 			_, _, err := second.conn.Read(second.ctx)
 			if websocket.CloseStatus(err) != 4429 || !strings.Contains(err.Error(), name) {
 				t.Errorf("the second socket: %v", err)

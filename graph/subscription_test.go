@@ -141,7 +141,8 @@ func TestSubscriptionsAreGuarded(t *testing.T) {
 	c := srv.As(t)
 	s := connect(t, srv, c.AccessToken)
 	s.subscribe("all", `subscription { auditEvents { action } }`)
-	if got := s.receive(); !strings.Contains(got, `"error"`) && !strings.Contains(got, `"errors"`) || !strings.Contains(got, "ROLE_REQUIRED") {
+	if got := s.receive(); !strings.Contains(got, `"error"`) && !strings.Contains(got, `"errors"`) ||
+		!strings.Contains(got, "ROLE_REQUIRED") {
 		t.Errorf("somebody without the role: %s", got)
 	}
 	stream := eventStream(t, srv, "nonsense", securityEvents)

@@ -53,7 +53,9 @@ func TestConcurrentGuessesAreCountedOnAllReplicasTogether(t *testing.T) {
 			t.Errorf("%d attempts reached bcrypt, want %d", attempts, limits.LoginPairLimit.Burst)
 		}
 		for _, srv := range replicas {
-			srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, apptest.Password)+" }", nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+			srv.Anonymous().Do(
+				t, "mutation { "+guess(owner.Email, apptest.Password)+" }", nil,
+			).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 		}
 	})
 }
@@ -74,7 +76,9 @@ func TestAliasedLoginsCountEach(t *testing.T) {
 		if attempts := (srv.App.Hasher.Rounds() - before) / bcryptRounds; attempts != uint64(limits.LoginAddressLimit.Burst) {
 			t.Errorf("%d attempts reached bcrypt, want %d: one a login", attempts, limits.LoginAddressLimit.Burst)
 		}
-		srv.Anonymous().Do(t, "mutation { "+guess("next@example.com", "guess")+" }", nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+		srv.Anonymous().Do(
+			t, "mutation { "+guess("next@example.com", "guess")+" }", nil,
+		).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 	})
 }
 
@@ -88,17 +92,24 @@ func TestSpellingsShareABucket(t *testing.T) {
 		owner := srv.As(t)
 		owner.Do(t, `mutation { updateProfile(input: {username: "the.owner"}) { id } }`, nil).Into(t, &struct{}{})
 		for _, spellings := range map[string][]string{
-			"an address":         {fmt.Sprintf("email: %q", owner.Email), fmt.Sprintf("email: %q", strings.ToUpper(owner.Email)), fmt.Sprintf("email: %q", " \t"+owner.Email+"\n")},
-			"a username":         {`username: "the.owner"`, `username: "THE.Owner"`},
-			"an unknown address": {`email: "Nobody@Example.com"`, `email: "nobody@example.com"`, `email: " NOBODY@EXAMPLE.COM "`},
-			"no address":         {`email: "not an address"`},
+			"an address": {
+				fmt.Sprintf("email: %q", owner.Email), fmt.Sprintf("email: %q", strings.ToUpper(owner.Email)),
+				fmt.Sprintf("email: %q", " \t"+owner.Email+"\n"),
+			},
+			"a username": {`username: "the.owner"`, `username: "THE.Owner"`},
+			"an unknown address": {
+				`email: "Nobody@Example.com"`, `email: "nobody@example.com"`, `email: " NOBODY@EXAMPLE.COM "`,
+			},
+			"no address": {`email: "not an address"`},
 		} {
 			for i := range limits.LoginPairLimit.Burst + 1 {
 				code, reason := "UNAUTHENTICATED", "INVALID_CREDENTIALS"
 				if i == limits.LoginPairLimit.Burst {
 					code, reason = "RATE_LIMITED", "TOO_MANY_ATTEMPTS"
 				}
-				srv.Anonymous().Do(t, `mutation { login(input: {`+spellings[i%len(spellings)]+`, password: "wrong"}) { tokenType } }`, nil).Refused(t, code, reason)
+				srv.Anonymous().Do(
+					t, `mutation { login(input: {`+spellings[i%len(spellings)]+`, password: "wrong"}) { tokenType } }`, nil,
+				).Refused(t, code, reason)
 			}
 		}
 	})
@@ -199,7 +210,9 @@ func TestASuccessTellsAGuesserElsewhereNothing(t *testing.T) {
 			}
 		}
 		attempt(t, srv, name, apptest.Password, "127.0.0.1").Into(t, &struct{}{}) // where the owner registered
-		owner.Do(t, `mutation { reauthenticate(input: {password: "`+apptest.Password+`"}) { tokenType } }`, nil).Into(t, &struct{}{})
+		owner.Do(
+			t, `mutation { reauthenticate(input: {password: "`+apptest.Password+`"}) { tokenType } }`, nil,
+		).Into(t, &struct{}{})
 		for _, guessed := range []string{name, `email: "nobody@example.com"`} {
 			attempt(t, srv, guessed, "wrong", "192.0.2.99").Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 		}
@@ -227,7 +240,9 @@ func TestThrottlingLeavesTheOwnerAloneAndRemembersTheAddress(t *testing.T) {
 		}
 		at(other, "203.0.113.9").Do(t, right, nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 		at(other, "198.51.100.1").Do(t, right, nil).Into(t, &struct{}{})
-		owner.Do(t, `mutation { reauthenticate(input: {password: "`+apptest.Password+`"}) { tokenType } }`, nil).Into(t, &struct{}{})
+		owner.Do(
+			t, `mutation { reauthenticate(input: {password: "`+apptest.Password+`"}) { tokenType } }`, nil,
+		).Into(t, &struct{}{})
 
 		own := "mutation { " + guess(srv.As(t).Email, apptest.Password) + " }"
 		passed := 0

@@ -39,7 +39,9 @@ func TestLoginIsThrottled(t *testing.T) {
 		owner := srv.As(t)
 		for _, email := range []string{owner.Email, "nobody@example.com"} {
 			for range limits.LoginPairLimit.Burst {
-				srv.Anonymous().Do(t, "mutation { "+guess(email, "wrong")+" }", nil).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+				srv.Anonymous().Do(
+					t, "mutation { "+guess(email, "wrong")+" }", nil,
+				).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 			}
 			before := srv.App.Hasher.Rounds()
 			for _, password := range []string{"wrong", apptest.Password} {
@@ -47,7 +49,9 @@ func TestLoginIsThrottled(t *testing.T) {
 				answer.Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 				wait := answer.Errors[0].Extensions.RetryAfter
 				if answer.Status != 429 || answer.Header.Get("Retry-After") != fmt.Sprint(wait) || wait < 1 || wait > 15*60 {
-					t.Errorf("%s: status %d, Retry-After %q, retryAfter %d", email, answer.Status, answer.Header.Get("Retry-After"), wait)
+					t.Errorf(
+						"%s: status %d, Retry-After %q, retryAfter %d", email, answer.Status, answer.Header.Get("Retry-After"), wait,
+					)
 				}
 			}
 			if spent := srv.App.Hasher.Rounds() - before; spent != 0 {
@@ -75,7 +79,9 @@ func TestLoginIsThrottled(t *testing.T) {
 		if spent := srv.App.Hasher.Rounds() - before; spent > uint64(limits.LoginPairLimit.Burst)*bcryptRounds {
 			t.Errorf("%d rounds, more than %d attempts", spent, limits.LoginPairLimit.Burst)
 		}
-		srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, apptest.Password)+" }", nil).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+		srv.Anonymous().Do(
+			t, "mutation { "+guess(owner.Email, apptest.Password)+" }", nil,
+		).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 	})
 
 	t.Run("before bcrypt when many come at once", func(t *testing.T) {
@@ -99,7 +105,9 @@ func TestLoginIsThrottled(t *testing.T) {
 		owner := srv.As(t)
 		for range 3 {
 			for range limits.LoginPairLimit.Burst - 1 {
-				srv.Anonymous().Do(t, "mutation { "+guess(owner.Email, "wrong")+" }", nil).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+				srv.Anonymous().Do(
+					t, "mutation { "+guess(owner.Email, "wrong")+" }", nil,
+				).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 			}
 			owner.Login(t)
 		}
@@ -131,7 +139,8 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 		srv := apptest.Start(t, limited(limits))
 		srv.As(t)
 		srv.As(t)
-		srv.Anonymous().Do(t, `mutation { register(input: {email: "third@example.com", password: "an unlikely passphrase"}) { auth { accessToken } } }`, nil).
+		srv.Anonymous().
+			Do(t, `mutation { register(input: {email: "third@example.com", password: "an unlikely passphrase"}) { auth { accessToken } } }`, nil).
 			Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 	})
 	t.Run("refreshToken", func(t *testing.T) {
@@ -157,7 +166,9 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 		srv := apptest.Start(t, limited(limits))
 		c := srv.As(t)
 		verify := func(token string) *apptest.Answer {
-			return srv.Anonymous().Do(t, `query($token: String!) { verifyToken(token: $token) { active } }`, vars{"token": token})
+			return srv.Anonymous().Do(
+				t, `query($token: String!) { verifyToken(token: $token) { active } }`, vars{"token": token},
+			)
 		}
 		for range 2 {
 			verify("nonsense").Into(t, &struct{}{})

@@ -33,11 +33,22 @@ func unb64(t *testing.T, segment string) string {
 
 // hostileHeaders are what attackers put first into a token, by name; kid and the rest are the genuine one's.
 func hostileHeaders(kid string) map[string]string {
-	all := map[string]string{"duplicate alg": `{"alg":"ES256","kid":"` + kid + `","typ":"at+jwt","alg":"none"}`, "not JSON": `{"alg"`, "empty": ``, "a list": `["ES256"]`}
-	for _, alg := range []string{`"none"`, `"None"`, `"NONE"`, `"nOnE"`, `""`, `null`, `0`, `["none"]`, `"HS256"`, `"HS512"`, `"RS256"`, `"PS256"`, `"ES384"`} {
+	all := map[string]string{
+		"duplicate alg": `{"alg":"ES256","kid":"` + kid + `","typ":"at+jwt","alg":"none"}`,
+		"not JSON":      `{"alg"`,
+		"empty":         ``,
+		"a list":        `["ES256"]`,
+	}
+	for _, alg := range []string{
+		`"none"`, `"None"`, `"NONE"`, `"nOnE"`, `""`, `null`, `0`, `["none"]`, `"HS256"`, `"HS512"`, `"RS256"`, `"PS256"`,
+		`"ES384"`,
+	} {
 		all["alg "+alg] = `{"alg":` + alg + `,"kid":"` + kid + `","typ":"at+jwt"}`
 	}
-	for _, odd := range []string{`/dev/null`, `../../../../dev/null`, `|sleep 10`, `x' UNION SELECT 'k`, `https://evil.example/key`, ``, `unknown`, kid[1:]} {
+	for _, odd := range []string{
+		`/dev/null`, `../../../../dev/null`, `|sleep 10`, `x' UNION SELECT 'k`, `https://evil.example/key`, ``, `unknown`,
+		kid[1:],
+	} {
 		all["kid "+odd] = `{"alg":"ES256","kid":"` + odd + `","typ":"at+jwt"}`
 	}
 	for _, typ := range []string{`"JWT"`, `"rt+jwt"`, `"AT+JWT"`, `null`, `"application/at+jwt"`} {
@@ -68,13 +79,21 @@ func hostileTokens(t *testing.T, srv *apptest.Server, c *apptest.Client) map[str
 		}
 		return signing + "." + b64(string(r.FillBytes(make([]byte, 32)))+string(s.FillBytes(make([]byte, 32))))
 	}
-	all := map[string]string{"own key": signed(h + "." + p), "a refresh token": c.RefreshToken, "8,000 dots": strings.Repeat(".", 8000), "one dot": ".", "two dots": "..",
-		"JSON": `{"payload":"` + p + `","protected":"` + h + `","signature":"` + s + `"}`}
+	all := map[string]string{
+		"own key":         signed(h + "." + p),
+		"a refresh token": c.RefreshToken,
+		"8,000 dots":      strings.Repeat(".", 8000),
+		"one dot":         ".",
+		"two dots":        "..",
+		"JSON":            `{"payload":"` + p + `","protected":"` + h + `","signature":"` + s + `"}`,
+	}
 	_, kid, _ := strings.Cut(unb64(t, h), `"kid":"`)
 	kid, _, _ = strings.Cut(kid, `"`)
 	for name, header := range hostileHeaders(kid) {
 		signing := b64(header) + "." + p
-		all[name+", unsigned"], all[name+", old signature"], all[name+", own key"] = signing+".", signing+"."+s, signed(signing)
+		all[name+", unsigned"], all[name+", old signature"], all[name+", own key"] = signing+".", signing+"."+s, signed(
+			signing,
+		)
 		for size, sum := range map[string]func() hash.Hash{"256": sha256.New, "512": sha512.New} {
 			mac := hmac.New(sum, srv.App.Keys.JWKS())
 			mac.Write([]byte(signing))
@@ -106,8 +125,12 @@ func hostileTokens(t *testing.T, srv *apptest.Server, c *apptest.Client) map[str
 // issueAs signs as a service with these keys and names would.
 func issueAs(t *testing.T, keys *token.Ring, issuer, audience string, srv *apptest.Server, c *apptest.Client) string {
 	t.Helper()
-	raw, _, err := token.NewIssuer(keys, issuer, audience, 15*time.Minute, srv.Now).Issue(token.Claims{UserID: c.UserID, SessionID: c.SessionID, Generation: 1,
-		Roles: []token.Role{"USER", "ADMIN"}, Methods: []string{"pwd"}, AuthTime: srv.Now(), Version: 1}, srv.Now().Add(time.Hour))
+	raw, _, err := token.NewIssuer(keys, issuer, audience, 15*time.Minute, srv.Now).
+		Issue(token.Claims{UserID: c.UserID, SessionID: c.SessionID, Generation: 1,
+			Roles: []token.Role{
+				"USER",
+				"ADMIN",
+			}, Methods: []string{"pwd"}, AuthTime: srv.Now(), Version: 1}, srv.Now().Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,10 +99,13 @@ var takings = []struct {
 		p.second.Do(t, `mutation { logout(input: {scope: ALL}) { endedSessions } }`, nil).Into(t, &struct{}{})
 	}},
 	{"this session was ended", "TOKEN_REVOKED", func(t *testing.T, p cast) {
-		p.second.Do(t, `mutation($id: ID!) { revokeSession(input: {id: $id}) { id } }`, vars{"id": p.she.SessionID}).Into(t, &struct{}{})
+		p.second.Do(
+			t, `mutation($id: ID!) { revokeSession(input: {id: $id}) { id } }`, vars{"id": p.she.SessionID},
+		).Into(t, &struct{}{})
 	}},
 	{"her password was changed", "TOKEN_REVOKED", func(t *testing.T, p cast) {
-		p.second.Do(t, `mutation { changePassword(input: {currentPassword: "`+apptest.Password+`", newPassword: "not what it was before"}) { tokenType } }`, nil).Into(t, &struct{}{})
+		p.second.Do(t, `mutation { changePassword(input: {currentPassword: "`+apptest.Password+`", newPassword: "not what it was before"}) { tokenType } }`, nil).
+			Into(t, &struct{}{})
 	}},
 	{"a role was taken from her", "TOKEN_STALE", func(t *testing.T, p cast) {
 		p.root.Do(t, setRoles, vars{"id": p.she.UserID, "roles": []string{}}).Into(t, &struct{}{})
@@ -119,8 +122,11 @@ var takings = []struct {
 func acts(t *testing.T, p cast) map[string]string {
 	t.Helper()
 	acts := map[string]string{
-		"updateProfile":  `updateProfile(input: {name: "Eve"}) { id }`,
-		"changePassword": fmt.Sprintf(`changePassword(input: {currentPassword: %q, newPassword: "another unlikely passphrase"}) { tokenType }`, apptest.Password),
+		"updateProfile": `updateProfile(input: {name: "Eve"}) { id }`,
+		"changePassword": fmt.Sprintf(
+			`changePassword(input: {currentPassword: %q, newPassword: "another unlikely passphrase"}) { tokenType }`,
+			apptest.Password,
+		),
 		"deleteAccount":  fmt.Sprintf(`deleteAccount(input: {confirmEmail: %q}) { id }`, p.she.Email),
 		"logout":         `logout(input: {scope: ALL}) { endedSessions }`,
 		"reauthenticate": fmt.Sprintf(`reauthenticate(input: {password: %q}) { tokenType }`, apptest.Password),
@@ -193,7 +199,9 @@ func TestRightsTakenDuringARequestAreGoneForItsNextField(t *testing.T) {
 				t.Run(attack.name, func(t *testing.T) {
 					p := newCast(t, srv)
 					var before []string
-					mutation := fmt.Sprintf("mutation { ahead: reauthenticate(input: {password: %q}) { tokenType } x: %s }", apptest.Password, attack.act(p))
+					mutation := fmt.Sprintf(
+						"mutation { ahead: reauthenticate(input: {password: %q}) { tokenType } x: %s }", apptest.Password, attack.act(p),
+					)
 					answer := g.during(t, p.she, mutation, func() {
 						taking.take(t, p)
 						before = stored(t, srv)
@@ -238,7 +246,9 @@ func TestNoActIsDoneWithRightsTakenAfterTheGuard(t *testing.T) {
 func deafReplica(t *testing.T, of *apptest.Server) *apptest.Server {
 	t.Helper()
 	now := time.Now()
-	a, err := app.Open(t.Context(), of.App.Config, app.Migrates, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	a, err := app.Open(
+		t.Context(), of.App.Config, app.Migrates, func() time.Time { return now }, slog.New(slog.DiscardHandler),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

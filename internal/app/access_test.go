@@ -20,7 +20,7 @@ const (
 	acceptServers = "--accept-secret=the secret of the servers, of 32 bytes and more"
 )
 
-// stored is every byte of the SQLite database in a folder that program uses by default.
+// stored returns the contents of the default SQLite database in a folder, with its journal.
 func stored(t *testing.T, dir string) []byte {
 	t.Helper()
 	var all []byte
@@ -43,8 +43,12 @@ func TestARefusedSecondServerChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := stored(t, dir)
-	for _, database := range []string{"data/graphwarden.db", "./data/../data/graphwarden.db", "link.db", "//" + dir + "/link.db"} {
-		refused(t, dir, []string{othersSecret, acceptServers, "--algorithm=EdDSA", "--listen=127.0.0.1:0", "--database=sqlite:" + database},
+	for _, database := range []string{
+		"data/graphwarden.db", "./data/../data/graphwarden.db", "link.db", "//" + dir + "/link.db",
+	} {
+		refused(t, dir, []string{
+			othersSecret, acceptServers, "--algorithm=EdDSA", "--listen=127.0.0.1:0", "--database=sqlite:" + database,
+		},
 			"another server is running on", "--database")
 	}
 	if !bytes.Equal(before, stored(t, dir)) {
@@ -54,40 +58,42 @@ func TestARefusedSecondServerChangesNothing(t *testing.T) {
 	serve(t, dir, serversSecret).stop(t)
 }
 
-// verbs are all commands that open the database, with whether they change it. KID is the active key's id.
+// verbs are the commands that open the database, and whether they change it. KID stands for the id of the active key.
 var verbs = map[string]struct {
 	args    string
 	changes bool
 }{
-	"migrate":      {"migrate", false}, // nothing is pending
+	"migrate":      {"migrate", false}, // no migration is pending
 	"user add":     {"user add added@example.com", true},
 	"user import":  {"user import", true},
 	"user list":    {"user list", false},
 	"user disable": {"user disable jane@example.com", true},
-	"user enable":  {"user enable jane@example.com", false}, // she is enabled
+	"user enable":  {"user enable jane@example.com", false}, // already enabled
 	"user role":    {"user role jane@example.com --add=ADMIN", true},
 	"key list":     {"key list", false},
 	"key rotate":   {"key rotate", true},
 	"key revoke":   {"key revoke KID", true},
 }
 
-func TestEachVerbHasItsAccess(t *testing.T) {
+func TestCommandsHaveTheirAccess(t *testing.T) {
 	t.Parallel()
 	help := run(t, t.TempDir(), "--help")
-	for _, found := range regexp.MustCompile(`(?m)^  (\w+(?: \w+)?) .*`).FindAllStringSubmatch(help[strings.Index(help, "Commands:"):], -1) {
+	commands := help[strings.Index(help, "Commands:"):]
+	for _, found := range regexp.MustCompile(`(?m)^  (\w+(?: \w+)?) .*`).FindAllStringSubmatch(commands, -1) {
 		words := strings.Fields(found[0])
 		verb := words[0]
 		if verb == "user" || verb == "key" {
 			verb += " " + words[1]
 		}
-		if _, listed := verbs[verb]; !listed && verb != "serve" && verb != "doctor" && verb != "help" && verb != "schema" && verb != "Run" {
+		if _, listed := verbs[verb]; !listed && verb != "serve" && verb != "doctor" && verb != "help" && verb != "schema" &&
+			verb != "Run" {
 			t.Errorf("%s is in no list of this test: %s", verb, found[0])
 		}
 	}
 }
 
-// Beside a server every verb works, and the server starts again with its own secret: none sealed a key with another.
-func TestVerbsWorkBesideAServer(t *testing.T) {
+// All commands work beside a server, and none seals a key with another secret, so that the server can start again.
+func TestCommandsWorkBesideAServer(t *testing.T) {
 	t.Parallel()
 	for verb, test := range verbs {
 		t.Run(verb, func(t *testing.T) {
@@ -106,7 +112,7 @@ func TestVerbsWorkBesideAServer(t *testing.T) {
 				t.Errorf("it changed the database: %t", changed)
 			}
 			before = stored(t, dir)
-			_, _ = command(t, dir, append([]string{othersSecret, acceptServers}, args...)...) // refused or not, it must do no harm
+			_, _ = command(t, dir, append([]string{othersSecret, acceptServers}, args...)...) // must do no harm, refused or not
 			if !test.changes && !bytes.Equal(before, stored(t, dir)) {
 				t.Error("with another secret it changed the database")
 			}
@@ -116,8 +122,8 @@ func TestVerbsWorkBesideAServer(t *testing.T) {
 	}
 }
 
-// Tables of another version are changed by a server at its start, and by migrate while no server runs.
-func TestVerbsLeaveTablesOfAnotherVersionAlone(t *testing.T) {
+// Only a starting server, and migrate without a running server, change tables of another version.
+func TestCommandsRefuseTablesOfAnotherVersion(t *testing.T) {
 	t.Parallel()
 	for verb, test := range verbs {
 		t.Run(verb, func(t *testing.T) {
@@ -143,7 +149,7 @@ func TestVerbsLeaveTablesOfAnotherVersionAlone(t *testing.T) {
 	}
 }
 
-// command runs a command line that may read a password or accounts, and returns what it prints.
+// command runs a command line with a password or accounts as its input, and returns the output.
 func command(t *testing.T, dir string, args ...string) (string, error) {
 	t.Helper()
 	cmd := program(t, dir, nil, append(args, "--bcrypt-cost=4")...)
@@ -155,7 +161,7 @@ func command(t *testing.T, dir string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// publish makes the next key old enough to sign.
+// publish makes the next key old enough for a rotation.
 func publish(t *testing.T, dir string) {
 	t.Helper()
 	inDatabase(t, dir, "UPDATE signing_keys SET created_at = created_at - 7200000000")
@@ -190,8 +196,8 @@ func activeKey(t *testing.T, dir string) string {
 	return ""
 }
 
-// The marks stand in the password, or where an unencoded password would put a part of it.
-func TestNothingOfAMalformedURLShows(t *testing.T) {
+// The marks are in the password, or where part of an unencoded password would be.
+func TestMalformedURLsAreNotPrinted(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -210,7 +216,7 @@ func TestNothingOfAMalformedURLShows(t *testing.T) {
 	}()
 	defer func() { _ = l.Close() }()
 	const mark = "hunterxyzzy"
-	// What net/url takes for the host is the listener.
+	// net/url takes the address of the listener for the host.
 	for _, url := range []string{
 		"postgres://u:p@" + l.Addr().String() + "/" + mark + "@db.invalid/x",
 		"postgres://" + l.Addr().String() + "/" + mark + "@db.invalid/x",
@@ -219,10 +225,13 @@ func TestNothingOfAMalformedURLShows(t *testing.T) {
 		"postgres://u:" + mark + "@x@" + l.Addr().String() + "/x",
 		"postgres://u:" + mark + "%@" + l.Addr().String() + "/x",
 	} {
-		for _, verb := range []string{"serve", "doctor", "migrate", "user list", "--production serve", "--log-level=debug serve"} {
+		for _, verb := range []string{
+			"serve", "doctor", "migrate", "user list", "--production serve", "--log-level=debug serve",
+		} {
 			args := append([]string{serversSecret, "--database=" + url}, strings.Fields(verb)...)
 			out, err := program(t, t.TempDir(), nil, args...).CombinedOutput()
-			if err == nil || strings.Contains(string(out), mark) || strings.Contains(string(out), l.Addr().String()) || !strings.Contains(string(out), "percent-encode") {
+			if err == nil || strings.Contains(string(out), mark) || strings.Contains(string(out), l.Addr().String()) ||
+				!strings.Contains(string(out), "percent-encode") {
 				t.Errorf("%s with %s: %v, %s", verb, url, err, out)
 			}
 		}

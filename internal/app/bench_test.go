@@ -29,7 +29,7 @@ import (
 
 var loginCost = flag.Int("login-cost", 12, "the bcrypt cost of BenchmarkLogin")
 
-// inProcess is the server as a handler, without a network, on SQLite.
+// inProcess returns the handler of a server on SQLite, without a network.
 func inProcess(b *testing.B, cost int) (*app.App, http.Handler) {
 	b.Helper()
 	c := apptest.Config(b)
@@ -60,7 +60,9 @@ func inProcess(b *testing.B, cost int) (*app.App, http.Handler) {
 
 func jane(b *testing.B, a *app.App, email string) *session.Grant {
 	b.Helper()
-	grant, err := a.SignIn.Register(b.Context(), account.Registration{Email: email, Password: apptest.Password}, audit.Actor{})
+	grant, err := a.SignIn.Register(
+		b.Context(), account.Registration{Email: email, Password: apptest.Password}, audit.Actor{},
+	)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -85,8 +87,8 @@ func median(durations []time.Duration) time.Duration {
 	return durations[len(durations)/2]
 }
 
-// BenchmarkLogin measures what time tells a stranger: for each way in which a login fails, the median
-// as a multiple of that of an unknown address. One iteration is 31 rounds, each through all of them.
+// BenchmarkLogin measures timing differences between failed logins: for each kind of failure, the median time relative
+// to that for an unknown address. One iteration has 31 rounds with one login of each kind.
 func BenchmarkLogin(b *testing.B) {
 	cost := *loginCost
 	a, handler := inProcess(b, cost)
@@ -100,7 +102,8 @@ func BenchmarkLogin(b *testing.B) {
 		b.Fatal(err)
 	}
 	imported := fmt.Sprintf(`{"email": "imported@example.com", "passwordHash": %q}`, lower)
-	if n, problems, err := a.Accounts.Import(b.Context(), userfile.NewReader(strings.NewReader(imported), userfile.Options{}), apptest.Operator); n != 1 {
+	file := userfile.NewReader(strings.NewReader(imported), userfile.Options{})
+	if n, problems, err := a.Accounts.Import(b.Context(), file, apptest.Operator); n != 1 {
 		b.Fatal(problems, err)
 	}
 	type attempt struct {
@@ -117,7 +120,9 @@ func BenchmarkLogin(b *testing.B) {
 		{"imported", "imported@example.com", "wrong"},
 	} {
 		one := &attempt{name: test[0]}
-		one.r, one.rewind = graphQL(b, fmt.Sprintf(`mutation { login(input: {email: %q, password: %q}) { tokenType } }`, test[1], test[2]))
+		one.r, one.rewind = graphQL(
+			b, fmt.Sprintf(`mutation { login(input: {email: %q, password: %q}) { tokenType } }`, test[1], test[2]),
+		)
 		attempts = append(attempts, one)
 	}
 	for b.Loop() {
@@ -141,17 +146,18 @@ func BenchmarkLogin(b *testing.B) {
 	}
 }
 
-// discard is an answer that nobody reads.
+// discard is a ResponseWriter that discards the response.
 type discard struct{ header http.Header }
 
 func (d discard) Header() http.Header       { return d.header }
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) WriteHeader(int)             {}
 
-// bare answers like me, in the least code: golang-jwt verifies the token each time, the same prepared
-// statement reads the row.
+// bare answers the query me with minimal code: golang-jwt verifies the token, and a prepared statement reads the row.
 func bare(a *app.App, key []byte) http.Handler {
-	parser := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithExpirationRequired(), jwt.WithStrictDecoding())
+	parser := jwt.NewParser(
+		jwt.WithValidMethods([]string{"HS256"}), jwt.WithExpirationRequired(), jwt.WithStrictDecoding(),
+	)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var claims jwt.RegisteredClaims
 		raw := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -175,8 +181,7 @@ func bare(a *app.App, key []byte) http.Handler {
 	})
 }
 
-// BenchmarkMe compares a guarded me with the least that a server without a guard would do. The ratio
-// is of medians, the two taken in turns.
+// BenchmarkMe compares the query me with bare, in alternation, and reports the ratio of the medians.
 func BenchmarkMe(b *testing.B) {
 	a, guarded := inProcess(b, bcrypt.MinCost)
 	grant := jane(b, a, "jane@example.com")
@@ -185,7 +190,9 @@ func BenchmarkMe(b *testing.B) {
 
 	key := []byte("a key of 32 bytes for the sake..")
 	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
-		Subject: string(grant.Principal().UserID), ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour))}).SignedString(key)
+		Subject: string(
+			grant.Principal().UserID,
+		), ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour))}).SignedString(key)
 	if err != nil {
 		b.Fatal(err)
 	}

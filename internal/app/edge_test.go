@@ -18,8 +18,12 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web/tlstest"
 )
 
-// TestTheProgramServesTLS is what a clone does with a certificate: requests, a WebSocket, and the banner
-// that serve reads.
+// loginIP logs in and returns the address that the session records.
+const loginIP = `mutation($email: String!, $password: String!) {
+	login(input: {email: $email, password: $password}) { session { ip } }
+}`
+
+// TestTheProgramServesTLS runs the program with a certificate, and checks requests, a WebSocket and the banner.
 func TestTheProgramServesTLS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -32,7 +36,8 @@ func TestTheProgramServesTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	if got := resp.Header.Get("Strict-Transport-Security"); resp.StatusCode != 200 || resp.Proto != "HTTP/2.0" || got != "max-age=31536000" {
+	if got := resp.Header.Get("Strict-Transport-Security"); resp.StatusCode != 200 || resp.Proto != "HTTP/2.0" ||
+		got != "max-age=31536000" {
 		t.Errorf("%s %s, Strict-Transport-Security: %q", resp.Proto, resp.Status, got)
 	}
 	conn, _, err := websocket.Dial(t.Context(), "wss"+srv.URL[len("https"):]+"/graphql",
@@ -48,12 +53,18 @@ func TestTheProgramServesTLS(t *testing.T) {
 	}
 	_ = conn.CloseNow()
 	srv.stop(t)
-	refused(t, dir, []string{"--tls-cert=cert.pem", "--tls-key=cert.pem", "--listen=127.0.0.1:0"}, "--tls-key: cert.pem and cert.pem")
-	refused(t, dir, []string{"--tls-cert=nowhere.pem", "--tls-key=nowhere.pem", "--listen=127.0.0.1:0"}, "--tls-cert and --tls-key", "nowhere.pem")
+	refused(
+		t, dir, []string{"--tls-cert=cert.pem", "--tls-key=cert.pem", "--listen=127.0.0.1:0"},
+		"--tls-key: cert.pem and cert.pem",
+	)
+	refused(
+		t, dir, []string{"--tls-cert=nowhere.pem", "--tls-key=nowhere.pem", "--listen=127.0.0.1:0"},
+		"--tls-cert and --tls-key", "nowhere.pem",
+	)
 	refused(t, dir, []string{"--trusted-proxies=everybody"}, "--trusted-proxies", "everybody")
 }
 
-// TestHSTSFollowsThePublicURL has TLS end at a proxy.
+// TestHSTSFollowsThePublicURL simulates a proxy that terminates TLS.
 func TestHSTSFollowsThePublicURL(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{"https://api.example.com": "max-age=31536000", "http://api.example.com": ""} {
@@ -64,7 +75,7 @@ func TestHSTSFollowsThePublicURL(t *testing.T) {
 	}
 }
 
-// TestSessionsAndThrottlesKnowTheClientBehindAProxy sends requests as two clients of a trusted proxy.
+// TestSessionsAndThrottlesKnowTheClientBehindAProxy sends requests of two clients through a trusted proxy.
 func TestSessionsAndThrottlesKnowTheClientBehindAProxy(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t, func(o *apptest.Options) {
@@ -81,8 +92,11 @@ func TestSessionsAndThrottlesKnowTheClientBehindAProxy(t *testing.T) {
 		return other
 	}
 	in := func(c *apptest.Client) *apptest.Answer {
-		return c.Do(t, `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password}) { session { ip } } }`,
-			map[string]any{"email": c.Email, "password": apptest.Password})
+		return c.Do(
+			t,
+			loginIP,
+			map[string]any{"email": c.Email, "password": apptest.Password},
+		)
 	}
 	for _, test := range []struct {
 		header []string
@@ -113,30 +127,38 @@ func TestSessionsAndThrottlesKnowTheClientBehindAProxy(t *testing.T) {
 	}
 }
 
-func TestForwardedAddressesOfStrangersCountForNothing(t *testing.T) {
+func TestForwardedAddressesOfUntrustedProxiesAreIgnored(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t, func(o *apptest.Options) { o.Config.TrustedProxies = []string{"192.0.2.1"} })
 	c := srv.As(t)
-	c.Header = http.Header{"X-Forwarded-For": {"203.0.113.9"}, "Forwarded": {"for=203.0.113.9"}, "X-Real-Ip": {"203.0.113.9"}}
+	c.Header = http.Header{
+		"X-Forwarded-For": {"203.0.113.9"},
+		"Forwarded":       {"for=203.0.113.9"},
+		"X-Real-Ip":       {"203.0.113.9"},
+	}
 	var out struct {
 		Login struct{ Session struct{ IP string } }
 	}
-	c.Do(t, `mutation($email: String!, $password: String!) { login(input: {email: $email, password: $password}) { session { ip } } }`,
-		map[string]any{"email": c.Email, "password": apptest.Password}).Into(t, &out)
+	c.Do(t, loginIP,
+		map[string]any{"email": c.Email, "password": apptest.Password}).
+		Into(t, &out)
 	if got := out.Login.Session.IP; got != "127.0.0.1" {
 		t.Errorf("%q", got)
 	}
 }
 
-func TestTheBannerTellsOfAnOpenExplorer(t *testing.T) {
+func TestTheBannerNamesAPublicExplorer(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		args []string
 		says []string
 	}{
 		{nil, []string{"Next: open http://"}},
-		{[]string{"--production", "--secret=" + longSecret, "--public-url=https://api.example.com", "--explorer", "--insecure-explorer"},
-			[]string{"Clients find it at https://api.example.com/graphql.", "GraphiQL is at https://api.example.com/"}},
+		{[]string{
+			"--production", "--secret=" + longSecret, "--public-url=https://api.example.com", "--explorer",
+			"--insecure-explorer",
+		},
+			[]string{"Clients find it at https://api.example.com/graphql.", "GraphiQL is public at https://api.example.com/"}},
 	} {
 		cmd := program(t, t.TempDir(), nil, append(test.args, "--listen=127.0.0.1:0")...)
 		out, err := cmd.StdoutPipe()
@@ -162,12 +184,18 @@ func TestTheBannerTellsOfAnOpenExplorer(t *testing.T) {
 	}
 }
 
-// Each is a page that some server has left open.
-func TestNothingLiesAboutInProduction(t *testing.T) {
+// Other servers have left these pages open.
+func TestProductionServesNoOtherPages(t *testing.T) {
 	t.Parallel()
-	srv := serve(t, t.TempDir(), "--production", "--secret="+longSecret, "--public-url=https://api.example.com", "--metrics-listen=127.0.0.1:0")
-	for _, path := range []string{"/", "/graphiql", "/playground", "/schema.graphql", "/metrics", "/debug/pprof/", "/debug/vars", "/.env", "/.git/config",
-		"/data/graphwarden.db", "/..%2fdata/graphwarden.db", "/assets/main.js", "/index.html"} {
+	srv := serve(
+		t, t.TempDir(), "--production", "--secret="+longSecret, "--public-url=https://api.example.com",
+		"--metrics-listen=127.0.0.1:0",
+	)
+	for _, path := range []string{
+		"/", "/graphiql", "/playground", "/schema.graphql", "/metrics", "/debug/pprof/", "/debug/vars", "/.env",
+		"/.git/config",
+		"/data/graphwarden.db", "/..%2fdata/graphwarden.db", "/assets/main.js", "/index.html",
+	} {
 		if response, body := get(t, srv.URL+path); response.StatusCode != 404 {
 			t.Errorf("%s: %d %.100s", path, response.StatusCode, body)
 		}
@@ -185,5 +213,8 @@ func TestTrustedDocumentsFitIntoMemory(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "many.json"), bytes.Repeat([]byte(" "), 9<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, dir, []string{"--memory-limit=128", "--trusted-documents=many.json"}, "--trusted-documents", "many.json", "--memory-limit")
+	refused(
+		t, dir, []string{"--memory-limit=128", "--trusted-documents=many.json"}, "--trusted-documents", "many.json",
+		"--memory-limit",
+	)
 }

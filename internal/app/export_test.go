@@ -2,10 +2,10 @@ package app
 
 import "context"
 
-// Alone is how upkeep is done by one replica at a time.
+// Alone runs upkeep under the lease.
 func (a *App) Alone(name string, f func(context.Context) error) func(context.Context) error {
 	return a.alone(name, f)
 }
 
-// OnLocalDisk is the check of the file system, by the name of its network.
+// OnLocalDisk returns the check for a network file system.
 func OnLocalDisk(network string, accepted bool) Check { return onLocalDisk(network, accepted) }

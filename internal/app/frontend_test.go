@@ -18,7 +18,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
-// lockedBuffer is a log that a server writes and a test reads.
+// lockedBuffer is a buffer for concurrent use.
 type lockedBuffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer
@@ -36,7 +36,7 @@ func (b *lockedBuffer) String() string {
 	return b.buffer.String()
 }
 
-// page is a client in a browser, on a page of an origin.
+// page is a browser client on a page of an origin.
 func page(srv *apptest.Server, origin string) *apptest.Client {
 	c := srv.Anonymous()
 	c.Header.Set("Origin", origin)
@@ -64,7 +64,9 @@ func TestAPageOfThisMachineSignsInWithoutASetting(t *testing.T) {
 	}
 	_ = preflight.Body.Close()
 	if h := preflight.Header; preflight.StatusCode > 299 ||
-		h.Get("Access-Control-Allow-Origin") != vite || h.Get("Access-Control-Allow-Headers") != "authorization,content-type,traceparent" {
+		h.Get(
+			"Access-Control-Allow-Origin",
+		) != vite || h.Get("Access-Control-Allow-Headers") != "authorization,content-type,traceparent" {
 		t.Errorf("preflight: %d %v", preflight.StatusCode, h)
 	}
 	c := page(srv, vite)
@@ -104,7 +106,7 @@ func TestInProductionAPageOfThisMachineIsRefusedAndLogged(t *testing.T) {
 	}
 }
 
-// backlogged accepts nothing before the stop begins, so that connections wait in the queue of the kernel.
+// backlogged accepts no connections before the stop, so that they wait in the kernel's queue.
 type backlogged struct {
 	net.Listener
 	open <-chan struct{}
@@ -115,7 +117,7 @@ func (l backlogged) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// Without a delay, closing the listener resets the connections that wait, and their clients cannot tell whether a
+// Without a delay, closing the listener would reset waiting connections, and their clients could not know whether a
 // mutation ran.
 func TestMutationsOnConnectionsEstablishedAtTheStopAreAcknowledged(t *testing.T) {
 	t.Parallel()
@@ -162,7 +164,7 @@ func TestMutationsOnConnectionsEstablishedAtTheStopAreAcknowledged(t *testing.T)
 	}
 }
 
-// registerOver registers an account over a connection, which the server has to close after its answer.
+// registerOver registers an account over a connection. The server must close the connection after the response.
 func registerOver(conn net.Conn, i int, sent func()) error {
 	body, err := json.Marshal(map[string]any{"query": registers, "variables": map[string]any{
 		"input": map[string]any{"email": fmt.Sprintf("c%d@example.com", i), "password": apptest.Password}}})
@@ -176,7 +178,7 @@ func registerOver(conn net.Conn, i int, sent func()) error {
 	}
 	answer, err := io.ReadAll(conn)
 	text := string(answer)
-	// A slow machine refuses some for load; their clients know that nothing ran.
+	// A slow machine refuses some because of load; their clients know that no mutation ran.
 	acknowledged := strings.Contains(text, `"accessToken"`) || strings.Contains(text, `"UNAVAILABLE"`)
 	if err != nil || !acknowledged || !strings.Contains(text, "Connection: close") {
 		return fmt.Errorf("connection %d: %.300q, %v", i, text, err)

@@ -9,8 +9,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
-// asProgram has this test binary be the program, so that the servers that tests start are built with
-// the same race detector and coverage.
+// asProgram makes this test binary run as the program, so that the servers of tests have the race detector and
+// coverage.
 const asProgram = "TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {

@@ -17,7 +17,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
-// scrape returns what srv measures.
+// scrape returns the metrics of srv.
 func scrape(t *testing.T, srv *apptest.Server) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -50,7 +50,10 @@ func TestMetrics(t *testing.T) {
 	a.Anonymous().Redeem(t, forged)
 	a.Anonymous().Redeem(t, forged).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 	dial := func() *websocket.Conn {
-		socket, _, err := websocket.Dial(t.Context(), strings.Replace(a.URL, "http", "ws", 1)+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+		socket, _, err := websocket.Dial(
+			t.Context(), strings.Replace(a.URL, "http", "ws", 1)+"/graphql",
+			&websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +87,9 @@ func TestMetrics(t *testing.T) {
 	deadline := time.After(deadline)
 	for {
 		body = scrape(t, a)
-		missing := slices.DeleteFunc(slices.Clone(want), func(line string) bool { return strings.Contains(body, "\n"+line+"\n") })
+		missing := slices.DeleteFunc(
+			slices.Clone(want), func(line string) bool { return strings.Contains(body, "\n"+line+"\n") },
+		)
 		if len(missing) == 0 {
 			break
 		}
@@ -94,14 +99,17 @@ func TestMetrics(t *testing.T) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	onlyTells(t, body, c.Email, c.AccessToken, c.RefreshToken, "nonsense", string(c.UserID), string(c.SessionID), "127.0.0.1", apptest.Password)
+	onlyMetrics(
+		t, body, c.Email, c.AccessToken, c.RefreshToken, "nonsense", string(c.UserID), string(c.SessionID), "127.0.0.1",
+		apptest.Password,
+	)
 	if response, _ := get(t, a.URL+"/metrics"); response.StatusCode != http.StatusNotFound {
 		t.Errorf("the public listener answers /metrics with %d", response.StatusCode)
 	}
 }
 
-// onlyTells checks that body holds the metrics that there are, and of nobody anything.
-func onlyTells(t *testing.T, body string, private ...string) {
+// onlyMetrics checks that body contains all metrics, and no data of users.
+func onlyMetrics(t *testing.T, body string, private ...string) {
 	t.Helper()
 	var names []string
 	for _, line := range strings.Split(body, "\n") {
@@ -110,16 +118,19 @@ func onlyTells(t *testing.T, body string, private ...string) {
 		}
 	}
 	if diff := cmp.Diff([]string{
-		"clock_skew_seconds gauge", "database_connections_used gauge", "database_statements_total counter", "database_waits_total counter", "memory_claimed_bytes gauge", "memory_refusals_total counter", "password_refusals_total counter", "password_work gauge",
+		"clock_skew_seconds gauge", "database_connections_used gauge", "database_statements_total counter",
+		"database_waits_total counter", "memory_claimed_bytes gauge", "memory_refusals_total counter",
+		"password_refusals_total counter", "password_work gauge",
 		"refresh_replays_total counter", "revocation_lag_seconds histogram", "revocation_view_age_seconds gauge",
 		"revocation_view_subjects gauge", "streams gauge", "streams_ended_total counter", "throttle_refusals_total counter",
-		"user_lag_seconds histogram", "user_view_hits_total counter", "user_view_misses_total counter", "user_view_users gauge",
+		"user_lag_seconds histogram", "user_view_hits_total counter", "user_view_misses_total counter",
+		"user_view_users gauge",
 	}, names); diff != "" {
 		t.Error(diff)
 	}
 	for _, found := range regexp.MustCompile(`[{,]([a-z_]+)=`).FindAllStringSubmatch(body, -1) {
 		if !slices.Contains([]string{"le", "quantile", "version", "code", "reason"}, found[1]) {
-			t.Errorf("the label %s may tell of somebody", found[1])
+			t.Errorf("the label %s may identify a user", found[1])
 		}
 	}
 	for _, text := range private {
@@ -139,7 +150,10 @@ func TestMetricsAreServedWhereTheSettingSays(t *testing.T) {
 	refused(t, t.TempDir(), []string{"--listen=127.0.0.1:0", "--metrics-listen=" + taken}, "--metrics-listen", taken)
 	_ = l.Close()
 	srv := serve(t, t.TempDir(), "--metrics-listen="+taken)
-	if _, body := get(t, "http://"+taken+"/metrics"); !strings.Contains(body, "\ngraphwarden_revocation_view_age_seconds 0") {
+	if _, body := get(t, "http://"+taken+"/metrics"); !strings.Contains(
+		body,
+		"\ngraphwarden_revocation_view_age_seconds 0",
+	) {
 		t.Errorf("%s", body)
 	}
 	srv.stop(t)
@@ -156,7 +170,7 @@ func TestTheHeapFollowsTheMemoryLimit(t *testing.T) {
 	srv := serve(t, t.TempDir(), "--memory-limit=128", "--metrics-listen="+metrics)
 	_, body := get(t, "http://"+metrics+"/metrics")
 	for _, line := range []string{
-		"go_gc_gomemlimit_bytes 1.00663296e+08", // three quarters
+		"go_gc_gomemlimit_bytes 1.00663296e+08", // three quarters of the memory limit
 		"graphwarden_memory_refusals_total 0",
 		"graphwarden_memory_claimed_bytes 0",
 	} {

@@ -13,24 +13,24 @@ import (
 
 const (
 	meQuery       = `{ me { email } }`
-	readQuery     = `{ me { sessions { totalCount } } }` // always reads the database
+	readQuery     = `{ me { sessions { totalCount } } }` // not served from memory
 	loginMutation = `mutation($email: String!, $password: String!) {
 		login(input: {email: $email, password: $password}) { tokenType }
 	}`
-	// operationTimeout is that of the servers here. A busy machine gets three times as long.
+	// operationTimeout is the servers' timeout. Tests allow three times as long for a busy machine.
 	operationTimeout = 2 * time.Second
-	// recovery is how soon a server uses new connections once the old ones are dead, times three.
+	// recovery is three times the time in which a server replaces dead connections.
 	recovery = 3 * 5 * time.Second
 )
 
-// onServer runs the program on a Postgres database.
+// onServer calls f with the program running on a Postgres database.
 func onServer(t *testing.T, database string) *server {
 	t.Helper()
 	return serve(t, t.TempDir(), "--bcrypt-cost=4", "--operation-timeout="+operationTimeout.String(),
 		"--database="+database, "--secret=a secret for tests, of more than 32 bytes")
 }
 
-// ends sends an operation, whose answer must come within the time for one.
+// ends checks that an operation is answered in time.
 func ends(t *testing.T, c *apptest.Client, query string) *apptest.Answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*operationTimeout)
@@ -42,7 +42,7 @@ func ends(t *testing.T, c *apptest.Client, query string) *apptest.Answer {
 	return answer
 }
 
-// crowd has many requests under way at once, so that the server opens many connections.
+// crowd sends many concurrent requests, so that the server opens many connections.
 func crowd(t *testing.T, c *apptest.Client) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -56,12 +56,12 @@ func crowd(t *testing.T, c *apptest.Client) {
 	all.Wait()
 }
 
-// A firewall that has forgotten the connections lets new ones through.
+// The firewall drops old connections and allows new ones.
 func TestAServerRecoversFromDeadConnections(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		if !strings.HasPrefix(url, "postgres:") {
-			return // SQLite has no connections to lose
+			return // SQLite has no network connections
 		}
 		wall := storetest.StartFirewall(t, url)
 		srv := onServer(t, wall.URL)
@@ -91,7 +91,7 @@ func TestAServerRecoversFromDeadConnections(t *testing.T) {
 	})
 }
 
-func TestAServerOnAFrozenDatabaseAnswersAndStops(t *testing.T) {
+func TestAServerWithAFrozenDatabaseAnswersAndStops(t *testing.T) {
 	t.Parallel()
 	postgres := storetest.StartOutage(t)
 	srv := onServer(t, postgres.URL)
@@ -99,7 +99,7 @@ func TestAServerOnAFrozenDatabaseAnswersAndStops(t *testing.T) {
 	crowd(t, c)
 	postgres.Freeze(t)
 	var all sync.WaitGroup
-	for range 20 { // more than there are connections
+	for range 20 { // more than the number of connections
 		all.Go(func() {
 			answer := ends(t, c, loginMutation)
 			if answer.Status != 503 || answer.Errors[0].Extensions.Code != "UNAVAILABLE" ||
@@ -120,7 +120,7 @@ func TestAServerOnAFrozenDatabaseAnswersAndStops(t *testing.T) {
 	srv.stop(t)
 }
 
-// connect_timeout=0 removes the time limit of the connection that listens for notifications.
+// connect_timeout=0 removes the timeout of the connection that listens for notifications.
 func TestAStopDoesNotWaitForAConnection(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {

@@ -14,10 +14,10 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// idlePoll is how often the servers here read the database while there are no requests.
+// idlePoll is the interval in which idle servers poll the database.
 const idlePoll = time.Hour
 
-// pause shifts the clocks of servers until nothing has been asked of them for two minutes.
+// pause advances the clocks of servers, so that their last request was two minutes ago.
 func pause(servers ...*apptest.Server) {
 	for _, srv := range servers {
 		srv.Shift(2 * time.Minute)
@@ -28,15 +28,15 @@ func paced(url string) func(*apptest.Options) {
 	return func(o *apptest.Options) { o.Config.Database, o.Config.IdlePoll = url, idlePoll }
 }
 
-// statements counts what a server asks its database within the time of four polls. That nothing happens
-// takes time to see; a busy machine can only make it fewer.
+// statements returns the number of statements that a server executes in the time of four polls. A busy machine can only
+// make it smaller.
 func statements(srv *apptest.Server) int64 {
 	before := srv.App.DB.Statements()
 	time.Sleep(4 * session.PollEvery)
 	return srv.App.DB.Statements() - before
 }
 
-func TestAnIdleServerLeavesTheDatabaseAlone(t *testing.T) {
+func TestAnIdleServerRarelyQueriesTheDatabase(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		srv := apptest.Start(t, paced(url))
@@ -61,8 +61,8 @@ func TestAnIdleServerLeavesTheDatabaseAlone(t *testing.T) {
 	})
 }
 
-// Nothing that was acknowledged elsewhere before the first request after a pause is missed by it.
-func TestTheFirstRequestAfterAPauseKnowsWhatHappened(t *testing.T) {
+// The first request after a pause must see everything that other replicas acknowledged before.
+func TestTheFirstRequestAfterAPauseSeesAllChanges(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		a, b := apptest.Start(t, paced(url)), apptest.Start(t, paced(url))
@@ -100,7 +100,7 @@ func TestTheFirstRequestAfterAPauseKnowsWhatHappened(t *testing.T) {
 		}
 		fresh := d.Login(t)
 		fresh.Server = a
-		fresh.Do(t, meQuery, nil).Into(t, &struct{}{}) // it was not signed by the key that was revoked
+		fresh.Do(t, meQuery, nil).Into(t, &struct{}{}) // not signed with the revoked key
 	})
 }
 
@@ -119,7 +119,7 @@ func activeKeyID(t *testing.T, srv *apptest.Server) string {
 	return ""
 }
 
-func TestAnOpenStreamKeepsAServerPrompt(t *testing.T) {
+func TestAnOpenStreamKeepsTheServerPolling(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t, func(o *apptest.Options) { o.Config.IdlePoll = idlePoll })
 	conn, _, err := websocket.Dial(t.Context(), strings.Replace(srv.URL, "http", "ws", 1)+"/graphql",

@@ -16,13 +16,13 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
-// deadline bounds every wait for a process; the promises that it stands for are far shorter.
+// deadline limits every wait for a process. The promised times are much shorter.
 const deadline = 20 * time.Second
 
-// follows bounds how soon a server obeys the command line: the promise is 1 s, the rest is for a busy machine.
+// follows limits the time until a server applies a command. The promise is 1 s; the rest is for a busy machine.
 const follows = 5 * time.Second
 
-// program makes a command line, in a folder and with no environment but env.
+// program returns a command that runs the program in a folder with exactly the environment env.
 func program(t *testing.T, dir string, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	executable, err := os.Executable()
@@ -34,7 +34,7 @@ func program(t *testing.T, dir string, env []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs a command line that must succeed.
+// run runs a command that must succeed.
 func run(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	out, err := program(t, dir, nil, args...).CombinedOutput()
@@ -44,7 +44,7 @@ func run(t *testing.T, dir string, args ...string) string {
 	return string(out)
 }
 
-// server is the program, serving.
+// server is a running server process.
 type server struct {
 	*apptest.Server
 	cmd    *exec.Cmd
@@ -52,7 +52,7 @@ type server struct {
 	exited chan error
 }
 
-// output keeps what a running process writes.
+// output collects the output of a running process.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -75,7 +75,11 @@ var listening = regexp.MustCompile(`listens on (https?://[^/]+)/graphql`)
 // serve starts the program on a free port and waits for its banner.
 func serve(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
-	s := &server{cmd: program(t, dir, nil, append([]string{"--stop-delay=0s", "--listen=127.0.0.1:0"}, args...)...), stderr: &output{}, exited: make(chan error, 1)}
+	s := &server{
+		cmd:    program(t, dir, nil, append([]string{"--stop-delay=0s", "--listen=127.0.0.1:0"}, args...)...),
+		stderr: &output{},
+		exited: make(chan error, 1),
+	}
 	s.cmd.Stderr = s.stderr
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -106,7 +110,7 @@ func serve(t *testing.T, dir string, args ...string) *server {
 	return s
 }
 
-// stop ends the server as an orchestrator does, and checks that it ends well.
+// stop stops the server with SIGTERM, as an orchestrator does, and checks the exit code.
 func (s *server) stop(t *testing.T) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -125,7 +129,7 @@ func (s *server) stop(t *testing.T) {
 	}
 }
 
-// refused checks that the program does not start, and says why and what to do in one message.
+// refused checks that the program does not start, and prints one message with the reason and the fix.
 func refused(t *testing.T, dir string, args []string, says ...string) {
 	t.Helper()
 	var out, stderr bytes.Buffer

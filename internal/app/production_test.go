@@ -21,7 +21,7 @@ import (
 
 const longSecret = "hunter2, a secret for tests of more than 32 bytes"
 
-// settings reads a command line as the binary does; a later flag counts more than an earlier one.
+// settings parses a command line as the program does. A later flag overrides an earlier one.
 func settings(t *testing.T, args ...string) *config.Config {
 	t.Helper()
 	var c config.Config
@@ -38,14 +38,21 @@ func settings(t *testing.T, args ...string) *config.Config {
 	return &c
 }
 
-// production is a command line that production takes.
+// production is a command line that --production accepts.
 func production(t *testing.T, more ...string) []string {
 	t.Helper()
-	return append([]string{"--production", "--secret=" + longSecret, "--public-url=https://api.example.com", "--trusted-proxies=10.0.0.1",
-		"--database=sqlite:" + filepath.Join(t.TempDir(), "test.db")}, more...)
+	return append(
+		[]string{
+			"--production",
+			"--secret=" + longSecret,
+			"--public-url=https://api.example.com",
+			"--trusted-proxies=10.0.0.1",
+			"--database=sqlite:" + filepath.Join(t.TempDir(), "test.db"),
+		},
+		more...)
 }
 
-// failing names the checks that production refuses.
+// failing returns the names of the checks that --production refuses.
 func failing(checks []app.Check) (names []string) {
 	for _, c := range checks {
 		if c.Fails() {
@@ -55,7 +62,7 @@ func failing(checks []app.Check) (names []string) {
 	return names
 }
 
-func TestProductionTakesWhatIsSafe(t *testing.T) {
+func TestProductionAcceptsSafeSettings(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		nil,
@@ -79,7 +86,9 @@ func TestProductionRefusesEachUnsafeSettingUnlessItIsAccepted(t *testing.T) {
 		{"https", "--public-url=http://api.example.com", "--public-url", "--insecure-http"},
 		{"origins", "--allowed-origins=*", "name each origin", ""},
 		{"origins", "--allowed-origins=https://*.com", "name each origin", ""},
-		{"plain origins", "--allowed-origins=https://a.example.com,http://b.example.com", "by https://", "--insecure-origins"},
+		{
+			"plain origins", "--allowed-origins=https://a.example.com,http://b.example.com", "by https://", "--insecure-origins",
+		},
 		{"plain origins", "--allowed-origins=http://localhost:5173", "by https://", "--insecure-origins"},
 		{"origins", "--allowed-origins=https://app.example.com/", "write https://app.example.com", ""},
 		{"origins", "--public-url=https://127.1", "--public-url: its origin", ""},
@@ -92,7 +101,10 @@ func TestProductionRefusesEachUnsafeSettingUnlessItIsAccepted(t *testing.T) {
 		{"database TLS", "--database=" + remote + "disable", "verify-full", "--insecure-database"},
 		{"database TLS", "--database=" + remote + "allow", "verify-full", "--insecure-database"},
 		{"database TLS", "--database=" + remote + "prefer", "verify-full", "--insecure-database"},
-		{"database TLS", "--database=postgres://localhost/x?host=db.example.com&sslmode=prefer", "verify-full", "--insecure-database"},
+		{
+			"database TLS", "--database=postgres://localhost/x?host=db.example.com&sslmode=prefer", "verify-full",
+			"--insecure-database",
+		},
 	} {
 		args := production(t, test.args)
 		checks := app.Checks(settings(t, args...))
@@ -100,7 +112,8 @@ func TestProductionRefusesEachUnsafeSettingUnlessItIsAccepted(t *testing.T) {
 			t.Errorf("%s: %s", test.args, diff)
 		}
 		refusals := app.Refusals(checks)
-		if len(refusals) != 1 || !strings.Contains(refusals[0], test.fix) || !strings.Contains(refusals[0], test.accept) || strings.Contains(refusals[0], "hunter2") {
+		if len(refusals) != 1 || !strings.Contains(refusals[0], test.fix) || !strings.Contains(refusals[0], test.accept) ||
+			strings.Contains(refusals[0], "hunter2") {
 			t.Errorf("%s: %q, want %q and %q in it", test.args, refusals, test.fix, test.accept)
 		}
 		if test.accept == "" {
@@ -112,14 +125,19 @@ func TestProductionRefusesEachUnsafeSettingUnlessItIsAccepted(t *testing.T) {
 	}
 }
 
-func TestAnAcceptedCheckLetsNoOtherPass(t *testing.T) {
+func TestAcceptingOneCheckAcceptsNoOther(t *testing.T) {
 	t.Parallel()
-	unsafe := []string{"--production", "--explorer", "--introspection=public", "--bcrypt-cost=4", "--allowed-origins=http://a.example.com"}
+	unsafe := []string{
+		"--production", "--explorer", "--introspection=public", "--bcrypt-cost=4", "--allowed-origins=http://a.example.com",
+	}
 	all := []string{"secret", "https", "plain origins", "introspection", "GraphiQL", "bcrypt cost"}
 	if diff := cmp.Diff(all, failing(app.Checks(settings(t, unsafe...)))); diff != "" {
 		t.Error(diff)
 	}
-	for i, flag := range []string{"--insecure-secret-file", "--insecure-http", "--insecure-origins", "--insecure-introspection", "--insecure-explorer", "--insecure-bcrypt-cost", "--insecure-database", "--insecure-storage"} {
+	for i, flag := range []string{
+		"--insecure-secret-file", "--insecure-http", "--insecure-origins", "--insecure-introspection", "--insecure-explorer",
+		"--insecure-bcrypt-cost", "--insecure-database", "--insecure-storage",
+	} {
 		want := slices.Clone(all)
 		if i < len(want) {
 			want = slices.Delete(want, i, i+1)
@@ -135,7 +153,8 @@ func TestANetworkFileSystemIsRefused(t *testing.T) {
 	if c := app.OnLocalDisk("", false); c.Fails() {
 		t.Errorf("a local one: %+v", c)
 	}
-	if c := app.OnLocalDisk("NFS", false); !c.Fails() || !strings.Contains(c.Bad, "NFS") || c.Flag != "--insecure-storage" {
+	if c := app.OnLocalDisk("NFS", false); !c.Fails() || !strings.Contains(c.Bad, "NFS") ||
+		c.Flag != "--insecure-storage" {
 		t.Errorf("%+v", c)
 	}
 	if c := app.OnLocalDisk("NFS", true); c.Fails() {
@@ -146,7 +165,12 @@ func TestANetworkFileSystemIsRefused(t *testing.T) {
 func TestASecretThatOthersCanReadIsRefused(t *testing.T) {
 	t.Parallel()
 	c := settings(t, production(t, "--secret=", "--insecure-secret-file")...)
-	for mode, want := range map[os.FileMode][]string{0o600: nil, 0o400: nil, 0o640: {"secret file"}, 0o604: {"secret file"}} {
+	for mode, want := range map[os.FileMode][]string{
+		0o600: nil,
+		0o400: nil,
+		0o640: {"secret file"},
+		0o604: {"secret file"},
+	} {
 		if err := os.WriteFile(c.SecretFile(), []byte(longSecret), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +183,7 @@ func TestASecretThatOthersCanReadIsRefused(t *testing.T) {
 		given := *c
 		given.Secret = longSecret
 		if got := failing(app.Checks(&given)); got != nil {
-			t.Errorf("%o, of a file that nobody reads: %q", mode, got)
+			t.Errorf("mode %o, but the secret is not read from the file: %q", mode, got)
 		}
 		if err := os.Remove(c.SecretFile()); err != nil {
 			t.Fatal(err)
@@ -167,10 +191,15 @@ func TestASecretThatOthersCanReadIsRefused(t *testing.T) {
 	}
 }
 
-func TestADatabaseThatEverybodyCanReadIsRefused(t *testing.T) {
+func TestAWorldReadableDatabaseIsRefused(t *testing.T) {
 	t.Parallel()
 	c := settings(t, production(t)...)
-	for mode, want := range map[os.FileMode][]string{0o600: nil, 0o660: nil, 0o644: {"database file"}, 0o602: {"database file"}} {
+	for mode, want := range map[os.FileMode][]string{
+		0o600: nil,
+		0o660: nil,
+		0o644: {"database file"},
+		0o602: {"database file"},
+	} {
 		if err := os.WriteFile(c.SQLitePath(), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +216,7 @@ func TestADatabaseThatEverybodyCanReadIsRefused(t *testing.T) {
 	}
 }
 
-// diagnosed returns one check of a diagnosis by its name.
+// diagnosed returns the check with the given name.
 func diagnosed(t *testing.T, c *config.Config, now func() time.Time, name string) app.Check {
 	t.Helper()
 	sdl, err := schema.Load()
@@ -230,17 +259,19 @@ func TestTheDatabaseIsDiagnosed(t *testing.T) {
 			}
 		}
 		old := func() time.Time { return time.Now().Add(c.KeyLife + 3*c.KeyOverlap) }
-		if check := diagnosed(t, c, old, "signing key"); check.OK || check.Fails() || !strings.Contains(check.Bad, "90 days") {
+		if check := diagnosed(t, c, old, "signing key"); check.OK || check.Fails() ||
+			!strings.Contains(check.Bad, "90 days") {
 			t.Errorf("an old key: %+v", check)
 		}
 		c.Secret = strings.ToUpper(c.Secret)
-		if check := diagnosed(t, c, time.Now, "signing key"); !check.Fails() || !strings.Contains(check.Bad, "another secret") {
+		if check := diagnosed(t, c, time.Now, "signing key"); !check.Fails() ||
+			!strings.Contains(check.Bad, "another secret") {
 			t.Errorf("another secret: %+v", check)
 		}
 	})
 }
 
-func TestADatabaseThatCannotBeUsedIsDiagnosed(t *testing.T) {
+func TestAnUnusableDatabaseIsDiagnosed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -254,7 +285,8 @@ func TestADatabaseThatCannotBeUsedIsDiagnosed(t *testing.T) {
 		"postgres://u:p@localhost/x?sslnegotiation=hunter2": "refuses the value of sslnegotiation",
 	} {
 		c := settings(t, production(t, "--database="+database)...)
-		if check := diagnosed(t, c, time.Now, "database"); !check.Fails() || !strings.Contains(check.Bad, says) || strings.Contains(check.Bad, "hunter2") {
+		if check := diagnosed(t, c, time.Now, "database"); !check.Fails() || !strings.Contains(check.Bad, says) ||
+			strings.Contains(check.Bad, "hunter2") {
 			t.Errorf("%s: %+v", database, check)
 		}
 	}
@@ -274,11 +306,14 @@ func TestALostSecretFileIsDiagnosed(t *testing.T) {
 	if check := diagnosed(t, c, time.Now, "signing key"); !check.Fails() || !strings.Contains(check.Bad, c.SecretFile()) {
 		t.Errorf("%+v", check)
 	}
-	refused(t, dir, []string{"--database=" + c.Database}, "the secret of this database is gone", c.SecretFile(), "put the file back")
+	refused(
+		t, dir, []string{"--database=" + c.Database}, "the secret of this database is gone", c.SecretFile(),
+		"put the file back",
+	)
 	if _, err := os.Stat(c.SecretFile()); err == nil {
-		t.Error("another took its place")
+		t.Error("a new secret file was created")
 	}
-	// Whoever gives it up, as OPERATIONS.md has it, starts anew.
+	// After the loss of the secret, OPERATIONS.md tells operators to delete the signing keys.
 	db := storetest.Open(t, c.Database)
 	err := db.Tx(t.Context(), func(tx *store.Tx) error {
 		_, err := tx.Exec("DELETE FROM signing_keys")
@@ -308,7 +343,11 @@ func TestTheCertificateIsDiagnosed(t *testing.T) {
 	for later, want := range map[time.Duration]struct {
 		ok   bool
 		says string
-	}{0: {true, "19 days"}, 10 * 24 * time.Hour: {false, "expires in 9 days"}, 21 * 24 * time.Hour: {false, "has expired"}} {
+	}{
+		0:                   {true, "19 days"},
+		10 * 24 * time.Hour: {false, "expires in 9 days"},
+		21 * 24 * time.Hour: {false, "has expired"},
+	} {
 		check := diagnosed(t, c, func() time.Time { return time.Now().Add(later) }, "TLS")
 		if check.OK != want.ok || check.Fails() || !strings.Contains(check.Good+check.Bad, want.says) {
 			t.Errorf("after %s: %+v", later, check)
@@ -332,7 +371,8 @@ func TestAdviceOnProxiesAndTheDatabasesName(t *testing.T) {
 		{"schema", "--production", true},
 		{"GraphiQL files", "--production", true},
 	} {
-		if check := diagnosed(t, settings(t, production(t, test.args)...), time.Now, test.name); check.OK != test.ok || check.Fails() {
+		if check := diagnosed(t, settings(t, production(t, test.args)...), time.Now, test.name); check.OK != test.ok ||
+			check.Fails() {
 			t.Errorf("%s: %+v", test.args, check)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
-// A bucket without a rate would only be noticed when it is used.
+// Without this test, a bucket without a rate would only be noticed in use.
 func TestEveryBucketHasARate(t *testing.T) {
 	t.Parallel()
 	file, err := parser.ParseFile(token.NewFileSet(), "../throttle/throttle.go", nil, parser.SkipObjectResolution)

@@ -57,7 +57,8 @@ func TestServesWithNothingSet(t *testing.T) {
 		"/schema.graphql": {"application/graphql", "type User implements Node @auth"},
 	} {
 		response, body := get(t, srv.URL+path)
-		if response.StatusCode != 200 || !strings.HasPrefix(response.Header.Get("Content-Type"), want.contentType) || !strings.Contains(body, want.text) {
+		if response.StatusCode != 200 || !strings.HasPrefix(response.Header.Get("Content-Type"), want.contentType) ||
+			!strings.Contains(body, want.text) {
 			t.Errorf("%s: %d %v %.200s", path, response.StatusCode, response.Header, body)
 		}
 		if response.Header.Get("X-Content-Type-Options") != "nosniff" || response.Header.Get("Server") != "" {
@@ -70,7 +71,7 @@ func TestServesWithNothingSet(t *testing.T) {
 	srv.stop(t)
 }
 
-func TestTheSchemaIsServedToWhomTheSettingAdmits(t *testing.T) {
+func TestIntrospectionFollowsTheSetting(t *testing.T) {
 	t.Parallel()
 	for setting, want := range map[string]struct {
 		stranger, forged, user, admin int
@@ -103,7 +104,8 @@ func TestTheSchemaIsServedToWhomTheSettingAdmits(t *testing.T) {
 					header = []string{"Authorization", "Bearer " + test.token}
 				}
 				response, body := get(t, srv.URL+"/schema.graphql", header...)
-				if response.StatusCode != test.status || (test.status == 200) != strings.Contains(body, "type User implements Node @auth") {
+				if response.StatusCode != test.status ||
+					(test.status == 200) != strings.Contains(body, "type User implements Node @auth") {
 					t.Errorf("%s: %d %.100s", caller, response.StatusCode, body)
 				}
 				if test.status == 200 || test.status == 404 {
@@ -121,7 +123,7 @@ func TestTheSchemaIsServedToWhomTheSettingAdmits(t *testing.T) {
 	}
 }
 
-func TestWhatWasAcknowledgedOutlivesTheServer(t *testing.T) {
+func TestAcknowledgedChangesSurviveARestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	srv := serve(t, dir, "--bcrypt-cost=4")
@@ -137,7 +139,7 @@ func TestWhatWasAcknowledgedOutlivesTheServer(t *testing.T) {
 	c.Do(t, `{ me { email } }`, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
 	srv.stop(t)
 
-	srv = serve(t, dir) // with the same keys
+	srv = serve(t, dir) // loads the same keys
 	other.Server, c.Server = srv.Server, srv.Server
 	other.Do(t, `{ me { email } }`, nil).Into(t, &me)
 	other.Refresh(t)
@@ -149,10 +151,13 @@ func TestOthersVerifyTokensByTheJWKS(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, t.TempDir(), "--bcrypt-cost=4")
 	response, body := get(t, srv.URL+"/.well-known/jwks.json")
-	if h := response.Header; h.Get("Content-Type") != "application/jwk-set+json" || h.Get("Cache-Control") != "public, max-age=1800" || h.Get("ETag") == "" {
+	if h := response.Header; h.Get("Content-Type") != "application/jwk-set+json" ||
+		h.Get("Cache-Control") != "public, max-age=1800" ||
+		h.Get("ETag") == "" {
 		t.Errorf("%v", h)
 	}
-	if again, _ := get(t, srv.URL+"/.well-known/jwks.json", "If-None-Match", response.Header.Get("ETag")); again.StatusCode != http.StatusNotModified {
+	again, _ := get(t, srv.URL+"/.well-known/jwks.json", "If-None-Match", response.Header.Get("ETag"))
+	if again.StatusCode != http.StatusNotModified {
 		t.Errorf("with the ETag: %d", again.StatusCode)
 	}
 	var set jose.JSONWebKeySet
@@ -236,8 +241,8 @@ func TestReadinessFollowsTheServer(t *testing.T) {
 	}
 }
 
-// A request of which half has come holds the stop up for as long as --drain-timeout.
-func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
+// A half-received request delays the stop by at most --drain-timeout.
+func TestASecondSignalKillsTheServer(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, t.TempDir(), "--drain-timeout=10m")
 	address := strings.TrimPrefix(srv.URL, "http://")
@@ -246,7 +251,9 @@ func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer half.Close()
-	if _, err := io.WriteString(half, "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"); err != nil {
+	const head = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
+		"Content-Length: 100\r\nExpect: 100-continue\r\n\r\n"
+	if _, err := io.WriteString(half, head); err != nil {
 		t.Fatal(err)
 	}
 	if line, err := bufio.NewReader(half).ReadString('\n'); err != nil || !strings.Contains(line, "100") {
@@ -276,11 +283,11 @@ func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 			t.Error("it waited for the request")
 		}
 	case <-time.After(deadline):
-		t.Error("it goes on waiting")
+		t.Error("the stop still waits")
 	}
 }
 
-// While it still accepts connections, the server is not ready, and each response closes its connection.
+// During --stop-delay the server accepts connections, but is not ready, and each response closes its connection.
 func TestTheStopDelayServesAndASecondSignalEndsIt(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, t.TempDir(), "--stop-delay=10m")
@@ -294,7 +301,8 @@ func TestTheStopDelayServesAndASecondSignalEndsIt(t *testing.T) {
 		response, _ := get(t, srv.URL+"/readyz")
 		return response.StatusCode == 503
 	})
-	if response, _ := get(t, srv.URL+"/graphql?query={__typename}", "Accept", "*/*"); response.StatusCode != 200 || !response.Close {
+	if response, _ := get(t, srv.URL+"/graphql?query={__typename}", "Accept", "*/*"); response.StatusCode != 200 ||
+		!response.Close {
 		t.Errorf("stopping: %d, closes %t", response.StatusCode, response.Close)
 	}
 	if err := srv.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -306,7 +314,7 @@ func TestTheStopDelayServesAndASecondSignalEndsIt(t *testing.T) {
 			t.Error("it waited")
 		}
 	case <-time.After(deadline):
-		t.Error("it does not end")
+		t.Error("the server does not stop")
 	}
 }
 
@@ -315,12 +323,12 @@ func TestASecondServerOnOneFileIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	srv := serve(t, dir, "--bcrypt-cost=4")
 	refused(t, dir, []string{"--listen=127.0.0.1:0"}, "another server is running on data/graphwarden.db", "--database")
-	run(t, dir, "user", "list") // verbs work beside a server
+	run(t, dir, "user", "list") // commands work beside a server
 	srv.stop(t)
 	serve(t, dir).stop(t)
 }
 
-func TestWhatDoesNotStartSaysWhatToDo(t *testing.T) {
+func TestStartErrorsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -340,21 +348,40 @@ func TestWhatDoesNotStartSaysWhatToDo(t *testing.T) {
 		args []string
 		says []string
 	}{
-		"a folder that cannot be written":  {[]string{"--database=sqlite:file/test.db"}, []string{"folder", "--database"}},
-		"the same, with a secret":          {[]string{"--database=sqlite:file/test.db", "--secret=" + long}, []string{"folder", "--database"}},
-		"a database that is none":          {[]string{"--database=sqlite:file", "--secret=" + long}, []string{"cannot write the database file", "put back a backup", "--database"}},
-		"an unreachable Postgres":          {[]string{"--database=postgres://jane:hunter2@" + nowhere + "/x", "--secret=" + long}, []string{"cannot reach Postgres at " + nowhere, "--database"}},
-		"Postgres without a secret":        {[]string{"--database=postgres://jane:hunter2@" + nowhere + "/x"}, []string{"--secret is needed with Postgres", "openssl rand"}},
-		"a malformed URL":                  {[]string{"--database=postgres://jane:hunter2%@host/x", "--secret=" + long}, []string{"--database is not a URL", "percent-encode"}},
-		"a short secret":                   {[]string{"--secret=hunter2"}, []string{"--secret must have at least 32 bytes"}},
-		"an address in use":                {[]string{"--listen=" + taken.Addr().String()}, []string{"cannot listen on " + taken.Addr().String(), "--listen"}},
-		"an unknown flag":                  {[]string{"--hunter"}, []string{"unknown flag --hunter", "--help"}},
-		"production with all that is open": {[]string{"--production", "--bcrypt-cost=4", "--introspection=public"}, []string{"--secret", "--public-url", "--bcrypt-cost", "--introspection"}},
+		"a folder that cannot be written": {[]string{"--database=sqlite:file/test.db"}, []string{"folder", "--database"}},
+		"the same, with a secret": {
+			[]string{"--database=sqlite:file/test.db", "--secret=" + long}, []string{"folder", "--database"},
+		},
+		"a database that is none": {
+			[]string{"--database=sqlite:file", "--secret=" + long},
+			[]string{"cannot write the database file", "put back a backup", "--database"},
+		},
+		"an unreachable Postgres": {
+			[]string{"--database=postgres://jane:hunter2@" + nowhere + "/x", "--secret=" + long},
+			[]string{"cannot reach Postgres at " + nowhere, "--database"},
+		},
+		"Postgres without a secret": {
+			[]string{"--database=postgres://jane:hunter2@" + nowhere + "/x"},
+			[]string{"--secret is needed with Postgres", "openssl rand"},
+		},
+		"a malformed URL": {
+			[]string{"--database=postgres://jane:hunter2%@host/x", "--secret=" + long},
+			[]string{"--database is not a URL", "percent-encode"},
+		},
+		"a short secret": {[]string{"--secret=hunter2"}, []string{"--secret must have at least 32 bytes"}},
+		"an address in use": {
+			[]string{"--listen=" + taken.Addr().String()}, []string{"cannot listen on " + taken.Addr().String(), "--listen"},
+		},
+		"an unknown flag": {[]string{"--hunter"}, []string{"unknown flag --hunter", "--help"}},
+		"production with all that is open": {
+			[]string{"--production", "--bcrypt-cost=4", "--introspection=public"},
+			[]string{"--secret", "--public-url", "--bcrypt-cost", "--introspection"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, "file"), []byte("not a database, whatever its name says"), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, "file"), []byte("not a database"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			refused(t, dir, test.args, test.says...)
@@ -368,12 +395,12 @@ func TestKeysOfAnotherSecretAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	run(t, dir, "--secret="+first, "migrate")
 	refused(t, dir, []string{"--secret=" + second}, "another secret", "--accept-secret")
-	// The way to change it: accept the new one first, then use it.
+	// To change the secret, accept the new one first, then make it current.
 	run(t, dir, "--secret="+first, "--accept-secret="+second, "migrate")
 	run(t, dir, "--secret="+second, "--accept-secret="+first, "migrate")
 }
 
-// await calls f until it holds.
+// await calls f until it returns true.
 func await(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -390,7 +417,7 @@ func await(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// reason is why somebody's me is refused; empty if it is not.
+// reason returns the reason with which the query me is refused, or "".
 func reason(t *testing.T, c *apptest.Client, at *server) string {
 	t.Helper()
 	there := *c
@@ -401,17 +428,20 @@ func reason(t *testing.T, c *apptest.Client, at *server) string {
 	return ""
 }
 
-func TestRunningServersObeyTheCommandLine(t *testing.T) {
+func TestRunningServersApplyCommands(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		dir := t.TempDir()
-		settings := []string{"--database=" + url, "--secret=the one secret of these servers, long enough", "--public-url=http://localhost", "--bcrypt-cost=4"}
+		settings := []string{
+			"--database=" + url, "--secret=the one secret of these servers, long enough", "--public-url=http://localhost",
+			"--bcrypt-cost=4",
+		}
 		verb := func(args ...string) string {
 			t.Helper()
 			return run(t, dir, append(settings, args...)...)
 		}
 		servers := []*server{serve(t, dir, settings...)}
-		if strings.HasPrefix(url, "postgres") { // replicas share one database, and the issuer
+		if strings.HasPrefix(url, "postgres") { // replicas share the database and the issuer
 			servers = append(servers, serve(t, dir, settings...))
 		}
 		everywhere := func(what string, c *apptest.Client, want string) {
@@ -420,7 +450,7 @@ func TestRunningServersObeyTheCommandLine(t *testing.T) {
 				await(t, what, func() bool { return reason(t, c, at) == want })
 			}
 		}
-		verb("user", "role", servers[0].As(t).Email, "--add=ADMIN") // the last one could not be disabled
+		verb("user", "role", servers[0].As(t).Email, "--add=ADMIN") // the last administrator cannot be disabled
 		c := servers[0].As(t)
 		everywhere("a token of one server", c, "")
 
@@ -452,7 +482,7 @@ func TestRunningServersObeyTheCommandLine(t *testing.T) {
 	})
 }
 
-// A proxy below whose path the server is found may strip that path or not.
+// With a path prefix, a proxy may strip the prefix or not.
 func TestServesBelowThePathOfThePublicURL(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, t.TempDir(), "--public-url=http://127.0.0.1:8080/team/api/")
@@ -462,8 +492,10 @@ func TestServesBelowThePathOfThePublicURL(t *testing.T) {
 		t.Fatalf("the page: %s", page)
 	}
 	stripped := strings.TrimPrefix(script[1], "/team/api")
-	for _, path := range []string{script[1], stripped, "/team/api/", "/team/api/healthz", "/healthz", "/team/api/schema.graphql",
-		"/team/api/.well-known/jwks.json", "/team/api/graphql?query={__typename}", "/graphql?query={__typename}"} {
+	for _, path := range []string{
+		script[1], stripped, "/team/api/", "/team/api/healthz", "/healthz", "/team/api/schema.graphql",
+		"/team/api/.well-known/jwks.json", "/team/api/graphql?query={__typename}", "/graphql?query={__typename}",
+	} {
 		if response, body := get(t, srv.URL+path, "Accept", "*/*"); response.StatusCode != 200 {
 			t.Errorf("%s: %d %.100s", path, response.StatusCode, body)
 		}

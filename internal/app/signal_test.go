@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// runs asks for a document by its id and reports whether it is trusted.
+// runs reports whether the server runs the document with an id.
 func (s *server) runs(t *testing.T, id string) bool {
 	t.Helper()
 	body := strings.NewReader(`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + id + `"}}}`)
@@ -27,7 +27,7 @@ func (s *server) runs(t *testing.T, id string) bool {
 	return strings.Contains(string(text), `"__typename":"Query"`)
 }
 
-func TestAHangupReadsTheTrustedDocumentsAgain(t *testing.T) {
+func TestAHangupReloadsTheTrustedDocuments(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "trusted.json")
@@ -51,17 +51,17 @@ func TestAHangupReadsTheTrustedDocumentsAgain(t *testing.T) {
 		}
 	}
 	if !srv.runs(t, "first") || srv.runs(t, "second") {
-		t.Error("it does not follow the file of its start")
+		t.Error("the first version of the file is not used")
 	}
 	write(`{"second":"{ __typename }"}`)
 	hangUp("at SIGHUP")
 	if srv.runs(t, "first") || !srv.runs(t, "second") {
-		t.Error("it does not follow the changed file")
+		t.Error("the changed file was not reloaded")
 	}
 	write(`{"third":"{ nonsense }"}`)
 	hangUp("cannot reload all files at SIGHUP")
 	if srv.runs(t, "third") || !srv.runs(t, "second") {
-		t.Error("it does not keep what it read before")
+		t.Error("the previous version was not kept")
 	}
 	srv.stop(t)
 }
@@ -69,7 +69,9 @@ func TestAHangupReadsTheTrustedDocumentsAgain(t *testing.T) {
 func TestOtherSignalsDoNotEndTheServer(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, t.TempDir())
-	for _, signal := range []syscall.Signal{syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGALRM, syscall.SIGHUP} {
+	for _, signal := range []syscall.Signal{
+		syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGALRM, syscall.SIGHUP,
+	} {
 		if err := srv.cmd.Process.Signal(signal); err != nil {
 			t.Fatalf("%s: %v", signal, err)
 		}
