@@ -1,7 +1,3 @@
-// Package store owns the two databases: opening them, migrating them, transactions, and telling a
-// storage fault from a mistake. Feature packages bring their own SQL, one text for both: $N
-// placeholders, TEXT, BIGINT and BOOLEAN columns, times as Time, and now_us() for the database's
-// clock. It knows no table but that of leases.
 package store
 
 import (
