@@ -59,7 +59,7 @@ func (a *App) serveMetrics(ctx context.Context) (stop func(), err error) {
 	if a.Config.MetricsListen == "" {
 		return func() {}, nil
 	}
-	l, err := net.Listen("tcp", a.Config.MetricsListen)
+	l, err := new(net.ListenConfig).Listen(context.WithoutCancel(ctx), "tcp", a.Config.MetricsListen)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with --metrics-listen",
 			a.Config.MetricsListen, err)

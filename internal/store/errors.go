@@ -25,7 +25,7 @@ const retryAfter = 2 * time.Second
 
 // Conflict reports whether err is a violated uniqueness of the named column. SQLite names the column. Postgres names
 // the constraint, by default table_column_key, so an index with a name of its own needs the column in that name.
-// Primary keys are not recognised on Postgres.
+// Primary keys are not recognized on Postgres.
 func Conflict(err error, column string) bool {
 	if e, ok := errors.AsType[*pq.Error](err); ok {
 		return e.Code == "23505" && strings.Contains(e.Constraint+"_", "_"+column+"_")
@@ -71,7 +71,7 @@ var postgresOutages = []string{
 	"40",    // serialization failure or deadlock, after the retries
 	"53",    // resources: disk full, memory, too many connections
 	"55",    // not in the right state: lock not available (55P03)
-	"57",    // operator intervention: cancelled (57014), shutdown, crash, starting up, dropped, idle time-out
+	"57",    // operator intervention: canceled (57014), shutdown, crash, starting up, dropped, idle time-out
 	"58",    // system: I/O, files
 	"XX",    // internal, corrupted; proxies use it too
 	"72000", // snapshot too old

@@ -107,7 +107,7 @@ func TestOpenRejectsUnsuitablePostgres(t *testing.T) {
 }
 
 // PgBouncer rejects session settings in the startup message with this error.
-func TestOpenRecognisesAPoolerThatRejectsSettings(t *testing.T) {
+func TestOpenRecognizesAPoolerThatRejectsSettings(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

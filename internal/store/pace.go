@@ -95,7 +95,7 @@ func (r *Reading) run(ctx context.Context, read func(context.Context) error) err
 	switch {
 	case err == nil:
 		r.good.Store(int64(began))
-	case !errors.Is(ctx.Err(), context.Canceled): // a cancelled caller proves nothing about the database
+	case !errors.Is(ctx.Err(), context.Canceled): // a canceled caller proves nothing about the database
 		r.failed.Store(int64(r.elapsed()))
 	}
 	return err

@@ -132,7 +132,7 @@ func TestATerminatedConnectionIsUnavailableThenReplaced(t *testing.T) {
 	})
 }
 
-func TestAStatementCancelledByPostgresIsUnavailable(t *testing.T) {
+func TestAStatementCanceledByPostgresIsUnavailable(t *testing.T) {
 	t.Parallel()
 	onPostgres(t, func(t *testing.T, db *store.DB) {
 		wantUnavailable(t, db.Tx(t.Context(), func(tx *store.Tx) error {

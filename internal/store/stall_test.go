@@ -122,7 +122,7 @@ func TestARollbackOnADeadConnectionEnds(t *testing.T) {
 	})
 }
 
-// A statement also ends when its caller's context is cancelled.
+// A statement also ends when its caller's context is canceled.
 func TestStatementsOnADeadConnectionEndWithTheirCaller(t *testing.T) {
 	behindFirewall(t, func(t *testing.T, wall *storetest.Firewall, db *store.DB) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -113,7 +113,7 @@ func TestACommitAfterTheDeadlineIsUnavailableAndRolledBack(t *testing.T) {
 	})
 }
 
-func TestACancelledCallerIsNotAnOutage(t *testing.T) {
+func TestACanceledCallerIsNotAnOutage(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		ctx, cancel := context.WithCancel(t.Context())
