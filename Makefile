@@ -39,6 +39,7 @@ generate: ## generate Go code from the schema
 
 test: ## run all tests on SQLite and a temporary Postgres; PKG=package selects a package
 	$(WITHPOSTGRES) go test $(RACE) -shuffle=on -timeout 9m $(PKG)
+	$(if $(filter ./...,$(PKG)),go test -run '^TestAllocations$$' ./internal/app)
 	$(if $(filter ./...,$(PKG)),@$(MAKE) --no-print-directory test-clients)
 
 test-clients: ## test real frontends and the page at / in Node.js and Chromium
