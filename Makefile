@@ -1,6 +1,7 @@
 # make without a target prints the targets.
 
 STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 BENCHSTAT    := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 WITHPOSTGRES := go run ./internal/store/storetest/withpostgres
 
@@ -39,6 +40,7 @@ generate: ## generate Go code from the schema
 
 test: ## run all tests on SQLite and a temporary Postgres; PKG=package selects a package
 	$(WITHPOSTGRES) go test $(RACE) -shuffle=on -timeout 9m $(PKG)
+	$(if $(filter ./...,$(PKG)),go test -run '^TestAllocations$$' ./internal/app)
 	$(if $(filter ./...,$(PKG)),@$(MAKE) --no-print-directory test-clients)
 
 test-clients: ## test real frontends and the page at / in Node.js and Chromium
@@ -65,13 +67,14 @@ test-long: ## run the slow tests: those with the build tag long, and fuzzing
 		$$($(LONGTESTS) | xargs -n 1 dirname | sort -u)
 	@$(MAKE) --no-print-directory fuzz
 
-lint: ## gofmt, go vet, staticcheck
+lint: ## run gofmt, go vet, staticcheck and golangci-lint
 	@files=$$(gofmt -s -l $$(git ls-files -co --exclude-standard '*.go' ':!*/generated/*')) && \
 		{ test -z "$$files" || { echo "run gofmt -s -w on:"; echo "$$files"; exit 1; }; }
 	go vet ./...
 	go vet -tags long ./...
 	cd bench/peers/gqlgen && go vet ./...
 	go run $(STATICCHECK) ./...
+	go run $(GOLANGCI) run
 
 cover: ## measure the coverage of the security packages by all tests
 	$(WITHPOSTGRES) go test -coverprofile=coverage.out \

@@ -9,8 +9,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// userList names the list that a filter gives. A cursor of what was searched for lies outside of another
-// search: the page behind it would be one of strangers, or empty, and look like any other.
+// userList names the list that a filter gives. A cursor of one search has no place in another: the page after it would
+// hold unrelated users, or none, and look like any other.
 func userList(f account.Filter) string {
 	if f.Search == "" {
 		return "users"
@@ -21,7 +21,7 @@ func userList(f account.Filter) string {
 func userFilter(search *string, role *token.Role, disabled *bool) account.Filter {
 	f := account.Filter{Disabled: disabled}
 	if search != nil {
-		f.Search = account.Fold(*search) // here, so that a cursor too is good whatever case its search was in
+		f.Search = account.Fold(*search) // here, so that cursors too do not depend on case
 	}
 	if role != nil {
 		f.Role = *role

@@ -51,7 +51,7 @@ func users(tb testing.TB, c *apptest.Client, variables vars) userPage {
 	return out.Users
 }
 
-// names are the users of a page by what stands before the @.
+// names returns the users of a page, by the part of their address before the @.
 func (p userPage) names() string {
 	var names []string
 	for _, one := range p.Nodes {
@@ -61,7 +61,7 @@ func (p userPage) names() string {
 	return strings.Join(names, " ")
 }
 
-// walk reads a list page by page, forward or backward, and returns it in its order.
+// walk reads a list page by page, forward or backward, and returns it in order.
 func walk(tb testing.TB, c *apptest.Client, variables vars, size string, n int) string {
 	tb.Helper()
 	var list []string
@@ -125,7 +125,7 @@ func TestUsersAreListed(t *testing.T) {
 			"decomposed":                              {vars{"search": "A\u0308r"}, "bob"},
 			"search and role":                         {vars{"search": "ann", "role": "ADMIN"}, "carl"},
 			"search and state":                        {vars{"search": "ann", "disabled": true}, "ANNA"},
-			"nobody":                                  {vars{"search": "nobody"}, ""},
+			"unknown":                                 {vars{"search": "unknown"}, ""},
 			"no infix":                                {vars{"search": "example"}, ""},
 			"a percent sign is itself":                {vars{"search": "%"}, ""},
 			"an underscore is itself":                 {vars{"search": "_"}, ""},
@@ -157,7 +157,7 @@ func TestUsersAreListed(t *testing.T) {
 	})
 }
 
-func TestUsersAreFoundByWhatTheyAreCalledNow(t *testing.T) {
+func TestUsersAreFoundByTheirCurrentNames(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c := srv.As(t, "ADMIN"), srv.As(t)
@@ -171,8 +171,8 @@ func TestUsersAreFoundByWhatTheyAreCalledNow(t *testing.T) {
 	})
 }
 
-// Where few candidates fit, pages are short, and following the cursor still finds everybody.
-func TestSparsePagesLeadOn(t *testing.T) {
+// If few candidates match, pages are short, and following the cursor still finds all users.
+func TestSparsePagesContinue(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin := srv.As(t, "ADMIN")
@@ -226,7 +226,7 @@ func TestCursorsCannotBeMadeUp(t *testing.T) {
 	other := apptest.Start(t, func(o *apptest.Options) { o.Config.Secret = "another secret, of more than 32 bytes too" })
 	foreign := users(t, other.As(t, "ADMIN"), vars{"first": 1}).PageInfo.EndCursor
 	if again := users(t, admin, vars{"first": 1, "search": " UseR", "after": found}); again.names() != "user2" {
-		t.Errorf("the same search in another case goes on with %q", again.names())
+		t.Errorf("the same search in another case continues with %q", again.names())
 	}
 	for name, variables := range map[string]vars{
 		"nothing":                {"after": ""},
@@ -241,7 +241,7 @@ func TestCursorsCannotBeMadeUp(t *testing.T) {
 		"of another role":        {"after": found, "search": "user", "role": "ADMIN"},
 		"of another state":       {"after": found, "search": "user", "disabled": true},
 		"of another server":      {"before": foreign},
-		"a page of nobody":       {"first": 0},
+		"an empty page":          {"first": 0},
 		"a page of fewer":        {"last": -1},
 		"a page of all":          {"first": 101},
 		"two directions at once": {"first": 1, "last": 1},
@@ -256,7 +256,7 @@ func TestCursorsCannotBeMadeUp(t *testing.T) {
 	}
 }
 
-// A list costs as many statements for many as for one, whichever way it is walked.
+// A list takes as many statements for many users as for one, in both directions.
 func TestListsReadRelatedRowsTogether(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
@@ -272,7 +272,7 @@ func TestListsReadRelatedRowsTogether(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				run := func(n int) int64 {
 					fewest := int64(math.MaxInt64)
-					for range 5 { // other things use the database too, now and then
+					for range 5 { // retry, because background work also runs statements
 						before := srv.App.DB.Statements()
 						answer := admin.Do(t, query, vars{"n": n})
 						if answer.Into(t, &struct{}{}); strings.Count(string(answer.Body), `"email"`) < n {
@@ -384,7 +384,7 @@ func TestAdministratorsChangeUsers(t *testing.T) {
 
 		admin.Do(t, disableUser, vars{"id": c.UserID}).Into(t, &struct{}{})
 		me("UNAUTHENTICATED", "TOKEN_REVOKED")
-		admin.Do(t, disableUser, vars{"id": c.UserID}).Into(t, &struct{}{}) // it is already so
+		admin.Do(t, disableUser, vars{"id": c.UserID}).Into(t, &struct{}{}) // the user is already disabled
 		admin.Do(t, enableUser, vars{"id": c.UserID}).Into(t, &struct{}{})
 		c = c.Login(t)
 		me("", "")
@@ -393,7 +393,7 @@ func TestAdministratorsChangeUsers(t *testing.T) {
 		me("UNAUTHENTICATED", "TOKEN_REVOKED")
 		for name, mutation := range map[string]string{"setRoles": setRoles, "disable": disableUser, "enable": enableUser, "revoke": revokeSessions, "delete": deleteUser,
 			"user": `query($id: ID!) { user(id: $id) { id } }`} {
-			for _, id := range []string{string(c.UserID), "nobody", "", "\x00"} {
+			for _, id := range []string{string(c.UserID), "unknown", "", "\x00"} {
 				variables := vars{"id": id}
 				if name == "setRoles" {
 					variables["roles"] = []string{"USER"}
@@ -439,7 +439,7 @@ func TestRiskyActsNeedARecentProof(t *testing.T) {
 		admin.Do(t, mutation, vars{"id": c.UserID}).Refused(t, "FORBIDDEN", "STEP_UP_REQUIRED")
 	}
 	admin.Do(t, setRoles, vars{"id": c.UserID, "roles": []string{"ADMIN"}}).Refused(t, "FORBIDDEN", "STEP_UP_REQUIRED")
-	admin.Do(t, revokeSessions, vars{"id": c.UserID}).Into(t, &struct{}{}) // what is urgent asks for nothing more
+	admin.Do(t, revokeSessions, vars{"id": c.UserID}).Into(t, &struct{}{}) // urgent acts need no recent proof
 }
 
 func TestTheLastAdministratorStays(t *testing.T) {
@@ -471,7 +471,7 @@ func TestTheLastAdministratorStays(t *testing.T) {
 			admin.Do(t, disableUser, vars{"id": other.UserID}).Into(t, &struct{}{})
 			acts["lose the role"](admin, admin.UserID).Refused(t, "CONFLICT", "LAST_ADMIN")
 		})
-		t.Run("nor anybody else", func(t *testing.T) {
+		t.Run("nor other users", func(t *testing.T) {
 			c := srv.As(t)
 			admin.Do(t, disableUser, vars{"id": c.UserID}).Into(t, &struct{}{})
 			admin.Do(t, deleteUser, vars{"id": c.UserID}).Into(t, &struct{}{})
@@ -484,7 +484,7 @@ func TestTheLastAdministratorStays(t *testing.T) {
 	})
 }
 
-// Of administrators who all depose one another at once, one is left.
+// If all administrators remove each other's role at the same time, one is left.
 func TestAdministratorsDeposeEachOther(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
@@ -519,7 +519,7 @@ func TestAdministratorsDeposeEachOther(t *testing.T) {
 	})
 }
 
-func TestARoleThatTheSchemaHasNoMoreIsNone(t *testing.T) {
+func TestARoleThatTheSchemaNoLongerHasIsIgnored(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c := srv.As(t, "ADMIN", "FORMER"), srv.As(t, "FORMER")

@@ -9,7 +9,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
-// everything is all that the database holds, by table and column.
+// everything returns all values in the database, by table and column.
 func everything(t *testing.T, srv *apptest.Server) map[string][]string {
 	t.Helper()
 	columns := `SELECT m.name AS of, c.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table'`
@@ -31,8 +31,8 @@ func everything(t *testing.T, srv *apptest.Server) map[string][]string {
 	return all
 }
 
-// Whoever reads the database, or a backup of it, gets neither a password nor anything that signs in.
-func TestTheDatabaseHoldsNothingThatSignsIn(t *testing.T) {
+// A reader of the database or a backup gets neither a password nor anything that signs in.
+func TestTheDatabaseContainsNothingThatSignsIn(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c := srv.As(t)
@@ -59,15 +59,15 @@ func TestTheDatabaseHoldsNothingThatSignsIn(t *testing.T) {
 			for _, value := range values {
 				for name, secret := range secrets {
 					if strings.Contains(value, secret) {
-						t.Errorf("%s holds %s: %q", column, name, value)
+						t.Errorf("%s contains %s: %q", column, name, value)
 					}
 				}
 				if strings.Contains(value, "PRIVATE KEY") || strings.Contains(value, `"d":`) {
-					t.Errorf("%s holds a private key: %q", column, value)
+					t.Errorf("%s contains a private key: %q", column, value)
 				}
 			}
 		}
-		// What is counted could tell who signed in from where.
+		// Throttle counters could reveal who signed in from where.
 		for _, column := range []string{"throttle.key", "known_addresses.key"} {
 			if len(all[column]) == 0 {
 				t.Errorf("%s is empty", column)
@@ -75,7 +75,7 @@ func TestTheDatabaseHoldsNothingThatSignsIn(t *testing.T) {
 			for _, value := range all[column] {
 				for _, told := range []string{c.Email, string(c.UserID), "127.0.0.1"} {
 					if strings.Contains(value, told) {
-						t.Errorf("%s tells %s", column, told)
+						t.Errorf("%s reveals %s", column, told)
 					}
 				}
 			}

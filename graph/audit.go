@@ -20,7 +20,9 @@ func auditFilter(in *model.AuditFilter) (f audit.Filter, problems []fault.Field)
 	}
 	user := func(path string, id *string) {
 		if id != nil && uuid.Validate(*id) != nil {
-			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: path + " is not the id of a user"})
+			problems = append(problems, fault.Field{
+				Path: path, Reason: fault.Malformed, Message: path + " is not the id of a user",
+			})
 		}
 	}
 	user("filter.userId", in.UserID)
@@ -33,7 +35,7 @@ func auditFilter(in *model.AuditFilter) (f audit.Filter, problems []fault.Field)
 	return f, problems
 }
 
-// set copies what was given.
+// set copies a value that is given.
 func set[T any](to, given *T) {
 	if given != nil {
 		*to = *given
@@ -75,7 +77,7 @@ func (r *Resolver) userOf(ctx context.Context, id token.UserID) (*account.User, 
 	return load(ctx, "user", id, read)
 }
 
-// securityPage is a page of what concerns one user.
+// securityPage is a page of the entries that concern one user.
 func (r *Resolver) securityPage(
 	ctx context.Context, user token.UserID, p paging,
 ) (*model.SecurityEventConnection, error) {
@@ -87,14 +89,17 @@ func (r *Resolver) securityPage(
 	page.Edges, page.PageInfo = connection(p, found, func(cursor string, node *audit.Entry) *model.SecurityEventEdge {
 		return &model.SecurityEventEdge{Cursor: cursor, Node: node}
 	})
-	page.TotalCount, err = total(ctx, func() (int, error) { return load(ctx, "security log count", user, r.Audit.CountOf) })
+	page.TotalCount, err = total(ctx, func() (int, error) {
+		return load(ctx, "security log count", user, r.Audit.CountOf)
+	})
 	return page, err
 }
 
-// follow tells of new entries. A reader who cannot keep up is sent away to come back: going on would
-// leave something out.
+// follow streams new entries. A reader who falls behind is disconnected and told to connect again, because entries
+// would be missing otherwise.
 func (r *Resolver) follow(ctx context.Context, f audit.Filter) (<-chan *audit.Entry, error) {
 	return r.Feed.Subscribe(ctx, f, func() {
-		transport.EndStream(ctx, fault.Busy(fault.Overloaded, "events came faster than they were read: connect again", time.Second))
+		transport.EndStream(ctx,
+			fault.Busy(fault.Overloaded, "events came faster than they were read: connect again", time.Second))
 	})
 }

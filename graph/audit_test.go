@@ -82,7 +82,7 @@ func TestOwnersReadTheirSecurityLog(t *testing.T) {
 		}
 		byAdmin, failed := log.Nodes[0], log.Nodes[1]
 		if !byAdmin.ByAdministrator || byAdmin.IP != "" {
-			t.Errorf("an administrator's address is not the user's to know: %+v", byAdmin)
+			t.Errorf("the user can see an administrator's address: %+v", byAdmin)
 		}
 		if failed.Count != 3 || failed.IP != "127.0.0.1" || failed.ByAdministrator {
 			t.Errorf("failed sign-ins: %+v", failed)
@@ -91,11 +91,11 @@ func TestOwnersReadTheirSecurityLog(t *testing.T) {
 		c = c.Login(t)
 		revoked := securityLog(t, c, "(first: 2)").Nodes[1]
 		if byAdmin.SessionID != "" || revoked.Action != "AUTHN_TOKEN_REVOKED" || revoked.SessionID == "" {
-			t.Errorf("nor is an administrator's session, but one's own that was ended: %+v %+v", byAdmin, revoked)
+			t.Errorf("want the user's own ended session, but not the administrator's: %+v %+v", byAdmin, revoked)
 		}
 		for _, other := range securityLog(t, stranger, "").Nodes {
 			if other.Action != "USER_CREATED" {
-				t.Errorf("somebody else's: %+v", other)
+				t.Errorf("another user's entry: %+v", other)
 			}
 		}
 		stranger.Do(
@@ -112,7 +112,7 @@ func TestAuditLogIsFilteredAndPaged(t *testing.T) {
 		middle := time.Now().UTC().Format(time.RFC3339Nano)
 		c.Login(t)
 		srv.Anonymous().Do(
-			t, loginMutation, vars{"email": "nobody@example.com", "password": "wrong"},
+			t, loginMutation, vars{"email": "unknown@example.com", "password": "wrong"},
 		).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 		for filter, want := range map[string][]string{
 			`{}`: {
@@ -172,7 +172,7 @@ func TestAuditLogIsFilteredAndPaged(t *testing.T) {
 	})
 }
 
-// Strangers cannot fill the log: whatever they try, an account has few entries an hour for it.
+// Strangers cannot fill the log: for all their attempts, an account has few entries per hour.
 func TestFailedSignInsFold(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
@@ -198,7 +198,7 @@ func TestFailedSignInsFold(t *testing.T) {
 				ofUser++
 			}
 		}
-		const hours = 2 // it may turn meanwhile
+		const hours = 2 // in case a new hour begins
 		if total != 2*n || ofUser > 8*hours || len(log.Nodes) > 72*hours {
 			t.Errorf("%d failures in %d entries, %d of them the user's", total, len(log.Nodes), ofUser)
 		}
@@ -217,7 +217,7 @@ func TestFailedSignInsFold(t *testing.T) {
 			log.Nodes,
 		)+1 ||
 			later.Nodes[0].Count != 1 {
-			t.Errorf("the next hour has an entry of its own: %+v", later.Nodes[0])
+			t.Errorf("the next hour has no entry of its own: %+v", later.Nodes[0])
 		}
 	})
 }
@@ -251,7 +251,7 @@ func TestAuditLogIsKeptAsLongAsTheSettingSays(t *testing.T) {
 	})
 }
 
-func TestRefusedArgumentsAreNamed(t *testing.T) {
+func TestRefusedArgumentsAreReported(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
 	answer := srv.As(t, "ADMIN").Do(t, `{ auditLog(first: 0, after: "x", filter: {userId: "y"}) { totalCount } }`, nil)
@@ -268,12 +268,12 @@ func TestRefusedArgumentsAreNamed(t *testing.T) {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]any{"auditLog"}, answer.Errors[0].Path); diff != "" {
-		t.Errorf("the path is of a field of the answer: %s", diff)
+		t.Errorf("the path is that of a field in the answer: %s", diff)
 	}
 }
 
-// Whatever way somebody came to a role, the log says so.
-func TestAccountsMadeWithRolesAreRecordedWithThem(t *testing.T) {
+// The log has the roles of an account that is created with roles.
+func TestRolesOfNewAccountsAreRecorded(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
 	admin := srv.As(t, "ADMIN")

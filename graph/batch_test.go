@@ -14,7 +14,7 @@ import (
 
 func batches(o *apptest.Options) { o.Config.Batch = 10 }
 
-// sendBatch posts any body and returns the status and the text of the answer.
+// sendBatch posts any body, and returns the status and the body of the answer.
 func sendBatch(t *testing.T, c *apptest.Client, body, accept string) (int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(
@@ -126,7 +126,7 @@ func TestEachLoginOfABatchIsThrottled(t *testing.T) {
 	srv := apptest.Start(t, batches, limited(limits))
 	var logins []string
 	for range 10 {
-		logins = append(logins, "mutation { "+guess("nobody@example.com", "wrong")+" }")
+		logins = append(logins, "mutation { "+guess("unknown@example.com", "wrong")+" }")
 	}
 	for i, answer := range answers(t, srv.Anonymous(), logins...) {
 		want := "UNAUTHENTICATED"

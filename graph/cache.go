@@ -9,16 +9,17 @@ import (
 	"github.com/maypok86/otter/v2"
 )
 
-// cache keeps what belongs to a text sent by clients, up to a number of bytes. A bound on the number of entries, as
-// gqlgen's own cache has, does not bound memory: a document can be as large as a request, and its tree 40 times as large.
+// cache maps texts from clients to values, up to a number of bytes. A bound on the number of entries, as in gqlgen's
+// cache, does not bound memory: a document can be as large as a request, and its tree 40 times as large.
 type cache[V any] struct{ entries *otter.Cache[string, V] }
 
 var _ graphql.Cache[any] = cache[any]{}
 
-// entryBytes is what the cache itself keeps of an entry.
+// entryBytes is the overhead of an entry in the cache.
 const entryBytes = 512
 
-// newCache makes a cache of so many bytes; weigh returns those of an entry. An entry that does not fit is not kept.
+// newCache returns a cache with a capacity in bytes. weigh returns the bytes of an entry. An entry that does not fit is
+// not cached.
 func newCache[V any](bytes int64, weigh func(key string, value V) int64) (cache[V], error) {
 	entries, err := otter.New(&otter.Options[string, V]{
 		MaximumWeight: uint64(bytes),

@@ -9,8 +9,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
-// A mutation with a value that its type does not allow is refused before it runs, by whatever transport it comes.
-func TestMutationsDoNotRunByHalf(t *testing.T) {
+// A mutation with an invalid value is refused before it runs, on every transport.
+func TestMutationsDoNotRunPartially(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
 	c := srv.As(t, "ADMIN")
@@ -67,7 +67,7 @@ func TestMutationsDoNotRunByHalf(t *testing.T) {
 	}
 }
 
-// An emoji as two escapes is one character, in a document and in JSON. Half of it is refused and never stored as
+// An emoji written as two escapes is one character, in a document and in JSON. One half is refused, and not stored as
 // U+FFFD.
 func TestSurrogatePairsAreOneCharacter(t *testing.T) {
 	t.Parallel()

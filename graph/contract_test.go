@@ -11,7 +11,7 @@ import (
 	"github.com/graphwarden/graphwarden/schema"
 )
 
-// with sets a header, as often as there are values.
+// with sets a header to one or more values.
 func with(name string, values ...string) func(*http.Request) {
 	return func(r *http.Request) { r.Header[name] = values }
 }
@@ -25,8 +25,8 @@ func sdl(t *testing.T) *ast.Schema {
 	return s
 }
 
-// holdsContract checks what holds for every error of every answer to a request that is not the server's
-// fault: a code and a reason of the SDL, a request id, and nothing of what the server is made of.
+// holdsContract checks the properties of every error that is not the server's fault: a code and a reason of the SDL, a
+// request id, and no details of the implementation.
 func holdsContract(t *testing.T, s *ast.Schema, a *apptest.Answer) {
 	t.Helper()
 	if a.Status >= 500 {
@@ -75,13 +75,13 @@ func holdsContract(t *testing.T, s *ast.Schema, a *apptest.Answer) {
 	)
 }
 
-// silent checks that an answer holds none of some texts, in any case.
+// silent checks that an answer contains none of some texts, in any case.
 func silent(t *testing.T, a *apptest.Answer, texts ...string) {
 	t.Helper()
 	body := strings.ToLower(string(a.Body))
 	for _, text := range texts {
 		if strings.Contains(body, strings.ToLower(text)) {
-			t.Errorf("the answer says %q: %.500s", text, a.Body)
+			t.Errorf("the answer contains %q: %.500s", text, a.Body)
 		}
 	}
 }

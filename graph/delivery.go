@@ -61,17 +61,17 @@ func refresh(ctx context.Context, sessions *session.Service, in *model.RefreshTo
 	return delivering(ctx, delivery, func() (*session.Grant, error) { return sessions.Refresh(ctx, raw, client(ctx)) })
 }
 
-// logout ends sessions by refresh token if there is one, because it names the session, even if the request has an access token. A
-// cookie, which browsers send automatically, counts only without an access token.
+// logout ends sessions by the refresh token in the input if there is one, even if the request has an access token. A
+// refresh token in a cookie, which browsers send automatically, counts only without an access token.
 func logout(ctx context.Context, sessions *session.Service, in *model.LogoutInput) (ended int, err error) {
 	if in == nil {
 		in = &model.LogoutInput{Scope: session.ScopeCurrent}
 	}
 	refusal := guard.Refusal(ctx)
-	_, came := web.RefreshCookie(ctx)
+	_, present := web.RefreshCookie(ctx)
 	var delivery model.TokenDelivery
 	switch {
-	case in.RefreshToken != nil || refusal != nil && came:
+	case in.RefreshToken != nil || refusal != nil && present:
 		var raw string
 		if raw, delivery, err = presented(ctx, in.RefreshToken); err == nil {
 			ended, err = sessions.LogoutByRefreshToken(ctx, raw, in.Scope, client(ctx))
@@ -93,14 +93,14 @@ func logout(ctx context.Context, sessions *session.Service, in *model.LogoutInpu
 // presented returns the refresh token of an operation and how it was sent. Two tokens are refused, because it is
 // unclear which session is meant.
 func presented(ctx context.Context, input *string) (raw string, delivery model.TokenDelivery, err error) {
-	cookie, came := web.RefreshCookie(ctx)
+	cookie, present := web.RefreshCookie(ctx)
 	switch {
-	case input != nil && came:
+	case input != nil && present:
 		return "", "", fault.Invalid([]fault.Field{{Path: "input.refreshToken", Reason: fault.ExactlyOneRequired,
 			Message: "the refresh token came in a cookie too; send it in one way only"}})
 	case input != nil:
 		return *input, model.TokenDeliveryBody, nil
-	case !came:
+	case !present:
 		return "", "", required("input.refreshToken")
 	case !web.CookieAllowed(ctx):
 		return "", "", errOrigin

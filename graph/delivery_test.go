@@ -14,7 +14,7 @@ const (
 	cookieName = "__Host-graphwarden_refresh"
 )
 
-// browser is a client as a page of an origin is: it says where it comes from and keeps the cookie.
+// browser returns a client that behaves like a page of an origin: it sends the origin and keeps the cookie.
 func browser(srv *apptest.Server, origin string) *apptest.Client {
 	c := srv.Anonymous()
 	c.Header.Set("Origin", origin)
@@ -23,7 +23,7 @@ func browser(srv *apptest.Server, origin string) *apptest.Client {
 
 func withPage(o *apptest.Options) { o.Config.AllowedOrigins = []string{page} }
 
-// keep puts the cookie of an answer into the client's further requests, and returns its raw form.
+// keep adds the cookie of an answer to the client's further requests, and returns its raw form.
 func keep(t *testing.T, c *apptest.Client, answer *apptest.Answer) string {
 	t.Helper()
 	set := answer.Header.Values("Set-Cookie")
@@ -42,7 +42,7 @@ type cookiePayload struct {
 	RefreshToken *string
 }
 
-// signedIn is a browser whose refresh token is in a cookie.
+// signedIn returns a browser with its refresh token in a cookie.
 func signedIn(t *testing.T, srv *apptest.Server) (*apptest.Client, *apptest.Client) {
 	t.Helper()
 	owner := srv.As(t)
@@ -75,7 +75,7 @@ func TestCookieMode(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t, withPage)
 
-	t.Run("refreshes by cookie whatever the bearer", func(t *testing.T) {
+	t.Run("refreshes by cookie with any bearer token", func(t *testing.T) {
 		t.Parallel()
 		c, _ := signedIn(t, srv)
 		before := c.Header.Get("Cookie")
@@ -94,16 +94,16 @@ func TestCookieMode(t *testing.T) {
 	t.Run("needs a trusted origin", func(t *testing.T) {
 		t.Parallel()
 		for name, headers := range map[string]map[string][]string{
-			"none at all":                    {"Origin": nil},
-			"another":                        {"Origin": {"https://evil.example.com"}},
-			"null":                           {"Origin": {"null"}},
-			"null from the same site":        {"Origin": {"null"}, "Sec-Fetch-Site": {"same-origin"}},
-			"the trusted one as a prefix":    {"Origin": {page + ".evil.com"}},
-			"another port":                   {"Origin": {page + ":8443"}},
-			"two":                            {"Origin": {page, page}},
-			"another across sites":           {"Origin": {"https://evil.example.com"}, "Sec-Fetch-Site": {"cross-site"}},
-			"a sibling":                      {"Origin": {"https://www.example.com"}, "Sec-Fetch-Site": {"same-site"}},
-			"an address that somebody typed": {"Origin": {page}, "Sec-Fetch-Site": {"none"}},
+			"none at all":                  {"Origin": nil},
+			"another":                      {"Origin": {"https://evil.example.com"}},
+			"null":                         {"Origin": {"null"}},
+			"null from the same site":      {"Origin": {"null"}, "Sec-Fetch-Site": {"same-origin"}},
+			"the trusted one as a prefix":  {"Origin": {page + ".evil.com"}},
+			"another port":                 {"Origin": {page + ":8443"}},
+			"two":                          {"Origin": {page, page}},
+			"another across sites":         {"Origin": {"https://evil.example.com"}, "Sec-Fetch-Site": {"cross-site"}},
+			"a sibling":                    {"Origin": {"https://www.example.com"}, "Sec-Fetch-Site": {"same-site"}},
+			"an address that a user typed": {"Origin": {page}, "Sec-Fetch-Site": {"none"}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -130,13 +130,13 @@ func TestCookieMode(t *testing.T) {
 				honest := browser(srv, page)
 				honest.Header.Set("Cookie", cookie)
 				if answer := honest.Do(t, refreshByCookie, nil); len(answer.Errors) > 0 {
-					t.Errorf("the refusals touched the session: %s", answer.Body)
+					t.Errorf("the refusals changed the session: %s", answer.Body)
 				}
 			})
 		}
 	})
 
-	t.Run("trusts what the browser says of the same origin", func(t *testing.T) {
+	t.Run("trusts the browser's Sec-Fetch-Site for the same origin", func(t *testing.T) {
 		t.Parallel()
 		c, _ := signedIn(t, srv)
 		c.Header.Del("Origin")
@@ -156,10 +156,10 @@ func TestCookieMode(t *testing.T) {
 		} {
 			c.Do(t, mutation, map[string]any{"token": owner.RefreshToken}).Refused(t, "BAD_USER_INPUT", "EXACTLY_ONE_REQUIRED")
 		}
-		owner.Refresh(t) // it was not redeemed
+		owner.Refresh(t) // the token was not redeemed
 	})
 
-	t.Run("believes none of two cookies", func(t *testing.T) {
+	t.Run("refuses two cookies", func(t *testing.T) {
 		t.Parallel()
 		c, _ := signedIn(t, srv)
 		planted, _ := signedIn(t, srv)
@@ -177,7 +177,7 @@ func TestCookieMode(t *testing.T) {
 		keep(t, c, c.Do(t, refreshByCookie, nil))
 	})
 
-	t.Run("hands the successor over by cookie", func(t *testing.T) {
+	t.Run("returns the successor in a cookie", func(t *testing.T) {
 		t.Parallel()
 		c, _ := signedIn(t, srv)
 		for _, mutation := range []string{
@@ -208,7 +208,7 @@ func TestCookieMode(t *testing.T) {
 		answer = c.Do(t, refreshByCookie, nil)
 		answer.Refused(t, "UNAUTHENTICATED", "SESSION_REVOKED")
 		if answer.Header.Get("Set-Cookie") != "" {
-			t.Error("a failed refresh touched the cookie")
+			t.Error("a failed refresh changed the cookie")
 		}
 	})
 
@@ -223,7 +223,7 @@ func TestCookieMode(t *testing.T) {
 		keep(t, c, c.Do(t, refreshByCookie, nil))
 	})
 
-	t.Run("is nothing to a client that sends a header", func(t *testing.T) {
+	t.Run("does not affect a client that sends a header", func(t *testing.T) {
 		t.Parallel()
 		owner := srv.As(t)
 		owner.Refresh(t)

@@ -22,8 +22,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-// presenter returns the function that turns every error of a request into what the client reads. An error that was not
-// made for the caller becomes INTERNAL_SERVER_ERROR with nothing but the request's id, and its cause is logged.
+// presenter returns the function that converts every error of a request for the client. An error without a fault
+// becomes INTERNAL_SERVER_ERROR with only the request's id, and its cause is logged.
 func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 	return func(ctx context.Context, err error) *gqlerror.Error {
 		shown := &gqlerror.Error{Path: graphql.GetPath(ctx)}
@@ -89,7 +89,7 @@ const maxQuoting = 4 << 10
 // because a name can be as long as the document.
 func withoutValues(message string) string {
 	if len(message) > maxQuoting {
-		return "the operation does not fit the schema, in a place too long to be repeated"
+		return "the operation does not match the schema, at a place too long to quote"
 	}
 	message = quotation.ReplaceAllString(message, "${1}${3}…${2}${4}")
 	if len(message) > maxMessage {

@@ -21,7 +21,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
-// record is a log that a test reads.
+// record is a log that tests can read.
 type record struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -39,7 +39,7 @@ func (r *record) String() string {
 	return r.text.String()
 }
 
-// recorded has a server log to r, everything.
+// recorded sends the server's log at all levels to r.
 func recorded(r *record) func(*apptest.Options) {
 	return func(o *apptest.Options) {
 		o.Log = slog.New(slog.NewJSONHandler(r, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -62,7 +62,7 @@ func extended(f instead) func(*apptest.Options) {
 	return func(o *apptest.Options) { o.Extensions = append(o.Extensions, f) }
 }
 
-func TestWhatIsNotMadeForTheCallerSaysNothing(t *testing.T) {
+func TestInternalErrorsRevealNothing(t *testing.T) {
 	t.Parallel()
 	const cause = "dial 10.0.0.7: SELECT secret FROM users"
 	for name, f := range map[string]instead{
@@ -90,9 +90,9 @@ func TestWhatIsNotMadeForTheCallerSaysNothing(t *testing.T) {
 			}
 			if line := lineWith(log.String(), id); !strings.Contains(line, `"ERROR"`) ||
 				name != "a wrong Go type" && !strings.Contains(line, cause) {
-				t.Errorf("the log says %q", line)
+				t.Errorf("the log contains %q", line)
 			} else if !strings.Contains(line, `"operation":"Profile","user":"`+string(c.UserID)+`"`) {
-				t.Errorf("the log does not say what was asked for and by whom: %q", line)
+				t.Errorf("the log lacks the operation or the caller: %q", line)
 			}
 		})
 	}
@@ -107,7 +107,7 @@ func lineWith(text, word string) string {
 	return ""
 }
 
-func TestFaultsKeepWhatTheySay(t *testing.T) {
+func TestFaultsKeepTheirFields(t *testing.T) {
 	t.Parallel()
 	var log record
 	srv := apptest.Start(t, recorded(&log), extended(func(context.Context) (any, error) {
@@ -128,7 +128,7 @@ func TestFaultsKeepWhatTheySay(t *testing.T) {
 	}
 }
 
-func TestTheLogTellsFaultsFromLoad(t *testing.T) {
+func TestTheLogDistinguishesFaultsFromLoad(t *testing.T) {
 	t.Parallel()
 	busy := fault.Busy(fault.Overloaded, "come back later", time.Second)
 	for level, refusal := range map[string]error{
@@ -142,11 +142,11 @@ func TestTheLogTellsFaultsFromLoad(t *testing.T) {
 			srv := apptest.Start(t, recorded(&log), extended(func(context.Context) (any, error) { return nil, refusal }))
 			a := srv.As(t).Do(t, `{ me { id } }`, nil)
 			if line := lineWith(log.String(), a.Errors[0].Extensions.RequestID); !strings.Contains(line, `"level":"`+level+`"`) {
-				t.Errorf("the log says %q", line)
+				t.Errorf("the log contains %q", line)
 			}
 		})
 	}
-	t.Run("a client that has gone", func(t *testing.T) {
+	t.Run("a client that has disconnected", func(t *testing.T) {
 		t.Parallel()
 		var log record
 		srv := apptest.Start(t, recorded(&log), extended(func(context.Context) (any, error) {
@@ -154,7 +154,7 @@ func TestTheLogTellsFaultsFromLoad(t *testing.T) {
 		}))
 		a := srv.As(t).Do(t, `{ me { id } }`, nil)
 		if line := lineWith(log.String(), a.Errors[0].Extensions.RequestID); !strings.Contains(line, `"level":"DEBUG"`) {
-			t.Errorf("the log says %q", line)
+			t.Errorf("the log contains %q", line)
 		}
 	})
 }
@@ -169,7 +169,7 @@ func TestAStorageFaultIsNotAWrongPassword(t *testing.T) {
 		}
 		for _, document := range []string{
 			`mutation { login(input: {email: "` + c.Email + `", password: "` + apptest.Password + `"}) { tokenType } }`,
-			`mutation { login(input: {email: "nobody@example.com", password: "wrong"}) { tokenType } }`,
+			`mutation { login(input: {email: "unknown@example.com", password: "wrong"}) { tokenType } }`,
 			`mutation { register(input: {email: "new@example.com", password: "` + apptest.Password + `"}) { auth { tokenType } } }`,
 			`mutation { refreshToken(input: {refreshToken: "` + c.RefreshToken + `"}) { tokenType } }`,
 			`mutation { logout { endedSessions } }`,
@@ -194,7 +194,7 @@ func TestAnOperationThatTakesTooLongIsUnavailable(t *testing.T) {
 			<-ctx.Done()
 			return nil, fmt.Errorf("read: %w", ctx.Err())
 		}))
-	// Not through the API: on a busy machine that takes too long as well.
+	// Call it directly: through the API, a busy machine would time out too.
 	grant, err := srv.App.SignIn.Register(
 		t.Context(), account.Registration{Email: "jane@example.com", Password: apptest.Password}, audit.Actor{},
 	)
@@ -251,8 +251,8 @@ var oddities = []string{
 	`extend type Query { x: Int }`,
 }
 
-// An operation that cannot run is the client's mistake: a stranger must not be able to write errors into the log.
-func TestNoOperationIsAnErrorOfTheServer(t *testing.T) {
+// An operation that cannot run is the client's mistake, so a client must not be able to fill the log with errors.
+func TestNoOperationIsAServerError(t *testing.T) {
 	t.Parallel()
 	log := &record{}
 	srv := apptest.Start(t, func(o *apptest.Options) {
@@ -288,6 +288,6 @@ func TestNoOperationIsAnErrorOfTheServer(t *testing.T) {
 		}
 	}
 	if text := log.String(); text != "" {
-		t.Errorf("the log says:\n%.2000s", text)
+		t.Errorf("the log contains:\n%.2000s", text)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
-// FuzzCursor looks for a cursor that the server did not issue for a list and yet reads there.
+// FuzzCursor looks for a cursor that the server accepts for a list but did not issue for it.
 func FuzzCursor(f *testing.F) {
 	key, err := secret.New("a secret for tests, of more than 32 bytes")
 	if err != nil {
@@ -25,7 +25,7 @@ func FuzzCursor(f *testing.F) {
 		{"1", "a"}, {"1763798400000000", "01890a5d-ac96-774b-bcce-b302099a8057"}, {""}, {"x\x00y"},
 	}
 	const users, sessions = "users", "sessions"
-	issued := map[string]string{} // by cursor: the list
+	issued := map[string]string{} // the list of each cursor
 	for _, at := range positions {
 		for _, list := range []string{users, sessions} {
 			cursor := cursors.WriteCursor(list, at)
@@ -47,7 +47,7 @@ func FuzzCursor(f *testing.F) {
 			return
 		}
 		if issued[cursor] != list {
-			t.Errorf("%q reads in %q as %q", cursor, list, at)
+			t.Errorf("%q is accepted in %q as %q", cursor, list, at)
 		}
 		if again := cursors.WriteCursor(list, at); again != cursor {
 			t.Errorf("%q has another spelling, %q", cursor, again)
@@ -55,8 +55,8 @@ func FuzzCursor(f *testing.F) {
 	})
 }
 
-// FuzzRequest sends any body as any media type to the whole server: it answers what is no operation without a word
-// of it, and whatever it is, never with a fault of its own.
+// FuzzRequest sends any body with any media type to the whole server. The answer to a malformed request must not quote
+// it, and no answer may be a server error.
 func FuzzRequest(f *testing.F) {
 	const plain = "application/json"
 	for _, query := range []string{`{ __typename }`, `{ me { id } }`, `mutation { login(input: {email: "a@example.com", password: "plantedxq7"}) { tokenType } }`, `{ verifyToken(token: "plantedxq7") { active } }`,
@@ -96,10 +96,10 @@ func FuzzRequest(f *testing.F) {
 		}
 		if strings.Contains(media, "multipart") && !strings.Contains(media, plain) &&
 			w.Code != http.StatusUnsupportedMediaType {
-			t.Errorf("%s is answered with %d %s", media, w.Code, w.Body)
+			t.Errorf("%s gets %d %s", media, w.Code, w.Body)
 		}
 		if !json.Valid([]byte(body)) && (w.Code < 400 || strings.Contains(w.Body.String(), canary)) {
-			t.Errorf("what is not JSON is answered with %d %s", w.Code, w.Body)
+			t.Errorf("a body that is not JSON gets %d %s", w.Code, w.Body)
 		}
 	})
 }

@@ -35,17 +35,17 @@ type HandlerOptions struct {
 	Batch int
 	// Timeout ends a query or mutation.
 	Timeout time.Duration
-	// Suggestions lets error messages guess what was meant, which reveals names of the schema.
+	// Suggestions adds suggestions to error messages, which reveals names of the schema.
 	Suggestions bool
-	// Streams serves WebSockets, from pages that Origin admits, and event streams.
+	// Streams serves event streams, and WebSockets from pages that Origin accepts.
 	Streams *transport.Streams
 	Origin  func(*http.Request) bool
-	// Trusted, if not nil, has the only documents that run.
+	// Trusted, if not nil, contains the only documents that may run.
 	Trusted *TrustedDocuments
 }
 
-// NewHandler makes the GraphQL server. schema is the SDL that policy was compiled from. more are further extensions,
-// inside the guard.
+// NewHandler returns the GraphQL server. schema is the SDL that policy was compiled from. more are additional
+// extensions, which run inside the guard.
 func NewHandler(
 	schema *ast.Schema,
 	r *Resolver,

@@ -19,7 +19,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
-func TestRequestsThatAreNoOperationAreRefusedClearly(t *testing.T) {
+func TestMalformedRequestsAreRefusedClearly(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
 	s := sdl(t)
@@ -151,7 +151,7 @@ func TestTokensAreNotVerifiedOverGET(t *testing.T) {
 	silent(t, a, c.AccessToken)
 }
 
-// injections are texts that mean something to a database, a shell, a template or a terminal.
+// injections are texts with a special meaning to a database, a shell, a template or a terminal.
 var injections = []string{
 	`'`, `''`, `"`, `\`, `' OR '1'='1`, `' OR 1=1--`, `' OR 1=1#`, `' OR 1=1/*`, `') OR ('1'='1`, `" OR ""="`, `1 OR 1=1`,
 	`1; DROP TABLE users`,
@@ -193,7 +193,7 @@ type leaf struct {
 	nullable bool
 }
 
-// leaves finds all of them, and harmless fills the value that has them all.
+// leaves returns all leaves of a field's arguments, and harmless the values that contain all of them.
 func leaves(s *ast.Schema, args ast.ArgumentDefinitionList) (found []leaf, harmless map[string]any) {
 	harmless = map[string]any{}
 	var walk func(path []string, typ *ast.Type, into map[string]any)
@@ -234,7 +234,7 @@ func set(value map[string]any, path []string, leaf json.RawMessage) map[string]a
 	return value
 }
 
-// operation is a field with arguments as a document that takes them as variables.
+// operation is a field with arguments, as a document with variables.
 type operation struct {
 	name     string
 	document string
@@ -276,21 +276,20 @@ func operations(s *ast.Schema) (list []operation) {
 	return list
 }
 
-// Every argument of the API, taken from the SDL, gets every hostile value: as a variable, and as a
-// literal where it can be written so.
+// Every argument in the SDL gets every hostile value, as a variable and, where possible, as a literal.
 func TestHostileValuesInEveryArgument(t *testing.T) {
 	t.Parallel()
 	s := sdl(t)
 	storetest.URLs(t, func(t *testing.T, url string) {
 		srv := apptest.Start(t, apptest.Database(url))
-		victim, c := srv.As(t), srv.As(t, "ADMIN") // whom every argument reaches its resolver for
+		victim, c := srv.As(t), srv.As(t, "ADMIN") // an administrator, so that every argument reaches its resolver
 		before := rows(t, srv, victim)
 		sent := 0
 		for _, o := range operations(s) {
 			for _, l := range o.leaves {
 				for _, value := range hostile(l.kind) {
 					if value == "null" && l.nullable {
-						continue // as good as not given: logout would end the caller's session
+						continue // like no value: logout would end the caller's session
 					}
 					body, err := json.Marshal(map[string]any{
 						"query":     o.document,
@@ -322,7 +321,7 @@ func TestHostileValuesInEveryArgument(t *testing.T) {
 	})
 }
 
-// rows tells how much is stored, and all of somebody's account.
+// rows returns the number of rows per table, and the complete account of a user.
 func rows(t *testing.T, srv *apptest.Server, c *apptest.Client) map[string]string {
 	t.Helper()
 	state := map[string]string{}
@@ -363,7 +362,7 @@ func TestIntegersOutOfRangeAreRefused(t *testing.T) {
 	}
 }
 
-// What a client wrote into a query must not come back, whatever is wrong with it: it can be a password.
+// The answer to an invalid query must not quote values from it, because they may be passwords.
 func TestValuesAreNotEchoed(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
@@ -421,7 +420,7 @@ func TestValuesAreNotEchoed(t *testing.T) {
 	}
 }
 
-// A name that somebody made up is as long as they like; the refusal of it is not.
+// A name in a query can be very long, but the refusal is short.
 func TestRefusalsAreShort(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)

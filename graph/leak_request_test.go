@@ -8,21 +8,21 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// canary is planted wherever a request can hold a secret, harmless where the server may show the value to whoever may
-// read the field, but not log it nor put it into an error. They are names of GraphQL as well as texts.
+// canary is planted wherever a request can contain a secret. harmless is planted where the server may return the value
+// to permitted readers, but must not log it or put it into an error. Both are valid GraphQL names.
 const canary, harmless = "plantedxq7", "harmlessxq8"
 
-// planting is one root field with the canary in one place of its input.
+// planting is a root field with the canary at one place of its input.
 type planting struct {
 	// where is the place, such as "Mutation.login(input.password)".
 	where     string
 	sensitive bool
 	operation ast.Operation
 	field     *ast.FieldDefinition
-	path      []string // of the place: the argument, then fields of inputs
+	path      []string // of the place: the argument, then input fields
 }
 
-// plantings are all places of the schema that take a text, in any scalar.
+// plantings returns all places of the schema that accept a text, in any scalar.
 func plantings(s *ast.Schema) (all []planting) {
 	for operation, root := range map[ast.Operation]*ast.Definition{
 		ast.Query: s.Query, ast.Mutation: s.Mutation, ast.Subscription: s.Subscription,
@@ -51,7 +51,7 @@ func plantings(s *ast.Schema) (all []planting) {
 	return all
 }
 
-// canary is what to plant at p's place.
+// canary returns the value to plant at p's place.
 func (p planting) canary() string {
 	if p.sensitive {
 		return canary
@@ -59,7 +59,7 @@ func (p planting) canary() string {
 	return harmless
 }
 
-// arguments are the values of p's field, that of p's place being value; others only where they are required.
+// arguments returns the values of p's field, with value at p's place. Other arguments are included only if required.
 func (p planting) arguments(s *ast.Schema, value any, fill func(name string) string) map[string]any {
 	var object func(names ast.FieldList, path []string) map[string]any
 	var one func(name string, typ *ast.Type, path []string) any
@@ -105,7 +105,7 @@ func (p planting) arguments(s *ast.Schema, value any, fill func(name string) str
 	return object(roots, p.path)
 }
 
-// byVariables is the operation with all arguments as variables, whatever types they have.
+// byVariables returns the operation with all arguments as variables of any types.
 func (p planting) byVariables(s *ast.Schema) string {
 	var declared, given []string
 	for _, a := range p.field.Arguments {
@@ -117,10 +117,10 @@ func (p planting) byVariables(s *ast.Schema) string {
 	)
 }
 
-// bare is a value that is written into a document as it stands.
+// bare is a value that is written into a document verbatim.
 type bare string
 
-// byLiterals is the operation with its arguments in the document.
+// byLiterals returns the operation with its arguments in the document.
 func (p planting) byLiterals(s *ast.Schema, arguments map[string]any) string {
 	var given []string
 	for name, value := range arguments {
@@ -148,14 +148,14 @@ func literal(value any) string {
 		}
 		return "[" + strings.Join(items, ", ") + "]"
 	}
-	text, _ := json.Marshal(value) // texts and numbers are written alike in both
+	text, _ := json.Marshal(value) // strings and numbers have the same syntax in both
 	if s, ok := value.(string); ok && s != "" && strings.ToUpper(s) == s && !strings.ContainsAny(s, "@-.") {
-		return s // of an enum
+		return s // an enum value
 	}
 	return string(text)
 }
 
-// selection asks for all that shows of a field without a secret in it.
+// selection selects all fields that contain no secret.
 func selection(s *ast.Schema, field *ast.FieldDefinition, depth int) string {
 	def := s.Types[field.Type.Name()]
 	if !def.IsCompositeType() {
@@ -170,13 +170,13 @@ func selection(s *ast.Schema, field *ast.FieldDefinition, depth int) string {
 	return "{ " + strings.Join(parts, " ") + " }"
 }
 
-// request is the body of a POST.
+// request returns the body of a POST.
 func request(query string, variables any) string {
-	body, _ := json.Marshal(map[string]any{"query": query, "variables": variables}) // maps of texts and numbers
+	body, _ := json.Marshal(map[string]any{"query": query, "variables": variables}) // cannot fail
 	return string(body)
 }
 
-// requests are the bodies that hold a secret at p's place in the right type, in wrong ones, and damaged.
+// requests returns the bodies with a secret at p's place: in the right type, in wrong types, and damaged.
 func (p planting) requests(s *ast.Schema, secret string, fill func(name string) string) (bodies []string) {
 	with := func(value any) map[string]any { return p.arguments(s, value, fill) }
 	add := func(query string, variables any) { bodies = append(bodies, request(query, variables)) }

@@ -22,7 +22,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
-// leaks is a server that is watched for what it must not say: never in its log or its metrics, nor in an answer.
+// leaks is a server whose log, metrics and answers are watched for secrets.
 type leaks struct {
 	*testing.T
 	srv    *apptest.Server
@@ -30,7 +30,7 @@ type leaks struct {
 	schema *ast.Schema
 	admin  *apptest.Client
 	victim *apptest.Client
-	// secrets are real ones: what proves who somebody is, and what the server itself keeps.
+	// secrets are real ones: credentials and the server's own keys.
 	secrets map[string]string
 	people  atomic.Int64
 	answers int
@@ -38,7 +38,7 @@ type leaks struct {
 
 const (
 	leakedSecret = "the server's own secret, never to be seen 4711"
-	leakedPepper = "a pepper that nobody is ever to see 4712"
+	leakedPepper = "a pepper that must stay secret 4712"
 	leakedDBPass = "database-password-4713"
 )
 
@@ -47,7 +47,7 @@ func startLeaks(t *testing.T, database string) *leaks {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u.Scheme != "sqlite" { // trust authentication asks for none
+	if u.Scheme != "sqlite" { // trust authentication needs no password
 		u.User = url.UserPassword(u.User.Username(), leakedDBPass)
 		database = u.String()
 	}
@@ -65,7 +65,7 @@ func startLeaks(t *testing.T, database string) *leaks {
 	return l
 }
 
-// fill is a value that lets an operation get as far as it can without the one that is planted.
+// fill returns a value with which an operation gets as far as possible without the planted one.
 func (l *leaks) fill(name string) string {
 	switch {
 	case strings.Contains(strings.ToLower(name), "email"):
@@ -78,11 +78,11 @@ func (l *leaks) fill(name string) string {
 	return "2026-02-03T04:05:06Z"
 }
 
-// repeated is where a message repeats a value in the place of a custom scalar.
+// repeated matches messages that repeat the value of a custom scalar.
 var repeated = regexp.MustCompile(`\\"[a-z0-9]{1,64}…?\\" is not a Time`)
 
-// judge looks for secrets in an answer. What was planted in a place that is not @sensitive may show in its data, or as
-// what is not a Time.
+// judge looks for secrets in an answer. A value planted at a place that is not @sensitive may appear in the data, or in
+// a message about an invalid Time.
 func (l *leaks) judge(where, body string, a *apptest.Answer) {
 	l.Helper()
 	l.answers++
@@ -99,11 +99,11 @@ func (l *leaks) judge(where, body string, a *apptest.Answer) {
 	}
 	beside := repeated.ReplaceAllString(strings.Replace(said, string(a.Data), "", 1), "")
 	if strings.Contains(said, canary) || strings.Contains(beside, harmless) {
-		l.Errorf("%s: what was planted is in the answer to %.300s: %.500s", where, body, said)
+		l.Errorf("%s: the planted value is in the answer to %.300s: %.500s", where, body, said)
 	}
 }
 
-// post is send for answers of any form, event streams included.
+// post is send for answers in any format, including event streams.
 func (l *leaks) post(body string, change ...func(*http.Request)) *apptest.Answer {
 	l.Helper()
 	r, err := http.NewRequestWithContext(l.Context(), http.MethodPost, l.srv.URL+"/graphql", strings.NewReader(body))
@@ -124,13 +124,13 @@ func (l *leaks) post(body string, change ...func(*http.Request)) *apptest.Answer
 		l.Fatal(err)
 	}
 	var decoded struct{ Data json.RawMessage }
-	begin := max(0, bytes.IndexByte(a.Body, '{')) // of an event stream, the first event
+	begin := max(0, bytes.IndexByte(a.Body, '{')) // the first event of an event stream
 	_ = json.NewDecoder(bytes.NewReader(a.Body[begin:])).Decode(&decoded)
 	a.Data = decoded.Data
 	return a
 }
 
-// everyInput plants into every place of the schema.
+// everyInput plants at every place of the schema.
 func (l *leaks) everyInput() {
 	all := plantings(l.schema)
 	if len(all) < 30 {
@@ -139,7 +139,7 @@ func (l *leaks) everyInput() {
 	bearer, events := with("Authorization", "Bearer "+l.admin.AccessToken), with("Accept", "text/event-stream")
 	for _, p := range all {
 		if p.operation == ast.Subscription {
-			continue // an event stream without an end; sockets has them
+			continue // the event stream would not end; everyMessage covers subscriptions
 		}
 		secrets := []string{p.canary()}
 		if p.sensitive {
@@ -167,7 +167,7 @@ func (l *leaks) everyInput() {
 	}
 }
 
-// everyHeader plants into what comes with a request.
+// everyHeader plants in the headers of a request.
 func (l *leaks) everyHeader() {
 	for _, value := range []string{canary, "Bearer " + canary, "Bearer " + l.admin.AccessToken + canary, "Bearer " + l.victim.RefreshToken, "Basic " + canary, l.admin.AccessToken,
 		"Bearer " + strings.Replace(
@@ -178,7 +178,7 @@ func (l *leaks) everyHeader() {
 			"Forwarded", "User-Agent", "X-Custom", "Sec-Fetch-Site",
 		} {
 			if name == "Origin" && value == "https://"+canary+".example" {
-				continue // what a page of another origin is called, the log says on purpose
+				continue // the log names other origins intentionally
 			}
 			for _, document := range []string{
 				`{ me { id } }`, `mutation { refreshToken { tokenType } }`,
@@ -198,7 +198,7 @@ func (l *leaks) everyHeader() {
 	}
 }
 
-// everyMessage plants into what goes over a WebSocket.
+// everyMessage plants in the messages of a WebSocket.
 func (l *leaks) everyMessage() {
 	quoted := `"` + canary + `"`
 	for _, init := range []string{`{"Authorization": ` + quoted + `}`, `{"Authorization": "Bearer ` + l.admin.AccessToken + canary + `"}`, `{"token": ` + quoted + `}`,
@@ -234,7 +234,7 @@ func (l *leaks) everyMessage() {
 	}
 }
 
-// socket sends messages and judges what comes back, until the last is answered or the connection closed.
+// socket sends messages and judges the answers, until the last one is answered or the connection is closed.
 func (l *leaks) socket(messages ...string) {
 	l.Helper()
 	const pong = `{"type":"pong"}`
@@ -245,10 +245,10 @@ func (l *leaks) socket(messages ...string) {
 			break
 		}
 	}
-	for range len(messages) + 2 { // an ack, an answer, its completion, the pong
+	for range len(messages) + 2 { // an ack, an answer, its completion and the pong
 		_, text, err := s.conn.Read(s.ctx)
 		if err != nil {
-			text = []byte(err.Error()) // with the reason of the close frame
+			text = []byte(err.Error()) // contains the reason in the close frame
 		}
 		if string(text) != pong {
 			l.judge("WebSocket", strings.Join(messages, " "), &apptest.Answer{Body: text})
@@ -287,15 +287,15 @@ func (l *leaks) silentBehind(least int) {
 	}
 	text := l.log.String()
 	if n := strings.Count(text, "request refused"); n < least || l.answers < least {
-		l.Errorf("%d lines of the log about %d answers are too few to tell", n, l.answers)
+		l.Errorf("%d lines of the log for %d answers are too few for this test", n, l.answers)
 	}
 	if line := lineWith(text, "panic"); line != "" {
 		l.Errorf("a panic: %s", line)
 	}
 }
 
-// Passwords, tokens, cookies and the server's own secrets, wherever a request may hold them and whatever goes
-// wrong, reach neither the log, nor the metrics, nor an answer.
+// Passwords, tokens, cookies and the server's own secrets, at any place of a request and with any error, do not reach
+// the log, the metrics or an answer.
 func TestSecretsNeverShow(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, database string) {
@@ -307,7 +307,7 @@ func TestSecretsNeverShow(t *testing.T) {
 	})
 }
 
-// With a database that fails in the middle, errors of the driver come up.
+// If the database fails during a request, the errors of the driver must not show secrets either.
 func TestSecretsNeverShowWhenStorageFails(t *testing.T) {
 	t.Parallel()
 	for _, table := range []string{"users", "sessions", "throttle", "audit_log"} {

@@ -16,9 +16,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/transport"
 )
 
-// limits refuse an operation that asks for too much, whichever transport it came by: all of them go
-// through MutateOperationParameters, and nothing has been parsed by then. gqlgen parses a new document
-// once more, which costs little beside validating it.
+// limits refuses operations beyond the bounds, for every transport: all of them call MutateOperationParameters, before
+// anything is parsed. gqlgen then parses a new document again, which costs little compared to its validation.
 type limits struct {
 	bounds limit.Bounds
 	passed cache[limit.Lists]
@@ -30,7 +29,9 @@ var _ interface {
 } = (*limits)(nil)
 
 func newLimits(bounds limit.Bounds, cacheBytes int64) (*limits, error) {
-	passed, err := newCache(cacheBytes, func(text string, lists limit.Lists) int64 { return int64(len(text)) + lists.Size() })
+	passed, err := newCache(cacheBytes, func(text string, lists limit.Lists) int64 {
+		return int64(len(text)) + lists.Size()
+	})
 	return &limits{bounds: bounds, passed: passed}, err
 }
 
@@ -40,7 +41,7 @@ func (*limits) ExtensionName() string { return "Limits" }
 // Validate implements graphql.HandlerExtension.
 func (*limits) Validate(graphql.ExecutableSchema) error { return nil }
 
-// MutateOperationParameters looks at a document once, and at the variables and extensions of every request.
+// MutateOperationParameters checks each document once, and the variables and extensions of every request.
 func (l *limits) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
 	if batch, ok := transport.BatchFrom(ctx); ok {
 		return refusal(l.checkMember(ctx, params, l.bounds.Share(batch.Size)))
@@ -56,7 +57,7 @@ func (l *limits) MutateOperationParameters(ctx context.Context, params *graphql.
 	return refusal(check(params, lists, &l.bounds))
 }
 
-// checkMember looks at one operation of a batch, whose bounds are a share of those of one operation.
+// checkMember checks one operation of a batch, whose bounds are a share of those of a single operation.
 func (l *limits) checkMember(ctx context.Context, params *graphql.RawParams, share limit.Bounds) error {
 	lists, err := parse(ctx, params.Query, &share)
 	if err != nil {
@@ -72,7 +73,7 @@ func parse(ctx context.Context, document string, bounds *limit.Bounds) (limit.Li
 	return bounds.Parse(document)
 }
 
-// check looks at what a request says besides its document.
+// check checks the parts of a request besides its document.
 func check(params *graphql.RawParams, lists limit.Lists, bounds *limit.Bounds) error {
 	if err := cmp.Or(bounds.Variables(params.Variables), bounds.Extensions(params.Extensions)); err != nil {
 		return err
@@ -80,7 +81,7 @@ func check(params *graphql.RawParams, lists limit.Lists, bounds *limit.Bounds) e
 	return lists.Check(bounds, params.OperationName, params.Variables)
 }
 
-// refusal is err as an extension of gqlgen returns it.
+// refusal returns err as gqlgen's extensions return errors.
 func refusal(err error) *gqlerror.Error {
 	if f := fault.As(err); f != nil {
 		return &gqlerror.Error{Err: f, Message: f.Message}
@@ -88,11 +89,11 @@ func refusal(err error) *gqlerror.Error {
 	return gqlerror.WrapIfUnwrapped(err)
 }
 
-// validation returns the rules for one document. Without suggestions no message guesses at what was
-// meant: gqlgen's own switch covers fields only, not arguments, types, enum values and input fields.
+// validation returns the rules for one document. Without suggestions, messages name nothing of the schema: gqlgen's own
+// option covers only fields, not arguments, types, enum values and input fields.
 func validation(suggestions bool) *rules.Rules {
 	r := rules.NewDefaultRules()
-	r.RemoveRule(rules.MaxIntrospectionDepth.Name) // it follows every spread again; package limit has the bound
+	r.RemoveRule(rules.MaxIntrospectionDepth.Name) // slow: it follows every spread; package limit bounds the depth
 	r.RemoveRule(rules.ValuesOfCorrectTypeRule.Name)
 	literals := coercion.LiteralRule(suggestions)
 	r.AddRule(literals.Name, literals.RuleFunc)

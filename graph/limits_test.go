@@ -13,8 +13,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/config"
 )
 
-// introspection is the query that tools begin with, as graphql-js prints it with all options: deep is how
-// often it asks for ofType, 7 times up to version 16 and 9 times since.
+// introspection returns the query that tools send first, as graphql-js prints it with all options. deep is the number
+// of nested ofType: 7 up to version 16, 9 since.
 func introspection(deep int) string {
 	return `query IntrospectionQuery { __schema { description
 		queryType { name kind } mutationType { name kind } subscriptionType { name kind }
@@ -141,7 +141,7 @@ func TestExtensionsAreBounded(t *testing.T) {
 	}
 }
 
-// A document that was let through once is not looked at again, but the variables are.
+// A document that has passed is not checked again, but the variables are.
 func TestItemsAreCountedForEachRequest(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t, func(o *apptest.Options) { o.Config.Queries.ListItems = 50 })
@@ -171,7 +171,7 @@ func TestLimitsHoldForEveryTransport(t *testing.T) {
 		r.Method, r.Body, r.ContentLength = http.MethodGet, nil, 0
 		r.URL.RawQuery = url.Values{"query": {deep}}.Encode()
 	}
-	for range 2 { // what was refused is not remembered as good
+	for range 2 { // a refused document is not cached as valid
 		for name, a := range map[string]*apptest.Answer{
 			"POST": srv.Send(t, deepBody), "GET": srv.Send(t, nil, get), "a persisted operation": srv.Send(t, byHash)} {
 			if len(a.Errors) != 1 || a.Errors[0].Extensions.Reason != "TOO_DEEP" {
@@ -189,7 +189,7 @@ func TestLimitsHoldForEveryTransport(t *testing.T) {
 	}
 }
 
-// events posts a query for server-sent events and returns them all.
+// events posts a query for server-sent events and returns all of them.
 func events(t *testing.T, srv *apptest.Server, query string) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(
@@ -256,7 +256,7 @@ func TestIntIsANumber(t *testing.T) {
 	}
 }
 
-func TestNumbersAreNoText(t *testing.T) {
+func TestNumbersAreNotStrings(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
 	admin, c := srv.As(t, "ADMIN"), srv.As(t)
@@ -275,7 +275,7 @@ func TestNumbersAreNoText(t *testing.T) {
 	c.Do(t, rename, vars{"in": vars{"name": "5"}}).Into(t, &struct{}{})
 	admin.Do(
 		t, `query($id: ID!) { user(id: $id) { id } }`, vars{"id": 5},
-	).Refused(t, "NOT_FOUND", "USER_NOT_FOUND") // an ID may be either
+	).Refused(t, "NOT_FOUND", "USER_NOT_FOUND") // an ID may be a number or a string
 }
 
 func TestEnumValuesOfVariablesAreSpelledExactly(t *testing.T) {
@@ -309,7 +309,7 @@ func TestEnumValuesOfVariablesAreSpelledExactly(t *testing.T) {
 		}
 	}
 	for _, one := range []*apptest.Client{c, other} {
-		one.Do(t, `{ me { roles } }`, nil).Into(t, &struct{}{}) // neither stale nor ended
+		one.Do(t, `{ me { roles } }`, nil).Into(t, &struct{}{}) // the token is neither stale nor revoked
 	}
 	admin.Do(t, setRoles, vars{"id": c.UserID, "roles": "ADMIN"}).Into(t, &struct{}{})
 	c.Refresh(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/graphwarden/graphwarden/schema"
 )
 
-// Every field of the schema as every kind of caller, those of types that a team has added included.
+// Every field of the schema is requested by every kind of caller, including the fields of a team's own types.
 func TestAuthorizationMatrix(t *testing.T) {
 	t.Parallel()
 	m := matrixtest.New(t, schema.Text(), &graph.Resolver{})
@@ -30,7 +30,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 	})
 }
 
-// register calls the service, since the matrix stands in for the mutation.
+// register calls the service, because the matrix replaces the mutation.
 func register(t *testing.T, srv *apptest.Server, name string) *session.Grant {
 	t.Helper()
 	in := account.Registration{Email: name + "@example.com", Password: apptest.Password}
@@ -41,7 +41,7 @@ func register(t *testing.T, srv *apptest.Server, name string) *session.Grant {
 	return grant
 }
 
-// issue signs c at an instant of which the token's life is counted.
+// issue signs tokens for c at a given time.
 func issue(t *testing.T, srv *apptest.Server, c token.Claims, at time.Time) string {
 	t.Helper()
 	o := srv.App.Config
@@ -54,7 +54,7 @@ func issue(t *testing.T, srv *apptest.Server, c token.Claims, at time.Time) stri
 	return raw
 }
 
-// refused has a token for each reason, all of the owner or of somebody with every role.
+// refused returns a token for each reason of refusal, all of the owner or of a user with every role.
 func refused(t *testing.T, srv *apptest.Server, owner token.Claims) map[string]string {
 	t.Helper()
 	owner.Roles = []token.Role{account.RoleUser, account.RoleAdmin}

@@ -12,7 +12,7 @@ import (
 
 func little(o *apptest.Options) { o.Config.MemoryLimit = 128 }
 
-// times repeats a text; # in it is the number of the turn.
+// times repeats a text, with # replaced by the number of the repetition.
 func times(n int, text string) string {
 	var b strings.Builder
 	for i := range n {
@@ -21,14 +21,14 @@ func times(n int, text string) string {
 	return b.String()
 }
 
-// TestTheDocumentCacheWeighsTrees is not parallel to others: it looks at the heap. A tree is 30 times as large as its
-// text.
+// TestTheDocumentCacheWeighsTrees does not run in parallel, because it measures the heap. A tree is 30 times as large
+// as its text.
 func TestTheDocumentCacheWeighsTrees(t *testing.T) {
 	me := apptest.Start(t, little).As(t, "USER")
 	const fields = "a#: me { id email name username emailVerified createdAt roles disabled sessions { nodes { id ip userAgent } } }"
 	before := heapInUse()
 	const n = 150
-	for i := range n { // of 290 KB each; the cache has 4 MiB for all
+	for i := range n { // 290 KB each, for a cache of 4 MiB
 		if answer := me.Do(t, "{ "+times(86, fields)+fmt.Sprintf("} # %d", i), nil); len(answer.Errors) > 0 {
 			t.Fatalf("%s", answer.Body)
 		}
@@ -37,7 +37,7 @@ func TestTheDocumentCacheWeighsTrees(t *testing.T) {
 		}
 	}
 	if more := heapInUse() - before; more > 16<<20 {
-		t.Errorf("%d documents hold %d MiB", n, more>>20)
+		t.Errorf("%d documents take %d MiB", n, more>>20)
 	}
 }
 
@@ -49,8 +49,8 @@ func heapInUse() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestAnswersThatDoNotFitAreRefused asks for 40,000 fields of the items of lists, which is more than half of the memory
-// that answers share.
+// TestAnswersThatDoNotFitAreRefused requests 40,000 fields of list items, which take more than half of the memory that
+// answers share.
 func TestAnswersThatDoNotFitAreRefused(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t, little)

@@ -10,9 +10,11 @@ import (
 	"github.com/graphwarden/graphwarden/internal/session"
 )
 
-var errNodeNotFound = fault.New(fault.NotFound, fault.NodeNotFound, "there is no such object, or it belongs to another user")
+var errNodeNotFound = fault.New(fault.NotFound, fault.NodeNotFound,
+	"there is no such object, or it belongs to another user")
 
-// node reads the object with the id. Ids are UUIDs and so unique across types: each type is asked in turn.
+// node returns the object with the id. Ids are UUIDs, and therefore unique across types, so it tries one type after the
+// other.
 func (r *Resolver) node(ctx context.Context, id string) (model.Node, error) {
 	u, err := r.Accounts.ByID(ctx, account.ID(id))
 	if err == nil {
@@ -31,7 +33,7 @@ func (r *Resolver) node(ctx context.Context, id string) (model.Node, error) {
 	return owned(ctx, s)
 }
 
-// owned returns n to its owner and to administrators. To others, foreign ids are unknown ones.
+// owned returns n to its owner and to administrators. Other callers get the error for unknown ids.
 func owned(ctx context.Context, n guard.Owned) (model.Node, error) {
 	caller := guard.Caller(ctx)
 	if n.OwnerID() != caller.UserID && !caller.HasRole(account.RoleAdmin) {

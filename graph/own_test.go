@@ -11,7 +11,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
-// written is what an act on accounts leaves behind.
+// written is what an act on accounts writes.
 type written struct {
 	Updated     int64 `db:"updated"`
 	Entries     int64 `db:"entries"`
@@ -31,7 +31,7 @@ func writtenTo(tb testing.TB, srv *apptest.Server) (w written) {
 	return w
 }
 
-func TestWhatChangesNothingWritesNothing(t *testing.T) {
+func TestUnchangedDataIsNotWritten(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c, disabled := srv.As(t, "ADMIN"), srv.As(t), srv.As(t)
@@ -77,7 +77,7 @@ func TestWhatChangesNothingWritesNothing(t *testing.T) {
 	})
 }
 
-// However often people change what is theirs, the log grows slowly, and no kind of change uses up another.
+// The log grows slowly, however often users change their own account, and each kind of change has its own limit.
 func TestOwnActsAreThrottledAndFolded(t *testing.T) {
 	t.Parallel()
 	const limit, acts = 5, 12
@@ -123,7 +123,7 @@ func TestOwnActsAreThrottledAndFolded(t *testing.T) {
 
 		admin := srv.As(t, "ADMIN")
 		for _, action := range []string{"USER_UPDATED", "AUTHN_REAUTHENTICATED"} {
-			const minutes = 3 // it may turn meanwhile
+			const minutes = 3 // in case a new minute begins
 			own := 0
 			log := auditLog(t, admin, `(first: 100, filter: {action: `+action+`})`)
 			for _, one := range log.Nodes {
@@ -131,7 +131,7 @@ func TestOwnActsAreThrottledAndFolded(t *testing.T) {
 			}
 			want := limit
 			if action == "USER_UPDATED" {
-				want++ // the other's
+				want++ // the other user's act
 			}
 			if own != want || len(log.Nodes) > minutes+1 {
 				t.Errorf("%d acts in %d entries, want %d in a few", own, len(log.Nodes), want)

@@ -23,8 +23,8 @@ const (
 	maxPage     = 100
 )
 
-// Cursors writes and reads the positions in lists that clients hold. They are authenticated, so that one
-// which was made up, or belongs to another list, is refused and never reaches a query.
+// Cursors writes and reads the positions in lists that clients hold. They are authenticated, so that a forged cursor,
+// or one of another list, is refused and never reaches a query.
 type Cursors struct{ keys [][]byte }
 
 // NewCursors derives the keys.
@@ -33,7 +33,8 @@ func NewCursors(s *secret.Secret) *Cursors { return &Cursors{s.Keys("cursor")} }
 // macSize is how many bytes of the MAC a cursor carries.
 const macSize = 16
 
-// mac tells where list ends and position begins: a list is named after what was searched for, which may hold anything.
+// mac authenticates a position in a list. It includes the length of the list's name, which may contain any text, so
+// that the boundary between the two is unambiguous.
 func mac(key []byte, list, position string) []byte {
 	h := hmac.New(sha256.New, key)
 	h.Write(fmt.Appendf(nil, "%d:%s%s", len(list), list, position))
@@ -64,22 +65,28 @@ type paging struct {
 	list    string
 }
 
-// page checks the arguments of a connection and names every problem at once. list names what the cursors
-// belong to; problems are those that were found in other arguments.
-func (c *Cursors) page(list string, first *int32, after *string, last *int32, before *string, problems ...fault.Field) (paging, error) {
+// page checks the arguments of a connection and returns all problems together. list names the list that the cursors
+// belong to; problems are those found in other arguments.
+func (c *Cursors) page(
+	list string, first *int32, after *string, last *int32, before *string, problems ...fault.Field,
+) (paging, error) {
 	p := paging{store.Window{Limit: defaultPage, FromEnd: last != nil}, c, list}
+	refuse := func(path string, reason fault.Reason, message string) {
+		problems = append(problems, fault.Field{Path: path, Reason: reason, Message: message})
+	}
 	size := func(path string, n *int32) {
 		if n == nil {
 			return
 		}
-		if p.Limit = int(*n); *n < 1 || *n > maxPage {
-			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: path + " must be from 1 to 100"})
+		p.Limit = int(*n)
+		if *n < 1 || *n > maxPage {
+			refuse(path, fault.Malformed, path+" must be from 1 to 100")
 		}
 	}
 	size("first", first)
 	size("last", last)
 	if first != nil && last != nil {
-		problems = append(problems, fault.Field{Path: "last", Reason: fault.ExactlyOneRequired, Message: "give either first or last"})
+		refuse("last", fault.ExactlyOneRequired, "give either first or last")
 	}
 	position := func(path string, cursor *string) store.Position {
 		if cursor == nil {
@@ -87,7 +94,7 @@ func (c *Cursors) page(list string, first *int32, after *string, last *int32, be
 		}
 		at, ok := c.read(list, *cursor)
 		if !ok {
-			problems = append(problems, fault.Field{Path: path, Reason: fault.Malformed, Message: path + " is not a cursor of this list"})
+			refuse(path, fault.Malformed, path+" is not a cursor of this list")
 		}
 		return at
 	}
@@ -131,7 +138,7 @@ func pageOf[T any](
 	return load(ctx, fmt.Sprint(p.list, p.Window), user, read)
 }
 
-// total counts the list under way, if its client asks for that.
+// total calls count if the client selects totalCount.
 func total(ctx context.Context, count func() (int, error)) (int32, error) {
 	if !slices.Contains(graphql.CollectAllFields(ctx), "totalCount") {
 		return 0, nil

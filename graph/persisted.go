@@ -19,16 +19,16 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// TrustedDocuments are the only operations that run, by id, where a deployment lists them.
+// TrustedDocuments are the only operations that may run if a deployment lists them.
 type TrustedDocuments struct {
 	mu    sync.RWMutex
 	byID  map[string]string
 	texts map[string]bool
 }
 
-// ParseTrustedDocuments reads a JSON object of ids and documents, as graphql-codegen's client preset and Relay's compiler
-// write it, or Apollo's persisted query manifest. A document that does not fit the schema is refused here rather than
-// at its first use.
+// ParseTrustedDocuments parses a JSON object of ids and documents, as written by graphql-codegen's client preset and
+// Relay's compiler, or Apollo's persisted query manifest. It refuses documents that do not match the schema, instead of
+// letting their first use fail.
 func ParseTrustedDocuments(raw []byte, schema *ast.Schema) (*TrustedDocuments, error) {
 	byID, err := documentsByID(raw)
 	if err != nil {
@@ -37,7 +37,7 @@ func ParseTrustedDocuments(raw []byte, schema *ast.Schema) (*TrustedDocuments, e
 	t := &TrustedDocuments{byID: byID, texts: make(map[string]bool)}
 	for id, text := range t.byID {
 		if _, errs := gqlparser.LoadQueryWithRules(schema, text, nil); len(errs) > 0 {
-			return nil, fmt.Errorf("document %s does not fit the schema: %w", id, errs)
+			return nil, fmt.Errorf("document %s does not match the schema: %w", id, errs)
 		}
 		if err := coercion.CheckEscapes(text); err != nil {
 			return nil, fmt.Errorf("document %s: %w", id, err)
@@ -83,10 +83,10 @@ func documentsByID(raw []byte) (map[string]string, error) {
 // bareHash drops the prefix of the GraphQL-over-HTTP draft from the id of a document.
 func bareHash(id string) string { return strings.TrimPrefix(id, "sha256:") }
 
-// persisted lets a client send the hash of an operation instead of its text: Apollo's automatic
-// persisted queries, or only documents that the deployment trusts.
+// persisted lets clients send the hash of an operation instead of its text: with Apollo's automatic persisted queries,
+// or with the trusted documents of the deployment.
 type persisted struct {
-	trusted *TrustedDocuments // nil: automatic
+	trusted *TrustedDocuments // nil for automatic persisted queries
 	seen    cache[string]
 }
 
@@ -106,7 +106,7 @@ func (*persisted) ExtensionName() string { return "PersistedOperations" }
 // Validate implements graphql.HandlerExtension.
 func (*persisted) Validate(graphql.ExecutableSchema) error { return nil }
 
-// MutateOperationParameters puts the text of a persisted operation in its place.
+// MutateOperationParameters replaces the hash of a persisted operation by its text.
 func (p *persisted) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
 	id, err := persistedID(params.Extensions["persistedQuery"])
 	if err == nil && p.trusted != nil {
@@ -120,7 +120,7 @@ func (p *persisted) MutateOperationParameters(ctx context.Context, params *graph
 	return nil
 }
 
-// persistedID reads extensions.persistedQuery; absent it is empty.
+// persistedID returns the id in extensions.persistedQuery, or "" without that extension.
 func persistedID(extension any) (string, *fault.Error) {
 	if extension == nil {
 		return "", nil
@@ -129,12 +129,13 @@ func persistedID(extension any) (string, *fault.Error) {
 	id, _ := fields["sha256Hash"].(string)
 	id = bareHash(id)
 	if fmt.Sprint(fields["version"]) != "1" || id == "" || len(id) > 128 {
-		return "", fault.New(fault.BadUserInput, fault.Malformed, "extensions.persistedQuery must have version 1 and a sha256Hash")
+		return "", fault.New(fault.BadUserInput, fault.Malformed,
+			"extensions.persistedQuery must have version 1 and a sha256Hash")
 	}
 	return id, nil
 }
 
-// Replace trusts other documents instead, from the next request on.
+// Replace replaces the documents, from the next request on.
 func (t *TrustedDocuments) Replace(other *TrustedDocuments) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -160,7 +161,8 @@ func (p *persisted) automatic(ctx context.Context, hash string, params *graphql.
 	if params.Query == "" {
 		text, ok := p.seen.Get(ctx, hash)
 		if !ok {
-			return fault.New(fault.PersistedQueryNotFound, "", "PersistedQueryNotFound") // the text that Apollo's clients look for
+			// Apollo's clients expect this message.
+			return fault.New(fault.PersistedQueryNotFound, "", "PersistedQueryNotFound")
 		}
 		params.Query = text
 		return nil

@@ -16,7 +16,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
-// outcome sends any members of a request and returns the first error's code, or the data.
+// outcome sends a request with any members, and returns the code of the first error or the data.
 func outcome(t *testing.T, srv *apptest.Server, request map[string]any) string {
 	t.Helper()
 	body, err := json.Marshal(request)
@@ -68,7 +68,7 @@ func TestAutomaticPersistedQueries(t *testing.T) {
 		t.Errorf("another query's hash: %s", got)
 	}
 	if got := outcome(t, srv, map[string]any{"extensions": hashed(hashOf(query), 1)}); got != "PERSISTED_QUERY_NOT_FOUND" {
-		t.Errorf("a wrong pair was kept: %s", got)
+		t.Errorf("a wrong pair was stored: %s", got)
 	}
 	if got := outcome(t, srv, map[string]any{"query": query, "extensions": hashed(hashOf(query), 1)}); got != data {
 		t.Errorf("query and hash: %s", got)
@@ -93,7 +93,7 @@ func TestAutomaticPersistedQueries(t *testing.T) {
 	}
 }
 
-// Files of other tools, and ids with the prefix of the GraphQL-over-HTTP draft.
+// The formats are files of other tools, and ids with the prefix of the GraphQL-over-HTTP draft.
 func TestFormatsOfTrustedDocuments(t *testing.T) {
 	t.Parallel()
 	const data = `{"__typename":"Query"}`

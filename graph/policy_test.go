@@ -12,9 +12,9 @@ import (
 	"github.com/graphwarden/graphwarden/schema"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
-// A change of this file is a door that moved: who reviews it decides whether it may.
+// A change of the golden file is a change of access. Its reviewer decides whether it is intended.
 func TestPolicyOfTheSchema(t *testing.T) {
 	t.Parallel()
 	sdl, err := schema.Load()
@@ -40,6 +40,6 @@ func TestPolicyOfTheSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got.String()); diff != "" {
-		t.Errorf("who may read what has changed; if that is meant, run go test ./graph -run Policy -update\n%s", diff)
+		t.Errorf("the access rules have changed; if that is intended, run go test ./graph -run Policy -update\n%s", diff)
 	}
 }

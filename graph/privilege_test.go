@@ -11,8 +11,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
-// Nobody sets what is not offered to them, nor what is offered to administrators, on their own account.
-func TestNobodyGivesThemselvesMore(t *testing.T) {
+// Users cannot set fields that are not offered to them, nor administrators' fields on their own account.
+func TestUsersCannotRaiseTheirPrivileges(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
 	victim, c := srv.As(t), srv.As(t)
@@ -55,8 +55,8 @@ func TestNobodyGivesThemselvesMore(t *testing.T) {
 	}
 }
 
-// RFC 6750 sections 2.2 and 2.3 know other places for a token; URLs end up in logs, and RFC 9700 section 4.3.2 ends
-// that.
+// RFC 6750, sections 2.2 and 2.3, allows tokens in bodies and URLs. URLs end up in logs, and RFC 9700, section 4.3.2,
+// forbids them.
 func TestTokensAreTakenFromTheHeaderAlone(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)

@@ -1,6 +1,7 @@
-// Package graph owns the GraphQL edge: resolvers, one file per schema file, each of which asks the
-// guard who calls, makes one call of the domain and returns; the gqlgen server around them; and the
-// one place where an error becomes what a client reads.
+// Package graph owns the GraphQL API: the resolvers, with one file per schema file, the gqlgen server around them, and
+// the conversion of errors for clients.
+//
+// A resolver gets the caller from the guard, makes one call to a domain package and returns.
 package graph
 
 import (

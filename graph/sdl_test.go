@@ -16,7 +16,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// constants returns the string constants of a type that internal/folder declares, by name, wherever they are declared.
+// constants returns the string constants of a type that internal/folder declares in any of its files, by name.
 func constants(t *testing.T, folder, typeName string) map[string]string {
 	t.Helper()
 	paths, err := filepath.Glob("../internal/*/*.go")
@@ -55,7 +55,7 @@ func constants(t *testing.T, folder, typeName string) map[string]string {
 	return values
 }
 
-func TestEnumsRepeatTheConstantsOfTheServer(t *testing.T) {
+func TestEnumsMatchTheConstants(t *testing.T) {
 	t.Parallel()
 	s := sdl(t)
 	for enum, source := range map[string]struct{ folder, typeName string }{
@@ -72,7 +72,7 @@ func TestEnumsRepeatTheConstantsOfTheServer(t *testing.T) {
 		for name, value := range declared {
 			value = strings.ToUpper(value)
 			want = append(want, value)
-			// Apollo's names say GRAPHQL_ and _SERVER_ERROR where the prefix adds nothing in Go.
+			// Apollo's names contain GRAPHQL_ and _SERVER_ERROR, which add nothing in Go.
 			word := strings.TrimSuffix(strings.TrimPrefix(value, "GRAPHQL_"), "_SERVER_ERROR")
 			if !strings.EqualFold(strings.ReplaceAll(word, "_", ""), name) {
 				t.Errorf("constant %s.%s has the value %s: use one word in Go and on the wire", source.folder, name, value)
@@ -90,7 +90,7 @@ func TestEnumsRepeatTheConstantsOfTheServer(t *testing.T) {
 	}
 }
 
-// The descriptions are the manual in GraphiQL.
+// GraphiQL shows the descriptions as the manual.
 func TestEverythingIsDescribed(t *testing.T) {
 	t.Parallel()
 	described := func(what, description string) {
@@ -128,7 +128,7 @@ func TestEverythingIsDescribed(t *testing.T) {
 	}
 }
 
-// Whoever adds an input or an output that holds a secret learns here that it needs the mark.
+// A new input or output with a secret needs the mark.
 func TestSecretsAreMarkedSensitive(t *testing.T) {
 	t.Parallel()
 	s := sdl(t)

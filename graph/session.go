@@ -15,10 +15,10 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-// What stands here and not in session.resolvers.go would be commented out there by the next generate.
+// These functions are not in session.resolvers.go, because gqlgen comments out helpers there.
 
-// client returns the client of the request as an actor without claims: for fields that prove who calls, whatever
-// access token the request has.
+// client returns the client of the request as an actor without claims. Fields that prove the caller's identity use it,
+// because they ignore the request's access token.
 func client(ctx context.Context) audit.Actor {
 	r := web.RequestFrom(ctx)
 	return audit.Actor{IP: r.IP, UserAgent: r.UserAgent, RequestID: r.ID}
@@ -37,11 +37,12 @@ func required(path string) error {
 
 func (r *Resolver) tokenInfo(ctx context.Context, raw string) (*model.TokenInfo, error) {
 	if web.RequestFrom(ctx).Method == http.MethodGet {
-		return nil, fault.New(fault.BadUserInput, fault.PostRequired, "verifyToken is answered to POST only: a URL with a token ends up in logs")
+		return nil, fault.New(fault.BadUserInput, fault.PostRequired,
+			"verifyToken is answered to POST only: a URL with a token ends up in logs")
 	}
 	principal, err := r.Authenticator.Authenticate(ctx, raw)
 	if f := fault.As(err); f != nil && f.Code == fault.Unauthenticated {
-		// Valid tokens cost nothing: a service behind one address verifies those of all its users.
+		// Only invalid tokens are throttled, because one service may verify the tokens of all its users.
 		if err := r.Throttle.TakeLocal(throttle.VerifyInvalid, web.Network(client(ctx).IP)); err != nil {
 			return nil, err
 		}
@@ -54,7 +55,7 @@ func (r *Resolver) tokenInfo(ctx context.Context, raw string) (*model.TokenInfo,
 	return &model.TokenInfo{Active: true, Sub: &sub, SessionID: &sid, ExpiresAt: &expires}, nil
 }
 
-// sessionPage is a page of a user's sessions.
+// sessionPage returns a page of a user's sessions.
 func (r *Resolver) sessionPage(ctx context.Context, user token.UserID, p paging) (*model.SessionConnection, error) {
 	found, err := pageOf(ctx, p, user, r.Sessions.List)
 	if err != nil {

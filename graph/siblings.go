@@ -10,8 +10,8 @@ import (
 )
 
 // A field of every user in a list would be a query each. So a list primes its users together, and the first of them
-// that needs such a field loads it for all, whichever way the list is walked: by nodes, by edges, or through a field of
-// its items. No load has to wait for others to join it.
+// that needs such a field loads it for all, whether the list is read by nodes, by edges, or through a field of its
+// items. No load has to wait for others to join it.
 
 type siblings struct {
 	mu     sync.Mutex

@@ -12,7 +12,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 )
 
-// socket is a client of graphql-transport-ws.
+// socket is a client of the graphql-transport-ws protocol.
 type socket struct {
 	t    *testing.T
 	ctx  context.Context
@@ -43,7 +43,7 @@ func connect(t *testing.T, srv *apptest.Server, accessToken string) *socket {
 	s := dial(t, srv)
 	s.send(string(initWith(accessToken)))
 	if message := s.receive(); !strings.Contains(message, "connection_ack") {
-		t.Fatalf("instead of connection_ack: %s", message)
+		t.Fatalf("got %s instead of connection_ack", message)
 	}
 	return s
 }
@@ -79,7 +79,7 @@ func (s *socket) run(query string) string {
 	return answer
 }
 
-func TestSocketIsGuardedAsARequestIs(t *testing.T) {
+func TestSocketsAreGuardedLikeRequests(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
 	owner := srv.As(t)
@@ -93,7 +93,7 @@ func TestSocketIsGuardedAsARequestIs(t *testing.T) {
 		`mutation { reauthenticate(input: {password: "` + apptest.Password + `"}) { accessToken } }`,
 	} {
 		if answer := s.run(mutation); !strings.Contains(answer, "POST_REQUIRED") || strings.Contains(answer, "eyJ") {
-			t.Errorf("a socket must mint no tokens: %s", answer)
+			t.Errorf("tokens were issued over a socket: %s", answer)
 		}
 	}
 	owner.Refresh(t) // the token was not redeemed

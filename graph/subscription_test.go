@@ -18,7 +18,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// subscribe begins a subscription, which runs once this returns: the answer to a ping comes after it.
+// subscribe starts a subscription and waits until it runs: the server answers the ping after it.
 func (s *socket) subscribe(id, query string) {
 	s.t.Helper()
 	text, err := json.Marshal(query)
@@ -30,7 +30,7 @@ func (s *socket) subscribe(id, query string) {
 
 const securityEvents = `subscription { securityEvents { action ip byAdministrator } }`
 
-// subscribed waits until n subscribers follow the audit log of srv.
+// subscribed waits until srv has n subscribers of the audit log.
 func subscribed(tb testing.TB, srv *apptest.Server, n int) {
 	tb.Helper()
 	for limit := time.Now().Add(20 * time.Second); srv.App.Feed.Subscribers() != n; time.Sleep(time.Millisecond) {
@@ -49,7 +49,7 @@ func TestSecurityEventsComeFromEveryReplica(t *testing.T) {
 		s.subscribe("mine", securityEvents)
 		of.subscribe("all", `subscription { auditEvents(filter: {action: AUTHN_LOGIN_SUCCESS}) { action user { email } } }`)
 		subscribed(t, b, 2)
-		stranger.Login(t) // not his
+		stranger.Login(t) // another user's event
 		other := c.Login(t)
 		const want = `"action":"AUTHN_LOGIN_SUCCESS","ip":"127.0.0.1","byAdministrator":false`
 		if got := s.receive(); !strings.Contains(got, want) || !strings.Contains(got, `"mine"`) {
@@ -85,7 +85,7 @@ func TestSubscriptionsEndWithTheirToken(t *testing.T) {
 				if !strings.Contains(string(message), "AUTHN_TOKEN_REVOKED") {
 					t.Errorf("before the end: %s", message)
 				}
-				continue // told before it ended
+				continue // an event from before the end
 			}
 			if websocket.CloseStatus(err) != 4403 || !strings.Contains(err.Error(), "TOKEN_REVOKED") {
 				t.Errorf("the socket: %v", err)
@@ -103,7 +103,7 @@ func TestSubscriptionsEndWithTheirToken(t *testing.T) {
 	})
 }
 
-// eventStream subscribes over server-sent events.
+// eventStream subscribes by server-sent events.
 func eventStream(t *testing.T, srv *apptest.Server, accessToken, query string) (next func() (data string, ok bool)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -143,19 +143,19 @@ func TestSubscriptionsAreGuarded(t *testing.T) {
 	s.subscribe("all", `subscription { auditEvents { action } }`)
 	if got := s.receive(); !strings.Contains(got, `"error"`) && !strings.Contains(got, `"errors"`) ||
 		!strings.Contains(got, "ROLE_REQUIRED") {
-		t.Errorf("somebody without the role: %s", got)
+		t.Errorf("a user without the role: %s", got)
 	}
 	stream := eventStream(t, srv, "nonsense", securityEvents)
 	if got, _ := stream(); !strings.Contains(got, "TOKEN_INVALID") {
 		t.Errorf("with a bad token: %s", got)
 	}
 	if n := srv.App.Feed.Subscribers(); n != 0 {
-		t.Errorf("%d subscribe all the same", n)
+		t.Errorf("%d subscribed despite the refusals", n)
 	}
 }
 
-// A reader who cannot keep up is told to come back; events are never left out in silence.
-func TestSlowReadersAreSentAway(t *testing.T) {
+// The server tells a slow subscriber to reconnect. Events are never dropped silently.
+func TestSlowReadersAreDisconnected(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
 	c := srv.As(t)
@@ -186,9 +186,9 @@ func TestSlowReadersAreSentAway(t *testing.T) {
 		read++
 	}
 	if read == 0 || read >= n {
-		t.Errorf("read %d of %d before the end", read, n)
+		t.Errorf("received %d of %d events before the end", read, n)
 	}
-	// The socket, which takes what it can, has either all of them or is closed to be opened again.
+	// A WebSocket either has all events in its buffers, or is closed so that the client reconnects.
 	for i := 0; i < n; i++ {
 		if _, _, err := s.conn.Read(s.ctx); err != nil {
 			if websocket.CloseStatus(err) != websocket.StatusTryAgainLater {

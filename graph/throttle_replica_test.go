@@ -14,7 +14,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
-// onReplicas runs f on three servers that share a Postgres, and on the one that a SQLite file can have.
+// onReplicas runs f on three servers that share a Postgres, and on one with SQLite.
 func onReplicas(t *testing.T, change func(*apptest.Options), f func(t *testing.T, replicas []*apptest.Server)) {
 	t.Helper()
 	storetest.URLs(t, func(t *testing.T, url string) {
@@ -26,7 +26,7 @@ func onReplicas(t *testing.T, change func(*apptest.Options), f func(t *testing.T
 	})
 }
 
-// Guesses that come at once, to all replicas, reach bcrypt no more often than the limit says.
+// Concurrent guesses to all replicas together reach bcrypt only as often as the limit allows.
 func TestConcurrentGuessesAreCountedOnAllReplicasTogether(t *testing.T) {
 	t.Parallel()
 	limits := wide(t)
@@ -60,7 +60,7 @@ func TestConcurrentGuessesAreCountedOnAllReplicasTogether(t *testing.T) {
 	})
 }
 
-// A hundred logins in one request, which the limits on documents allow, are a hundred attempts.
+// A hundred logins in one request, which the limits on documents allow, count as a hundred attempts.
 func TestAliasedLoginsCountEach(t *testing.T) {
 	t.Parallel()
 	limits := wide(t)
@@ -69,12 +69,12 @@ func TestAliasedLoginsCountEach(t *testing.T) {
 		srv := replicas[0]
 		var aliased strings.Builder
 		for i := range limits.LoginAddressLimit.Burst {
-			fmt.Fprintf(&aliased, "a%d: %s ", i, guess(fmt.Sprintf("nobody%d@example.com", i), "guess"))
+			fmt.Fprintf(&aliased, "a%d: %s ", i, guess(fmt.Sprintf("unknown%d@example.com", i), "guess"))
 		}
 		before := srv.App.Hasher.Rounds()
 		srv.Anonymous().Do(t, "mutation { "+aliased.String()+" }", nil)
 		if attempts := (srv.App.Hasher.Rounds() - before) / bcryptRounds; attempts != uint64(limits.LoginAddressLimit.Burst) {
-			t.Errorf("%d attempts reached bcrypt, want %d: one a login", attempts, limits.LoginAddressLimit.Burst)
+			t.Errorf("%d attempts reached bcrypt, want %d, one per login", attempts, limits.LoginAddressLimit.Burst)
 		}
 		srv.Anonymous().Do(
 			t, "mutation { "+guess("next@example.com", "guess")+" }", nil,
@@ -82,7 +82,7 @@ func TestAliasedLoginsCountEach(t *testing.T) {
 	})
 }
 
-// All spellings of one name, of an account or not, share a bucket.
+// All spellings of a name share a bucket, with or without an account.
 func TestSpellingsShareABucket(t *testing.T) {
 	t.Parallel()
 	limits := wide(t)
@@ -98,7 +98,7 @@ func TestSpellingsShareABucket(t *testing.T) {
 			},
 			"a username": {`username: "the.owner"`, `username: "THE.Owner"`},
 			"an unknown address": {
-				`email: "Nobody@Example.com"`, `email: "nobody@example.com"`, `email: " NOBODY@EXAMPLE.COM "`,
+				`email: "Unknown@Example.com"`, `email: "unknown@example.com"`, `email: " UNKNOWN@EXAMPLE.COM "`,
 			},
 			"no address": {`email: "not an address"`},
 		} {
@@ -115,9 +115,9 @@ func TestSpellingsShareABucket(t *testing.T) {
 	})
 }
 
-// Who has used up the attempts on a name must not learn from one like it, which leads to no account, whether the
-// first leads to one.
-func TestNamesThatLeadNowhereTellNothing(t *testing.T) {
+// A client that has used up the attempts on one name must not learn from a similar name without an account whether the
+// first has one.
+func TestNamesWithoutAnAccountRevealNothing(t *testing.T) {
 	t.Parallel()
 	limits := wide(t)
 	limits.LoginPairLimit.Burst = 2
@@ -126,7 +126,7 @@ func TestNamesThatLeadNowhereTellNothing(t *testing.T) {
 	owner.Do(t, `mutation { updateProfile(input: {username: "kim"}) { id } }`, nil).Into(t, &struct{}{})
 	for name, alike := range map[string][]string{
 		`email: "` + owner.Email + `"`: {`email: "\u202e` + owner.Email + `"`, `email: "` + owner.Email + `."`},
-		`email: "nobody@example.com"`:  {`email: "\u202enobody@example.com"`, `email: "nobody@example.com."`},
+		`email: "unknown@example.com"`: {`email: "\u202eunknown@example.com"`, `email: "unknown@example.com."`},
 		`username: "kim"`:              {`email: "kim"`, `username: "\u212aim"`},
 		`username: "kit"`:              {`email: "kit"`, `username: "\u212ait"`},
 	} {
@@ -143,7 +143,7 @@ func TestNamesThatLeadNowhereTellNothing(t *testing.T) {
 	}
 }
 
-// attempt is a login of a name, such as email: "a@example.com", from an address.
+// attempt tries a login by a name, such as email: "a@example.com", from an address.
 func attempt(t *testing.T, srv *apptest.Server, name, password, address string) *apptest.Answer {
 	t.Helper()
 	c := srv.Anonymous()
@@ -151,16 +151,16 @@ func attempt(t *testing.T, srv *apptest.Server, name, password, address string) 
 	return c.Do(t, fmt.Sprintf(`mutation { login(input: {%s, password: %q}) { tokenType } }`, name, password), nil)
 }
 
-// behindProxy has a server believe the addresses of attempt.
+// behindProxy makes a server trust the addresses of attempt.
 func behindProxy(l config.Limits) func(*apptest.Options) {
 	return func(o *apptest.Options) {
 		o.Config.Limits, o.Config.TrustedProxies = l, []string{"127.0.0.1", "::1"}
 	}
 }
 
-// An account's e-mail address and its username are counted apart: a stranger who has used up the attempts on one of
-// them, from one address or from many, sees the same of the account's other name as of any name.
-func TestThrottlingDoesNotTellWhichNamesAreOfOneAccount(t *testing.T) {
+// An account's e-mail address and username have separate counters. A stranger who has used up the attempts on one of
+// them, from one or many addresses, sees the same for the other name as for any name.
+func TestThrottlingDoesNotRevealNamesOfOneAccount(t *testing.T) {
 	t.Parallel()
 	limits := wide(t)
 	limits.LoginPairLimit.Burst, limits.LoginAccountLimit.Burst = 3, 6
@@ -185,18 +185,18 @@ func TestThrottlingDoesNotTellWhichNamesAreOfOneAccount(t *testing.T) {
 		if n := strings.Count(strings.Join(ofOne, " "), "INVALID_CREDENTIALS"); n != 2*limits.LoginAccountLimit.Burst {
 			t.Errorf("%d attempts on one account passed, want %d for each of its names", n, limits.LoginAccountLimit.Burst)
 		}
-		if diff := cmp.Diff(ofOne, transcript(2, mail(other), `username: "nobody"`)); diff != "" {
+		if diff := cmp.Diff(ofOne, transcript(2, mail(other), `username: "unknown"`)); diff != "" {
 			t.Errorf("two names of one account differ from names of two (-one +two):\n%s", diff)
 		}
-		if diff := cmp.Diff(ofOne, transcript(3, `email: "nobody@example.com"`, `username: "other"`)); diff != "" {
-			t.Errorf("two names of one account differ from an unknown one and another's (-one +two):\n%s", diff)
+		if diff := cmp.Diff(ofOne, transcript(3, `email: "unknown@example.com"`, `username: "other"`)); diff != "" {
+			t.Errorf("two names of one account differ from those of an unknown and another account (-one +two):\n%s", diff)
 		}
 	})
 }
 
-// A guesser who has emptied an account's bucket does not see that its owner signs in elsewhere: the same is answered
-// for a name that nobody has.
-func TestASuccessTellsAGuesserElsewhereNothing(t *testing.T) {
+// A client that has used up an account's attempts does not notice that its owner signs in elsewhere: the answers are
+// those for an unknown name.
+func TestASuccessElsewhereRevealsNothing(t *testing.T) {
 	t.Parallel()
 	limits := wide(t)
 	limits.LoginAccountLimit.Burst = 4
@@ -204,24 +204,23 @@ func TestASuccessTellsAGuesserElsewhereNothing(t *testing.T) {
 		srv := replicas[0]
 		owner := srv.As(t)
 		name := fmt.Sprintf("email: %q", owner.Email)
-		for _, guessed := range []string{name, `email: "nobody@example.com"`} {
+		for _, guessed := range []string{name, `email: "unknown@example.com"`} {
 			for i := range limits.LoginAccountLimit.Burst {
 				attempt(t, srv, guessed, "wrong", fmt.Sprintf("192.0.2.%d", i)).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
 			}
 		}
-		attempt(t, srv, name, apptest.Password, "127.0.0.1").Into(t, &struct{}{}) // where the owner registered
+		attempt(t, srv, name, apptest.Password, "127.0.0.1").Into(t, &struct{}{}) // the address of the registration
 		owner.Do(
 			t, `mutation { reauthenticate(input: {password: "`+apptest.Password+`"}) { tokenType } }`, nil,
 		).Into(t, &struct{}{})
-		for _, guessed := range []string{name, `email: "nobody@example.com"`} {
+		for _, guessed := range []string{name, `email: "unknown@example.com"`} {
 			attempt(t, srv, guessed, "wrong", "192.0.2.99").Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 		}
 	})
 }
 
-// Strangers cannot lock the owner out, and a success clears what was counted for the pair, not what the address did to
-// others.
-func TestThrottlingLeavesTheOwnerAloneAndRemembersTheAddress(t *testing.T) {
+// Strangers cannot lock the owner out. A success clears the counter of the pair, but not that of the address.
+func TestThrottlingSparesTheOwnerAndRemembersTheAddress(t *testing.T) {
 	t.Parallel()
 	limits := wide(t)
 	limits.LoginAccountLimit.Burst, limits.LoginAddressLimit.Burst = 4, 9
@@ -234,7 +233,7 @@ func TestThrottlingLeavesTheOwnerAloneAndRemembersTheAddress(t *testing.T) {
 		srv, other := replicas[0], replicas[len(replicas)-1]
 		owner := srv.As(t)
 		right := "mutation { " + guess(owner.Email, apptest.Password) + " }"
-		at(srv, "198.51.100.1").Do(t, right, nil).Into(t, &struct{}{}) // known from here on
+		at(srv, "198.51.100.1").Do(t, right, nil).Into(t, &struct{}{}) // a known address from here on
 		for i := range 2 * limits.LoginAccountLimit.Burst {
 			at(srv, fmt.Sprintf("192.0.2.%d", i)).Do(t, "mutation { "+guess(owner.Email, "wrong")+" }", nil)
 		}
@@ -246,7 +245,7 @@ func TestThrottlingLeavesTheOwnerAloneAndRemembersTheAddress(t *testing.T) {
 
 		own := "mutation { " + guess(srv.As(t).Email, apptest.Password) + " }"
 		passed := 0
-		for i := range 2 * limits.LoginAddressLimit.Burst { // spraying others, with one's own account in between
+		for i := range 2 * limits.LoginAddressLimit.Burst { // guesses on other accounts, with logins to its own in between
 			document := "mutation { " + guess(fmt.Sprintf("other%d@example.com", i), "wrong") + " }"
 			if i%3 == 2 {
 				document = own

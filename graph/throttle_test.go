@@ -10,7 +10,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/config"
 )
 
-const bcryptRounds = 16 // of apptest's cost 4
+const bcryptRounds = 16 // for the cost 4 of apptest
 
 func limited(l config.Limits) func(*apptest.Options) {
 	return func(o *apptest.Options) {
@@ -33,11 +33,11 @@ func TestLoginIsThrottled(t *testing.T) {
 	limits := wide(t)
 	limits.LoginPairLimit.Burst = 5
 
-	t.Run("the same for a right password, a wrong one and nobody's", func(t *testing.T) {
+	t.Run("the same for a right password, a wrong one and an unknown user", func(t *testing.T) {
 		t.Parallel()
 		srv := apptest.Start(t, limited(limits))
 		owner := srv.As(t)
-		for _, email := range []string{owner.Email, "nobody@example.com"} {
+		for _, email := range []string{owner.Email, "unknown@example.com"} {
 			for range limits.LoginPairLimit.Burst {
 				srv.Anonymous().Do(
 					t, "mutation { "+guess(email, "wrong")+" }", nil,
@@ -74,7 +74,7 @@ func TestLoginIsThrottled(t *testing.T) {
 		}
 		answer := srv.Anonymous().Do(t, "mutation { "+aliased.String()+" }", nil)
 		if len(answer.Data) > 4 {
-			t.Errorf("somebody was signed in: %s", answer.Body)
+			t.Errorf("a login succeeded: %s", answer.Body)
 		}
 		if spent := srv.App.Hasher.Rounds() - before; spent > uint64(limits.LoginPairLimit.Burst)*bcryptRounds {
 			t.Errorf("%d rounds, more than %d attempts", spent, limits.LoginPairLimit.Burst)
@@ -84,7 +84,7 @@ func TestLoginIsThrottled(t *testing.T) {
 		).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 	})
 
-	t.Run("before bcrypt when many come at once", func(t *testing.T) {
+	t.Run("before bcrypt when many are concurrent", func(t *testing.T) {
 		t.Parallel()
 		srv := apptest.Start(t, limited(limits))
 		owner := srv.As(t)
@@ -113,7 +113,7 @@ func TestLoginIsThrottled(t *testing.T) {
 		}
 	})
 
-	t.Run("as are the fields that ask for the password again", func(t *testing.T) {
+	t.Run("as are the fields that require the password again", func(t *testing.T) {
 		t.Parallel()
 		srv := apptest.Start(t, limited(limits))
 		owner := srv.As(t)
@@ -157,7 +157,7 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 			other.Redeem(t, "gwr_forged").Refused(t, "UNAUTHENTICATED", "REFRESH_INVALID")
 		}
 		other.Redeem(t, "gwr_forged").Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
-		other.Refresh(t) // a genuine one is not kept out by forgeries
+		other.Refresh(t) // forgeries do not lock out a valid token
 	})
 	t.Run("verifyToken", func(t *testing.T) {
 		t.Parallel()
@@ -174,11 +174,11 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 			verify("nonsense").Into(t, &struct{}{})
 		}
 		verify("nonsense").Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
-		verify(c.AccessToken).Into(t, &struct{}{}) // what is good costs nothing
+		verify(c.AccessToken).Into(t, &struct{}{}) // valid tokens do not count
 	})
 }
 
-// Of many errors only some are sent; those that say when to try again are among them.
+// Of many errors only some are sent. Those with a retryAfter are among them.
 func TestTheWaitSurvivesTheCutOfErrors(t *testing.T) {
 	t.Parallel()
 	limits := wide(t)
@@ -186,7 +186,7 @@ func TestTheWaitSurvivesTheCutOfErrors(t *testing.T) {
 	srv := apptest.Start(t, limited(limits))
 	var document strings.Builder
 	for i := range 30 {
-		fmt.Fprintf(&document, "a%d: %s ", i, guess("nobody@example.com", "wrong"))
+		fmt.Fprintf(&document, "a%d: %s ", i, guess("unknown@example.com", "wrong"))
 	}
 	a := srv.Anonymous().Do(t, "mutation { "+document.String()+"}", nil)
 	waits := 0
@@ -200,8 +200,8 @@ func TestTheWaitSurvivesTheCutOfErrors(t *testing.T) {
 	}
 }
 
-// A token that is not valid is counted without a write: on SQLite, a flood of them would hold up all who write.
-func TestTokensThatAreNotValidAreCountedWithoutAWrite(t *testing.T) {
+// An invalid token is counted without a write. Otherwise a flood of them would block all writers on SQLite.
+func TestInvalidTokensAreCountedWithoutAWrite(t *testing.T) {
 	t.Parallel()
 	limits := wide(t)
 	limits.VerifyInvalidLimit.Burst, limits.RefreshInvalidLimit.Burst = 50, 2

@@ -31,7 +31,7 @@ func unb64(t *testing.T, segment string) string {
 	return string(raw)
 }
 
-// hostileHeaders are what attackers put first into a token, by name; kid and the rest are the genuine one's.
+// hostileHeaders are headers that attackers put into a token, by name. The other parts are those of the genuine token.
 func hostileHeaders(kid string) map[string]string {
 	all := map[string]string{
 		"duplicate alg": `{"alg":"ES256","kid":"` + kid + `","typ":"at+jwt","alg":"none"}`,
@@ -61,8 +61,8 @@ func hostileHeaders(kid string) map[string]string {
 	return all
 }
 
-// hostileTokens are forgeries by what they try. Those that only a holder of the key could sign are those of package
-// token; here they carry what an attacker has.
+// hostileTokens are forgeries by their method. Forgeries that need the signing key are in package token; these use only
+// what an attacker has.
 func hostileTokens(t *testing.T, srv *apptest.Server, c *apptest.Client) map[string]string {
 	t.Helper()
 	parts := strings.Split(c.AccessToken, ".")
@@ -122,7 +122,7 @@ func hostileTokens(t *testing.T, srv *apptest.Server, c *apptest.Client) map[str
 	return all
 }
 
-// issueAs signs as a service with these keys and names would.
+// issueAs signs a token as a service with these keys and names would.
 func issueAs(t *testing.T, keys *token.Ring, issuer, audience string, srv *apptest.Server, c *apptest.Client) string {
 	t.Helper()
 	raw, _, err := token.NewIssuer(keys, issuer, audience, 15*time.Minute, srv.Now).
@@ -137,7 +137,7 @@ func issueAs(t *testing.T, keys *token.Ring, issuer, audience string, srv *appte
 	return raw
 }
 
-// What an attacker can make of tokens is refused wherever a token goes in, with answers that teach nothing.
+// Forged tokens are refused at every input for tokens, with the same answer.
 func TestHostileTokensOverHTTP(t *testing.T) {
 	t.Parallel()
 	srv, elsewhere := apptest.Start(t), apptest.Start(t)
@@ -149,7 +149,7 @@ func TestHostileTokensOverHTTP(t *testing.T) {
 	all["for another audience"] = issueAs(t, srv.App.Keys, names.Issuer, "https://other.example", srv, c)
 	all["of another issuer"] = issueAs(t, srv.App.Keys, "https://other.example", names.Audience, srv, c)
 	if raw := issueAs(t, srv.App.Keys, names.Issuer, names.Audience, srv, c); !isSignedIn(t, srv, raw) {
-		t.Fatal("the way of these forgeries is wrong: with everything right it is refused")
+		t.Fatal("the forgeries are broken: even a correct token made in this way is refused")
 	}
 	answers := map[string]string{}
 	note := func(a *apptest.Answer, name string) {
@@ -174,10 +174,10 @@ func TestHostileTokensOverHTTP(t *testing.T) {
 	}
 	note(srv.Anonymous().Redeem(t, c.AccessToken), "an access token, as a refresh token")
 	if len(all) < 150 || len(answers) > 4 {
-		t.Errorf("%d forgeries have %d different answers: %v", len(all), len(answers), answers)
+		t.Errorf("%d forgeries got %d different answers: %v", len(all), len(answers), answers)
 	}
 	if !isSignedIn(t, srv, c.AccessToken) {
-		t.Error("the genuine token is refused after all that")
+		t.Error("the genuine token is refused afterwards")
 	}
 	c.Refresh(t)
 }
@@ -189,7 +189,7 @@ func isSignedIn(t *testing.T, srv *apptest.Server, raw string) bool {
 	return len(bearer.Do(t, `{ me { id } }`, nil).Errors) == 0
 }
 
-// A retired key signs no more but verifies; a removed one does neither.
+// A retired key verifies but no longer signs. A removed key does neither.
 func TestTokensOfFormerKeysOverHTTP(t *testing.T) {
 	t.Parallel()
 	srv := apptest.Start(t)
@@ -221,6 +221,6 @@ func TestTokensOfFormerKeysOverHTTP(t *testing.T) {
 	c.Do(t, `{ me { id } }`, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_INVALID")
 	c.Refresh(t)
 	if !isSignedIn(t, srv, c.AccessToken) {
-		t.Error("a refresh brings no token of the new key")
+		t.Error("a refresh returns no token of the new key")
 	}
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-// gate stops a request at one of its root fields, so that a test can change something meanwhile: at the alias
-// ahead once its resolver has returned, at the alias held after the guard and before its resolver.
+// gate stops a request at one of its root fields, so that a test can change something in the meantime: at the alias
+// ahead after its resolver has returned, at the alias held after the guard and before its resolver.
 type gate struct{ reached, open chan struct{} }
 
 func (gate) ExtensionName() string                   { return "Gate" }
@@ -43,7 +43,7 @@ func (g gate) wait(ctx context.Context) {
 	}
 }
 
-// during sends a mutation with a field called held or ahead, and runs f while it waits there.
+// during sends a mutation with a field called held or ahead, and runs f while the mutation waits there.
 func (g gate) during(t *testing.T, c *apptest.Client, mutation string, f func()) *apptest.Answer {
 	t.Helper()
 	answers := make(chan *apptest.Answer, 1)
@@ -68,7 +68,7 @@ func (g gate) during(t *testing.T, c *apptest.Client, mutation string, f func())
 	return answer
 }
 
-// onBothWithGate is onBoth on servers with a gate.
+// onBothWithGate is OnBoth for servers with a gate.
 func onBothWithGate(t *testing.T, f func(t *testing.T, srv *apptest.Server, g gate)) {
 	t.Helper()
 	storetest.URLs(t, func(t *testing.T, url string) {
@@ -77,7 +77,7 @@ func onBothWithGate(t *testing.T, f func(t *testing.T, srv *apptest.Server, g ga
 	})
 }
 
-// cast are the people of these tests: she has the role ADMIN and a second session.
+// cast are the users of these tests: she has the role ADMIN and a second session.
 type cast struct {
 	root, she, second, victim, disabled *apptest.Client
 }
@@ -90,7 +90,7 @@ func newCast(t *testing.T, srv *apptest.Server) cast {
 	return p
 }
 
-// takings are the ways to take a right from her, each with the reason for which her token is then refused.
+// takings are the ways to revoke a right of hers, each with the reason for which her token is then refused.
 var takings = []struct {
 	name, reason string
 	take         func(t *testing.T, p cast)
@@ -118,7 +118,7 @@ var takings = []struct {
 	}},
 }
 
-// acts are all mutations that a token is needed for, as she would call them.
+// acts are all mutations that need a token, as she would call them.
 func acts(t *testing.T, p cast) map[string]string {
 	t.Helper()
 	acts := map[string]string{
@@ -137,17 +137,17 @@ func acts(t *testing.T, p cast) map[string]string {
 		"revokeSessions": fmt.Sprintf(`revokeSessions(input: {userId: %q}) { endedSessions }`, p.victim.UserID),
 		"deleteUser":     fmt.Sprintf(`deleteUser(input: {id: %q}) { id }`, p.victim.UserID),
 	}
-	ours := []string{"schema/account.graphqls", "schema/admin.graphqls", "schema/session.graphqls"} // others are a team's
+	ours := []string{"schema/account.graphqls", "schema/admin.graphqls", "schema/session.graphqls"} // a team owns others
 	for _, field := range sdl(t).Mutation.Fields {
 		_, isListed := acts[field.Name]
 		if !isListed && field.Directives.ForName("public") == nil && slices.Contains(ours, field.Position.Src.Name) {
-			t.Errorf("add the mutation %s, or what it does after a revocation is not tested", field.Name)
+			t.Errorf("add the mutation %s to acts, to test it after a revocation", field.Name)
 		}
 	}
 	return acts
 }
 
-// stored is all that an act can change.
+// stored is everything that an act can change.
 func stored(t *testing.T, srv *apptest.Server) (all []string) {
 	t.Helper()
 	for _, query := range []string{
@@ -164,7 +164,7 @@ func stored(t *testing.T, srv *apptest.Server) (all []string) {
 	return all
 }
 
-// refusedFor checks that an answer has an error of the field at path, for the reason.
+// refusedFor checks that an answer has an error for the field at path, with the given reason.
 func refusedFor(t *testing.T, answer *apptest.Answer, path, reason string) {
 	t.Helper()
 	if !slices.ContainsFunc(answer.Errors, func(e apptest.Error) bool {
@@ -174,8 +174,8 @@ func refusedFor(t *testing.T, answer *apptest.Answer, path, reason string) {
 	}
 }
 
-// A mutation runs its fields one after another. A right taken from the caller during one is gone for the next.
-func TestRightsTakenDuringARequestAreGoneForItsNextField(t *testing.T) {
+// A mutation runs its fields in order. A right revoked during one field is gone for the next.
+func TestRightsRevokedDuringARequestAreGoneForItsNextField(t *testing.T) {
 	t.Parallel()
 	onBothWithGate(t, func(t *testing.T, srv *apptest.Server, g gate) {
 		for _, attack := range []struct {
@@ -216,8 +216,8 @@ func TestRightsTakenDuringARequestAreGoneForItsNextField(t *testing.T) {
 	})
 }
 
-// After the guard has let a field pass, its transaction reads the caller's rights again.
-func TestNoActIsDoneWithRightsTakenAfterTheGuard(t *testing.T) {
+// After the guard has allowed a field, its transaction reads the caller's rights again.
+func TestActsAreRefusedIfRightsAreRevokedAfterTheGuard(t *testing.T) {
 	t.Parallel()
 	onBothWithGate(t, func(t *testing.T, srv *apptest.Server, g gate) {
 		for _, taking := range takings {
@@ -241,8 +241,8 @@ func TestNoActIsDoneWithRightsTakenAfterTheGuard(t *testing.T) {
 	})
 }
 
-// deafReplica is a server on the database of another whose view of revocations is read once and never again. Its
-// clock stands still, so that the view does not look old.
+// deafReplica starts a server on another's database, whose view of revocations is read only once. Its clock stands
+// still, so that the view does not look old.
 func deafReplica(t *testing.T, of *apptest.Server) *apptest.Server {
 	t.Helper()
 	now := time.Now()
@@ -269,18 +269,18 @@ func deafReplica(t *testing.T, of *apptest.Server) *apptest.Server {
 	return &apptest.Server{App: a, URL: listener.URL}
 }
 
-// Another replica answers queries for up to a second after a revocation. It refuses every act at once.
-func TestAReplicaThatHasNotHeardOfARevocationActsOnNothing(t *testing.T) {
+// Another replica may answer queries for up to a second after a revocation, but it refuses every act immediately.
+func TestAReplicaWithoutTheRevocationRefusesActs(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
-		for _, taking := range takings[:5] { // of a deleted user even a query fails
+		for _, taking := range takings[:5] { // without deletion, after which queries fail too
 			t.Run(taking.name, func(t *testing.T) {
 				p := newCast(t, srv)
 				there := *p.she
 				there.Server = deafReplica(t, srv)
 				taking.take(t, p)
 				before := stored(t, srv)
-				there.Do(t, `{ me { id } }`, nil).Into(t, &struct{}{}) // it has not heard of it
+				there.Do(t, `{ me { id } }`, nil).Into(t, &struct{}{}) // the replica does not know the revocation yet
 				for name, act := range acts(t, p) {
 					answer := there.Do(t, "mutation { "+act+" }", nil)
 					if len(answer.Errors) != 1 || answer.Errors[0].Extensions.Reason != taking.reason {

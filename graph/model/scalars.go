@@ -1,5 +1,5 @@
-// Package model owns the Go side of the schema that is no domain type: inputs and payloads, generated,
-// and how scalars and enums of the domain are written. It holds no logic.
+// Package model owns the Go side of the schema outside of domain types: generated inputs and payloads, and the encoding
+// of the domain's scalars and enums. It contains no logic.
 package model
 
 import (
@@ -21,7 +21,7 @@ func MarshalTime(t store.Time) graphql.Marshaler {
 	return graphql.MarshalString(t.Std().Format(time.RFC3339Nano))
 }
 
-// UnmarshalTime reads RFC 3339; digits beyond microseconds are cut.
+// UnmarshalTime reads RFC 3339 and truncates it to microseconds.
 func UnmarshalTime(v any) (store.Time, error) {
 	s, _ := v.(string)
 	t, err := time.Parse(time.RFC3339Nano, s)
@@ -31,11 +31,11 @@ func UnmarshalTime(v any) (store.Time, error) {
 	return store.TimeOf(t), nil
 }
 
-// MarshalInt writes an integer of 32 bits, the GraphQL specification's Int.
+// MarshalInt writes an Int, which the GraphQL specification limits to 32 bits.
 func MarshalInt(i int32) graphql.Marshaler { return graphql.MarshalInt32(i) }
 
-// UnmarshalInt reads an integer of 32 bits. gqlgen's own also takes a text that looks like one, which the
-// specification forbids.
+// UnmarshalInt reads an Int of 32 bits. It refuses strings, which gqlgen's own function accepts against the
+// specification.
 func UnmarshalInt(v any) (int32, error) {
 	if _, text := v.(string); text {
 		return 0, errors.New("an Int is a number")
@@ -43,8 +43,8 @@ func UnmarshalInt(v any) (int32, error) {
 	return graphql.UnmarshalInt32(v)
 }
 
-// MarshalRole writes a role. The SDL's enum Role is the only list of them: validation has checked what
-// comes in against it, so that a team extends the enum and nothing else.
+// MarshalRole writes a role. Only the SDL's enum Role lists the roles: validation checks input against it, so a team
+// extends only the enum.
 func MarshalRole(r token.Role) graphql.Marshaler { return graphql.MarshalString(string(r)) }
 
 // UnmarshalRole reads a role.
@@ -65,7 +65,7 @@ func UnmarshalLogoutScope(v any) (session.Scope, error) {
 // MarshalUserID writes the id of a user.
 func MarshalUserID(id token.UserID) graphql.Marshaler { return graphql.MarshalID(string(id)) }
 
-// UnmarshalUserID reads the id of a user; any string may come, and most are nobody's.
+// UnmarshalUserID reads the id of a user. It accepts any string.
 func UnmarshalUserID(v any) (token.UserID, error) {
 	s, err := graphql.UnmarshalID(v)
 	return token.UserID(s), err
@@ -74,7 +74,7 @@ func UnmarshalUserID(v any) (token.UserID, error) {
 // MarshalSessionID writes the id of a session.
 func MarshalSessionID(id token.SessionID) graphql.Marshaler { return graphql.MarshalID(string(id)) }
 
-// UnmarshalSessionID reads the id of a session; any string may come, and most are nobody's.
+// UnmarshalSessionID reads the id of a session. It accepts any string.
 func UnmarshalSessionID(v any) (token.SessionID, error) {
 	s, err := graphql.UnmarshalID(v)
 	return token.SessionID(s), err

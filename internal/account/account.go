@@ -60,10 +60,19 @@ type Service struct {
 	hasRole  func(token.Role) bool
 }
 
-// NewService returns a Service. view may be nil: then every read goes to the database. hasRole reports whether the SDL has a role.
+// NewService returns a Service. view may be nil, and then every read goes to the database. hasRole reports whether the
+// SDL has a role.
 func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *password.Hasher,
 	policy password.Policy, view *View, hasRole func(token.Role) bool) *Service {
-	return &Service{db: db, sessions: sessions, throttle: throttle, hasher: hasher, policy: policy, view: view, hasRole: hasRole}
+	return &Service{
+		db:       db,
+		sessions: sessions,
+		throttle: throttle,
+		hasher:   hasher,
+		policy:   policy,
+		view:     view,
+		hasRole:  hasRole,
+	}
 }
 
 var (

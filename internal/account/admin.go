@@ -28,7 +28,9 @@ func (s *Service) ChangeRoles(ctx context.Context, id ID, add, remove []token.Ro
 	return s.changeRoles(ctx, id, change, by)
 }
 
-func (s *Service) changeRoles(ctx context.Context, id ID, change func(token.Roles) []token.Role, by audit.Actor) (*User, error) {
+func (s *Service) changeRoles(
+	ctx context.Context, id ID, change func(token.Roles) []token.Role, by audit.Actor,
+) (*User, error) {
 	return s.act(ctx, id, by, func(tx *store.Tx, u *User) error {
 		before, after := u.Roles, token.NewRoles(append(change(slices.Clone(u.Roles)), RoleUser)...)
 		if slices.Equal(before, after) {
@@ -54,7 +56,7 @@ func (s *Service) changeRoles(ctx context.Context, id ID, change func(token.Role
 	})
 }
 
-// SetDisabled disables an account, which ends all its sessions at once, or enables it again.
+// SetDisabled disables an account, which ends all its sessions, or enables it again.
 func (s *Service) SetDisabled(ctx context.Context, id ID, disabled bool, by audit.Actor) (*User, error) {
 	return s.act(ctx, id, by, func(tx *store.Tx, u *User) error {
 		if u.Disabled() == disabled {
@@ -115,7 +117,9 @@ func (s *Service) shutOut(tx *store.Tx, u *User) error {
 
 // act runs f in a transaction on the user id once session.Authorize has accepted by. The user's row is locked. act
 // returns the user as f leaves it.
-func (s *Service) act(ctx context.Context, id ID, by audit.Actor, f func(tx *store.Tx, u *User) error) (u *User, err error) {
+func (s *Service) act(
+	ctx context.Context, id ID, by audit.Actor, f func(tx *store.Tx, u *User) error,
+) (u *User, err error) {
 	if !isID(id) {
 		return nil, errUserNotFound
 	}

@@ -12,7 +12,7 @@ import (
 // Credentials are a user with the stored password hash.
 type Credentials struct {
 	User
-	PasswordHash string `db:"password_hash"` // empty without a password, or if there is no such user
+	PasswordHash string `db:"password_hash"` // empty without a password and for an unknown user
 }
 
 const credentialColumns = userColumns + ", COALESCE(password_hash, '') AS password_hash"
@@ -22,7 +22,9 @@ const credentialColumns = userColumns + ", COALESCE(password_hash, '') AS passwo
 //
 // key identifies the attempt for the throttle: the lookup key, which is equal for all spellings that lead to one
 // account, or the text itself if no account can have that name.
-func (s *Service) CredentialsByName(ctx context.Context, email, username *string) (c Credentials, key string, err error) {
+func (s *Service) CredentialsByName(
+	ctx context.Context, email, username *string,
+) (c Credentials, key string, err error) {
 	column, text, keyOf := "email_key", email, EmailKey
 	if text == nil {
 		column, text, keyOf = "username", username, UsernameKey
@@ -50,7 +52,8 @@ func (s *Service) credentials(ctx context.Context, column, value string) (c Cred
 
 // HasPasswordHash reports whether the account exists, is enabled, and still has this password hash.
 func HasPasswordHash(tx *store.Tx, id ID, hash string) (ok bool, err error) {
-	err = tx.Get(&ok, `SELECT EXISTS (SELECT 1 FROM users WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL)`, id, hash)
+	err = tx.Get(&ok, `SELECT EXISTS (SELECT 1 FROM users
+		WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL)`, id, hash)
 	if err != nil {
 		return false, fmt.Errorf("check password hash: %w", err)
 	}
@@ -59,8 +62,8 @@ func HasPasswordHash(tx *store.Tx, id ID, hash string) (ok bool, err error) {
 
 // ReplacePasswordHash stores a new password hash if the account still has the old one, and reports whether it had.
 func ReplacePasswordHash(tx *store.Tx, id ID, old, hash string) (ok bool, err error) {
-	replaced, err := tx.Exec("UPDATE users SET password_hash = $3, updated_at = now_us() WHERE id = $1 AND password_hash = $2",
-		id, old, hash)
+	replaced, err := tx.Exec(`UPDATE users SET password_hash = $3, updated_at = now_us()
+		WHERE id = $1 AND password_hash = $2`, id, old, hash)
 	if err != nil {
 		return false, fmt.Errorf("replace password hash: %w", err)
 	}

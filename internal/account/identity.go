@@ -11,17 +11,16 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// Bytes of a whole address and of its local part (RFC 5321 section 4.5.3.1, RFC 3696 erratum 1690),
-// and code points of a display name.
+// The maximum lengths of an address and its local part (RFC 5321, section 4.5.3.1; RFC 3696, erratum 1690), and of a
+// display name.
 const (
-	maxEmail = 254
-	maxLocal = 64
-	maxName  = 100
+	maxEmail = 254 // bytes
+	maxLocal = 64  // bytes
+	maxName  = 100 // code points
 )
 
-// Trim removes the padding that copying adds at either end of a text: blanks of any script, zero-width
-// characters and writing direction marks. A joiner after a combining mark stays, because it changes how the
-// last letter is written.
+// Trim removes the padding that copying adds at either end of a text: blanks of any script, zero-width characters and
+// writing direction marks. A joiner after a combining mark stays, because it changes how the last letter is written.
 func Trim(s string) string {
 	s = strings.TrimLeftFunc(s, isPadding)
 	trimmed := strings.TrimRightFunc(s, isPadding)
@@ -33,9 +32,9 @@ func Trim(s string) string {
 	return trimmed
 }
 
-// isPadding reports blanks, and invisible format characters without a meaning at the end of a text. Tag
-// characters and variation selectors are excluded because emoji end with them, and the right-to-left override
-// (U+202E) because no program adds it.
+// isPadding reports whether r is a blank, or an invisible format character without a meaning at the end of a text. Tag
+// characters and variation selectors are excluded because emoji end with them, and the right-to-left override (U+202E)
+// because no program adds it.
 func isPadding(r rune) bool {
 	switch {
 	case unicode.IsSpace(r), unicode.Is(unicode.Z, r):
@@ -46,22 +45,22 @@ func isPadding(r rune) bool {
 	return strings.ContainsRune("\u00AD\u061C\u180E\uFEFF", r)
 }
 
-// Email is an address in two spellings. Mail only ever goes to Address: a message sent to Key could
-// reach another mailbox, since the part before the @ may be case-sensitive (RFC 5321 section 2.4).
+// Email is an address in two spellings. Mail is sent only to Address. A message to Key could reach another mailbox,
+// because the part before the @ may be case-sensitive (RFC 5321, section 2.4).
 type Email struct {
-	// Address is as its owner wrote it, trimmed.
+	// Address is the trimmed input.
 	Address string
-	// Key is lower case with the domain in ASCII. Accounts are unique by it and looked up by it.
+	// Key is in lower case, with the domain in ASCII. It is unique, and accounts are looked up by it.
 	Key string
 }
 
-// ParseEmail checks an address. It refuses, rather than maps, what Unicode holds to be another
-// spelling of something else (NFKC) and what cannot be seen: a mapped look-alike would reach the
-// account it looks like, and an invisible character would hide a second account beside it.
+// ParseEmail checks an address. It refuses compatibility characters (NFKC) and invisible characters instead of mapping
+// them: a mapped look-alike would reach the account that it resembles, and an invisible character would make two
+// accounts look like one.
 //
-// The syntax is that of <input type=email>: no quotes, comments or address literals, but dots anywhere before
-// the @, because Japanese carriers issued such addresses, and domains of a single label. ParseEmail also accepts
-// international addresses (RFC 6531) and underscores in the domain, because some mail hosts have them.
+// The syntax is that of <input type=email>: no quotes, comments or address literals, but domains of a single label and
+// dots anywhere before the @, because Japanese carriers issued such addresses. ParseEmail also accepts international
+// addresses (RFC 6531) and underscores in the domain, which some mail hosts have.
 func ParseEmail(path, s string) (Email, []fault.Field) {
 	s = Trim(s)
 	refuse := func(reason fault.Reason, message string) (Email, []fault.Field) {
@@ -83,7 +82,7 @@ func ParseEmail(path, s string) (Email, []fault.Field) {
 	return Email{Address: s, Key: key}, nil
 }
 
-// EmailKey is the key to look an account up by; false where no account can have that address.
+// EmailKey returns the key by which to look up an account, and false if no account can have that address.
 func EmailKey(s string) (string, bool) {
 	e, problems := ParseEmail("", s)
 	return e.Key, problems == nil
@@ -93,25 +92,26 @@ func fitsEmail(s string) bool {
 	return len(s) <= maxEmail && strings.IndexByte(s, '@') <= maxLocal
 }
 
-// localKey folds the part before the @; false if ParseEmail refuses it.
+// localKey returns the folded part before the @, and false if ParseEmail refuses it.
 func localKey(local string) (string, bool) {
 	folded := fold(local)
 	usable := func(s string) bool {
-		return norm.NFKC.IsNormalString(s) && !strings.ContainsFunc(s, isDeceptive) && !strings.ContainsAny(s, ` "(),:;<>@[\]`)
+		return norm.NFKC.IsNormalString(s) && !strings.ContainsFunc(s, isDeceptive) &&
+			!strings.ContainsAny(s, ` "(),:;<>@[\]`)
 	}
 	return folded, local != "" && usable(local) && usable(folded)
 }
 
-// fold applies NFKC after lower-casing, because two code points may have one lower case: J with caron. Without
-// it, folding a key would change it.
+// fold lower-cases s and then applies NFKC, because a lower-case letter may be composed (J with caron). Without NFKC,
+// folding a key would change it.
 func fold(s string) string { return norm.NFKC.String(strings.ToLower(s)) }
 
-// domains maps as browsers do (UTS #46, nontransitional). It accepts all of ASCII; isNotOfDomain narrows that.
+// domains maps domains as browsers do (UTS #46, nontransitional). It accepts all of ASCII, which isNotOfDomain narrows.
 var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false), idna.CheckHyphens(false),
 	idna.VerifyDNSLength(true))
 
-// domainKey returns the domain in ASCII, the same for all its spellings; false if ParseEmail refuses it. It checks
-// the Unicode spelling also if the domain came in ASCII.
+// domainKey returns the domain in ASCII, which is the same for all spellings, and false if ParseEmail refuses it. It
+// checks the Unicode spelling even if the domain is given in ASCII.
 func domainKey(domain string) (string, bool) {
 	if !norm.NFKC.IsNormalString(domain) || strings.ContainsFunc(domain, isNotOfDomain) {
 		return "", false
@@ -155,9 +155,9 @@ func otherSpellings(address string) (others []string) {
 	return others
 }
 
-// isNotOfDomain reports characters that domains must not hold. It refuses punctuation, because IDNA reads U+3002
-// as a dot and other signs look like the end of the domain, except for the signs of RFC 5892 appendix A. IDNA
-// checks the context of joiners.
+// isNotOfDomain reports whether a domain must not contain r. Punctuation is refused except for the signs of RFC 5892,
+// appendix A: IDNA reads U+3002 as a dot, and other signs look like the end of the domain. IDNA checks the context of
+// joiners.
 func isNotOfDomain(r rune) bool {
 	switch {
 	case strings.ContainsRune("-_.\u00B7\u0375\u05F3\u05F4\u200C\u200D\u30FB", r):
@@ -168,22 +168,22 @@ func isNotOfDomain(r rune) bool {
 	return r <= unicode.MaxASCII || !unicode.Is(unicode.So, r) || isDeceptive(r)
 }
 
-// isDeceptive reports characters that make two addresses look, or compare, like one.
+// isDeceptive reports whether r can make two addresses look or compare equal.
 func isDeceptive(r rune) bool {
 	switch {
-	case !unicode.IsPrint(r): // control, format, bidi, tags, private use, unassigned, blanks but U+0020
+	case !unicode.IsPrint(r): // control, format, bidi, tags, private use, unassigned, blanks except U+0020
 		return true
 	case unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
 		return true
-	case r > unicode.MaxASCII && unicode.ToLower(r) <= unicode.MaxASCII: // İ would become a plain i
+	case r > unicode.MaxASCII && unicode.ToLower(r) <= unicode.MaxASCII: // İ becomes an ASCII i
 		return true
 	}
-	// Blank signs and fillers of scripts that Unicode counts as visible, and the two replacement
-	// characters; U+FFFD also stands for invalid UTF-8 here.
+	// Blanks and fillers that Unicode classifies as visible, and the two replacement characters. Here U+FFFD also stands
+	// for invalid UTF-8.
 	return strings.ContainsRune("\u2800\U00013441\U00013442\U00016FE4\U0001D159\uFFFC\uFFFD", r)
 }
 
-// ParseUsername accepts [a-z0-9._-]{3,32}: one alphabet without case, so that no two look alike.
+// ParseUsername accepts [a-z0-9._-]{3,32}: a single alphabet without case, so that no two usernames look alike.
 func ParseUsername(path, s string) (string, []fault.Field) {
 	s = Trim(s)
 	if !isUsername(s) {
@@ -193,8 +193,8 @@ func ParseUsername(path, s string) (string, []fault.Field) {
 	return s, nil
 }
 
-// UsernameKey is the username to look an account up by; false where no account can have it. Only
-// ASCII is lower-cased: strings.ToLower makes k of the Kelvin sign.
+// UsernameKey returns the username by which to look up an account, and false if no account can have it. It lower-cases
+// only ASCII, because strings.ToLower maps the Kelvin sign to k.
 func UsernameKey(s string) (string, bool) {
 	s = strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
@@ -209,17 +209,18 @@ func isUsername(s string) bool {
 	return 3 <= len(s) && len(s) <= 32 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789._-") == ""
 }
 
-// ParseName checks a display name, which may be empty. It is shown and never compared, so joiners and
-// variation selectors, which many scripts and emoji need, are fine; what would break or turn around
-// the line that shows it is not.
+// ParseName checks a display name, which may be empty. Names are displayed but not compared. So joiners and variation
+// selectors are allowed, which many scripts and emoji need, but not characters that break or reverse a line.
 func ParseName(path, s string) (string, []fault.Field) {
 	s = Trim(s)
 	var fields []fault.Field
 	if utf8.RuneCountInString(s) > maxName {
-		fields = append(fields, fault.Field{Path: path, Reason: fault.TooLong, Message: "the name is longer than 100 characters"})
+		fields = append(fields, fault.Field{Path: path, Reason: fault.TooLong,
+			Message: "the name is longer than 100 characters"})
 	}
 	if strings.ContainsFunc(s, breaksLine) {
-		fields = append(fields, fault.Field{Path: path, Reason: fault.NameInvalid, Message: "the name holds characters that cannot be shown safely"})
+		fields = append(fields, fault.Field{Path: path, Reason: fault.NameInvalid,
+			Message: "the name contains characters that cannot be displayed safely"})
 	}
 	if fields != nil {
 		return "", fields
@@ -227,8 +228,8 @@ func ParseName(path, s string) (string, []fault.Field) {
 	return s, nil
 }
 
-// breaksLine reports control characters, line and paragraph separators, the characters that embed,
-// override or isolate a writing direction (UAX #9), and U+FFFD, which stands for invalid UTF-8.
+// breaksLine reports whether r is a control character, a line or paragraph separator, a character that embeds,
+// overrides or isolates a writing direction (UAX #9), or U+FFFD, which stands for invalid UTF-8.
 func breaksLine(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp) || r == utf8.RuneError ||
 		'\u202A' <= r && r <= '\u202E' || '\u2066' <= r && r <= '\u2069'

@@ -15,36 +15,40 @@ func TestParseEmail(t *testing.T) {
 	t.Parallel()
 	local64 := strings.Repeat("l", 64)
 	labels := strings.Repeat(strings.Repeat("d", 61)+".", 3) // 186 bytes
+	email := func(address, key string) account.Email { return account.Email{Address: address, Key: key} }
 	for name, c := range map[string]struct {
 		in   string
 		want account.Email
 	}{
-		"plain":                  {"joe@example.com", account.Email{Address: "joe@example.com", Key: "joe@example.com"}},
-		"capitals":               {"Joe.Doe@Example.COM", account.Email{Address: "Joe.Doe@Example.COM", Key: "joe.doe@example.com"}},
-		"blanks around":          {" \t\r\n\v\fjoe@example.com \n", account.Email{Address: "joe@example.com", Key: "joe@example.com"}},
-		"plus and symbols":       {"j+!#$%&'*-/=?^_`{|}~@example.com", account.Email{Address: "j+!#$%&'*-/=?^_`{|}~@example.com", Key: "j+!#$%&'*-/=?^_`{|}~@example.com"}},
-		"a single label":         {"root@localhost", account.Email{Address: "root@localhost", Key: "root@localhost"}},
-		"an international local": {"Żółw@example.com", account.Email{Address: "Żółw@example.com", Key: "żółw@example.com"}},
-		"an international domain": {"info@Bücher.example", account.Email{Address: "info@Bücher.example",
-			Key: "info@xn--bcher-kva.example"}},
-		"its ASCII spelling": {"info@XN--Bcher-KVA.example", account.Email{Address: "info@XN--Bcher-KVA.example",
-			Key: "info@xn--bcher-kva.example"}},
-		"sharp s": {"info@straße.example", account.Email{Address: "info@straße.example", Key: "info@xn--strae-oqa.example"}},
-		"a joiner where the script needs one": {"info@نامه\u200Cای.example", account.Email{Address: "info@نامه\u200Cای.example",
-			Key: "info@xn--mgba3gch31f060k.example"}},
-		"a middle dot in Catalan": {"info@col·legi.example", account.Email{Address: "info@col·legi.example",
-			Key: "info@xn--collegi-xma.example"}},
-		"an emoji domain":        {"info@💩.example", account.Email{Address: "info@💩.example", Key: "info@xn--ls8h.example"}},
-		"hyphens in the middle":  {"joe@r3---sn.example", account.Email{Address: "joe@r3---sn.example", Key: "joe@r3---sn.example"}},
-		"an underscore":          {"joe@my_company.example", account.Email{Address: "joe@my_company.example", Key: "joe@my_company.example"}},
-		"a double dot":           {"taro..y@docomo.ne.jp", account.Email{Address: "taro..y@docomo.ne.jp", Key: "taro..y@docomo.ne.jp"}},
-		"a leading dot":          {".taro@docomo.ne.jp", account.Email{Address: ".taro@docomo.ne.jp", Key: ".taro@docomo.ne.jp"}},
-		"a dot before the at":    {"taro.@ezweb.ne.jp", account.Email{Address: "taro.@ezweb.ne.jp", Key: "taro.@ezweb.ne.jp"}},
-		"a long label, composed": {"joe@" + strings.Repeat("Ⱥ", 31) + ".com", account.Email{Address: "joe@" + strings.Repeat("Ⱥ", 31) + ".com", Key: "joe@xn--cgj" + strings.Repeat("a", 30) + ".com"}},
-		"Hebrew":                 {"משה@example.com", account.Email{Address: "משה@example.com", Key: "משה@example.com"}},
-		"lower case composes": {"J\u030Coe@example.com", account.Email{Address: "J\u030Coe@example.com",
-			Key: "\u01F0oe@example.com"}},
-		"longest": {local64 + "@" + labels + "exa", account.Email{Address: local64 + "@" + labels + "exa", Key: local64 + "@" + labels + "exa"}},
+		"plain":         {"joe@example.com", email("joe@example.com", "joe@example.com")},
+		"capitals":      {"Joe.Doe@Example.COM", email("Joe.Doe@Example.COM", "joe.doe@example.com")},
+		"blanks around": {" \t\r\n\v\fjoe@example.com \n", email("joe@example.com", "joe@example.com")},
+		"plus and symbols": {
+			"j+!#$%&'*-/=?^_`{|}~@example.com",
+			email("j+!#$%&'*-/=?^_`{|}~@example.com", "j+!#$%&'*-/=?^_`{|}~@example.com"),
+		},
+		"a single label":          {"root@localhost", email("root@localhost", "root@localhost")},
+		"an international local":  {"Żółw@example.com", email("Żółw@example.com", "żółw@example.com")},
+		"an international domain": {"info@Bücher.example", email("info@Bücher.example", "info@xn--bcher-kva.example")},
+		"its ASCII spelling": {
+			"info@XN--Bcher-KVA.example", email("info@XN--Bcher-KVA.example", "info@xn--bcher-kva.example"),
+		},
+		"sharp s": {"info@straße.example", email("info@straße.example", "info@xn--strae-oqa.example")},
+		"a needed joiner": {
+			"info@نامه\u200Cای.example", email("info@نامه\u200Cای.example", "info@xn--mgba3gch31f060k.example"),
+		},
+		"a middle dot in Catalan": {"info@col·legi.example", email("info@col·legi.example", "info@xn--collegi-xma.example")},
+		"an emoji domain":         {"info@💩.example", email("info@💩.example", "info@xn--ls8h.example")},
+		"hyphens in the middle":   {"joe@r3---sn.example", email("joe@r3---sn.example", "joe@r3---sn.example")},
+		"an underscore":           {"joe@my_company.example", email("joe@my_company.example", "joe@my_company.example")},
+		"a double dot":            {"taro..y@docomo.ne.jp", email("taro..y@docomo.ne.jp", "taro..y@docomo.ne.jp")},
+		"a leading dot":           {".taro@docomo.ne.jp", email(".taro@docomo.ne.jp", ".taro@docomo.ne.jp")},
+		"a dot before the at":     {"taro.@ezweb.ne.jp", email("taro.@ezweb.ne.jp", "taro.@ezweb.ne.jp")},
+		"a long label, composed": {"joe@" + strings.Repeat("Ⱥ", 31) + ".com",
+			email("joe@"+strings.Repeat("Ⱥ", 31)+".com", "joe@xn--cgj"+strings.Repeat("a", 30)+".com")},
+		"Hebrew":              {"משה@example.com", email("משה@example.com", "משה@example.com")},
+		"lower case composes": {"J\u030Coe@example.com", email("J\u030Coe@example.com", "\u01F0oe@example.com")},
+		"longest":             {local64 + "@" + labels + "exa", email(local64+"@"+labels+"exa", local64+"@"+labels+"exa")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -124,9 +128,8 @@ func TestParseEmailRefuses(t *testing.T) {
 	}
 }
 
-// Each looks like kim.fisher@example.com, or is it in another spelling. None may reach its account.
-// The kept ones
-// can be told apart by eye or belong to another alphabet; the others could stand beside it unseen.
+// Each of these looks like kim.fisher@example.com or is another spelling of it. None must reach its account. The
+// distinct ones are accepted, because they look different or belong to another alphabet.
 func TestEmailLookAlikes(t *testing.T) {
 	t.Parallel()
 	const victim = "kim.fisher@example.com"
@@ -196,8 +199,8 @@ func TestEmailLookAlikes(t *testing.T) {
 	}
 }
 
-// Every letter there is, in either part: a key is its own key, and two addresses share a key only where
-// they are one letter in its two cases. Above the first four planes there are no letters.
+// Every letter in either part: the key of a key is itself, and two addresses share a key only if they are the two cases
+// of one letter. The planes above the first four contain no letters.
 func TestEmailKeysOfAllRunes(t *testing.T) {
 	t.Parallel()
 	for _, shape := range []string{"a?b@example.com", "joe@a?b.example"} {
@@ -223,13 +226,17 @@ func TestEmailKeysOfAllRunes(t *testing.T) {
 	}
 }
 
-// Word processors, chats, certificate windows and Japanese keyboards add these characters to copied text.
+// Word processors, chats, certificate dialogs and Japanese keyboards add these characters to copied text.
 func TestPastedPaddingIsTrimmedEverywhere(t *testing.T) {
 	t.Parallel()
-	for _, padding := range []string{" ", "\t", "\r\n", "\u0085", "\u00A0", "\u1680", "\u2003", "\u2009", "\u202F", "\u205F", "\u3000", "\u2028", "\u2029",
-		"\u00AD", "\u180E", "\u200B", "\u200C", "\u200D", "\u200E", "\u200F", "\u061C", "\u202A", "\u202C", "\u202D", "\u2060", "\u2063", "\u2066", "\u2069", "\uFEFF"} {
+	for _, padding := range []string{
+		" ", "\t", "\r\n", "\u0085", "\u00A0", "\u1680", "\u2003", "\u2009", "\u202F", "\u205F", "\u3000",
+		"\u2028", "\u2029", "\u00AD", "\u180E", "\u200B", "\u200C", "\u200D", "\u200E", "\u200F", "\u061C",
+		"\u202A", "\u202C", "\u202D", "\u2060", "\u2063", "\u2066", "\u2069", "\uFEFF",
+	} {
 		around := func(s string) string { return padding + " " + s + "\u200B" + padding }
-		if e, problems := account.ParseEmail("p", around("Kim@example.com")); e.Address != "Kim@example.com" || e.Key != "kim@example.com" {
+		e, problems := account.ParseEmail("p", around("Kim@example.com"))
+		if e.Address != "Kim@example.com" || e.Key != "kim@example.com" {
 			t.Errorf("%+q around an address: %+q, %v", padding, e, problems)
 		}
 		if name, problems := account.ParseUsername("p", around("kim")); name != "kim" {
@@ -248,7 +255,9 @@ func TestPastedPaddingIsTrimmedEverywhere(t *testing.T) {
 }
 
 func FuzzEmail(f *testing.F) {
-	for _, s := range []string{"Joe.Doe@Example.COM", " a@b ", "J\u030C@x", "\u212A@x", `"a"@b`, "a@b.\xff", "Ⱥ@Ⱥ", "İ@x", "\u0345Σ@ΑΣ.gr"} {
+	for _, s := range []string{
+		"Joe.Doe@Example.COM", " a@b ", "J\u030C@x", "\u212A@x", `"a"@b`, "a@b.\xff", "Ⱥ@Ⱥ", "İ@x", "\u0345Σ@ΑΣ.gr",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -262,7 +271,7 @@ func FuzzEmail(f *testing.F) {
 		if !strings.Contains(s, e.Address) {
 			t.Errorf("the address %+q was changed to %+q", s, e.Address)
 		}
-		upper := strings.Map(func(r rune) rune { // ASCII only: the rest has capitals that are other letters
+		upper := strings.Map(func(r rune) rune { // ASCII only, because other letters may have several capitals
 			if 'a' <= r && r <= 'z' {
 				r += 'A' - 'a'
 			}
@@ -298,8 +307,8 @@ func TestUsername(t *testing.T) {
 		{"jo\x00e", "", false},
 		{"jöe", "", false},
 		{"j\u043Ee", "", false}, // Cyrillic o
-		{"\u212Aim", "", false}, // Kelvin sign: strings.ToLower makes a k of it
-		{"k\u0130m", "", false}, // strings.ToLower makes an i of it
+		{"\u212Aim", "", false}, // Kelvin sign, which strings.ToLower maps to k
+		{"k\u0130m", "", false}, // which strings.ToLower maps to i
 		{"jo\u200De", "", false},
 		{"joe' OR 1=1", "", false},
 	} {
@@ -342,10 +351,14 @@ func TestParseName(t *testing.T) {
 		"right-to-left override": {"Joe\u202Eeod", "", []fault.Reason{fault.NameInvalid}},
 		"an open isolate":        {"Joe\u2067Doe", "", []fault.Reason{fault.NameInvalid}},
 		"a joiner that counts":   {"\u0D28\u0D4D\u200D ", "\u0D28\u0D4D\u200D", nil},
-		"a flag of tags":         {"\U0001F3F4\U000E0067\U000E0062\U000E007F", "\U0001F3F4\U000E0067\U000E0062\U000E007F", nil},
-		"invalid UTF-8":          {"Joe\xc3", "", []fault.Reason{fault.NameInvalid}},
-		"replacement character":  {"Jo\uFFFD", "", []fault.Reason{fault.NameInvalid}},
-		"both":                   {strings.Repeat("x\x00", 60), "", []fault.Reason{fault.TooLong, fault.NameInvalid}},
+		"a flag of tags": {
+			"\U0001F3F4\U000E0067\U000E0062\U000E007F",
+			"\U0001F3F4\U000E0067\U000E0062\U000E007F",
+			nil,
+		},
+		"invalid UTF-8":         {"Joe\xc3", "", []fault.Reason{fault.NameInvalid}},
+		"replacement character": {"Jo\uFFFD", "", []fault.Reason{fault.NameInvalid}},
+		"both":                  {strings.Repeat("x\x00", 60), "", []fault.Reason{fault.TooLong, fault.NameInvalid}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

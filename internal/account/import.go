@@ -16,7 +16,9 @@ import (
 
 // Import creates an account for each entry of a file. It skips entries with a mistake, and returns the number of
 // accounts created and the problems of the others.
-func (s *Service) Import(ctx context.Context, file *userfile.Reader, by audit.Actor) (created int, problems []error, err error) {
+func (s *Service) Import(
+	ctx context.Context, file *userfile.Reader, by audit.Actor,
+) (created int, problems []error, err error) {
 	for {
 		entry, err := file.Read()
 		if errors.Is(err, io.EOF) {

@@ -70,7 +70,7 @@ func Create(tx *store.Tx, u *User, hash string, by audit.Actor) error {
 		return err
 	}
 	detail := ""
-	if !slices.Equal(u.Roles, token.NewRoles(RoleUser)) { // record roles that were given at once
+	if !slices.Equal(u.Roles, token.NewRoles(RoleUser)) { // record additional roles
 		detail = u.Roles.String()
 	}
 	return audit.Record(tx, audit.Event{Action: audit.UserCreated, By: by, User: u.ID, Detail: detail})

@@ -1,5 +1,3 @@
-// Package app owns the wiring: it makes every service once, in the order of their needs, and runs what
-// goes on beside the requests. There is no other place where parts meet.
 package app
 
 import (
@@ -49,7 +47,7 @@ const (
 // lags are the buckets of the metrics of views, in seconds.
 var lags = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
-// App is a Graphwarden with its services, over one open database.
+// App is Graphwarden: its services over one open database.
 type App struct {
 	Config   *config.Config
 	Schema   *ast.Schema
@@ -171,7 +169,8 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 		OnLag: a.Metrics.Durations("graphwarden_revocation_lag_seconds",
 			"Time from a revocation on another replica, by the database's clock, until this one knew of it.", lags...),
 	}, a.now)
-	if a.Activity, err = session.NewActivity(a.DB, a.now); err != nil {
+	a.Activity, err = session.NewActivity(a.DB, a.now)
+	if err != nil {
 		return err
 	}
 	a.Audit, a.Feed = audit.NewLog(a.DB, c.AuditLife, a.now), audit.NewFeed(a.DB, a.now)
@@ -191,8 +190,15 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	if err != nil {
 		return err
 	}
-	if a.Hasher, err = password.NewHasher(password.HasherOptions{Cost: c.BcryptCost, Pepper: pepper, PepperID: pepperID,
-		OldPeppers: old, UntrimmedPeppers: untrimmed, Now: a.now}); err != nil {
+	a.Hasher, err = password.NewHasher(password.HasherOptions{
+		Cost:             c.BcryptCost,
+		Pepper:           pepper,
+		PepperID:         pepperID,
+		OldPeppers:       old,
+		UntrimmedPeppers: untrimmed,
+		Now:              a.now,
+	})
+	if err != nil {
 		return err
 	}
 	policy := password.Policy{MinLength: c.PasswordMin}
@@ -225,13 +231,14 @@ func (a *App) migrate(ctx context.Context, access Access) error {
 	case state == store.Empty:
 		return errors.New("the database is empty: run graphwarden migrate, or start the server")
 	}
-	return errors.New("the tables are of an earlier version than this program: run graphwarden migrate, or start the server")
+	return errors.New(
+		"the tables are of an earlier version than this program: run graphwarden migrate, or start the server")
 }
 
 // openKeys opens the signing keys with the secret of the deployment, as far as access allows.
 func (a *App) openKeys(ctx context.Context, access Access) (*secret.Secret, error) {
 	c := a.Config
-	// Before the secret: one that is made for keys which another has sealed would only be in the way of that.
+	// Before the secret: a new one must not be created for keys that are sealed with another.
 	hasKeys, err := token.HasKeys(ctx, a.DB)
 	if err != nil {
 		return nil, err
@@ -245,7 +252,13 @@ func (a *App) openKeys(ctx context.Context, access Access) (*secret.Secret, erro
 		open = token.LoadRing
 	}
 	a.Keys, err = open(ctx, a.DB, key, token.RingOptions{
-		Algorithm: token.Algorithm(c.Algorithm), Type: token.Type(c.TokenType), RotateEvery: c.KeyLife, Overlap: c.KeyOverlap, TokenLife: c.AccessLife, Now: a.now})
+		Algorithm:   token.Algorithm(c.Algorithm),
+		Type:        token.Type(c.TokenType),
+		RotateEvery: c.KeyLife,
+		Overlap:     c.KeyOverlap,
+		TokenLife:   c.AccessLife,
+		Now:         a.now,
+	})
 	if err != nil || access != Serves {
 		return key, err
 	}
@@ -269,9 +282,18 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 		Team:          team.New(a.DB),
 	}
 	srv, err := graph.NewHandler(a.Schema, resolver, a.policy, graph.HandlerOptions{
-		Bounds:  limit.Bounds(a.Config.Queries),
-		MaxBody: a.Config.MaxBody, MaxValues: maxValues(a.Config), MaxDepth: maxDepth(a.Config), Memory: a.Memory, Batch: a.Config.Batch, Timeout: a.Config.OperationTimeout, Suggestions: !a.Config.Production,
-		Streams: a.streams, Origin: a.origins.AdmitsSocket, Trusted: a.trusted}, a.now, a.log, more...)
+		Bounds:      limit.Bounds(a.Config.Queries),
+		MaxBody:     a.Config.MaxBody,
+		MaxValues:   maxValues(a.Config),
+		MaxDepth:    maxDepth(a.Config),
+		Memory:      a.Memory,
+		Batch:       a.Config.Batch,
+		Timeout:     a.Config.OperationTimeout,
+		Suggestions: !a.Config.Production,
+		Streams:     a.streams,
+		Origin:      a.origins.AdmitsSocket,
+		Trusted:     a.trusted,
+	}, a.now, a.log, more...)
 	if err != nil {
 		return nil, err
 	}
@@ -284,8 +306,8 @@ func newOrigins(c *config.Config, now func() time.Time, log *slog.Logger) (*web.
 	}, now, log)
 }
 
-// maxValues and maxDepth bound the JSON of a request before it is decoded. They let pass what the bounds on variables
-// let pass, with an empty list counted twice and something for the members around the variables.
+// maxValues and maxDepth bound the JSON of a request before it is decoded. They admit all variables within
+// their own bounds: an empty list counts twice, and the members around the variables count too.
 func maxValues(c *config.Config) int { return 2*c.Queries.VariableValues + 1000 }
 func maxDepth(c *config.Config) int  { return c.Queries.InputDepth + 10 }
 
@@ -312,7 +334,7 @@ func (a *App) newStreams() *transport.Streams {
 	return transport.NewStreams(connect, a.authenticator.Check, options, a.now, streamsEnded(a.Metrics), a.log)
 }
 
-// trustedDocuments reads the file of that setting; without one everything runs.
+// trustedDocuments reads the file of --trusted-documents. Without one, it returns nil and all operations run.
 func trustedDocuments(path string, schema *ast.Schema, budget *memory.Budget) (*graph.TrustedDocuments, error) {
 	if path == "" {
 		return nil, nil
@@ -322,7 +344,8 @@ func trustedDocuments(path string, schema *ast.Schema, budget *memory.Budget) (*
 		return nil, fmt.Errorf("--trusted-documents: %w", err)
 	}
 	if most := budget.Caches(); int64(len(raw)) > most {
-		return nil, fmt.Errorf("--trusted-documents: %s has more than the %d bytes that --memory-limit leaves for it", path, most)
+		return nil, fmt.Errorf("--trusted-documents: %s has more than the %d bytes that --memory-limit leaves for it",
+			path, most)
 	}
 	trusted, err := graph.ParseTrustedDocuments(raw, schema)
 	if err != nil {
@@ -331,7 +354,7 @@ func trustedDocuments(path string, schema *ast.Schema, budget *memory.Budget) (*
 	return trusted, nil
 }
 
-// Reload reads the trusted documents again. After an error those that were read before stay in force.
+// Reload reads the trusted documents again. After an error, the previous ones stay in force.
 func (a *App) Reload() error {
 	trusted, err := trustedDocuments(a.Config.TrustedDocuments, a.Schema, a.Memory)
 	if err != nil || trusted == nil {
@@ -343,7 +366,7 @@ func (a *App) Reload() error {
 
 // Ready reports whether guarded fields can be answered and sign-ins be written.
 func (a *App) Ready(ctx context.Context) error {
-	_ = a.View.CatchUp(ctx) // its age tells
+	_ = a.View.CatchUp(ctx) // the age shows a failure
 	if age := a.View.Age(); age > session.MaxViewAge {
 		return fmt.Errorf("revocations were last read %s ago", age)
 	}
@@ -353,8 +376,8 @@ func (a *App) Ready(ctx context.Context) error {
 	return a.DB.Writable(ctx)
 }
 
-// Follow does what goes on beside the requests until ctx ends: reading revocations and keys, writing
-// marks, upkeep. It returns once all of it has stopped. Before it starts, revocations have been read.
+// Follow runs the background work until ctx ends: reading revocations and keys, writing marks, upkeep. It first reads
+// revocations. wait returns when all of the work has stopped.
 func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 	if err := a.View.Poll(ctx); err != nil {
 		return nil, err
@@ -366,7 +389,15 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 	group.Go(func() { a.Activity.Follow(ctx, lastFlush, a.log) })
 	every := func(interval time.Duration, topic, failure string, work func(context.Context) error) {
 		group.Go(func() {
-			store.Loop{DB: a.DB, Now: a.now, Log: a.log, Every: interval, Due: a.DB.Due, Topic: topic, Failure: failure}.Run(ctx, work)
+			store.Loop{
+				DB:      a.DB,
+				Now:     a.now,
+				Log:     a.log,
+				Every:   interval,
+				Due:     a.DB.Due,
+				Topic:   topic,
+				Failure: failure,
+			}.Run(ctx, work)
 		})
 	}
 	every(keysEvery, token.Topic, "follow signing keys", a.Keys.Reload)
@@ -377,7 +408,8 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 	return group.Wait, nil
 }
 
-// timely is f while the clocks agree: by a wrong one, f would delete what is still needed. The view has logged it.
+// timely skips f while the clocks disagree: by a wrong clock, f would delete rows that are still needed. The view logs
+// the disagreement.
 func (a *App) timely(f func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if a.View.CheckClock() != nil {
@@ -387,8 +419,8 @@ func (a *App) timely(f func(context.Context) error) func(context.Context) error 
 	}
 }
 
-// alone is f where no other replica has begun it within upkeepEvery. It ends with its lease; the next
-// goes on where it stopped.
+// alone skips f if another replica has begun it within upkeepEvery. It stops f when its lease ends; the next run
+// continues from there.
 func (a *App) alone(name string, f func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, upkeepEvery)

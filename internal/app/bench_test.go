@@ -32,15 +32,7 @@ var loginCost = flag.Int("login-cost", 12, "the bcrypt cost of BenchmarkLogin")
 // inProcess returns the handler of a server on SQLite, without a network.
 func inProcess(b *testing.B, cost int) (*app.App, http.Handler) {
 	b.Helper()
-	c := apptest.Config(b)
-	c.BcryptCost = cost
-	if problems := c.Complete(func(string) bool { return true }); problems != nil {
-		b.Fatal(problems)
-	}
-	a, err := app.Open(b.Context(), c, app.Serves, time.Now, slog.New(slog.DiscardHandler))
-	if err != nil {
-		b.Fatal(err)
-	}
+	a, handler := withoutBackground(b, cost)
 	ctx, stop := context.WithCancel(context.WithoutCancel(b.Context()))
 	wait, err := a.Follow(ctx)
 	if err != nil {
@@ -49,16 +41,31 @@ func inProcess(b *testing.B, cost int) (*app.App, http.Handler) {
 	b.Cleanup(func() {
 		stop()
 		wait()
-		_ = a.Close()
 	})
+	return a, handler
+}
+
+// withoutBackground returns the handler of a server on SQLite that polls nothing by itself.
+func withoutBackground(tb testing.TB, cost int) (*app.App, http.Handler) {
+	tb.Helper()
+	c := apptest.Config(tb)
+	c.BcryptCost = cost
+	if problems := c.Complete(func(string) bool { return true }); problems != nil {
+		tb.Fatal(problems)
+	}
+	a, err := app.Open(tb.Context(), c, app.Serves, time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = a.Close() })
 	handler, err := a.Handler(web.NewHealth(a.Ready))
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	return a, handler
 }
 
-func jane(b *testing.B, a *app.App, email string) *session.Grant {
+func jane(b testing.TB, a *app.App, email string) *session.Grant {
 	b.Helper()
 	grant, err := a.SignIn.Register(
 		b.Context(), account.Registration{Email: email, Password: apptest.Password}, audit.Actor{},
@@ -69,7 +76,7 @@ func jane(b *testing.B, a *app.App, email string) *session.Grant {
 	return grant
 }
 
-func graphQL(b *testing.B, query string) (r *http.Request, rewind func()) {
+func graphQL(b testing.TB, query string) (r *http.Request, rewind func()) {
 	b.Helper()
 	body, err := json.Marshal(map[string]string{"query": query})
 	if err != nil {

@@ -22,23 +22,25 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-// expiresSoon is when a certificate should have been renewed: those that live for 90 days are renewed 30
-// days before their end.
+// expiresSoon is the remaining life by which a certificate should have been renewed: certificates of 90 days are
+// renewed 30 days before their end.
 const expiresSoon = 14 * 24 * time.Hour
 
-// Diagnose is Checks and what needs a look at the world. It makes no file, and changes nothing in the
+// Diagnose runs Checks and those that need files and the database. It creates no file and changes nothing in the
 // database.
 func Diagnose(ctx context.Context, c *config.Config, sdl *ast.Schema, now func() time.Time) []Check {
 	return slices.Concat(Checks(c), []Check{
 		schemaCheck(c, sdl), certificateCheck(c, now), {
 			Name: "client address", OK: !c.IsHTTPS() || c.TLSCert != "" || len(c.TrustedProxies) > 0, Advice: true,
-			Good: "it is read from where it can be known", Bad: "TLS ends elsewhere, so that all requests seem to come from one address, and share its limits",
-			Fix: "name the proxy with --trusted-proxies",
+			Good: "it is read from where it can be known",
+			Bad:  "TLS ends elsewhere, so that all requests seem to come from one address, and share its limits",
+			Fix:  "name the proxy with --trusted-proxies",
 		},
 		explorerCheck(c), {
 			Name: "production", OK: c.Production, Advice: true,
-			Good: "the server does not start with settings that fail here", Bad: "the server starts whatever this list says",
-			Fix: "set --production",
+			Good: "the server does not start with settings that fail here",
+			Bad:  "the server starts even if checks fail",
+			Fix:  "set --production",
 		}}, databaseChecks(ctx, c, now))
 }
 
@@ -79,13 +81,16 @@ func explorerCheck(c *config.Config) Check {
 	return check
 }
 
-// databaseChecks goes as far as the database lets it.
+// databaseChecks stops at the first check that the others depend on.
 func databaseChecks(ctx context.Context, c *config.Config, now func() time.Time) []Check {
 	if path := c.SQLitePath(); path != "" {
 		if _, err := os.Stat(path); os.IsNotExist(err) {
 			err = writable(filepath.Dir(path))
-			return []Check{{Name: "database", OK: err == nil, Good: "there is none yet; the first start makes it", Bad: message(err),
-				Fix: "make that folder writable for this user, or name another file with --database"}}
+			return []Check{{
+				Name: "database", OK: err == nil,
+				Good: "the first start creates it", Bad: message(err),
+				Fix: "make that folder writable for this user, or name another file with --database",
+			}}
 		}
 	}
 	db, err := store.Open(ctx, store.Options{URL: c.Database, Pooler: c.DatabasePooler, MaxConns: c.DatabaseConns})
@@ -96,8 +101,9 @@ func databaseChecks(ctx context.Context, c *config.Config, now func() time.Time)
 	checks := []Check{{Name: "database", OK: true, Good: "it answers, and can be written"}}
 	if db.Dialect() == store.Postgres {
 		checks = append(checks, Check{Name: "notifications", OK: db.Notifies(), Advice: true,
-			Good: "replicas hear of each other's revocations at once", Bad: "there is no LISTEN here: what other replicas change is found by polling alone",
-			Fix: "name Postgres itself in --database, without a pooler, if a second is too long"})
+			Good: "replicas learn of each other's revocations at once",
+			Bad:  "LISTEN is missing here: changes by other replicas are found by polling alone",
+			Fix:  "name Postgres itself in --database, without a pooler, if a second is too long"})
 	}
 	migrations := migrationCheck(ctx, db)
 	checks = append(checks, migrations)
@@ -112,7 +118,8 @@ func migrationCheck(ctx context.Context, db *store.DB) Check {
 	state, err := db.State(ctx, team.Migrations())
 	if err == nil && state != store.Current {
 		err = db.MayMigrate(ctx)
-		check.Bad, check.Fix, check.Advice = "the tables are not up to date", "run graphwarden migrate; the next start does the same", true
+		check.Bad, check.Advice = "the tables are not up to date", true
+		check.Fix = "run graphwarden migrate; the next start does the same"
 	}
 	if err != nil {
 		check.Bad, check.Fix, check.Advice = err.Error(), "", false
@@ -121,7 +128,7 @@ func migrationCheck(ctx context.Context, db *store.DB) Check {
 	return check
 }
 
-// writable tells whether a file can be made in a folder, or in the nearest one above it that exists.
+// writable returns an error unless a file can be created in folder, or in its nearest existing parent.
 func writable(folder string) error {
 	for {
 		file, err := os.CreateTemp(folder, ".doctor-*")
@@ -133,7 +140,7 @@ func writable(folder string) error {
 			folder = above
 			continue
 		}
-		return fmt.Errorf("no file can be made in %s: %w", folder, unwrapped(err))
+		return fmt.Errorf("no file can be created in %s: %w", folder, unwrapped(err))
 	}
 }
 
@@ -153,14 +160,15 @@ func clockCheck(ctx context.Context, db *store.DB, now func() time.Time) Check {
 	check := Check{Name: "clock", OK: err == nil && apart < token.Leeway/2, Advice: err == nil,
 		Good: "this machine and the database agree on the time",
 		Bad:  fmt.Sprintf("this machine and the database are %s apart", apart.Round(time.Second)),
-		Fix:  fmt.Sprintf("keep both on time, with NTP; tokens of a machine that is more than %s ahead are refused by others", token.Leeway)}
+		Fix: fmt.Sprintf("keep both on time, with NTP; replicas refuse the tokens of a machine that is more than %s ahead",
+			token.Leeway)}
 	if err != nil {
 		check.Bad, check.Fix = err.Error(), ""
 	}
 	return check
 }
 
-// keyCheck finds out whether the secret is the one of this database, and whether somebody rotates the keys.
+// keyCheck checks that the secret fits the database and that the keys are being rotated.
 func keyCheck(ctx context.Context, c *config.Config, db *store.DB, now func() time.Time) Check {
 	check := Check{Name: "signing key", Good: "the first start makes it"}
 	hasKeys, err := token.HasKeys(ctx, db)
@@ -195,7 +203,7 @@ func keyCheck(ctx context.Context, c *config.Config, db *store.DB, now func() ti
 	return check
 }
 
-// days writes a duration as people say it.
+// days writes a duration in whole days.
 func days(d time.Duration) string {
 	switch n := int(d.Hours() / 24); {
 	case n < 1:

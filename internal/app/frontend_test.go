@@ -181,7 +181,7 @@ func registerOver(conn net.Conn, i int, sent func()) error {
 	// A slow machine refuses some because of load; their clients know that no mutation ran.
 	acknowledged := strings.Contains(text, `"accessToken"`) || strings.Contains(text, `"UNAVAILABLE"`)
 	if err != nil || !acknowledged || !strings.Contains(text, "Connection: close") {
-		return fmt.Errorf("connection %d: %.300q, %v", i, text, err)
+		return fmt.Errorf("connection %d: %.300q, read error: %s", i, text, fmt.Sprint(err))
 	}
 	return nil
 }

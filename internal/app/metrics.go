@@ -12,7 +12,9 @@ import (
 func (a *App) registerMetrics() {
 	m := a.Metrics
 	m.Gauge("graphwarden_revocation_view_age_seconds",
-		"Time since revocations were last read. Beyond 1 s a request has them read first; if that fails, guarded fields are refused beyond 5 s.", func() float64 { return a.View.Age().Seconds() })
+		"Time since revocations were last read. Beyond 1 s a request reads them first; "+
+			"if that fails, guarded fields are refused beyond 5 s.",
+		func() float64 { return a.View.Age().Seconds() })
 	m.Gauge("graphwarden_clock_skew_seconds",
 		"How far this machine's clock is ahead of the database's; beyond --clock-skew tokens are refused.",
 		func() float64 { return a.View.Skew().Seconds() })
@@ -32,10 +34,12 @@ func (a *App) registerMetrics() {
 	m.Counter("graphwarden_password_refusals_total",
 		"Sign-ins that were refused because too many were waiting.", a.Hasher.Refused)
 	m.Gauge("graphwarden_memory_claimed_bytes",
-		"Memory that connections, requests and streams have claimed; --memory-limit bounds it.", func() float64 { return float64(a.Memory.Claimed()) })
+		"Memory that connections, requests and streams have claimed; --memory-limit bounds it.",
+		func() float64 { return float64(a.Memory.Claimed()) })
 	m.Counter("graphwarden_memory_refusals_total",
 		"Connections, requests and streams that were refused because there was no memory for them.", a.Memory.Refused)
-	m.Gauge("graphwarden_streams", "Open WebSockets and event streams.", func() float64 { return float64(a.streams.Open()) })
+	m.Gauge("graphwarden_streams", "Open WebSockets and event streams.",
+		func() float64 { return float64(a.streams.Open()) })
 	m.Gauge("graphwarden_database_connections_used",
 		"Connections to the database that are in use.", func() float64 { return float64(a.DB.Stats().InUse) })
 	m.Counter("graphwarden_database_statements_total", "Statements run on the database.", a.DB.Statements)
@@ -50,14 +54,15 @@ func streamsEnded(m *observe.Metrics) func(code, reason string) {
 			"of the error in it.", "code", "reason")
 }
 
-// serveMetrics serves them where the settings say until stop, which waits for the end.
+// serveMetrics serves the metrics on --metrics-listen, if it is set, until stop, which waits for the end.
 func (a *App) serveMetrics(ctx context.Context) (stop func(), err error) {
 	if a.Config.MetricsListen == "" {
 		return func() {}, nil
 	}
-	l, err := net.Listen("tcp", a.Config.MetricsListen)
+	l, err := new(net.ListenConfig).Listen(context.WithoutCancel(ctx), "tcp", a.Config.MetricsListen)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with --metrics-listen", a.Config.MetricsListen, err)
+		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with --metrics-listen",
+			a.Config.MetricsListen, err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan struct{})

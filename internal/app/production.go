@@ -13,23 +13,22 @@ import (
 
 // Check is one item of the production check-list.
 type Check struct {
-	// Name says what it is about, in one or two words.
+	// Name is the subject, in one or two words.
 	Name string
 	OK   bool
-	// Good and Bad say what is so, in either case; Fix how to mend it.
+	// Good and Bad describe the result if OK and if not; Fix says how to repair it.
 	Good, Bad, Fix string
-	// Flag lets it pass all the same, and Accepted tells that it was given; "" if nothing does.
+	// Flag accepts the risk, and Accepted reports whether it was given. Flag is empty if no flag does.
 	Flag     string
 	Accepted bool
-	// Advice stops nothing.
+	// Advice marks a check that never stops a server.
 	Advice bool
 }
 
-// Fails tells whether a server must not start in production for it.
+// Fails reports whether the check keeps a server from starting in production.
 func (c Check) Fails() bool { return !c.OK && !c.Accepted && !c.Advice }
 
-// Refusals says of everything for which --production does not let a server start what it is, how to mend
-// it, and which flag accepts it.
+// Refusals returns a sentence for each failed check: the problem, its repair, and the flag that accepts it.
 func Refusals(checks []Check) (refusals []string) {
 	for _, c := range checks {
 		if !c.Fails() {
@@ -47,7 +46,7 @@ func Refusals(checks []Check) (refusals []string) {
 	return refusals
 }
 
-// Checks judges the settings, which are complete, as for production. It changes nothing.
+// Checks judges complete settings by the standards of production. It changes nothing.
 func Checks(c *config.Config) []Check {
 	_, badOrigin := newOrigins(c, nil, nil)
 	_, badProxy := web.NewProxies(c.TrustedProxies)
@@ -58,35 +57,38 @@ func Checks(c *config.Config) []Check {
 	return slices.Concat(
 		[]Check{{
 			Name: "variables", OK: len(c.UnknownVariables) == 0,
-			Good: "each variable GRAPHWARDEN_… is a setting's", Bad: "no setting has the variable " + strings.Join(c.UnknownVariables, ", "),
-			Fix: "correct its name, as --help has it, or take it away; what it was to set has its default",
+			Good: "each variable GRAPHWARDEN_… is a setting's",
+			Bad:  "no setting has the variable " + strings.Join(c.UnknownVariables, ", "),
+			Fix:  "correct its name, as --help has it, or take it away; what it was to set has its default",
 		}},
 		secretChecks(c),
 		[]Check{{
 			Name: "https", OK: c.IsHTTPS(), Flag: "--insecure-http", Accepted: c.InsecureHTTP,
-			Good: "clients come by https://", Bad: "passwords and tokens travel in the clear",
+			Good: "clients connect by https://", Bad: "passwords and tokens travel in the clear",
 			Fix: "set --public-url to an https:// URL, with a proxy in front that ends TLS or with --tls-cert",
 		}, {
 			Name: "origins", OK: badOrigin == nil,
 			Good: "every origin whose pages may use cookies is named", Bad: message(badOrigin),
-			Fix: "name each origin in full; * would let every page on the web act as whoever looks at it",
+			Fix: "name each origin in full; * would let every page on the web act as any user who opens it",
 		}, {
 			Name: "plain origins", OK: len(plain) == 0, Flag: "--insecure-origins", Accepted: c.InsecureOrigins,
-			Good: "every origin has https://", Bad: "--allowed-origins: anyone on the network can change the pages of " + strings.Join(plain, ", "),
-			Fix: "serve those pages by https:// and list them so",
+			Good: "every origin has https://",
+			Bad:  "--allowed-origins: anyone on the network can change the pages of " + strings.Join(plain, ", "),
+			Fix:  "serve those pages by https:// and list them so",
 		}, {
 			Name: "proxies", OK: badProxy == nil,
-			Good: "no stranger's word about addresses counts", Bad: "--trusted-proxies: " + message(badProxy),
+			Good: "only proxies are believed about client addresses", Bad: "--trusted-proxies: " + message(badProxy),
 			Fix: "name the proxies in front of this server, and no other addresses",
 		}},
 		storageChecks(c),
 		[]Check{{
-			Name: "introspection", OK: c.Introspection != "public", Flag: "--insecure-introspection", Accepted: c.InsecureIntrospection,
-			Good: "strangers cannot read the schema", Bad: "everybody can read the schema",
+			Name: "introspection", OK: c.Introspection != "public",
+			Flag: "--insecure-introspection", Accepted: c.InsecureIntrospection,
+			Good: "strangers cannot read the schema", Bad: "everyone can read the schema",
 			Fix: "set --introspection to authenticated, a role or off, which it is in production if not set",
 		}, {
 			Name: "GraphiQL", OK: !servesExplorer(c), Flag: "--insecure-explorer", Accepted: c.InsecureExplorer,
-			Good: "it is off", Bad: "GraphiQL is served to everybody",
+			Good: "it is off", Bad: "GraphiQL is served to everyone",
 			Fix: "leave --explorer out: without it, GraphiQL is off in production",
 		}, {
 			Name: "bcrypt cost", OK: c.BcryptCost >= 12, Flag: "--insecure-bcrypt-cost", Accepted: c.InsecureBcryptCost,
@@ -98,8 +100,9 @@ func Checks(c *config.Config) []Check {
 func secretChecks(c *config.Config) []Check {
 	checks := []Check{{
 		Name: "secret", OK: c.Secret != "", Flag: "--insecure-secret-file", Accepted: c.InsecureSecretFile,
-		Good: "it is given, and not beside the database", Bad: "the secret is in a file beside the database, and lost or copied with it",
-		Fix: "give --secret, such as the output of `openssl rand -base64 33`; for a database that exists, the text of the file",
+		Good: "it is given, and not beside the database",
+		Bad:  "the secret is in a file beside the database, and lost or copied with it",
+		Fix:  "give --secret, such as the output of `openssl rand -base64 33`; for an existing database, that in the file",
 	}}
 	if info, err := os.Stat(c.SecretFile()); c.Secret == "" && err == nil {
 		checks = append(checks, Check{
@@ -116,10 +119,11 @@ func storageChecks(c *config.Config) []Check {
 		checks := []Check{onLocalDisk(store.NetworkFileSystem(path), c.InsecureStorage)}
 		if info, err := os.Stat(path); err == nil {
 			checks = append(checks, Check{
-				// Its group may: the volumes of containers are shared by group.
+				// Its group may read it: the volumes of containers are shared by group.
 				Name: "database file", OK: info.Mode().Perm()&0o007 == 0,
-				Good: "not everybody on this machine can read it", Bad: "everybody on this machine can read " + path + ", password hashes included",
-				Fix: "chmod o-rwx " + path + "*",
+				Good: "not every user of this machine can read it",
+				Bad:  "every user of this machine can read " + path + ", password hashes included",
+				Fix:  "chmod o-rwx " + path + "*",
 			})
 		}
 		return checks
@@ -130,17 +134,21 @@ func storageChecks(c *config.Config) []Check {
 	}
 	mode, local := source.TLSMode(), source.IsLocal()
 	return []Check{{
-		Name: "database TLS", OK: local || strings.HasPrefix(mode, "verify-") || mode == "require", Flag: "--insecure-database", Accepted: c.InsecureDatabase,
-		Good: "what goes to Postgres is encrypted, or stays on this host", Bad: "what goes to Postgres on another host need not be encrypted",
-		Fix: "take sslmode out of --database, or set it to verify-full",
+		Name: "database TLS", OK: local || strings.HasPrefix(mode, "verify-") || mode == "require",
+		Flag: "--insecure-database", Accepted: c.InsecureDatabase,
+		Good: "connections to Postgres are encrypted, or stay on this host",
+		Bad:  "connections to Postgres on another host may be unencrypted",
+		Fix:  "take sslmode out of --database, or set it to verify-full",
 	}, {
 		Name: "database name", OK: local || mode == "verify-full", Advice: true,
-		Good: "nobody else can pose as Postgres", Bad: "nobody checks that it is Postgres who answers",
-		Fix: "set sslmode=verify-full in --database, and sslrootcert if its certificate needs one",
+		Good: "no other server can pose as Postgres",
+		Bad:  "the certificate of Postgres is not checked",
+		Fix:  "set sslmode=verify-full in --database, and sslrootcert if its certificate needs one",
 	}, {
 		Name: "database URL", OK: len(source.Ignored) == 0, Advice: true,
-		Good: "each parameter has an effect", Bad: "these parameters have no effect here: " + strings.Join(source.Ignored, ", "),
-		Fix: "take them out of --database",
+		Good: "each parameter has an effect",
+		Bad:  "these parameters have no effect here: " + strings.Join(source.Ignored, ", "),
+		Fix:  "take them out of --database",
 	}}
 }
 
@@ -148,8 +156,9 @@ func storageChecks(c *config.Config) []Check {
 func onLocalDisk(network string, accepted bool) Check {
 	return Check{
 		Name: "storage", OK: network == "", Flag: "--insecure-storage", Accepted: accepted,
-		Good: "SQLite is on a file system of this host", Bad: "SQLite is on a network file system, " + network + ", where its locks may not hold",
-		Fix: "name a file on a local disk with --database, or use Postgres",
+		Good: "SQLite is on a file system of this host",
+		Bad:  "SQLite is on a network file system, " + network + ", where its locks may not hold",
+		Fix:  "name a file on a local disk with --database, or use Postgres",
 	}
 }
 

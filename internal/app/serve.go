@@ -16,7 +16,7 @@ import (
 
 // Run serves l until ctx ends, then stops in order: not ready, drain, flush. The App was opened with Serves.
 func (a *App) Run(ctx context.Context, l net.Listener) error {
-	// What goes on beside the requests outlives the last of them.
+	// Background work outlives the last request.
 	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
 	wait, err := a.Follow(beside)
 	if err != nil {
@@ -66,12 +66,12 @@ func (a *App) waitFor(wait func()) {
 	}
 }
 
-// Bound has l close connections for which there is no memory; encrypted says that they are to speak TLS.
+// Bound returns l, closing connections for which memory is exhausted; encrypted says that they speak TLS.
 func (a *App) Bound(l net.Listener, encrypted bool) net.Listener {
 	return web.Bound(l, a.Memory, a.proxies, encrypted)
 }
 
-// Handler routes everything that is served; more are further extensions of the GraphQL server.
+// Handler routes all requests; more are further extensions of the GraphQL server.
 func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (http.Handler, error) {
 	api, err := a.graphQL(more)
 	if err != nil {
@@ -112,7 +112,7 @@ func (a *App) current(next http.Handler) http.Handler {
 	})
 }
 
-// sdl serves the schema to whom the setting introspection admits.
+// sdl serves the schema to callers admitted by --introspection.
 func (a *App) sdl() http.Handler {
 	text := []byte(schema.Print(a.Schema))
 	document := web.Static("application/graphql; charset=utf-8", "no-cache", func() []byte { return text })

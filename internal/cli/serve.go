@@ -29,7 +29,7 @@ func (serveCmd) Run(e *env) error {
 	defer signal.Stop(hangups)
 	signal.Ignore(syscall.SIGPIPE)
 	return e.with(func(a *app.App) error {
-		l, err := net.Listen("tcp", e.config.Listen)
+		l, err := new(net.ListenConfig).Listen(context.WithoutCancel(e.ctx), "tcp", e.config.Listen)
 		if err != nil {
 			return fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", e.config.Listen, err)
 		}

@@ -91,7 +91,7 @@ func TestAnOldViewThatCannotBeReadRefusesWithoutAFlood(t *testing.T) {
 	})
 }
 
-// A cancelled caller does not count as a database failure, and the other waiters get an answer.
+// A canceled caller does not count as a database failure, and the other waiters get an answer.
 func TestACancelledCallerDoesNotEndTheReadOfOthers(t *testing.T) {
 	t.Parallel()
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
@@ -100,7 +100,7 @@ func TestACancelledCallerDoesNotEndTheReadOfOthers(t *testing.T) {
 		left, leave := context.WithCancel(t.Context())
 		leave()
 		if _, err := v.Check(left, &token.Claims{UserID: "u", SessionID: "s"}); err == nil {
-			t.Error("a cancelled caller was answered")
+			t.Error("a canceled caller was answered")
 		}
 		wantReason(t, v, token.Claims{UserID: "u", SessionID: "s"}, "")
 	})

@@ -14,7 +14,9 @@ import (
 
 // ChangePassword replaces the password; the caller proves the current one. It ends every other session and refuses
 // every access token issued so far, so the caller needs the returned pair.
-func (s *Service) ChangePassword(ctx context.Context, currentPassword, newPassword string, by audit.Actor) (*session.Grant, error) {
+func (s *Service) ChangePassword(
+	ctx context.Context, currentPassword, newPassword string, by audit.Actor,
+) (*session.Grant, error) {
 	u, err := s.accounts.Fresh(ctx, by.UserID)
 	if fault.Is(err, fault.UserNotFound) {
 		return nil, session.ErrTokenRevoked

@@ -79,8 +79,8 @@ func recheck(tx *store.Tx, user account.ID, hash string, refusal error) error {
 }
 
 // upgrade replaces an imported or weaker hash of the password just proved, and returns the hash now stored. If it
-// cannot, the login still succeeds and the next one tries again. Of several logins at once the first replaces the
-// hash, and the others prove their password again with what it stored.
+// cannot, the login still succeeds and the next one tries again. Of concurrent logins, the first replaces the hash,
+// and the others compare their password with the new one.
 func (s *Service) upgrade(ctx context.Context, user account.ID, old, password string) (string, error) {
 	replaced := false
 	hash, err := s.hasher.Hash(ctx, password)

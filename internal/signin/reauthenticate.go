@@ -34,7 +34,9 @@ func (s *Service) Reauthenticate(ctx context.Context, password string, by audit.
 }
 
 // provePassword checks the password of the caller, which is the input at path. It is throttled like a login.
-func (s *Service) provePassword(ctx context.Context, path, password string, by audit.Actor) (user account.Credentials, err error) {
+func (s *Service) provePassword(
+	ctx context.Context, path, password string, by audit.Actor,
+) (user account.Credentials, err error) {
 	if err := s.hasher.Full(); err != nil {
 		return user, err
 	}
@@ -49,11 +51,13 @@ func (s *Service) provePassword(ctx context.Context, path, password string, by a
 	if err != nil || ok {
 		return user, err
 	}
-	// If the session has ended meanwhile, that is the refusal: the account may be deleted, or its password changed.
+	// If the session has ended in the meantime, refuse for that reason: the account may be deleted, or its password
+	// changed.
 	if err := s.db.Tx(ctx, func(tx *store.Tx) error { return session.Authorize(tx, by) }); err != nil {
 		return user, err
 	}
-	return user, s.failed(ctx, audit.Event{Action: audit.AuthnReauthenticateFail, By: by, User: by.UserID}, wrongPassword(path))
+	event := audit.Event{Action: audit.AuthnReauthenticateFail, By: by, User: by.UserID}
+	return user, s.failed(ctx, event, wrongPassword(path))
 }
 
 // ownAttempt is the attempt of an authenticated caller. It is counted apart from logins, so that strangers who guess

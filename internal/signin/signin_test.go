@@ -13,8 +13,6 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-func TestMain(m *testing.M) { storetest.Main(m) }
-
 // Another login can replace the hash that was compared, even by that of another password.
 func TestALoginThatLosesTheUpgradeProvesItsPasswordAgain(t *testing.T) {
 	t.Parallel()

@@ -72,7 +72,7 @@ var postgresOutages = []string{
 	"40",    // serialization failure or deadlock, after the retries
 	"53",    // resources: disk full, memory, too many connections
 	"55",    // not in the right state: a lock that was not free in time (55P03)
-	"57",    // operator intervention: cancelled (57014), shutdown, crash, starting up, dropped, idle
+	"57",    // operator intervention: canceled (57014), shutdown, crash, starting up, dropped, idle
 	"58",    // system: input and output, files
 	"XX",    // internal, corrupted; also what proxies in front report
 	"72000", // snapshot too old

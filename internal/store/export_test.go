@@ -44,3 +44,10 @@ func SQLiteOutage(code int) bool { return slices.Contains(sqliteOutages, primary
 
 // Tell notifies the followers of topic, as a commit does.
 func (db *DB) Tell(topic string) { db.tell(topic) }
+
+// Waiting returns the number of transactions that wait for SQLite's writer.
+func (db *DB) Waiting() int {
+	db.groups.mu.Lock()
+	defer db.groups.mu.Unlock()
+	return len(db.groups.waiting)
+}

@@ -83,6 +83,7 @@ func openSQLite(ctx context.Context, path string, o Options) (_ *DB, err error) 
 	write := open("&_txlock=immediate")
 	write.SetMaxOpenConns(1)
 	db.write = &pool{db: write, prepares: true}
+	db.groups = &groups{write: db.write}
 	if err := writable(ctx, write, path); err != nil {
 		return nil, errors.Join(err, write.Close(), read.Close())
 	}

@@ -1,7 +1,3 @@
-// Package store owns the two databases: opening them, migrating them, transactions, and telling a
-// storage fault from a mistake. Feature packages bring their own SQL, one text for both: $N
-// placeholders, TEXT, BIGINT and BOOLEAN columns, times as Time, and now_us() for the database's
-// clock. It knows no table but that of leases.
 package store
 
 import (
@@ -63,6 +59,7 @@ type DB struct {
 	connector *postgresConnector // of Postgres
 	read      *pool
 	write     *pool
+	groups    *groups      // of a writable SQLite database
 	apart     *sqlx.DB     // where Conn takes its connections
 	standby   string       // whether this is one, in SQL
 	run       atomic.Int64 // statements
@@ -115,6 +112,9 @@ func (db *DB) Path() string { return db.path }
 
 // Close closes all connections, then lets another server have the SQLite file.
 func (db *DB) Close() error {
+	if db.groups != nil {
+		db.groups.running.Wait()
+	}
 	err := errors.Join(db.write.db.Close(), db.read.db.Close(), db.apart.Close()) // of one pool, the second does nothing
 	if db.server != nil {
 		err = errors.Join(err, db.server.Unlock())
@@ -232,13 +232,16 @@ func (db *DB) Tx(ctx context.Context, f func(*Tx) error) error {
 }
 
 func (db *DB) tx(ctx context.Context, f func(*Tx) error) error {
+	if db.groups != nil {
+		return db.txInGroup(ctx, f)
+	}
 	raw, err := db.write.db.BeginTxx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", outage{err}) // such as by a standby, which has no code of its own for it
 	}
-	tx := &Tx{ctx: ctx, tx: raw, db: db, pool: db.write}
+	tx := &Tx{ctx: ctx, running: ctx, tx: raw, db: db, pool: db.write}
 	defer tx.prepareMissed()
-	defer func() { _ = raw.Rollback() }() // after a commit it has nothing to do and says so
+	defer func() { _ = raw.Rollback() }() // has no effect after the commit
 	if db.pooler {
 		if _, err := raw.ExecContext(ctx, poolerLimits); err != nil {
 			return fmt.Errorf("begin: %w", outage{err})
@@ -250,15 +253,30 @@ func (db *DB) tx(ctx context.Context, f func(*Tx) error) error {
 	if err := raw.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	for _, done := range tx.onCommit {
-		done()
+	tx.committed()
+	return nil
+}
+
+// txInGroup runs f in a transaction that shares its commit with others.
+func (db *DB) txInGroup(ctx context.Context, f func(*Tx) error) error {
+	var tx *Tx
+	err := db.groups.do(ctx, func(raw *sqlx.Tx) (missed []string, err error) {
+		// A statement that is interrupted would roll back the others.
+		tx = &Tx{ctx: ctx, running: context.WithoutCancel(ctx), tx: raw, db: db, pool: db.write}
+		err = f(tx)
+		return tx.missed, err
+	})
+	if err != nil {
+		return err
 	}
+	tx.committed()
 	return nil
 }
 
 // Tx is a transaction under way. It belongs to the goroutine that runs the function given to DB.Tx.
 type Tx struct {
-	ctx      context.Context
+	ctx      context.Context // bounds the transaction
+	running  context.Context // of each statement
 	tx       *sqlx.Tx
 	db       *DB
 	pool     *pool
@@ -269,33 +287,48 @@ type Tx struct {
 // OnCommit has f called once the transaction is durable, before DB.Tx returns.
 func (tx *Tx) OnCommit(f func()) { tx.onCommit = append(tx.onCommit, f) }
 
+func (tx *Tx) committed() {
+	for _, f := range tx.onCommit {
+		f()
+	}
+}
+
 // Get reads one row; sql.ErrNoRows if there is none.
 func (tx *Tx) Get(dest any, query string, args ...any) error {
+	if err := tx.ctx.Err(); err != nil {
+		return err
+	}
 	tx.db.run.Add(1)
 	if stmt := tx.stmt(query); stmt != nil {
-		return stmt.GetContext(tx.ctx, dest, args...)
+		return stmt.GetContext(tx.running, dest, args...)
 	}
-	return tx.tx.GetContext(tx.ctx, dest, query, args...)
+	return tx.tx.GetContext(tx.running, dest, query, args...)
 }
 
 // Select reads all rows.
 func (tx *Tx) Select(dest any, query string, args ...any) error {
+	if err := tx.ctx.Err(); err != nil {
+		return err
+	}
 	tx.db.run.Add(1)
 	if stmt := tx.stmt(query); stmt != nil {
-		return stmt.SelectContext(tx.ctx, dest, args...)
+		return stmt.SelectContext(tx.running, dest, args...)
 	}
-	return tx.tx.SelectContext(tx.ctx, dest, query, args...)
+	return tx.tx.SelectContext(tx.running, dest, query, args...)
 }
 
 // Exec runs a statement and returns how many rows it changed.
 func (tx *Tx) Exec(query string, args ...any) (int64, error) {
+	if err := tx.ctx.Err(); err != nil {
+		return 0, err
+	}
 	tx.db.run.Add(1)
 	var result sql.Result
 	var err error
 	if stmt := tx.stmt(query); stmt != nil {
-		result, err = stmt.ExecContext(tx.ctx, args...)
+		result, err = stmt.ExecContext(tx.running, args...)
 	} else {
-		result, err = tx.tx.ExecContext(tx.ctx, query, args...)
+		result, err = tx.tx.ExecContext(tx.running, query, args...)
 	}
 	if err != nil {
 		return 0, err
@@ -311,7 +344,7 @@ func (tx *Tx) stmt(query string) *sqlx.Stmt {
 		return nil
 	}
 	if stmt, ok := tx.pool.stmts.Load(query); ok {
-		return tx.tx.StmtxContext(tx.ctx, stmt)
+		return tx.tx.StmtxContext(tx.running, stmt)
 	}
 	tx.missed = append(tx.missed, query)
 	return nil

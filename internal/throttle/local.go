@@ -8,7 +8,7 @@ import (
 // maxLocal bounds the memory of local to less than 10 MB.
 const maxLocal = 50_000
 
-// local counts what needs no agreement between replicas: buckets in memory, by the monotonic clock.
+// local holds the buckets of this replica alone, in memory and by the monotonic clock.
 type local struct {
 	now  func() time.Time
 	base time.Time
@@ -17,13 +17,14 @@ type local struct {
 	empty map[string]time.Duration // bucket → when it will be empty again, since base
 }
 
-// take takes one attempt from a bucket, or returns how long it lets nothing through.
+// take takes one attempt from a bucket, or returns how long to wait for one.
 func (l *local) take(key string, rate Rate) (wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now().Sub(l.base)
 	empty, known := l.empty[key]
-	if wait = empty - (rate.Per - rate.interval()) - now; wait > 0 {
+	wait = empty - (rate.Per - rate.interval()) - now
+	if wait > 0 {
 		return wait
 	}
 	if !known && len(l.empty) >= maxLocal {

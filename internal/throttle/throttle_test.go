@@ -77,7 +77,8 @@ func newUser(t *testing.T, db *store.DB) token.UserID {
 	t.Helper()
 	id := fmt.Sprintf("user-%d", time.Now().UnixNano())
 	err := db.Tx(t.Context(), func(tx *store.Tx) error {
-		_, err := tx.Exec(`INSERT INTO users (id, email, email_key, email_verified, name, roles, version, created_at, updated_at)
+		_, err := tx.Exec(`INSERT INTO users
+			(id, email, email_key, email_verified, name, roles, version, created_at, updated_at)
 			VALUES ($1, $1, $1, FALSE, '', '', 1, 0, 0)`, id)
 		return err
 	})
@@ -153,7 +154,8 @@ func TestLogin(t *testing.T) {
 			if err := th.Login(t.Context(), home); err != nil {
 				t.Errorf("the owner's own address: %v", err)
 			}
-			if err := th.Login(t.Context(), throttle.Attempt{Name: string(user), User: user, IP: "203.0.113.9"}); !fault.Is(err, fault.TooManyAttempts) {
+			away := throttle.Attempt{Name: string(user), User: user, IP: "203.0.113.9"}
+			if err := th.Login(t.Context(), away); !fault.Is(err, fault.TooManyAttempts) {
 				t.Errorf("an unknown address: %v", err)
 			}
 			pass(t, db, 91*24*time.Hour)
@@ -238,7 +240,8 @@ func TestOtherBuckets(t *testing.T) {
 		if n := allowed(t, 9, time.Hour, func(int) error { return th.Register(t.Context(), "192.0.2.1") }); n != 2 {
 			t.Errorf("%d registrations from one address, want 2", n)
 		}
-		if n := allowed(t, 9, time.Hour, func(i int) error { return th.Register(t.Context(), fmt.Sprintf("192.0.2.%d", 10+i)) }); n != 2 {
+		elsewhere := func(i int) error { return th.Register(t.Context(), fmt.Sprintf("192.0.2.%d", 10+i)) }
+		if n := allowed(t, 9, time.Hour, elsewhere); n != 2 {
 			t.Errorf("%d more registrations from all addresses, want 2", n)
 		}
 		refresh := func(int) error { return th.Take(t.Context(), throttle.Refresh, "session") }
@@ -254,8 +257,8 @@ func TestOtherBuckets(t *testing.T) {
 	})
 }
 
-// The database's clock goes back: buckets filled before lie far in its future. Nobody waits longer for that than
-// for a full bucket, and after one attempt more than usual each is full as any other.
+// The database's clock goes back, so that filled buckets lie far in its future. No wait is longer than for a full
+// bucket, and after one extra attempt each bucket is full like any other.
 func TestWaitsAreBoundedWhenTheClockGoesBack(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {

@@ -30,13 +30,23 @@ type answer struct {
 	claim     *memory.Claim
 }
 
+// Header values that all answers share: http.Header's methods replace them and never write into them.
+var (
+	contentTypes = map[string][]string{
+		mediaJSON:     {mediaJSON + "; charset=utf-8"},
+		mediaResponse: {mediaResponse + "; charset=utf-8"},
+	}
+	noSniff = []string{"nosniff"}
+	noStore = []string{"no-store"}
+)
+
 // prepare sets the headers of every answer, including one after a panic.
 func (a *answer) prepare() {
 	h := a.w.Header()
-	h.Set("Content-Type", a.media+"; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
+	h["Content-Type"] = contentTypes[a.media]
+	h["X-Content-Type-Options"] = noSniff
 	// Answers hold tokens (RFC 6749 section 5.1) and depend on the caller.
-	h.Set("Cache-Control", "no-store")
+	h["Cache-Control"] = noStore
 	h.Add("Vary", "Authorization, Cookie, Origin, Accept")
 }
 

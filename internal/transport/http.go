@@ -149,7 +149,7 @@ func (a *answer) execute(ctx context.Context, method string, params *graphql.Raw
 		return resp, nil
 	}
 	// The executor returns nil if the context ended before a response was made.
-	timedOut := fault.Busy(fault.TimedOut, "the operation was cancelled or took too long", 0)
+	timedOut := fault.Busy(fault.TimedOut, "the operation was canceled or took too long", 0)
 	return a.requestError(opCtx, gqlerror.List{presentable(timedOut)}), nil
 }
 

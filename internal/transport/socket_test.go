@@ -227,7 +227,7 @@ func TestStreamsOfAnAddressAndOfAUserAreCapped(t *testing.T) {
 		got.Errors[0].Extensions.Code != fault.RateLimited {
 		t.Errorf("%d %v %s", got.Status, got.Header, got.Text)
 	}
-	greet(t, url, "ann2", from("2001:db8:0:1::1")...) // a neighbour
+	greet(t, url, "ann2", from("2001:db8:0:1::1")...) // a neighbor
 	third := dial(t, url, from("192.0.2.1")...)
 	third.send(`{"type":"connection_init","payload":{"token":"ann3"}}`)
 	third.closed(4429, "too many streams are open from this user")

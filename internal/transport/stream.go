@@ -3,6 +3,7 @@ package transport
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -155,7 +156,7 @@ func (s *stream) end(why *ending) { s.cancel(why) }
 
 // ending returns why s ends. It is nil if s has not ended or its client has gone.
 func (s *stream) ending() *ending {
-	why, _ := context.Cause(s.ctx).(*ending)
+	why, _ := errors.AsType[*ending](context.Cause(s.ctx))
 	return why
 }
 

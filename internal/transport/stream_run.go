@@ -66,7 +66,7 @@ func (t *Streams) run(
 		resp := next(ctx)
 		if resp == nil {
 			// The executor returns nil if the context ended before a response was made.
-			timedOut := fault.Busy(fault.TimedOut, "the operation was cancelled or took too long", 0)
+			timedOut := fault.Busy(fault.TimedOut, "the operation was canceled or took too long", 0)
 			d.last(t.present(ctx, exec, presentable(timedOut)))
 			return
 		}

@@ -66,6 +66,9 @@ func identify(sent []string) string {
 // printable returns s without invalid UTF-8 and invisible characters, including line separators and bidirectional
 // controls, cut after the last rune that ends within limit bytes.
 func printable(s string, limit int) string {
+	if len(s) <= limit && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return s
+	}
 	var b strings.Builder
 	for _, r := range strings.ToValidUTF8(s, "") {
 		if !unicode.IsGraphic(r) {

@@ -39,7 +39,7 @@ func TestStopAnswersWhatIsUnderWay(t *testing.T) {
 			close(started)
 			<-release
 			if r.Context().Err() != nil {
-				t.Errorf("%s: a request under way was cancelled", name)
+				t.Errorf("%s: a request under way was canceled", name)
 			}
 			_, _ = io.WriteString(w, "done")
 		})

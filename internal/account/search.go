@@ -14,9 +14,9 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// Users are found along user_terms: a term is a facet, a colon, and how one of the user's texts begins. Each
-// user has the empty facet; that of each role but USER, which everybody has; and once disabled, each of
-// these again as a disabled user's. So what few users are is found as fast as what all are.
+// Users are found by the table user_terms. A term is a facet, a colon, and one of the user's texts. Each user has the
+// empty facet and one for each role except USER, which all have; a disabled user has each of these again as disabled.
+// So rare selections are found as fast as common ones.
 
 // facet is a selection of users that has an index of its own.
 func facet(role token.Role, disabled bool) string {
@@ -30,18 +30,17 @@ func facet(role token.Role, disabled bool) string {
 	return f + ":"
 }
 
-// everybody is the facet of all users.
-const everybody = ":"
+// allUsers is the facet of all users.
+const allUsers = ":"
 
-// maxChunk bounds the candidates that one statement reads, and all of a page to twice as many: where few
-// of them fit, a page is short, and the next goes on behind the last one looked at. However many users
-// there are, no page is slow.
+// maxChunk bounds the candidates that one statement reads, and those of a page to twice as many. If few of them fit, a
+// page is short, and the next continues after the last candidate. So no page is slow, however many users there are.
 const maxChunk = 512
 
-// Fold is the spelling that texts are compared in.
+// Fold returns text in the spelling that is compared.
 func Fold(text string) string { return strings.ToLower(norm.NFC.String(Trim(text))) }
 
-// terms is what u is found by. The empty text, in facets that not all users have, lists the users of one.
+// terms returns the terms of u. In facets that not all users have, the empty text lists the users of the facet.
 func (u *User) terms() []string {
 	texts := []string{Fold(u.Email)}
 	texts = append(texts, otherSpellings(texts[0])...)
@@ -61,7 +60,7 @@ func (u *User) terms() []string {
 			for _, text := range texts {
 				terms = append(terms, f+text)
 			}
-			if f != everybody {
+			if f != allUsers {
 				terms = append(terms, f)
 			}
 		}
@@ -69,11 +68,12 @@ func (u *User) terms() []string {
 	return terms
 }
 
-// index brings what u is found by up to date.
+// index updates the terms of u.
 func index(tx *store.Tx, u *User) error {
 	terms := u.terms()
 	for _, term := range terms {
-		if _, err := tx.Exec("INSERT INTO user_terms (term, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", term, u.ID); err != nil {
+		_, err := tx.Exec("INSERT INTO user_terms (term, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", term, u.ID)
+		if err != nil {
 			return fmt.Errorf("index user: %w", err)
 		}
 	}
@@ -85,7 +85,7 @@ func index(tx *store.Tx, u *User) error {
 	return nil
 }
 
-// Filter selects users; what is zero selects all.
+// Filter selects users; zero fields select all.
 type Filter struct {
 	// Search is a prefix of an e-mail address, username or name, as Fold spells it.
 	Search   string
@@ -93,7 +93,7 @@ type Filter struct {
 	Disabled *bool
 }
 
-// candidate is a user who may be on a page, and what they stand there for.
+// candidate is a user who may be on a page, and the term by which they were found.
 type candidate struct {
 	User
 	Term string `db:"term"`
@@ -101,8 +101,7 @@ type candidate struct {
 
 func (c *candidate) position() store.Position { return store.Position{c.Term, string(c.ID)} }
 
-// List returns the users that f selects: found by Search in the order of what they were found by, else
-// the newest first.
+// List returns the users that f selects: with Search in the order of the terms found, else the newest first.
 func (s *Service) List(ctx context.Context, f Filter, w store.Window) (*store.Page[User], error) {
 	if !f.isSearchable() {
 		return &store.Page[User]{}, nil
@@ -149,7 +148,7 @@ func (s *Service) List(ctx context.Context, f Filter, w store.Window) (*store.Pa
 	}, nil
 }
 
-// isSearchable reports whether a database takes the text that f searches for. No user is called otherwise.
+// isSearchable reports whether databases accept the text that f searches for. No user has other text.
 func (f Filter) isSearchable() bool {
 	return utf8.ValidString(f.Search) && !strings.ContainsRune(f.Search, 0)
 }
@@ -165,7 +164,7 @@ var (
 // is part of the text: Postgres must know how few rows are wanted when it plans for any arguments.
 func (f Filter) candidates(w store.Window, limit int) (query string, args []any) {
 	var q store.Query
-	if f.Search == "" && f.facet() == everybody {
+	if f.Search == "" && f.facet() == allUsers {
 		return fmt.Sprintf("SELECT '' AS term, "+userColumns+" FROM users WHERE TRUE%s LIMIT %d",
 			q.Within(w, newestFirst)+newestFirst.By(w), limit), q.Args
 	}
@@ -186,14 +185,14 @@ func (f Filter) found(q *store.Query) string {
 	return "term >= " + q.Arg(low) + " AND term < " + q.Arg(high)
 }
 
-// facet is the facet that tells most of f.
+// facet returns the narrowest facet of f.
 func (f Filter) facet() string { return facet(f.Role, f.Disabled != nil && *f.Disabled) }
 
-// terms is the range of the terms that Search finds.
+// terms returns the range of the terms that Search finds.
 func (f Filter) terms() (low, high string) { return prefixRange(f.facet() + f.Search) }
 
-// fits tells of a user in the facet of f whether f selects them, and for the first time: who is found by
-// several terms is listed once.
+// fits reports whether f selects a user of its facet, by the first of the user's terms that are found: each user is
+// listed once.
 func (f Filter) fits(c *candidate) bool {
 	if f.Disabled != nil && *f.Disabled != c.Disabled() {
 		return false
@@ -215,7 +214,7 @@ func (s *Service) Count(ctx context.Context, f Filter) (n int, err error) {
 	if f.Disabled != nil && !*f.Disabled {
 		query = "SELECT count(*) FROM users WHERE disabled_at IS NULL"
 	}
-	if f.Search != "" || f.facet() != everybody {
+	if f.Search != "" || f.facet() != allUsers {
 		query += " AND id IN (SELECT user_id FROM user_terms WHERE " + f.found(&q) + ")"
 	}
 	if err := s.db.Get(ctx, &n, query, q.Args...); err != nil {
@@ -224,16 +223,16 @@ func (s *Service) Count(ctx context.Context, f Filter) (n int, err error) {
 	return n, nil
 }
 
-// prefixRange is the range of the texts that begin with prefix, in the order of bytes: up to the prefix with
-// its last character replaced by the next.
+// prefixRange returns the range of the texts that begin with prefix, in the order of bytes: up to the prefix with its
+// last character replaced by the next.
 func prefixRange(prefix string) (low, high string) {
 	for rest := prefix; ; {
 		last, size := utf8.DecodeLastRuneInString(rest)
 		rest = rest[:len(rest)-size]
 		switch {
-		case last == 0xD7FF: // surrogates are no characters
+		case last == 0xD7FF: // surrogates are not characters
 			return prefix, rest + "\uE000"
-		case last < utf8.MaxRune: // the greatest has none after it; the one before counts then
+		case last < utf8.MaxRune: // the greatest has no successor, so that of the one before counts
 			return prefix, rest + string(last+1)
 		}
 	}

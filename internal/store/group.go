@@ -1,0 +1,210 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// maxGroup is the largest number of transactions that share a commit.
+const maxGroup = 64
+
+// groups runs the transactions of SQLite's only writer. A commit waits for the disk, so transactions that wait for the
+// writer run one after another, each in a savepoint, and share one commit. One that fails is rolled back alone. Each
+// caller is answered after the commit.
+type groups struct {
+	write *pool
+
+	mu      sync.Mutex
+	waiting []*member
+	running sync.WaitGroup
+	active  bool // a goroutine runs groups until nobody waits
+}
+
+// member is a transaction in a group. Its function runs on the goroutine of its caller.
+type member struct {
+	ctx     context.Context
+	turn    chan *sqlx.Tx // when to run the function
+	ran     chan error    // the result of the function
+	missed  []string      // the statements to prepare; set before ran
+	outcome chan error    // the result of the transaction; buffered
+}
+
+var errAborted = errors.New("the function of the transaction did not return")
+
+// do runs f as a member of a group and returns once that has committed. It may run f again.
+func (g *groups) do(ctx context.Context, f func(*sqlx.Tx) (missed []string, err error)) error {
+	m := &member{ctx: ctx, turn: make(chan *sqlx.Tx), ran: make(chan error), outcome: make(chan error, 1)}
+	g.join(m)
+	left := ctx.Done()
+	for {
+		select {
+		case <-left:
+			if g.leave(m) {
+				return fmt.Errorf("begin: %w", outage{ctx.Err()})
+			}
+			left = nil // its turn has come, or its outcome
+		case tx := <-m.turn:
+			m.run(tx, f)
+		case err := <-m.outcome:
+			return err
+		}
+	}
+}
+
+// run runs f. If f panics or ends its goroutine, the group goes on without this member.
+func (m *member) run(tx *sqlx.Tx, f func(*sqlx.Tx) ([]string, error)) {
+	err := errAborted
+	defer func() { m.ran <- err }()
+	m.missed, err = f(tx)
+}
+
+func (g *groups) join(m *member) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(g.waiting, m)
+	if !g.active {
+		g.active = true
+		g.running.Go(g.work)
+	}
+}
+
+// leave takes m out of the queue. It reports false if m is no longer in it.
+func (g *groups) leave(m *member) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.Index(g.waiting, m)
+	if i < 0 {
+		return false
+	}
+	g.waiting = slices.Delete(g.waiting, i, i+1)
+	return true
+}
+
+// next takes the first member out of the queue; nil if it is empty.
+func (g *groups) next() *member {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) == 0 {
+		return nil
+	}
+	m := g.waiting[0]
+	g.waiting = g.waiting[1:]
+	return m
+}
+
+// work runs groups until no member waits.
+func (g *groups) work() {
+	for {
+		g.mu.Lock()
+		waiting := slices.Clone(g.waiting)
+		g.active = len(waiting) > 0
+		g.mu.Unlock()
+		if len(waiting) == 0 {
+			return
+		}
+		ctx := context.WithoutCancel(waiting[0].ctx)
+		tx, err := g.write.db.BeginTxx(ctx, nil)
+		if err != nil {
+			for _, m := range waiting {
+				if g.leave(m) {
+					m.outcome <- fmt.Errorf("begin: %w", outage{err})
+				}
+			}
+			continue
+		}
+		g.prepare(ctx, g.group(tx))
+	}
+}
+
+// group runs waiting members in tx and commits it. It returns those that ran.
+func (g *groups) group(tx *sqlx.Tx) (ran []*member) {
+	defer func() { _ = tx.Rollback() }() // has no effect after the commit
+	var done []*member
+	for len(ran) < maxGroup {
+		m := g.next()
+		if m == nil {
+			break
+		}
+		ran = append(ran, m)
+		err := g.runOne(tx, m, len(done) == 0)
+		switch {
+		case err == nil:
+			done = append(done, m)
+		case errors.Is(err, errTransactionLost):
+			g.again(done)
+			return ran
+		case len(done) == 0:
+			return ran // it was alone: the rollback is its own
+		}
+	}
+	err := tx.Commit()
+	if err != nil {
+		err = fmt.Errorf("commit: %w", err)
+	}
+	for _, m := range done {
+		m.outcome <- err
+	}
+	return ran
+}
+
+// errTransactionLost says that SQLite has rolled back the transaction of the whole group, as it does after some errors.
+var errTransactionLost = errors.New("the transaction was rolled back")
+
+// runOne runs a member, the first of a group without a savepoint. After an error the member has its outcome.
+func (g *groups) runOne(tx *sqlx.Tx, m *member, first bool) error {
+	if !first {
+		if _, err := tx.Exec("SAVEPOINT member"); err != nil {
+			m.outcome <- fmt.Errorf("begin: %w", err)
+			return errTransactionLost
+		}
+	}
+	m.turn <- tx
+	err := <-m.ran
+	if err == nil && m.ctx.Err() != nil {
+		err = fmt.Errorf("commit: %w", m.ctx.Err())
+	}
+	if first {
+		if err != nil {
+			m.outcome <- err
+		}
+		return err
+	}
+	end := "RELEASE member"
+	if err != nil {
+		end = "ROLLBACK TO member; RELEASE member"
+	}
+	_, lost := tx.Exec(end)
+	if lost != nil && err == nil {
+		err = fmt.Errorf("commit: %w", lost)
+	}
+	if err != nil {
+		m.outcome <- err
+	}
+	if lost != nil {
+		return errTransactionLost
+	}
+	return err
+}
+
+// again puts members back in front of the queue.
+func (g *groups) again(members []*member) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = slices.Concat(members, g.waiting)
+}
+
+// prepare prepares the statements that members had to run unprepared.
+func (g *groups) prepare(ctx context.Context, ran []*member) {
+	for _, m := range ran {
+		for _, query := range m.missed {
+			if _, err := g.write.stmt(ctx, query); err != nil {
+				return // the next transaction tries again
+			}
+		}
+	}
+}
