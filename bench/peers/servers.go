@@ -15,7 +15,8 @@ import (
 // server is a program to measure.
 type server struct {
 	name string
-	// command is the command line. ADDRESS and PORT stand for the address to listen on, and for its port.
+	// command is the command line. ADDRESS, PORT and DATABASE stand for the address to listen on, its port, and the URL
+	// of the schema.
 	command []string
 	// rest means that POST /login returns the token.
 	rest bool
@@ -45,8 +46,8 @@ func install(ctx context.Context, folder string) ([]server, error) {
 	}
 	servers := []server{
 		{name: "bare net/http", command: []string{bare, "ADDRESS"}, rest: true},
-		{name: "gqlgen, map", command: []string{gqlgen, "ADDRESS"}},
-		{name: "gqlgen, SQLite", command: []string{gqlgen, "ADDRESS", "peer.db"}, sessions: true},
+		{name: "gqlgen (map)", command: []string{gqlgen, "ADDRESS"}},
+		{name: "gqlgen (SQLite)", command: []string{gqlgen, "ADDRESS", "peer.db"}, sessions: true},
 	}
 	node, err := nodeServers(ctx, filepath.Join(root, "bench/peers/node"))
 	if err != nil {
@@ -56,8 +57,8 @@ func install(ctx context.Context, folder string) ([]server, error) {
 	own := append(append([]string{graphwarden}, replica.Unlimited()...), "--listen=ADDRESS", "--stop-delay=0s")
 	with := func(args ...string) []string { return append(own[:len(own):len(own)], args...) }
 	servers = append(servers,
-		server{name: "Graphwarden, SQLite", command: own, registers: true, sessions: true},
-		server{name: "Graphwarden, SQLite, `--user-view=off`", command: with("--user-view=off"), registers: true},
+		server{name: "Graphwarden (SQLite)", command: own, registers: true, sessions: true},
+		server{name: "Graphwarden (SQLite; `--user-view=off`)", command: with("--user-view=off"), registers: true},
 	)
 	url := os.Getenv(storetest.URLVariable)
 	if url == "" {
@@ -65,7 +66,7 @@ func install(ctx context.Context, folder string) ([]server, error) {
 		return servers, nil
 	}
 	return append(servers, server{
-		name:      "Graphwarden, Postgres",
+		name:      "Graphwarden (Postgres)",
 		command:   with("--database=DATABASE", "--secret=a secret for benchmarks, of more than 32 bytes"),
 		registers: true, sessions: true, postgres: url,
 	}), nil
@@ -92,7 +93,10 @@ func nodeServers(ctx context.Context, folder string) ([]server, error) {
 		if _, err := os.Stat("/usr/include/node/node.h"); err == nil {
 			args = append(args, "--nodedir=/usr") // better-sqlite3 is compiled with Debian's headers
 		}
-		if err := errors.Join(command(ctx, "npm", args...), os.WriteFile(marker, nil, 0o644)); err != nil {
+		if err := command(ctx, "npm", args...); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(marker, nil, 0o644); err != nil {
 			return nil, err
 		}
 	}
@@ -100,11 +104,11 @@ func nodeServers(ctx context.Context, folder string) ([]server, error) {
 		return append([]string{"node", filepath.Join(folder, name), "ADDRESS"}, args...)
 	}
 	return []server{
-		{name: "Mercurius with JIT, map", command: script("mercurius.mjs")},
-		{name: "Mercurius with JIT, map, verified tokens cached", command: script("mercurius.mjs", "--token-cache")},
-		{name: "Mercurius with JIT, SQLite", command: script("mercurius.mjs", "--sqlite")},
-		{name: "GraphQL Yoga, map", command: script("yoga.mjs")},
-		{name: "Apollo Server, map", command: script("apollo.mjs")},
+		{name: "Mercurius with JIT (map)", command: script("mercurius.mjs")},
+		{name: "Mercurius with JIT (map; verified tokens cached)", command: script("mercurius.mjs", "--token-cache")},
+		{name: "Mercurius with JIT (SQLite)", command: script("mercurius.mjs", "--sqlite")},
+		{name: "GraphQL Yoga (map)", command: script("yoga.mjs")},
+		{name: "Apollo Server (map)", command: script("apollo.mjs")},
 	}, nil
 }
 
@@ -116,7 +120,7 @@ func pythonServers(ctx context.Context, folder string) []server {
 		return nil
 	}
 	return []server{{
-		name: "FastAPI, map",
+		name: "FastAPI (map)",
 		command: []string{python, "-m", "uvicorn", "server:app", "--app-dir", folder, "--host", "127.0.0.1",
 			"--port", "PORT", "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"},
 		rest: true, me: "/me",

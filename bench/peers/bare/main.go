@@ -38,14 +38,8 @@ func main() {
 	log.Fatal(http.ListenAndServe(os.Args[1], nil))
 }
 
-func (s server) login(w http.ResponseWriter, r *http.Request) {
-	var body struct{ Email, Password string }
-	err := json.NewDecoder(r.Body).Decode(&body)
-	// Logins are not measured: the only user has a fixed password.
-	if err != nil || body.Email != "ada@example.com" || body.Password != "an unlikely passphrase" {
-		http.Error(w, "invalid credentials", http.StatusUnauthorized)
-		return
-	}
+// login returns a token. Logins are not measured, so there is no password.
+func (s server) login(w http.ResponseWriter, _ *http.Request) {
 	claims := jwt.RegisteredClaims{Subject: "1", ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour))}
 	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(s.key)
 	if err != nil {
