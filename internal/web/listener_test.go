@@ -54,14 +54,15 @@ func TestConnectionsShareMemory(t *testing.T) {
 				webtest.Send(t, strings.TrimPrefix(endpoint, "http://"), "")
 				open = append(open, webtest.Wait(t, accepted, "not accepted"))
 			}
-			answer, _ := io.ReadAll(webtest.Send(t, strings.TrimPrefix(endpoint, "http://"), "")) // until it is closed
+			conn := webtest.Send(t, strings.TrimPrefix(endpoint, "http://"), "")
+			answer, _ := io.ReadAll(conn) // ends when the server closes the connection
 			if !strings.HasPrefix(string(answer), c.answer) ||
 				c.answer != "" && !strings.Contains(string(answer), `"code":"UNAVAILABLE"`) {
 				t.Errorf("got %q", answer)
 			}
 			_ = open[0].Close()
 			webtest.Send(t, strings.TrimPrefix(endpoint, "http://"), "")
-			open[0] = webtest.Wait(t, accepted, "one that is closed is still counted")
+			open[0] = webtest.Wait(t, accepted, "a closed connection is still counted")
 			for _, conn := range open {
 				_ = conn.Close()
 			}
@@ -78,7 +79,7 @@ func TestHTTP2IsOfferedWhileThereIsMemory(t *testing.T) {
 	p := tlstest.NewPair(t, "test")
 	bound := web.Bound(l, memory.NewBudget(24<<20), proxies(t, "127.0.0.1"), true) // 3 connections with HTTP/2
 	webtest.Serve(t, opened(t, p, time.Now, quiet()).Listen(bound), http.NotFoundHandler())
-	ask := func(client *http.Client) (protocol string) {
+	protocol := func(client *http.Client) string {
 		response, err := client.Get("https://" + l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
@@ -89,19 +90,19 @@ func TestHTTP2IsOfferedWhileThereIsMemory(t *testing.T) {
 	}
 	first := tlstest.Client(t, p.Cert)
 	for _, client := range []*http.Client{first, tlstest.Client(t, p.Cert), tlstest.Client(t, p.Cert)} {
-		if got := ask(client); got != "HTTP/2.0" {
+		if got := protocol(client); got != "HTTP/2.0" {
 			t.Errorf("got %s", got)
 		}
 	}
-	if got := ask(tlstest.Client(t, p.Cert)); got != "HTTP/1.1" {
+	if got := protocol(tlstest.Client(t, p.Cert)); got != "HTTP/1.1" {
 		t.Errorf("without memory: %s", got)
 	}
 	first.CloseIdleConnections()
 	webtest.Eventually(t, "the connection is released",
-		func() bool { return ask(tlstest.Client(t, p.Cert)) == "HTTP/2.0" })
+		func() bool { return protocol(tlstest.Client(t, p.Cert)) == "HTTP/2.0" })
 }
 
-func TestConnectionsAreNotKeptInACrowd(t *testing.T) {
+func TestConnectionsAreClosedInACrowd(t *testing.T) {
 	t.Parallel()
 	budget := memory.NewBudget(1 << 20) // 8 connections
 	h := web.CloseInACrowd(budget, http.NotFoundHandler())

@@ -25,7 +25,7 @@ func origins(tb testing.TB, o web.OriginOptions) *web.Origins {
 	return made
 }
 
-func TestWhatIsNoOriginIsRefused(t *testing.T) {
+func TestInvalidOriginsAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, origin := range []string{
 		"*", "null", "", "app.example.com", "https://", "https://app.example.com/x", "https://app.example.com?x",
@@ -42,12 +42,12 @@ func TestWhatIsNoOriginIsRefused(t *testing.T) {
 		"https://*.com.", "https://*.kawasaki.jp", "https://*.192.168.1.20", "https://*.[::1]",
 	} {
 		if _, err := web.NewOrigins(publicURL, web.OriginOptions{Listed: []string{origin}}, nil, nil); err == nil {
-			t.Errorf("%q passed as an origin", origin)
+			t.Errorf("%q is accepted as an origin", origin)
 		}
 	}
 }
 
-// preflight returns the headers of the answer to a preflight.
+// preflight returns the headers of the response to a preflight request.
 func preflight(tb testing.TB, o *web.Origins, origin, headers string) http.Header {
 	tb.Helper()
 	r := webtest.Request(tb, "OPTIONS", "http://127.0.0.1:8080/graphql", "", "Origin", origin,
@@ -60,7 +60,7 @@ func preflight(tb testing.TB, o *web.Origins, origin, headers string) http.Heade
 	return w.Header()
 }
 
-// usesCookies reports whether a page of an origin may use the refresh cookie.
+// usesCookies reports whether pages of origin may use the refresh cookie.
 func usesCookies(tb testing.TB, o *web.Origins, origin string) (allowed bool) {
 	tb.Helper()
 	h := web.Cookies(o, "",
@@ -69,54 +69,58 @@ func usesCookies(tb testing.TB, o *web.Origins, origin string) (allowed bool) {
 	return allowed
 }
 
-// Each origin is written as people do, and sent as browsers do.
+// Each listed origin is spelled as operators do, and the other as browsers do.
 func TestListedOriginsMatchWhatBrowsersSend(t *testing.T) {
 	t.Parallel()
-	for written, sent := range map[string]string{
-		"https://app.example.com":                                "https://app.example.com",
-		"https://app.example.com:443":                            "https://app.example.com",
-		"http://app.example.com:80":                              "http://app.example.com",
-		"https://app.example.com:0443":                           "https://app.example.com",
-		"http://app.example.com:443":                             "http://app.example.com:443",
-		"HTTPS://App.Example.COM:8443":                           "https://app.example.com:8443",
-		"https://bücher.example":                                 "https://xn--bcher-kva.example",
-		"https://straße.example":                                 "https://xn--strae-oqa.example",
-		"https://my_app.example.com":                             "https://my_app.example.com",
-		"http://[::1]:5173":                                      "http://[::1]:5173",
-		"http://[0:0::1]:80":                                     "http://[::1]",
-		"http://[::ffff:192.168.1.20]":                           "http://[::ffff:c0a8:114]",
-		"https://r3---sn-a.example.com":                          "https://r3---sn-a.example.com",
-		"http://192.168.1.20:3000":                               "http://192.168.1.20:3000",
-		"capacitor://localhost":                                  "capacitor://localhost",
-		"ionic://localhost":                                      "ionic://localhost",
-		"tauri://localhost":                                      "tauri://localhost",
-		"app://-":                                                "app://-",
-		"chrome-extension://abcdefghijklmnopabcdefghijklmnop":    "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
-		"moz-extension://0b5f2a4e-1c1d-4f9e-8f3a-1d2c3b4a5e6f":   "moz-extension://0b5f2a4e-1c1d-4f9e-8f3a-1d2c3b4a5e6f",
-		"safari-web-extension://0b5f2a4e-1c1d-4f9e-8f3a-1d2c3b4": "safari-web-extension://0B5F2A4E-1C1D-4F9E-8F3A-1D2C3B4", // Safari keeps the case
+	for listed, sent := range map[string]string{
+		"https://app.example.com":                              "https://app.example.com",
+		"https://app.example.com:443":                          "https://app.example.com",
+		"http://app.example.com:80":                            "http://app.example.com",
+		"https://app.example.com:0443":                         "https://app.example.com",
+		"http://app.example.com:443":                           "http://app.example.com:443",
+		"HTTPS://App.Example.COM:8443":                         "https://app.example.com:8443",
+		"https://bücher.example":                               "https://xn--bcher-kva.example",
+		"https://straße.example":                               "https://xn--strae-oqa.example",
+		"https://my_app.example.com":                           "https://my_app.example.com",
+		"http://[::1]:5173":                                    "http://[::1]:5173",
+		"http://[0:0::1]:80":                                   "http://[::1]",
+		"http://[::ffff:192.168.1.20]":                         "http://[::ffff:c0a8:114]",
+		"https://r3---sn-a.example.com":                        "https://r3---sn-a.example.com",
+		"http://192.168.1.20:3000":                             "http://192.168.1.20:3000",
+		"capacitor://localhost":                                "capacitor://localhost",
+		"ionic://localhost":                                    "ionic://localhost",
+		"tauri://localhost":                                    "tauri://localhost",
+		"app://-":                                              "app://-",
+		"chrome-extension://abcdefghijklmnopabcdefghijklmnop":  "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+		"moz-extension://0b5f2a4e-1c1d-4f9e-8f3a-1d2c3b4a5e6f": "moz-extension://0b5f2a4e-1c1d-4f9e-8f3a-1d2c3b4a5e6f",
+		// Safari keeps the case.
+		"safari-web-extension://0b5f2a4e-1c1d-4f9e-8f3a-1d2c3b4": "safari-web-extension://0B5F2A4E-1C1D-4F9E-8F3A-1D2C3B4",
 		"app://.": "app://.",
 	} {
-		o := origins(t, web.OriginOptions{Listed: []string{written}})
+		o := origins(t, web.OriginOptions{Listed: []string{listed}})
 		if got := preflight(t, o, sent, "content-type").Get("Access-Control-Allow-Origin"); got != sent {
-			t.Errorf("%s: a preflight from %s allows %q", written, sent, got)
+			t.Errorf("%s: a preflight from %s allows %q", listed, sent, got)
 		}
 		if !usesCookies(t, o, sent) {
-			t.Errorf("%s: %s may not use cookies", written, sent)
+			t.Errorf("%s: %s may not use cookies", listed, sent)
 		}
 		if !o.AdmitsSocket(webtest.Request(t, "GET", "http://127.0.0.1:8080/graphql", "", "Origin", sent)) {
-			t.Errorf("%s: %s may not open a WebSocket", written, sent)
+			t.Errorf("%s: %s may not open a WebSocket", listed, sent)
 		}
 	}
-	for written, sent := range map[string]string{"https://App.Example.com:443/api": "https://app.example.com", "https://bücher.example": "https://xn--bcher-kva.example"} {
-		o, err := web.NewOrigins(written, web.OriginOptions{}, time.Now, quiet())
+	for url, sent := range map[string]string{
+		"https://App.Example.com:443/api": "https://app.example.com",
+		"https://bücher.example":          "https://xn--bcher-kva.example",
+	} {
+		o, err := web.NewOrigins(url, web.OriginOptions{}, time.Now, quiet())
 		if err != nil || !usesCookies(t, o, sent) {
-			t.Errorf("public URL %s: %s may not use cookies, %v", written, sent, err)
+			t.Errorf("public URL %s: %s may not use cookies, %v", url, sent, err)
 		}
 	}
 }
 
-// A pattern or this machine admits pages, but not to cookies.
-func TestOriginsThatAreNotWrittenOutUseNoCookies(t *testing.T) {
+// Pages admitted by a pattern or as loopback must not use cookies.
+func TestPatternsAndLoopbackDoNotAllowCookies(t *testing.T) {
 	t.Parallel()
 	o := origins(t, web.OriginOptions{Listed: []string{"https://*.preview.example.com", "http://*.test.example.com:3000"},
 		Loopback: true})
@@ -151,7 +155,8 @@ func TestOriginsThatAreNotWrittenOutUseNoCookies(t *testing.T) {
 		if usesCookies(t, o, origin) {
 			t.Errorf("%s uses cookies", origin)
 		}
-		if got := o.AdmitsSocket(webtest.Request(t, "GET", "http://api.example.com/graphql", "", "Origin", origin)); got != admitted {
+		r := webtest.Request(t, "GET", "http://api.example.com/graphql", "", "Origin", origin)
+		if got := o.AdmitsSocket(r); got != admitted {
 			t.Errorf("%s: opens a WebSocket: %t", origin, got)
 		}
 	}
@@ -161,7 +166,7 @@ func TestOriginsThatAreNotWrittenOutUseNoCookies(t *testing.T) {
 	}
 }
 
-func TestPagesMaySendAnyHeaderUnlessTheyAreListed(t *testing.T) {
+func TestPagesMaySendAnyHeaderUnlessHeadersAreListed(t *testing.T) {
 	t.Parallel()
 	const origin, traced = "https://app.example.com",
 		"authorization,baggage,content-type,sentry-trace,traceparent,x-datadog-trace-id"
@@ -186,8 +191,8 @@ func TestPagesMaySendAnyHeaderUnlessTheyAreListed(t *testing.T) {
 	}
 }
 
-// Each reason names the spelling to use, or why there is none.
-func TestTheReasonForARefusedOriginHelps(t *testing.T) {
+// Each reason contains the correct spelling, or explains why there is none.
+func TestRefusedOriginsHaveAReason(t *testing.T) {
 	t.Parallel()
 	for origin, reason := range map[string]string{
 		"https://app.example.com/":      "write https://app.example.com",
@@ -209,14 +214,13 @@ func TestTheReasonForARefusedOriginHelps(t *testing.T) {
 	}
 }
 
-// Punycode of a long label takes quadratic time.
+// Decoding Punycode takes quadratic time in the length of a label.
 func TestOverlongOriginsAreNotDecoded(t *testing.T) {
 	t.Parallel()
 	o := origins(t, web.OriginOptions{Listed: []string{"https://*.preview.example.com"}, Loopback: true})
-	if got := preflight(t, o, "https://xn--"+strings.Repeat("a", 600)+".preview.example.com", ""); got.Get(
-		"Access-Control-Allow-Origin",
-	) != "" {
-		t.Errorf("%v", got)
+	h := preflight(t, o, "https://xn--"+strings.Repeat("a", 600)+".preview.example.com", "")
+	if h.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("%v", h)
 	}
 }
 
@@ -240,11 +244,11 @@ func TestARefusedOriginIsLoggedOnceAMinute(t *testing.T) {
 		}
 	}
 	preflight(t, o, publicURL, "")                 // listed
-	preflight(t, o, "http://127.0.0.1:8080", "")   // the host of the request
-	preflight(t, o, "http://localhost:5173", "")   // this machine
-	usesCookies(t, o, "http://localhost:5173")     // which may not use cookies
+	preflight(t, o, "http://127.0.0.1:8080", "")   // the request's host
+	preflight(t, o, "http://localhost:5173", "")   // loopback
+	usesCookies(t, o, "http://localhost:5173")     // loopback may not use cookies
 	preflight(t, o, "null", "")                    // cannot be listed
-	preflight(t, o, "https://a|b.example.com", "") // neither
+	preflight(t, o, "https://a|b.example.com", "") // cannot be listed either
 	if lines("level=WARN") != 5 || lines("--allowed-origins=http://localhost:5173") != 1 || lines("cookies") != 1 ||
 		lines("; its origin cannot be listed") != 2 {
 		t.Errorf("log: %s", &log)
@@ -254,7 +258,7 @@ func TestARefusedOriginIsLoggedOnceAMinute(t *testing.T) {
 		preflight(t, o, fmt.Sprintf("https://%d.flood.example.com", i), "")
 	}
 	if got := lines("level=WARN"); got > 20 {
-		t.Errorf("a flood of origins writes %d lines a minute", got)
+		t.Errorf("a flood of origins logs %d lines per minute", got)
 	}
 	now = now.Add(time.Minute)
 	log.Reset()
@@ -266,7 +270,7 @@ func TestARefusedOriginIsLoggedOnceAMinute(t *testing.T) {
 	}
 }
 
-func TestTheServersOwnHostAndTrustedOriginsAreAdmitted(t *testing.T) {
+func TestTheServersHostAndListedOriginsAreAdmitted(t *testing.T) {
 	t.Parallel()
 	origins, err := web.NewOrigins("https://api.example.com",
 		web.OriginOptions{Listed: []string{"https://app.example.com"}}, time.Now, quiet())
@@ -276,7 +280,7 @@ func TestTheServersOwnHostAndTrustedOriginsAreAdmitted(t *testing.T) {
 	for origin, want := range map[string]bool{
 		"https://api.example.com":       true,
 		"https://app.example.com":       true,
-		"http://localhost:8080":         true, // the host that the request is for
+		"http://localhost:8080":         true, // the request's host
 		"http://localhost":              false,
 		"http://app.example.com":        false,
 		"https://app.example.com.evil":  false,

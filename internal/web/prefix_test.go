@@ -29,7 +29,7 @@ func TestBelowServesWithAndWithoutThePrefix(t *testing.T) {
 		{"/api", "GET", "/api", "", "/api/", 308},
 		{"/api", "GET", "/apis", "", "", 404},
 		{"/api", "GET", "/api/api/graphql", "", "", 404},
-		// A public URL that names the endpoint leaves it where it is.
+		// A public URL that names the endpoint does not move it.
 		{"/graphql", "POST", "/graphql", "POST /graphql", "", 200},
 		{"/graphql", "POST", "/graphql/graphql", "POST /graphql", "", 200},
 	} {
@@ -42,8 +42,8 @@ func TestBelowServesWithAndWithoutThePrefix(t *testing.T) {
 	}
 }
 
-// Paths that differ give cookies of different names, since all of them have the path /.
-func TestServersOnOneHostHaveCookiesOfTheirOwn(t *testing.T) {
+// Different paths need cookies with different names, because all cookies have the path /.
+func TestServersOnOneHostHaveDifferentCookies(t *testing.T) {
 	t.Parallel()
 	names := map[string]string{}
 	for _, path := range []string{"", "/a", "/b", "/a/b", "/a_b", "/a-b", "/a.b", "/a~b"} {

@@ -19,7 +19,7 @@ func proxies(tb testing.TB, trusted ...string) *web.Proxies {
 	return p
 }
 
-// clientIP tells where a request with these headers comes from, "NAME: VALUE" each.
+// clientIP returns the client address of a request with the given headers, each "NAME: VALUE".
 func clientIP(p *web.Proxies, remote string, lines ...string) string {
 	r := &http.Request{RemoteAddr: remote, Header: http.Header{}}
 	for _, line := range lines {
@@ -50,7 +50,7 @@ func TestTheAddressOfASocketIsCanonical(t *testing.T) {
 	}
 }
 
-func TestForwardedAddressesAreFollowedWhileHopsAreTrusted(t *testing.T) {
+func TestForwardedAddressesAreFollowedThroughTrustedHops(t *testing.T) {
 	t.Parallel()
 	const socket = "10.0.0.1"
 	p := proxies(t, "10.0.0.0/8", "::ffff:172.16.0.0/108", "2001:db8:ffff::/48", "192.0.2.1", "::ffff:192.0.2.2")
@@ -58,55 +58,71 @@ func TestForwardedAddressesAreFollowedWhileHopsAreTrusted(t *testing.T) {
 		lines string // separated by |
 		want  string
 	}{
-		"no header":                       {"", socket},
-		"one client":                      {"X-Forwarded-For: 203.0.113.9", "203.0.113.9"},
-		"what a client wrote before":      {"X-Forwarded-For: 1.1.1.1, 203.0.113.9", "203.0.113.9"},
-		"a chain":                         {"X-Forwarded-For: 1.1.1.1, 203.0.113.9, 10.0.0.3,10.0.0.2", "203.0.113.9"},
-		"a chain in several lines":        {"X-Forwarded-For: 1.1.1.1|X-Forwarded-For: 203.0.113.9, 10.0.0.3|X-Forwarded-For: 10.0.0.2", "203.0.113.9"},
-		"trusted from end to end":         {"X-Forwarded-For: 10.0.0.9, 10.0.0.2", "10.0.0.9"},
-		"trusted in several forms":        {"X-Forwarded-For: 203.0.113.9, 172.31.255.255, 2001:db8:ffff::1, 192.0.2.1, 192.0.2.2", "203.0.113.9"},
-		"just outside of a block":         {"X-Forwarded-For: 203.0.113.9, 172.32.0.0", "172.32.0.0"},
-		"IPv4 as IPv6":                    {"X-Forwarded-For: 203.0.113.9, ::ffff:10.0.0.2", "203.0.113.9"},
-		"a client's IPv4 as IPv6":         {"X-Forwarded-For: ::ffff:203.0.113.9", "203.0.113.9"},
-		"IPv6":                            {"X-Forwarded-For: 2001:DB8:0::9", "2001:db8::9"},
-		"IPv6 in brackets":                {"X-Forwarded-For: [2001:db8::9]", "2001:db8::9"},
-		"ports":                           {"X-Forwarded-For: [2001:db8::9]:443, 10.0.0.2:8080", "2001:db8::9"},
-		"a word":                          {"X-Forwarded-For: 203.0.113.9, unknown, 10.0.0.2", "10.0.0.2"},
-		"a host name":                     {"X-Forwarded-For: localhost", socket},
-		"nothing between commas":          {"X-Forwarded-For: 203.0.113.9,,10.0.0.2", "10.0.0.2"},
-		"an empty header":                 {"X-Forwarded-For: ", socket},
-		"a zone":                          {"X-Forwarded-For: fe80::1%eth0", socket},
-		"an octet too large":              {"X-Forwarded-For: 203.0.113.256", socket},
-		"octal octets":                    {"X-Forwarded-For: 203.0.0113.9", socket},
-		"a port of no digits":             {"X-Forwarded-For: 203.0.113.9:80:80", socket},
-		"a line break":                    {"X-Forwarded-For: 203.0.113.9\n", socket},
-		"an element":                      {"Forwarded: for=203.0.113.9", "203.0.113.9"},
-		"an element's other parameters":   {`Forwarded: proto=https;For="203.0.113.9";by=10.0.0.1;host="a,b;for=1.1.1.1"`, "203.0.113.9"},
-		"elements":                        {`Forwarded: for=1.1.1.1, for=203.0.113.9;proto=http , FOR=10.0.0.2`, "203.0.113.9"},
-		"elements in several lines":       {`Forwarded: for=1.1.1.1|Forwarded: for=203.0.113.9|Forwarded: for=10.0.0.2`, "203.0.113.9"},
-		"quoted IPv6":                     {`Forwarded: for="[2001:db8::9]"`, "2001:db8::9"},
-		"quoted IPv6 with a port":         {`Forwarded: for="[2001:db8::9]:4711", for="10.0.0.2:_http"`, "2001:db8::9"},
-		"quoted pairs":                    {`Forwarded: for="\2\0\3.0.113.9"`, "203.0.113.9"},
-		"an obfuscated node":              {`Forwarded: for=203.0.113.9, for=_hidden, for=10.0.0.2`, "10.0.0.2"},
-		"an unknown node":                 {`Forwarded: for=203.0.113.9, for=unknown`, socket},
-		"an element without an address":   {`Forwarded: for=203.0.113.9, proto=https, for=10.0.0.2`, "10.0.0.2"},
-		"an element that names two":       {`Forwarded: for=203.0.113.9;for=1.1.1.1, for=10.0.0.2`, "10.0.0.2"},
-		"an element that names one twice": {`Forwarded: for=203.0.113.9;for=203.0.113.9, for=10.0.0.2`, "10.0.0.2"},
-		"a comma in quotes":               {`Forwarded: for="203.0.113.9, for=10.0.0.2"`, socket},
-		"a quote that does not end":       {`Forwarded: for=203.0.113.9;a=", for=10.0.0.2`, socket},
-		"the same in another line":        {`Forwarded: for="|Forwarded: for=203.0.113.9, for=10.0.0.2`, "203.0.113.9"},
-		"an escape outside of quotes":     {`Forwarded: for=1.1.1.1\, for=203.0.113.9`, "203.0.113.9"},
-		"an escape at the end":            {`Forwarded: for=203.0.113.9;a="\`, socket},
-		"both headers, of one mind":       {`X-Forwarded-For: 1.1.1.1, 203.0.113.9, 10.0.0.2|Forwarded: for=203.0.113.9, for=10.0.0.2`, "203.0.113.9"},
-		"both headers, at odds":           {`X-Forwarded-For: 203.0.113.9, 10.0.0.2|Forwarded: for=1.1.1.1, for=10.0.0.2`, "10.0.0.2"},
-		"both headers, one of a client":   {`X-Forwarded-For: 203.0.113.9|Forwarded: for=1.1.1.1`, socket},
+		"no header":                      {"", socket},
+		"one client":                     {"X-Forwarded-For: 203.0.113.9", "203.0.113.9"},
+		"an address added by the client": {"X-Forwarded-For: 1.1.1.1, 203.0.113.9", "203.0.113.9"},
+		"a chain":                        {"X-Forwarded-For: 1.1.1.1, 203.0.113.9, 10.0.0.3,10.0.0.2", "203.0.113.9"},
+		"a chain in several lines": {
+			"X-Forwarded-For: 1.1.1.1|X-Forwarded-For: 203.0.113.9, 10.0.0.3|X-Forwarded-For: 10.0.0.2", "203.0.113.9",
+		},
+		"only trusted hops": {"X-Forwarded-For: 10.0.0.9, 10.0.0.2", "10.0.0.9"},
+		"trusted in several forms": {
+			"X-Forwarded-For: 203.0.113.9, 172.31.255.255, 2001:db8:ffff::1, 192.0.2.1, 192.0.2.2", "203.0.113.9",
+		},
+		"just outside a block":    {"X-Forwarded-For: 203.0.113.9, 172.32.0.0", "172.32.0.0"},
+		"IPv4 as IPv6":            {"X-Forwarded-For: 203.0.113.9, ::ffff:10.0.0.2", "203.0.113.9"},
+		"a client's IPv4 as IPv6": {"X-Forwarded-For: ::ffff:203.0.113.9", "203.0.113.9"},
+		"IPv6":                    {"X-Forwarded-For: 2001:DB8:0::9", "2001:db8::9"},
+		"IPv6 in brackets":        {"X-Forwarded-For: [2001:db8::9]", "2001:db8::9"},
+		"ports":                   {"X-Forwarded-For: [2001:db8::9]:443, 10.0.0.2:8080", "2001:db8::9"},
+		"a word":                  {"X-Forwarded-For: 203.0.113.9, unknown, 10.0.0.2", "10.0.0.2"},
+		"a host name":             {"X-Forwarded-For: localhost", socket},
+		"nothing between commas":  {"X-Forwarded-For: 203.0.113.9,,10.0.0.2", "10.0.0.2"},
+		"an empty header":         {"X-Forwarded-For: ", socket},
+		"a zone":                  {"X-Forwarded-For: fe80::1%eth0", socket},
+		"an octet too large":      {"X-Forwarded-For: 203.0.113.256", socket},
+		"octal octets":            {"X-Forwarded-For: 203.0.0113.9", socket},
+		"an invalid port":         {"X-Forwarded-For: 203.0.113.9:80:80", socket},
+		"a line break":            {"X-Forwarded-For: 203.0.113.9\n", socket},
+		"an element":              {"Forwarded: for=203.0.113.9", "203.0.113.9"},
+		"an element's other parameters": {
+			`Forwarded: proto=https;For="203.0.113.9";by=10.0.0.1;host="a,b;for=1.1.1.1"`, "203.0.113.9",
+		},
+		"elements": {`Forwarded: for=1.1.1.1, for=203.0.113.9;proto=http , FOR=10.0.0.2`, "203.0.113.9"},
+		"elements in several lines": {
+			`Forwarded: for=1.1.1.1|Forwarded: for=203.0.113.9|Forwarded: for=10.0.0.2`, "203.0.113.9",
+		},
+		"quoted IPv6":                   {`Forwarded: for="[2001:db8::9]"`, "2001:db8::9"},
+		"quoted IPv6 with a port":       {`Forwarded: for="[2001:db8::9]:4711", for="10.0.0.2:_http"`, "2001:db8::9"},
+		"quoted pairs":                  {`Forwarded: for="\2\0\3.0.113.9"`, "203.0.113.9"},
+		"an obfuscated node":            {`Forwarded: for=203.0.113.9, for=_hidden, for=10.0.0.2`, "10.0.0.2"},
+		"an unknown node":               {`Forwarded: for=203.0.113.9, for=unknown`, socket},
+		"an element without an address": {`Forwarded: for=203.0.113.9, proto=https, for=10.0.0.2`, "10.0.0.2"},
+		"an element with two addresses": {`Forwarded: for=203.0.113.9;for=1.1.1.1, for=10.0.0.2`, "10.0.0.2"},
+		"an element with one twice":     {`Forwarded: for=203.0.113.9;for=203.0.113.9, for=10.0.0.2`, "10.0.0.2"},
+		"a comma in quotes":             {`Forwarded: for="203.0.113.9, for=10.0.0.2"`, socket},
+		"an unclosed quote":             {`Forwarded: for=203.0.113.9;a=", for=10.0.0.2`, socket},
+		"an unclosed quote before":      {`Forwarded: for="|Forwarded: for=203.0.113.9, for=10.0.0.2`, "203.0.113.9"},
+		"an escape outside quotes":      {`Forwarded: for=1.1.1.1\, for=203.0.113.9`, "203.0.113.9"},
+		"an escape at the end":          {`Forwarded: for=203.0.113.9;a="\`, socket},
+		"both headers, consistent": {
+			`X-Forwarded-For: 1.1.1.1, 203.0.113.9, 10.0.0.2|Forwarded: for=203.0.113.9, for=10.0.0.2`, "203.0.113.9",
+		},
+		"both headers, contradictory": {
+			`X-Forwarded-For: 203.0.113.9, 10.0.0.2|Forwarded: for=1.1.1.1, for=10.0.0.2`, "10.0.0.2",
+		},
+		"both headers, one by the client": {`X-Forwarded-For: 203.0.113.9|Forwarded: for=1.1.1.1`, socket},
 		"both headers, one shorter":       {`X-Forwarded-For: 203.0.113.9, 10.0.0.2|Forwarded: for=10.0.0.2`, "10.0.0.2"},
 		"both headers, one unreadable":    {`X-Forwarded-For: 203.0.113.9|Forwarded: "`, socket},
-		"ignored headers": {`X-Real-IP: 1.1.1.1|CF-Connecting-IP: 1.1.1.1|True-Client-IP: 1.1.1.1|X-Client-IP: 1.1.1.1|X-Cluster-Client-IP: ` +
-			`1.1.1.1`, socket},
-		"more hops than there are":     {"X-Forwarded-For: 203.0.113.9" + strings.Repeat(", 10.0.0.3, 10.0.0.2", 8), "10.0.0.3"},
-		"as many hops as are followed": {"X-Forwarded-For: 203.0.113.9, 10.0.0.2" + strings.Repeat(", 10.0.0.3, 10.0.0.2", 7), "203.0.113.9"},
-		"more elements than there are": {"Forwarded: for=203.0.113.9" + strings.Repeat(", for=10.0.0.3, for=10.0.0.2", 8), "10.0.0.3"},
+		"ignored headers": {
+			`X-Real-IP: 1.1.1.1|CF-Connecting-IP: 1.1.1.1|True-Client-IP: 1.1.1.1|X-Client-IP: 1.1.1.1|` +
+				`X-Cluster-Client-IP: 1.1.1.1`, socket,
+		},
+		"too many hops": {"X-Forwarded-For: 203.0.113.9" + strings.Repeat(", 10.0.0.3, 10.0.0.2", 8), "10.0.0.3"},
+		"the maximum number of hops": {
+			"X-Forwarded-For: 203.0.113.9, 10.0.0.2" + strings.Repeat(", 10.0.0.3, 10.0.0.2", 7), "203.0.113.9",
+		},
+		"too many elements": {"Forwarded: for=203.0.113.9" + strings.Repeat(", for=10.0.0.3, for=10.0.0.2", 8), "10.0.0.3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -117,9 +133,10 @@ func TestForwardedAddressesAreFollowedWhileHopsAreTrusted(t *testing.T) {
 			if got := clientIP(p, socket+":1", lines...); got != test.want {
 				t.Errorf("%q: %q, want %q", lines, got, test.want)
 			}
-			for _, stranger := range []string{"203.0.113.77", "9.255.255.255", "2001:db8:fffe::1"} {
-				if got := clientIP(p, netip.AddrPortFrom(netip.MustParseAddr(stranger), 1).String(), lines...); got != stranger {
-					t.Errorf("%q from %s: %q", lines, stranger, got)
+			for _, untrusted := range []string{"203.0.113.77", "9.255.255.255", "2001:db8:fffe::1"} {
+				remote := netip.AddrPortFrom(netip.MustParseAddr(untrusted), 1).String()
+				if got := clientIP(p, remote, lines...); got != untrusted {
+					t.Errorf("%q from %s: %q", lines, untrusted, got)
 				}
 			}
 			if got := clientIP(&web.Proxies{}, socket+":1", lines...); got != socket {
@@ -129,16 +146,19 @@ func TestForwardedAddressesAreFollowedWhileHopsAreTrusted(t *testing.T) {
 	}
 }
 
-func TestProxiesThatCannotBeMeantAreRefused(t *testing.T) {
+func TestInvalidProxiesAreRefused(t *testing.T) {
 	t.Parallel()
-	for _, one := range []string{"", "localhost", "10.0.0.0/33", "10.0.0", "10.0.0.1:80", "10.0.0.0/8/8", "*", "0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"} {
+	for _, one := range []string{
+		"", "localhost", "10.0.0.0/33", "10.0.0", "10.0.0.1:80", "10.0.0.0/8/8", "*", "0.0.0.0/0", "::/0",
+		"::ffff:0.0.0.0/96",
+	} {
 		if _, err := web.NewProxies([]string{"10.0.0.1", one}); err == nil {
-			t.Errorf("%q is taken", one)
+			t.Errorf("%q is accepted", one)
 		}
 	}
 }
 
-func TestBlocksThatTogetherHoldTheClientsAreRefusedByName(t *testing.T) {
+func TestTrustedProxiesMustNotCoverAllClients(t *testing.T) {
 	t.Parallel()
 	for _, list := range [][]string{
 		{"0.0.0.0/1", "128.0.0.0/1"},
@@ -176,8 +196,8 @@ func TestRequestsKnowTheClientBehindAProxy(t *testing.T) {
 	}
 }
 
-// FuzzClientIP has a client write what it likes. Only the socket's address or the one that the trusted
-// proxy added may come out.
+// FuzzClientIP lets a client send any headers. The result must be the socket's address or the one that the trusted
+// proxy added.
 func FuzzClientIP(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"1.1.1.1", `for=1.1.1.1`}, {"10.0.0.2, 10.0.0.3", `for="10.0.0.2", for=10.0.0.3`}, {",,", ";;,"}, {`"`, `for="`},
@@ -190,7 +210,7 @@ func FuzzClientIP(f *testing.F) {
 	const socket, client = "10.0.0.1", "203.0.113.9"
 	p := proxies(f, "10.0.0.0/8")
 	f.Fuzz(func(t *testing.T, list, elements string) {
-		written := []string{"X-Forwarded-For: " + list, "Forwarded: " + elements}
+		sent := []string{"X-Forwarded-For: " + list, "Forwarded: " + elements}
 		check := func(lines []string, allowed ...string) {
 			t.Helper()
 			if got := clientIP(p, socket+":1", lines...); !slices.Contains(allowed, got) {
@@ -199,16 +219,20 @@ func FuzzClientIP(f *testing.F) {
 		}
 		check([]string{"X-Forwarded-For: " + list + ", " + client}, client)
 		check([]string{"X-Forwarded-For: " + list, "X-Forwarded-For: " + client}, client)
-		check([]string{written[1], "X-Forwarded-For: " + list + "," + client}, client, socket)
-		for _, added := range []string{"for=" + client, `for="` + client + `:80";proto=https;by="10.0.0.1:80"`, `host="a";for="::ffff:` + client + `"`} {
+		check([]string{sent[1], "X-Forwarded-For: " + list + "," + client}, client, socket)
+		for _, added := range []string{
+			"for=" + client,
+			`for="` + client + `:80";proto=https;by="10.0.0.1:80"`,
+			`host="a";for="::ffff:` + client + `"`,
+		} {
 			check([]string{"Forwarded: " + elements + ", " + added}, client, socket)
-			check([]string{written[1], "Forwarded: " + added}, client)
-			check([]string{written[0], written[1], "Forwarded: " + added}, client, socket)
+			check([]string{sent[1], "Forwarded: " + added}, client)
+			check([]string{sent[0], sent[1], "Forwarded: " + added}, client, socket)
 		}
-		if got := clientIP(p, client+":1", written...); got != client {
-			t.Errorf("past the proxy: %q", got)
+		if got := clientIP(p, client+":1", sent...); got != client {
+			t.Errorf("without the proxy: %q", got)
 		}
-		if got := clientIP(p, socket+":1", written...); netip.MustParseAddr(got).Unmap().String() != got {
+		if got := clientIP(p, socket+":1", sent...); netip.MustParseAddr(got).Unmap().String() != got {
 			t.Errorf("%q is not canonical", got)
 		}
 	})

@@ -12,7 +12,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-func TestOtherRequestsAreRefusedAsOperationsAre(t *testing.T) {
+func TestRefuse(t *testing.T) {
 	t.Parallel()
 	type seen struct {
 		Status                      int
@@ -22,11 +22,21 @@ func TestOtherRequestsAreRefusedAsOperationsAre(t *testing.T) {
 		err  error
 		want seen
 	}{
-		"anonymous": {fault.New(fault.Unauthenticated, fault.TokenMissing, "sign in"), seen{401, "Bearer", "", "sign in\n"}},
-		"a forger":  {fault.New(fault.Unauthenticated, fault.TokenInvalid, "no"), seen{401, `Bearer error="invalid_token"`, "", "no\n"}},
-		"a user":    {fault.New(fault.Forbidden, fault.RoleRequired, "no"), seen{403, `Bearer error="insufficient_scope"`, "", "no\n"}},
-		"too early": {fault.Busy(fault.RevocationViewStale, "later", 1500*time.Millisecond), seen{503, "", "2", "later\n"}},
-		"a secret":  {errors.New("SELECT * FROM users"), seen{500, "", "", "internal error\n"}},
+		"anonymous": {
+			fault.New(fault.Unauthenticated, fault.TokenMissing, "sign in"), seen{401, "Bearer", "", "sign in\n"},
+		},
+		"forged token": {
+			fault.New(fault.Unauthenticated, fault.TokenInvalid, "no"),
+			seen{401, `Bearer error="invalid_token"`, "", "no\n"},
+		},
+		"missing role": {
+			fault.New(fault.Forbidden, fault.RoleRequired, "no"),
+			seen{403, `Bearer error="insufficient_scope"`, "", "no\n"},
+		},
+		"unavailable": {
+			fault.Busy(fault.RevocationViewStale, "later", 1500*time.Millisecond), seen{503, "", "2", "later\n"},
+		},
+		"internal error": {errors.New("SELECT * FROM users"), seen{500, "", "", "internal error\n"}},
 	} {
 		w := httptest.NewRecorder()
 		web.Refuse(w, test.err)

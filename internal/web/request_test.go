@@ -16,7 +16,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
-// identified sends r through Identify and returns what the next handler finds.
+// identified sends r through Identify and returns the Request in the next handler's context.
 func identified(r *http.Request) (web.Request, http.Header) {
 	var got web.Request
 	w := httptest.NewRecorder()
@@ -33,7 +33,8 @@ func TestRequestIsInTheContext(t *testing.T) {
 	r.Header.Set("X-Request-Id", "a.B_9-")
 	r.Header.Set("User-Agent", "test/1")
 	got, header := identified(r)
-	if diff := cmp.Diff(web.Request{ID: "a.B_9-", IP: "192.0.2.7", UserAgent: "test/1", Method: "PATCH"}, got); diff != "" {
+	want := web.Request{ID: "a.B_9-", IP: "192.0.2.7", UserAgent: "test/1", Method: "PATCH"}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	if header.Get("X-Request-Id") != got.ID {
@@ -44,12 +45,13 @@ func TestRequestIsInTheContext(t *testing.T) {
 	}
 }
 
-func TestUnfitRequestIDsAreReplaced(t *testing.T) {
+func TestInvalidRequestIDsAreReplaced(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for name, sent := range map[string][]string{
-		"none": nil, "empty": {""}, "two": {"a", "a"}, "too long": {strings.Repeat("a", 65)}, "blank": {"a b"}, "comma": {"a,b"},
-		"line break": {"a\nlevel=ERROR"}, "ending line break": {"a\n"}, "markup": {"<script>"}, "not ASCII": {"ä"}, "not UTF-8": {"\xff"},
+		"none": nil, "empty": {""}, "two": {"a", "a"}, "too long": {strings.Repeat("a", 65)},
+		"blank": {"a b"}, "comma": {"a,b"}, "line break": {"a\nlevel=ERROR"}, "trailing line break": {"a\n"},
+		"markup": {"<script>"}, "not ASCII": {"ä"}, "not UTF-8": {"\xff"},
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header["X-Request-Id"] = sent
@@ -87,7 +89,7 @@ func TestUserAgentIsPrintableAndBounded(t *testing.T) {
 	}
 }
 
-// get sends a request to h over TCP and returns the answer without its body.
+// get sends a request to h over TCP and returns the response without its body.
 func get(tb testing.TB, h http.Handler, path string, headers ...string) *http.Response {
 	tb.Helper()
 	server := httptest.NewServer(h)

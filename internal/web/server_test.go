@@ -19,9 +19,8 @@ import (
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// TestStopAnswersWhatIsUnderWay stops two servers with one context, as the API's and the metrics'
-// listener are.
-func TestStopAnswersWhatIsUnderWay(t *testing.T) {
+// TestStopAnswersRequestsInProgress stops two servers with one context, like those of the API and the metrics.
+func TestStopAnswersRequestsInProgress(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -39,7 +38,7 @@ func TestStopAnswersWhatIsUnderWay(t *testing.T) {
 			close(started)
 			<-release
 			if r.Context().Err() != nil {
-				t.Errorf("%s: a request under way was canceled", name)
+				t.Errorf("%s: a request in progress was canceled", name)
 			}
 			_, _ = io.WriteString(w, "done")
 		})
@@ -55,7 +54,7 @@ func TestStopAnswersWhatIsUnderWay(t *testing.T) {
 		o := webtest.Options(time.Minute)
 		o.Stopping = func() {
 			health.Stop()
-			// The listener must still answer here, or no load balancer would ever see it.
+			// The listener must still answer here, so that load balancers notice.
 			if status := readiness(); status != 503 {
 				t.Errorf("%s: ready %d while stopping", name, status)
 			}
@@ -81,7 +80,7 @@ func TestStopAnswersWhatIsUnderWay(t *testing.T) {
 		t.Cleanup(func() {
 			stop()
 			if got := <-answered; got != "done" {
-				t.Errorf("%s: the request under way got %q", name, got)
+				t.Errorf("%s: the request in progress got %q", name, got)
 			}
 			if err := <-stopped; err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -167,11 +166,11 @@ func TestStalledConnectionsAreClosed(t *testing.T) {
 				if _, err := io.WriteString(conn, c.sent); err != nil {
 					t.Fatal(err)
 				}
-				got, err := io.ReadAll(conn) // ends when the server closes
+				got, err := io.ReadAll(conn) // ends when the server closes the connection
 				if err != nil || !strings.HasPrefix(string(got), c.answered) || c.answered == "" && len(got) > 0 {
 					t.Errorf("%q %v", got, err)
 				}
-				// A second more: net/http lets a refused client read before it closes.
+				// net/http gives a refused client up to a second to read before it closes the connection.
 				if took := time.Since(begin); took < c.within || took > c.within+time.Second {
 					t.Errorf("closed after %v, want %v", took, c.within)
 				}
@@ -203,8 +202,8 @@ func TestAStreamOutlivesTheReadTimeout(t *testing.T) {
 	})
 }
 
-// Connections that the kernel has established wait in a queue until they are accepted. Closing the listener resets them,
-// and their clients cannot tell whether a mutation ran.
+// Connections that the kernel has established wait in a queue until they are accepted. Closing the listener resets
+// them, and their clients cannot tell whether a mutation ran.
 func TestConnectionsEstablishedAtTheStopAreServed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -223,7 +222,7 @@ func TestConnectionsEstablishedAtTheStopAreServed(t *testing.T) {
 				conn := l.Dial()
 				defer func() { _ = conn.Close() }()
 				_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
-				text, _ := io.ReadAll(conn) // to its end, since the server closes it
+				text, _ := io.ReadAll(conn) // ends when the server closes the connection
 				answers <- string(text)
 			}()
 		}
@@ -244,7 +243,7 @@ func TestConnectionsEstablishedAtTheStopAreServed(t *testing.T) {
 	})
 }
 
-// gated is a listener that accepts nothing before it is open.
+// gated is a listener that accepts connections once open is closed.
 type gated struct {
 	*webtest.Listener
 	open chan struct{}
@@ -255,7 +254,7 @@ func (l *gated) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-func TestARequestThatOutlastsTheDrainIsCutOff(t *testing.T) {
+func TestRequestsAreCutOffAfterTheDrain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := webtest.NewListener()
@@ -263,7 +262,7 @@ func TestARequestThatOutlastsTheDrainIsCutOff(t *testing.T) {
 		stopped := make(chan error, 1)
 		endless := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		o := webtest.Options(10 * time.Second)
-		o.EndStreams = func(context.Context) { time.Sleep(4 * time.Second) } // at the same time as the requests
+		o.EndStreams = func(context.Context) { time.Sleep(4 * time.Second) } // concurrently with the requests
 		go func() { stopped <- web.Serve(ctx, l, endless, o, quiet()) }()
 		conn := l.Dial()
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {

@@ -31,7 +31,7 @@ func opened(tb testing.TB, p tlstest.Pair, now func() time.Time, log *slog.Logge
 	return c
 }
 
-// serveTLS serves h with a certificate and returns the address.
+// serveTLS serves h with a certificate and returns the server's address.
 func serveTLS(tb testing.TB, c *web.Certificate, h http.Handler) string {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -42,11 +42,11 @@ func serveTLS(tb testing.TB, c *web.Certificate, h http.Handler) string {
 	return l.Addr().String()
 }
 
-func TestOnlyTLSFrom12IsSpoken(t *testing.T) {
+func TestTLSRequiresVersion12(t *testing.T) {
 	t.Parallel()
 	p := tlstest.NewPair(t, "test")
 	address := serveTLS(t, opened(t, p, time.Now, quiet()), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		t.Error("a request got through")
+		t.Error("a request reached the handler")
 	}))
 	resp, err := http.Get("http://" + address)
 	if err != nil {
@@ -69,7 +69,7 @@ func TestOnlyTLSFrom12IsSpoken(t *testing.T) {
 	}
 }
 
-// lines is a log that may be read while it is written.
+// lines is a log that can be read while it is written.
 type lines struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -99,7 +99,7 @@ func TestAChangedCertificateIsReadAgain(t *testing.T) {
 	address := serveTLS(t, c, http.NotFoundHandler())
 	shown := func() string {
 		t.Helper()
-		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}) // it is read, not trusted
+		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}) // the certificate is only read
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,12 +143,12 @@ func TestAChangedCertificateIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	later()
-	check("mended", "second", 1)
+	check("repaired", "second", 1)
 	tlstest.Write(t, p.Cert, filepath.Join(t.TempDir(), "key.pem"), "without its key", expires)
 	later()
 	check("broken again", "second", 2)
 
-	// As Kubernetes changes a secret: by a link, to a file that may be as old.
+	// Kubernetes changes a secret by a link, to a file that may have the same time.
 	other := tlstest.NewPair(t, "fourth")
 	tlstest.Write(t, p.Cert, p.Key, "third", expires)
 	for _, file := range []string{p.Cert, p.Key, other.Cert, other.Key} {
@@ -157,7 +157,7 @@ func TestAChangedCertificateIsReadAgain(t *testing.T) {
 		}
 	}
 	later()
-	check("as old as the next", "third", 2)
+	check("with the same time", "third", 2)
 	for link, target := range map[string]string{p.Cert: other.Cert, p.Key: other.Key} {
 		if err := errors.Join(os.Remove(link), os.Symlink(target, link)); err != nil {
 			t.Fatal(err)
@@ -167,7 +167,7 @@ func TestAChangedCertificateIsReadAgain(t *testing.T) {
 	check("by a link", "fourth", 2)
 }
 
-func TestACertificateThatCannotBeReadIsNamed(t *testing.T) {
+func TestCertificateErrorsNameTheFile(t *testing.T) {
 	t.Parallel()
 	p, other := tlstest.NewPair(t, "test"), tlstest.NewPair(t, "other")
 	for name, test := range map[string]struct {
@@ -176,7 +176,7 @@ func TestACertificateThatCannotBeReadIsNamed(t *testing.T) {
 	}{
 		"no certificate":    {p.Cert + ".none", p.Key, "cert.pem.none"},
 		"no key":            {p.Cert, p.Key + ".none", "key.pem.none"},
-		"another's key":     {p.Cert, other.Key, other.Key},
+		"another key":       {p.Cert, other.Key, other.Key},
 		"exchanged":         {p.Key, p.Cert, p.Key},
 		"a folder as a key": {p.Cert, filepath.Dir(p.Key), filepath.Dir(p.Key)},
 	} {
@@ -195,10 +195,10 @@ func TestAStalledHandshakeIsClosed(t *testing.T) {
 		webtest.Serve(t, opened(t, p, time.Now, quiet()).Listen(l), http.NotFoundHandler())
 		conn, begin := l.Dial(), time.Now()
 		defer func() { _ = conn.Close() }()
-		if _, err := conn.Write([]byte{22, 3, 1}); err != nil { // the begin of a ClientHello
+		if _, err := conn.Write([]byte{22, 3, 1}); err != nil { // the start of a ClientHello
 			t.Fatal(err)
 		}
-		_, _ = io.Copy(io.Discard, conn) // ends when the server closes
+		_, _ = io.Copy(io.Discard, conn) // ends when the server closes the connection
 		if took := time.Since(begin); took != 5*time.Second {
 			t.Errorf("closed after %s", took)
 		}

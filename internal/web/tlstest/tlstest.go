@@ -1,4 +1,4 @@
-// Package tlstest makes certificates for tests, and clients that trust them.
+// Package tlstest creates certificates for tests, and clients that trust them.
 package tlstest
 
 import (
@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// Write makes a certificate for 127.0.0.1 and localhost that signs itself, and writes it and its key.
+// Write creates a self-signed certificate for 127.0.0.1 and localhost, and writes it and its key.
 func Write(tb testing.TB, certFile, keyFile, name string, notAfter time.Time) {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -52,7 +52,7 @@ func Write(tb testing.TB, certFile, keyFile, name string, notAfter time.Time) {
 // Pair is a certificate and its key in files.
 type Pair struct{ Cert, Key string }
 
-// NewPair writes a pair to a folder of the test. It is valid for an hour.
+// NewPair writes a pair, valid for an hour, to a temporary folder.
 func NewPair(tb testing.TB, name string) Pair {
 	tb.Helper()
 	folder := tb.TempDir()
@@ -61,7 +61,7 @@ func NewPair(tb testing.TB, name string) Pair {
 	return p
 }
 
-// Trust is what a client needs to trust a certificate.
+// Trust returns a client configuration that trusts a certificate.
 func Trust(tb testing.TB, certFile string) *tls.Config {
 	tb.Helper()
 	text, err := os.ReadFile(certFile)
@@ -75,7 +75,7 @@ func Trust(tb testing.TB, certFile string) *tls.Config {
 	return &tls.Config{RootCAs: roots}
 }
 
-// Client is an HTTP client that trusts a certificate and speaks both protocols, as browsers do.
+// Client returns an HTTP client that trusts a certificate and supports HTTP/1.1 and HTTP/2, like browsers.
 func Client(tb testing.TB, certFile string) *http.Client {
 	tb.Helper()
 	transport := &http.Transport{TLSClientConfig: Trust(tb, certFile), ForceAttemptHTTP2: true}

@@ -1,4 +1,4 @@
-// Package webtest serves handlers in tests, over TCP or in memory, and talks to them by hand.
+// Package webtest serves handlers in tests, over TCP or in memory, and sends them raw requests.
 package webtest
 
 import (
@@ -15,10 +15,10 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web"
 )
 
-// Patience bounds every wait of a test. Only a failure takes that long.
+// Patience bounds every wait of a test. Only failures take that long.
 const Patience = time.Minute
 
-// Wait receives from c.
+// Wait receives a value from c. It fails with the message otherwise.
 func Wait[T any](tb testing.TB, c <-chan T, otherwise string) (value T) {
 	tb.Helper()
 	select {
@@ -29,12 +29,12 @@ func Wait[T any](tb testing.TB, c <-chan T, otherwise string) (value T) {
 	return value
 }
 
-// Eventually waits until ok returns true; what names that state.
-func Eventually(tb testing.TB, what string, ok func() bool) {
+// Eventually waits until ok returns true. state describes that state.
+func Eventually(tb testing.TB, state string, ok func() bool) {
 	tb.Helper()
 	for end := time.Now().Add(Patience); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			tb.Fatalf("not within %s: %s", Patience, what)
+			tb.Fatalf("not within %s: %s", Patience, state)
 		}
 	}
 }
@@ -53,7 +53,7 @@ func Send(tb testing.TB, address, text string) net.Conn {
 	return conn
 }
 
-// Request makes a request with headers, given as names and values in turn.
+// Request returns a request with headers, given as alternating names and values.
 func Request(tb testing.TB, method, url, body string, headers ...string) *http.Request {
 	tb.Helper()
 	r, err := http.NewRequestWithContext(tb.Context(), method, url, strings.NewReader(body))
@@ -66,7 +66,7 @@ func Request(tb testing.TB, method, url, body string, headers ...string) *http.R
 	return r
 }
 
-// Options are for servers that have no streams and stop without a delay.
+// Options returns options without streams and without a stop delay.
 func Options(drain time.Duration) web.ServeOptions {
 	return web.ServeOptions{
 		KeepAlive:  2 * time.Minute,
@@ -76,7 +76,7 @@ func Options(drain time.Duration) web.ServeOptions {
 	}
 }
 
-// Serve answers connections of l with h until the test or the synctest bubble ends.
+// Serve serves connections of l with h until the end of the test or synctest bubble.
 func Serve(tb testing.TB, l net.Listener, h http.Handler) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(tb.Context()))
 	stopped := make(chan error, 1)
@@ -89,21 +89,21 @@ func Serve(tb testing.TB, l net.Listener, h http.Handler) {
 	})
 }
 
-// ServeInMemory is Serve on a listener in memory, as synctest bubbles need it. It returns the listener's Dial.
+// ServeInMemory is Serve on a listener in memory, for synctest bubbles. It returns the listener's Dial.
 func ServeInMemory(tb testing.TB, h http.Handler) (dial func() net.Conn) {
 	l := NewListener()
 	Serve(tb, l, h)
 	return l.Dial
 }
 
-// Listener is a listener in memory, whose connections keep the time of a synctest bubble.
+// Listener is a listener in memory, whose connections follow the clock of a synctest bubble.
 type Listener struct {
 	accepted chan net.Conn
 	closed   chan struct{}
 	once     sync.Once
 }
 
-// NewListener makes an open listener.
+// NewListener returns an open listener.
 func NewListener() *Listener {
 	return &Listener{accepted: make(chan net.Conn), closed: make(chan struct{})}
 }
