@@ -20,11 +20,13 @@ import (
 // third is the text of every third-party file in tests that do not run it.
 const third = "third party"
 
-// assets are files of the names that assets.json asks for, learned from the page itself.
+// assets returns files with the names listed in assets.json, found in the page.
 func assets(t *testing.T) fstest.MapFS {
 	t.Helper()
 	files := fstest.MapFS{}
-	for _, found := range regexp.MustCompile(`/npm/([^@"]+)@([^/"]+)/[^"]*(\.js|\.css)"`).FindAllStringSubmatch(visit(page(t, fstest.MapFS{}), "/").Body.String(), -1) {
+	pattern := regexp.MustCompile(`/npm/([^@"]+)@([^/"]+)/[^"]*(\.js|\.css)"`)
+	fromCDN := visit(page(t, fstest.MapFS{}), "/").Body.String()
+	for _, found := range pattern.FindAllStringSubmatch(fromCDN, -1) {
 		var compressed bytes.Buffer
 		w := gzip.NewWriter(&compressed)
 		fmt.Fprint(w, third)
@@ -57,7 +59,7 @@ func visit(h http.Handler, path string, header ...string) *httptest.ResponseReco
 	return w
 }
 
-// links are the files that a page loads.
+// links returns the URLs of the files that a page loads.
 func links(page string) (urls []string) {
 	for _, found := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(page, -1) {
 		urls = append(urls, found[1])
@@ -65,7 +67,7 @@ func links(page string) (urls []string) {
 	return urls
 }
 
-func TestTheExplorerWithItsFilesNamesNoOtherServer(t *testing.T) {
+func TestTheExplorerWithAssetsUsesNoOtherServer(t *testing.T) {
 	t.Parallel()
 	h := page(t, assets(t))
 	page := visit(h, "/")
@@ -74,7 +76,7 @@ func TestTheExplorerWithItsFilesNamesNoOtherServer(t *testing.T) {
 		t.Errorf("Content-Security-Policy %q", policy)
 	}
 	if got := page.Header().Get("Cache-Control"); got != "no-cache" {
-		t.Errorf("Cache-Control %q: a new build would not be seen", got)
+		t.Errorf("Cache-Control %q, want revalidation", got)
 	}
 	loaded := links(page.Body.String())
 	if len(loaded) < 7 {
@@ -91,7 +93,7 @@ func TestTheExplorerWithItsFilesNamesNoOtherServer(t *testing.T) {
 	}
 }
 
-func TestTheExplorerWithoutAFileLoadsAllFromTheCDNByTheirIntegrity(t *testing.T) {
+func TestTheExplorerWithoutAnAssetUsesTheCDNWithIntegrity(t *testing.T) {
 	t.Parallel()
 	some := assets(t)
 	for name := range some {
@@ -100,22 +102,19 @@ func TestTheExplorerWithoutAFileLoadsAllFromTheCDNByTheirIntegrity(t *testing.T)
 	}
 	page := visit(page(t, some), "/")
 	const origin = "https://cdn.jsdelivr.net"
-	if policy := page.Header().Get("Content-Security-Policy"); !strings.Contains(
-		policy,
-		"script-src 'self' "+origin+";",
-	) ||
-		strings.Count(policy, "//") != 2 {
+	policy := page.Header().Get("Content-Security-Policy")
+	if !strings.Contains(policy, "script-src 'self' "+origin+";") || strings.Count(policy, "//") != 2 {
 		t.Errorf("Content-Security-Policy %q", policy)
 	}
-	foreign := regexp.MustCompile(`(?:src|href)="`+origin+`/npm/[a-z-]+@[0-9.]+/[^"]+" `+
-		`integrity="sha384-[A-Za-z0-9+/]{64}" crossorigin="anonymous"`).FindAllString(html.UnescapeString(page.Body.String()),
-		-1)
+	pinned := regexp.MustCompile(`(?:src|href)="` + origin + `/npm/[a-z-]+@[0-9.]+/[^"]+" ` +
+		`integrity="sha384-[A-Za-z0-9+/]{64}" crossorigin="anonymous"`)
+	foreign := pinned.FindAllString(html.UnescapeString(page.Body.String()), -1)
 	if len(foreign) != 4 || strings.Count(page.Body.String(), `="`+origin) != 4 {
 		t.Errorf("%d pinned files in\n%s", len(foreign), page.Body)
 	}
 }
 
-func TestTheExplorerIsCompressedForThoseWhoReadIt(t *testing.T) {
+func TestTheExplorerNegotiatesCompression(t *testing.T) {
 	t.Parallel()
 	h := page(t, assets(t))
 	var url string
@@ -127,7 +126,8 @@ func TestTheExplorerIsCompressedForThoseWhoReadIt(t *testing.T) {
 	tags := map[bool]string{}
 	for accept, want := range map[string]bool{
 		"": false, "gzip": true, "br, gzip;q=0.5": true, "GZIP": true, "*": true, "br, *;q=0.1": true,
-		"gzip;q=0": false, "gzip;q=0, *": false, "*, gzip;q=0": false, "identity": false, "xgzip": false, "gzip;q=oops": false,
+		"gzip;q=0": false, "gzip;q=0, *": false, "*, gzip;q=0": false, "identity": false, "xgzip": false,
+		"gzip;q=oops": false,
 	} {
 		got := visit(h, url, "Accept-Encoding", accept)
 		compressed := got.Header().Get("Content-Encoding") == "gzip"
@@ -161,8 +161,10 @@ func TestTheExplorerServesNothingElse(t *testing.T) {
 	files := assets(t)
 	h := page(t, files)
 	base := regexp.MustCompile(`/explorer/[0-9a-f]{16}`).FindString(visit(h, "/").Body.String())
-	for _, path := range []string{"/other", "/explorer/", base + "/", base + "/index.html", base + "/assets.json", base + "/README.md",
-		base + "/..%2Fassets.json", "/explorer/0000000000000000/main.js"} {
+	for _, path := range []string{
+		"/other", "/explorer/", base + "/", base + "/index.html", base + "/assets.json", base + "/README.md",
+		base + "/..%2Fassets.json", "/explorer/0000000000000000/main.js",
+	} {
 		if got := visit(h, path); got.Code != 404 {
 			t.Errorf("%s: %d", path, got.Code)
 		}
@@ -172,6 +174,6 @@ func TestTheExplorerServesNothingElse(t *testing.T) {
 	}
 	changed := page(t, files)
 	if got := regexp.MustCompile(`/explorer/[0-9a-f]{16}`).FindString(visit(changed, "/").Body.String()); got == base {
-		t.Error("other files have the same URL, which browsers keep for a year")
+		t.Error("changed files have the same URL, which browsers cache for a year")
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
-// Bucket names what is limited. Its rate is the setting of the same name with -limit.
+// Bucket is a kind of limited action. Its rate is the setting of the same name with -limit.
 type Bucket string
 
 // The buckets, each with the parts of its key.
@@ -57,7 +57,7 @@ type Throttle struct {
 	refused atomic.Int64
 }
 
-// New wires a Throttle. now measures what is counted on this replica alone, by its monotonic reading.
+// New wires a Throttle. now is the clock of the buckets in memory; it must have a monotonic reading.
 func New(db *store.DB, s *secret.Secret, rates Rates, now func() time.Time) *Throttle {
 	return &Throttle{
 		db:    db,

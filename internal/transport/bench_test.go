@@ -16,7 +16,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
-// canned executes nothing, so that what is measured is the transport.
+// canned returns fixed responses, so that the benchmark measures only the transport.
 type canned struct {
 	graphql.GraphExecutor
 	op   *graphql.OperationContext

@@ -19,7 +19,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
-// marker stands for the password in a body.
+// marker is the password in a body.
 const marker = "hunter2-S3CRET"
 
 func malformedBodies() []string {
@@ -75,7 +75,9 @@ func TestMalformedBodiesAreRefusedWithoutEcho(t *testing.T) {
 				if e := got.Errors[0].Extensions; e.Code != fault.BadUserInput || e.Reason != fault.BodyMalformed {
 					t.Errorf("%s", got.Text)
 				}
-				for _, leak := range []string{marker, "json", "invalid character", "cannot unmarshal", "EOF", "offset", "Go ", "literal", "looking for"} {
+				for _, leak := range []string{
+					marker, "json", "invalid character", "cannot unmarshal", "EOF", "offset", "Go ", "literal", "looking for",
+				} {
 					if strings.Contains(got.Text, leak) {
 						t.Errorf("%q leaks: %s", leak, got.Text)
 					}
@@ -90,7 +92,7 @@ func TestMalformedBodiesAreRefusedWithoutEcho(t *testing.T) {
 	})
 }
 
-func TestOddButWellFormedBodiesAreExecuted(t *testing.T) {
+func TestUnusualButWellFormedBodiesAreExecuted(t *testing.T) {
 	t.Parallel()
 	endpoint := newAPI().serve(t, transport.HTTP{})
 	for _, body := range []string{
@@ -108,7 +110,7 @@ func TestOddButWellFormedBodiesAreExecuted(t *testing.T) {
 	}
 }
 
-func TestValuesSurviveTheTransport(t *testing.T) {
+func TestVariablesKeepTheirValues(t *testing.T) {
 	t.Parallel()
 	endpoint := newAPI().serve(t, transport.HTTP{})
 	for _, c := range []struct{ query, variable, data string }{
@@ -127,7 +129,7 @@ func TestAPersistedQueryNeedsNoDocument(t *testing.T) {
 	a := newAPI()
 	post(t, a.serve(t, transport.HTTP{}), modern, `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"00"}}}`)
 	if a.params.Load() == nil {
-		t.Error("did not reach the executor")
+		t.Error("the query does not reach the executor")
 	}
 }
 
@@ -171,7 +173,8 @@ func TestOnlyJSONPostsExecute(t *testing.T) {
 		"application/json; charset=UTF-8", `application/json; charset="utf-8"`, "application/json; profile=x",
 		"application/json; charset", "application/json; charset=utf8", "application/json;"}
 	for _, contentType := range good {
-		if got := send(t, webtest.Request(t, "POST", endpoint, body, "Content-Type", contentType, "Content-Encoding", "identity")); got.Status != 200 {
+		r := webtest.Request(t, "POST", endpoint, body, "Content-Type", contentType, "Content-Encoding", "identity")
+		if got := send(t, r); got.Status != 200 {
 			t.Errorf("%q: %d %s", contentType, got.Status, got.Text)
 		}
 	}
@@ -219,7 +222,7 @@ func TestBodySizeIsBounded(t *testing.T) {
 	}
 }
 
-// What OperationContext.Headers shows to resolvers came as headers.
+// Resolvers must see only real headers in OperationContext.Headers.
 func TestBodiesSetNoHeaders(t *testing.T) {
 	t.Parallel()
 	a := newAPI()
@@ -249,7 +252,7 @@ func TestDocumentIDs(t *testing.T) {
 // FuzzBody compares the transport with an independent reading of the body.
 func FuzzBody(f *testing.F) {
 	for _, body := range malformedBodies() {
-		if len(body) < 1<<12 { // go test spends its time on minimizing longer ones
+		if len(body) < 1<<12 { // go test takes long to minimize longer ones
 			f.Add([]byte(body))
 		}
 	}
@@ -287,8 +290,8 @@ func FuzzBody(f *testing.F) {
 
 type operationRead struct{ query, operation string }
 
-// reference reads a body by other means than the transport: one pass over the whole into exact
-// names, another for what a map cannot show.
+// reference parses a body differently from the transport: once into a map, and once for repeated names, which a map
+// hides.
 func reference(body []byte) (p operationRead, ok bool) {
 	var members map[string]json.RawMessage
 	if !utf8.Valid(body) || json.Unmarshal(body, &members) != nil || members == nil {
@@ -302,7 +305,8 @@ func reference(body []byte) (p operationRead, ok bool) {
 		}
 	}
 	documentID := ""
-	for name, into := range map[string]*string{"query": &p.query, "documentId": &documentID, "operationName": &p.operation} {
+	texts := map[string]*string{"query": &p.query, "documentId": &documentID, "operationName": &p.operation}
+	for name, into := range texts {
 		if raw, given := members[name]; given && string(raw) != "null" && json.Unmarshal(raw, into) != nil {
 			return p, false
 		}
@@ -313,7 +317,7 @@ func reference(body []byte) (p operationRead, ok bool) {
 		}
 	}
 	var extensions map[string]any
-	_ = json.Unmarshal(members["extensions"], &extensions) // 1e999 fails here, but leaves what it read
+	_ = json.Unmarshal(members["extensions"], &extensions) // 1e999 is an error here, but the rest is decoded
 	persisted := extensions["persistedQuery"] != nil
 	if p.query == "" && documentID == "" && !persisted || documentID != "" && persisted {
 		return p, false
@@ -321,7 +325,7 @@ func reference(body []byte) (p operationRead, ok bool) {
 	return p, !repeated(body)
 }
 
-// repeated reports whether one of the parameters stands twice at the top level.
+// repeated reports whether a parameter occurs twice at the top level.
 func repeated(body []byte) bool {
 	dec, depth, key, count := json.NewDecoder(bytes.NewReader(body)), 0, false, map[any]int{}
 	for {

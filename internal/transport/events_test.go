@@ -17,7 +17,7 @@ import (
 
 const events = "text/event-stream"
 
-func TestEventsAreForThoseWhoPreferThem(t *testing.T) {
+func TestEventsRequireAPreferenceInAccept(t *testing.T) {
 	t.Parallel()
 	for accept, want := range map[string]bool{
 		events:                                      true,
@@ -32,7 +32,8 @@ func TestEventsAreForThoseWhoPreferThem(t *testing.T) {
 		"*/*":                                       false,
 		"text/*":                                    false,
 		"":                                          false,
-		"application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed": false, // urql's queries
+		"application/graphql-response+json, application/graphql+json, application/json, text/event-stream, " +
+			"multipart/mixed": false, // urql's queries
 	} {
 		if got := (transport.Events{}).Supports(webtest.Request(t, "POST", "/", "", "Accept", accept)); got != want {
 			t.Errorf("%q: %v", accept, got)
@@ -43,14 +44,14 @@ func TestEventsAreForThoseWhoPreferThem(t *testing.T) {
 	}
 }
 
-// stream is an answer of events.
+// stream is a response of events.
 type stream struct {
 	testing.TB
 	resp *http.Response
 	text *bufio.Reader
 }
 
-// listenTo posts query and wants events for an answer.
+// listenTo posts query and requires a response of events.
 func listenTo(tb testing.TB, url, query string, header ...string) *stream {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), webtest.Patience)
@@ -68,7 +69,7 @@ func listenTo(tb testing.TB, url, query string, header ...string) *stream {
 	return &stream{TB: tb, resp: resp, text: bufio.NewReader(resp.Body)}
 }
 
-// receives wants these lines next.
+// receives requires that these lines follow.
 func (s *stream) receives(want ...string) {
 	s.Helper()
 	for _, line := range want {
@@ -79,7 +80,7 @@ func (s *stream) receives(want ...string) {
 	}
 }
 
-// ends wants nothing more but these lines.
+// ends requires that exactly these lines follow before the end.
 func (s *stream) ends(lines ...string) {
 	s.Helper()
 	rest, err := io.ReadAll(s.text)
@@ -88,7 +89,7 @@ func (s *stream) ends(lines ...string) {
 	}
 }
 
-func TestEventsAnswerOperations(t *testing.T) {
+func TestOperationsAreAnsweredWithEvents(t *testing.T) {
 	t.Parallel()
 	f, url := serveFeed(t, transport.StreamOptions{})
 	const done = "event: complete"
@@ -98,7 +99,8 @@ func TestEventsAnswerOperations(t *testing.T) {
 	}{
 		"query":    {`{who}`, []string{"event: next", `data: {"data":{"who":"anonymous"}}`, ""}},
 		"mutation": {`mutation{logout}`, []string{"event: next", `data: {"data":{"logout":"done"}}`, ""}},
-		"refused whole": {`{refused}`, []string{"event: next", `data: {"errors":[{"message":"sign in first","path":["refused"],` +
+		"refused before execution": {`{refused}`, []string{"event: next", `data: {"errors":[{` +
+			`"message":"sign in first","path":["refused"],` +
 			`"extensions":{"code":"UNAUTHENTICATED","reason":"TOKEN_MISSING"}}]}`, ""}},
 		"subscription refused": {`subscription{fails}`, []string{":", "", "event: next",
 			`data: {"errors":[{"message":"not for you","extensions":{"code":"FORBIDDEN","reason":"ROLE_REQUIRED"}}]}`, ""}},
@@ -121,26 +123,28 @@ func TestEventsAnswerOperations(t *testing.T) {
 	s.receives(":", "")
 	f.events <- "1"
 	s.receives("event: next", `data: {"data":{"events":1}}`, "")
-	f.events <- "[1,\n\r2]" // a scalar may write white space
+	f.events <- "[1,\n\r2]" // scalars may contain white space
 	s.receives("event: next", `data: {"data":{"events":[1,  2]}}`, "")
 	close(f.events)
 	s.ends(done, "data: ", "")
 }
 
-func TestWhatIsNoOperationIsRefusedWithoutEvents(t *testing.T) {
+func TestInvalidRequestsAreRefusedWithoutEvents(t *testing.T) {
 	t.Parallel()
 	_, url := serveFeed(t, transport.StreamOptions{MaxBody: 100})
 	for body, want := range map[string]int{"{": 400, "{}": 400, operation(strings.Repeat("x", 100)): 413} {
-		if got := send(t, webtest.Request(t, "POST", url, body, "Content-Type", plain, "Accept", events)); got.Status != want {
+		r := webtest.Request(t, "POST", url, body, "Content-Type", plain, "Accept", events)
+		if got := send(t, r); got.Status != want {
 			t.Errorf("%s: %d %s", body, got.Status, got.Text)
 		}
 	}
-	if got := send(t, webtest.Request(t, "POST", url, operation("{who}"), "Content-Type", "text/plain", "Accept", events)); got.Status != 415 {
+	r := webtest.Request(t, "POST", url, operation("{who}"), "Content-Type", "text/plain", "Accept", events)
+	if got := send(t, r); got.Status != 415 {
 		t.Errorf("%d %s", got.Status, got.Text)
 	}
 }
 
-func TestEventsEndWithTheReasonWhenTheTokenDoes(t *testing.T) {
+func TestEventStreamsEndWithTheReasonOfTheirToken(t *testing.T) {
 	t.Parallel()
 	f, url := serveFeed(t, transport.StreamOptions{})
 	last := func(reason, message string) []string {
@@ -148,15 +152,15 @@ func TestEventsEndWithTheReasonWhenTheTokenDoes(t *testing.T) {
 			`"reason":%q}}]}`, message, reason), "",
 			"event: complete", "data: ", ""}
 	}
-	silent, asked := listenTo(t, url, "subscription{silent}", "Authorization", "Bearer ann"),
-		listenTo(t, url, "subscription{events}", "Authorization", "Bearer ann2")
+	silent := listenTo(t, url, "subscription{silent}", "Authorization", "Bearer ann")
+	checked := listenTo(t, url, "subscription{events}", "Authorization", "Bearer ann2")
 	other := listenTo(t, url, "subscription{silent}", "Authorization", "Bearer bob")
-	for _, s := range []*stream{silent, asked, other} {
+	for _, s := range []*stream{silent, checked, other} {
 		s.receives(":", "")
 	}
 	f.revoke("ann2")
 	f.events <- "1"
-	asked.ends(last("TOKEN_REVOKED", "revoked")...)
+	checked.ends(last("TOKEN_REVOKED", "revoked")...)
 	f.revoke("ann")
 	f.streams.Recheck(transport.Key{Session: "session of ann"})
 	silent.ends(last("TOKEN_REVOKED", "revoked")...)
@@ -166,22 +170,20 @@ func TestEventsEndWithTheReasonWhenTheTokenDoes(t *testing.T) {
 	other.ends() // without complete: a client that loses its stream subscribes again
 }
 
-func TestMutationOverEventsThatEndsItsOwnSessionIsAnsweredOnce(t *testing.T) {
+func TestEventsAnswerAMutationThatEndsItsSessionOnce(t *testing.T) {
 	t.Parallel()
 	_, url := serveFeed(t, transport.StreamOptions{})
 	listenTo(t, url, "mutation{logout}", "Authorization", "Bearer ann").
 		ends("event: next", `data: {"data":{"logout":"done"}}`, "", "event: complete", "data: ", "")
 }
 
-func TestCookiesTravelWithEventsButNotWithSockets(t *testing.T) {
+func TestEventsUseCookiesButSocketsDoNot(t *testing.T) {
 	t.Parallel()
 	_, url := serveFeed(t, transport.StreamOptions{})
 	cookie := []string{"Cookie", "__Host-graphwarden_refresh=secret", "Origin", "https://app.example.com"}
 	listenTo(t, url, "{cookie}", cookie...).receives("event: next", `data: {"data":{"cookie":"secret"}}`)
-	if got := listenTo(t, url, "mutation{setCookie}", cookie...).resp.Header.Get("Set-Cookie"); !strings.Contains(
-		got,
-		"fresh",
-	) {
+	got := listenTo(t, url, "mutation{setCookie}", cookie...).resp.Header.Get("Set-Cookie")
+	if !strings.Contains(got, "fresh") {
 		t.Errorf("Set-Cookie: %q", got)
 	}
 	s := greet(t, url, "", cookie...)
@@ -191,7 +193,7 @@ func TestCookiesTravelWithEventsButNotWithSockets(t *testing.T) {
 	s.receives(`{"type":"next","id":"1","payload":{"data":{"setCookie":"done"}}}`)
 }
 
-func TestABadTokenDoesNotKeepPublicEventsBack(t *testing.T) {
+func TestPublicEventsDoNotNeedAValidToken(t *testing.T) {
 	t.Parallel()
 	_, url := serveFeed(t, transport.StreamOptions{})
 	for _, header := range []string{"Bearer late", "Bearer not a token", "Basic ann", "Bearer down"} {
@@ -201,15 +203,16 @@ func TestABadTokenDoesNotKeepPublicEventsBack(t *testing.T) {
 	listenTo(t, url, "{who}", "Authorization", "Bearer ann").receives("event: next", `data: {"data":{"who":"ann"}}`)
 }
 
-// A token that is revoked between the request's verification and the stream's leaves anonymous: of the principal
-// whom the request's context knows, the registry does not.
-func TestEventsOfATokenRefusedMeanwhileAreNobodys(t *testing.T) {
+// If a token is revoked between the authentication of the request and that of the stream, the stream is anonymous,
+// although the request's context contains the principal.
+func TestEventsAreAnonymousIfTheTokenIsRefusedMeanwhile(t *testing.T) {
 	t.Parallel()
 	_, h := newFeed(transport.StreamOptions{})
 	url := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, "ann")))
 	}))
 	for _, token := range []string{"late", "down"} {
-		listenTo(t, url, "{who}", "Authorization", "Bearer "+token).receives("event: next", `data: {"data":{"who":"anonymous"}}`)
+		s := listenTo(t, url, "{who}", "Authorization", "Bearer "+token)
+		s.receives("event: next", `data: {"data":{"who":"anonymous"}}`)
 	}
 }

@@ -2,11 +2,11 @@ package transport
 
 import "encoding/json"
 
-// ParseMessage is parseMessage, and Envelope its inverse, for the fuzz test.
+// ParseMessage is parseMessage.
 func ParseMessage(data []byte) (kind, id string, payload json.RawMessage, ok bool) {
 	m, ok := parseMessage(data)
 	return m.kind, m.id, m.payload, ok
 }
 
-// Envelope encodes a message as the server does.
+// Envelope encodes a message like the server.
 func Envelope(kind, id string, payload []byte) []byte { return envelope(kind, quote(id), payload) }

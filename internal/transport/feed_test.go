@@ -27,22 +27,23 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
-// never is for time-outs that a test is not about.
+// never disables a time-out.
 const never = 1000 * time.Hour
 
 // feed is an executable schema with subscriptions, run by gqlgen's real server.
 //
-// events yields what the test puts into the channel, flood one large event after the other, silent none,
-// and the subscription held does not begin before release. who is the caller's token, held waits for release, logout revokes the caller's own token.
+// The subscription events sends the values of the channel, flood sends large events without end, silent sends none, and
+// held starts after release. The field who returns the caller's token, held waits for release, and logout revokes the
+// caller's token.
 type feed struct {
 	*people
 	schema  *ast.Schema
 	streams *transport.Streams
 	events  chan string
-	held    chan struct{} // has a value for each operation that waits
+	held    chan struct{} // receives a value for each waiting operation
 	release chan struct{}
-	ended   chan struct{} // has a value for each subscription that has ended
-	ends    []string      // of streams, under mu: code, reason
+	ended   chan struct{} // receives a value for each ended subscription
+	ends    []string      // code and reason of each ended stream; guarded by mu
 	log     bytes.Buffer
 	serving sync.WaitGroup
 }
@@ -60,9 +61,14 @@ func serveFeed(tb testing.TB, o transport.StreamOptions) (*feed, string) {
 }
 
 func newFeed(o transport.StreamOptions) (*feed, http.Handler) {
-	f := &feed{people: newPeople(), schema: gqlparser.MustLoadSchema(&ast.Source{Name: "feed", Input: feedSDL}),
-		events: make(chan string), held: make(chan struct{}, 100), release: make(chan struct{}),
-		ended: make(chan struct{}, 1000)}
+	f := &feed{
+		people:  newPeople(),
+		schema:  gqlparser.MustLoadSchema(&ast.Source{Name: "feed", Input: feedSDL}),
+		events:  make(chan string),
+		held:    make(chan struct{}, 100),
+		release: make(chan struct{}),
+		ended:   make(chan struct{}, 1000),
+	}
 	ended := func(code, reason string) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -86,7 +92,7 @@ func newFeed(o transport.StreamOptions) (*feed, http.Handler) {
 	if err != nil {
 		panic(err)
 	}
-	// The address is the client's to choose here, so that tests can be many clients.
+	// Clients choose their address here, so that a test can act as several clients.
 	return f, web.Identify(web.Cookies(origins, "", count),
 		func(r *http.Request) string { return r.Header.Get("X-Address") })
 }
@@ -154,7 +160,7 @@ func (f *feed) answer(ctx context.Context, field *ast.Field) *graphql.Response {
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
-	case "stuck": // even if the client has gone
+	case "stuck": // even after the client has left
 		f.held <- struct{}{}
 		<-f.release
 	case "logout":
@@ -180,15 +186,15 @@ func (f *feed) answer(ctx context.Context, field *ast.Field) *graphql.Response {
 	return &graphql.Response{Data: fmt.Appendf(nil, `{%q:%q}`, field.Alias, value)}
 }
 
-// people are who the tokens of the tests belong to: "ann", "ann2", … are tokens of sessions of the user
-// "a", by their first letter. Each is good unless revoked; "late" has expired, "down" cannot be told.
+// people contains the users of the tokens. The tokens "ann", "ann2" and so on belong to sessions of the user "a", their
+// first letter. Each is valid unless revoked. The token "late" has expired, and "down" cannot be checked.
 type people struct {
 	mu      sync.Mutex
 	revoked map[string]bool
 	expires time.Time
 	clock   time.Time
 	broken  atomic.Bool
-	asked   func(context.Context) // on each Check, if not nil
+	onCheck func(context.Context) // called by each check, if not nil
 }
 
 func newPeople() *people { return &people{revoked: make(map[string]bool), clock: time.Now()} }
@@ -221,8 +227,8 @@ func (p *people) authenticate(ctx context.Context, token string) (context.Contex
 }
 
 func (p *people) check(ctx context.Context) error {
-	if p.asked != nil {
-		p.asked(ctx)
+	if p.onCheck != nil {
+		p.onCheck(ctx)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -241,7 +247,7 @@ func (p *people) revoke(token string) {
 	p.revoked[token] = true
 }
 
-// gone waits until every request to f's server has ended.
+// gone waits until all requests to f's server have ended.
 func (f *feed) gone(tb testing.TB) {
 	tb.Helper()
 	done := make(chan struct{})
@@ -249,7 +255,7 @@ func (f *feed) gone(tb testing.TB) {
 	webtest.Wait(tb, done, "the requests have not ended")
 }
 
-// client is the other end of a WebSocket.
+// client is the client end of a WebSocket.
 type client struct {
 	testing.TB
 	conn *websocket.Conn
@@ -258,7 +264,7 @@ type client struct {
 
 const protocol = "graphql-transport-ws"
 
-// dial connects with the one protocol.
+// dial connects with the supported subprotocol.
 func dial(tb testing.TB, url string, header ...string) *client {
 	tb.Helper()
 	c, resp, err := tryDial(tb, http.DefaultClient, url, protocol, header...)
@@ -287,7 +293,7 @@ func tryDial(tb testing.TB, via *http.Client, url, protocol string, header ...st
 	return &client{TB: tb, conn: conn, ctx: ctx}, resp, nil
 }
 
-// greet connects as the holder of token, anonymous for "".
+// greet connects with token, or anonymously for "".
 func greet(tb testing.TB, url, token string, header ...string) *client {
 	tb.Helper()
 	c := dial(tb, url, header...)
@@ -326,7 +332,7 @@ func (c *client) receive() string {
 	return string(data)
 }
 
-// receives wants exactly these messages next.
+// receives requires that exactly these messages follow.
 func (c *client) receives(want ...string) {
 	c.Helper()
 	for _, message := range want {
@@ -336,19 +342,19 @@ func (c *client) receives(want ...string) {
 	}
 }
 
-// alive wants the server to answer.
+// alive requires an answer to a ping.
 func (c *client) alive() {
 	c.Helper()
 	c.send(`{"type":"ping"}`)
 	c.receives(`{"type":"pong"}`)
 }
 
-// closed wants the connection to end now, in this way.
+// closed requires that the connection ends now, with this code and reason.
 func (c *client) closed(code websocket.StatusCode, reason string) {
 	c.Helper()
 	_, data, err := c.conn.Read(c.ctx)
 	if err == nil {
-		c.Fatalf("received %s, want the end with %d", data, code)
+		c.Fatalf("received %s, want the close code %d", data, code)
 	}
 	if e, ok := errors.AsType[websocket.CloseError](err); !ok || e.Code != code || !strings.Contains(e.Reason, reason) {
 		c.Fatalf("ended with %v, want %d %q", err, code, reason)

@@ -39,10 +39,10 @@ func TestStatusFollowsTheErrorTable(t *testing.T) {
 	}{
 		{"executed", `{health}`, 200, `{"health":"ok"}`, "", ""},
 		{"partly refused", `{health fails(code:"UNAUTHENTICATED")}`, 200, `{"health":"ok","fails":null}`, "", ""},
-		{"refused beside a field that is null by itself", `{nothing fails(code:"UNAUTHENTICATED")}`, 200,
+		{"refused beside a nullable field", `{nothing fails(code:"UNAUTHENTICATED")}`, 200,
 			`{"nothing":null,"fails":null}`, "", ""},
 		{"refused below a root field", `{deep(code:"UNAUTHENTICATED")}`, 200, `{"deep":null}`, "", ""},
-		{"refused for two causes", `{a:fails(code:"UNAUTHENTICATED") b:fails(code:"RATE_LIMITED")}`, 200,
+		{"refused for two reasons", `{a:fails(code:"UNAUTHENTICATED") b:fails(code:"RATE_LIMITED")}`, 200,
 			`{"a":null,"b":null}`, "", ""},
 		{"only root field refused", `{fails(code:"UNAUTHENTICATED",reason:"TOKEN_MISSING")}`, 401, "", "Bearer", ""},
 		{"both root fields refused", `{a:fails(code:"UNAUTHENTICATED") b:fails(code:"UNAUTHENTICATED")}`, 401, "", "Bearer",
@@ -59,12 +59,12 @@ func TestStatusFollowsTheErrorTable(t *testing.T) {
 		{"step-up missing", `{locked(code:"FORBIDDEN",reason:"STEP_UP_REQUIRED")}`, 403, "", scope, ""},
 		{"introspection off", `{locked(code:"FORBIDDEN",reason:"INTROSPECTION_DISABLED")}`, 403, "", "", ""},
 		{"throttled", `{must(code:"RATE_LIMITED",retryAfter:7)}`, 429, "", "", "7"},
-		{"longest wait counts", `{a:fails(code:"RATE_LIMITED",retryAfter:7) b:fails(code:"RATE_LIMITED",retryAfter:9)}`, 429,
-			"", "", "9"},
+		{"the longest wait counts", `{a:fails(code:"RATE_LIMITED",retryAfter:7) b:fails(code:"RATE_LIMITED",retryAfter:9)}`,
+			429, "", "", "9"},
 		{"throttled in part", `{health fails(code:"RATE_LIMITED",retryAfter:7)}`, 200, `{"health":"ok","fails":null}`, "",
 			""},
 		{"unavailable", `{locked(code:"UNAVAILABLE",retryAfter:3)}`, 503, "", "", "3"},
-		{"unavailable for an unknown time", `{must(code:"UNAVAILABLE")}`, 503, "", "", "1"},
+		{"unavailable without a wait", `{must(code:"UNAVAILABLE")}`, 503, "", "", "1"},
 		{"parse failure", `{`, 400, "", "", ""},
 		{"validation failure", `{missing}`, 400, "", "", ""},
 		{"coercion failure", `query($t:String!){echo(text:$t)}`, 400, "", "", ""},
@@ -95,14 +95,14 @@ func TestStatusFollowsTheErrorTable(t *testing.T) {
 					t.Errorf("%s\n(-want +got) %s", got.Text, diff)
 				}
 				if c.data == "" && strings.Contains(got.Text, `"data"`) {
-					t.Errorf("a request error holds data: %s", got.Text)
+					t.Errorf("a request error has data: %s", got.Text)
 				}
 			})
 		}
 	}
 }
 
-func TestEveryAnswerCarriesItsHeaders(t *testing.T) {
+func TestEveryResponseHasTheHeaders(t *testing.T) {
 	t.Parallel()
 	endpoint := newAPI().serve(t, transport.HTTP{})
 	for name, r := range map[string]*http.Request{
@@ -141,8 +141,9 @@ func TestGETRunsQueriesOnly(t *testing.T) {
 		return send(t, webtest.Request(t, "GET", endpoint+"?"+values.Encode(), "", "Accept", accept))
 	}
 	for _, media := range []string{modern, plain} {
-		if got := get(t, media, "query", `query A($t:String!){echo(text:$t)} query B{health}`, "operationName", "A", "variables", `{"t":"x"}`); got.Status != 200 ||
-			string(got.Data) != `{"echo":"x"}` {
+		got := get(t, media, "query", `query A($t:String!){echo(text:$t)} query B{health}`,
+			"operationName", "A", "variables", `{"t":"x"}`)
+		if got.Status != 200 || string(got.Data) != `{"echo":"x"}` {
 			t.Errorf("query: %d %s", got.Status, got.Text)
 		}
 		for _, mutation := range []string{`mutation{count}`, `mutation{locked(code:"UNAUTHENTICATED")}`} {
@@ -166,7 +167,8 @@ func TestGETRunsQueriesOnly(t *testing.T) {
 				t.Errorf("%s: %d %s", name, got.Status, got.Text)
 			}
 		}
-		if got := send(t, webtest.Request(t, "GET", endpoint+"?query={health}&x=%zz", "", "Accept", media)); got.Status != 400 {
+		got = send(t, webtest.Request(t, "GET", endpoint+"?query={health}&x=%zz", "", "Accept", media))
+		if got.Status != 400 {
 			t.Errorf("broken escape: %d %s", got.Status, got.Text)
 		}
 	}
@@ -190,7 +192,7 @@ func TestASubscriptionIsNotServedOverPlainHTTP(t *testing.T) {
 	}
 }
 
-func TestUpgradesAreLeftToOthers(t *testing.T) {
+func TestHTTPDoesNotSupportUpgrades(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest("GET", "/", nil)
 	if !(transport.HTTP{}).Supports(r) {
@@ -219,19 +221,22 @@ func TestErrorsAreCapped(t *testing.T) {
 	}
 }
 
-func TestTheCapKeepsOneOfEachReason(t *testing.T) {
+func TestTheErrorCapKeepsEachCode(t *testing.T) {
 	t.Parallel()
 	endpoint := newAPI().serve(t, transport.HTTP{MaxErrors: 3})
 	conflicts := strings.Repeat(`:fails(code:"CONFLICT") x`, 8)
+	all := numbered("{ x" + conflicts + `:fails(code:"RATE_LIMITED") x` + conflicts + `:fails(code:"NOT_FOUND") }`)
+	two := numbered("{ x" + conflicts + `:fails(code:"RATE_LIMITED") }`)
+	three := numbered(`{ x:fails(code:"CONFLICT") x:fails(code:"NOT_FOUND") x:fails(code:"CONFLICT") }`)
+	const invalid = fault.ValidationFailed
 	for document, want := range map[string]struct {
 		codes   []fault.Code
 		omitted string
 	}{
-		numbered("{ x" + conflicts + `:fails(code:"RATE_LIMITED") x` + conflicts + `:fails(code:"NOT_FOUND") }`): {[]fault.Code{"CONFLICT", "RATE_LIMITED", "NOT_FOUND"}, `"errorsOmitted":15`},
-		numbered("{ x" + conflicts + `:fails(code:"RATE_LIMITED") }`):                                            {[]fault.Code{"CONFLICT", "CONFLICT", "RATE_LIMITED"}, `"errorsOmitted":6`},
-		numbered(`{ x:fails(code:"CONFLICT") x:fails(code:"NOT_FOUND") ` +
-			`x:fails(code:"CONFLICT") }`): {[]fault.Code{"CONFLICT", "NOT_FOUND", "CONFLICT"}, ""},
-		"{ a b c d e }": {[]fault.Code{fault.ValidationFailed, fault.ValidationFailed, fault.ValidationFailed}, `"errorsOmitted":2`},
+		all:             {[]fault.Code{"CONFLICT", "RATE_LIMITED", "NOT_FOUND"}, `"errorsOmitted":15`},
+		two:             {[]fault.Code{"CONFLICT", "CONFLICT", "RATE_LIMITED"}, `"errorsOmitted":6`},
+		three:           {[]fault.Code{"CONFLICT", "NOT_FOUND", "CONFLICT"}, ""},
+		"{ a b c d e }": {[]fault.Code{invalid, invalid, invalid}, `"errorsOmitted":2`},
 	} {
 		got := post(t, endpoint, plain, operation(document))
 		var codes []fault.Code
@@ -247,7 +252,7 @@ func TestTheCapKeepsOneOfEachReason(t *testing.T) {
 	}
 }
 
-// numbered gives each alias x of a document another name.
+// numbered replaces the aliases x of a document by different names.
 func numbered(document string) string {
 	for n := 0; strings.Contains(document, "x:"); n++ {
 		document = strings.Replace(document, "x:", fmt.Sprintf("f%d:", n), 1)
@@ -255,7 +260,7 @@ func numbered(document string) string {
 	return document
 }
 
-func TestTheCapHidesNoOtherCause(t *testing.T) {
+func TestTheErrorCapDoesNotChangeTheStatus(t *testing.T) {
 	t.Parallel()
 	endpoint := newAPI().serve(t, transport.HTTP{MaxErrors: 1})
 	got := post(t, endpoint, modern, operation(`{a:fails(code:"UNAUTHENTICATED") b:fails(code:"CONFLICT")}`))
@@ -264,7 +269,7 @@ func TestTheCapHidesNoOtherCause(t *testing.T) {
 	}
 }
 
-func TestAnOperationThatEndsWithoutResponseIsUnavailable(t *testing.T) {
+func TestAnOperationWithoutAResponseIsUnavailable(t *testing.T) {
 	t.Parallel()
 	e := newAPI().executor()
 	e.AroundOperations(func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
@@ -296,7 +301,7 @@ func TestResponseExtensionsAreSent(t *testing.T) {
 	}
 }
 
-func TestErrorsThatDisagreeAreOneStatus(t *testing.T) {
+func TestDifferentErrorCodesGiveOneStatus(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		codes  []fault.Code
@@ -325,7 +330,7 @@ func TestErrorsThatDisagreeAreOneStatus(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatCannotBeEncodedIsNotBegun(t *testing.T) {
+func TestAResponseThatCannotBeEncodedIsNotStarted(t *testing.T) {
 	t.Parallel()
 	e := newAPI().executor()
 	e.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
@@ -334,7 +339,7 @@ func TestAnAnswerThatCannotBeEncodedIsNotBegun(t *testing.T) {
 	})
 	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/?query={health}", nil)
 	defer func() {
-		// gqlgen's server answers 500 from here, which a begun answer would spoil.
+		// gqlgen's server handles the panic and responds 500, which requires that no response has started.
 		if recover() == nil || w.Body.Len() > 0 || w.Header().Get("Content-Length") != "" {
 			t.Errorf("%v %s", w.Header(), w.Body)
 		}
@@ -342,7 +347,7 @@ func TestAnAnswerThatCannotBeEncodedIsNotBegun(t *testing.T) {
 	over(transport.HTTP{}, e).ServeHTTP(w, r)
 }
 
-func TestAnEmptyResponseStaysWellFormed(t *testing.T) {
+func TestAnEmptyResponseIsWellFormed(t *testing.T) {
 	t.Parallel()
 	e := newAPI().executor()
 	e.AroundOperations(func(context.Context, graphql.OperationHandler) graphql.ResponseHandler {
@@ -365,7 +370,7 @@ func TestRefusalsKeepTheirCodeWithoutAPresenter(t *testing.T) {
 	}
 }
 
-func TestAClientThatDoesNotReadIsLetGo(t *testing.T) {
+func TestClientsThatDoNotReadAreDisconnected(t *testing.T) {
 	t.Parallel()
 	api := over(transport.HTTP{}, newAPI().executor())
 	synctest.Test(t, func(t *testing.T) {

@@ -27,7 +27,7 @@ func overloaded(got answer) bool {
 		got.Errors[0].Extensions.Code == fault.Unavailable && got.Errors[0].Extensions.Reason == fault.Overloaded
 }
 
-// text posts and returns the status and body of an answer that need not be JSON.
+// text posts body and returns the status and body of a response that need not be JSON.
 func text(tb testing.TB, endpoint, accept, body string) (int, string) {
 	tb.Helper()
 	response, err := http.DefaultClient.Do(webtest.Request(tb, "POST", endpoint, body, "Content-Type", plain, "Accept",
@@ -57,7 +57,7 @@ func TestJSONIsMeasuredBeforeItIsDecoded(t *testing.T) {
 		`"variables":{"a":[` + strings.Repeat(`[],`, 9) + `[]]}`:   413,
 		`"extensions":{` + strings.Repeat(`"a":0,`, 20) + `"b":0}`: 413,
 		`"other":[` + strings.Repeat(`{"a":0},`, 9) + `0]`:         413,
-		`"variables":{"a":"` + strings.Repeat(`[{,\"`, 20) + `"}`:  200, // texts hold no values
+		`"variables":{"a":"` + strings.Repeat(`[{,\"`, 20) + `"}`:  200, // strings contain no values
 		`"variables":{"a":[[[0]]]}`:                                200,
 		`"variables":{"a":[[[[0]]]]}`:                              400,
 		`"variables":{"a":` + strings.Repeat(`[`, 100_000):         400,
@@ -78,14 +78,15 @@ func TestJSONIsMeasuredBeforeItIsDecoded(t *testing.T) {
 	s.send(`{"type":"subscribe","id":"1","payload":{"query":"{who}","variables":{"a":[` + strings.Repeat(`[],`,
 		9) + `[]]}}}`)
 	s.closed(websocket.StatusMessageTooBig, "at most 20 values")
-	if response := send(t, webtest.Request(t, "POST", feed, `{"query":"{who}","variables":{"a":[`+strings.Repeat(`[],`, 9)+`[]]}}`,
-		"Content-Type", plain, "Accept", "text/event-stream")); response.Status != 413 {
+	r := webtest.Request(t, "POST", feed, `{"query":"{who}","variables":{"a":[`+strings.Repeat(`[],`, 9)+`[]]}}`,
+		"Content-Type", plain, "Accept", "text/event-stream")
+	if response := send(t, r); response.Status != 413 {
 		t.Errorf("events: %d %s", response.Status, response.Text)
 	}
 }
 
-// TestBodiesUnderWayShareMemory has slow senders hold what they have sent, and no more.
-func TestBodiesUnderWayShareMemory(t *testing.T) {
+// TestBodiesInProgressShareMemory checks that slow senders hold the memory of the bytes sent, and no more.
+func TestBodiesInProgressShareMemory(t *testing.T) {
 	t.Parallel()
 	budget := memory.NewBudget(6 << 20) // 1 MiB for bodies
 	_, endpoint := serveFeed(t, transport.StreamOptions{Memory: budget})
@@ -98,8 +99,8 @@ func TestBodiesUnderWayShareMemory(t *testing.T) {
 		slow = append(slow,
 			webtest.Send(t, strings.TrimPrefix(endpoint, "http://"), postHead(200_000, accept)+strings.Repeat(" ", 190_000)))
 	}
-	// Before anything is asked: a large body under way would have a sender refused instead.
-	webtest.Eventually(t, "what was sent is counted", func() bool { return budget.Claimed() > 3*190_000 })
+	// Wait before the next request: while a large body arrives, a sender would be refused instead.
+	webtest.Eventually(t, "the bytes sent are counted", func() bool { return budget.Claimed() > 3*190_000 })
 	if got := post(t, endpoint, modern, large); !overloaded(got) {
 		t.Errorf("%d %v %s", got.Status, got.Header, got.Text)
 	}
@@ -113,18 +114,19 @@ func TestBodiesUnderWayShareMemory(t *testing.T) {
 	s.send(`{"type":"subscribe","id":"1","payload":` + large + `}`)
 	s.closed(websocket.StatusTryAgainLater, "OVERLOADED")
 	for _, accept := range []string{plain, "text/event-stream"} {
-		if status, got := text(t, endpoint, accept, operation(`{who}`)); status != 200 || !strings.Contains(got, `"anonymous"`) {
+		status, got := text(t, endpoint, accept, operation(`{who}`))
+		if status != 200 || !strings.Contains(got, `"anonymous"`) {
 			t.Errorf("a small request meanwhile: %d %s", status, got)
 		}
 	}
 	for _, conn := range slow {
 		_ = conn.Close()
 	}
-	webtest.Eventually(t, "what the senders held is released",
+	webtest.Eventually(t, "the senders' memory is released",
 		func() bool { return post(t, endpoint, modern, large).Status == 200 })
 }
 
-func TestHalfAMessageHoldsWhatWasSent(t *testing.T) {
+func TestIncompleteMessagesHoldTheBytesSent(t *testing.T) {
 	t.Parallel()
 	budget := memory.NewBudget(6 << 20)
 	_, endpoint := serveFeed(t, transport.StreamOptions{Memory: budget})
@@ -138,15 +140,15 @@ func TestHalfAMessageHoldsWhatWasSent(t *testing.T) {
 		half = append(half,
 			webtest.Send(t, strings.TrimPrefix(endpoint, "http://"), upgrade+string(frame)+strings.Repeat(" ", 190_000)))
 	}
-	// Before anything is asked: a large body under way would have a sender refused instead.
-	webtest.Eventually(t, "what was sent is counted", func() bool { return budget.Claimed() > 3*190_000 })
+	// Wait before the next request: while a large body arrives, a sender would be refused instead.
+	webtest.Eventually(t, "the bytes sent are counted", func() bool { return budget.Claimed() > 3*190_000 })
 	if got := post(t, endpoint, modern, large); !overloaded(got) {
 		t.Errorf("%d %v %s", got.Status, got.Header, got.Text)
 	}
 	for _, conn := range half {
 		_ = conn.Close()
 	}
-	webtest.Eventually(t, "what the sockets held is released",
+	webtest.Eventually(t, "the sockets' memory is released",
 		func() bool { return post(t, endpoint, modern, large).Status == 200 })
 }
 
@@ -155,7 +157,7 @@ func TestSlowMessagesEndTheSocket(t *testing.T) {
 	_, endpoint := serveFeed(t, transport.StreamOptions{ReadTimeout: 50 * time.Millisecond})
 	s := greet(t, endpoint, "")
 	time.Sleep(60 * time.Millisecond)
-	s.alive() // between messages there is time
+	s.alive() // the time-out does not apply between messages
 	w, err := s.conn.Writer(s.ctx, websocket.MessageText)
 	if err == nil {
 		_, err = io.WriteString(w, strings.Repeat(" ", 1<<16))
@@ -166,8 +168,8 @@ func TestSlowMessagesEndTheSocket(t *testing.T) {
 	s.closed(websocket.StatusPolicyViolation, "took too long")
 }
 
-// TestSlowReadersHoldTheirAnswers has a client read nothing of an answer that was made already.
-func TestSlowReadersHoldTheirAnswers(t *testing.T) {
+// TestSlowReadersHoldTheirResponses checks that a response holds memory until the client has read it.
+func TestSlowReadersHoldTheirResponses(t *testing.T) {
 	t.Parallel()
 	e := newAPI().executor()
 	e.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
@@ -184,12 +186,13 @@ func TestSlowReadersHoldTheirAnswers(t *testing.T) {
 	}
 	body := operation("query Large { health }")
 	conn := webtest.Send(t, strings.TrimPrefix(endpoint, "http://"), postHead(len(body), plain)+body)
-	webtest.Eventually(t, "the answer is counted", func() bool { return overloaded(post(t, endpoint, modern, large)) })
+	webtest.Eventually(t, "the response is counted", func() bool { return overloaded(post(t, endpoint, modern, large)) })
 	if got := post(t, endpoint, modern, operation(`{health}`)); got.Status != 200 {
 		t.Errorf("a small request meanwhile: %d %s", got.Status, got.Text)
 	}
 	_ = conn.Close()
-	webtest.Eventually(t, "the answer is released", func() bool { return post(t, endpoint, modern, large).Status == 200 })
+	webtest.Eventually(t, "the response is released",
+		func() bool { return post(t, endpoint, modern, large).Status == 200 })
 }
 
 func TestRunningRequestsAreBounded(t *testing.T) {
@@ -198,7 +201,7 @@ func TestRunningRequestsAreBounded(t *testing.T) {
 	s := greet(t, endpoint, "")
 	for id := range 4 {
 		s.subscribe(fmt.Sprint(id), "{held}")
-		webtest.Wait(t, f.held, "the operation does not begin")
+		webtest.Wait(t, f.held, "the operation does not start")
 	}
 	s.subscribe("4", "{who}")
 	s.receives(`{"type":"error","id":"4","payload":[{"message":"the server has no memory left for this: try again ` +
@@ -245,7 +248,7 @@ func TestSubscriptionsShareMemory(t *testing.T) {
 	s := greet(t, endpoint, "ann")
 	for id := 0; ; id++ { // 76 KiB each
 		if id > 100 {
-			t.Fatal("100 subscriptions were let in")
+			t.Fatal("100 subscriptions were accepted")
 		}
 		s.subscribe(fmt.Sprint(id), "subscription{silent}"+comment)
 		s.send(`{"type":"ping"}`)
@@ -269,8 +272,8 @@ func TestSubscriptionsShareMemory(t *testing.T) {
 	})
 }
 
-// TestSubscriptionsKeepOnlyWhatRuns is not parallel to others: it looks at the heap.
-func TestSubscriptionsKeepOnlyWhatRuns(t *testing.T) {
+// TestSubscriptionsKeepOnlyTheOperation measures the heap, so it cannot be parallel.
+func TestSubscriptionsKeepOnlyTheOperation(t *testing.T) {
 	_, endpoint := serveFeed(t, transport.StreamOptions{Operations: 100, PingEvery: never})
 	s := greet(t, endpoint, "")
 	before := inUse()

@@ -14,7 +14,7 @@ import (
 
 const parts = `multipart/mixed;boundary=graphql;subscriptionSpec=1.0`
 
-func TestPartsAreForThoseWhoPreferThem(t *testing.T) {
+func TestPartsRequireAPreferenceInAccept(t *testing.T) {
 	t.Parallel()
 	for accept, want := range map[string]bool{
 		parts:                       true,
@@ -31,7 +31,7 @@ func TestPartsAreForThoseWhoPreferThem(t *testing.T) {
 	}
 }
 
-// partReader reads parts as Apollo Client does: each ends with the delimiter of the next, without waiting for what follows.
+// partReader reads parts like Apollo Client: a part ends with the next delimiter, even if no more bytes follow.
 type partReader struct {
 	*testing.T
 	body *bufio.Reader
@@ -60,7 +60,7 @@ func (r partReader) until(delimiter string) string {
 	return strings.TrimSuffix(text.String(), delimiter)
 }
 
-// ends wants these parts, and then the end.
+// ends requires that exactly these parts follow before the end.
 func (r partReader) ends(want ...string) {
 	r.Helper()
 	for _, one := range want {
@@ -74,7 +74,7 @@ func (r partReader) ends(want ...string) {
 	}
 }
 
-func TestPartsAnswerOperations(t *testing.T) {
+func TestOperationsAreAnsweredWithParts(t *testing.T) {
 	t.Parallel()
 	f, url := serveFeed(t, transport.StreamOptions{})
 	open := func(query string, header ...string) partReader {
@@ -101,10 +101,10 @@ func TestPartsAnswerOperations(t *testing.T) {
 
 	r := open(`subscription{events}`)
 	if got := r.next(); got != "{}" {
-		t.Errorf("sign of life: %s", got)
+		t.Errorf("first part: %s", got)
 	}
 	f.events <- "1"
-	f.events <- "[1,\r\n--graphql\r\n2]" // white space of a scalar, with a delimiter in it, would not be JSON
+	f.events <- "[1,\r\n--graphql\r\n2]" // the white space of a scalar contains a delimiter
 	if got := r.next(); got != `{"payload":{"data":{"events":1}}}` {
 		t.Errorf("event: %s", got)
 	}
@@ -116,7 +116,7 @@ func TestPartsAnswerOperations(t *testing.T) {
 
 	silent := open("subscription{silent}", "Authorization", "Bearer ann")
 	if got := silent.next(); got != "{}" {
-		t.Errorf("sign of life: %s", got)
+		t.Errorf("first part: %s", got)
 	}
 	f.revoke("ann")
 	f.streams.Recheck(transport.Key{Session: "session of ann"})

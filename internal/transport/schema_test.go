@@ -24,8 +24,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
-// The fields named fails are null with the asked error, must bubbles it to the root, deep has it
-// below itself, and locked is refused before anything runs.
+// The field fails returns null with the given error, must propagates it to the root, deep has it in a nested field, and
+// locked is refused before execution.
 const sdl = `
 type Query {
   health: String!
@@ -56,7 +56,7 @@ func newAPI() *api {
 	return &api{schema: gqlparser.MustLoadSchema(&ast.Source{Name: "test", Input: sdl})}
 }
 
-// executor runs operations on a under the error contract.
+// executor returns an executor for a, with the error presenter.
 func (a *api) executor() *executor.Executor {
 	e := executor.New(a)
 	e.SetErrorPresenter(present)
@@ -67,7 +67,7 @@ func (a *api) executor() *executor.Executor {
 // serve starts a's server and returns its URL.
 func (a *api) serve(tb testing.TB, t transport.HTTP) string { return listen(tb, over(t, a.executor())) }
 
-// over is what gqlgen's server does around a transport.
+// over serves a transport like gqlgen's server.
 func over(t transport.HTTP, e *executor.Executor) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t.Do(w, r.WithContext(graphql.StartOperationTrace(r.Context())), e)
@@ -80,7 +80,7 @@ func listen(tb testing.TB, h http.Handler) string {
 	return s.URL
 }
 
-// present is the error contract as far as the transport relies on it.
+// present is the part of the error presenter on which the transport relies.
 func present(ctx context.Context, err error) *gqlerror.Error {
 	shown := graphql.DefaultErrorPresenter(ctx, err)
 	f := fault.As(err)
@@ -178,7 +178,7 @@ func (a *api) MutateOperationParameters(_ context.Context, p *graphql.RawParams)
 	return nil
 }
 
-// MutateOperationContext judges locked before execution, as the guard does.
+// MutateOperationContext refuses locked before execution, like the guard.
 func (a *api) MutateOperationContext(_ context.Context, op *graphql.OperationContext) *gqlerror.Error {
 	for _, selected := range op.Operation.SelectionSet {
 		if f, ok := selected.(*ast.Field); ok && f.Name == "locked" {
@@ -188,7 +188,7 @@ func (a *api) MutateOperationContext(_ context.Context, op *graphql.OperationCon
 	return nil
 }
 
-// answer is what a client sees.
+// answer is a response.
 type answer struct {
 	Status int
 	Header http.Header
@@ -206,7 +206,7 @@ type answer struct {
 	Extensions map[string]any
 }
 
-// send sends r and decodes the answer, which must be one JSON object unless it is empty.
+// send sends r and decodes the response, which must be empty or one JSON object.
 func send(tb testing.TB, r *http.Request) answer {
 	tb.Helper()
 	resp, err := http.DefaultClient.Do(r)
@@ -227,13 +227,13 @@ func send(tb testing.TB, r *http.Request) answer {
 	return a
 }
 
-// post sends body as a well-behaved client does.
+// post sends body like a typical client.
 func post(tb testing.TB, url, accept, body string) answer {
 	tb.Helper()
 	return send(tb, webtest.Request(tb, http.MethodPost, url, body, "Content-Type", "application/json", "Accept", accept))
 }
 
-// operation is the body of a POST that runs query.
+// operation returns the body of a POST that runs query.
 func operation(query string) string {
 	b, err := json.Marshal(map[string]any{"query": query})
 	if err != nil {

@@ -19,42 +19,50 @@ func TestSocketViolationsHaveTheProtocolsCloseCodes(t *testing.T) {
 	t.Parallel()
 	_, url := serveFeed(t, transport.StreamOptions{MaxBody: 1 << 16})
 	silent := `{"type":"subscribe","id":"1","payload":{"query":"subscription{silent}"}}`
-	for name, want := range map[string]struct {
+	type violation struct {
 		frames []string
 		code   websocket.StatusCode
 		reason string
-	}{
-		"subscribe before init":         {[]string{silent}, 4401, "Unauthorized"},
-		"second init":                   {[]string{hello, hello}, 4429, "Too many initialisation requests"},
-		"not JSON":                      {[]string{`hello`}, 4400, "Invalid message"},
-		"not JSON after init":           {[]string{hello, `{`}, 4400, "Invalid message"},
-		"trailing data":                 {[]string{hello + hello}, 4400, "Invalid message"},
-		"not an object":                 {[]string{`[]`}, 4400, "Invalid message"},
-		"not UTF-8":                     {[]string{"{\"type\":\"ping\",\"x\":\"\xff\"}"}, 4400, "Invalid message"},
-		"no type":                       {[]string{`{}`}, 4400, "Invalid message"},
-		"type not a string":             {[]string{`{"type":1}`}, 4400, "Invalid message"},
-		"type in another spelling":      {[]string{`{"TYPE":"ping"}`}, 4400, "Invalid message"},
-		"unknown type":                  {[]string{hello, `{"type":"start","id":"1"}`}, 4400, "Invalid message"},
-		"a server's type":               {[]string{hello, `{"type":"next","id":"1","payload":{}}`}, 4400, "Invalid message"},
-		"init with a list":              {[]string{`{"type":"connection_init","payload":[]}`}, 4400, "Invalid message"},
-		"init with a token no string":   {[]string{`{"type":"connection_init","payload":{"token":1}}`}, 4400, "Invalid message"},
+	}
+	malformed := func(afterInit string) violation {
+		return violation{[]string{hello, afterInit}, 4400, "Invalid message"}
+	}
+	for name, want := range map[string]violation{
+		"subscribe before init":     {[]string{silent}, 4401, "Unauthorized"},
+		"second init":               {[]string{hello, hello}, 4429, "Too many initialisation requests"},
+		"not JSON":                  {[]string{`hello`}, 4400, "Invalid message"},
+		"not JSON after init":       {[]string{hello, `{`}, 4400, "Invalid message"},
+		"trailing data":             {[]string{hello + hello}, 4400, "Invalid message"},
+		"not an object":             {[]string{`[]`}, 4400, "Invalid message"},
+		"not UTF-8":                 {[]string{"{\"type\":\"ping\",\"x\":\"\xff\"}"}, 4400, "Invalid message"},
+		"no type":                   {[]string{`{}`}, 4400, "Invalid message"},
+		"type not a string":         {[]string{`{"type":1}`}, 4400, "Invalid message"},
+		"type in another spelling":  {[]string{`{"TYPE":"ping"}`}, 4400, "Invalid message"},
+		"unknown type":              {[]string{hello, `{"type":"start","id":"1"}`}, 4400, "Invalid message"},
+		"a message type of servers": {[]string{hello, `{"type":"next","id":"1","payload":{}}`}, 4400, "Invalid message"},
+		"init with a list":          {[]string{`{"type":"connection_init","payload":[]}`}, 4400, "Invalid message"},
+		"init with a number as token": {
+			[]string{`{"type":"connection_init","payload":{"token":1}}`}, 4400, "Invalid message",
+		},
 		"ping with a string":            {[]string{`{"type":"ping","payload":"x"}`}, 4400, "Invalid message"},
-		"subscribe without id":          {[]string{hello, `{"type":"subscribe","payload":{"query":"{who}"}}`}, 4400, "Invalid message"},
-		"subscribe with an empty id":    {[]string{hello, `{"type":"subscribe","id":"","payload":{"query":"{who}"}}`}, 4400, "Invalid message"},
-		"subscribe with a number as id": {[]string{hello, `{"type":"subscribe","id":1,"payload":{"query":"{who}"}}`}, 4400, "Invalid message"},
-		"subscribe with a huge id": {[]string{hello, `{"type":"subscribe","id":"` + strings.Repeat("x", 257) + `","payload":{"query":"{who}"}}`}, 4400,
-			"Invalid message"},
-		"subscribe without payload":     {[]string{hello, `{"type":"subscribe","id":"1"}`}, 4400, "Invalid message"},
-		"subscribe with a null payload": {[]string{hello, `{"type":"subscribe","id":"1","payload":null}`}, 4400, "Invalid message"},
-		"subscribe with a list":         {[]string{hello, `{"type":"subscribe","id":"1","payload":[]}`}, 4400, "Invalid message"},
-		"query not a string":            {[]string{hello, `{"type":"subscribe","id":"1","payload":{"query":1}}`}, 4400, "Invalid message"},
-		"query twice": {[]string{hello, `{"type":"subscribe","id":"1","payload":{"query":"{who}","query":"{held}"}}`}, 4400,
-			"Invalid message"},
-		"variables not an object": {[]string{hello, `{"type":"subscribe","id":"1","payload":{"query":"{who}","variables":[]}}`}, 4400,
-			"Invalid message"},
-		"complete without id":            {[]string{hello, `{"type":"complete"}`}, 4400, "Invalid message"},
-		"id of an operation still alive": {[]string{hello, silent, silent}, 4409, "Subscriber already exists"},
-		"a message above the limit":      {[]string{hello, `{"type":"ping","x":"` + strings.Repeat("x", 1<<16) + `"}`}, websocket.StatusMessageTooBig, ""},
+		"subscribe without id":          malformed(`{"type":"subscribe","payload":{"query":"{who}"}}`),
+		"subscribe with an empty id":    malformed(`{"type":"subscribe","id":"","payload":{"query":"{who}"}}`),
+		"subscribe with a number as id": malformed(`{"type":"subscribe","id":1,"payload":{"query":"{who}"}}`),
+		"subscribe with a huge id": malformed(`{"type":"subscribe","id":"` + strings.Repeat("x", 257) +
+			`","payload":{"query":"{who}"}}`),
+		"subscribe without payload":     malformed(`{"type":"subscribe","id":"1"}`),
+		"subscribe with a null payload": malformed(`{"type":"subscribe","id":"1","payload":null}`),
+		"subscribe with a list":         malformed(`{"type":"subscribe","id":"1","payload":[]}`),
+		"query not a string":            malformed(`{"type":"subscribe","id":"1","payload":{"query":1}}`),
+		"query twice": malformed(
+			`{"type":"subscribe","id":"1","payload":{"query":"{who}","query":"{held}"}}`),
+		"variables not an object": malformed(
+			`{"type":"subscribe","id":"1","payload":{"query":"{who}","variables":[]}}`),
+		"complete without id":       {[]string{hello, `{"type":"complete"}`}, 4400, "Invalid message"},
+		"id of a running operation": {[]string{hello, silent, silent}, 4409, "Subscriber already exists"},
+		"a message above the limit": {
+			[]string{hello, `{"type":"ping","x":"` + strings.Repeat("x", 1<<16) + `"}`}, websocket.StatusMessageTooBig, "",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -80,7 +88,7 @@ func TestBinaryFramesAreMalformed(t *testing.T) {
 	c.closed(4400, "Invalid message")
 }
 
-func TestWhatTheProtocolAllowsIsNoViolation(t *testing.T) {
+func TestUnusualMessagesThatTheProtocolAllows(t *testing.T) {
 	t.Parallel()
 	_, url := serveFeed(t, transport.StreamOptions{})
 	c := dial(t, url)
@@ -96,7 +104,7 @@ func TestWhatTheProtocolAllowsIsNoViolation(t *testing.T) {
 		`{"type":"complete","id":"\u003c\u0026\""}`)
 }
 
-func TestOnlyTheOneSubprotocolIsSpoken(t *testing.T) {
+func TestOtherSubprotocolsAreRefused(t *testing.T) {
 	t.Parallel()
 	_, url := serveFeed(t, transport.StreamOptions{})
 	for _, offered := range []string{"", "graphql-ws", "soap"} {
@@ -118,7 +126,7 @@ func TestPagesOfOtherOriginsCannotConnect(t *testing.T) {
 		header []string
 		status int
 	}{
-		{nil, 101}, // no browser
+		{nil, 101}, // not a browser
 		{[]string{"Origin", "https://app.example.com"}, 101},
 		{[]string{"Origin", "https://evil.example.com"}, 403},
 		{[]string{"Origin", "null"}, 403},
@@ -132,7 +140,7 @@ func TestPagesOfOtherOriginsCannotConnect(t *testing.T) {
 	}
 }
 
-func TestSocketCallerIsWhoConnectionInitSays(t *testing.T) {
+func TestConnectionInitSetsTheCaller(t *testing.T) {
 	t.Parallel()
 	_, url := serveFeed(t, transport.StreamOptions{})
 	for _, c := range []struct {
@@ -149,15 +157,15 @@ func TestSocketCallerIsWhoConnectionInitSays(t *testing.T) {
 		{"token", `{"token":"ann"}`, "ann", nil},
 		{"headers", `{"headers":{"Authorization":"Bearer ann"}}`, "ann", nil},
 		{"headers in lower case", `{"headers":{"authorization":"Bearer ann"}}`, "ann", nil},
-		{"headers of another kind", `{"headers":"Bearer ann"}`, "anonymous", nil},
+		{"headers not an object", `{"headers":"Bearer ann"}`, "anonymous", nil},
 		{"empty", `{"authorization":""}`, "anonymous", nil},
 		{"empty after the scheme", `{"authorization":"Bearer "}`, "anonymous", nil},
 		{"null token", `{"authorization":null}`, "anonymous", nil},
-		{"first that is not empty", `{"authorization":"","token":"ann"}`, "ann", nil},
+		{"first non-empty member", `{"authorization":"","token":"ann"}`, "ann", nil},
 		{"members before headers", `{"token":"ann","headers":{"Authorization":"Bearer bob"}}`, "ann", nil},
 		{"unknown member", `{"jwt":"ann"}`, "anonymous", nil},
 		{"header of the upgrade", ``, "ann", []string{"Authorization", "Bearer ann"}},
-		{"payload before header", `{"token":"bob"}`, "bob", []string{"Authorization", "Bearer ann"}},
+		{"payload overrides header", `{"token":"bob"}`, "bob", []string{"Authorization", "Bearer ann"}},
 		{"empty payload", `{"token":""}`, "ann", []string{"Authorization", "Bearer ann"}},
 		{"header of another scheme", ``, "anonymous", []string{"Authorization", "Basic ann"}},
 		{"two headers", ``, "anonymous", []string{"Authorization", "Bearer ann", "Authorization", "Bearer bob"}},
@@ -179,7 +187,7 @@ func TestSocketCallerIsWhoConnectionInitSays(t *testing.T) {
 	}
 }
 
-func TestABadTokenSendsTheClientForABetterOne(t *testing.T) {
+func TestInvalidTokensCloseTheSocketWithTheirReason(t *testing.T) {
 	t.Parallel()
 	_, url := serveFeed(t, transport.StreamOptions{})
 	for token, want := range map[string]websocket.CloseError{
@@ -194,11 +202,13 @@ func TestABadTokenSendsTheClientForABetterOne(t *testing.T) {
 	}
 }
 
-// FuzzSocketMessage holds the parser to what it promises of everything it accepts.
+// FuzzSocketMessage checks the guarantees of the parser for every message that it accepts.
 func FuzzSocketMessage(f *testing.F) {
-	for _, seed := range []string{hello, `{"type":"subscribe","id":"1","payload":{"query":"{who}"}}`, `{"id":"1","type":"complete","payload":[]}`,
+	for _, seed := range []string{
+		hello, `{"type":"subscribe","id":"1","payload":{"query":"{who}"}}`, `{"id":"1","type":"complete","payload":[]}`,
 		`{"type":"ping","payload":null}`, `{"type":"pong","payload":{"a":[1,{"b":null}]}}`, `{"type":"next","id":"1"}`,
-		`null`, `[]`, "{\"type\":\"\xff\"}"} {
+		`null`, `[]`, "{\"type\":\"\xff\"}",
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -210,13 +220,13 @@ func FuzzSocketMessage(f *testing.F) {
 		var object map[string]any
 		switch {
 		case !json.Valid(data):
-			t.Error("accepted what is not JSON")
+			t.Error("accepted invalid JSON")
 		case named != (id != "") || len(id) > 256:
 			t.Errorf("%s with the id %q", kind, id)
 		case kind == "subscribe" && payload == nil, kind == "complete" && payload != nil:
 			t.Errorf("%s with the payload %q", kind, payload)
 		case payload != nil && json.Unmarshal(payload, &object) != nil:
-			t.Errorf("the payload %q is no object", payload)
+			t.Errorf("the payload %q is not an object", payload)
 		case !named && kind != "connection_init" && kind != "ping" && kind != "pong":
 			t.Errorf("a client may not send %q", kind)
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
-func TestSocketOperationsAreAnsweredAndEnd(t *testing.T) {
+func TestSocketOperationsAreAnswered(t *testing.T) {
 	t.Parallel()
 	_, url := serveFeed(t, transport.StreamOptions{MaxErrors: 2})
 	for name, c := range map[string]struct {
@@ -25,20 +25,21 @@ func TestSocketOperationsAreAnsweredAndEnd(t *testing.T) {
 		complete    bool
 	}{
 		"query": {`{who}`, `{"type":"next","id":"1","payload":{"data":{"who":"anonymous"}}}`, true},
-		"refused whole": {`{refused}`, `{"type":"next","id":"1","payload":{"errors":[{"message":"sign in first","path":["refused"],` +
+		"refused before execution": {`{refused}`, `{"type":"next","id":"1","payload":{"errors":[{` +
+			`"message":"sign in first","path":["refused"],` +
 			`"extensions":{"code":"UNAUTHENTICATED","reason":"TOKEN_MISSING"}}]}}`, true},
 		"failed": {`{fails}`, `{"type":"next","id":"1","payload":{"errors":[{"message":"internal error","path":["fails"],` +
 			`"extensions":{"code":"INTERNAL_SERVER_ERROR"}}],"data":null}}`, true},
-		"subscription refused": {`subscription{fails}`, `{"type":"next","id":"1","payload":{"errors":[{"message":"not for you",` +
-			`"extensions":{"code":"FORBIDDEN","reason":"ROLE_REQUIRED"}}]}}`, true},
+		"subscription refused": {`subscription{fails}`, `{"type":"next","id":"1","payload":{"errors":[{` +
+			`"message":"not for you","extensions":{"code":"FORBIDDEN","reason":"ROLE_REQUIRED"}}]}}`, true},
 		"parse failure": {`{`, `{"type":"error","id":"1","payload":[{"message":"Expected Name, found \u003cEOF\u003e",` +
 			`"locations":[{"line":1,"column":2}],"extensions":{"code":"GRAPHQL_PARSE_FAILED"}}]}`, false},
 		"empty query": {``, `{"type":"error","id":"1","payload":[{"message":"no operation provided",` +
 			`"extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}`, false},
 		"panic": {`{panics}`, `{"type":"error","id":"1","payload":[{"message":"internal error",` +
 			`"extensions":{"code":"INTERNAL_SERVER_ERROR","reason":""}}]}`, false},
-		"panic while subscribed": {`subscription{panics}`, `{"type":"error","id":"1","payload":[{"message":"internal error",` +
-			`"extensions":{"code":"INTERNAL_SERVER_ERROR","reason":""}}]}`, false},
+		"panic while subscribed": {`subscription{panics}`, `{"type":"error","id":"1","payload":[{` +
+			`"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR","reason":""}}]}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -48,7 +49,7 @@ func TestSocketOperationsAreAnsweredAndEnd(t *testing.T) {
 			if c.complete {
 				s.receives(`{"type":"complete","id":"1"}`)
 			}
-			s.alive() // nothing else came, and the id is free
+			s.alive() // no other message arrives, and the id is free
 			s.subscribe("1", "{who}")
 			s.receives(`{"type":"next","id":"1","payload":{"data":{"who":"anonymous"}}}`, `{"type":"complete","id":"1"}`)
 		})
@@ -74,7 +75,7 @@ func TestSubscriptionSendsEventsUntilItEnds(t *testing.T) {
 	s.alive()
 }
 
-func TestCompletedOperationsFallSilentAndFreeTheirID(t *testing.T) {
+func TestCompletedOperationsEndAndFreeTheirID(t *testing.T) {
 	t.Parallel()
 	f, url := serveFeed(t, transport.StreamOptions{})
 	s := greet(t, url, "")
@@ -83,7 +84,7 @@ func TestCompletedOperationsFallSilentAndFreeTheirID(t *testing.T) {
 		s.send(`{"type":"complete","id":"1"}`)
 	}
 	for range 20 {
-		webtest.Wait(t, f.ended, "a completed subscription has not ended")
+		webtest.Wait(t, f.ended, "a completed subscription does not end")
 	}
 	s.subscribe("1", "subscription{events}")
 	f.events <- "1"
@@ -97,7 +98,7 @@ func TestOperationsOfASocketAreCapped(t *testing.T) {
 	s.subscribe("1", "{stuck}")
 	s.subscribe("2", "subscription{silent}")
 	webtest.Wait(t, f.held, "the query does not run")
-	s.send(`{"type":"complete","id":"1"}`) // but it has not ended
+	s.send(`{"type":"complete","id":"1"}`) // it still runs
 	s.subscribe("3", "{who}")
 	s.receives(`{"type":"error","id":"3","payload":[{"message":"too many operations are under way on this connection",` +
 		`"extensions":{"code":"RATE_LIMITED","reason":"OVERLOADED","retryAfter":1}}]}`)
@@ -119,7 +120,7 @@ func TestRevocationEndsTheStreamsOfThatSessionOrUser(t *testing.T) {
 	f.streams.Recheck(transport.Key{Session: "session of ann"})
 	ann.closed(4403, "TOKEN_REVOKED")
 	ann2.alive()
-	f.streams.Recheck(transport.Key{User: "a"}) // nothing of them is revoked
+	f.streams.Recheck(transport.Key{User: "a"}) // none of its tokens is revoked
 	ann2.alive()
 	f.revoke("ann2")
 	f.revoke("bob")
@@ -134,7 +135,7 @@ func TestRevocationEndsTheStreamsOfThatSessionOrUser(t *testing.T) {
 	anonymous.alive()
 }
 
-func TestTokenIsAskedAboutBeforeEachEventAndOperation(t *testing.T) {
+func TestTheTokenIsCheckedBeforeEachEventAndOperation(t *testing.T) {
 	t.Parallel()
 	f, url := serveFeed(t, transport.StreamOptions{})
 	watching, asking := greet(t, url, "ann"), greet(t, url, "ann")
@@ -162,7 +163,7 @@ func TestNoEventFollowsTheEndOfItsStream(t *testing.T) {
 	s.alive()
 	f.events <- "1"
 	s.receives(`{"type":"next","id":"1","payload":{"data":{"events":1}}}`)
-	f.asked = func(ctx context.Context) {
+	f.onCheck = func(ctx context.Context) {
 		transport.EndStream(ctx, fault.New(fault.Unauthenticated, fault.TokenRevoked, "revoked"))
 	}
 	f.events <- "2"
@@ -175,8 +176,9 @@ func TestNoOperationFollowsAViolation(t *testing.T) {
 	for range 50 {
 		s := greet(t, url, "")
 		s.send("nonsense")
-		// The server may have closed by now.
-		_ = s.conn.Write(s.ctx, websocket.MessageText, []byte(`{"type":"subscribe","id":"1","payload":{"query":"{held}"}}`))
+		// The server may already have closed the connection.
+		const held = `{"type":"subscribe","id":"1","payload":{"query":"{held}"}}`
+		_ = s.conn.Write(s.ctx, websocket.MessageText, []byte(held))
 		s.closed(4400, "Invalid message")
 	}
 	f.gone(t)
@@ -185,7 +187,7 @@ func TestNoOperationFollowsAViolation(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeToldEndsTheOperationOnly(t *testing.T) {
+func TestUnavailableRevocationsEndOnlyTheOperation(t *testing.T) {
 	t.Parallel()
 	f, url := serveFeed(t, transport.StreamOptions{})
 	s := greet(t, url, "ann")
@@ -212,7 +214,7 @@ func TestMutationThatEndsItsOwnSessionIsAnswered(t *testing.T) {
 	s.subscribe("1", "subscription{silent}")
 	s.subscribe("2", "mutation{logout}")
 	s.receives(`{"type":"next","id":"2","payload":{"data":{"logout":"done"}}}`, `{"type":"complete","id":"2"}`)
-	s.closed(4403, "TOKEN_REVOKED") // and no complete for 1, which a new token resumes
+	s.closed(4403, "TOKEN_REVOKED") // without complete for 1, which resumes with a new token
 }
 
 func TestStreamsOfAnAddressAndOfAUserAreCapped(t *testing.T) {
@@ -222,39 +224,42 @@ func TestStreamsOfAnAddressAndOfAUserAreCapped(t *testing.T) {
 	first := greet(t, url, "ann", from("2001:db8::1")...)
 	greet(t, url, "bob", from("2001:db8::2")...)
 	dial(t, url, from("2001:db8::ffff")...).closed(4429, "too many streams are open from this address")
-	if got := send(t, webtest.Request(t, "POST", url, operation("{who}"), "Content-Type", plain, "Accept", events, "X-Address", "2001:db8::3")); got.Status != 429 ||
-		got.Header.Get("Retry-After") != "60" ||
+	got := send(t, webtest.Request(t, "POST", url, operation("{who}"),
+		"Content-Type", plain, "Accept", events, "X-Address", "2001:db8::3"))
+	if got.Status != 429 || got.Header.Get("Retry-After") != "60" ||
 		got.Errors[0].Extensions.Code != fault.RateLimited {
 		t.Errorf("%d %v %s", got.Status, got.Header, got.Text)
 	}
-	greet(t, url, "ann2", from("2001:db8:0:1::1")...) // a neighbor
+	greet(t, url, "ann2", from("2001:db8:0:1::1")...) // another network
 	third := dial(t, url, from("192.0.2.1")...)
 	third.send(`{"type":"connection_init","payload":{"token":"ann3"}}`)
 	third.closed(4429, "too many streams are open from this user")
-	if got := send(t, webtest.Request(t, "POST", url, operation("{who}"), "Content-Type", plain, "Accept", events, "Authorization", "Bearer ann")); got.Status != 429 {
+	got = send(t, webtest.Request(t, "POST", url, operation("{who}"),
+		"Content-Type", plain, "Accept", events, "Authorization", "Bearer ann"))
+	if got.Status != 429 {
 		t.Errorf("%d %s", got.Status, got.Text)
 	}
 	for range 3 {
-		greet(t, url, "") // of an unknown address, and anonymous
+		greet(t, url, "") // anonymous, without an address
 	}
 	if err := first.conn.Close(websocket.StatusNormalClosure, ""); err != nil {
 		t.Fatal(err)
 	}
-	for { // the place is free once the server has seen the end
+	for { // the place is free once the server has noticed the close
 		s := dial(t, url, from("2001:db8::ffff")...)
 		s.send(`{"type":"connection_init","payload":{"token":"ann"}}`)
 		if _, _, err := s.conn.Read(s.ctx); err == nil {
 			break
 		} else if s.ctx.Err() != nil {
-			t.Fatal("the place of a closed socket is not given back")
+			t.Fatal("the place of a closed socket is not released")
 		}
 	}
 }
 
-func TestShutdownCutsOffWhatDoesNotEnd(t *testing.T) {
+func TestShutdownCutsOffStreamsAfterItsContext(t *testing.T) {
 	t.Parallel()
 	f, url := serveFeed(t, transport.StreamOptions{WriteTimeout: never, PingEvery: never})
-	dial(t, url) // never read, so that nothing answers the close frame
+	dial(t, url) // never read, so the close frame is not answered
 	s := greet(t, url, "")
 	s.subscribe("1", "{held}")
 	webtest.Wait(t, f.held, "the query does not run")
@@ -266,19 +271,19 @@ func TestShutdownCutsOffWhatDoesNotEnd(t *testing.T) {
 	f.gone(t)
 }
 
-func TestShutdownOfNothingReturns(t *testing.T) {
+func TestShutdownWithoutStreamsReturns(t *testing.T) {
 	t.Parallel()
 	f, url := serveFeed(t, transport.StreamOptions{})
 	if err := f.streams.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if got := send(t, webtest.Request(t, "POST", url, operation("{who}"), "Content-Type", plain, "Accept", events)); got.Status != 503 ||
-		got.Header.Get("Retry-After") == "" {
+	got := send(t, webtest.Request(t, "POST", url, operation("{who}"), "Content-Type", plain, "Accept", events))
+	if got.Status != 503 || got.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", got.Status, got.Text)
 	}
 }
 
-// TestSocketsLeaveNoGoroutines is not parallel: it counts.
+// TestSocketsLeaveNoGoroutines counts goroutines, so it cannot be parallel.
 func TestSocketsLeaveNoGoroutines(t *testing.T) {
 	before := runtime.NumGoroutine()
 	t.Run("sockets", func(t *testing.T) {
@@ -321,7 +326,7 @@ func TestSocketsLeaveNoGoroutines(t *testing.T) {
 	}
 }
 
-func TestTheEndOfEachStreamIsCountedAndLogged(t *testing.T) {
+func TestStreamEndsAreCountedAndLogged(t *testing.T) {
 	t.Parallel()
 	f, url := serveFeed(t, transport.StreamOptions{MaxBody: 1 << 10, PerUser: 1})
 	if err := greet(t, url, "").conn.Close(3000, "of its own"); err != nil {
@@ -345,21 +350,22 @@ func TestTheEndOfEachStreamIsCountedAndLogged(t *testing.T) {
 	f.revoke("ann")
 	f.streams.Recheck(transport.Key{User: "a"})
 	revoked.closed(4403, "TOKEN_REVOKED")
-	listenTo(t, url, "{who}").ends("event: next", `data: {"data":{"who":"anonymous"}}`, "", "event: complete", "data: ", "")
-	f.gone(t) // or the stop would end what is just ending by itself
+	answered := listenTo(t, url, "{who}")
+	answered.ends("event: next", `data: {"data":{"who":"anonymous"}}`, "", "event: complete", "data: ", "")
+	f.gone(t) // so that Shutdown ends only the next stream
 	stopped := greet(t, url, "bob")
 	go func() { _ = f.streams.Shutdown(t.Context()) }()
 	stopped.closed(websocket.StatusGoingAway, "")
 	f.gone(t)
 	slices.Sort(f.ends)
-	if diff := cmp.Diff([]string{"1000", "1000", "1001 OVERLOADED", "1009", "4400", "4403 TOKEN_EXPIRED", "4403 TOKEN_REVOKED", "4429 OVERLOADED"}, f.ends); diff != "" {
+	want := []string{
+		"1000", "1000", "1001 OVERLOADED", "1009", "4400", "4403 TOKEN_EXPIRED", "4403 TOKEN_REVOKED", "4429 OVERLOADED",
+	}
+	if diff := cmp.Diff(want, f.ends); diff != "" {
 		t.Error(diff)
 	}
-	if line := `level=DEBUG msg="stream ended" code=4403 reason=TOKEN_REVOKED request=`; !strings.Contains(
-		f.log.String(),
-		line,
-	) ||
-		!strings.Contains(f.log.String(), " user=a\n") {
-		t.Errorf("%s", &f.log)
+	const line = `level=DEBUG msg="stream ended" code=4403 reason=TOKEN_REVOKED request=`
+	if log := f.log.String(); !strings.Contains(log, line) || !strings.Contains(log, " user=a\n") {
+		t.Error(log)
 	}
 }

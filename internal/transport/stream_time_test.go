@@ -20,8 +20,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
-// inTime runs test in a synctest bubble, where waiting takes no time, with a feed's server of the default
-// time-outs and something that connects to it.
+// inTime runs test in a synctest bubble, where waiting takes no time, with a feed's server with default time-outs.
+// connect connects to that server.
 func inTime(t *testing.T, test func(t *testing.T, f *feed, connect func() net.Conn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -42,7 +42,7 @@ func dialIn(t *testing.T, connect func() net.Conn) *client {
 	return c
 }
 
-// raw connects by hand, and returns what was sent after head was answered.
+// raw sends head on a new connection. It reads the head of the response and returns a reader of the rest.
 func raw(t *testing.T, connect func() net.Conn, head string) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	conn := connect()
@@ -66,7 +66,7 @@ const upgrade = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: 
 	"Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: " + protocol + "\r\n\r\n"
 
-// frame is a client's text frame that claims to hold size bytes; its mask changes nothing.
+// frame returns a client's text frame that declares size bytes. Its mask is zero.
 func frame(text string, size uint64) []byte {
 	head := binary.BigEndian.AppendUint64([]byte{0x81, 0xff}, size)
 	return append(append(head, 0, 0, 0, 0), text...)
@@ -74,7 +74,7 @@ func frame(text string, size uint64) []byte {
 
 func whole(text string) []byte { return frame(text, uint64(len(text))) }
 
-// took wants that since begin this much time has passed.
+// took requires that exactly this time has passed since begin.
 func took(t *testing.T, begin time.Time, want time.Duration) {
 	t.Helper()
 	if got := time.Since(begin); got != want {
@@ -82,12 +82,12 @@ func took(t *testing.T, begin time.Time, want time.Duration) {
 	}
 }
 
-func TestSilentNewcomersAreDropped(t *testing.T) {
+func TestSocketsWithoutConnectionInitAreDropped(t *testing.T) {
 	t.Parallel()
 	inTime(t, func(t *testing.T, f *feed, connect func() net.Conn) {
 		begin := time.Now()
 		s := dialIn(t, connect)
-		s.send(`{"type":"ping"}`) // is no connection_init
+		s.send(`{"type":"ping"}`) // not a connection_init
 		s.receives(`{"type":"pong"}`)
 		s.closed(4408, "initialisation timeout")
 		took(t, begin, 10*time.Second)
@@ -99,12 +99,12 @@ func TestSocketsLiveAsLongAsTheirTokens(t *testing.T) {
 	t.Parallel()
 	inTime(t, func(t *testing.T, f *feed, connect func() net.Conn) {
 		begin := time.Now()
-		f.clock = begin.Add(24 * time.Hour) // expiry is by the server's clock
+		f.clock = begin.Add(24 * time.Hour) // tokens expire by the server's clock
 		f.expires = f.clock.Add(15 * time.Minute)
 		s := dialIn(t, connect)
 		s.init("ann")
 		s.subscribe("1", "subscription{silent}")
-		s.closed(4403, "TOKEN_EXPIRED") // and meanwhile pings were answered
+		s.closed(4403, "TOKEN_EXPIRED") // the client answers pings meanwhile
 		took(t, begin, 15*time.Minute+5*time.Second)
 		f.gone(t)
 	})
@@ -118,7 +118,7 @@ func TestDeadPeersAreDropped(t *testing.T) {
 		if _, err := conn.Write(whole(hello)); err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.Copy(io.Discard, r) // pings among it, which nothing answers
+		_, _ = io.Copy(io.Discard, r) // pings are not answered
 		took(t, begin, 30*time.Second)
 		f.gone(t)
 		if diff := cmp.Diff([]string{"1006"}, f.ends); diff != "" {
@@ -132,19 +132,19 @@ func TestSlowReadersAreDropped(t *testing.T) {
 	inTime(t, func(t *testing.T, f *feed, connect func() net.Conn) {
 		begin := time.Now()
 		conn, _ := raw(t, connect, upgrade)
-		_, _ = conn.Write(whole(hello)) // its answer is not read
+		_, _ = conn.Write(whole(hello)) // the answer is not read
 		f.gone(t)
 		took(t, begin, 10*time.Second)
 	})
 }
 
-// TestHalfAClosingHandshakeHoldsNothing answers a close frame with the beginning of a message, and stalls.
-func TestHalfAClosingHandshakeHoldsNothing(t *testing.T) {
+// TestIncompleteClosingHandshakesHoldNothing answers a close frame with an incomplete message.
+func TestIncompleteClosingHandshakesHoldNothing(t *testing.T) {
 	t.Parallel()
 	for name, stall := range map[string][]byte{
-		"half a message":           frame("x", 1<<19),
-		"half of one that is huge": frame(strings.Repeat("x", 1<<20+100), 1<<40),
-		"nothing":                  nil,
+		"half a message":      frame("x", 1<<19),
+		"half a huge message": frame(strings.Repeat("x", 1<<20+100), 1<<40),
+		"nothing":             nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -183,7 +183,7 @@ func TestSilentEventStreamsAreKeptAliveUntilTheTokenExpires(t *testing.T) {
 			t.Error(err)
 		}
 		took(t, begin, 65*time.Second)
-		if got := strings.Count(string(text), ":\n\n"); got != 5 { // at once, and every 15 s
+		if got := strings.Count(string(text), ":\n\n"); got != 5 { // at the start, and every 15 s
 			t.Errorf("%d comments in %q", got, text)
 		}
 		const last = `event: next%sdata: {"errors":[{"message":"this access token has expired: refresh it",` +
@@ -195,8 +195,8 @@ func TestSilentEventStreamsAreKeptAliveUntilTheTokenExpires(t *testing.T) {
 	})
 }
 
-// Who reads what there is once the answer begins, and takes events from then on, has everything.
-func TestEventsAreAnsweredOnceTheSubscriptionHasBegun(t *testing.T) {
+// Events must not be missed between the start of the response and the start of the subscription.
+func TestEventsAreAnsweredOnceTheSubscriptionHasStarted(t *testing.T) {
 	t.Parallel()
 	inTime(t, func(t *testing.T, f *feed, connect func() net.Conn) {
 		answered := make(chan struct{})
@@ -207,7 +207,7 @@ func TestEventsAreAnsweredOnceTheSubscriptionHasBegun(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-answered:
-			t.Error("answered before it has begun")
+			t.Error("answered before the subscription has started")
 		default:
 		}
 		close(f.release)
@@ -215,12 +215,12 @@ func TestEventsAreAnsweredOnceTheSubscriptionHasBegun(t *testing.T) {
 	})
 }
 
-func TestClientsOfEventsThatLeaveAreNoticed(t *testing.T) {
+func TestEventsEndWhenTheClientLeaves(t *testing.T) {
 	t.Parallel()
 	inTime(t, func(t *testing.T, f *feed, connect func() net.Conn) {
 		conn, _ := raw(t, connect, eventsOf("subscription{silent}", ""))
 		_ = conn.Close()
-		webtest.Wait(t, f.ended, "the subscription has not ended")
+		webtest.Wait(t, f.ended, "the subscription does not end")
 		f.gone(t)
 	})
 }
@@ -250,7 +250,7 @@ func TestShutdownLetsMutationsFinishAndWaits(t *testing.T) {
 		if len(f.ended) != 1 || len(down) != 0 {
 			t.Fatalf("%d subscriptions ended; Shutdown returned: %v", len(f.ended), len(down) > 0)
 		}
-		s.send(`{"type":"ping"}`) // nothing new is answered
+		s.send(`{"type":"ping"}`) // new messages are not answered
 		close(f.release)
 		s.receives(`{"type":"next","id":"1","payload":{"data":{"held":"done"}}}`, `{"type":"complete","id":"1"}`)
 		s.closed(websocket.StatusGoingAway, "stopping")
@@ -259,7 +259,7 @@ func TestShutdownLetsMutationsFinishAndWaits(t *testing.T) {
 		}
 		dialIn(t, connect).closed(websocket.StatusGoingAway, "stopping")
 		if err := f.streams.Shutdown(t.Context()); err != nil {
-			t.Errorf("again: %v", err)
+			t.Errorf("second call: %v", err)
 		}
 	})
 }

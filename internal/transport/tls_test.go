@@ -33,7 +33,7 @@ func TestEveryTransportWorksOverTLS(t *testing.T) {
 	t.Parallel()
 	p := tlstest.NewPair(t, "test")
 	f, h := newFeed(transport.StreamOptions{})
-	noted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	recorded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Protocol", r.Proto)
 		h.ServeHTTP(w, r)
 	})
@@ -41,7 +41,7 @@ func TestEveryTransportWorksOverTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	webtest.Serve(t, encrypted(t, l, p), noted)
+	webtest.Serve(t, encrypted(t, l, p), recorded)
 	url := "https://" + l.Addr().String()
 	both := tlstest.Client(t, p.Cert)
 	old := tlstest.Client(t, p.Cert)
@@ -72,7 +72,7 @@ func TestEveryTransportWorksOverTLS(t *testing.T) {
 			t.Errorf("%s, want %s: the stream ends with %q, %v", got, want, found.Text(), found.Err())
 		}
 		_ = resp.Body.Close()
-		webtest.Wait(t, f.ended, "the subscription has not ended") // it would take the event of the next one
+		webtest.Wait(t, f.ended, "the subscription does not end") // or it would receive the next event
 
 		c, resp, err := tryDial(t, via, url, protocol)
 		if err != nil {
@@ -84,11 +84,11 @@ func TestEveryTransportWorksOverTLS(t *testing.T) {
 	}
 }
 
-// inTimeOverHTTP2 is inTime, where ask posts a subscription over HTTP/2.
+// inTimeOverHTTP2 is inTime over HTTP/2. ask posts a subscription.
 func inTimeOverHTTP2(t *testing.T, test func(t *testing.T, f *feed, ask func(query string) *http.Response)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		p := tlstest.NewPair(t, "test") // good by the clock of the bubble
+		p := tlstest.NewPair(t, "test") // valid by the clock of the bubble
 		trust := tlstest.Trust(t, p.Cert)
 		trust.ServerName, trust.NextProtos = "localhost", []string{"h2"}
 		f, h := newFeed(transport.StreamOptions{})

@@ -38,14 +38,14 @@ import (
 // Password is the password of all users that As registers.
 const Password = "an unlikely passphrase"
 
-// plenty is more attempts than a test makes. Tests of limits set their own.
+// plenty is more than any test needs. Tests of limits set their own.
 const plenty = 1_000_000
 
-// Options are what a test may change before the server starts.
+// Options are the parts of the server that a test may change before the start.
 type Options struct {
 	// Config has a value for every setting.
 	Config *config.Config
-	// Log is the server's log, which is dropped by default.
+	// Log is the server's log; discarded by default.
 	Log *slog.Logger
 	// Extensions run inside the guard.
 	Extensions []graphql.HandlerExtension
@@ -58,7 +58,7 @@ type Server struct {
 	App            *app.App
 	URL            string
 	offset         atomic.Int64
-	wall           atomic.Int64 // what only the wall clock is off by
+	wall           atomic.Int64 // offset of the wall clock only
 	databaseOffset time.Duration
 	users          atomic.Int64
 }
@@ -113,8 +113,8 @@ func OnBoth(t *testing.T, f func(t *testing.T, srv *Server), change ...func(*Opt
 	})
 }
 
-// Config returns the configuration that Start begins with: the defaults, but with SQLite in a folder of the test, cheap
-// hashes, and limits that are out of reach.
+// Config returns the initial configuration of Start: the defaults, but with SQLite in a temporary folder, cheap hashes,
+// and limits that no test reaches.
 func Config(tb testing.TB) *config.Config {
 	tb.Helper()
 	c := &config.Config{}
@@ -135,10 +135,10 @@ func Config(tb testing.TB) *config.Config {
 	return c
 }
 
-// Database has Start use another database.
+// Database returns a change that selects another database.
 func Database(url string) func(*Options) { return func(o *Options) { o.Config.Database = url } }
 
-// Now is the server's clock, which judges tokens. It has a monotonic reading.
+// Now returns the time by the server's clock, with a monotonic reading.
 func (s *Server) Now() time.Time {
 	return SetWall(time.Now().Add(time.Duration(s.offset.Load())), time.Duration(s.wall.Load()))
 }
@@ -150,7 +150,7 @@ func SetWall(now time.Time, d time.Duration) time.Time {
 	return now
 }
 
-// Shift moves the server's clock without notice. It is also SQLite's clock; that of Postgres does not move.
+// Shift moves the server's clock. It is also SQLite's clock; that of Postgres does not move.
 func (s *Server) Shift(d time.Duration) { s.offset.Add(int64(d)) }
 
 // ShiftDatabase moves the database's clock by whole seconds. SQLite's clock is the machine's, whose monotonic reading
@@ -181,7 +181,7 @@ func (s *Server) Advance(tb testing.TB, d time.Duration) {
 	}
 }
 
-// Exec runs a statement on the server's database, behind the server's back.
+// Exec runs a statement on the server's database, without the server's knowledge.
 func (s *Server) Exec(tb testing.TB, statement string, args ...any) (changed int64) {
 	tb.Helper()
 	err := s.App.DB.Tx(tb.Context(), func(tx *store.Tx) (err error) {
