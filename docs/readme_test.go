@@ -22,7 +22,7 @@ func TestREADME(t *testing.T) {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("curl is missing")
 		}
-		t.Skip("SKIPPED: the commands of the README need curl")
+		t.Skip("NOT TESTED: the commands of the README need curl")
 	}
 	binary := filepath.Join(t.TempDir(), "graphwarden")
 	if out, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
@@ -51,7 +51,7 @@ func TestREADME(t *testing.T) {
 	})
 }
 
-// conversation returns the commands of the README's marked console block, and the expected output of each.
+// conversation returns the commands of the README's marked console block, and their expected output.
 func conversation(t *testing.T) (commands, answers []string) {
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
@@ -73,7 +73,7 @@ func conversation(t *testing.T) (commands, answers []string) {
 	return commands, answers
 }
 
-// serve starts the binary for the time of the test, and returns the address in its banner.
+// serve runs the binary until the end of the test, and returns the address in its banner.
 func serve(t *testing.T, binary, database string) string {
 	cmd := exec.Command(binary, "--listen", "127.0.0.1:0", "--database", database)
 	cmd.Env = append(os.Environ(), "GRAPHWARDEN_SECRET=a secret for the test of the README")

@@ -17,8 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Tests are named by a span of code that holds their folder or file: "internal/guard TestAttacks",
-// "internal/guard TestAttacks/SUBTEST", "clients/node/live.test.mjs TITLE".
+// Documents cite tests in code spans with the folder or file: "internal/guard TestAttacks", "internal/guard
+// TestAttacks/SUBTEST", "clients/node/live.test.mjs TITLE".
 var (
 	codeSpan  = regexp.MustCompile("`([^`]+)`")
 	namesTest = regexp.MustCompile(`\b(Test|Fuzz)[A-Z]|\.mjs `)
@@ -37,8 +37,8 @@ func TestSecurityNamesTestsThatExist(t *testing.T) {
 	}
 }
 
-// namedTests returns all tests of the repository as documents name them. Any string inside a test counts as the name of
-// a subtest, because most come from tables.
+// namedTests returns all tests of the repository in the form in which documents cite them. Every string inside a test
+// counts as the name of a subtest, because most names are in tables.
 func namedTests(t *testing.T) map[string]bool {
 	t.Helper()
 	named := map[string]bool{}
@@ -151,7 +151,7 @@ func TestUnprovedDefensesAreFound(t *testing.T) {
 		document string
 		want     []string
 	}{
-		"all is there": {
+		"all tests exist": {
 			head + "| t | d | `internal/a TestA`, `internal/a TestA/of b` |\n| t | d | `clients/a.test.mjs does c` |\n", nil,
 		},
 		"another package": {
@@ -182,8 +182,8 @@ func TestUnprovedDefensesAreFound(t *testing.T) {
 		"a section without rows": {
 			head + "| t | d | `internal/a TestA` |\n\n### U\n\nText.\n", []string{`section "U" names no test for a defense`},
 		},
-		"the last of a chapter": {head + "\n## Other\n\n### V\n", []string{`section "S" names no test for a defense`}},
-		"tables of others":      {"## Other\n\n### V\n\n| asked | answer |\n|---|---|\n| a | b |\n", nil},
+		"the last section":  {head + "\n## Other\n\n### V\n", []string{`section "S" names no test for a defense`}},
+		"a table elsewhere": {"## Other\n\n### V\n\n| asked | answer |\n|---|---|\n| a | b |\n", nil},
 	} {
 		if diff := cmp.Diff(test.want, unproved(test.document, named)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// TestYourTypes does what docs/YOUR-TYPES.md says in a copy of the repository, and runs the tests there.
+// TestYourTypes follows docs/YOUR-TYPES.md in a copy of the repository, and runs its tests.
 func TestYourTypes(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("../schema/note.graphqls"); err == nil ||
 		!strings.Contains(read(t, "../internal/team/team.go"), "type Services struct{}") {
-		t.Skip("this repository has types of its own, which the tutorial's would stand in the way of")
+		t.Skip("this repository already has its own types, which conflict with the tutorial")
 	}
 	dir := copyRepository(t)
 	doc, err := os.ReadFile("YOUR-TYPES.md")
@@ -55,16 +55,17 @@ func TestYourTypes(t *testing.T) {
 	}
 }
 
-// judgesTypes are the tests that walk the schema, or the source, and so judge what a team adds.
-const judgesTypes = "TestNotes|TestPolicy|Matrix|Sensitive|Described|TestEnums|TestHostileValues|TestIntegers|TestImports|TestEveryPackage|TestAmbient|TestNothingRuns|TestNothingIsPut"
+// judgesTypes matches the tests that check all types of the schema or all source files, including a team's.
+const judgesTypes = "TestNotes|TestPolicy|Matrix|Sensitive|Described|TestEnums|TestHostileValues|TestIntegers|" +
+	"TestImports|TestEveryPackage|TestAmbient|TestNothingRuns|TestNothingIsPut"
 
-// copyRepository copies every file that git knows or would add.
+// copyRepository copies every file that git tracks or does not ignore.
 func copyRepository(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range strings.Fields(inside(t, "..", "git", "ls-files", "-co", "--exclude-standard")) {
 		original := filepath.Join("..", name)
-		if _, err := os.Stat(original); err == nil { // it may be deleted, but not yet committed
+		if _, err := os.Stat(original); err == nil { // git also lists deleted files until the commit
 			write(t, filepath.Join(dir, name), read(t, original))
 		}
 	}
@@ -83,15 +84,14 @@ func block(t *testing.T, doc, start string) string {
 	return keyword + body
 }
 
-// replaceBodies puts the functions of source in the place of those that the generator stubbed, and lets
-// gofmt's sibling find the imports.
+// replaceBodies replaces the generated stubs with the functions of source, and fixes the imports.
 func replaceBodies(t *testing.T, stubs, source string) string {
 	t.Helper()
 	function := regexp.MustCompile(`(?ms)^func \(r \*\w+\) (\w+)\(.*?^}\n`)
 	for _, f := range function.FindAllStringSubmatch(source, -1) {
 		stub := regexp.MustCompile(`(?ms)^func \(r \*\w+\) ` + f[1] + `\(.*?^}\n`)
 		if !stub.MatchString(stubs) {
-			t.Fatalf("the generator made no %s:\n%s", f[1], stubs)
+			t.Fatalf("the generator created no %s:\n%s", f[1], stubs)
 		}
 		stubs = stub.ReplaceAllLiteralString(stubs, f[0])
 	}

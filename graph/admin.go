@@ -9,8 +9,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// userList names the list that a filter gives. A cursor of one search has no place in another: the page after it would
-// hold unrelated users, or none, and look like any other.
+// userList returns the name of the list that a filter selects. Cursors are bound to it, because the page after a cursor
+// of another search would silently contain unrelated users, or none.
 func userList(f account.Filter) string {
 	if f.Search == "" {
 		return "users"
@@ -21,7 +21,7 @@ func userList(f account.Filter) string {
 func userFilter(search *string, role *token.Role, disabled *bool) account.Filter {
 	f := account.Filter{Disabled: disabled}
 	if search != nil {
-		f.Search = account.Fold(*search) // here, so that cursors too do not depend on case
+		f.Search = account.Fold(*search) // folded here, so that cursors do not depend on case
 	}
 	if role != nil {
 		f.Role = *role
@@ -29,7 +29,7 @@ func userFilter(search *string, role *token.Role, disabled *bool) account.Filter
 	return f
 }
 
-// userPage is a page of the users that f selects.
+// userPage returns a page of the users that f selects.
 func (r *Resolver) userPage(ctx context.Context, f account.Filter, p paging) (*model.UserConnection, error) {
 	found, err := r.Accounts.List(ctx, f, p.Window)
 	if err != nil {

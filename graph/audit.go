@@ -35,14 +35,14 @@ func auditFilter(in *model.AuditFilter) (f audit.Filter, problems []fault.Field)
 	return f, problems
 }
 
-// set copies a value that is given.
+// set copies a value unless it is nil.
 func set[T any](to, given *T) {
 	if given != nil {
 		*to = *given
 	}
 }
 
-// auditPage is a page of the whole log.
+// auditPage returns a page of the whole log.
 func (r *Resolver) auditPage(ctx context.Context, f audit.Filter, p paging) (*model.AuditConnection, error) {
 	found, err := r.Audit.List(ctx, f, p.Window)
 	if err != nil {
@@ -61,7 +61,7 @@ func (r *Resolver) auditPage(ctx context.Context, f audit.Filter, p paging) (*mo
 	return page, err
 }
 
-// userOf reads a user named in an entry of the audit log; nil if the user no longer exists.
+// userOf returns a user of an entry in the audit log, or nil if the user no longer exists.
 func (r *Resolver) userOf(ctx context.Context, id token.UserID) (*account.User, error) {
 	if id == "" {
 		return nil, nil
@@ -77,7 +77,7 @@ func (r *Resolver) userOf(ctx context.Context, id token.UserID) (*account.User, 
 	return load(ctx, "user", id, read)
 }
 
-// securityPage is a page of the entries that concern one user.
+// securityPage returns a page of the entries that concern one user.
 func (r *Resolver) securityPage(
 	ctx context.Context, user token.UserID, p paging,
 ) (*model.SecurityEventConnection, error) {

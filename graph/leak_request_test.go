@@ -8,8 +8,8 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// canary is planted wherever a request can contain a secret. harmless is planted where the server may return the value
-// to permitted readers, but must not log it or put it into an error. Both are valid GraphQL names.
+// canary is planted wherever a request can contain a secret. harmless is planted where permitted readers may
+// get the value, but the server must not log it or put it into an error. Both are valid GraphQL names.
 const canary, harmless = "plantedxq7", "harmlessxq8"
 
 // planting is a root field with the canary at one place of its input.

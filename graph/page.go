@@ -30,7 +30,7 @@ type Cursors struct{ keys [][]byte }
 // NewCursors derives the keys.
 func NewCursors(s *secret.Secret) *Cursors { return &Cursors{s.Keys("cursor")} }
 
-// macSize is how many bytes of the MAC a cursor carries.
+// macSize is the number of bytes of the MAC in a cursor.
 const macSize = 16
 
 // mac authenticates a position in a list. It includes the length of the list's name, which may contain any text, so

@@ -18,7 +18,7 @@ type siblings struct {
 	groups map[token.UserID]*group
 }
 
-// group holds users primed together, and what was read for them.
+// group contains the users that were primed together, and the values that were loaded for them.
 type group struct {
 	users []token.UserID
 	reads map[string]*reading
@@ -51,8 +51,8 @@ func prime(ctx context.Context, users []token.UserID) {
 	}
 }
 
-// load returns what read finds for the user id, or the zero value. It calls read once for each what and group of
-// users that were primed together.
+// load returns the value that read finds for the user id, or the zero value. It calls read once for each what and group
+// of users.
 func load[V any](
 	ctx context.Context, what string, id token.UserID,
 	read func(ctx context.Context, users []token.UserID) (map[token.UserID]V, error),
@@ -60,7 +60,7 @@ func load[V any](
 	s := ctx.Value(siblingsKey{}).(*siblings)
 	s.mu.Lock()
 	g := s.groups[id]
-	if g == nil { // nothing is kept: an event of a stream must not see what an earlier one read
+	if g == nil { // no caching: an event of a stream must not get values of an earlier one
 		s.mu.Unlock()
 		found, err := read(ctx, []token.UserID{id})
 		return found[id], err

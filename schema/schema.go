@@ -1,5 +1,5 @@
-// Package schema owns the SDL: the *.graphqls files beside it, one per subject. They are the contract
-// with every client, the manual in GraphiQL, and the policy that the guard enforces.
+// Package schema owns the SDL: the *.graphqls files next to it, one per subject. They are the contract with every
+// client, the manual in GraphiQL, and the policy that the guard enforces.
 package schema
 
 import (
@@ -16,15 +16,15 @@ import (
 //go:embed *.graphqls
 var files embed.FS
 
-// Print returns the SDL as one document without extensions, the types in order of their names. Relay takes an
-// extension of a server's type for one that only the client knows.
+// Print returns the SDL as one document without extensions, with the types sorted by name. Relay takes extensions of
+// server types for client schema extensions.
 func Print(sdl *ast.Schema) string {
 	var b strings.Builder
 	formatter.NewFormatter(&b, formatter.WithIndent("  ")).FormatSchema(sdl)
 	return b.String()
 }
 
-// Text returns all of the SDL as it is written, the files in order of their names.
+// Text returns the source text of the SDL, with the files sorted by name.
 func Text() string {
 	var b strings.Builder
 	for _, source := range sources() {
@@ -34,8 +34,8 @@ func Text() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// Load parses the SDL anew, without @defer: an answer in several parts would need a transport that
-// this server does not offer, and what is not offered must not validate.
+// Load parses the SDL on each call, without @defer: the server has no transport for incremental delivery, so validation
+// must reject the directive.
 func Load() (*ast.Schema, error) {
 	schema, err := gqlparser.LoadSchema(sources()...)
 	if err != nil {
@@ -45,7 +45,7 @@ func Load() (*ast.Schema, error) {
 	return schema, nil
 }
 
-// HasRole reports whether the enum Role of an SDL has a role.
+// HasRole reports whether the enum Role of sdl contains role.
 func HasRole[R ~string](sdl *ast.Schema, role R) bool {
 	return sdl.Types["Role"].EnumValues.ForName(string(role)) != nil
 }
@@ -59,7 +59,7 @@ func sources() []*ast.Source {
 	for _, name := range names {
 		text, err := files.ReadFile(name)
 		if err != nil {
-			panic(err) // it is embedded
+			panic(err) // embedded files can be read
 		}
 		list = append(list, &ast.Source{Name: "schema/" + name, Input: string(text)})
 	}

@@ -17,8 +17,8 @@ type Credentials struct {
 
 const credentialColumns = userColumns + ", COALESCE(password_hash, '') AS password_hash"
 
-// CredentialsByName looks a user up by e-mail address or username, of which one is nil. An unknown user is empty
-// Credentials and no error, so that a login takes the same path.
+// CredentialsByName looks a user up by e-mail address or by username; the other one is nil. For an unknown user
+// it returns empty Credentials and no error, so that a login takes the same path.
 //
 // key identifies the attempt for the throttle: the lookup key, which is equal for all spellings that lead to one
 // account, or the text itself if no account can have that name.
@@ -37,7 +37,7 @@ func (s *Service) CredentialsByName(
 	return c, column + " " + name, err
 }
 
-// CredentialsByID looks a user up by id. An unknown user is empty Credentials and no error.
+// CredentialsByID looks a user up by id. For an unknown user it returns empty Credentials and no error.
 func (s *Service) CredentialsByID(ctx context.Context, id ID) (Credentials, error) {
 	return s.credentials(ctx, "id", string(id))
 }

@@ -18,7 +18,7 @@ import (
 // empty facet and one for each role except USER, which all have; a disabled user has each of these again as disabled.
 // So rare selections are found as fast as common ones.
 
-// facet is a selection of users that has an index of its own.
+// facet returns the name of a selection of users with its own index.
 func facet(role token.Role, disabled bool) string {
 	f := ""
 	if disabled {
@@ -109,7 +109,7 @@ func (s *Service) List(ctx context.Context, f Filter, w store.Window) (*store.Pa
 	var found []*candidate
 	var stopped store.Position
 	within := w
-	// Chunks are powers of two, so that few different texts are ever prepared.
+	// Chunks are powers of two, so that few different statements are prepared.
 	for chunk := 1 << bits.Len(uint(w.Limit)); ; chunk *= 2 {
 		var rows []*candidate
 		query, args := f.candidates(within, chunk)
@@ -148,7 +148,7 @@ func (s *Service) List(ctx context.Context, f Filter, w store.Window) (*store.Pa
 	}, nil
 }
 
-// isSearchable reports whether databases accept the text that f searches for. No user has other text.
+// isSearchable reports whether databases accept the search text of f. No user matches other text.
 func (f Filter) isSearchable() bool {
 	return utf8.ValidString(f.Search) && !strings.ContainsRune(f.Search, 0)
 }
@@ -160,8 +160,8 @@ var (
 	byTerm             = store.Order{Columns: []store.Column{{Name: "term"}, {Name: "user_id"}}}
 )
 
-// candidates writes the statement that reads the next candidates along the index of the facet. The limit
-// is part of the text: Postgres must know how few rows are wanted when it plans for any arguments.
+// candidates returns the statement that reads the next candidates from the index of the facet. The limit is not an
+// argument, because Postgres must know the small number of rows when it makes a plan for any arguments.
 func (f Filter) candidates(w store.Window, limit int) (query string, args []any) {
 	var q store.Query
 	if f.Search == "" && f.facet() == allUsers {

@@ -18,17 +18,17 @@ import (
 const (
 	// maxViewed bounds the users that a View holds, about 1 KB each.
 	maxViewed = 10_000
-	// viewedFor is the longest time that a View keeps a user, for those who change rows by hand.
+	// viewedFor is the longest time that a View keeps a user. It bounds the effect of rows that are changed by hand.
 	viewedFor = 60 * time.Second
 	// maxChanged bounds the rows that a poll reads. With more changes than that, the View forgets all users.
 	maxChanged = 2_000
-	// rememberChanges is how long a poll remembers the changes that it has seen: longer than any poll reads back.
+	// rememberChanges is how long a View remembers the changes that its polls have seen. No poll reads back further.
 	rememberChanges = 5 * time.Minute
 )
 
-// View holds the users that were read by id on this replica. A change made here is in force before the call that made
-// it returns; changes of other replicas arrive with the polls of the session view. Without a good poll for maxAge, the
-// View serves nothing.
+// View caches the users that were read by id on this replica. A change made here is in force before the call that made
+// it returns; changes of other replicas arrive with the polls of the session view. Without a successful poll for
+// maxAge, the View serves nothing.
 //
 // The View only serves what clients read. Code that decides on a user's rights or credentials reads the database in
 // its transaction.
@@ -40,7 +40,7 @@ type View struct {
 	users  *otter.Cache[ID, viewed]
 	locks  [64]stripe
 	seed   maphash.Seed
-	polled atomic.Int64 // when the last good poll began, since base
+	polled atomic.Int64 // when the last successful poll began, since base
 	base   time.Time
 	hits   atomic.Int64
 	misses atomic.Int64
@@ -60,7 +60,7 @@ type stripe struct {
 }
 
 // NewView returns an empty View. onLag is called with the time from each change on another replica, by the database's
-// clock, until this replica knows of it; it must not wait.
+// clock, until this replica knows it. It must not block.
 func NewView(maxAge time.Duration, onLag func(time.Duration), now func() time.Time) *View {
 	return &View{
 		now:     now,
@@ -73,7 +73,7 @@ func NewView(maxAge time.Duration, onLag func(time.Duration), now func() time.Ti
 	}
 }
 
-// Size returns the number of users held.
+// Size returns the number of cached users.
 func (v *View) Size() int { return v.users.EstimatedSize() }
 
 // Hits returns how many users were served from memory.
@@ -84,7 +84,7 @@ func (v *View) Misses() int64 { return v.misses.Load() }
 
 func (v *View) elapsed() time.Duration { return v.now().Sub(v.base) }
 
-// get returns a copy of a user that is held, or nil.
+// get returns a copy of a cached user, or nil.
 func (v *View) get(id ID) *User {
 	if v == nil {
 		return nil
@@ -100,7 +100,7 @@ func (v *View) get(id ID) *User {
 	return &held.user
 }
 
-// read calls f, which reads users from the database, and holds those that did not change meanwhile.
+// read calls f, which reads users from the database, and caches those that did not change in the meantime.
 func (v *View) read(ids []ID, f func() ([]*User, error)) ([]*User, error) {
 	if v == nil {
 		return f()
@@ -164,8 +164,8 @@ func (s *stripe) count() uint64 {
 	return s.changes
 }
 
-// Poll forgets the users that were changed since a time by the database's clock, which now is; all says that changes
-// may have been missed. Polls do not overlap.
+// Poll forgets the users that changed after since. now and since are times of the database's clock. all is true if
+// changes may have been missed, and then Poll forgets all users. Polls must not overlap.
 func (v *View) Poll(ctx context.Context, conn *sqlx.Conn, since, now store.Time, all bool) error {
 	if v == nil {
 		return nil

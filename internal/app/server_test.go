@@ -354,7 +354,7 @@ func TestStartErrorsSayWhatToDo(t *testing.T) {
 		},
 		"a database that is none": {
 			[]string{"--database=sqlite:file", "--secret=" + long},
-			[]string{"cannot write the database file", "put back a backup", "--database"},
+			[]string{"cannot write the database file", "restore a backup", "--database"},
 		},
 		"an unreachable Postgres": {
 			[]string{"--database=postgres://jane:hunter2@" + nowhere + "/x", "--secret=" + long},

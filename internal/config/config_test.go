@@ -21,7 +21,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/secret"
 )
 
-// parse reads a command line as the binary does.
+// parse parses a command line like the binary.
 func parse(t *testing.T, args ...string) *config.Config {
 	t.Helper()
 	var c config.Config
@@ -60,7 +60,7 @@ func TestDefaultsWork(t *testing.T) {
 	}
 }
 
-func TestWhatFollowsFromOtherSettings(t *testing.T) {
+func TestDefaultsDependOnOtherSettings(t *testing.T) {
 	t.Parallel()
 	c := parse(t, "--public-url=https://api.example.com/", "--audience=https://other.example.com", "--production",
 		"--secret", strings.Repeat("s", 32))
@@ -87,8 +87,8 @@ func TestThePathPrefixFollowsThePublicURL(t *testing.T) {
 	}
 }
 
-// Not parallel: it sets the environment.
-func TestVariablesSetWhatFlagsDo(t *testing.T) {
+// The test sets the environment, so it cannot be parallel.
+func TestVariablesAndFlags(t *testing.T) {
 	t.Setenv("GRAPHWARDEN_PUBLIC_URL", "https://env.example.com")
 	t.Setenv("GRAPHWARDEN_DATABASE_CONNS", "7")
 	t.Setenv("GRAPHWARDEN_ACCEPT_SECRET", strings.Repeat("a", 32)+",with a comma\n"+strings.Repeat("b", 32))
@@ -97,7 +97,7 @@ func TestVariablesSetWhatFlagsDo(t *testing.T) {
 		t.Errorf("public URL %q", c.PublicURL)
 	}
 	if c.DatabaseConns != 8 {
-		t.Errorf("%d connections: the flag counts more than the variable", c.DatabaseConns)
+		t.Errorf("%d connections, want the flag to override the variable", c.DatabaseConns)
 	}
 	want := config.Lines{strings.Repeat("a", 32) + ",with a comma", strings.Repeat("b", 32)}
 	if diff := cmp.Diff(want, c.AcceptSecret); diff != "" {
@@ -105,7 +105,7 @@ func TestVariablesSetWhatFlagsDo(t *testing.T) {
 	}
 }
 
-func TestEachWrongSettingIsNamed(t *testing.T) {
+func TestProblemsNameTheSetting(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("s", 32)
 	for args, flag := range map[string]string{
@@ -164,7 +164,7 @@ func TestEachWrongSettingIsNamed(t *testing.T) {
 			t.Errorf("%s: %q, want one problem about %s", args, problems, flag)
 		}
 		if text := strings.Join(problems, " "); strings.Contains(text, "sssss") {
-			t.Errorf("%s: a secret is printed: %s", args, text)
+			t.Errorf("%s: the problem contains a secret: %s", args, text)
 		}
 	}
 }
@@ -189,10 +189,13 @@ func TestLimitsAreInclusive(t *testing.T) {
 
 func TestQueryLimits(t *testing.T) {
 	t.Parallel()
-	names := []string{"tokens", "depth", "fields", "aliases", "repeats", "repeat-pairs", "root-fields", "directives",
-		"element-directives", "list-items", "input-depth", "variable-bytes", "variable-values", "introspection-depth", "introspection-aliases", "document-bytes"}
+	names := []string{
+		"tokens", "depth", "fields", "aliases", "repeats", "repeat-pairs", "root-fields", "directives",
+		"element-directives", "list-items", "input-depth", "variable-bytes", "variable-values", "introspection-depth",
+		"introspection-aliases", "document-bytes",
+	}
 	if n := reflect.TypeFor[config.Queries]().NumField(); n != len(names) {
-		t.Errorf("%d limits, %d tested", n, len(names))
+		t.Errorf("%d limits, but %d tested", n, len(names))
 	}
 	for _, name := range names {
 		flag := "--max-" + name
@@ -221,7 +224,7 @@ func TestThePublicURLFollowsTheCertificate(t *testing.T) {
 	}
 	c = parse(t, "--public-url=https://api.example.com")
 	if !c.IsHTTPS() || c.Scheme() != "http" {
-		t.Errorf("behind a proxy: https: %t, served by %s", c.IsHTTPS(), c.Scheme())
+		t.Errorf("behind a proxy: HTTPS %t, served by %s", c.IsHTTPS(), c.Scheme())
 	}
 }
 
@@ -238,8 +241,8 @@ func TestPeppers(t *testing.T) {
 	}
 }
 
-// A variable that is made from a file ends in a line break.
-func TestLineBreaksAroundSecretsAreNotPartOfThem(t *testing.T) {
+// A variable read from a file ends with a line break.
+func TestLineBreaksAroundSecretsAreTrimmed(t *testing.T) {
 	t.Parallel()
 	long, other := strings.Repeat("s", 32), strings.Repeat("t", 32)
 	want, err := secret.New(long, other)
@@ -267,7 +270,7 @@ func TestLineBreaksAroundSecretsAreNotPartOfThem(t *testing.T) {
 		if err != nil || untrimmed["p2"] != long+end {
 			t.Errorf("%q: %q, %v", end, untrimmed, err)
 		}
-		if strings.Contains(end, "\n") { // it separates the values of a list
+		if strings.Contains(end, "\n") { // a separator of list values
 			old, err := c.OldPeppers()
 			if diff := cmp.Diff(map[string]string{"p1": other, "p0": long}, old); diff != "" || err != nil {
 				t.Errorf("%q: %s, %v", end, diff, err)
@@ -285,7 +288,7 @@ func TestLineBreaksAroundSecretsAreNotPartOfThem(t *testing.T) {
 	}
 }
 
-func TestTheSecretIsMadeOnce(t *testing.T) {
+func TestTheSecretFileIsCreatedOnce(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "test.db")
 	storage := config.Storage{Database: "sqlite:" + path}
@@ -295,7 +298,7 @@ func TestTheSecretIsMadeOnce(t *testing.T) {
 		t.Errorf("a lost secret: %v", err)
 	}
 	if _, err := os.Stat(path + ".secret"); err == nil {
-		t.Error("another took the place of a lost secret")
+		t.Error("a new secret replaced a lost one")
 	}
 	first, err := storage.LoadSecret(true)
 	if err != nil {
@@ -306,7 +309,7 @@ func TestTheSecretIsMadeOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(first.Key("test"), again.Key("test")); diff != "" {
-		t.Error("the second start has another secret")
+		t.Error("the second start uses another secret")
 	}
 	info, err := os.Stat(path + ".secret")
 	if err != nil || info.Mode() != 0o600 {
@@ -321,7 +324,7 @@ func TestTheSecretIsMadeOnce(t *testing.T) {
 	}
 }
 
-func TestASecretThatCannotBeKeptSaysWhatToDo(t *testing.T) {
+func TestSecretFileErrorsNameTheFlag(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -356,7 +359,7 @@ func TestRates(t *testing.T) {
 	}
 }
 
-// The rate of a bucket is the setting of its name.
+// The setting of a bucket's rate has the name of the bucket.
 func TestRatesAreNamedAfterTheirSettings(t *testing.T) {
 	t.Parallel()
 	c := parse(t)
@@ -396,7 +399,7 @@ func TestHelpShowsRanges(t *testing.T) {
 	}
 }
 
-// A setting without a reader does nothing.
+// A setting that is never read has no effect.
 func TestEverySettingHasAReader(t *testing.T) {
 	t.Parallel()
 	read := map[string]bool{}
@@ -413,7 +416,7 @@ func TestEverySettingHasAReader(t *testing.T) {
 			for _, declaration := range file.Decls {
 				f, ok := declaration.(*ast.FuncDecl)
 				if ok && slices.Contains([]string{"Complete", "problems"}, f.Name.Name) {
-					continue // a check does not use the setting
+					continue // validation is not use
 				}
 				ast.Inspect(declaration, func(node ast.Node) bool {
 					if selector, ok := node.(*ast.SelectorExpr); ok {

@@ -10,7 +10,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
-// goal is the size of the heap at which Go collects next.
+// goal returns the heap size at which the next collection starts.
 func goal() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}}
 	metrics.Read(sample)
@@ -19,19 +19,19 @@ func goal() uint64 {
 
 var sink atomic.Pointer[[1 << 16]byte]
 
-// Not parallel: the collector is the whole process's.
+// The collector is global to the process, so the test cannot be parallel.
 func TestTheHeapGrowsWithTheRateOfAllocation(t *testing.T) {
 	const most = 64 << 20
 	var elapsed atomic.Int64
 	began := time.Now()
 	c := memory.PaceCollector(most, func() time.Time { return began.Add(time.Duration(elapsed.Load())) })
 	defer c.Stop()
-	until := func(what string, reached func(goal uint64) bool) {
+	until := func(name string, reached func(goal uint64) bool) {
 		t.Helper()
 		deadline := time.Now().Add(20 * time.Second)
 		for !reached(goal()) {
 			if time.Now().After(deadline) {
-				t.Fatalf("%s: the goal is %d MiB", what, goal()>>20)
+				t.Fatalf("%s: the goal is %d MiB", name, goal()>>20)
 			}
 			for range 64 {
 				sink.Store(new([1 << 16]byte))
@@ -39,7 +39,7 @@ func TestTheHeapGrowsWithTheRateOfAllocation(t *testing.T) {
 			runtime.Gosched()
 		}
 	}
-	// No time passes: the rate is as high as can be.
+	// No time passes, so the rate is infinite.
 	until("a busy server", func(goal uint64) bool { return most/8*7 < goal && goal < most/4*5 })
 	// An hour passes between collections.
 	until("an idle server", func(goal uint64) bool {

@@ -13,10 +13,16 @@ func TestContainerLimit(t *testing.T) {
 		files map[string]string
 		want  int64
 	}{
-		"no cgroups":    {nil, 0},
-		"version 1":     {map[string]string{"proc/self/cgroup": "4:memory:/docker/1\n"}, 0},
-		"without limit": {map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, 0},
-		"container":     {map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "134217728\n"}, 128 << 20},
+		"no cgroups": {nil, 0},
+		"version 1":  {map[string]string{"proc/self/cgroup": "4:memory:/docker/1\n"}, 0},
+		"without limit": {map[string]string{
+			"proc/self/cgroup":         "0::/\n",
+			"sys/fs/cgroup/memory.max": "max\n",
+		}, 0},
+		"container": {map[string]string{
+			"proc/self/cgroup":         "0::/\n",
+			"sys/fs/cgroup/memory.max": "134217728\n",
+		}, 128 << 20},
 		"service in a slice": {map[string]string{
 			"proc/self/cgroup":                                          "0::/system.slice/graphwarden.service\n",
 			"sys/fs/cgroup/memory.max":                                  "max\n",

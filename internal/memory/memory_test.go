@@ -15,14 +15,14 @@ import (
 	"github.com/graphwarden/graphwarden/internal/memory"
 )
 
-// bulk is what requests may claim of this limit, and share what one owner may.
+// bulk is the part of limit that requests may claim, and share the part of bulk that one owner may claim.
 const (
 	limit = 24 << 20
 	bulk  = limit / 6
 	share = bulk / 4 * 3
 )
 
-func refused(t *testing.T, err error) {
+func wantRefused(t *testing.T, err error) {
 	t.Helper()
 	if f := fault.As(err); f == nil || f.Code != fault.Unavailable || f.Reason != fault.Overloaded || f.RetryAfter <= 0 {
 		t.Errorf("got %v, want UNAVAILABLE with retryAfter", err)
@@ -36,11 +36,11 @@ func TestClaimsDivideThePool(t *testing.T) {
 	if err := a.Grow(share); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, b.Work("a").Grow(64<<10)) // the share of one owner
+	wantRefused(t, b.Work("a").Grow(64<<10)) // the share of one owner
 	if err := other.Grow(bulk - share); err != nil {
-		t.Errorf("others have the rest: %v", err)
+		t.Errorf("the rest for others: %v", err)
 	}
-	refused(t, b.Work("c").Grow(64<<10)) // the pool
+	wantRefused(t, b.Work("c").Grow(64<<10)) // the pool
 	if err := b.Work("c").Grow(4 << 10); err != nil {
 		t.Errorf("a small message: %v", err)
 	}
@@ -55,21 +55,21 @@ func TestARefusedClaimStaysRefused(t *testing.T) {
 	t.Parallel()
 	b := memory.NewBudget(limit)
 	work := b.Work("a")
-	refused(t, work.Grow(bulk))
-	refused(t, work.Grow(1))
-	refused(t, work.Refused())
+	wantRefused(t, work.Grow(bulk))
+	wantRefused(t, work.Grow(1))
+	wantRefused(t, work.Refused())
 	work.Keep(0)
 	if err := work.Grow(1); err != nil || work.Refused() != nil {
 		t.Errorf("the next event: %v", err)
 	}
 }
 
-func TestWhatIsThereAlreadyIsClaimedAnyway(t *testing.T) {
+func TestKeepNeverFails(t *testing.T) {
 	t.Parallel()
 	b := memory.NewBudget(limit)
 	work := b.Work("a")
 	work.Keep(2 * bulk)
-	refused(t, b.Work("b").Grow(64<<10))
+	wantRefused(t, b.Work("b").Grow(64<<10))
 	work.Keep(bulk / 4)
 	if err := b.Work("b").Grow(bulk / 2); err != nil {
 		t.Error(err)
@@ -83,14 +83,14 @@ func TestRunningRequestsAreCounted(t *testing.T) {
 	for {
 		work := b.Work("")
 		if err := b.Run(work); err != nil {
-			refused(t, err)
+			wantRefused(t, err)
 			work.Release()
 			break
 		}
 		running = append(running, work)
 	}
 	if want := limit / 16 / (32 << 10); len(running) != want {
-		t.Errorf("%d run, want %d", len(running), want)
+		t.Errorf("%d requests run, want %d", len(running), want)
 	}
 	running[0].Release()
 	if err := b.Run(b.Work("")); err != nil {
@@ -98,7 +98,7 @@ func TestRunningRequestsAreCounted(t *testing.T) {
 	}
 }
 
-func TestClaimsOfManyGoroutinesLeaveNothing(t *testing.T) {
+func TestReleasedClaimsLeaveNoRest(t *testing.T) {
 	t.Parallel()
 	b := memory.NewBudget(limit)
 	var group sync.WaitGroup
@@ -119,11 +119,11 @@ func TestClaimsOfManyGoroutinesLeaveNothing(t *testing.T) {
 	}
 	group.Wait()
 	if first, second := b.Work("0").Grow(share), b.Work("1").Grow(bulk-share); first != nil || second != nil {
-		t.Errorf("something is left: %v, %v", first, second)
+		t.Errorf("claims remain: %v, %v", first, second)
 	}
 }
 
-func TestNoBudgetRefusesNothing(t *testing.T) {
+func TestANilBudgetRefusesNothing(t *testing.T) {
 	t.Parallel()
 	var b *memory.Budget
 	work := b.Work("a")
@@ -136,7 +136,7 @@ func TestNoBudgetRefusesNothing(t *testing.T) {
 	stream.Release()
 }
 
-// heap is what is in use, to be compared before and after: this test is not parallel to others.
+// heap returns the bytes in use. Tests that compare it cannot be parallel.
 func heap() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -145,7 +145,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-func TestWeightsAreNotBelowWhatIsTaken(t *testing.T) {
+func TestDocumentsDoNotTakeMoreThanTheirWeight(t *testing.T) {
 	const n = 100
 	for name, text := range map[string]string{
 		"fields":     "{ me { " + strings.Repeat("id email name username ", 50) + "} }",
@@ -172,13 +172,13 @@ func TestWeightsAreNotBelowWhatIsTaken(t *testing.T) {
 		}
 		taken := heap() - before
 		if taken > weight || taken < weight/8 {
-			t.Errorf("%s: %d bytes a document, weighed as %d", name, taken/n, weight/n)
+			t.Errorf("%s: %d bytes per document, weighed as %d", name, taken/n, weight/n)
 		}
 		runtime.KeepAlive(documents)
 	}
 }
 
-func TestValuesWeighWhatTheyTake(t *testing.T) {
+func TestValuesDoNotTakeMoreThanTheirWeight(t *testing.T) {
 	const n = 20
 	for name, text := range map[string]string{
 		"lists":   "[" + strings.Repeat("[],", 10_000) + "[]]",

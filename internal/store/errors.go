@@ -19,13 +19,13 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 )
 
-// retryAfter is what a client is told after a storage fault: about the time that a database needs to
-// come back, and no less than a fail-over takes to be noticed.
+// retryAfter is the delay that clients are given after an outage: about the time that a database takes to restart, and
+// not shorter than a fail-over takes to be detected.
 const retryAfter = 2 * time.Second
 
-// Conflict reports whether err is a violated uniqueness of the named column. SQLite names the column;
-// Postgres names the constraint, by its own rule table_column_key, so that an index made by hand needs
-// the column in its name too, and a primary key is never found.
+// Conflict reports whether err is a violated uniqueness of the named column. SQLite names the column. Postgres names
+// the constraint, by default table_column_key, so an index with a name of its own needs the column in that name.
+// Primary keys are not recognized on Postgres.
 func Conflict(err error, column string) bool {
 	if e, ok := errors.AsType[*pq.Error](err); ok {
 		return e.Code == "23505" && strings.Contains(e.Constraint+"_", "_"+column+"_")
@@ -40,13 +40,13 @@ func Conflict(err error, column string) bool {
 	return false
 }
 
-// classify turns what the database could not do just now into UNAVAILABLE, so that an outage never
-// looks like a wrong password. What this program did wrong stays as it is and becomes INTERNAL.
+// classify turns outages into UNAVAILABLE, so that an outage never looks like a wrong password. Errors of this program
+// stay as they are and become INTERNAL.
 func classify(ctx context.Context, err error) error {
 	if err == nil || fault.As(err) != nil {
 		return err
 	}
-	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) { // the driver only says that the connection was closed
+	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) { // the driver only reports a closed connection
 		err = fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
 	if errors.Is(err, context.Canceled) {
@@ -58,27 +58,26 @@ func classify(ctx context.Context, err error) error {
 	return err
 }
 
-// outage marks an error that means an outage with any code: a connection that cannot be made, or a
-// transaction that cannot be begun.
+// outage marks an error that means an outage with any code: a failed connect or begin.
 type outage struct{ error }
 
 func (o outage) Unwrap() error { return o.error }
 
-// postgresOutages lists the SQLSTATEs, by class or in full, that mean an outage: the statement is right, and
-// the database cannot run it now.
+// postgresOutages lists the SQLSTATEs, by class or in full, that mean an outage: the statement is valid, but the
+// database cannot run it now.
 var postgresOutages = []string{
 	"08",    // connection
-	"25",    // transaction state: read-only (25006), or ended by a time-out of Postgres' own
+	"25",    // transaction state: read-only (25006), or ended by a time-out of Postgres
 	"40",    // serialization failure or deadlock, after the retries
 	"53",    // resources: disk full, memory, too many connections
-	"55",    // not in the right state: a lock that was not free in time (55P03)
-	"57",    // operator intervention: canceled (57014), shutdown, crash, starting up, dropped, idle
-	"58",    // system: input and output, files
-	"XX",    // internal, corrupted; also what proxies in front report
+	"55",    // not in the right state: lock not available (55P03)
+	"57",    // operator intervention: canceled (57014), shutdown, crash, starting up, dropped, idle time-out
+	"58",    // system: I/O, files
+	"XX",    // internal, corrupted; proxies use it too
 	"72000", // snapshot too old
 }
 
-// sqliteOutages lists the primary result codes of the same meaning.
+// sqliteOutages lists SQLite's primary result codes that mean an outage.
 var sqliteOutages = []int{
 	sqlite3.SQLITE_PERM, sqlite3.SQLITE_ABORT, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
 	sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL,
@@ -95,7 +94,7 @@ func isOutage(err error) bool {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return slices.Contains(sqliteOutages, primary(e.Code()))
 	}
-	if strings.HasSuffix(err.Error(), "sql: database is closed") { // not exported; what a request sees that outlives the drain
+	if strings.HasSuffix(err.Error(), "sql: database is closed") { // unexported; a request that outlives the drain
 		return true
 	}
 	_, network := errors.AsType[*net.OpError](err)

@@ -22,23 +22,23 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
-// Not now is UNAVAILABLE; a fault of the program stays INTERNAL.
-func TestOneTableDecidesWhatIsAnOutage(t *testing.T) {
+// Outages become UNAVAILABLE; programming errors stay INTERNAL.
+func TestClassifyFindsOutages(t *testing.T) {
 	t.Parallel()
 	type test struct {
 		err    error
 		outage bool
 	}
 	tests := map[string]test{
-		"a lost connection":            {driver.ErrBadConn, true},
-		"a closed connection":          {sql.ErrConnDone, true},
-		"an end of file":               {io.EOF, true},
-		"half an answer":               {io.ErrUnexpectedEOF, true},
-		"a fault of the network":       {&net.OpError{Op: "read", Err: errors.New("connection reset by peer")}, true},
-		"no time left":                 {context.DeadlineExceeded, true},
-		"no row":                       {sql.ErrNoRows, false},
-		"a fault of the program's own": {errors.New("sql: expected 2 destination arguments in Scan, not 1"), false},
-		"a certificate":                {store.Outage(x509.UnknownAuthorityError{}), true},
+		"a lost connection":        {driver.ErrBadConn, true},
+		"a closed connection":      {sql.ErrConnDone, true},
+		"an end of file":           {io.EOF, true},
+		"a truncated answer":       {io.ErrUnexpectedEOF, true},
+		"a network error":          {&net.OpError{Op: "read", Err: errors.New("connection reset by peer")}, true},
+		"no time left":             {context.DeadlineExceeded, true},
+		"no row":                   {sql.ErrNoRows, false},
+		"a programming error":      {errors.New("sql: expected 2 destination arguments in Scan, not 1"), false},
+		"an untrusted certificate": {store.Outage(x509.UnknownAuthorityError{}), true},
 	}
 	for code, outage := range map[pqerror.Code]bool{
 		"08000": true, "08003": true, "08006": true, "08P01": true,
@@ -50,7 +50,7 @@ func TestOneTableDecidesWhatIsAnOutage(t *testing.T) {
 		"58000": true, "58030": true, "72000": true, "XX000": true, "XX001": true,
 		"0A000": false, "22001": false, "23505": false, "42601": false, "42703": false, "42P01": false,
 	} {
-		tests["Postgres' "+string(code)] = test{&pq.Error{Code: code, Message: "of the test"}, outage}
+		tests["SQLSTATE "+string(code)] = test{&pq.Error{Code: code, Message: "of the test"}, outage}
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -59,7 +59,7 @@ func TestOneTableDecidesWhatIsAnOutage(t *testing.T) {
 			if test.outage {
 				wantUnavailable(t, err)
 			} else if fault.As(err) != nil {
-				t.Errorf("it becomes %v", err)
+				t.Errorf("got %v, want a plain error", err)
 			}
 			if !errors.Is(err, test.err) {
 				t.Errorf("the cause is lost: %v", err)
@@ -68,7 +68,7 @@ func TestOneTableDecidesWhatIsAnOutage(t *testing.T) {
 	}
 }
 
-func TestOneTableDecidesWhatIsAnOutageOfSQLite(t *testing.T) {
+func TestClassifyFindsOutagesOfSQLite(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[int]bool{
 		sqlite3.SQLITE_BUSY: true, sqlite3.SQLITE_BUSY_SNAPSHOT: true, sqlite3.SQLITE_LOCKED: true,
@@ -77,15 +77,15 @@ func TestOneTableDecidesWhatIsAnOutageOfSQLite(t *testing.T) {
 		sqlite3.SQLITE_READONLY: true, sqlite3.SQLITE_READONLY_DBMOVED: true, sqlite3.SQLITE_PERM: true,
 		sqlite3.SQLITE_CANTOPEN: true, sqlite3.SQLITE_CORRUPT: true, sqlite3.SQLITE_NOTADB: true,
 		sqlite3.SQLITE_ERROR: false, sqlite3.SQLITE_CONSTRAINT: false, sqlite3.SQLITE_CONSTRAINT_UNIQUE: false,
-		sqlite3.SQLITE_MISMATCH: false, sqlite3.SQLITE_MISUSE: false, sqlite3.SQLITE_TOOBIG: false, sqlite3.SQLITE_RANGE: false,
+		sqlite3.SQLITE_MISMATCH: false, sqlite3.SQLITE_MISUSE: false, sqlite3.SQLITE_TOOBIG: false,
+		sqlite3.SQLITE_RANGE: false,
 	} {
 		if got := store.SQLiteOutage(code); got != want {
-			t.Errorf("result code %d is an outage: %t, want %t", code, got, want)
+			t.Errorf("result code %d: outage %t, want %t", code, got, want)
 		}
 	}
 }
 
-// A disk that is full shows at the write that finds no room.
 func TestAFullSQLiteDatabaseIsUnavailable(t *testing.T) {
 	t.Parallel()
 	db := storetest.Open(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
@@ -103,9 +103,8 @@ func TestAFullSQLiteDatabaseIsUnavailable(t *testing.T) {
 	}))
 }
 
-// A password can be changed, or a database dropped, while a server runs. Any refusal of a new connection is
-// an outage.
-func TestAConnectionThatIsRefusedIsUnavailable(t *testing.T) {
+// A password can be changed, or a database dropped, while a server runs. Every rejected connection is an outage.
+func TestARejectedConnectionIsUnavailable(t *testing.T) {
 	t.Parallel()
 	onPostgresURL(t, func(t *testing.T, raw string) {
 		admin := storetest.Open(t, raw)

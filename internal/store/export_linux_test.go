@@ -1,4 +1,4 @@
 package store
 
-// FileSystem names a network file system by its magic number.
+// FileSystem is fileSystem.
 func FileSystem(magic int64) string { return fileSystem(magic) }

@@ -10,7 +10,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/dsn"
 )
 
-// PostgresDSN is what the driver gets for a URL.
+// PostgresDSN returns the URL that the driver gets.
 func PostgresDSN(o Options) (string, error) {
 	source, err := dsn.Parse(o.URL)
 	if err != nil {
@@ -19,27 +19,27 @@ func PostgresDSN(o Options) (string, error) {
 	return postgresDSN(source, o.Pooler), nil
 }
 
-// Writer is the pool of the transactions.
+// Writer returns the pool for transactions.
 func (db *DB) Writer() *sqlx.DB { return db.write.db }
 
-// Reader is the pool of what runs outside them.
+// Reader returns the pool for reads outside transactions.
 func (db *DB) Reader() *sqlx.DB { return db.read.db }
 
-// PingEvery sets how often Listen tries its connection and how long it waits for the answer.
+// PingEvery sets how often Listen pings its connection and how long it waits for the answer.
 func (db *DB) PingEvery(every, timeout time.Duration) { db.pingEvery, db.pingTimeout = every, timeout }
 
-// Classify is what Get and Tx do to an error.
+// Classify is classify.
 func Classify(ctx context.Context, err error) error { return classify(ctx, err) }
 
-// Probe sets how long a connection may be silent before it is tried, and how long that may take.
+// Probe sets probeAfter and probeTimeout.
 func (db *DB) Probe(after, timeout time.Duration) {
 	db.connector.probeAfter, db.connector.probeTimeout = after, timeout
 }
 
-// Outage marks an error as those of a connection that cannot be made are.
+// Outage marks err like the error of a failed connect.
 func Outage(err error) error { return outage{err} }
 
-// SQLiteOutage reports what an error with this result code is.
+// SQLiteOutage reports whether this result code means an outage.
 func SQLiteOutage(code int) bool { return slices.Contains(sqliteOutages, primary(code)) }
 
 // Tell notifies the followers of topic, as a commit does.

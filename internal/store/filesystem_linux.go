@@ -6,9 +6,8 @@ import (
 	"syscall"
 )
 
-// networked are the file systems, by the magic numbers of statfs(2), on which locks and shared memory may
-// not hold between hosts, or not at all. FUSE is among them for sshfs, object stores and the folders that
-// desktops lend to containers.
+// networked lists the file systems, by the magic numbers of statfs(2), on which locks and shared memory may not work
+// between hosts, or at all. FUSE covers sshfs, object stores and the folders that desktops share with containers.
 var networked = map[uint32]string{
 	0x00006969: "NFS",
 	0x0000517b: "SMB",
@@ -24,8 +23,8 @@ var networked = map[uint32]string{
 	0x786f4256: "VirtualBox",
 }
 
-// NetworkFileSystem names the network file system that path is on, or will be on once it is made; it is
-// empty for a local one, and where that cannot be told.
+// NetworkFileSystem names the network file system of path, which need not exist yet. It returns "" for a local file
+// system and if it cannot find out.
 func NetworkFileSystem(path string) string {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -44,5 +43,5 @@ func NetworkFileSystem(path string) string {
 	}
 }
 
-// fileSystem takes the type as wide as it is here; the magic numbers have 32 bits.
+// fileSystem looks up a magic number. The type of Statfs_t.Type depends on the platform; magic numbers have 32 bits.
 func fileSystem(magic int64) string { return networked[uint32(magic)] }

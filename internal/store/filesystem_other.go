@@ -2,5 +2,5 @@
 
 package store
 
-// NetworkFileSystem cannot tell here.
+// NetworkFileSystem returns "", because it cannot find out on this system.
 func NetworkFileSystem(string) string { return "" }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"database/sql"
+	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -11,7 +12,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
-// asRole makes a role that lives as long as the test and returns raw with it in the place of the user.
+// asRole creates a role that exists until the end of the test. It returns raw with that role as the user.
 func asRole(t *testing.T, raw, grants string) (asRole, role string) {
 	t.Helper()
 	u, err := url.Parse(raw)
@@ -24,7 +25,8 @@ func asRole(t *testing.T, raw, grants string) (asRole, role string) {
 	}
 	schema := u.Query().Get("search_path")
 	role = "r" + schema
-	if _, err := admin.ExecContext(t.Context(), "CREATE ROLE "+role+" LOGIN PASSWORD 'pw'; "+strings.NewReplacer("SCHEMA", "SCHEMA "+schema, "ROLE", role).Replace(grants)); err != nil {
+	granted := strings.NewReplacer("SCHEMA", "SCHEMA "+schema, "ROLE", role).Replace(grants)
+	if _, err := admin.ExecContext(t.Context(), "CREATE ROLE "+role+" LOGIN PASSWORD 'pw'; "+granted); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -37,7 +39,7 @@ func asRole(t *testing.T, raw, grants string) (asRole, role string) {
 	return u.String(), role
 }
 
-func TestARoleThatMayNotCreateTablesIsToldWhatToRun(t *testing.T) {
+func TestMigrateWithoutTheRightToCreateTablesNamesTheGrant(t *testing.T) {
 	t.Parallel()
 	onPostgresURL(t, func(t *testing.T, raw string) {
 		limited, role := asRole(t, raw, "GRANT USAGE ON SCHEMA TO ROLE")
@@ -46,15 +48,19 @@ func TestARoleThatMayNotCreateTablesIsToldWhatToRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer db.Close()
-		for name, err := range map[string]error{"migrate": db.Migrate(t.Context()), "asked before": db.MayMigrate(t.Context())} {
-			if err == nil || !strings.Contains(err.Error(), "run GRANT CREATE ON SCHEMA ") || !strings.Contains(err.Error(), " TO "+role) {
+		for name, err := range map[string]error{
+			"Migrate":    db.Migrate(t.Context()),
+			"MayMigrate": db.MayMigrate(t.Context()),
+		} {
+			text := fmt.Sprint(err)
+			if !strings.Contains(text, "run GRANT CREATE ON SCHEMA ") || !strings.Contains(text, " TO "+role) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 	})
 }
 
-func TestPostgresThatDoesNotFitIsRefused(t *testing.T) {
+func TestOpenRejectsUnsuitablePostgres(t *testing.T) {
 	t.Parallel()
 	onPostgresURL(t, func(t *testing.T, raw string) {
 		noUsage, _ := asRole(t, raw, "")
@@ -73,7 +79,8 @@ func TestPostgresThatDoesNotFitIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := admin.ExecContext(t.Context(), "CREATE DATABASE "+name+" ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"); err != nil {
+		create := "CREATE DATABASE " + name + " ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+		if _, err := admin.ExecContext(t.Context(), create); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
@@ -99,8 +106,8 @@ func TestPostgresThatDoesNotFitIsRefused(t *testing.T) {
 	})
 }
 
-// PgBouncer refuses settings at the start of a connection with this message.
-func TestAPoolerThatRefusesSettingsIsNamed(t *testing.T) {
+// PgBouncer rejects session settings in the startup message with this error.
+func TestOpenRecognizesAPoolerThatRejectsSettings(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -131,7 +138,7 @@ func TestAPoolerThatRefusesSettingsIsNamed(t *testing.T) {
 	}
 }
 
-func TestAParameterThatMayBePartOfAPasswordIsNotRepeated(t *testing.T) {
+func TestOpenErrorsDoNotContainUnknownParameters(t *testing.T) {
 	t.Parallel()
 	onPostgresURL(t, func(t *testing.T, raw string) {
 		_, err := store.Open(t.Context(), store.Options{URL: raw + "&password=a&hunter2=b"})

@@ -14,18 +14,18 @@ import (
 const maxGroup = 64
 
 // groups runs the transactions of SQLite's only writer. A commit waits for the disk, so transactions that wait for the
-// writer run one after another, each in a savepoint, and share one commit. One that fails is rolled back alone. Each
-// caller is answered after the commit.
+// writer run one after another, each in a savepoint, and share one commit. A failed one is rolled back alone. Callers
+// get their results after the commit.
 type groups struct {
 	write *pool
 
 	mu      sync.Mutex
 	waiting []*member
 	running sync.WaitGroup
-	active  bool // a goroutine runs groups until nobody waits
+	active  bool // a goroutine is running groups
 }
 
-// member is a transaction in a group. Its function runs on the goroutine of its caller.
+// member is a transaction in a group. Its function runs on its caller's goroutine.
 type member struct {
 	ctx     context.Context
 	turn    chan *sqlx.Tx // when to run the function
@@ -36,7 +36,7 @@ type member struct {
 
 var errAborted = errors.New("the function of the transaction did not return")
 
-// do runs f as a member of a group and returns once that has committed. It may run f again.
+// do runs f as a member of a group and returns after the commit. It may run f more than once.
 func (g *groups) do(ctx context.Context, f func(*sqlx.Tx) (missed []string, err error)) error {
 	m := &member{ctx: ctx, turn: make(chan *sqlx.Tx), ran: make(chan error), outcome: make(chan error, 1)}
 	g.join(m)
@@ -47,7 +47,7 @@ func (g *groups) do(ctx context.Context, f func(*sqlx.Tx) (missed []string, err 
 			if g.leave(m) {
 				return fmt.Errorf("begin: %w", outage{ctx.Err()})
 			}
-			left = nil // its turn has come, or its outcome
+			left = nil // it has left the queue: its turn or outcome follows
 		case tx := <-m.turn:
 			m.run(tx, f)
 		case err := <-m.outcome:
@@ -56,7 +56,7 @@ func (g *groups) do(ctx context.Context, f func(*sqlx.Tx) (missed []string, err 
 	}
 }
 
-// run runs f. If f panics or ends its goroutine, the group goes on without this member.
+// run calls f. If f panics or ends its goroutine, the group continues without this member.
 func (m *member) run(tx *sqlx.Tx, f func(*sqlx.Tx) ([]string, error)) {
 	err := errAborted
 	defer func() { m.ran <- err }()
@@ -73,7 +73,7 @@ func (g *groups) join(m *member) {
 	}
 }
 
-// leave takes m out of the queue. It reports false if m is no longer in it.
+// leave removes m from the queue. It returns false if m is not in it.
 func (g *groups) leave(m *member) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -85,7 +85,7 @@ func (g *groups) leave(m *member) bool {
 	return true
 }
 
-// next takes the first member out of the queue; nil if it is empty.
+// next removes the first member from the queue; nil if it is empty.
 func (g *groups) next() *member {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -141,7 +141,7 @@ func (g *groups) group(tx *sqlx.Tx) (ran []*member) {
 			g.again(done)
 			return ran
 		case len(done) == 0:
-			return ran // it was alone: the rollback is its own
+			return ran // only this member ran: the rollback affects no other
 		}
 	}
 	err := tx.Commit()
@@ -154,10 +154,10 @@ func (g *groups) group(tx *sqlx.Tx) (ran []*member) {
 	return ran
 }
 
-// errTransactionLost says that SQLite has rolled back the transaction of the whole group, as it does after some errors.
+// errTransactionLost means that SQLite rolled back the transaction of the whole group, as it does after some errors.
 var errTransactionLost = errors.New("the transaction was rolled back")
 
-// runOne runs a member, the first of a group without a savepoint. After an error the member has its outcome.
+// runOne runs a member. The first of a group runs without a savepoint. After an error the member has its outcome.
 func (g *groups) runOne(tx *sqlx.Tx, m *member, first bool) error {
 	uncancelled := context.WithoutCancel(m.ctx)
 	if !first {
@@ -194,7 +194,7 @@ func (g *groups) runOne(tx *sqlx.Tx, m *member, first bool) error {
 	return err
 }
 
-// again puts members back in front of the queue.
+// again puts members back at the front of the queue.
 func (g *groups) again(members []*member) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -51,7 +51,7 @@ func waits(t *testing.T, db *store.DB, n int) {
 	}
 }
 
-func TestTransactionsThatWaitShareACommit(t *testing.T) {
+func TestWaitingTransactionsShareACommit(t *testing.T) {
 	t.Parallel()
 	db := sqlite(t)
 	var group errgroup.Group
@@ -92,7 +92,7 @@ func TestTransactionsThatWaitShareACommit(t *testing.T) {
 	}
 }
 
-// The others of a group are committed, however one of them fails.
+// A transaction that fails, for any reason, does not affect the others of its group.
 func TestATransactionFailsAlone(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("refused")
@@ -173,7 +173,7 @@ func TestACallerLeavesTheQueue(t *testing.T) {
 	}
 }
 
-// More transactions than a group holds, a third of which fail.
+// There are more transactions than fit in a group, and a third of them fail.
 func TestManyTransactionsAtOnce(t *testing.T) {
 	t.Parallel()
 	db := sqlite(t)

@@ -8,10 +8,9 @@ import (
 	"time"
 )
 
-// Lease makes the caller the only one, of all replicas, who holds the lease of that name for the time
-// life; false if another holds it. It cannot be given back, so that what it is for is done no more often
-// than once in a life. One that ends later than that is from before the clock went back, and does not count.
-// Not an advisory lock: behind a transaction pooler that would be someone else's.
+// Lease takes the lease called name for the duration life. It returns false if another replica holds it. A lease cannot
+// be returned early, so the guarded work runs at most once per life. A lease that ends later than now+life is ignored:
+// the clock was set back. An advisory lock would not do, because a transaction pooler shares sessions between clients.
 func (db *DB) Lease(ctx context.Context, name string, life time.Duration) (held bool, err error) {
 	err = db.Tx(ctx, func(tx *Tx) error {
 		var until Time

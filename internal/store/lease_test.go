@@ -34,21 +34,21 @@ func TestALeaseIsHeldByOne(t *testing.T) {
 			return holders.Load()
 		}
 		if n := take("work"); n != 1 {
-			t.Errorf("%d hold the lease", n)
+			t.Errorf("%d replicas hold the lease, want 1", n)
 		}
 		if n := take("work"); n != 0 {
-			t.Errorf("%d hold what another holds", n)
+			t.Errorf("%d replicas hold a lease that another holds", n)
 		}
 		if n := take("other work"); n != 1 {
-			t.Errorf("%d hold the lease of another name", n)
+			t.Errorf("%d replicas hold the other lease, want 1", n)
 		}
 		run(t, replicas[0], `UPDATE leases SET until = now_us() - 1 WHERE name = 'work'`)
 		if n := take("work"); n != 1 {
-			t.Errorf("%d hold the lease that had ended", n)
+			t.Errorf("%d replicas hold the lease after its end, want 1", n)
 		}
 		run(t, replicas[0], `UPDATE leases SET until = now_us() + 7200000000 WHERE name = 'work'`)
 		if n := take("work"); n != 1 {
-			t.Errorf("%d hold the lease from before the clock went back", n)
+			t.Errorf("%d replicas hold the lease after the clock was set back, want 1", n)
 		}
 	})
 }

@@ -7,11 +7,11 @@ import (
 	"syscall"
 )
 
-// links is how many names a file has.
+// links returns the number of hard links of a file.
 func links(info os.FileInfo) uint64 {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return 1
 	}
-	return uint64(stat.Nlink) //nolint:unconvert // it is narrower elsewhere
+	return uint64(stat.Nlink) //nolint:unconvert // narrower on other systems
 }

@@ -13,29 +13,29 @@ import (
 )
 
 const (
-	// channel is the one Postgres channel of all topics: what follows on it is the schema and the topic.
+	// channel is the one Postgres channel of all topics. The payload is the schema and the topic.
 	channel = "graphwarden"
-	// reconnectFirst and reconnectLast bound the pause before a lost connection is made anew.
+	// reconnectFirst and reconnectLast bound the pause before reconnecting.
 	reconnectFirst, reconnectLast = 100 * time.Millisecond, 5 * time.Second
-	// pingEvery is how often a silent connection is tried: one that a firewall forgot looks alive for ever.
+	// pingEvery is how often a silent connection is checked: a connection that a firewall forgot looks alive forever.
 	pingEvery = 30 * time.Second
-	// pingTimeout is how long it may take to answer.
+	// pingTimeout is how long the answer may take.
 	pingTimeout = 5 * time.Second
 )
 
-// notifier is what a DB needs to tell of commits and to hear of them.
+// notifier sends and receives notifications of commits.
 type notifier struct {
-	dsn                    string // of Postgres where LISTEN is possible, else empty
-	notifies               bool   // whether the engine has NOTIFY
-	schema                 string // several Graphwardens may share a database, each in a schema
+	dsn                    string // of Postgres if LISTEN is possible, else empty
+	notifies               bool   // whether the engine supports NOTIFY
+	schema                 string // several Graphwardens may share a database, each in its own schema
 	pingEvery, pingTimeout time.Duration
 
 	mu        sync.Mutex
 	followers map[string]map[*func()]struct{}
 }
 
-// detect finds out what the engine can do: some that speak Postgres' protocol have no NOTIFY, and there
-// the error must not come in the midst of a transaction.
+// detect finds out whether the engine has standbys and NOTIFY. Some engines that speak the Postgres protocol lack
+// NOTIFY, and an error in the middle of a transaction would be too late.
 func (db *DB) detect(ctx context.Context, o Options, dsn string) error {
 	var standby bool
 	db.standby = "pg_is_in_recovery()"
@@ -46,18 +46,19 @@ func (db *DB) detect(ctx context.Context, o Options, dsn string) error {
 	if err != nil {
 		return err
 	}
-	err = db.read.db.GetContext(ctx, &db.schema, "SELECT COALESCE(current_schema(), '') FROM pg_notify('"+channel+"', '')")
+	const notify = "SELECT COALESCE(current_schema(), '') FROM pg_notify('" + channel + "', '')"
+	err = db.read.db.GetContext(ctx, &db.schema, notify)
 	if isMissing(err) {
 		return nil
 	}
 	db.notifies = err == nil
-	if !o.Pooler { // behind a transaction pooler the session that listens would be someone else's next
+	if !o.Pooler { // a transaction pooler would give the listening session to another client
 		db.dsn, db.pingEvery, db.pingTimeout = dsn, pingEvery, pingTimeout
 	}
 	return err
 }
 
-// isMissing reports whether err says that the engine does not know a feature, or its syntax.
+// isMissing reports whether err means that the engine lacks a feature, or its syntax.
 func isMissing(err error) bool {
 	e, ok := errors.AsType[*pq.Error](err)
 	return ok && (e.Code.Class() == "0A" || e.Code.Class() == "42")
@@ -66,9 +67,9 @@ func isMissing(err error) bool {
 // Notifies reports whether notifications of other replicas can arrive.
 func (db *DB) Notifies() bool { return db.notifies && db.dsn != "" }
 
-// Notify tells all who follow topic, on every replica, once tx has committed. Who needs to know for
-// certain reads the tables at intervals besides: a notification may be lost, and where there is no
-// LISTEN none arrives from elsewhere. On Postgres, transactions that notify commit one after another.
+// Notify notifies the followers of topic, on every replica, once tx has committed. Notifications may be lost, and
+// without LISTEN none arrive from other replicas, so followers that need certainty also poll. On Postgres, transactions
+// that notify commit one after another.
 func (tx *Tx) Notify(topic string) error {
 	tx.OnCommit(func() { tx.db.tell(topic) })
 	if !tx.db.notifies {
@@ -80,9 +81,8 @@ func (tx *Tx) Notify(topic string) error {
 	return nil
 }
 
-// OnNotify has f called at each notification of topic, and whenever some may have been lost, until stop
-// has returned. f is never called twice at once; it must be quick and use no database, as a send that
-// does not wait.
+// OnNotify registers f, called at each notification of topic, and whenever some may have been lost, until stop has
+// returned. Calls of f never overlap. f must be quick and must not use the database, like a non-blocking send.
 func (db *DB) OnNotify(topic string, f func()) (stop func()) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -100,8 +100,7 @@ func (db *DB) OnNotify(topic string, f func()) (stop func()) {
 	}
 }
 
-// Wake is OnNotify for a goroutine that waits: after any number of notifications while it was busy, it
-// finds one.
+// Wake is OnNotify for a goroutine that waits. Notifications that arrive while it is busy become one.
 func (db *DB) Wake(topic string) (wake <-chan struct{}, stop func()) {
 	woken := make(chan struct{}, 1)
 	return woken, db.OnNotify(topic, func() {
@@ -112,7 +111,7 @@ func (db *DB) Wake(topic string) (wake <-chan struct{}, stop func()) {
 	})
 }
 
-// tell calls the followers of topics, of all without any.
+// tell calls the followers of topics, or all followers without topics.
 func (n *notifier) tell(topics ...string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -128,8 +127,8 @@ func (n *notifier) tell(topics ...string) {
 	}
 }
 
-// Listen hears the notifications of other replicas until ctx ends, on a connection of its own. It
-// returns at once on SQLite, behind a transaction pooler, and where the engine has no LISTEN.
+// Listen receives the notifications of other replicas until ctx ends, on its own connection. It returns immediately on
+// SQLite, behind a transaction pooler, and if the engine has no LISTEN.
 func (db *DB) Listen(ctx context.Context, log *slog.Logger) {
 	if db.dsn == "" {
 		return
@@ -137,10 +136,10 @@ func (db *DB) Listen(ctx context.Context, log *slog.Logger) {
 	pause, lost := reconnectFirst, false
 	heard := func() {
 		if lost {
-			log.Info("notifications of the database arrive again")
+			log.Info("database notifications resumed")
 		}
 		pause, lost = reconnectFirst, false
-		db.tell() // what was sent before is lost
+		db.tell() // earlier notifications are lost
 	}
 	for {
 		err := db.listen(ctx, heard)
@@ -154,11 +153,11 @@ func (db *DB) Listen(ctx context.Context, log *slog.Logger) {
 			continue
 		}
 		if isMissing(err) {
-			log.Warn("the database sends no notifications; what other replicas change is found by polling alone", "error", err)
+			log.Warn("the database sends no notifications; changes by other replicas are found only by polling", "error", err)
 			return
 		}
 		if !lost {
-			log.Warn("notifications of the database are interrupted; what other replicas change is found by polling", "error", err)
+			log.Warn("database notifications are interrupted; changes by other replicas are found by polling", "error", err)
 		}
 		lost = true
 		select {
@@ -170,10 +169,10 @@ func (db *DB) Listen(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// errQuiet ends a connection while there are no requests.
+// errQuiet ends the connection while there are no requests.
 var errQuiet = errors.New("this server has no requests")
 
-// untilRequest waits for the next request, and returns false if ctx ended first.
+// untilRequest waits for the next request. It returns false if ctx ends first.
 func (db *DB) untilRequest(ctx context.Context) bool {
 	look := time.NewTicker(reconnectFirst)
 	defer look.Stop()
@@ -187,17 +186,17 @@ func (db *DB) untilRequest(ctx context.Context) bool {
 	return true
 }
 
-// listen holds one connection until it is lost, which its error explains, ctx ends, or there are no requests. Not pq.Listener:
-// that one waits for an answer without a bound, and when told to stop, for its pause to end.
+// listen holds one connection until it is lost, ctx ends, or there are no requests. It does not use pq.Listener, whose
+// pings have no time limit and whose Close waits for the reconnect pause.
 func (db *DB) listen(ctx context.Context, heard func()) error {
 	notifications := make(chan *pq.Notification, 32)
 	conn, err := pq.NewListenerConn(db.dsn, notifications)
 	if err != nil {
 		return err
 	}
-	hangUp := func() { _ = conn.Close() } // it wakes whoever waits for the connection
+	hangUp := func() { _ = conn.Close() } // it also ends calls that wait for the connection
 	defer context.AfterFunc(ctx, hangUp)()
-	// Apart from what asks: the answer comes after all notifications before it have been taken.
+	// A goroutine of its own, because Listen and Ping return only after all earlier notifications have been received.
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

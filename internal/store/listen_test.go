@@ -15,12 +15,12 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
-// soon bounds every wait for a notification; most take a millisecond.
+// soon bounds every wait for a notification; most take about a millisecond.
 const soon = 20 * time.Second
 
-const topic = "a topic"
+const topic = "topic"
 
-// listen has db listen until the test ends.
+// listen runs Listen until the end of the test.
 func listen(t *testing.T, db *store.DB) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -32,7 +32,7 @@ func listen(t *testing.T, db *store.DB) {
 	})
 }
 
-// notify commits a transaction that does nothing but notify.
+// notify commits a transaction that only notifies.
 func notify(t *testing.T, db *store.DB, topic string) {
 	t.Helper()
 	if err := db.Tx(t.Context(), func(tx *store.Tx) error { return tx.Notify(topic) }); err != nil {
@@ -40,7 +40,7 @@ func notify(t *testing.T, db *store.DB, topic string) {
 	}
 }
 
-// follow returns a channel that has something once topic was notified.
+// follow returns a channel that receives after notifications of topic.
 func follow(t *testing.T, db *store.DB, topic string) <-chan struct{} {
 	t.Helper()
 	wake, stop := db.Wake(topic)
@@ -48,16 +48,16 @@ func follow(t *testing.T, db *store.DB, topic string) <-chan struct{} {
 	return wake
 }
 
-func await(t *testing.T, what string, wake <-chan struct{}) {
+func await(t *testing.T, event string, wake <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-wake:
 	case <-time.After(soon):
-		t.Fatalf("waited in vain for %s", what)
+		t.Fatalf("%s does not arrive", event)
 	}
 }
 
-// settle notifies until what is told elsewhere arrives at wake, and drains it: the listener is at work.
+// settle notifies until a notification arrives at wake, so that the listener is known to work.
 func settle(t *testing.T, from *store.DB, wake <-chan struct{}) {
 	t.Helper()
 	deadline := time.After(soon)
@@ -82,7 +82,7 @@ func onPostgresURL(t *testing.T, f func(t *testing.T, url string)) {
 	})
 }
 
-func TestFollowersAreToldOnceItIsCommitted(t *testing.T) {
+func TestFollowersAreNotifiedAfterTheCommit(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		var told, other int
@@ -96,38 +96,38 @@ func TestFollowersAreToldOnceItIsCommitted(t *testing.T) {
 			return rolledBack
 		})
 		if !errors.Is(err, rolledBack) || told != 0 {
-			t.Errorf("%v, told %d times of what was rolled back", err, told)
+			t.Errorf("%v, notified %d times after a rollback", err, told)
 		}
 		err = db.Tx(t.Context(), func(tx *store.Tx) error {
 			defer func() {
 				if told != 0 {
-					t.Error("told before the commit")
+					t.Error("notified before the commit")
 				}
 			}()
 			return tx.Notify(topic)
 		})
 		if err != nil || told != 1 || other != 0 {
-			t.Errorf("%v, told %d times, and %d times of another topic", err, told, other)
+			t.Errorf("%v, notified %d times, and %d times of another topic", err, told, other)
 		}
 		stop()
 		notify(t, db, topic)
 		if told != 1 {
-			t.Error("told after stop")
+			t.Error("notified after stop")
 		}
 	})
 }
 
-func TestWakeHoldsOneOfMany(t *testing.T) {
+func TestWakeMergesNotifications(t *testing.T) {
 	t.Parallel()
 	db := storetest.Open(t, "sqlite:"+t.TempDir()+"/x.db")
 	wake := follow(t, db, topic)
 	for range 3 {
 		notify(t, db, topic)
 	}
-	await(t, "the first", wake)
+	await(t, "the merged notification", wake)
 	select {
 	case <-wake:
-		t.Error("it wakes again for nothing")
+		t.Error("more than one notification arrives")
 	default:
 	}
 }
@@ -138,7 +138,7 @@ func TestNotificationsReachOtherReplicas(t *testing.T) {
 		a, b := storetest.Open(t, url), storetest.Open(t, url)
 		wake := follow(t, b, topic)
 		listen(t, b)
-		await(t, "what may have come before it listened", wake)
+		await(t, "the initial notification", wake)
 		for range 3 {
 			notify(t, a, topic)
 			await(t, "a notification", wake)
@@ -146,7 +146,7 @@ func TestNotificationsReachOtherReplicas(t *testing.T) {
 	})
 }
 
-func TestSchemasOfOneDatabaseDoNotHearEachOther(t *testing.T) {
+func TestNotificationsStayInTheirSchema(t *testing.T) {
 	t.Parallel()
 	var heard atomic.Int64
 	onPostgresURL(t, func(t *testing.T, url string) {
@@ -155,39 +155,41 @@ func TestSchemasOfOneDatabaseDoNotHearEachOther(t *testing.T) {
 			stranger := storetest.Open(t, elsewhere)
 			wake := follow(t, b, topic)
 			listen(t, b)
-			await(t, "the start", wake)
+			await(t, "the initial notification", wake)
 			defer b.OnNotify(topic, func() { heard.Add(1) })()
 			notify(t, stranger, topic)
-			notify(t, a, topic) // it comes after
+			notify(t, a, topic) // arrives after the stranger's
 			await(t, "a notification", wake)
 			if n := heard.Load(); n != 1 {
-				t.Errorf("heard %d, want its own schema's one", n)
+				t.Errorf("%d notifications, want only that of its own schema", n)
 			}
 		})
 	})
 }
 
-func TestAKilledListenerComesBack(t *testing.T) {
+func TestAKilledListenerReconnects(t *testing.T) {
 	t.Parallel()
 	onPostgresURL(t, func(t *testing.T, raw string) {
 		a := storetest.Open(t, raw)
 		b := storetest.Open(t, named(t, raw, t.Name()))
 		wake := follow(t, b, topic)
 		listen(t, b)
-		await(t, "the start", wake)
+		await(t, "the initial notification", wake)
 		notify(t, a, topic)
 		await(t, "a notification", wake)
 		var killed bool
-		err := a.Get(t.Context(), &killed, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND query LIKE 'LISTEN%'`, t.Name())
+		const kill = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE application_name = $1 AND query LIKE 'LISTEN%'`
+		err := a.Get(t.Context(), &killed, kill, t.Name())
 		if err != nil || !killed {
 			t.Fatal("no listener to kill:", err)
 		}
-		await(t, "the gap", wake)
+		await(t, "the notification after the reconnect", wake)
 		settle(t, a, wake)
 	})
 }
 
-// named gives the connections of a URL a name of their own in pg_stat_activity.
+// named returns the URL with an application_name, to find its connections in pg_stat_activity.
 func named(t *testing.T, raw, name string) string {
 	t.Helper()
 	u, err := url.Parse(raw)
@@ -200,7 +202,7 @@ func named(t *testing.T, raw, name string) string {
 	return u.String()
 }
 
-// A firewall that forgot a connection drops what is sent on it, and neither end is told.
+// A firewall that forgot a connection drops its data without closing either end.
 func TestASilentListenerIsReplaced(t *testing.T) {
 	t.Parallel()
 	onPostgresURL(t, func(t *testing.T, raw string) {
@@ -209,14 +211,14 @@ func TestASilentListenerIsReplaced(t *testing.T) {
 		b.PingEvery(20*time.Millisecond, 200*time.Millisecond)
 		wake := follow(t, b, topic)
 		listen(t, b)
-		await(t, "the start", wake)
+		await(t, "the initial notification", wake)
 		settle(t, a, wake)
 		wall.Forget()
 		settle(t, a, wake)
 	})
 }
 
-func TestThroughAPoolerNobodyListensAndEverybodyNotifies(t *testing.T) {
+func TestPooledServersNotifyButDoNotListen(t *testing.T) {
 	t.Parallel()
 	onPostgresURL(t, func(t *testing.T, url string) {
 		pooled, err := store.Open(t.Context(), store.Options{URL: url, Pooler: true})
@@ -224,20 +226,20 @@ func TestThroughAPoolerNobodyListensAndEverybodyNotifies(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer pooled.Close()
-		pooled.Listen(t.Context(), slog.New(slog.DiscardHandler)) // or this waits for ever
+		pooled.Listen(t.Context(), slog.New(slog.DiscardHandler)) // must return immediately
 		here, there := follow(t, pooled, topic), storetest.Open(t, url)
 		wake := follow(t, there, topic)
 		listen(t, there)
-		await(t, "the start", wake)
+		await(t, "the initial notification", wake)
 		notify(t, pooled, topic)
-		await(t, "its own", here)
-		await(t, "the other's", wake)
+		await(t, "the local notification", here)
+		await(t, "the notification of the other replica", wake)
 	})
 }
 
-// Engines that speak Postgres' protocol without NOTIFY refuse the function. pg_catalog comes first
-// unless the path names it.
-func TestAnEngineWithoutNotifyCommitsAllTheSame(t *testing.T) {
+// Engines that speak the Postgres protocol without NOTIFY reject the function. The search_path names pg_catalog, which
+// would otherwise come first.
+func TestAnEngineWithoutNotifyStillCommits(t *testing.T) {
 	t.Parallel()
 	onPostgresURL(t, func(t *testing.T, raw string) {
 		run(t, storetest.Open(t, raw), `CREATE FUNCTION pg_notify(text, text) RETURNS void LANGUAGE plpgsql AS
@@ -251,14 +253,14 @@ func TestAnEngineWithoutNotifyCommitsAllTheSame(t *testing.T) {
 		u.RawQuery = q.Encode()
 		db := storetest.Open(t, u.String())
 		wake := follow(t, db, topic)
-		db.Listen(t.Context(), slog.New(slog.DiscardHandler)) // or this waits for ever
+		db.Listen(t.Context(), slog.New(slog.DiscardHandler)) // must return immediately
 		notify(t, db, topic)
-		await(t, "its own", wake)
+		await(t, "the local notification", wake)
 	})
 }
 
-// A connection that listens keeps a serverless database awake, and wakes it again when it is cut off.
-func TestNothingListensWhileThereAreNoRequests(t *testing.T) {
+// A listening connection keeps a serverless database awake, and reconnecting wakes it again.
+func TestListenPausesWithoutRequests(t *testing.T) {
 	t.Parallel()
 	onPostgresURL(t, func(t *testing.T, raw string) {
 		a := storetest.Open(t, raw)
@@ -272,16 +274,17 @@ func TestNothingListensWhileThereAreNoRequests(t *testing.T) {
 		b.PingEvery(20*time.Millisecond, soon)
 		wake := follow(t, b, topic)
 		listen(t, b)
-		await(t, "the start", wake)
+		await(t, "the initial notification", wake)
 		settle(t, a, wake)
 		offset.Store(int64(2 * time.Minute))
 		for deadline := time.Now().Add(soon); ; {
-			if count(t, a, `SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND query = ''`, t.Name()) == 0 &&
-				count(t, a, `SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND query LIKE 'LISTEN%'`, t.Name()) == 0 {
+			n := count(t, a, `SELECT count(*) FROM pg_stat_activity
+				WHERE application_name = $1 AND (query = '' OR query LIKE 'LISTEN%')`, t.Name())
+			if n == 0 {
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Fatal("it still listens")
+				t.Fatal("the server still listens")
 			}
 		}
 		defer b.Request()()

@@ -14,21 +14,21 @@ type Loop struct {
 
 	// Every is the interval without notifications.
 	Every time.Duration
-	// Due reports whether to run at the end of an interval, the last run having begun that long ago. Nil means always.
+	// Due reports whether to run at the end of an interval; age is the time since the last run began. Nil means always.
 	// DB.Due makes runs rare while there are no requests.
 	Due func(age time.Duration) bool
 	// Topic is the topic whose notifications cause a run; empty for none.
 	Topic string
-	// OnWake runs after a notification in place of the work; nil means the work.
+	// OnWake runs after a notification instead of the work; nil means the work.
 	OnWake func(context.Context) error
-	// MinPause is the shortest pause between two runs. A run is followed by a pause of Share times its duration if that
-	// is longer, but never by one longer than Every. They keep a storm of notifications from using all of the database.
+	// MinPause is the minimum pause between two runs. The pause is Share times the duration of the run if that is longer,
+	// but never longer than Every. Both keep bursts of notifications from overloading the database.
 	MinPause time.Duration
 	Share    int
 
-	// Failure is the message that is logged for the first of several failures in a row.
+	// Failure is the log message for the first of several failures in a row.
 	Failure string
-	// Recovery is the message that is logged for the first success after a failure; empty for none.
+	// Recovery is the log message for the first success after a failure; empty for none.
 	Recovery string
 }
 
@@ -63,7 +63,7 @@ func (l Loop) Run(ctx context.Context, work func(context.Context) error) {
 	}
 }
 
-// report logs a change between failure and success. It returns whether the loop is failing now.
+// report logs changes between failure and success. It returns whether the loop is failing now.
 func (l Loop) report(ctx context.Context, err error, failing bool) bool {
 	switch {
 	case err != nil && !failing && ctx.Err() == nil:
@@ -74,7 +74,7 @@ func (l Loop) report(ctx context.Context, err error, failing bool) bool {
 	return err != nil
 }
 
-// pause waits after a run of this duration.
+// pause waits after a run of the given duration.
 func (l Loop) pause(ctx context.Context, run time.Duration) {
 	pause := min(max(l.MinPause, time.Duration(l.Share)*run), l.Every)
 	if pause <= 0 {

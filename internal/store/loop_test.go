@@ -15,7 +15,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
-// looping runs l in a bubble and returns when its runs began, in seconds. drive steers it from outside.
+// looping runs l in a synctest bubble and returns the times at which its runs began, in seconds. The loop runs until
+// drive returns.
 func looping(t *testing.T, l store.Loop, work func() error, drive func(*store.DB)) (runs []float64) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -50,7 +51,7 @@ func sleep(d time.Duration) func(*store.DB) {
 	}
 }
 
-func TestALoopRunsAtIntervalsAndWhenNotified(t *testing.T) {
+func TestALoopRunsAtIntervalsAndAfterNotifications(t *testing.T) {
 	t.Parallel()
 	runs := looping(t, store.Loop{Every: time.Second, Topic: "topic"}, succeeds, func(db *store.DB) {
 		sleep(1500 * time.Millisecond)(db)
@@ -63,7 +64,7 @@ func TestALoopRunsAtIntervalsAndWhenNotified(t *testing.T) {
 	}
 }
 
-func TestALoopRestsWhileItsWorkIsNotDue(t *testing.T) {
+func TestALoopSkipsIntervalsWhenNotDue(t *testing.T) {
 	t.Parallel()
 	l := store.Loop{Every: time.Second, Due: func(age time.Duration) bool { return age >= 3*time.Second }}
 	if diff := cmp.Diff([]float64{3, 6}, looping(t, l, succeeds, sleep(8*time.Second))); diff != "" {
@@ -71,7 +72,7 @@ func TestALoopRestsWhileItsWorkIsNotDue(t *testing.T) {
 	}
 }
 
-func TestANotificationMayCauseOtherWork(t *testing.T) {
+func TestANotificationRunsOnWake(t *testing.T) {
 	t.Parallel()
 	woken := 0
 	l := store.Loop{Every: time.Second, Topic: "topic", OnWake: func(context.Context) error { woken++; return nil }}
@@ -91,10 +92,12 @@ func TestALoopPausesBetweenRuns(t *testing.T) {
 		work time.Duration
 		want []float64
 	}{
-		"at least so long":          {store.Loop{MinPause: 100 * time.Millisecond, Share: 1}, 0, []float64{0, .1, .2}},
-		"in proportion to the work": {store.Loop{MinPause: time.Millisecond, Share: 4}, 50 * time.Millisecond, []float64{0, .25, .5}},
-		"no longer than Every":      {store.Loop{Share: 9}, 200 * time.Millisecond, []float64{0, 1.2, 2.4}},
-		"not at all":                {store.Loop{}, 100 * time.Millisecond, []float64{0, .1, .2}},
+		"at least MinPause": {store.Loop{MinPause: 100 * time.Millisecond, Share: 1}, 0, []float64{0, .1, .2}},
+		"in proportion to the work": {
+			store.Loop{MinPause: time.Millisecond, Share: 4}, 50 * time.Millisecond, []float64{0, .25, .5},
+		},
+		"no longer than Every": {store.Loop{Share: 9}, 200 * time.Millisecond, []float64{0, 1.2, 2.4}},
+		"not at all":           {store.Loop{}, 100 * time.Millisecond, []float64{0, .1, .2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +105,7 @@ func TestALoopPausesBetweenRuns(t *testing.T) {
 			var db *store.DB
 			runs := looping(t, test.loop, func() error {
 				time.Sleep(test.work)
-				db.Tell("topic") // a storm: there is always one more
+				db.Tell("topic") // a burst: there is always another notification
 				return nil
 			}, func(d *store.DB) {
 				db = d
@@ -116,23 +119,25 @@ func TestALoopPausesBetweenRuns(t *testing.T) {
 	}
 }
 
-func TestALoopLogsTheFirstOfItsFailuresAndItsRecovery(t *testing.T) {
+func TestALoopLogsTheFirstFailureAndTheRecovery(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	n := 0
-	looping(t, store.Loop{Every: time.Second, Failure: "it fails", Recovery: "it works again", Log: slog.New(slog.NewTextHandler(&log, nil))},
-		func() error {
-			if n++; n%3 != 0 { // two of three in a row
-				return errors.New("broken")
-			}
-			return nil
-		}, sleep(6*time.Second))
-	if failed, recovered := strings.Count(log.String(), "it fails"), strings.Count(log.String(), "it works again"); failed != 2 || recovered != 2 {
+	l := store.Loop{Every: time.Second, Failure: "failing", Recovery: "working"}
+	l.Log = slog.New(slog.NewTextHandler(&log, nil))
+	looping(t, l, func() error {
+		if n++; n%3 != 0 { // two of three in a row
+			return errors.New("broken")
+		}
+		return nil
+	}, sleep(6*time.Second))
+	failed, recovered := strings.Count(log.String(), "failing"), strings.Count(log.String(), "working")
+	if failed != 2 || recovered != 2 {
 		t.Errorf("%d failures and %d recoveries in\n%s", failed, recovered, &log)
 	}
 }
 
-func TestALoopThatIsStoppedLogsNoFailure(t *testing.T) {
+func TestAStoppedLoopLogsNoFailure(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	var stopped error

@@ -17,31 +17,31 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// lockPoll is how often a process asks whether another's migration is done.
+// lockPoll is the interval at which a process checks whether another's migration is done.
 const lockPoll = 100 * time.Millisecond
 
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrations are SQL files of one owner, named NNNNN_subject.sql, with a table of their own that says
-// which have run: two owners' numbers never clash.
+// Migrations are SQL files of one owner, named NNNNN_subject.sql. Each owner has its own version table, so the numbers
+// of two owners never clash.
 type Migrations struct {
-	// Table is where it is noted which have run; a plain SQL name.
+	// Table records which migrations have run; a plain SQL name.
 	Table string
 	Files fs.FS
 }
 
-// State is how the tables of a database stand to the migrations of this program.
+// State compares the tables of a database with the migrations of this program.
 type State int
 
 // The states of a database.
 const (
-	Current  State = iota // nothing is to be done; it may have migrations of a later version
-	Outdated              // it was made by an earlier version
-	Empty                 // it has no tables yet
+	Current  State = iota // up to date, possibly with migrations of a later version
+	Outdated              // created by an earlier version
+	Empty                 // without tables
 )
 
-// State compares the tables with the migrations; unlike goose's own answer it writes nothing.
+// State returns the state of the database. Unlike goose's own check, it writes nothing.
 func (db *DB) State(ctx context.Context, further ...Migrations) (State, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -68,8 +68,7 @@ func (db *DB) State(ctx context.Context, further ...Migrations) (State, error) {
 	return state, nil
 }
 
-// pending reports whether a migration of m, or one of those in Go, has not run, and whether the table exists that
-// says so.
+// pending reports whether a migration of m, or one of those in Go, has not run, and whether the version table exists.
 func (db *DB) pending(ctx context.Context, m Migrations, inGo []int64) (pending, exists bool, err error) {
 	wanted, err := versions(m.Files)
 	wanted = append(wanted, inGo...)
@@ -77,7 +76,7 @@ func (db *DB) pending(ctx context.Context, m Migrations, inGo []int64) (pending,
 		return false, true, err
 	}
 	var done []int64
-	err = db.read.db.SelectContext(ctx, &done, "SELECT version_id FROM "+m.Table) // once only: it is not prepared
+	err = db.read.db.SelectContext(ctx, &done, "SELECT version_id FROM "+m.Table) // runs only once: not prepared
 	if isNoTable(err) {
 		return true, false, nil
 	}
@@ -85,23 +84,24 @@ func (db *DB) pending(ctx context.Context, m Migrations, inGo []int64) (pending,
 	return slices.ContainsFunc(wanted, missing), true, err
 }
 
-// isNoTable reports whether err says that a table does not exist.
+// isNoTable reports whether err means that a table does not exist.
 func isNoTable(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
-	return postgresCode(err) == "42P01" || ok && e.Code() == sqlite3.SQLITE_ERROR && strings.Contains(e.Error(), "no such table")
+	missing := ok && e.Code() == sqlite3.SQLITE_ERROR && strings.Contains(e.Error(), "no such table")
+	return missing || postgresCode(err) == "42P01"
 }
 
-// MayMigrate returns nil if Migrate has the rights that it needs, else an error that says how to get them.
+// MayMigrate returns nil if Migrate has the rights that it needs, or an error that says how to grant them.
 func (db *DB) MayMigrate(ctx context.Context) error {
 	if db.dialect == SQLite {
-		return nil // opening it has shown that it can be written
+		return nil // Open has checked that it is writable
 	}
 	return db.mayCreate(ctx)
 }
 
-// Migrate brings the schema up to date, forward only, then runs further migrations, such as a team's.
-// Several processes may call it at once: one works, the others wait and find nothing to do. On SQLite it refuses
-// to change the tables under a running server.
+// Migrate brings the schema up to date, forward only, then runs further migrations, such as a team's. Several processes
+// may call it concurrently: one works, the others wait and find nothing to do. On SQLite it refuses to change the
+// tables of a running server.
 func (db *DB) Migrate(ctx context.Context, further ...Migrations) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -143,7 +143,7 @@ func (db *DB) Migrate(ctx context.Context, further ...Migrations) error {
 	return nil
 }
 
-// goMigrations are the migrations of this package that SQL cannot express, or that only Postgres needs.
+// goMigrations returns the migrations that SQL cannot express, or that only Postgres needs.
 func (db *DB) goMigrations() []*goose.Migration {
 	all := []*goose.Migration{goose.NewGoMigration(8, &goose.GoFunc{RunTx: keysInASCII}, nil)}
 	if db.dialect == Postgres {
@@ -187,7 +187,7 @@ func (db *DB) up(ctx context.Context, m Migrations, options ...goose.ProviderOpt
 	return err
 }
 
-// migrationLock is an advisory lock of the session, or a row where a pooler may change the session
+// migrationLock returns an advisory lock of the session, or a table lock with a pooler, which may switch the session
 // between two statements.
 func (db *DB) migrationLock() (goose.ProviderOption, error) {
 	if db.pooler {
@@ -197,14 +197,14 @@ func (db *DB) migrationLock() (goose.ProviderOption, error) {
 	return goose.WithSessionLocker(schemaLock{}), nil
 }
 
-// schemaLock is the advisory lock of one schema. Goose's own is one for the whole database, asks every
-// five seconds only, and leaves statement_timeout on, which no long migration would ever survive.
+// schemaLock is an advisory lock for one schema. Goose's own locks the whole database, retries only every five seconds,
+// and keeps statement_timeout, which would interrupt long migrations.
 type schemaLock struct{}
 
 const schemaLockID = "hashtextextended('graphwarden migrations ' || current_schema(), 0)"
 
-// SessionLock asks again and again instead of waiting inside one statement: that statement's snapshot
-// and CREATE INDEX CONCURRENTLY in the migration that holds the lock would wait for each other.
+// SessionLock polls instead of waiting inside one statement: the snapshot of that statement and CREATE INDEX
+// CONCURRENTLY in the migration that holds the lock would wait for each other.
 func (schemaLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 	if _, err := conn.ExecContext(ctx, "SET statement_timeout = 0"); err != nil {
 		return err
@@ -225,24 +225,22 @@ func (schemaLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 	}
 }
 
-// SessionUnlock gives the connection back as it was.
+// SessionUnlock releases the lock and restores the connection.
 func (schemaLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock("+schemaLockID+"); RESET statement_timeout")
 	return err
 }
 
-// What follows gives Postgres what the one SQL text for both databases takes for granted.
-
-// createClock makes the function now_us. clock_timestamp, not now(): a transaction that waited for a
-// lock must judge by the time at which it got it.
+// createClock creates the function now_us for Postgres. It uses clock_timestamp, not now(): a transaction that waited
+// for a lock must judge by the time at which it got the lock.
 func createClock(ctx context.Context, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, `CREATE FUNCTION now_us() RETURNS BIGINT LANGUAGE sql VOLATILE AS
 		$$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT $$`)
 	return err
 }
 
-// createByteText makes the type BYTE_TEXT: text in the order of its bytes, so that a prefix is a range of
-// an index whatever the locale of the database. SQLite takes any type with TEXT in its name for that.
+// createByteText creates the type BYTE_TEXT: text in byte order, so that a prefix is a range of an index in any locale
+// of the database. On SQLite, any type with TEXT in its name is such text.
 func createByteText(ctx context.Context, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, `CREATE DOMAIN BYTE_TEXT AS TEXT COLLATE "C"`)
 	return err

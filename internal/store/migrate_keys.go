@@ -10,10 +10,10 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// keysInASCII rewrites the keys of international addresses as package account makes them: with the domain in
-// ASCII, one key for both spellings. Where two accounts meet in one key, the verified one keeps it, else the
-// older one. The other account keeps its username and its sessions, and gets an audit entry. The function repeats
-// the rule of package account, because a later change there must not change this migration.
+// keysInASCII rewrites the keys of international addresses as package account does now: with the domain in ASCII, so
+// that both spellings share one key. If two accounts share a key, the verified one keeps it, or else the older one. The
+// other account keeps its username and its sessions, and gets an audit entry. The function repeats the rule of package
+// account, because a later change there must not change this migration.
 func keysInASCII(ctx context.Context, tx *sql.Tx) error {
 	users, err := pairs(ctx, tx, `SELECT id, email_key FROM users
 		WHERE length(email_key) <> octet_length(email_key) OR email_key LIKE '%xn--%'
@@ -28,12 +28,12 @@ func keysInASCII(ctx context.Context, tx *sql.Tx) error {
 		local, domain, _ := strings.Cut(u[1], "@")
 		ascii, err := profile.ToASCII(domain)
 		if err != nil {
-			continue // ParseEmail refuses this domain now; the account keeps its key
+			continue // ParseEmail rejects this domain now; the account keeps its key
 		}
 		key := local + "@" + ascii
 		if owners[key] != "" {
 			displaced = append(displaced, [2]string{u[0], owners[key]})
-			keyed = append(keyed, [2]string{u[0], key + " " + u[0]}) // a key that no address has
+			keyed = append(keyed, [2]string{u[0], key + " " + u[0]}) // not the key of any address
 			continue
 		}
 		owners[key] = u[0]
@@ -51,7 +51,7 @@ func keysInASCII(ctx context.Context, tx *sql.Tx) error {
 	return setKeys(ctx, tx, keyed)
 }
 
-// setKeys sets the keys of users by their ids. It clears all of them first, because two users may swap keys.
+// setKeys sets the keys of users by their ids. It first clears all of them, because two users may swap keys.
 func setKeys(ctx context.Context, tx *sql.Tx, keyed [][2]string) error {
 	for _, pair := range keyed {
 		if _, err := tx.ExecContext(ctx, "UPDATE users SET email_key = id WHERE id = $1", pair[0]); err != nil {
@@ -81,7 +81,7 @@ func recordDisplaced(ctx context.Context, tx *sql.Tx, id, owner string) error {
 	return nil
 }
 
-// findBy adds spellings to the terms that a user is found by, in each of the user's facets.
+// findBy adds spellings to a user's search terms, in each of the user's facets.
 func findBy(ctx context.Context, tx *sql.Tx, id string, spellings ...string) error {
 	terms, err := pairs(ctx, tx, "SELECT term, user_id FROM user_terms WHERE user_id = $1", id)
 	if err != nil {
@@ -100,7 +100,7 @@ func findBy(ctx context.Context, tx *sql.Tx, id string, spellings ...string) err
 	return nil
 }
 
-// pairs reads rows of two texts.
+// pairs reads rows of two strings.
 func pairs(ctx context.Context, tx *sql.Tx, query string, args ...any) (all [][2]string, err error) {
 	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
-// migrateVariable makes this test binary a process that only migrates the database at its value.
+// migrateVariable makes this test binary only migrate the database whose URL is its value.
 const migrateVariable = "STORE_TEST_MIGRATE"
 
 const applied = `SELECT count(*) FROM goose_db_version WHERE version_id > 0 AND is_applied`
@@ -35,7 +35,7 @@ func migrateOnly(url string) (code int) {
 	return 0
 }
 
-func TestMigrateTwiceDoesNothingTheSecondTime(t *testing.T) {
+func TestMigrateIsIdempotent(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		before := count(t, db, applied)
@@ -48,7 +48,7 @@ func TestMigrateTwiceDoesNothingTheSecondTime(t *testing.T) {
 	})
 }
 
-func TestEightProcessesMigrateAtOnce(t *testing.T) {
+func TestEightProcessesMigrateConcurrently(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		var group errgroup.Group
@@ -73,13 +73,13 @@ func TestEightProcessesMigrateAtOnce(t *testing.T) {
 	})
 }
 
-func TestMigrateLeavesTheConnectionsWithTheirTimeLimits(t *testing.T) {
+func TestMigrateRestoresTheTimeLimits(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		if db.Dialect() != store.Postgres {
 			return // SQLite has no such limits
 		}
-		db.Writer().SetMaxOpenConns(1) // so that it is the connection that migrated
+		db.Writer().SetMaxOpenConns(1) // use the connection that migrated
 		var limit string
 		if err := db.Get(t.Context(), &limit, "SELECT current_setting('statement_timeout')"); err != nil {
 			t.Fatal(err)
@@ -90,14 +90,15 @@ func TestMigrateLeavesTheConnectionsWithTheirTimeLimits(t *testing.T) {
 	})
 }
 
-// Both spellings of a domain give one key. Where a mailbox had two accounts, the verified one keeps the key, else
-// the older one. The other account loses nothing else.
+// Both spellings of a domain give one key. If an address had two accounts, the verified one keeps the key, or else the
+// older one. The other account keeps everything else.
 func TestMigrateGivesInternationalAddressesOneKey(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		insert := func(id, key string, verified bool, created int) {
 			t.Helper()
-			run(t, db, fmt.Sprintf(`INSERT INTO users (id, email, email_key, email_verified, name, roles, version, created_at, updated_at)
+			run(t, db, fmt.Sprintf(`INSERT INTO users
+				(id, email, email_key, email_verified, name, roles, version, created_at, updated_at)
 				VALUES ('%s', '%s', '%s', %t, '', 'USER', 1, %d, 0)`, id, key, key, verified, created),
 				fmt.Sprintf(`INSERT INTO user_terms (term, user_id) VALUES (':%s', '%s'), ('disabled:%s', '%s')`, key, id, key, id))
 		}
@@ -130,7 +131,8 @@ func TestMigrateGivesInternationalAddressesOneKey(t *testing.T) {
 			}
 		}
 		var displaced []string
-		if err := db.Select(t.Context(), &displaced, "SELECT user_id || ': ' || detail FROM audit_log ORDER BY user_id"); err != nil {
+		err := db.Select(t.Context(), &displaced, "SELECT user_id || ': ' || detail FROM audit_log ORDER BY user_id")
+		if err != nil {
 			t.Fatal(err)
 		}
 		want := []string{"newer: its address is also that of older, who keeps it for signing in",
@@ -138,16 +140,18 @@ func TestMigrateGivesInternationalAddressesOneKey(t *testing.T) {
 		if diff := cmp.Diff(want, displaced); diff != "" {
 			t.Error(diff)
 		}
-		for _, term := range []string{":joe@bücher.example", ":joe@xn--bcher-kva.example", "disabled:joe@xn--bcher-kva.example",
-			":lee@bücher.example"} {
-			if n := count(t, db, "SELECT count(*) FROM user_terms WHERE term = '"+term+"' AND user_id IN ('alone', 'verified')"); n != 1 {
+		for _, term := range []string{
+			":joe@bücher.example", ":joe@xn--bcher-kva.example", "disabled:joe@xn--bcher-kva.example", ":lee@bücher.example",
+		} {
+			query := "SELECT count(*) FROM user_terms WHERE term = $1 AND user_id IN ('alone', 'verified')"
+			if n := count(t, db, query, term); n != 1 {
 				t.Errorf("%d users are found by %s", n, term)
 			}
 		}
 	})
 }
 
-func TestMigrateGivesUpWithItsContext(t *testing.T) {
+func TestMigrateEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		db, err := store.Open(t.Context(), store.Options{URL: url})
@@ -163,7 +167,7 @@ func TestMigrateGivesUpWithItsContext(t *testing.T) {
 	})
 }
 
-func TestStateTellsWhatMigrateWouldDo(t *testing.T) {
+func TestStateReportsWhetherMigrateIsNeeded(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		db, err := store.Open(t.Context(), store.Options{URL: url})
@@ -188,21 +192,21 @@ func TestStateTellsWhatMigrateWouldDo(t *testing.T) {
 		state("an empty database", store.Empty)
 		var n int
 		if err := db.Get(t.Context(), &n, "SELECT count(*) FROM goose_db_version"); err == nil {
-			t.Error("it made a table")
+			t.Error("State created a table")
 		}
 		migrate()
 		state("migrated", store.Current)
 		for version := range 2 {
 			team.Files.(fstest.MapFS)[fmt.Sprintf("0000%d_more.sql", version+1)] = &fstest.MapFile{
 				Data: fmt.Appendf(nil, "-- +goose Up\nCREATE TABLE more%d (id BIGINT);\n", version)}
-			state("a migration more", store.Outdated)
+			state("with a new migration", store.Outdated)
 			migrate()
-			state("with it", store.Current)
+			state("after it has run", store.Current)
 		}
 	})
 }
 
-func TestNowIsTheTimeOfTheDatabase(t *testing.T) {
+func TestNowReadsTheDatabaseClock(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		before := store.TimeOf(time.Now())

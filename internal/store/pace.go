@@ -8,30 +8,30 @@ import (
 )
 
 const (
-	// Prompt is the age up to which a request is judged by data in memory as it is.
+	// Prompt is the maximum age of data in memory that a request may use without a read.
 	Prompt = time.Second
 	// readingTimeout bounds a read, and how long a request waits for its turn.
 	readingTimeout = 2 * time.Second
-	// unread is the age of what was never read.
+	// unread is the age of data that was never read.
 	unread = 1000 * time.Hour
 	// quietAfter is the time without requests after which background reads become rare.
 	quietAfter = time.Minute
 )
 
-// errFailing is the error of CatchUp when it does not try.
+// errFailing is returned by CatchUp when it does not try to read.
 var errFailing = errors.New("the last read of the database has just failed")
 
-// Reading tracks the age of data in memory that follows the database. Reads run one at a time, and all
-// waiting callers share one.
+// Reading tracks the age of data in memory that follows the database. Reads run one at a time, and all waiting callers
+// share one.
 type Reading struct {
 	now    func() time.Time
 	start  time.Time
 	turn   chan struct{}
-	good   atomic.Int64 // since start: when the last good reading began
-	failed atomic.Int64 // since start: when the last bad one ended
+	good   atomic.Int64 // since start: when the last successful read began
+	failed atomic.Int64 // since start: when the last failed read ended
 }
 
-// NewReading returns a Reading older than any bound. now must carry a monotonic reading, as time.Now does.
+// NewReading returns a Reading older than any bound. now must return monotonic readings, as time.Now does.
 func NewReading(now func() time.Time) *Reading {
 	r := &Reading{now: now, start: now(), turn: make(chan struct{}, 1)}
 	r.good.Store(int64(-unread))
@@ -41,16 +41,16 @@ func NewReading(now func() time.Time) *Reading {
 
 func (r *Reading) elapsed() time.Duration { return r.now().Sub(r.start) }
 
-// Age returns the time since the last good reading began.
+// Age returns the time since the last successful read began.
 func (r *Reading) Age() time.Duration { return r.elapsed() - time.Duration(r.good.Load()) }
 
-// Read calls read, after the one under way if there is any.
+// Read calls read, after any read that is already running.
 func (r *Reading) Read(ctx context.Context, read func(context.Context) error) error {
 	return r.inTurn(ctx, func() error { return r.run(ctx, read) })
 }
 
-// CatchUp calls read if the last good one is older than Prompt; a request calls it before it is judged by the
-// data. It fails at once if a read has just failed.
+// CatchUp calls read if the last successful read is older than Prompt. Requests call it before using the data. It fails
+// immediately if a read has just failed.
 func (r *Reading) CatchUp(ctx context.Context, read func(context.Context) error) error {
 	if r.Age() <= Prompt {
 		return nil
@@ -71,7 +71,7 @@ func (r *Reading) CatchUp(ctx context.Context, read func(context.Context) error)
 	})
 }
 
-// failing reports whether the last reading failed, so recently that the next is about to be tried.
+// failing reports whether the last read failed so recently that the background read has not retried yet.
 func (r *Reading) failing() bool {
 	failed := r.failed.Load()
 	return failed > r.good.Load() && r.elapsed()-time.Duration(failed) < readingTimeout+Prompt
@@ -95,22 +95,22 @@ func (r *Reading) run(ctx context.Context, read func(context.Context) error) err
 	switch {
 	case err == nil:
 		r.good.Store(int64(began))
-	case !errors.Is(ctx.Err(), context.Canceled): // a caller who left says nothing about the database
+	case !errors.Is(ctx.Err(), context.Canceled): // a canceled caller proves nothing about the database
 		r.failed.Store(int64(r.elapsed()))
 	}
 	return err
 }
 
-// pace decides how often the database is read in the background.
+// pace decides how often background reads run.
 type pace struct {
 	now   func() time.Time
 	start time.Time
-	idle  time.Duration // between reads while there are no requests; 0 means as frequent as with them
-	under atomic.Int64  // requests under way
+	idle  time.Duration // interval of reads without requests; 0 means the same as with requests
+	under atomic.Int64  // requests in progress
 	asked atomic.Int64  // since start: when the last one ended
 }
 
-// Request counts a request or stream as under way until end is called.
+// Request counts a request or stream as in progress until end is called.
 func (p *pace) Request() (end func()) {
 	p.under.Add(1)
 	return func() {
@@ -119,10 +119,10 @@ func (p *pace) Request() (end func()) {
 	}
 }
 
-// Quiet reports whether there has been no request for a minute, so that background reads are rare.
+// Quiet reports whether there has been no request for a minute, so that background reads may be rare.
 func (p *pace) Quiet() bool {
 	return p.idle > 0 && p.under.Load() == 0 && p.now().Sub(p.start)-time.Duration(p.asked.Load()) > quietAfter
 }
 
-// Due reports whether a frequent background read may run, the last one being of that age.
+// Due reports whether a frequent background read may run; age is the age of the last one.
 func (p *pace) Due(age time.Duration) bool { return !p.Quiet() || age >= p.idle }

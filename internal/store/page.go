@@ -6,26 +6,26 @@ import (
 	"slices"
 )
 
-// Position is where a row stands in a list: the values of the list's order, which no two rows share.
+// Position identifies a row in a list by its values of the list's order, which are unique.
 type Position []string
 
-// Window is a slice of a list in Relay's sense: the first Limit rows between two positions, neither
-// included, or the last. A nil position is no bound.
+// Window is a slice of a list as in Relay: the first or last Limit rows between two positions, both excluded. A nil
+// position is no bound.
 type Window struct {
 	After, Before Position
 	Limit         int
 	FromEnd       bool
 }
 
-// Page is the part of a list that lies in a window, in the list's order.
+// Page contains the rows of a window, in the list's order.
 type Page[T any] struct {
 	Rows      []*T
 	Positions []Position // of each row
-	More      bool       // whether there are rows beyond the window, in the direction read
-	Stopped   Position   // where reading stopped before the page was full; else nil
+	More      bool       // whether the list continues beyond the page, in the direction read
+	Stopped   Position   // where reading stopped before the page was full, or nil
 }
 
-// NewPage returns the page of w from rows in the direction read: one more than its limit if there are as many.
+// NewPage returns the page of w from up to w.Limit+1 rows in the direction read. The extra row sets More.
 func NewPage[T any](w Window, rows []*T, position func(*T) Position) *Page[T] {
 	page := &Page[T]{Rows: rows, More: len(rows) > w.Limit}
 	if page.More {
@@ -44,7 +44,7 @@ func NewPage[T any](w Window, rows []*T, position func(*T) Position) *Page[T] {
 type Owned[K ~string, T any] struct {
 	Table     string
 	Columns   string
-	Condition string // of the rows that count
+	Condition string // which rows are listed and counted
 	Owner     string // the column that holds the owner
 	OwnerOf   func(*T) K
 	Order     Order
@@ -74,7 +74,7 @@ func (t Owned[K, T]) Pages(ctx context.Context, db *DB, owners []K, w Window) (m
 	return pages, nil
 }
 
-// Counts counts the rows of each owner, in one statement. An owner without any is not in the map.
+// Counts counts the rows of each owner, in one statement. Owners without rows are not in the map.
 func (t Owned[K, T]) Counts(ctx context.Context, db *DB, owners []K) (map[K]int, error) {
 	var q Query
 	var rows []struct {

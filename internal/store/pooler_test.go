@@ -17,10 +17,10 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
-// A transaction pooler may put each transaction on another session, so nothing may be prepared, no
-// setting may ride on the start of a connection, and no statement may be parsed in one exchange and
-// executed in the next. The wire shows whether that holds.
-func TestThroughAPoolerNothingNeedsTheSession(t *testing.T) {
+// A transaction pooler may run each transaction in a different session. So nothing may be prepared, the startup message
+// must not contain settings, and no statement may be parsed in one exchange and executed in the next. The test checks
+// the wire.
+func TestPooledConnectionsDoNotDependOnTheSession(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		if !strings.HasPrefix(url, "postgres:") {
@@ -39,7 +39,8 @@ func TestThroughAPoolerNothingNeedsTheSession(t *testing.T) {
 		for i := range 3 {
 			err := db.Tx(t.Context(), func(tx *store.Tx) error {
 				var limit string
-				if err := tx.Get(&limit, "SELECT current_setting('idle_in_transaction_session_timeout')"); err != nil || limit != "8s" {
+				err := tx.Get(&limit, "SELECT current_setting('idle_in_transaction_session_timeout')")
+				if err != nil || limit != "8s" {
 					t.Errorf("a transaction's limit is %q, %v", limit, err)
 				}
 				return insert(tx, i)
@@ -64,7 +65,7 @@ func TestThroughAPoolerNothingNeedsTheSession(t *testing.T) {
 	})
 }
 
-func TestMigrateAtOnceThroughAPooler(t *testing.T) {
+func TestMigrateConcurrentlyThroughAPooler(t *testing.T) {
 	t.Parallel()
 	storetest.URLs(t, func(t *testing.T, url string) {
 		var group errgroup.Group
@@ -83,14 +84,14 @@ func TestMigrateAtOnceThroughAPooler(t *testing.T) {
 	})
 }
 
-// wire passes connections on to Postgres and notes what a pooler could not serve.
+// wire forwards connections to Postgres and records messages that a pooler could not serve.
 type wire struct {
 	mu     sync.Mutex
 	parsed int
 	faults []string
 }
 
-// proxy returns the URL of the server at rawURL by way of w.
+// proxy returns the URL of the server at rawURL through w.
 func (w *wire) proxy(t *testing.T, rawURL string) string {
 	t.Helper()
 	u, err := url.Parse(rawURL)
@@ -134,19 +135,20 @@ func (w *wire) pass(client net.Conn, address string) {
 	w.watch(io.TeeReader(client, server))
 }
 
-// watch reads what a client sends: a start-up message, then messages of a type byte and a length that
-// counts itself (PostgreSQL documentation, section "Message Formats").
+// watch reads a client's messages: a startup message, then messages of a type byte and a length that includes itself
+// (PostgreSQL documentation, section "Message Formats").
 func (w *wire) watch(client io.Reader) {
 	start, err := message(client)
 	if err != nil {
 		return
 	}
-	for _, setting := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "application_name"} {
+	settings := []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "application_name"}
+	for _, setting := range settings {
 		if strings.Contains(string(start), setting) {
-			w.fault("the connection starts with " + setting)
+			w.fault("the startup message contains " + setting)
 		}
 	}
-	pending := "" // parsed and not yet bound
+	pending := "" // parsed but not yet bound
 	kind := make([]byte, 1)
 	for {
 		if _, err := io.ReadFull(client, kind); err != nil {
@@ -168,7 +170,7 @@ func (w *wire) watch(client io.Reader) {
 			pending = query
 		case 'B': // Bind
 			pending = ""
-		case 'S': // Sync: from here on the pooler may hand the session to someone else
+		case 'S': // Sync: from now on the pooler may give the session to another client
 			if pending != "" {
 				w.fault("parsed in one exchange, executed in another: " + pending)
 			}
@@ -187,8 +189,8 @@ func message(from io.Reader) ([]byte, error) {
 	return body, err
 }
 
-func (w *wire) fault(what string) {
+func (w *wire) fault(text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.faults = append(w.faults, what)
+	w.faults = append(w.faults, text)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/dsn"
 )
 
-// maxIdleTime is how long a connection stays open that nothing uses.
+// maxIdleTime is how long an unused connection stays open.
 const maxIdleTime = 5 * time.Minute
 
 func openPostgres(ctx context.Context, source *dsn.Source, o Options) (*DB, error) {
@@ -21,7 +21,7 @@ func openPostgres(ctx context.Context, source *dsn.Source, o Options) (*DB, erro
 		return nil, unusable(err)
 	}
 	db := sqlx.NewDb(sql.OpenDB(connector), "postgres")
-	pooled := max(o.MaxConns-1, 1) // the one that is left is Conn's
+	pooled := max(o.MaxConns-1, 1) // one is reserved for Conn
 	db.SetMaxOpenConns(pooled)
 	db.SetMaxIdleConns(pooled)
 	db.SetConnMaxIdleTime(maxIdleTime)
@@ -37,30 +37,30 @@ func openPostgres(ctx context.Context, source *dsn.Source, o Options) (*DB, erro
 	opened.apart.SetConnMaxIdleTime(maxIdleTime)
 	if err := opened.detect(ctx, o, url); err != nil {
 		_ = db.Close()
-		return nil, fmt.Errorf("ask Postgres at %s what it can do: %w", source.Host(), err)
+		return nil, fmt.Errorf("detect the features of Postgres at %s: %w", source.Host(), err)
 	}
 	if err := opened.fit(ctx); err != nil {
 		_ = db.Close()
-		return nil, fmt.Errorf("the Postgres at %s does not fit: %w", source.Host(), err)
+		return nil, fmt.Errorf("the Postgres at %s is not suitable: %w", source.Host(), err)
 	}
 	return opened, nil
 }
 
-// timeLimit is txTimeout as Postgres spells it.
+// timeLimit is txTimeout in Postgres' syntax.
 const timeLimit = "8s"
 
-// poolerLimits does for a transaction what the URL does for a session, see postgresDSN.
+// poolerLimits sets for a transaction what postgresDSN sets for a session.
 const poolerLimits = "SET LOCAL statement_timeout = '" + timeLimit + "'; SET LOCAL lock_timeout = '" + timeLimit +
 	"'; SET LOCAL idle_in_transaction_session_timeout = '" + timeLimit + "'"
 
-// postgresDSN completes the URL with what must not be left to the server's or the driver's default.
+// postgresDSN adds settings to the URL that must not depend on the defaults of the server or the driver.
 func postgresDSN(source *dsn.Source, pooler bool) string {
 	defaults := map[string]string{"connect_timeout": "5"}
 	if pooler {
-		// A statement goes out in one piece: between the two that the driver sends else, the pooler could
-		// change the session and lose the first.
+		// Send each statement in one message. The driver otherwise sends two, between which the pooler could switch sessions
+		// and lose the first.
 		defaults["binary_parameters"] = "yes"
-	} else { // poolers refuse session settings at the start of a connection
+	} else { // poolers refuse session settings in the startup message
 		defaults["application_name"] = "graphwarden"
 		defaults["statement_timeout"] = timeLimit
 		defaults["lock_timeout"] = timeLimit

@@ -17,17 +17,18 @@ const (
 	probeAfter = time.Second
 	// probeTimeout bounds that ping. A statement with less than half of that time proves nothing about its connection.
 	probeTimeout = time.Second
-	// cancelTimeout bounds a request to cancel a statement, which the driver waits for.
+	// cancelTimeout bounds requests to cancel a statement, for which the driver waits.
 	cancelTimeout = 500 * time.Millisecond
-	// deadAfter is when the kernel gives up a connection whose peer acknowledges nothing.
+	// deadAfter is how long the kernel waits for a peer that acknowledges nothing.
 	deadAfter = 30 * time.Second
 )
 
-// postgresConnector opens connections to Postgres whose statements end with their contexts. The driver only
-// asks the server to cancel a statement and then waits for the answer without a limit. A frozen server never
-// answers, nor does one behind a firewall that forgot the connection.
+// postgresConnector opens connections to Postgres whose statements end with their contexts. The driver only asks the
+// server to cancel a statement and then waits for the answer without a limit. A frozen server never answers, nor does
+// one behind a firewall that forgot the connection.
 //
-// When a statement reaches its deadline unanswered and a new connection works, all connections that were
+// When a statement reaches its deadline unanswered and a new connection succeeds, all connections that have been silent
+// since that statement was sent are dead. Connect closes them too.
 // silent since that statement was sent are dead. They are closed too.
 type postgresConnector struct {
 	driver                   *pq.Connector
@@ -36,7 +37,7 @@ type postgresConnector struct {
 
 	mu      sync.Mutex
 	open    map[*socket]struct{}
-	suspect time.Duration // since start: when the last statement that was not answered was sent
+	suspect time.Duration // since start: when the last unanswered statement was sent
 }
 
 func newPostgresConnector(dsn string) (*postgresConnector, error) {
@@ -51,11 +52,11 @@ func newPostgresConnector(dsn string) (*postgresConnector, error) {
 // Driver implements driver.Connector.
 func (c *postgresConnector) Driver() driver.Driver { return c.driver.Driver() }
 
-// Connect implements driver.Connector. It ends with ctx, the handshake included.
+// Connect implements driver.Connector. The handshake ends with ctx too.
 func (c *postgresConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	d := &dialer{start: c.start}
 	defer context.AfterFunc(ctx, d.cut)()
-	one := *c.driver // a copy, since each connection needs a dialer of its own
+	one := *c.driver // a copy: each connection needs its own dialer
 	one.Dialer(d)
 	raw, err := one.Connect(ctx)
 	if err != nil {
@@ -78,7 +79,7 @@ func (c *postgresConnector) suspects(s *socket) bool {
 	return time.Duration(s.heard.Load()) < c.suspect
 }
 
-// unanswered records that the statement sent at that time, since start, reached its deadline.
+// unanswered records that a statement reached its deadline; sent is when it was sent, since start.
 func (c *postgresConnector) unanswered(sent time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,7 +134,7 @@ func (d *dialer) DialTimeout(network, address string, _ time.Duration) (net.Conn
 	return nil, errors.ErrUnsupported
 }
 
-// cut ends the handshake under way.
+// cut ends the handshake in progress.
 func (d *dialer) cut() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -142,7 +143,7 @@ func (d *dialer) cut() {
 	}
 }
 
-// connected returns the socket of the connection. Later dials are requests to cancel.
+// connected returns the socket of the connection. Later dials are for cancel requests.
 func (d *dialer) connected() *socket {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -150,7 +151,7 @@ func (d *dialer) connected() *socket {
 	return d.socket
 }
 
-// socket notes when the server was last heard.
+// socket records when the server was last heard.
 type socket struct {
 	net.Conn
 	start  time.Time
@@ -167,13 +168,13 @@ func (s *socket) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// cut closes the socket; reads and writes under way fail.
+// cut closes the socket; reads and writes in progress fail.
 func (s *socket) cut() {
 	s.closed.Store(true)
 	_ = s.Conn.Close()
 }
 
-// pqConn is all that database/sql uses of the driver's connections.
+// pqConn is the part of the driver's connections that database/sql uses.
 type pqConn interface {
 	driver.Conn
 	driver.ConnBeginTx
@@ -186,7 +187,7 @@ type pqConn interface {
 	driver.Validator
 }
 
-// conn closes its socket when the context of a statement ends before the statement does.
+// conn closes its socket if the context of a statement ends before the statement does.
 type conn struct {
 	pqConn
 	socket    *socket
@@ -206,12 +207,17 @@ func (c *conn) watch(ctx context.Context) (stop func() bool) {
 	})
 }
 
-// Close implements driver.Conn.
+// Close implements driver.Conn. Closing a connection whose socket is already closed, because the context of its last
+// statement ended, is not an error.
 func (c *conn) Close() error {
 	c.connector.mu.Lock()
 	delete(c.connector.open, c.socket)
 	c.connector.mu.Unlock()
-	return c.pqConn.Close()
+	err := c.pqConn.Close()
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
 }
 
 // IsValid implements driver.Validator.
@@ -307,8 +313,8 @@ type stmt struct {
 	conn *conn
 }
 
-// Close does nothing. A statement lives as long as its connection; the driver would exchange messages without a
-// context for each statement of a connection that is being closed.
+// Close does nothing. A statement lives as long as its connection. The driver would exchange messages, without a
+// context, for each statement of a connection that is being closed.
 func (*stmt) Close() error { return nil }
 
 // ExecContext implements driver.StmtExecContext.

@@ -10,7 +10,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
-// onPostgres is storetest.Run for what only Postgres can do.
+// onPostgres is storetest.Run for Postgres only.
 func onPostgres(t *testing.T, f func(t *testing.T, db *store.DB)) {
 	t.Helper()
 	storetest.URLs(t, func(t *testing.T, url string) {
@@ -20,32 +20,74 @@ func onPostgres(t *testing.T, f func(t *testing.T, db *store.DB)) {
 	})
 }
 
-func TestThePostgresURLIsCompleted(t *testing.T) {
+func TestPostgresURLDefaults(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, url, parameter, want string
 		pooler                     bool
 	}{
-		{name: "TLS to elsewhere", url: "postgres://u:p@db.example.com/x", parameter: "sslmode", want: "require"},
+		{name: "TLS to a remote host", url: "postgres://u:p@db.example.com/x", parameter: "sslmode", want: "require"},
 		{name: "TLS to a private address", url: "postgres://u:p@10.0.0.5/x", parameter: "sslmode", want: "require"},
-		{name: "TLS to a host that only begins like the local one", url: "postgres://u:p@localhost.example.com/x", parameter: "sslmode", want: "require"},
+		{
+			name:      "TLS to a host that only begins like the local one",
+			url:       "postgres://u:p@localhost.example.com/x",
+			parameter: "sslmode", want: "require",
+		},
 		{name: "no TLS to localhost", url: "postgres://u:p@localhost:5432/x", parameter: "sslmode", want: "disable"},
 		{name: "no TLS to 127.0.0.1", url: "postgres://u:p@127.0.0.1/x", parameter: "sslmode", want: "disable"},
 		{name: "no TLS to ::1", url: "postgres://u:p@[::1]/x", parameter: "sslmode", want: "disable"},
 		{name: "no TLS to a socket", url: "postgres:///x?host=/run/postgresql", parameter: "sslmode", want: "disable"},
-		{name: "TLS to a host among the parameters, which counts", url: "postgres://u:p@localhost/x?host=db.example.com", parameter: "sslmode", want: "require"},
-		{name: "the same with its address", url: "postgres://u:p@localhost/x?host=localhost&hostaddr=10.0.0.5", parameter: "sslmode", want: "require"},
-		{name: "TLS to several hosts of which one is elsewhere", url: "postgres://u:p@/x?host=localhost,db.example.com", parameter: "sslmode", want: "require"},
-		{name: "no TLS to a socket without a file", url: "postgres:///x?host=@postgres", parameter: "sslmode", want: "disable"},
-		{name: "the environment names no host", url: "postgres:///x", parameter: "host", want: "localhost"},
-		{name: "nor where there is a port", url: "postgres://u:p@:5433/x", parameter: "host", want: "localhost"},
-		{name: "an address needs no host", url: "postgres:///x?hostaddr=127.0.0.1", parameter: "host", want: ""},
-		{name: "a mode that was chosen stays", url: "postgres://u:p@localhost/x?sslmode=verify-full", parameter: "sslmode", want: "verify-full"},
-		{name: "a time-out that was chosen stays", url: "postgres://u:p@localhost/x?statement_timeout=1s", parameter: "statement_timeout", want: "1s"},
-		{name: "statements are limited", url: "postgres://u:p@localhost/x", parameter: "statement_timeout", want: "8s"},
-		{name: "idle transactions are limited", url: "postgres://u:p@localhost/x", parameter: "idle_in_transaction_session_timeout", want: "8s"},
-		{name: "a pooler gets no settings", url: "postgres://u:p@localhost/x", pooler: true, parameter: "statement_timeout", want: ""},
-		{name: "a pooler gets statements in one piece", url: "postgres://u:p@localhost/x", pooler: true, parameter: "binary_parameters", want: "yes"},
+		{
+			name:      "the host parameter overrides the authority",
+			url:       "postgres://u:p@localhost/x?host=db.example.com",
+			parameter: "sslmode", want: "require",
+		},
+		{
+			name:      "the hostaddr parameter overrides the host",
+			url:       "postgres://u:p@localhost/x?host=localhost&hostaddr=10.0.0.5",
+			parameter: "sslmode", want: "require",
+		},
+		{
+			name:      "TLS if one of several hosts is remote",
+			url:       "postgres://u:p@/x?host=localhost,db.example.com",
+			parameter: "sslmode", want: "require",
+		},
+		{name: "no TLS to an abstract socket", url: "postgres:///x?host=@postgres", parameter: "sslmode", want: "disable"},
+		{name: "a default host", url: "postgres:///x", parameter: "host", want: "localhost"},
+		{name: "a default host with a port", url: "postgres://u:p@:5433/x", parameter: "host", want: "localhost"},
+		{name: "no default host with an address", url: "postgres:///x?hostaddr=127.0.0.1", parameter: "host", want: ""},
+		{
+			name:      "an explicit sslmode is kept",
+			url:       "postgres://u:p@localhost/x?sslmode=verify-full",
+			parameter: "sslmode", want: "verify-full",
+		},
+		{
+			name:      "an explicit time-out is kept",
+			url:       "postgres://u:p@localhost/x?statement_timeout=1s",
+			parameter: "statement_timeout", want: "1s",
+		},
+		{
+			name:      "statements are limited",
+			url:       "postgres://u:p@localhost/x",
+			parameter: "statement_timeout", want: "8s",
+		},
+		{
+			name:      "idle transactions are limited",
+			url:       "postgres://u:p@localhost/x",
+			parameter: "idle_in_transaction_session_timeout", want: "8s",
+		},
+		{
+			name:      "a pooler gets no settings",
+			url:       "postgres://u:p@localhost/x",
+			parameter: "statement_timeout", want: "",
+			pooler: true,
+		},
+		{
+			name:      "a pooler gets statements in one message",
+			url:       "postgres://u:p@localhost/x",
+			parameter: "binary_parameters", want: "yes",
+			pooler: true,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -64,7 +106,7 @@ func TestThePostgresURLIsCompleted(t *testing.T) {
 	}
 }
 
-func TestAConnectionThatPostgresEndsIsUnavailableThenReplaced(t *testing.T) {
+func TestATerminatedConnectionIsUnavailableThenReplaced(t *testing.T) {
 	t.Parallel()
 	onPostgres(t, func(t *testing.T, db *store.DB) {
 		run(t, db, createNumbers)
@@ -90,7 +132,7 @@ func TestAConnectionThatPostgresEndsIsUnavailableThenReplaced(t *testing.T) {
 	})
 }
 
-func TestAStatementCutByPostgresIsUnavailable(t *testing.T) {
+func TestAStatementCanceledByPostgresIsUnavailable(t *testing.T) {
 	t.Parallel()
 	onPostgres(t, func(t *testing.T, db *store.DB) {
 		wantUnavailable(t, db.Tx(t.Context(), func(tx *store.Tx) error {
@@ -103,9 +145,9 @@ func TestAStatementCutByPostgresIsUnavailable(t *testing.T) {
 	})
 }
 
-func TestASerializationFailureIsTriedAgain(t *testing.T) {
+func TestASerializationFailureIsRetried(t *testing.T) {
 	t.Parallel()
-	const fail = `DO $$ BEGIN RAISE EXCEPTION 'of the test' USING ERRCODE = '40001'; END $$`
+	const fail = `DO $$ BEGIN RAISE EXCEPTION 'test' USING ERRCODE = '40001'; END $$`
 	onPostgres(t, func(t *testing.T, db *store.DB) {
 		run(t, db, createNumbers)
 		for _, test := range []struct{ failures, attempts, rows int }{
@@ -139,7 +181,7 @@ func TestASerializationFailureIsTriedAgain(t *testing.T) {
 	})
 }
 
-func TestAFaultOfTheCallerIsNotTriedAgain(t *testing.T) {
+func TestAnErrorOfTheFunctionIsNotRetried(t *testing.T) {
 	t.Parallel()
 	onPostgres(t, func(t *testing.T, db *store.DB) {
 		attempts := 0

@@ -14,8 +14,8 @@ func (q *Query) Arg(value any) string {
 	return fmt.Sprintf("$%d", len(q.Args))
 }
 
-// In adds values as arguments and returns the list of an IN: ($1, $2, …). It repeats the last value until their number
-// is a power of two, so that few different texts are ever prepared. values must not be empty.
+// In adds values as arguments and returns a list for IN: ($1, $2, …). It repeats the last value until their number is a
+// power of two, which limits the number of different statements to prepare. values must not be empty.
 func In[T any](q *Query, values []T) string {
 	var list []string
 	for n := 1; n < 2*len(values); n *= 2 {
@@ -26,9 +26,9 @@ func In[T any](q *Query, values []T) string {
 	return "(" + strings.Join(list, ", ") + ")"
 }
 
-// Each writes one statement that runs a SELECT for each of values; branch returns its text for a placeholder. It adds
-// zero values, which must find nothing, until their number is a power of two, so that few different texts are ever
-// prepared.
+// Each returns one statement that runs a SELECT for each of values; branch returns its text for a placeholder. It adds
+// zero values, which must match no rows, until their number is a power of two, which limits the number of different
+// statements to prepare.
 func Each[T any](q *Query, values []T, branch func(value string) string) string {
 	var branches []string
 	for n := 1; n < 2*len(values); n *= 2 {
@@ -43,16 +43,16 @@ func Each[T any](q *Query, values []T, branch func(value string) string) string 
 	return strings.Join(branches, " UNION ALL ")
 }
 
-// Order is the order of a list by columns that together are unique.
+// Order orders a list by columns that are unique together.
 type Order struct {
 	Columns    []Column
 	Descending bool
 }
 
-// Column is a column of an order. Type is its SQL type if that is not TEXT: positions are text.
+// Column is a column of an order. Type is its SQL type unless that is TEXT: positions are text.
 type Column struct{ Name, Type string }
 
-// By returns the ORDER BY clause that reads w from its start.
+// By returns the ORDER BY clause for reading w from its start.
 func (o Order) By(w Window) string {
 	direction := " ASC"
 	if o.Descending != w.FromEnd {
@@ -65,8 +65,8 @@ func (o Order) By(w Window) string {
 	return " ORDER BY " + strings.Join(terms, ", ")
 }
 
-// Within returns the conditions that keep a list in order o between the positions of w, each beginning with AND. A
-// position may begin with values that o does not need.
+// Within returns the conditions that keep a list in order o between the positions of w, each beginning with AND. Of a
+// position with more values than o has columns, it uses the last ones.
 func (q *Query) Within(w Window, o Order) string {
 	after, before := " > ", " < "
 	if o.Descending {

@@ -19,7 +19,11 @@ func TestInRoundsUpToAPowerOfTwo(t *testing.T) {
 		{[]string{"a"}, "($1)", []any{"a"}},
 		{[]string{"a", "b"}, "($1, $2)", []any{"a", "b"}},
 		{[]string{"a", "b", "c"}, "($1, $2, $3, $4)", []any{"a", "b", "c", "c"}},
-		{[]string{"a", "b", "c", "d", "e"}, "($1, $2, $3, $4, $5, $6, $7, $8)", []any{"a", "b", "c", "d", "e", "e", "e", "e"}},
+		{
+			[]string{"a", "b", "c", "d", "e"},
+			"($1, $2, $3, $4, $5, $6, $7, $8)",
+			[]any{"a", "b", "c", "d", "e", "e", "e", "e"},
+		},
 	} {
 		var q store.Query
 		list := store.In(&q, test.values)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestSQLiteThatCannotBeWrittenIsRefusedAtStart(t *testing.T) {
+func TestOpenRejectsUnwritableSQLiteFiles(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name         string
@@ -19,7 +19,7 @@ func TestSQLiteThatCannotBeWrittenIsRefusedAtStart(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			folder, err := os.MkdirTemp("", "readonly-") // t.TempDir is closed to the user of withoutRoot
+			folder, err := os.MkdirTemp("", "readonly-") // t.TempDir is not accessible without root
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -43,7 +43,7 @@ func TestSQLiteThatCannotBeWrittenIsRefusedAtStart(t *testing.T) {
 	}
 }
 
-// withoutRoot runs f without root's power over file modes, which belongs to the thread.
+// withoutRoot runs f without root's exemption from file modes, which is a property of the thread.
 func withoutRoot(t *testing.T, f func()) {
 	t.Helper()
 	if os.Geteuid() == 0 {

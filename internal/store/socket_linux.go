@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// giveUp limits how long sent data may stay unacknowledged; the default is a quarter of an hour.
+// giveUp limits how long sent data may stay unacknowledged; the default is 15 minutes.
 func giveUp(network, _ string, c syscall.RawConn) error {
 	if network == "unix" {
 		return nil

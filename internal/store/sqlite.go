@@ -17,8 +17,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// connector opens connections with a driver of its own: the functions of the package's driver are those of the
-// whole process, and the clock is this database's.
+// connector opens connections with its own driver. Functions registered with the package's driver are global, but the
+// clock belongs to one database.
 type connector struct {
 	driver *sqlite.Driver
 	dsn    string
@@ -28,7 +28,7 @@ func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driv
 
 func (c connector) Driver() driver.Driver { return c.driver }
 
-// withClock makes a driver whose SQL has the function now_us(), which a migration gives Postgres.
+// withClock returns a driver with the SQL function now_us(). On Postgres, a migration creates that function.
 func withClock(now func() time.Time) (*sqlite.Driver, error) {
 	d := new(sqlite.Driver)
 	err := d.RegisterScalarFunction("now_us", 0, func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
@@ -50,7 +50,7 @@ func openSQLite(ctx context.Context, path string, o Options) (_ *DB, err error) 
 		return nil, err
 	}
 	db := &DB{dialect: SQLite, path: path, file: file, standby: "FALSE"}
-	if o.Exclusive { // before anything else: what a server has open, another must not even prepare
+	if o.Exclusive { // before anything is written
 		if db.server, err = db.lockServer(ctx); err != nil {
 			return nil, err
 		}
@@ -63,11 +63,11 @@ func openSQLite(ctx context.Context, path string, o Options) (_ *DB, err error) 
 	if err := create(file); err != nil {
 		return nil, notWritable(path, err)
 	}
-	// Immediate transactions, because a read transaction that turns into a write fails at once with
-	// SQLITE_BUSY whatever the time-out. FULL, because an acknowledged commit must survive a power cut.
+	// Transactions are immediate, because a read transaction that starts to write fails with SQLITE_BUSY without waiting.
+	// synchronous is FULL, because an acknowledged commit must survive a power cut.
 	name := "file:" + (&url.URL{Path: file}).EscapedPath() + "?_busy_timeout=5000&_foreign_keys=on&_synchronous=FULL"
 	if !o.ReadOnly {
-		name += "&_journal_mode=WAL" // which is written to the file
+		name += "&_journal_mode=WAL" // this setting is written to the file
 	}
 	open := func(parameters string) *sqlx.DB {
 		return sqlx.NewDb(sql.OpenDB(connector{clocked, name + parameters}), "sqlite")
@@ -90,28 +90,32 @@ func openSQLite(ctx context.Context, path string, o Options) (_ *DB, err error) 
 	return db, nil
 }
 
-// place returns the one name of the file at path, and makes its folder. A file with several names, by hard links, is
-// refused: SQLite keeps a journal beside each name, and two processes would overwrite each other's pages.
+// place returns the resolved name of the file at path, and creates its folder. It rejects a file with hard links:
+// SQLite keeps a journal next to each name, so two processes would overwrite each other's pages.
 func place(path string, readOnly bool) (string, error) {
 	file, err := canonical(path)
 	if err != nil {
-		return "", fmt.Errorf("cannot find the folder of the database: %w; make it, or name another file with --database", err)
+		return "", fmt.Errorf("cannot find the folder of the database: %w; "+
+			"create it, or name another file with --database", err)
 	}
 	info, err := os.Stat(file)
 	switch {
 	case os.IsNotExist(err) && readOnly:
-		return "", fmt.Errorf("there is no database at %s yet: run graphwarden migrate, start the server, or name another file with --database", path)
+		return "", fmt.Errorf("there is no database at %s yet: "+
+			"run graphwarden migrate, start the server, or name another file with --database", path)
 	case os.IsNotExist(err):
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			return "", fmt.Errorf("cannot make the folder of the database: %w; make it, or name another file with --database", err)
+			return "", fmt.Errorf("cannot create the folder of the database: %w; "+
+				"create it, or name another file with --database", err)
 		}
 	case err == nil && info.Mode().IsRegular() && links(info) > 1:
-		return "", fmt.Errorf("the database %s has more than one name, by hard links, under which two servers could break it: remove the others, or name another file with --database", path)
+		return "", fmt.Errorf("the database %s has hard links, under which two servers could break it: "+
+			"remove the others, or name another file with --database", path)
 	}
 	return file, nil
 }
 
-// canonical follows the symbolic links of a path, also those to a file or folder that does not exist yet.
+// canonical resolves the symbolic links of a path, even if the file or folder at the end does not exist yet.
 func canonical(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -131,9 +135,9 @@ func canonical(path string) (string, error) {
 	return filepath.Join(folder, filepath.Base(path)), err
 }
 
-// create makes the file, if there is none, for its owner alone: SQLite would let everybody read it, and gives -wal
-// and -shm the mode that it finds. A file that exists is not even opened: to close it again would drop the locks
-// of this process.
+// create creates the file, if it does not exist, readable by its owner only. SQLite would make it readable by all
+// users, and copies its mode to -wal and -shm. An existing file is not even opened, because closing it would release
+// the locks of this process.
 func create(path string) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if os.IsExist(err) {
@@ -145,7 +149,7 @@ func create(path string) error {
 	return file.Close()
 }
 
-// writable takes the write lock once: a read-only folder or file shows now and not at the first register.
+// writable takes the write lock once, so that a read-only folder or file fails at startup and not at the first write.
 func writable(ctx context.Context, db *sqlx.DB, path string) error {
 	tx, err := db.BeginTxx(ctx, nil)
 	if err == nil {
@@ -162,23 +166,23 @@ func notWritable(path string, err error) error {
 	return fmt.Errorf("cannot write the database %s: %w; %s, or name another with --database", path, err, remedy(err))
 }
 
-// remedy says what an operator can do.
+// remedy returns what the operator can do.
 func remedy(err error) string {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch primary(e.Code()) {
 		case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
-			return "put back a backup of it"
+			return "restore a backup"
 		case sqlite3.SQLITE_FULL:
-			return "make room on its disk"
+			return "free space on its disk"
 		case sqlite3.SQLITE_BUSY:
-			return "end what else writes to it"
+			return "stop the other process that writes to it"
 		}
 	}
 	return "make the file and its folder writable for this user"
 }
 
-// lockServer takes the lock that a server holds for as long as it runs. It waits for a migration under way, whose
-// process holds this lock for a moment, so that held means a server.
+// lockServer takes the lock that a server holds while it runs. It first waits for a migration in progress, which also
+// holds this lock briefly, so that a failure means another server.
 func (db *DB) lockServer(ctx context.Context) (*flock.Flock, error) {
 	done, err := db.lockMigration(ctx)
 	if err != nil {
@@ -192,19 +196,22 @@ func (db *DB) tryServer() (*flock.Flock, error) {
 	lock := flock.New(db.file + ".lock")
 	held, err := lock.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("cannot lock the database: %w; make its folder writable for this user, or name another file with --database", err)
+		return nil, fmt.Errorf("cannot lock the database: %w; "+
+			"make its folder writable for this user, or name another file with --database", err)
 	}
 	if !held {
-		return nil, fmt.Errorf("another server is running on %s: stop it, or give this one its own file with --database (many servers on one database need Postgres)", db.path)
+		return nil, fmt.Errorf("another server is running on %s: stop it, or give this one its own file with --database "+
+			"(several servers on one database need Postgres)", db.path)
 	}
 	return lock, nil
 }
 
-// lockMigration makes this process the only one that migrates, until done.
+// lockMigration makes this process the only one that migrates, until it calls done.
 func (db *DB) lockMigration(ctx context.Context) (done func(), err error) {
 	lock := flock.New(db.file + ".migrate.lock")
 	if _, err := lock.TryLockContext(ctx, lockPoll); err != nil {
-		return nil, fmt.Errorf("lock the migrations of the database: %w; make its folder writable for this user, or name another file with --database", err)
+		return nil, fmt.Errorf("lock the migrations of the database: %w; "+
+			"make its folder writable for this user, or name another file with --database", err)
 	}
 	return func() { _ = lock.Unlock() }, nil
 }

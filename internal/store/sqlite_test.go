@@ -18,11 +18,13 @@ func openSQLite(t *testing.T) *store.DB {
 	return storetest.Open(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
 }
 
-// A setting that the driver did not know would be silently the default, and the default loses data.
-func TestSQLiteSettingsAreInForce(t *testing.T) {
+// SQLite ignores unknown settings silently, and its defaults would lose data.
+func TestSQLiteSettingsTakeEffect(t *testing.T) {
 	t.Parallel()
 	db := openSQLite(t)
-	settings := map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000", "query_only": "0"}
+	settings := map[string]string{
+		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000", "query_only": "0",
+	}
 	for name, want := range settings {
 		var got string
 		if err := db.Writer().Get(&got, "PRAGMA "+name); err != nil || got != want {
@@ -60,7 +62,7 @@ func TestSQLitePathsWithSpecialCharacters(t *testing.T) {
 	}
 }
 
-func TestSQLiteFilesAreTheirOwnersOnly(t *testing.T) {
+func TestSQLiteFilesArePrivateToTheirOwner(t *testing.T) {
 	t.Parallel()
 	open := t.TempDir()
 	if err := os.Chmod(open, 0o755); err != nil {
@@ -71,7 +73,9 @@ func TestSQLiteFilesAreTheirOwnersOnly(t *testing.T) {
 	for _, path := range []string{inside, beside} {
 		run(t, storetest.Open(t, "sqlite:"+path), createNumbers)
 	}
-	for path, want := range map[string]os.FileMode{folder: 0o700, inside: 0o600, beside: 0o600, beside + "-wal": 0o600, beside + "-shm": 0o600} {
+	for path, want := range map[string]os.FileMode{
+		folder: 0o700, inside: 0o600, beside: 0o600, beside + "-wal": 0o600, beside + "-shm": 0o600,
+	} {
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
@@ -82,13 +86,13 @@ func TestSQLiteFilesAreTheirOwnersOnly(t *testing.T) {
 	}
 }
 
-// serverOn opens the database at path as a server does.
+// serverOn opens the database at path like a server.
 func serverOn(t *testing.T, path string) (*store.DB, error) {
 	t.Helper()
 	return store.Open(t.Context(), store.Options{URL: "sqlite:" + path, Exclusive: true})
 }
 
-func TestASecondServerOnOneSQLiteFileIsRefused(t *testing.T) {
+func TestASecondServerOnAnSQLiteFileIsRejected(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "test.db")
 	first, err := serverOn(t, path)
@@ -98,9 +102,9 @@ func TestASecondServerOnOneSQLiteFileIsRefused(t *testing.T) {
 	if err := first.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	run(t, storetest.Open(t, "sqlite:"+path), createNumbers) // as a command-line verb does beside a server
+	run(t, storetest.Open(t, "sqlite:"+path), createNumbers) // like a command beside a server
 	if _, err := serverOn(t, path); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("got %v, want a refusal that names the file", err)
+		t.Errorf("got %v, want an error that names the file", err)
 	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
@@ -114,8 +118,8 @@ func TestASecondServerOnOneSQLiteFileIsRefused(t *testing.T) {
 	}
 }
 
-// Each spelling leads to the file that a server has open, or to where it will be.
-func TestASecondSQLiteServerIsRefusedUnderEveryNameOfTheFile(t *testing.T) {
+// All names lead to the file that the first server has open. The first server opens it by a dangling link.
+func TestASecondSQLiteServerIsRejectedUnderEveryNameOfTheFile(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	path := filepath.Join(folder, "data", "test.db")
@@ -160,7 +164,7 @@ func TestASecondSQLiteServerIsRefusedUnderEveryNameOfTheFile(t *testing.T) {
 	}
 }
 
-func TestTheTablesAreNotChangedUnderAnSQLiteServer(t *testing.T) {
+func TestMigrateRefusesToChangeARunningSQLiteServer(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "test.db")
 	first, err := serverOn(t, path)
@@ -173,7 +177,8 @@ func TestTheTablesAreNotChangedUnderAnSQLiteServer(t *testing.T) {
 	later := store.Migrations{Table: "team_migrations", Files: fstest.MapFS{
 		"00001_later.sql": &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE later (id BIGINT);\n")}}}
 	other := storetest.Open(t, "sqlite:"+path)
-	if err := other.Migrate(t.Context(), later); err == nil || !strings.Contains(err.Error(), "another server is running") {
+	err = other.Migrate(t.Context(), later)
+	if err == nil || !strings.Contains(err.Error(), "another server is running") {
 		t.Errorf("beside a server: %v", err)
 	}
 	if state, err := other.State(t.Context(), later); err != nil || state != store.Outdated {
@@ -187,7 +192,7 @@ func TestTheTablesAreNotChangedUnderAnSQLiteServer(t *testing.T) {
 	}
 }
 
-func TestAReadOnlySQLiteDatabaseIsNotWritten(t *testing.T) {
+func TestReadOnlySQLiteRejectsWrites(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "data", "test.db")
 	readOnly := store.Options{URL: "sqlite:" + path, ReadOnly: true}
@@ -195,7 +200,7 @@ func TestAReadOnlySQLiteDatabaseIsNotWritten(t *testing.T) {
 		t.Errorf("without a file: %v", err)
 	}
 	if _, err := os.Stat(filepath.Dir(path)); !os.IsNotExist(err) {
-		t.Errorf("a folder was made: %v", err)
+		t.Errorf("a folder was created: %v", err)
 	}
 	run(t, storetest.Open(t, "sqlite:"+path), createNumbers)
 	db, err := store.Open(t.Context(), readOnly)
@@ -207,11 +212,11 @@ func TestAReadOnlySQLiteDatabaseIsNotWritten(t *testing.T) {
 		t.Errorf("%d rows", n)
 	}
 	if err := db.Tx(t.Context(), func(tx *store.Tx) error { return insert(tx, 1) }); err == nil {
-		t.Error("it was written")
+		t.Error("the write succeeded")
 	}
 }
 
-func TestSQLiteHeldByAnotherWriterIsUnavailable(t *testing.T) {
+func TestSQLiteLockedByAnotherWriterIsUnavailable(t *testing.T) {
 	t.Parallel()
 	db := openSQLite(t)
 	run(t, db, createNumbers)
@@ -235,7 +240,7 @@ func TestSQLiteHeldByAnotherWriterIsUnavailable(t *testing.T) {
 	}
 }
 
-func TestSQLiteThatIsNotADatabaseIsRefusedAtStart(t *testing.T) {
+func TestOpenRejectsFilesThatAreNotDatabases(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "notes.txt")
 	text := strings.Repeat("Dear diary, ", 500)
@@ -245,21 +250,21 @@ func TestSQLiteThatIsNotADatabaseIsRefusedAtStart(t *testing.T) {
 	db, err := store.Open(t.Context(), store.Options{URL: "sqlite:" + path})
 	if err == nil {
 		_ = db.Close()
-		t.Error("it opened")
+		t.Error("Open succeeded")
 	}
 	if got, err := os.ReadFile(path); err != nil || cmp.Diff(text, string(got)) != "" {
 		t.Errorf("the file was changed (%v)", err)
 	}
 }
 
-func TestSQLiteUnderAFileIsRefusedAtStart(t *testing.T) {
+func TestOpenRejectsSQLitePathsThatAreNotFiles(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	wantRefusedPath(t, filepath.Join(file, "test.db"))
-	wantRefusedPath(t, filepath.Dir(file)) // a folder in the place of the file
+	wantRefusedPath(t, filepath.Dir(file)) // a folder
 }
 
 func wantRefusedPath(t *testing.T, path string) {
@@ -267,9 +272,9 @@ func wantRefusedPath(t *testing.T, path string) {
 	db, err := store.Open(t.Context(), store.Options{URL: "sqlite:" + path})
 	if err == nil {
 		_ = db.Close()
-		t.Fatal("it opened")
+		t.Fatal("Open succeeded")
 	}
 	if !strings.Contains(err.Error(), "--database") {
-		t.Errorf("got %q, want a sentence that says what to do", err)
+		t.Errorf("got %q, want an error that names --database", err)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
-// returns runs f, which must end on its own well before soon.
-func returns(t *testing.T, what string, f func() error) error {
+// returns runs f, which must return well before soon.
+func returns(t *testing.T, name string, f func() error) error {
 	t.Helper()
 	ended := make(chan error, 1)
 	go func() { ended <- f() }()
@@ -21,12 +21,12 @@ func returns(t *testing.T, what string, f func() error) error {
 	case err := <-ended:
 		return err
 	case <-time.After(soon):
-		t.Fatalf("%s does not return", what)
+		t.Fatalf("%s does not return", name)
 		return nil
 	}
 }
 
-// behindFirewall opens a database by way of a firewall, with tables and a connection that was used.
+// behindFirewall opens a database through a firewall, with a table and a used connection.
 func behindFirewall(t *testing.T, f func(t *testing.T, wall *storetest.Firewall, db *store.DB)) {
 	t.Helper()
 	t.Parallel()
@@ -38,7 +38,8 @@ func behindFirewall(t *testing.T, f func(t *testing.T, wall *storetest.Firewall,
 	})
 }
 
-// A statement that waits for its answer when the connection dies ends with its context, at each step.
+// A statement ends with its context if the connection dies while it waits for the answer. This holds for every step of
+// a transaction.
 func TestStatementsOnADeadConnectionEndWithTheirContext(t *testing.T) {
 	t.Parallel()
 	get := func(ctx context.Context, db *store.DB, query string) error {
@@ -80,10 +81,10 @@ func TestStatementsOnADeadConnectionEndWithTheirContext(t *testing.T) {
 			forget()
 			return db.Tx(ctx, nothing)
 		},
-		"the first statement": inTx(nothing, statement),
-		"the second one":      inTx(statement, func(tx *store.Tx) error { return insert(tx, 2) }),
-		"a commit":            inTx(statement, nothing),
-		"a connection of its own": func(ctx context.Context, db *store.DB, forget func()) error {
+		"a first statement":  inTx(nothing, statement),
+		"a second statement": inTx(statement, func(tx *store.Tx) error { return insert(tx, 2) }),
+		"a commit":           inTx(statement, nothing),
+		"a connection of Conn": func(ctx context.Context, db *store.DB, forget func()) error {
 			conn, err := db.Conn(ctx)
 			if err != nil {
 				return err
@@ -96,7 +97,7 @@ func TestStatementsOnADeadConnectionEndWithTheirContext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			behindFirewall(t, func(t *testing.T, wall *storetest.Firewall, db *store.DB) {
-				if n := count(t, db, countNumbers); n != 0 { // which leaves a connection behind
+				if n := count(t, db, countNumbers); n != 0 { // leaves an idle connection
 					t.Fatalf("%d rows", n)
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -107,7 +108,7 @@ func TestStatementsOnADeadConnectionEndWithTheirContext(t *testing.T) {
 	}
 }
 
-func TestARolledBackTransactionOnADeadConnectionEnds(t *testing.T) {
+func TestARollbackOnADeadConnectionEnds(t *testing.T) {
 	behindFirewall(t, func(t *testing.T, wall *storetest.Firewall, db *store.DB) {
 		refused := errors.New("no")
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -121,7 +122,7 @@ func TestARolledBackTransactionOnADeadConnectionEnds(t *testing.T) {
 	})
 }
 
-// A statement also ends when its caller leaves.
+// A statement also ends when its caller's context is canceled.
 func TestStatementsOnADeadConnectionEndWithTheirCaller(t *testing.T) {
 	behindFirewall(t, func(t *testing.T, wall *storetest.Firewall, db *store.DB) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -137,7 +138,7 @@ func TestStatementsOnADeadConnectionEndWithTheirCaller(t *testing.T) {
 	})
 }
 
-// Reads without a deadline of their own have that of a transaction.
+// Reads have txTimeout if their context has no deadline.
 func TestAReadWithoutADeadlineEnds(t *testing.T) {
 	behindFirewall(t, func(t *testing.T, wall *storetest.Firewall, db *store.DB) {
 		var n int
@@ -146,7 +147,7 @@ func TestAReadWithoutADeadlineEnds(t *testing.T) {
 	})
 }
 
-// hold has n connections of the pool in use at once, and gives them back.
+// hold uses n connections of the pool at the same time, then releases them.
 func hold(t *testing.T, db *store.DB, n int) {
 	t.Helper()
 	var group errgroup.Group
@@ -172,7 +173,7 @@ func hold(t *testing.T, db *store.DB, n int) {
 	}
 }
 
-// Firewalls forget idle connections first: the caller who comes next must not pay for each.
+// Firewalls forget idle connections first. The next caller must not wait for each of them to fail.
 func TestIdleConnectionsThatAFirewallForgotAreReplaced(t *testing.T) {
 	behindFirewall(t, func(t *testing.T, wall *storetest.Firewall, db *store.DB) {
 		db.Probe(time.Nanosecond, 200*time.Millisecond)
@@ -180,16 +181,16 @@ func TestIdleConnectionsThatAFirewallForgotAreReplaced(t *testing.T) {
 		wall.Forget()
 		var n int
 		if err := returns(t, "the read", func() error { return db.Get(t.Context(), &n, countNumbers) }); err != nil {
-			t.Errorf("a read after a silence: %v", err)
+			t.Errorf("a read after the connections were forgotten: %v", err)
 		}
 		run(t, db, `INSERT INTO numbers VALUES (1)`)
 		hold(t, db, 8)
 	})
 }
 
-// One statement without an answer, and a new connection that works, tell of all connections that were
-// silent meanwhile: statements under way on those end, and make room in the pool.
-func TestStatementsUnderWayEndOnceTheirConnectionsAreFoundDead(t *testing.T) {
+// After an unanswered statement and a successful new connection, all connections that were silent in between are dead.
+// Statements in progress on them end and free the pool.
+func TestStatementsInProgressEndOnceTheirConnectionsAreFoundDead(t *testing.T) {
 	behindFirewall(t, func(t *testing.T, wall *storetest.Firewall, db *store.DB) {
 		db.Probe(time.Hour, 200*time.Millisecond)
 		const n = 15 // the whole pool
@@ -225,18 +226,18 @@ func TestStatementsUnderWayEndOnceTheirConnectionsAreFoundDead(t *testing.T) {
 		}
 		wall.Forget()
 		close(forgotten)
-		if err := returns(t, "the reading of a dead connection", watch); err == nil {
+		if err := returns(t, "a read on a dead connection", watch); err == nil {
 			t.Fatal("the connection is alive")
 		}
-		if err := returns(t, "the reading of a new connection", watch); err != nil {
+		if err := returns(t, "a read on a new connection", watch); err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
 		for range n {
 			wantUnavailable(t, returns(t, "a transaction", func() error { return <-ended }))
 		}
-		if took := time.Since(began); took > 4*time.Second { // by themselves they would take 8 s
-			t.Errorf("the transactions end %s after a new connection was made", took)
+		if took := time.Since(began); took > 4*time.Second { // each alone would take 8 s
+			t.Errorf("the transactions ended %s after the new connection", took)
 		}
 		if n := count(t, db, countNumbers); n != 0 {
 			t.Errorf("%d rows", n)
@@ -244,7 +245,7 @@ func TestStatementsUnderWayEndOnceTheirConnectionsAreFoundDead(t *testing.T) {
 	})
 }
 
-// The process closes the database when it ends, and must not wait for dead connections.
+// A process closes the database when it ends, and must not wait for dead connections.
 func TestADatabaseWithDeadConnectionsCloses(t *testing.T) {
 	t.Parallel()
 	onPostgresURL(t, func(t *testing.T, url string) {
@@ -255,7 +256,7 @@ func TestADatabaseWithDeadConnectionsCloses(t *testing.T) {
 			t.Fatal(err)
 		}
 		hold(t, db, 8)
-		for range 8 { // each connection has statements prepared
+		for range 8 { // prepares the statement on each connection
 			hold(t, db, 8)
 		}
 		wall.Forget()
@@ -263,8 +264,8 @@ func TestADatabaseWithDeadConnectionsCloses(t *testing.T) {
 	})
 }
 
-// A frozen server takes connections and answers none.
-func TestAFrozenServerHoldsNothingBeyondItsContext(t *testing.T) {
+// A frozen server accepts connections but does not answer.
+func TestStatementsToAFrozenServerEndWithTheirContext(t *testing.T) {
 	t.Parallel()
 	postgres := storetest.StartOutage(t)
 	db := storetest.Open(t, postgres.URL)
@@ -275,8 +276,8 @@ func TestAFrozenServerHoldsNothingBeyondItsContext(t *testing.T) {
 		var n int
 		return db.Get(ctx, &n, countNumbers)
 	}
-	for range 4 { // the idle ones, then new ones
-		for what, f := range map[string]func(ctx context.Context) error{
+	for range 4 { // idle connections, then new ones
+		for name, f := range map[string]func(ctx context.Context) error{
 			"a read": read,
 			"a transaction": func(ctx context.Context) error {
 				return db.Tx(ctx, func(tx *store.Tx) error { return insert(tx, 1) })
@@ -284,15 +285,15 @@ func TestAFrozenServerHoldsNothingBeyondItsContext(t *testing.T) {
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			began := time.Now()
-			wantUnavailable(t, returns(t, what, func() error { return f(ctx) }))
+			wantUnavailable(t, returns(t, name, func() error { return f(ctx) }))
 			if took := time.Since(began); took > 4*time.Second {
-				t.Errorf("%s that may take 0.3 s took %s", what, took)
+				t.Errorf("%s with a deadline of 0.3 s took %s", name, took)
 			}
 			cancel()
 		}
 	}
 	postgres.Thaw(t)
-	if err := returns(t, "a read after it", func() error { return read(t.Context()) }); err != nil {
+	if err := returns(t, "a read after the thaw", func() error { return read(t.Context()) }); err != nil {
 		t.Error(err)
 	}
 }

@@ -15,37 +15,36 @@ import (
 	"github.com/graphwarden/graphwarden/internal/dsn"
 )
 
-// Dialect names the kind of database behind a DB.
+// Dialect is the kind of a database.
 type Dialect string
 
-// The databases that the tests run on.
+// The supported databases.
 const (
 	SQLite   Dialect = "sqlite"
 	Postgres Dialect = "postgres"
 )
 
-// txTimeout bounds every transaction, and with it how late a commit can become visible, and every read.
-// The revocation view reads back 60 s and depends on it being far less. Postgres enforces the same from
-// its side (postgres.go), for the case that this process cannot.
+// txTimeout bounds every transaction and every read, and with it how late a commit can become visible. The revocation
+// view rereads the last 60 s and depends on a far smaller bound. Postgres enforces it too (timeLimit), in case this
+// process cannot.
 const txTimeout = 8 * time.Second
 
-// Options say how to open a database.
+// Options configure Open.
 type Options struct {
-	// URL is sqlite:PATH or postgres://…
+	// URL is sqlite:PATH or postgres://….
 	URL string
-	// Pooler turns prepared statements and session settings off, for a transaction pooler in between.
+	// Pooler turns off prepared statements and session settings, which a transaction pooler does not support.
 	Pooler bool
 	// MaxConns bounds the connections to Postgres, or the readers of SQLite; 0 means 16.
 	MaxConns int
-	// IdlePoll is how often the database is read while there are no requests; 0 means as often as with them.
+	// IdlePoll is the interval of background reads while there are no requests; 0 means the same as with requests.
 	IdlePoll time.Duration
-	// Exclusive makes this process the only server on an SQLite file until Close, since two could not follow each
-	// other's revocations in time. A second one is refused before it writes. On Postgres it does nothing.
+	// Exclusive makes this process the only server on an SQLite file until Close, because two servers could not see each
+	// other's revocations in time. Open fails if another server has the file. It has no effect on Postgres.
 	Exclusive bool
-	// ReadOnly makes no SQLite file and refuses every write to one. On Postgres it does nothing.
+	// ReadOnly makes Open fail if the SQLite file does not exist, and refuses writes. It has no effect on Postgres.
 	ReadOnly bool
-	// Now is the clock of SQLite, which has none of its own, and tells how long there have been no requests; nil
-	// means time.Now.
+	// Now is the clock of SQLite, which has none of its own, and measures the time without requests; nil means time.Now.
 	Now func() time.Time
 }
 
@@ -53,30 +52,30 @@ type Options struct {
 type DB struct {
 	dialect   Dialect
 	pooler    bool
-	path      string             // of the SQLite file, as --database has it
-	file      string             // the same file by the one name that all links to it lead to
+	path      string             // of the SQLite file, as given in --database
+	file      string             // path with symbolic links resolved
 	server    *flock.Flock       // held by a server on SQLite
 	connector *postgresConnector // of Postgres
 	read      *pool
 	write     *pool
 	groups    *groups      // of a writable SQLite database
-	apart     *sqlx.DB     // where Conn takes its connections
-	standby   string       // whether this is one, in SQL
-	run       atomic.Int64 // statements
+	apart     *sqlx.DB     // the pool of Conn
+	standby   string       // SQL expression: is this server a standby?
+	run       atomic.Int64 // number of statements
 	notifier
 	pace
 }
 
-// pool is a connection pool with every statement that it has seen prepared. Query texts are constants
-// of this program, so their number is bounded.
+// pool is a connection pool that prepares each statement once. Query texts are constants of this program, so their
+// number is bounded.
 type pool struct {
 	db       *sqlx.DB
 	prepares bool
 	stmts    sync.Map // query text → *sqlx.Stmt
 }
 
-// Open opens the database and checks that it answers. It does not migrate. Its errors are plain
-// sentences that say what to do, and never hold the URL, which may hold a password.
+// Open opens the database and checks that it answers. It does not migrate. Its errors say what to do, and never contain
+// the URL, which may contain a password.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.MaxConns == 0 {
 		o.MaxConns = 16
@@ -104,45 +103,46 @@ func open(ctx context.Context, o Options) (*DB, error) {
 	return openPostgres(ctx, source, o)
 }
 
-// Dialect tells which database it is.
+// Dialect returns the kind of the database.
 func (db *DB) Dialect() Dialect { return db.dialect }
 
-// Path is the file of an SQLite database, else empty.
+// Path returns the file of an SQLite database, and "" for Postgres.
 func (db *DB) Path() string { return db.path }
 
-// Close closes all connections, then lets another server have the SQLite file.
+// Close closes all connections and releases the lock on the SQLite file.
 func (db *DB) Close() error {
 	if db.groups != nil {
 		db.groups.running.Wait()
 	}
-	err := errors.Join(db.write.db.Close(), db.read.db.Close(), db.apart.Close()) // of one pool, the second does nothing
+	// Closing the same pool twice is harmless.
+	err := errors.Join(db.write.db.Close(), db.read.db.Close(), db.apart.Close())
 	if db.server != nil {
 		err = errors.Join(err, db.server.Unlock())
 	}
 	return err
 }
 
-// Statements counts what Get and Select have read so far, and what transactions have done.
+// Statements returns the number of statements run so far by Get, Select and transactions.
 func (db *DB) Statements() int64 { return db.run.Load() }
 
-// Ping reports whether the database answers.
+// Ping returns an error unless the database answers.
 func (db *DB) Ping(ctx context.Context) error { return classify(ctx, db.read.db.PingContext(ctx)) }
 
-// Now is the time by the database's clock.
+// Now returns the time by the database's clock.
 func (db *DB) Now(ctx context.Context) (now Time, err error) {
 	err = db.Get(ctx, &now, "SELECT now_us()")
 	return now, err
 }
 
-// Writable returns an error unless the database can be written now. A standby cannot, nor a read-only database.
+// Writable returns an error unless the database can be written. Standbys and read-only databases cannot.
 func (db *DB) Writable(ctx context.Context) error {
 	return db.Tx(ctx, func(tx *Tx) error {
-		_, err := tx.Exec("DELETE FROM leases WHERE name = ''") // there is none: nothing is written
+		_, err := tx.Exec("DELETE FROM leases WHERE name = ''") // no such row: nothing is written
 		return err
 	})
 }
 
-// Fresh returns the time by the database's clock on a connection of Conn. It fails on a standby, whose rows may
+// Fresh returns the time by the database's clock, read on a connection of Conn. It fails on a standby, whose rows may
 // be out of date.
 func (db *DB) Fresh(ctx context.Context, conn *sqlx.Conn) (Time, error) {
 	var clock struct {
@@ -152,15 +152,15 @@ func (db *DB) Fresh(ctx context.Context, conn *sqlx.Conn) (Time, error) {
 	db.run.Add(1)
 	err := conn.GetContext(ctx, &clock, "SELECT now_us() AS now, "+db.standby+" AS standby")
 	if err == nil && clock.Standby {
-		err = outage{errors.New("this is a standby, and what it knows may be out of date")}
+		err = outage{errors.New("this server is a standby, and its data may be out of date")}
 	}
 	return clock.Now, classify(ctx, err)
 }
 
-// Stats tells of the connections: on SQLite the readers'.
+// Stats returns the statistics of the connection pool; on SQLite, that of the readers.
 func (db *DB) Stats() sql.DBStats { return db.read.db.Stats() }
 
-// Get reads one row outside a transaction; sql.ErrNoRows if there is none.
+// Get reads one row outside a transaction. It returns sql.ErrNoRows if there is no row.
 func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, txTimeout)
 	defer cancel()
@@ -190,13 +190,14 @@ func (db *DB) Select(ctx context.Context, dest any, query string, args ...any) e
 	return classify(ctx, stmt.SelectContext(ctx, dest, args...))
 }
 
-// PruneBatch is how many rows Prune deletes in one transaction: it bounds how long a clean-up holds SQLite's only writer.
+// PruneBatch is how many rows Prune deletes in one transaction. It bounds how long Prune blocks SQLite's only writer.
 const PruneBatch = 500
 
-// Prune deletes the rows of table that meet condition, in batches with a transaction each. key is its
-// primary key; args are the condition's, from $2 on.
+// Prune deletes the rows of table that meet condition, in batches with a transaction each. key is the primary key of
+// table; args are the arguments of condition, from $2 on.
 func (db *DB) Prune(ctx context.Context, table, key, condition string, args ...any) error {
-	query := "DELETE FROM " + table + " WHERE " + key + " IN (SELECT " + key + " FROM " + table + " WHERE " + condition + " LIMIT $1)"
+	query := fmt.Sprintf("DELETE FROM %[1]s WHERE %[2]s IN (SELECT %[2]s FROM %[1]s WHERE %[3]s LIMIT $1)",
+		table, key, condition)
 	for n := int64(PruneBatch); n == PruneBatch; {
 		err := db.Tx(ctx, func(tx *Tx) (err error) {
 			n, err = tx.Exec(query, append([]any{PruneBatch}, args...)...)
@@ -209,16 +210,15 @@ func (db *DB) Prune(ctx context.Context, table, key, condition string, args ...a
 	return nil
 }
 
-// Conn returns a connection apart from the pools, for a reader that must never wait behind others. The
-// caller closes it.
+// Conn returns a connection apart from the pools, for a reader that must never wait for others. The caller closes it.
 func (db *DB) Conn(ctx context.Context) (*sqlx.Conn, error) {
 	c, err := db.apart.Connx(ctx)
 	return c, classify(ctx, err)
 }
 
-// Tx runs f in a transaction that sees and blocks other writers (SQLite: immediate; Postgres: read
-// committed). It commits if f returns nil, then runs the OnCommit functions before it returns. After a
-// serialization failure or a deadlock f runs again, so it must not change what outlives it.
+// Tx runs f in a transaction that sees and blocks other writers (SQLite: immediate; Postgres: read committed). It
+// commits if f returns nil, then runs the OnCommit functions before it returns. After a serialization failure or a
+// deadlock it runs f again, so f must have no effects besides those of the transaction.
 func (db *DB) Tx(ctx context.Context, f func(*Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, txTimeout)
 	defer cancel()
@@ -237,7 +237,7 @@ func (db *DB) tx(ctx context.Context, f func(*Tx) error) error {
 	}
 	raw, err := db.write.db.BeginTxx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("begin: %w", outage{err}) // such as by a standby, which has no code of its own for it
+		return fmt.Errorf("begin: %w", outage{err}) // a standby fails here, without an SQLSTATE of its own
 	}
 	tx := &Tx{ctx: ctx, running: ctx, tx: raw, db: db, pool: db.write}
 	defer func() { db.write.prepare(ctx, tx.missed) }()
@@ -257,11 +257,11 @@ func (db *DB) tx(ctx context.Context, f func(*Tx) error) error {
 	return nil
 }
 
-// txInGroup runs f in a transaction that shares its commit with others.
+// txInGroup runs f in a transaction that shares its commit with other transactions.
 func (db *DB) txInGroup(ctx context.Context, f func(*Tx) error) error {
 	var tx *Tx
 	err := db.groups.do(ctx, func(raw *sqlx.Tx) (missed []string, err error) {
-		// A statement that is interrupted would roll back the others.
+		// Interrupting a statement would roll back the whole group.
 		tx = &Tx{ctx: ctx, running: context.WithoutCancel(ctx), tx: raw, db: db, pool: db.write}
 		err = f(tx)
 		return tx.missed, err
@@ -273,7 +273,7 @@ func (db *DB) txInGroup(ctx context.Context, f func(*Tx) error) error {
 	return nil
 }
 
-// Tx is a transaction under way. It belongs to the goroutine that runs the function given to DB.Tx.
+// Tx is an open transaction. It belongs to the goroutine that runs the function given to DB.Tx.
 type Tx struct {
 	ctx      context.Context // bounds the transaction
 	running  context.Context // of each statement
@@ -284,7 +284,7 @@ type Tx struct {
 	onCommit []func()
 }
 
-// OnCommit has f called once the transaction is durable, before DB.Tx returns.
+// OnCommit registers f, called once the transaction is durable, before DB.Tx returns.
 func (tx *Tx) OnCommit(f func()) { tx.onCommit = append(tx.onCommit, f) }
 
 func (tx *Tx) committed() {
@@ -293,7 +293,7 @@ func (tx *Tx) committed() {
 	}
 }
 
-// Get reads one row; sql.ErrNoRows if there is none.
+// Get reads one row. It returns sql.ErrNoRows if there is no row.
 func (tx *Tx) Get(dest any, query string, args ...any) error {
 	if err := tx.ctx.Err(); err != nil {
 		return err
@@ -317,7 +317,7 @@ func (tx *Tx) Select(dest any, query string, args ...any) error {
 	return tx.tx.SelectContext(tx.running, dest, query, args...)
 }
 
-// Exec runs a statement and returns how many rows it changed.
+// Exec runs a statement and returns the number of rows that it changed.
 func (tx *Tx) Exec(query string, args ...any) (int64, error) {
 	if err := tx.ctx.Err(); err != nil {
 		return 0, err
@@ -336,9 +336,9 @@ func (tx *Tx) Exec(query string, args ...any) (int64, error) {
 	return result.RowsAffected()
 }
 
-// stmt returns the prepared form of query bound to the transaction, or nil if there is none yet.
-// Preparing here could wait for ever: it needs a connection of the pool while this transaction holds
-// one, on SQLite the only one. So what is missing is prepared after the end.
+// stmt returns the prepared form of query bound to the transaction, or nil if it is not prepared yet. Preparing it here
+// could deadlock: that needs a connection of the pool while this transaction holds one, on SQLite the only one. Missing
+// statements are prepared after the transaction.
 func (tx *Tx) stmt(query string) *sqlx.Stmt {
 	if !tx.pool.prepares {
 		return nil
@@ -359,7 +359,7 @@ func (p *pool) prepare(ctx context.Context, queries []string) {
 	}
 }
 
-// stmt returns query prepared, or nil where the pool does not prepare.
+// stmt returns query prepared, or nil if the pool does not prepare statements.
 func (p *pool) stmt(ctx context.Context, query string) (*sqlx.Stmt, error) {
 	if !p.prepares {
 		return nil, nil

@@ -38,7 +38,7 @@ func run(t *testing.T, db *store.DB, queries ...string) {
 	}
 }
 
-// count returns the number that a query gives, read outside any transaction.
+// count returns the result of a query, read outside any transaction.
 func count(t *testing.T, db *store.DB, query string, args ...any) int {
 	t.Helper()
 	var n int
@@ -56,7 +56,7 @@ func wantUnavailable(t *testing.T, err error) {
 	}
 }
 
-func TestOneSQLTextRunsOnBoth(t *testing.T) {
+func TestSQLRunsOnBothDatabases(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		run(t, db, `CREATE TABLE cats (id BIGINT PRIMARY KEY, name TEXT NOT NULL, owner TEXT, tame BOOLEAN NOT NULL)`)
@@ -71,8 +71,9 @@ func TestOneSQLTextRunsOnBoth(t *testing.T) {
 		err := db.Tx(t.Context(), func(tx *store.Tx) error {
 			for _, c := range want {
 				var got cat
-				if err := tx.Get(&got, `INSERT INTO cats (tame, id, owner, name) VALUES ($4, $1, $3, $2) RETURNING id, name, owner, tame`,
-					c.ID, c.Name, c.Owner, c.Tame); err != nil {
+				const insert = `INSERT INTO cats (tame, id, owner, name) VALUES ($4, $1, $3, $2)
+					RETURNING id, name, owner, tame`
+				if err := tx.Get(&got, insert, c.ID, c.Name, c.Owner, c.Tame); err != nil {
 					return err
 				}
 				if diff := cmp.Diff(c, got); diff != "" {
@@ -85,12 +86,16 @@ func TestOneSQLTextRunsOnBoth(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, query := range map[string]string{
-			"repeated $N":     `SELECT id, name, owner, tame FROM cats WHERE (name = $1 OR name <> $1) AND $2 < $3 ORDER BY id`,
-			"upsert":          `INSERT INTO cats (id, name, tame) VALUES (1, $1, $2 = 1) ON CONFLICT (id) DO UPDATE SET tame = $2 < $3 RETURNING id, name, owner, tame`,
-			"keyset of a row": `SELECT id, name, owner, tame FROM cats WHERE (name, id) >= ($1, $2) AND $3 > 0 ORDER BY id`,
+			"repeated $N": `SELECT id, name, owner, tame FROM cats WHERE (name = $1 OR name <> $1) AND $2 < $3 ORDER BY id`,
+			"upsert": `INSERT INTO cats (id, name, tame) VALUES (1, $1, $2 = 1) ON CONFLICT (id) DO UPDATE SET tame = $2 < $3
+				RETURNING id, name, owner, tame`,
+			"row comparison": `SELECT id, name, owner, tame FROM cats WHERE (name, id) >= ($1, $2) AND $3 > 0 ORDER BY id`,
 		} {
 			var got []cat
-			err := db.Tx(t.Context(), func(tx *store.Tx) error { got = nil; return tx.Select(&got, query, "Ada", int64(1), int64(2)) })
+			err := db.Tx(t.Context(), func(tx *store.Tx) error {
+				got = nil
+				return tx.Select(&got, query, "Ada", int64(1), int64(2))
+			})
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
@@ -100,13 +105,14 @@ func TestOneSQLTextRunsOnBoth(t *testing.T) {
 			}
 		}
 		var none cat
-		if err := db.Get(t.Context(), &none, `SELECT id, name, owner, tame FROM cats WHERE id = $1`, 3); !errors.Is(err, sql.ErrNoRows) {
+		err = db.Get(t.Context(), &none, `SELECT id, name, owner, tame FROM cats WHERE id = $1`, 3)
+		if !errors.Is(err, sql.ErrNoRows) {
 			t.Errorf("no row: got %v, want sql.ErrNoRows", err)
 		}
 	})
 }
 
-func TestTheDatabasesClockIsInMicrosecondsAndMovesInsideATransaction(t *testing.T) {
+func TestTheDatabaseClockAdvancesInsideATransaction(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		before := store.TimeOf(time.Now())
@@ -115,7 +121,7 @@ func TestTheDatabasesClockIsInMicrosecondsAndMovesInsideATransaction(t *testing.
 			if err := tx.Get(&first, "SELECT now_us()"); err != nil {
 				return err
 			}
-			for second <= first { // ends with the first microsecond that passes, never where now() is frozen
+			for second <= first { // would not end if now_us() were the time of the begin
 				if err := tx.Get(&second, "SELECT now_us()"); err != nil {
 					return err
 				}
@@ -132,7 +138,7 @@ func TestTheDatabasesClockIsInMicrosecondsAndMovesInsideATransaction(t *testing.
 	})
 }
 
-func TestAPartialUniqueIndexAdmitsOneRow(t *testing.T) {
+func TestConflictFindsPartialUniqueIndexes(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		run(t, db, `CREATE TABLE posts (id BIGINT PRIMARY KEY, state TEXT NOT NULL)`,
@@ -151,12 +157,13 @@ func TestAPartialUniqueIndexAdmitsOneRow(t *testing.T) {
 func TestConflictNamesTheColumn(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
-		run(t, db, `CREATE TABLE people (id TEXT PRIMARY KEY, email_key TEXT NOT NULL UNIQUE, username TEXT UNIQUE, name TEXT NOT NULL)`,
+		run(t, db, `CREATE TABLE people
+			(id TEXT PRIMARY KEY, email_key TEXT NOT NULL UNIQUE, username TEXT UNIQUE, name TEXT NOT NULL)`,
 			`INSERT INTO people VALUES ('1', 'a@example.com', 'a', 'A')`)
 		for _, test := range []struct{ query, column string }{
 			{`INSERT INTO people VALUES ('2', 'a@example.com', 'b', 'B')`, "email_key"},
 			{`INSERT INTO people VALUES ('2', 'b@example.com', 'a', 'B')`, "username"},
-			{`INSERT INTO people VALUES ('2', 'b@example.com', NULL, NULL)`, ""}, // violates NOT NULL: no conflict
+			{`INSERT INTO people VALUES ('2', 'b@example.com', NULL, NULL)`, ""}, // violates NOT NULL: not a conflict
 		} {
 			err := db.Tx(t.Context(), func(tx *store.Tx) error { _, err := tx.Exec(test.query); return err })
 			if err == nil {
@@ -168,13 +175,13 @@ func TestConflictNamesTheColumn(t *testing.T) {
 				}
 			}
 			if fault.As(err) != nil {
-				t.Errorf("%s: %v is a fault; a conflict is the caller's to explain", test.query, err)
+				t.Errorf("%s: %v is a fault; callers explain conflicts", test.query, err)
 			}
 		}
 	})
 }
 
-func TestAMistakeInTheSQLIsNoOutage(t *testing.T) {
+func TestInvalidSQLIsNotAnOutage(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		var n int
@@ -184,26 +191,26 @@ func TestAMistakeInTheSQLIsNoOutage(t *testing.T) {
 	})
 }
 
-func TestOpenRefusesWhatItDoesNotKnowWithoutRepeatingIt(t *testing.T) {
+func TestOpenErrorsDoNotContainThePassword(t *testing.T) {
 	t.Parallel()
 	for name, url := range map[string]string{
-		"unknown scheme":       "mysql://root:hunter2@localhost/db",
-		"no scheme":            "hunter2",
-		"bad escape":           "postgres://user:hunter2%zz@localhost/db",
-		"bad port":             "postgres://user:hunter2@localhost:port/db",
-		"unknown TLS mode":     "postgres://user:hunter2@localhost/db?sslmode=hunter2",
-		"nobody listens":       "postgres://user:hunter2@127.0.0.1:1/db",
-		"no path":              "sqlite:",
-		"memory of one reader": "sqlite::memory:",
+		"unknown scheme":     "mysql://root:hunter2@localhost/db",
+		"no scheme":          "hunter2",
+		"bad escape":         "postgres://user:hunter2%zz@localhost/db",
+		"bad port":           "postgres://user:hunter2@localhost:port/db",
+		"unknown TLS mode":   "postgres://user:hunter2@localhost/db?sslmode=hunter2",
+		"connection refused": "postgres://user:hunter2@127.0.0.1:1/db",
+		"no path":            "sqlite:",
+		"in memory":          "sqlite::memory:",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := store.Open(t.Context(), store.Options{URL: url})
 			if err == nil {
-				t.Fatal("it opened")
+				t.Fatal("Open succeeded")
 			}
 			if strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("the error repeats the password: %v", err)
+				t.Errorf("the error contains the password: %v", err)
 			}
 		})
 	}
@@ -229,11 +236,12 @@ func TestAClosedDatabaseIsUnavailable(t *testing.T) {
 	})
 }
 
-func TestTimeKeepsMicroseconds(t *testing.T) {
+func TestTimeHasMicroseconds(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 7, 1, 12, 0, 0, 123_456_789, time.FixedZone("", 3600))
 	got := store.TimeOf(at)
-	if want := time.Date(2026, 7, 1, 11, 0, 0, 123_456_000, time.UTC); !got.Std().Equal(want) || got.Std().Location() != time.UTC {
+	want := time.Date(2026, 7, 1, 11, 0, 0, 123_456_000, time.UTC)
+	if !got.Std().Equal(want) || got.Std().Location() != time.UTC {
 		t.Errorf("got %v, want %v", got.Std(), want)
 	}
 	if later := got.Add(1500 * time.Nanosecond); later.Sub(got) != time.Microsecond {

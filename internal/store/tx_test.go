@@ -38,7 +38,7 @@ func TestTxCommitsThenRunsOnCommit(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := fmt.Sprint(seen); got != "[0 1 1 1]" {
-			t.Errorf("got %s: want both functions, in order, each seeing the committed row from outside", got)
+			t.Errorf("got %s, want both functions in order, each seeing the committed row", got)
 		}
 	})
 }
@@ -57,7 +57,7 @@ func TestTxRollsBackWithoutOnCommit(t *testing.T) {
 			return refused
 		})
 		if !errors.Is(err, refused) {
-			t.Errorf("got %v, want the function's own error", err)
+			t.Errorf("got %v, want the error of the function", err)
 		}
 		if n := count(t, db, countNumbers); n != 0 || committed {
 			t.Errorf("%d rows, OnCommit ran: %t", n, committed)
@@ -72,7 +72,7 @@ func TestTxRollsBackOnPanic(t *testing.T) {
 		func() {
 			defer func() {
 				if got := recover(); got != "boom" {
-					t.Errorf("recovered %v, want the panic passed on", got)
+					t.Errorf("recovered %v, want the panic of the function", got)
 				}
 			}()
 			_ = db.Tx(t.Context(), func(tx *store.Tx) error {
@@ -85,12 +85,12 @@ func TestTxRollsBackOnPanic(t *testing.T) {
 		}()
 		run(t, db, `INSERT INTO numbers VALUES (2)`) // the writer is free again
 		if n := count(t, db, countNumbers); n != 1 {
-			t.Errorf("%d rows, want only the later one", n)
+			t.Errorf("%d rows, want only the second", n)
 		}
 	})
 }
 
-func TestACommitPastTheDeadlineIsUnavailableAndUndone(t *testing.T) {
+func TestACommitAfterTheDeadlineIsUnavailableAndRolledBack(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		run(t, db, createNumbers)
@@ -113,7 +113,7 @@ func TestACommitPastTheDeadlineIsUnavailableAndUndone(t *testing.T) {
 	})
 }
 
-func TestACallerWhoLeftIsNoOutage(t *testing.T) {
+func TestACanceledCallerIsNotAnOutage(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -125,9 +125,9 @@ func TestACallerWhoLeftIsNoOutage(t *testing.T) {
 	})
 }
 
-// Each query is seen for the first time inside a transaction that holds a connection. Preparing it on
-// another one would wait for the pool, on SQLite for itself.
-func TestFirstSeenQueriesInManyTransactionsDoNotDeadlock(t *testing.T) {
+// Each query is new, and its transaction holds a connection. Preparing it on another connection would wait for the
+// pool, which on SQLite has only one.
+func TestNewQueriesInManyTransactionsDoNotDeadlock(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		run(t, db, createNumbers)
@@ -158,7 +158,7 @@ func TestFirstSeenQueriesInManyTransactionsDoNotDeadlock(t *testing.T) {
 	})
 }
 
-// One compare-and-swap decides, which is what session rotation rests on.
+// Session rotation relies on this compare-and-swap.
 func TestOneOfManyConcurrentUpdatesWins(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {

@@ -1,9 +1,9 @@
 package throttle
 
-// MaxLocal bounds the buckets in memory.
+// MaxLocal is maxLocal.
 const MaxLocal = maxLocal
 
-// Local is how many there are.
+// Local returns the number of buckets in memory.
 func (t *Throttle) Local() int {
 	t.local.mu.Lock()
 	defer t.local.mu.Unlock()

@@ -39,8 +39,7 @@ func start(t *testing.T, db *store.DB, rates throttle.Rates) *throttle.Throttle 
 	return throttle.New(db, s, rates, time.Now)
 }
 
-// allowed counts how many of n attempts are let through, and checks that the others are RATE_LIMITED
-// with a wait of at most longest.
+// allowed returns how many of n attempts pass. The others must be RATE_LIMITED, with a wait of at most longest.
 func allowed(t *testing.T, n int, longest time.Duration, attempt func(i int) error) (passed int) {
 	t.Helper()
 	for i := range n {
@@ -52,13 +51,13 @@ func allowed(t *testing.T, n int, longest time.Duration, attempt func(i int) err
 		case f == nil || f.Code != fault.RateLimited:
 			t.Fatalf("attempt %d: %v", i, err)
 		case f.RetryAfter <= 0 || f.RetryAfter > longest:
-			t.Fatalf("attempt %d must wait %s", i, f.RetryAfter)
+			t.Fatalf("attempt %d: wait %s", i, f.RetryAfter)
 		}
 	}
 	return passed
 }
 
-// pass moves every bucket into the past, as if so much time had passed.
+// pass moves all times in the database back by d, as if d had passed.
 func pass(t *testing.T, db *store.DB, d time.Duration) {
 	t.Helper()
 	err := db.Tx(t.Context(), func(tx *store.Tx) error {
@@ -125,7 +124,7 @@ func TestLogin(t *testing.T) {
 		storetest.Run(t, func(t *testing.T, db *store.DB) {
 			th := start(t, db, rates)
 			n := allowed(t, 20, 15*time.Minute, func(i int) error {
-				// One customer has a whole /64, and an IPv4 address is the same in IPv6's clothes.
+				// One customer has a whole /64.
 				ip := []string{fmt.Sprintf("2001:db8::%x", i), fmt.Sprintf("2001:db8::1:%x", i)}[i%2]
 				return th.Login(t.Context(), throttle.Attempt{Name: fmt.Sprint("user", i), IP: ip})
 			})
@@ -141,7 +140,7 @@ func TestLogin(t *testing.T) {
 			}
 		})
 	})
-	t.Run("does not let strangers keep the owner out of a known address", func(t *testing.T) {
+	t.Run("does not let others lock out a user from a known address", func(t *testing.T) {
 		t.Parallel()
 		storetest.Run(t, func(t *testing.T, db *store.DB) {
 			th := start(t, db, rates)
@@ -152,7 +151,7 @@ func TestLogin(t *testing.T) {
 			})
 			home := throttle.Attempt{Name: string(user), User: user, IP: "198.51.100.1"}
 			if err := th.Login(t.Context(), home); err != nil {
-				t.Errorf("the owner's own address: %v", err)
+				t.Errorf("a known address: %v", err)
 			}
 			away := throttle.Attempt{Name: string(user), User: user, IP: "203.0.113.9"}
 			if err := th.Login(t.Context(), away); !fault.Is(err, fault.TooManyAttempts) {
@@ -167,7 +166,7 @@ func TestLogin(t *testing.T) {
 			}
 		})
 	})
-	t.Run("forgets the owner's failures at success but not the address's", func(t *testing.T) {
+	t.Run("resets the account's count at success but not the address's", func(t *testing.T) {
 		t.Parallel()
 		storetest.Run(t, func(t *testing.T, db *store.DB) {
 			th := start(t, db, rates)
@@ -185,7 +184,7 @@ func TestLogin(t *testing.T) {
 			}
 		})
 	})
-	t.Run("lets no more through at once than a bucket holds", func(t *testing.T) {
+	t.Run("lets no more through concurrently than a bucket holds", func(t *testing.T) {
 		t.Parallel()
 		storetest.Run(t, func(t *testing.T, db *store.DB) {
 			th := start(t, db, rates)
@@ -207,7 +206,7 @@ func TestLogin(t *testing.T) {
 			}
 		})
 	})
-	t.Run("takes nothing for a refused attempt", func(t *testing.T) {
+	t.Run("does not count refused attempts", func(t *testing.T) {
 		t.Parallel()
 		storetest.Run(t, func(t *testing.T, db *store.DB) {
 			th := start(t, db, rates)
@@ -217,8 +216,8 @@ func TestLogin(t *testing.T) {
 			n := allowed(t, 50, 15*time.Minute, func(i int) error {
 				return th.Login(t.Context(), throttle.Attempt{Name: fmt.Sprint("other", i), IP: "192.0.2.1"})
 			})
-			if n != 5 { // 8 of the address less the 3 that the pair let through
-				t.Errorf("%d attempts on others passed, want 5", n)
+			if n != 5 { // the address's 8, minus the pair's 3
+				t.Errorf("%d attempts on other accounts passed, want 5", n)
 			}
 		})
 	})
@@ -251,14 +250,14 @@ func TestOtherBuckets(t *testing.T) {
 		for _, kind := range []string{"profile", "password"} {
 			own := func(int) error { return th.Take(t.Context(), throttle.OwnActs, kind, "user") }
 			if n := allowed(t, 9, time.Hour, own); n != 2 {
-				t.Errorf("%d changes of a user's own %s, want 2", n, kind)
+				t.Errorf("%d changes of the user's %s, want 2", n, kind)
 			}
 		}
 	})
 }
 
-// The database's clock goes back, so that filled buckets lie far in its future. No wait is longer than for a full
-// bucket, and after one extra attempt each bucket is full like any other.
+// If the database's clock is set back, filled buckets lie far in the future. No wait is longer than that for a full
+// bucket. One attempt per bucket passes and makes it full.
 func TestWaitsAreBoundedWhenTheClockGoesBack(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
@@ -277,14 +276,14 @@ func TestWaitsAreBoundedWhenTheClockGoesBack(t *testing.T) {
 			}
 			pass(t, db, 5*time.Minute+time.Second)
 			if n := allowed(t, 1, 5*time.Minute, login); n != 1 {
-				t.Errorf("%s back: the next attempt did not come back in its time", back)
+				t.Errorf("%s back: the next attempt did not pass after its interval", back)
 			}
 			pass(t, db, time.Hour)
 		}
 	})
 }
 
-// Tokens that are not valid are counted without the database, by the monotonic clock, and in bounded memory.
+// Invalid tokens are counted without the database, by the monotonic clock, and in bounded memory.
 func TestForgeriesAreCountedInMemory(t *testing.T) {
 	t.Parallel()
 	s, err := secret.New("a secret for tests, of more than 32 bytes")
@@ -316,7 +315,7 @@ func TestForgeriesAreCountedInMemory(t *testing.T) {
 	}
 }
 
-func TestPruneKeepsWhatStillCounts(t *testing.T) {
+func TestPruneKeepsFilledBuckets(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		th := start(t, db, rates)

@@ -3,14 +3,14 @@
 
 CREATE TABLE users (
     id             TEXT PRIMARY KEY,
-    email          TEXT NOT NULL,          -- as its owner spelled it; mail only ever goes here
-    email_key      TEXT NOT NULL UNIQUE,   -- lower case; what is looked up
+    email          TEXT NOT NULL,          -- as the user entered it; mail is sent only here
+    email_key      TEXT NOT NULL UNIQUE,   -- normalized; used for look-ups
     email_verified BOOLEAN NOT NULL,
     username       TEXT UNIQUE,
     name           TEXT NOT NULL,
     roles          TEXT NOT NULL,          -- separated by single spaces, sorted
     password_hash  TEXT,
-    version        BIGINT NOT NULL,        -- authorization version: a token of a lower one is stale
+    version        BIGINT NOT NULL,        -- authorization version: tokens with a lower one are stale
     disabled_at    BIGINT,
     created_at     BIGINT NOT NULL,
     updated_at     BIGINT NOT NULL
@@ -19,16 +19,16 @@ CREATE TABLE users (
 CREATE TABLE sessions (
     id              TEXT PRIMARY KEY,
     user_id         TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    salt            TEXT NOT NULL,         -- 128 random bits under the refresh tokens' MAC; no API shows it
-    generation      BIGINT NOT NULL,       -- of the refresh token that is current
-    seen_generation BIGINT NOT NULL,       -- the highest that came back, so its token did arrive
+    salt            TEXT NOT NULL,         -- 128 random bits for the MAC of refresh tokens; not in any API
+    generation      BIGINT NOT NULL,       -- of the current refresh token
+    seen_generation BIGINT NOT NULL,       -- the highest one presented: the client has that token
     auth_time       BIGINT NOT NULL,       -- when a credential was last proved
-    amr             TEXT NOT NULL,         -- how (RFC 8176), separated by single spaces
+    amr             TEXT NOT NULL,         -- methods of authentication (RFC 8176), separated by single spaces
     created_at      BIGINT NOT NULL,
     rotated_at      BIGINT NOT NULL,
     last_seen_at    BIGINT NOT NULL,
-    expires_at      BIGINT NOT NULL,       -- the idle limit, moved by each rotation, never past ends_at
-    ends_at         BIGINT NOT NULL,       -- the absolute limit
+    expires_at      BIGINT NOT NULL,       -- idle limit, extended by each rotation, at most ends_at
+    ends_at         BIGINT NOT NULL,       -- absolute limit
     revoked_at      BIGINT,
     ip              TEXT NOT NULL,
     user_agent      TEXT NOT NULL
@@ -36,15 +36,15 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_user ON sessions (user_id, id);
 CREATE INDEX sessions_ends ON sessions (ends_at);
 
--- One row revokes one session, or all of a user's tokens below a version. Rows outlive every access
--- token that they concern, then go.
+-- One row revokes one session, or all of a user's tokens below a version. Rows are deleted after the
+-- last access token that they revoke has expired.
 CREATE TABLE revocations (
     id            TEXT PRIMARY KEY,
     session_id    TEXT,
     user_id       TEXT,
     below_version BIGINT,
-    kept_session  TEXT,                    -- its tokens are stale only: a refresh mends them
-    stale         BOOLEAN NOT NULL,        -- all of them are stale only
+    kept_session  TEXT,                    -- its tokens are only stale: a refresh renews them
+    stale         BOOLEAN NOT NULL,        -- all tokens are only stale
     created_at    BIGINT NOT NULL,
     expires_at    BIGINT NOT NULL
 );
@@ -57,13 +57,13 @@ CREATE TABLE signing_keys (
     kid          TEXT PRIMARY KEY,         -- RFC 7638 thumbprint
     algorithm    TEXT NOT NULL,
     public_jwk   TEXT NOT NULL,            -- empty for HS256
-    sealed       TEXT NOT NULL,            -- AES-256-GCM under a key of the deployment's secret, base64
+    sealed       TEXT NOT NULL,            -- AES-256-GCM with a key from the deployment secret, base64
     state        TEXT NOT NULL,            -- next, active, retired or revoked
     created_at   BIGINT NOT NULL,
     activated_at BIGINT,
     retired_at   BIGINT
 );
--- At most one key signs and at most one waits, whatever two replicas try at once.
+-- At most one key is active and at most one is next, even if replicas act concurrently.
 CREATE UNIQUE INDEX signing_keys_active ON signing_keys (state) WHERE state = 'active';
 CREATE UNIQUE INDEX signing_keys_next ON signing_keys (state) WHERE state = 'next';
 
@@ -73,8 +73,8 @@ CREATE TABLE audit_log (
     at         BIGINT NOT NULL,
     action     TEXT NOT NULL,
     outcome    TEXT NOT NULL,
-    actor_id   TEXT NOT NULL,              -- empty for a stranger or the command line
-    user_id    TEXT NOT NULL,              -- whom it concerns; no foreign key, since it outlives the account
+    actor_id   TEXT NOT NULL,              -- empty without a user and for the command line
+    user_id    TEXT NOT NULL,              -- the affected user; no foreign key, because entries outlive accounts
     session_id TEXT NOT NULL,
     ip         TEXT NOT NULL,
     user_agent TEXT NOT NULL,

@@ -1,12 +1,12 @@
 -- +goose Up
--- The generic cell rate algorithm needs one number a bucket: when it will be empty again.
+-- The generic cell rate algorithm stores one number per bucket: when it is empty again.
 CREATE TABLE throttle (
-    key   TEXT PRIMARY KEY,   -- HMAC of what is counted
+    key   TEXT PRIMARY KEY,   -- HMAC of the counted key
     empty BIGINT NOT NULL     -- microseconds; the theoretical arrival time
 );
 CREATE INDEX throttle_empty ON throttle (empty);
 
--- From where an account's owner has signed in; strangers cannot use up the attempts of such an address.
+-- Addresses from which a user has signed in. Others cannot use up the attempts of these addresses.
 CREATE TABLE known_addresses (
     key     TEXT PRIMARY KEY, -- HMAC of account and address
     user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,

@@ -1,6 +1,6 @@
 -- +goose Up
--- What users are found by: a facet, a colon, and an address, username or name in lower case. Facets are the
--- empty one, "role=R" for each role but USER, and for the disabled each of these after "disabled".
+-- Search terms of users: a facet, a colon, and an address, username or name in lower case. The facets are the
+-- empty one and "role=R" for each role except USER. Disabled users also have each facet with the prefix "disabled".
 CREATE TABLE user_terms (
     term    BYTE_TEXT NOT NULL,
     user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -21,8 +21,8 @@ INSERT INTO user_terms (term, user_id)
     ) AS facets ON of = id
     WHERE facet || text <> '';
 
--- A folded entry stands for count events of one kind, from at to last_at; fold is what they share, and
--- null for everything else.
+-- A folded entry represents count events of one kind, from at to last_at. fold identifies the kind; it is null
+-- for other entries.
 ALTER TABLE audit_log ADD COLUMN count BIGINT NOT NULL DEFAULT 1;
 ALTER TABLE audit_log ADD COLUMN last_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE audit_log ADD COLUMN fold TEXT;

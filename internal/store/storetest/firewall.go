@@ -9,16 +9,16 @@ import (
 	"testing"
 )
 
-// Firewall passes connections to a Postgres server until it forgets them. From then on it drops what
-// arrives on those, without closing them, and keeps passing new ones.
+// Firewall forwards connections to a Postgres server until it forgets them. It then drops the data of those
+// connections, without closing them, and keeps forwarding new ones.
 type Firewall struct {
-	// URL leads to the server by way of the firewall.
+	// URL leads to the server through the firewall.
 	URL string
 
 	mu        sync.Mutex
 	swallows  bool // new connections
 	swallowed atomic.Int64
-	forgotten chan struct{} // closed when the connections that are open are forgotten
+	forgotten chan struct{} // closed when the open connections are forgotten
 	passing   sync.WaitGroup
 }
 
@@ -65,7 +65,7 @@ func StartFirewall(tb testing.TB, rawURL string) *Firewall {
 	return f
 }
 
-// Forget stalls all connections that are open now.
+// Forget stalls all open connections.
 func (f *Firewall) Forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -73,17 +73,17 @@ func (f *Firewall) Forget() {
 	f.forgotten = make(chan struct{})
 }
 
-// Swallow accepts new connections from now on without passing them.
+// Swallow makes the firewall accept new connections without forwarding them.
 func (f *Firewall) Swallow() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.swallows = true
 }
 
-// Swallowed returns how many connections were accepted and not passed.
+// Swallowed returns the number of connections accepted but not forwarded.
 func (f *Firewall) Swallowed() int64 { return f.swallowed.Load() }
 
-// pass copies both ways until the connection is forgotten, and then reads and drops.
+// pass copies both ways until the connection is forgotten, then reads and discards.
 func pass(client net.Conn, address string, forgotten <-chan struct{}) {
 	defer func() { _ = client.Close() }()
 	server, err := net.Dial("tcp", address)

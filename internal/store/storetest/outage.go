@@ -9,17 +9,17 @@ import (
 	"testing"
 )
 
-// Outage is a Postgres server of one test's own, which it may stop and start again.
+// Outage is a Postgres server of a single test, which may stop and restart it.
 type Outage struct {
-	// URL leads to an empty database, at each start the same.
+	// URL is that of an empty database. It does not change when the server restarts.
 	URL     string
 	cluster *cluster
 	server  *os.Process
-	end     func(os.Signal) error // nil while it is stopped
+	end     func(os.Signal) error // nil while the server is stopped
 	frozen  []int                 // the processes that Thaw continues
 }
 
-// StartOutage starts the server; it ends with the test.
+// StartOutage starts a server that runs until the end of the test.
 func StartOutage(tb testing.TB) *Outage {
 	tb.Helper()
 	bin, err := serverBinaries()
@@ -29,7 +29,7 @@ func StartOutage(tb testing.TB) *Outage {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "graphwarden-postgres-") // that of tb is for its own user only
+	dir, err := os.MkdirTemp("", "graphwarden-postgres-") // tb.TempDir is not accessible to the server's user
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -51,16 +51,16 @@ func StartOutage(tb testing.TB) *Outage {
 	return o
 }
 
-// Stop breaks all connections off and refuses new ones. What was committed stays.
+// Stop stops the server and closes all connections. Committed data stays.
 func (o *Outage) Stop(tb testing.TB) {
 	tb.Helper()
-	err := o.end(syscall.SIGINT) // its fast shutdown, which writes what synchronous_commit=off left in memory
+	err := o.end(syscall.SIGINT) // fast shutdown; it flushes commits that synchronous_commit=off left in memory
 	if o.end = nil; err != nil {
 		tb.Fatal(err)
 	}
 }
 
-// Start runs the server again.
+// Start restarts the server.
 func (o *Outage) Start(tb testing.TB) {
 	tb.Helper()
 	server, end, err := o.cluster.start()
@@ -70,8 +70,7 @@ func (o *Outage) Start(tb testing.TB) {
 	o.server, o.end = server, end
 }
 
-// Demote makes the server a standby, which follows no other and cannot be written until Promote. It
-// breaks all connections off.
+// Demote restarts the server as a standby without a primary. It cannot be written until Promote.
 func (o *Outage) Demote(tb testing.TB) {
 	tb.Helper()
 	o.Stop(tb)
@@ -81,7 +80,7 @@ func (o *Outage) Demote(tb testing.TB) {
 	o.Start(tb)
 }
 
-// Promote makes the standby a server of its own.
+// Promote makes the standby a primary.
 func (o *Outage) Promote(tb testing.TB) {
 	tb.Helper()
 	db, err := sql.Open("postgres", o.URL)
@@ -95,8 +94,8 @@ func (o *Outage) Promote(tb testing.TB) {
 	}
 }
 
-// Freeze stops the server's processes where they are until Thaw: the system still accepts connections
-// in their name, and no answer comes.
+// Freeze suspends the server's processes until Thaw: the kernel still accepts connections, but the server does not
+// answer.
 func (o *Outage) Freeze(tb testing.TB) {
 	tb.Helper()
 	db, err := sql.Open("postgres", o.URL)
@@ -109,7 +108,7 @@ func (o *Outage) Freeze(tb testing.TB) {
 		tb.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	// The parent first, so that no further process starts.
+	// The parent first, so that it starts no further process.
 	o.signal(tb, o.server.Pid, syscall.SIGSTOP)
 	rows, err := conn.QueryContext(tb.Context(), "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
 	if err != nil {
@@ -132,7 +131,7 @@ func (o *Outage) Freeze(tb testing.TB) {
 	o.frozen = append(o.frozen, o.server.Pid)
 }
 
-// Thaw lets a frozen server continue.
+// Thaw resumes a frozen server.
 func (o *Outage) Thaw(tb testing.TB) {
 	tb.Helper()
 	for _, pid := range o.frozen {

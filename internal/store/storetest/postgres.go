@@ -13,8 +13,8 @@ import (
 	_ "github.com/lib/pq" // the driver "postgres"
 )
 
-// URLVariable names the environment variable with the URL of a Postgres server to test on. Its user
-// must be allowed to create schemas.
+// URLVariable is the environment variable with the URL of a Postgres server to test on. The user of the URL must be
+// allowed to create schemas.
 const URLVariable = "TEST_POSTGRES_URL"
 
 // shared is the server of all tests of this process, set by Main.
@@ -28,7 +28,7 @@ type postgres struct {
 	admin *sql.DB
 }
 
-// open starts the server, unless one was named or a test did so before.
+// open starts the server unless one is configured or already running.
 func (p *postgres) open() (*sql.DB, error) {
 	p.start.Do(func() {
 		if p.url == "" {
@@ -52,8 +52,8 @@ func (p *postgres) close() error {
 	return errors.Join(errs...)
 }
 
-// postgresURL gives a fresh schema, dropped at the end of the test. A schema, because a database takes
-// a hundred times as long to create.
+// postgresURL returns the URL of a fresh schema, dropped at the end of the test. Creating a database would take a
+// hundred times as long.
 func postgresURL(tb testing.TB) string {
 	tb.Helper()
 	if shared == nil {
@@ -71,7 +71,7 @@ func postgresURL(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		// A test that left a transaction open would make this wait for ever.
+		// A test that left a transaction open would make this wait forever.
 		if _, err := admin.Exec("SET lock_timeout = '10s'; DROP SCHEMA " + schema + " CASCADE"); err != nil {
 			tb.Errorf("drop the schema: %v", err)
 		}

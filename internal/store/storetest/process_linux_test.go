@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-func TestAKilledProcessLeavesNoServer(t *testing.T) {
+func TestAKilledProcessLeavesNoServerRunning(t *testing.T) {
 	t.Parallel()
 	server := startElsewhere(t)
-	t.Cleanup(func() { _ = os.RemoveAll(server.folder) }) // only a server is ended by the kernel
+	t.Cleanup(func() { _ = os.RemoveAll(server.folder) }) // the kernel ends the server but does not remove its folder
 	if err := server.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

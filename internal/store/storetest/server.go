@@ -18,14 +18,16 @@ import (
 	"time"
 )
 
-// ErrNotInstalled means that no Postgres server can be started here.
-var ErrNotInstalled = errors.New("no Postgres server is installed here and " + URLVariable + " is not set; install one (Debian: apt-get install postgresql; macOS: brew install postgresql), or set the variable to a postgres:// URL")
+// ErrNotInstalled means that Postgres is not installed here.
+var ErrNotInstalled = errors.New("no Postgres server is installed here and " + URLVariable + " is not set; " +
+	"install one (Debian: apt-get install postgresql; macOS: brew install postgresql), " +
+	"or set the variable to a postgres:// URL")
 
 // startTimeout bounds how long a new server may take to answer.
 const startTimeout = time.Minute
 
-// Start runs a throwaway Postgres server on a free port of the loopback interface until stop is
-// called or this process dies. What it holds would not survive a crash: it trades that for speed.
+// Start runs a temporary Postgres server on a free loopback port until stop is called or this process dies. The server
+// trades crash safety for speed.
 func Start() (url string, stop func() error, err error) {
 	bin, err := serverBinaries()
 	if err != nil {
@@ -51,11 +53,11 @@ func startIn(dir, bin string) (url string, kill func() error, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	// SIGQUIT is its immediate shutdown: there is nothing to save.
+	// SIGQUIT is the immediate shutdown: the data is not needed.
 	return c.url(), func() error { return end(syscall.SIGQUIT) }, nil
 }
 
-// cluster is what a server needs to run, again and again.
+// cluster is the data directory and settings of a server, which may run several times.
 type cluster struct {
 	dir, bin, port string
 	attributes     *syscall.SysProcAttr
@@ -83,7 +85,7 @@ func (c *cluster) url() string {
 	return "postgres://postgres@127.0.0.1:" + c.port + "/postgres?sslmode=disable"
 }
 
-// start runs the server until end, which gives it a signal and waits.
+// start runs the server. end sends it a signal and waits for its end.
 func (c *cluster) start() (process *os.Process, end func(os.Signal) error, err error) {
 	log, err := os.Create(filepath.Join(c.dir, "log"))
 	if err != nil {
@@ -96,9 +98,9 @@ func (c *cluster) start() (process *os.Process, end func(os.Signal) error, err e
 	started, ended := make(chan error), make(chan struct{})
 	go func() {
 		defer close(ended)
-		runtime.LockOSThread() // a child's parent is the thread: with it the server would end, see processAttributes
+		runtime.LockOSThread() // the server would end with the thread that started it, see processAttributes
 		started <- server.Start()
-		_ = server.Wait() // it ends by a signal only
+		_ = server.Wait() // it only ends by a signal
 	}()
 	if err := <-started; err != nil {
 		return nil, nil, err
@@ -110,12 +112,13 @@ func (c *cluster) start() (process *os.Process, end func(os.Signal) error, err e
 	}
 	if err := await(c.url()); err != nil {
 		said, _ := os.ReadFile(log.Name())
-		return nil, nil, errors.Join(fmt.Errorf("it does not answer: %w\n%s", err, said), end(syscall.SIGQUIT))
+		return nil, nil, errors.Join(fmt.Errorf("the server does not answer: %w\n%s", err, said), end(syscall.SIGQUIT))
 	}
 	return server.Process, end, nil
 }
 
-// serverProcess gives the server's folder to a user that is not root, as whom Postgres refuses to run.
+// serverProcess makes the server run as a user other than root, which Postgres requires, and gives that user its
+// folder.
 func serverProcess(dir string) (*syscall.SysProcAttr, error) {
 	if os.Getuid() != 0 {
 		return processAttributes(nil), nil
@@ -138,13 +141,13 @@ func serverProcess(dir string) (*syscall.SysProcAttr, error) {
 	return processAttributes(&syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}), os.Chown(dir, uid, gid)
 }
 
-// serverBinaries finds the folder with initdb and postgres. Debian keeps them out of PATH.
+// serverBinaries returns the folder with initdb and postgres. Debian keeps them out of PATH.
 func serverBinaries() (string, error) {
 	var folders []string
 	if initdb, err := exec.LookPath("initdb"); err == nil {
 		folders = append(folders, filepath.Dir(initdb))
 	}
-	versions, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // its only error is a bad pattern
+	versions, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // it only fails for a bad pattern
 	slices.SortFunc(versions, func(a, b string) int { return majorVersion(b) - majorVersion(a) })
 	folders = append(folders, versions...)
 	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
@@ -160,9 +163,9 @@ func serverBinaries() (string, error) {
 	return "", ErrNotInstalled
 }
 
-// majorVersion reads 15 from /usr/lib/postgresql/15/bin.
+// majorVersion returns 15 for /usr/lib/postgresql/15/bin.
 func majorVersion(bin string) int {
-	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(bin))) // what is not a number is sorted last
+	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(bin))) // other names are sorted last
 	return n
 }
 

@@ -1,8 +1,8 @@
-// Package storetest owns the databases that tests run on: real ones, both kinds, fresh for each test.
+// Package storetest owns the databases that tests run on: real ones of both kinds, fresh for each test.
 //
-// Postgres is the server named by TEST_POSTGRES_URL, else a throwaway one started from the binaries
-// installed here at a package's first need of it. It promises that a test never sees another's rows,
-// and that nothing is left running when the tests end or are killed.
+// Postgres is the server named by TEST_POSTGRES_URL, or a temporary one started from the installed binaries when a
+// package first needs it. A test never sees another test's rows, and no server is left running when the tests end or
+// are killed.
 package storetest
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
-// Main runs a package's tests and stops what they started. Every package that uses this one calls it
+// Main runs a package's tests, then stops the server that they started. Every package that uses this one calls Main
 // from its TestMain.
 func Main(m *testing.M) {
 	shared = &postgres{url: os.Getenv(URLVariable)}
@@ -32,8 +32,7 @@ func Run(t *testing.T, f func(t *testing.T, db *store.DB)) {
 	URLs(t, func(t *testing.T, url string) { f(t, Open(t, url)) })
 }
 
-// URLs is Run for tests that open the database themselves: f gets what --database takes, of a fresh
-// and empty database.
+// URLs is Run for tests that open the database themselves: f gets the URL, as for --database, of an empty database.
 func URLs(t *testing.T, f func(t *testing.T, url string)) {
 	t.Helper()
 	for _, kind := range kinds {
@@ -44,7 +43,7 @@ func URLs(t *testing.T, f func(t *testing.T, url string)) {
 	}
 }
 
-// RunB is Run for benchmarks, one after the other.
+// RunB is Run for benchmarks, run one after the other.
 func RunB(b *testing.B, f func(b *testing.B, db *store.DB)) {
 	b.Helper()
 	for _, kind := range kinds {
@@ -52,7 +51,7 @@ func RunB(b *testing.B, f func(b *testing.B, db *store.DB)) {
 	}
 }
 
-// URLsB is URLs for benchmarks, one after the other; each call of url names a database of its own.
+// URLsB is URLs for benchmarks, run one after the other. Each call of url returns a new database.
 func URLsB(b *testing.B, f func(b *testing.B, url func() string)) {
 	b.Helper()
 	for _, kind := range kinds {

@@ -16,7 +16,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
-// startVariable makes this test binary a process that starts a server, prints its URL and waits.
+// startVariable makes this test binary start a server, print its URL and wait.
 const startVariable = "STORETEST_START"
 
 func TestMain(m *testing.M) {
@@ -41,7 +41,7 @@ func startAndWait() (code int) {
 	return 0
 }
 
-func TestEveryTestHasADatabaseOfItsOwn(t *testing.T) {
+func TestEachTestHasItsOwnDatabase(t *testing.T) {
 	t.Parallel()
 	for range 3 {
 		storetest.Run(t, func(t *testing.T, db *store.DB) {
@@ -71,7 +71,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	}
 	server.wantGone(t)
 	if _, err := os.Stat(server.folder); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the folder of the server is still there (%v)", err)
+		t.Errorf("the server's folder still exists (%v)", err)
 	}
 }
 
@@ -82,7 +82,7 @@ type server struct {
 	conn   *sql.Conn
 }
 
-// startElsewhere starts a server as another process would, and connects to it.
+// startElsewhere starts a server in another process and connects to it.
 func startElsewhere(t *testing.T) *server {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -103,7 +103,7 @@ func startElsewhere(t *testing.T) *server {
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		if os.Getenv("CI") != "true" {
-			t.Skip("NOT TESTED: no server was started here")
+			t.Skip("NOT TESTED: cannot start a server here")
 		}
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func startElsewhere(t *testing.T) *server {
 	return &server{cmd, stdin, filepath.Dir(data), conn}
 }
 
-// wantGone waits for the server to end, or for the query that should have been cut short.
+// wantGone waits for the server to end. The query fails when it does.
 func (s *server) wantGone(t *testing.T) {
 	t.Helper()
 	if _, err := s.conn.ExecContext(t.Context(), "SELECT pg_sleep(20)"); err == nil {

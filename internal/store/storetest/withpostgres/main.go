@@ -1,9 +1,8 @@
-// Command withpostgres runs a command with one throwaway Postgres server for all the test processes
-// that it starts:
+// Command withpostgres runs a command with one temporary Postgres server for all its test processes:
 //
 //	go run ./internal/store/storetest/withpostgres go test ./...
 //
-// Where a server is named already, or none can be started, it only runs the command.
+// If a server is configured already, or Postgres is not installed, it only runs the command.
 package main
 
 import (
@@ -46,7 +45,7 @@ func run(args []string) (code int, err error) {
 	return command(args)
 }
 
-// command runs args to their end, whatever signal comes: the server must outlive the tests.
+// command runs args and waits for their end. It passes signals on, because the server must outlive the tests.
 func command(args []string) (code int, err error) {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
