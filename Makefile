@@ -19,7 +19,7 @@ FUZZTIME ?= 50000x
 USERS    ?= 1000000
 STREAMS  ?= 5000
 
-.PHONY: help run assets generate test test-long test-clients lint cover bench bench-admin bench-login bench-revocation bench-streams bench-flood abuse fuzz
+.PHONY: help run assets generate test test-long test-clients lint cover bench bench-admin bench-login bench-revocation bench-streams bench-flood bench-peers abuse fuzz
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +36,7 @@ assets: ## download GraphiQL from npm; the next build embeds it in the page at /
 generate: ## generate Go code from the schema
 	go generate ./...
 	cd clients/genqlient && go generate ./...
+	cd bench/peers/gqlgen && go generate ./...
 
 test: ## run all tests on SQLite and a temporary Postgres; PKG=package selects a package
 	$(WITHPOSTGRES) go test $(RACE) -shuffle=on -timeout 9m $(PKG)
@@ -71,6 +72,7 @@ lint: ## run gofmt, go vet, staticcheck and golangci-lint
 		{ test -z "$$files" || { echo "run gofmt -s -w on:"; echo "$$files"; exit 1; }; }
 	go vet ./...
 	go vet -tags long ./...
+	cd bench/peers/gqlgen && go vet ./...
 	go run $(STATICCHECK) ./...
 	go run $(GOLANGCI) run
 
@@ -101,6 +103,9 @@ bench-streams: ## measure the memory of STREAMS=5000 subscriptions, and how soon
 
 bench-flood: ## measure how 200 concurrent logins slow down a signed-in user
 	go run ./bench/flood
+
+bench-peers: ## compare requests per second with other servers; ARGS are flags such as -rounds=5 and -only=gqlgen
+	$(WITHPOSTGRES) go run ./bench/peers $(ARGS)
 
 # FUZZTIME is a number of executions, because with a duration go test sometimes reports its own deadline as a failure.
 fuzz: ## run each fuzz target with FUZZTIME=50000x inputs; make test runs only the corpora

@@ -61,4 +61,4 @@ require (
 )
 
 // npm packages may hold Go files.
-ignore ./clients/node_modules
+ignore node_modules

@@ -129,7 +129,7 @@ func (c construction) find(text string) string {
 
 // unconverted are paths below which TestLanguage only logs.
 var unconverted = []string{
-	"graph", "internal/account", "internal/guard", "internal/session", "internal/transport",
+	"graph", "internal/account", "internal/session", "internal/transport",
 }
 
 // TestLanguage keeps the constructions out of comments, GraphQL descriptions, help texts and documentation.

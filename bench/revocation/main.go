@@ -6,18 +6,13 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"database/sql"
 	"errors"
 	"flag"
 	"fmt"
 	"net/url"
 	"os"
 	"slices"
-	"strings"
 	"time"
-
-	_ "github.com/lib/pq" // the driver "postgres"
 
 	"github.com/graphwarden/graphwarden/bench/replica"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
@@ -50,7 +45,7 @@ func run(ctx context.Context) error {
 	if raw == "" {
 		return errors.New(storetest.URLVariable + " is not set to a Postgres URL")
 	}
-	database, drop, err := newSchema(ctx, raw)
+	database, drop, err := replica.NewSchema(ctx, raw)
 	if err != nil {
 		return err
 	}
@@ -66,29 +61,6 @@ func run(ctx context.Context) error {
 			lags(ctx, "polling only (B and C with --database-pooler)", polled, binary, database, "--database-pooler"),
 			cutOff(ctx, binary, database))
 	})
-}
-
-// newSchema creates a schema in the database at raw, and returns the URL that selects it.
-func newSchema(ctx context.Context, raw string) (database string, drop func(), err error) {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "", nil, errors.New(storetest.URLVariable + " is not a URL")
-	}
-	admin, err := sql.Open("postgres", raw)
-	if err != nil {
-		return "", nil, err
-	}
-	schema := "bench_" + strings.ToLower(rand.Text())
-	if _, err := admin.ExecContext(ctx, "CREATE SCHEMA "+schema); err != nil {
-		return "", nil, errors.Join(err, admin.Close())
-	}
-	query := u.Query()
-	query.Set("search_path", schema)
-	u.RawQuery = query.Encode()
-	return u.String(), func() {
-		_, _ = admin.ExecContext(ctx, "DROP SCHEMA "+schema+" CASCADE") // an error does not matter for a temporary server
-		_ = admin.Close()
-	}, nil
 }
 
 // lags measures the time until B and C refuse a revoked token. args are additional settings of B and C.

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// events are what a subscription sends.
+// events reads the events of a subscription.
 type events struct {
 	tb    testing.TB
 	lines *bufio.Scanner
@@ -40,7 +40,7 @@ func (s *server) subscribe(tb testing.TB, query, authorization string) *events {
 	return &events{tb, bufio.NewScanner(response.Body)}
 }
 
-// next is the next event as answer.String has it; "" at the end.
+// next returns the next event in the form of answer.String, or "" at the end.
 func (e *events) next() string {
 	e.tb.Helper()
 	for e.lines.Scan() {
@@ -76,19 +76,19 @@ func TestEachEventIsJudged(t *testing.T) {
 		name, as, query string
 		want            []string
 	}{
-		{"by who owns it", "alice", `subscription { diaries { name } }`, []string{mine, "diaries ROLE_REQUIRED", mine}},
-		{"of a type that only its owner may read", "", `subscription { diaries { name } }`,
+		{"by its owner", "alice", `subscription { diaries { name } }`, []string{mine, "diaries ROLE_REQUIRED", mine}},
+		{"of a type for its owner", "", `subscription { diaries { name } }`,
 			[]string{"diaries TOKEN_MISSING"}},
-		{"of a type of which one field is for a role", "keeper", `subscription { diaries { secret name } }`,
+		{"of a type with a field for a role", "keeper", `subscription { diaries { secret name } }`,
 			[]string{"diaries.name NOT_OWNER", "diaries.name NOT_OWNER", "diaries.name NOT_OWNER"}},
 		{"of one type among others", "alice", `subscription { exhibits { __typename ... on Diary { name } } }`,
 			[]string{`{"exhibits":{"__typename":"Poster"}}`, "exhibits ROLE_REQUIRED",
 				`{"exhibits":{"__typename":"Diary","name":"diary"}}`}},
-		{"of one type among others that a stranger may read", "", `subscription { exhibits { __typename } }`,
+		{"of one type among others, without a token", "", `subscription { exhibits { __typename } }`,
 			[]string{`{"exhibits":{"__typename":"Poster"}}`, "exhibits TOKEN_MISSING", "exhibits TOKEN_MISSING"}},
-		{"before there is one, where none could ever be read", "bob", `subscription { vaults { __typename } }`,
+		{"before the first, if the caller could read no event", "bob", `subscription { vaults { __typename } }`,
 			[]string{"vaults ROLE_REQUIRED"}},
-		{"before there is one, where some could be read", "admin", `subscription { vaults { __typename } }`, nil},
+		{"before the first, if the caller could read some events", "admin", `subscription { vaults { __typename } }`, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -103,12 +103,12 @@ func TestEachEventIsJudged(t *testing.T) {
 	}
 }
 
-// The mark of a subscription holds for each event, not for its start alone.
-func TestSubscriptionEndsWhenItsCallerIsNotAdmittedAnyMore(t *testing.T) {
+// The mark of a subscription applies to each event, not only to the start.
+func TestSubscriptionEndsWhenItsCallerLosesAccess(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "public")
 	s.Zoo.Bell = make(chan int32)
-	ring := func(n int32) { // for a stream that has ended, it stays unheard
+	ring := func(n int32) { // after the end of the stream, the value is not received
 		go func() {
 			select {
 			case s.Zoo.Bell <- n:

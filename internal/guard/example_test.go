@@ -41,7 +41,7 @@ func ExamplePolicy_Print() {
 	// Query.status  @public                             field
 }
 
-// A root field without a directive is an error, so that a forgotten one does not open it.
+// A root field without a directive is an error, so that forgetting one does not make it public.
 func ExampleNewPolicy_unmarked() {
 	schema := gqlparser.MustLoadSchema(&ast.Source{Input: directives + `type Query { status: String! }`})
 	_, err := guard.NewPolicy(schema, "off")

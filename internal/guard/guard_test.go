@@ -17,7 +17,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
-// outdate makes the view too old, and revocations unreadable.
+// outdate makes the revocation view too old, and revocations unreadable.
 func (s *server) outdate(t *testing.T) {
 	t.Helper()
 	err := s.db.Tx(t.Context(), func(tx *store.Tx) error {
@@ -44,7 +44,7 @@ func TestAuthenticate(t *testing.T) {
 	if err != nil || who.UserID != "alice" || !who.HasRole("ADMIN") {
 		t.Errorf("got %v, %v", who, err)
 	}
-	// Revocations that cannot be read any more could be of anybody.
+	// Revocations that cannot be read could affect any token.
 	s.outdate(t)
 	if _, err := s.Authenticator.Authenticate(t.Context(), good); !fault.Is(err, fault.RevocationViewStale) ||
 		fault.As(err).Code != fault.Unavailable {
@@ -52,8 +52,8 @@ func TestAuthenticate(t *testing.T) {
 	}
 }
 
-// Whom the request's own token names is not who a connection with a token that is refused belongs to.
-func TestARefusedConnectionIsNobodys(t *testing.T) {
+// A connection whose token is refused does not belong to the user of the request's own token.
+func TestARefusedConnectionHasNoPrincipal(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	alice, _, err := s.Authenticator.Connect(t.Context(), s.issue(t, s.claims("alice")))
@@ -68,13 +68,15 @@ func TestARefusedConnectionIsNobodys(t *testing.T) {
 	}
 }
 
-// The log has what was wrong with a forgery, the caller has not.
+// The log explains what is wrong with a forgery; the response does not.
 func TestForgeriesLookAlike(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	good := s.issue(t, s.claims("alice"))
 	answers := map[string]bool{}
-	for _, forged := range []string{"", "x", good + "x", good[:len(good)-2], "a.b.c", strings.Repeat("a", 9000), strings.ToUpper(good), good + "\n"} {
+	for _, forged := range []string{
+		"", "x", good + "x", good[:len(good)-2], "a.b.c", strings.Repeat("a", 9000), strings.ToUpper(good), good + "\n",
+	} {
 		_, err := s.Authenticator.Authenticate(t.Context(), forged)
 		if err == nil {
 			t.Fatalf("accepted %q", forged)
@@ -82,14 +84,14 @@ func TestForgeriesLookAlike(t *testing.T) {
 		answers[err.Error()] = true
 	}
 	if len(answers) != 1 {
-		t.Errorf("forgeries can be told apart: %v", answers)
+		t.Errorf("forgeries have different errors: %v", answers)
 	}
 	if !strings.Contains(s.Log.String(), "access token refused") {
 		t.Error("nothing was logged")
 	}
 }
 
-// The middleware takes one header with the scheme Bearer; other headers are remembered, not refused.
+// The middleware accepts one header with the scheme Bearer. It records other headers without rejecting the request.
 func TestMiddlewareNeverRejects(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -136,7 +138,7 @@ func TestMiddlewareNeverRejects(t *testing.T) {
 	}
 }
 
-func TestNobodyCallsWithoutARequest(t *testing.T) {
+func TestAContextWithoutARequestHasNoPrincipal(t *testing.T) {
 	t.Parallel()
 	if diff := cmp.Diff(guard.Principal{}, guard.Caller(context.Background())); diff != "" {
 		t.Error(diff)
@@ -169,11 +171,9 @@ func TestIntrospectionFollowsItsSetting(t *testing.T) {
 					strings.Contains(a.Body, "lives") != (status == 200) {
 					t.Errorf("as %q: got %d %s, want %d", as, a.Status, a.Body, status)
 				}
-				// It is refused in one operation with allowed fields, too.
-				if a := s.ask(t, `{ poster { text } __type(name: "Cat") { name } }`, nil, header...); strings.Contains(
-					a.Body,
-					`"name":"Cat"`,
-				) != (status == 200) {
+				// Introspection is also refused in an operation with allowed fields.
+				a = s.ask(t, `{ poster { text } __type(name: "Cat") { name } }`, nil, header...)
+				if strings.Contains(a.Body, `"name":"Cat"`) != (status == 200) {
 					t.Errorf("as %q: got %d %s", as, a.Status, a.Body)
 				}
 				if a := s.ask(t, `{ __typename }`, nil, header...); a.Status != 200 {
@@ -184,7 +184,6 @@ func TestIntrospectionFollowsItsSetting(t *testing.T) {
 	}
 }
 
-// A field without a rule is refused.
 func TestFieldsWithoutARuleAreRefused(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -195,13 +194,13 @@ func TestFieldsWithoutARuleAreRefused(t *testing.T) {
 	policy.Forget("Poster", "text")
 	policy.Forget("Visit", "cage")
 	s.serve(t, policy)
-	everything := "Bearer " + s.issue(t, s.claims("alice", "USER", "ADMIN", "KEEPER"))
+	allRoles := "Bearer " + s.issue(t, s.claims("alice", "USER", "ADMIN", "KEEPER"))
 	for query, want := range map[string]string{
 		`{ poster { text } }`: `poster.text ROLE_REQUIRED`,
 		`{ named(kind: "Poster") { ... on Poster { text } } }`: `{"named":null} named.text ROLE_REQUIRED`,
-		`{ cage { anybody } }`:                                 `cage ROLE_REQUIRED`,
+		`{ cage { open } }`: `cage ROLE_REQUIRED`,
 	} {
-		if got := s.ask(t, query, nil, everything).String(); got != want {
+		if got := s.ask(t, query, nil, allRoles).String(); got != want {
 			t.Errorf("%s: got %s, want %s", query, got, want)
 		}
 	}
@@ -210,7 +209,7 @@ func TestFieldsWithoutARuleAreRefused(t *testing.T) {
 	}
 }
 
-// A token that came back shows that its generation arrived, which decides about later refreshes.
+// A presented token shows that the client has its generation, which affects later refreshes.
 func TestAVerifiedTokenCountsAsSeen(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -222,10 +221,10 @@ func TestAVerifiedTokenCountsAsSeen(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(
-			`INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent)
-			VALUES ('session of alice', 'alice', '', 7, 6, 0, '', 0, 0, 0, 0, 0, '', '')`,
-		)
+		_, err = tx.Exec(`INSERT INTO sessions
+			(id, user_id, salt, generation, seen_generation, auth_time, amr, created_at, rotated_at, last_seen_at,
+				expires_at, ends_at, ip, user_agent)
+			VALUES ('session of alice', 'alice', '', 7, 6, 0, '', 0, 0, 0, 0, 0, '', '')`)
 		return err
 	})
 	if err != nil {
@@ -245,11 +244,14 @@ func TestAVerifiedTokenCountsAsSeen(t *testing.T) {
 	}
 }
 
-func TestWhatNeedsAMethodIsLogged(t *testing.T) {
+func TestMissingMethodsAreLogged(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "public")
 	alice := "Bearer " + s.issue(t, s.claims("alice"))
-	for query, want := range map[string]string{`{ stray { name } }`: "without OwnerID", `{ named(kind: "unheard of") { name } }`: "GraphQLType"} {
+	for query, want := range map[string]string{
+		`{ stray { name } }`:                     "without OwnerID",
+		`{ named(kind: "unheard of") { name } }`: "GraphQLType",
+	} {
 		if s.ask(t, query, nil, alice); !strings.Contains(s.Log.String(), want) {
 			t.Errorf("%s: log: %s", query, s.Log)
 		}

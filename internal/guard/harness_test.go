@@ -43,8 +43,7 @@ const (
 	life     = 15 * time.Minute
 )
 
-// server serves guardtest behind the guard, with everything real but its clock, which stands still until it
-// is moved.
+// server serves guardtest behind the guard. All parts are real except the clock, which only moves explicitly.
 type server struct {
 	URL           string
 	Zoo           *guardtest.Resolver
@@ -76,7 +75,7 @@ func (l *logged) String() string {
 	return l.b.String()
 }
 
-// open makes the parts that know tokens; it serves nothing yet.
+// open creates the parts that handle tokens, without serving.
 func open(tb testing.TB) *server {
 	tb.Helper()
 	db := storetest.Open(tb, "sqlite:"+filepath.Join(tb.TempDir(), "test.db"))
@@ -100,7 +99,7 @@ func open(tb testing.TB) *server {
 	return s
 }
 
-// serve starts a server. more come inside the guard.
+// serve starts a server. The extensions more run inside the guard.
 func serve(tb testing.TB, introspection string, more ...graphql.HandlerExtension) *server {
 	tb.Helper()
 	s := open(tb)
@@ -128,7 +127,7 @@ func (s *server) serve(tb testing.TB, policy *guard.Policy, more ...graphql.Hand
 	s.URL = listener.URL
 }
 
-// present shows what the product's presenter shows, as far as the guard is concerned.
+// present is the guard-related part of the product's error presenter.
 func present(ctx context.Context, err error) *gqlerror.Error {
 	shown := graphql.DefaultErrorPresenter(ctx, err)
 	if f := fault.As(err); f != nil {
@@ -138,7 +137,7 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 	return shown
 }
 
-// Now stands still, so that no test depends on how fast it runs.
+// Now does not advance by itself, so that no test depends on its speed.
 func (s *server) Now() time.Time { return s.start.Add(time.Duration(s.offset.Load())) }
 
 func (s *server) log() *slog.Logger {
@@ -152,7 +151,7 @@ func (s *server) poll(tb testing.TB) {
 	}
 }
 
-// advance moves the clock, and reads revocations, or they would look old.
+// advance moves the clock and polls, because the revocation view would otherwise be too old.
 func (s *server) advance(tb testing.TB, d time.Duration) {
 	tb.Helper()
 	s.offset.Add(int64(d))
@@ -168,19 +167,21 @@ func (s *server) issue(tb testing.TB, c token.Claims) string {
 	return raw
 }
 
-// claims are those of a user who has just signed in.
+// claims returns the claims of a user who has just signed in.
 func (s *server) claims(user token.UserID, roles ...token.Role) token.Claims {
 	return token.Claims{UserID: user, SessionID: "session of " + token.SessionID(user), Generation: 1, Version: 1,
 		Roles:    roles,
 		AuthTime: s.Now(), Methods: []string{"pwd"}}
 }
 
-// revoke writes what another replica would have written.
+// revoke inserts a revocation like another replica.
 func (s *server) revoke(tb testing.TB, sid token.SessionID, user token.UserID, isStale bool) {
 	tb.Helper()
 	err := s.db.Tx(tb.Context(), func(tx *store.Tx) error {
-		_, err := tx.Exec(`INSERT INTO revocations (id, session_id, user_id, below_version, stale, created_at, expires_at)
-			VALUES ($1, NULLIF($2, ''), NULLIF($3, ''), 100, $4, now_us(), now_us() + 3600000000)`, fmt.Sprint(sid, user, isStale), sid, user, isStale)
+		_, err := tx.Exec(`INSERT INTO revocations
+				(id, session_id, user_id, below_version, stale, created_at, expires_at)
+			VALUES ($1, NULLIF($2, ''), NULLIF($3, ''), 100, $4, now_us(), now_us() + 3600000000)`,
+			fmt.Sprint(sid, user, isStale), sid, user, isStale)
 		return err
 	})
 	if err != nil {
@@ -189,7 +190,8 @@ func (s *server) revoke(tb testing.TB, sid token.SessionID, user token.UserID, i
 	s.poll(tb)
 }
 
-// refusedTokens has a token for each reason to refuse one; but for its fault each would admit to anything.
+// refusedTokens returns a token for each reason to refuse one. Apart from its fault, each would grant all rights of
+// roles.
 func (s *server) refusedTokens(tb testing.TB, user token.UserID, roles ...token.Role) map[string]string {
 	tb.Helper()
 	make := func(sid token.SessionID, of token.UserID) string {
@@ -208,7 +210,7 @@ func (s *server) refusedTokens(tb testing.TB, user token.UserID, roles ...token.
 	return refused
 }
 
-// answer is what came back.
+// answer is a response.
 type answer struct {
 	Status int
 	Body   string
@@ -223,7 +225,7 @@ type answer struct {
 	}
 }
 
-// ask posts an operation with headers of Authorization: none for a stranger.
+// ask posts an operation with the given Authorization headers.
 func (s *server) ask(tb testing.TB, query string, variables map[string]any, authorization ...string) answer {
 	tb.Helper()
 	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
@@ -261,7 +263,7 @@ func (s *server) ask(tb testing.TB, query string, variables map[string]any, auth
 	return a
 }
 
-// String is the data, then each error as its path and reason, sorted.
+// String returns the data, then the path and reason of each error, sorted.
 func (a answer) String() string {
 	lines := []string{}
 	for _, e := range a.Errors {

@@ -15,43 +15,43 @@ import (
 // mutant is the guard with one branch disabled.
 type mutant struct {
 	name, file, old, new string
-	// matrix means that the authorization matrix alone must notice.
+	// matrix means that the authorization matrix must fail.
 	matrix bool
 }
 
 var mutants = []mutant{
 	// Who may read a field.
-	{"public fields ask for somebody", "rule.go", "case r.public:", "case false:", true},
-	{"a refused token is nobody's", "rule.go", "case s.refusal != nil:", "case false:", true},
-	{"anybody is somebody", "rule.go", "case s.principal == nil:", "case false:", true},
-	{"roles restrict nobody", "rule.go", "return len(r.roles) > 0 || r.owner }", "return r.owner }", true},
-	{"owner restricts nobody", "rule.go", "return len(r.roles) > 0 || r.owner }", "return len(r.roles) > 0 }", true},
-	{"a role admits nobody", "rule.go", "!slices.ContainsFunc(r.roles, s.principal.HasRole)", "true", true},
-	{"everybody is the owner", "rule.go", "!(r.owner && owns(s.principal, object))", "!r.owner", true},
-	{"nobody is the owner", "rule.go", "!(r.owner && owns(s.principal, object))", "true", true},
-	{"whatever has an owner is the caller's", "rule.go", "owned.OwnerID() == p.UserID", "owned != nil", true},
-	{"somebody without an id owns what has no owner", "rule.go", ` && p.UserID != ""`, "", false},
-	{"a value has not the methods of its pointer", "rule.go", "case reflect.Struct:", "case reflect.Invalid:", false},
+	{"public fields need a user", "rule.go", "case r.public:", "case false:", true},
+	{"a refused token is anonymous", "rule.go", "case s.refusal != nil:", "case false:", true},
+	{"every caller has a principal", "rule.go", "case s.principal == nil:", "case false:", true},
+	{"roles do not restrict", "rule.go", "return len(r.roles) > 0 || r.owner }", "return r.owner }", true},
+	{"owner does not restrict", "rule.go", "return len(r.roles) > 0 || r.owner }", "return len(r.roles) > 0 }", true},
+	{"a role does not admit", "rule.go", "!slices.ContainsFunc(r.roles, s.principal.HasRole)", "true", true},
+	{"every user is the owner", "rule.go", "!(r.owner && owns(s.principal, object))", "!r.owner", true},
+	{"no user is the owner", "rule.go", "!(r.owner && owns(s.principal, object))", "true", true},
+	{"every owned object is the caller's", "rule.go", "owned.OwnerID() == p.UserID", "owned != nil", true},
+	{"a principal without an id owns objects without an owner", "rule.go", ` && p.UserID != ""`, "", false},
+	{"a value lacks the methods of its pointer", "rule.go", "case reflect.Struct:", "case reflect.Invalid:", false},
 	{"an element of interfaces has no methods", "rule.go", "case reflect.Interface:\n\t\t\tv = v.Elem()",
 		"case reflect.Interface:\n\t\t\treturn found, false", false},
 	{"an element of pointers has no methods", "rule.go", "v.Kind() != reflect.Pointer && v.Kind() != reflect.Interface {",
 		"true {", true},
-	{"a proof lasts for ever", "rule.go", "if r.maxAge > 0 && now.Sub(s.principal.AuthTime) > r.maxAge {", "if false {",
+	{"a proof never expires", "rule.go", "if r.maxAge > 0 && now.Sub(s.principal.AuthTime) > r.maxAge {", "if false {",
 		true},
-	{"a proof ends a moment early", "rule.go", "now.Sub(s.principal.AuthTime) > r.maxAge {",
+	{"a proof expires too early", "rule.go", "now.Sub(s.principal.AuthTime) > r.maxAge {",
 		"now.Sub(s.principal.AuthTime) >= r.maxAge {", false},
 
-	// Which rule.
-	{"what is unmarked is open", "policy.go", `&entry{source: "unmarked"`,
+	// Which rule applies.
+	{"unmarked fields are public", "policy.go", `&entry{source: "unmarked"`,
 		`&entry{rule: rule{public: true}, source: "unmarked"`, true},
 	{"a type's mark prevails over the field's", "policy.go", "case fieldMarked:", "case fieldMarked && !marked:", true},
 	{"a type's mark guards nothing", "policy.go", "case marked:\n", "case false:\n", true},
-	{"a role without brackets is none", "policy.go", "if arg.Value.Kind != ast.ListValue {", "if false {", false},
-	{"introspection is open to all", "policy.go", "return p.introspection.judge(s, nil, now)", "return nil", false},
+	{"a role without brackets is ignored", "policy.go", "if arg.Value.Kind != ast.ListValue {", "if false {", false},
+	{"introspection is always public", "policy.go", "return p.introspection.judge(s, nil, now)", "return nil", false},
 	{"introspection cannot be off", "policy.go", "if p.introspection == nil {",
 		"if p.introspection == nil {\n\t\treturn nil\n\t}\n\tif false {", false},
-	{"a field without a rule is open", "extension.go", "if e == nil {", "if e == nil {\n\t\treturn nil\n\t}\n\tif false {",
-		false},
+	{"a field without a rule is public", "extension.go", "if e == nil {",
+		"if e == nil {\n\t\treturn nil\n\t}\n\tif false {", false},
 	{"the object's static type counts", "extension.go", "g.judge(fc.Object, fc.Field.Name, s, object)",
 		"g.judge(fc.Field.ObjectDefinition.Name, fc.Field.Name, s, object)", true},
 	{"fields are not judged", "extension.go", "refusal := g.judge(fc.Object, fc.Field.Name, s, object); refusal != nil",
@@ -59,8 +59,8 @@ var mutants = []mutant{
 	{"root types have their usual names", "policy.go", "c.policy.roots[op] = root.Name", `c.policy.roots[op] = "Query"`,
 		true},
 
-	// Whom it is judged by.
-	{"a payload signs nobody in", "guard.go", "if s, ok := as[signer](fc.Result); ok {",
+	// Who the caller is.
+	{"a payload does not sign in", "guard.go", "if s, ok := as[signer](fc.Result); ok {",
 		"if s, ok := as[signer](fc.Result); ok && false {", true},
 	{"the sign-in outlives its payload", "extension.go", "\tif err != nil || value == nil {\n",
 		"\tif signed, ok := as[signer](value); ok {\n\t\tif bearer, ok := ctx.Value(stateKey{}).(*state); ok {\n" +
@@ -68,52 +68,54 @@ var mutants = []mutant{
 	{"Caller is always the bearer", "guard.go", "s := stateAt(ctx, graphql.GetFieldContext(ctx))\n\tif s.principal " +
 		"== nil {", "s := stateAt(ctx, nil)\n\tif s.principal == nil {", false},
 
-	// Before anything runs.
-	{"root fields are not judged before", "extension.go", "if len(refused) == 0 ||", "if true ||", false},
-	{"a mutation runs by halves", "extension.go", "op.Operation.Operation == ast.Query && len(refused)", "len(refused)",
+	// Before execution.
+	{"root fields are not judged before execution", "extension.go", "if len(refused) == 0 ||", "if true ||", false},
+	{"a mutation may run in part", "extension.go", "op.Operation.Operation == ast.Query && len(refused)", "len(refused)",
 		false},
-	{"a query runs whole or not", "extension.go",
+	{"a query must not run in part", "extension.go",
 		" || op.Operation.Operation == ast.Query && len(refused) < len(fields) {", " {", false},
 	{"__typename of the root is judged", "extension.go", `if field.Name == "__typename" {`, "if false {", false},
 
-	// While it runs.
-	{"the caller is checked once a request", "extension.go", "if err := g.check(ctx); err != nil {",
+	// During execution.
+	{"the caller is checked once per request", "extension.go", "if err := g.check(ctx); err != nil {",
 		"if err := g.check(ctx); false && err != nil {", false},
-	{"the expiry is checked once a request", "guard.go", "if !a.now().Before(s.principal.ExpiresAt.Add(token.Leeway)) {",
+	{"the expiry is checked once per request", "guard.go", "if !a.now().Before(s.principal.ExpiresAt.Add(token.Leeway)) {",
 		"if false {", false},
 
 	// Objects without a readable field.
-	{"__typename tells", "extension.go", "e != nil && len(e.yields) > 0 {", "e == nil {", true},
-	{"__typename tells in lists", "extension.go", "for i := range v.Len() {", "for i := range 0 {", true},
-	{"__typename tells who is signed in", "extension.go", "r.public || s.principal != nil && !r.restricted() && " +
-		"r.maxAge == 0", "r.public || s.principal != nil && r.maxAge == 0", true},
-	{"__typename tells whose proof is old", "extension.go", "!r.restricted() && r.maxAge == 0", "!r.restricted()", true},
-	{"one open type opens the others", "extension.go", "return !slices.ContainsFunc(types, func(name string) bool " +
+	{"__typename reveals an object", "extension.go", "e != nil && len(e.yields) > 0 {", "e == nil {", true},
+	{"__typename reveals objects in lists", "extension.go", "for i := range v.Len() {", "for i := range 0 {", true},
+	{"__typename reveals objects to signed-in callers", "extension.go",
+		"r.public || s.principal != nil && !r.restricted() && " +
+			"r.maxAge == 0", "r.public || s.principal != nil && r.maxAge == 0", true},
+	{"__typename reveals objects to callers with an old proof", "extension.go",
+		"!r.restricted() && r.maxAge == 0", "!r.restricted()", true},
+	{"one public type opens the others", "extension.go", "return !slices.ContainsFunc(types, func(name string) bool " +
 		"{\n\t\treturn !slices", "return slices.ContainsFunc(types, func(name string) bool {\n\t\treturn slices", true},
-	{"a payload's principal may not have it", "extension.go", "s = state{principal: signed.Principal()}", "_ = signed",
+	{"a payload's principal may not read it", "extension.go", "s = state{principal: signed.Principal()}", "_ = signed",
 		true},
 	{"every type is the first", "extension.go", "if len(types) > 1 {", "if false {", true},
 	{"an unknown Go type is the first", "extension.go", "!slices.Contains(types, name) {",
 		"!slices.Contains(types, name) {\n\t\t\tname = types[0]\n\t\t}\n\t\tif false {", false},
-	{"GraphQLType is not asked", "extension.go", "if named, ok := v.Interface().(interface{ GraphQLType() string }); ok {",
+	{"GraphQLType is ignored", "extension.go", "if named, ok := v.Interface().(interface{ GraphQLType() string }); ok {",
 		"if named, ok := v.Interface().(interface{ GraphQLType() string }); ok && false {", true},
 
 	// The events of subscriptions.
-	{"a stream starts of which nothing can be read", "extension.go", "return g.judgeEvents(e.yields, s)", "return nil",
+	{"a stream without readable events starts", "extension.go", "return g.judgeEvents(e.yields, s)", "return nil",
 		false},
-	{"nobody will own an event", "extension.go", "if own.owner {", "if false {", true},
+	{"events are never owned", "extension.go", "if own.owner {", "if false {", true},
 	{"events are not judged", "events.go", "refusal = g.judgeYield(rule, e.state, event.Interface())", "_ = rule", true},
-	{"a subscription is judged at its start only", "events.go",
+	{"a subscription is only judged at its start", "events.go",
 		"refusal := g.judge(e.field.Object, e.field.Field.Name, e.state, nil)", "var refusal *fault.Error", false},
-	{"a refused subscription goes on", "events.go", "if e.ended {", "if false {", false},
-	{"an event belongs to nobody", "events.go", "\te.field.Result = event.Interface()\n", "", false},
-	{"an event is nobody's parent", "events.go", "return next(graphql.WithFieldContext(ctx, e.field))", "return next(ctx)",
-		false},
+	{"a refused subscription continues", "events.go", "if e.ended {", "if false {", false},
+	{"an event has no owner", "events.go", "\te.field.Result = event.Interface()\n", "", false},
+	{"an event is not the parent of its fields", "events.go", "return next(graphql.WithFieldContext(ctx, e.field))",
+		"return next(ctx)", false},
 
 	// The token.
-	{"a revoked token is good", "guard.go", "case reason == fault.TokenRevoked:", "case false:", true},
-	{"a stale token is good", "guard.go", "case reason == fault.TokenStale:", "case false:", true},
-	{"an old view is good", "guard.go", "case err != nil:\n", "case false:\n", false},
+	{"a revoked token is valid", "guard.go", "case reason == fault.TokenRevoked:", "case false:", true},
+	{"a stale token is valid", "guard.go", "case reason == fault.TokenStale:", "case false:", true},
+	{"an old view is current", "guard.go", "case err != nil:\n", "case false:\n", false},
 	{"an expired token is forged", "guard.go", "if errors.Is(err, token.ErrExpired) {",
 		"if errors.Is(err, token.ErrExpired) && false {", true},
 	{"the first of two headers counts", "../web/bearer.go", "if len(values) > 1 {", "if false {", false},
@@ -122,7 +124,7 @@ var mutants = []mutant{
 		false},
 	{"a token does not count as seen", "guard.go", "\ta.activity.Mark(c)\n", "", false},
 
-	// The check at the start.
+	// The policy check at startup.
 	{"a root field needs no mark", "policy.go", "case c.isRoot(def):", "case false:", false},
 	{"the first of two marks counts", "policy.go", "case len(auth)+len(public) > 1:", "case false:", false},
 	{"a mark on a root type is ignored", "policy.go", "(def.Kind != ast.Object || c.isRoot(def))",
@@ -132,26 +134,27 @@ var mutants = []mutant{
 	{"marks of interface fields may be faulty", "policy.go", "if def.Kind == ast.Interface {", "if false {", false},
 	{"a root field may have an owner", "policy.go", "if e.owner && c.isRoot(def) {", "if false {", false},
 	{"the list of roles may be empty", "policy.go", "if len(r.roles) == 0 {", "if false {", false},
-	{"a role may be misspelt", "policy.go", "enum == nil || enum.EnumValues.ForName(string(role)) == nil", "enum == nil",
+	{"a role may be misspelled", "policy.go", "enum == nil || enum.EnumValues.ForName(string(role)) == nil", "enum == nil",
 		false},
-	{"null is no argument", "policy.go", "if err != nil || value == nil {", "if err != nil {", false},
+	{"null is a missing argument", "policy.go", "if err != nil || value == nil {", "if err != nil {", false},
 	{"an age may be negative", "policy.go", "if seconds <= 0 || ", "if ", false},
 	{"an age may overflow", "policy.go", "seconds > math.MaxInt32", "seconds > math.MaxInt64", false},
 	{"an implementation may be weaker", "policy.go", "if marked && e != nil && !e", "if false && marked && e != nil && !e",
 		false},
 	{"a root may implement an interface", "policy.go", "if c.isRoot(def) && len(def.Interfaces) > 0 {", "if false {",
 		false},
-	{"what is open is stricter than nothing", "rule.go", "if other.public {", "if false {", false},
-	{"what is open is strict", "rule.go", "if r.public || other.maxAge", "if other.maxAge", false},
-	{"no age is an age", "rule.go", "(r.maxAge == 0 || r.maxAge > other.maxAge)", "r.maxAge > other.maxAge", false},
+	{"public is stricter than unmarked", "rule.go", "if other.public {", "if false {", false},
+	{"public is strict", "rule.go", "if r.public || other.maxAge", "if other.maxAge", false},
+	{"no age is as strict as an age", "rule.go", "(r.maxAge == 0 || r.maxAge > other.maxAge)",
+		"r.maxAge > other.maxAge", false},
 	{"a greater age is as strict", "rule.go", "(r.maxAge == 0 || r.maxAge > other.maxAge)", "r.maxAge == 0", false},
 	{"no role is as strict as one", "rule.go", "return r.restricted() && (other", "return (other", false},
 	{"an owner is as strict as a role", "rule.go", "(other.owner || !r.owner)", "true", false},
 	{"another role is as strict", "rule.go", "!slices.Contains(other.roles, role)", "false", false},
 }
 
-// Each branch of the guard, disabled on purpose, makes these tests fail; where it says so, the
-// authorization matrix among them, which knows nothing of the guard.
+// Disabling any branch of the guard makes a test of this package fail. For mutants with matrix set, the authorization
+// matrix must fail, which does not know the guard.
 func TestEveryBranchOfTheGuardIsNeeded(t *testing.T) {
 	t.Parallel()
 	for _, m := range mutants {
@@ -162,13 +165,13 @@ func TestEveryBranchOfTheGuardIsNeeded(t *testing.T) {
 			case strings.Contains(out, "[build failed]") || strings.Contains(out, "[setup failed]"):
 				t.Fatalf("the mutant does not compile:\n%s", out)
 			case m.matrix && !strings.Contains(out, "--- FAIL: TestAuthorizationMatrix"):
-				t.Errorf("the authorization matrix does not notice")
+				t.Errorf("the authorization matrix does not fail")
 			}
 		})
 	}
 }
 
-// test runs this package's tests with the mutant in place of the guard, and demands that they fail.
+// test runs this package's tests on the mutant and requires that one fails. It returns their output.
 func (m mutant) test(t *testing.T) string {
 	t.Helper()
 	source, err := os.ReadFile(m.file)
@@ -176,7 +179,7 @@ func (m mutant) test(t *testing.T) string {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(source), m.old); n != 1 {
-		t.Fatalf("%s has %d places like %q: say where the branch is now", m.file, n, m.old)
+		t.Fatalf("%s contains %d times %q: update the mutant", m.file, n, m.old)
 	}
 	folder := t.TempDir()
 	replacement, overlay := filepath.Join(folder, filepath.Base(m.file)), filepath.Join(folder, "overlay.json")
@@ -197,7 +200,7 @@ func (m mutant) test(t *testing.T) string {
 	out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-vet=off", "-count=1",
 		".").CombinedOutput()
 	if _, failed := errors.AsType[*exec.ExitError](err); !failed {
-		t.Fatalf("no test notices (%v):\n%s", err, out)
+		t.Fatalf("no test fails (%v):\n%s", err, out)
 	}
 	return string(out)
 }

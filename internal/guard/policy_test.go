@@ -14,10 +14,12 @@ import (
 	"github.com/graphwarden/graphwarden/internal/guard/guardtest"
 )
 
-// prelude allows the marks everywhere, so that it is the check that refuses them and not the parser.
+// prelude allows the marks everywhere, so that the policy rejects them and not the parser.
 const prelude = `
-directive @auth(roles: [Role!], maxAge: Int, owner: Boolean) repeatable on OBJECT | FIELD_DEFINITION | INTERFACE | UNION | INPUT_FIELD_DEFINITION | ENUM | SCALAR | INPUT_OBJECT
-directive @public repeatable on OBJECT | FIELD_DEFINITION | INTERFACE | UNION | INPUT_FIELD_DEFINITION | ENUM | SCALAR | INPUT_OBJECT
+directive @auth(roles: [Role!], maxAge: Int, owner: Boolean) repeatable on
+	OBJECT | FIELD_DEFINITION | INTERFACE | UNION | INPUT_FIELD_DEFINITION | ENUM | SCALAR | INPUT_OBJECT
+directive @public repeatable on
+	OBJECT | FIELD_DEFINITION | INTERFACE | UNION | INPUT_FIELD_DEFINITION | ENUM | SCALAR | INPUT_OBJECT
 enum Role { USER ADMIN }
 `
 
@@ -26,7 +28,7 @@ func load(t *testing.T, sdl string) (*ast.Schema, error) {
 	return gqlparser.LoadSchema(&ast.Source{Name: "test.graphqls", Input: prelude + sdl})
 }
 
-func TestOffendersAreNamed(t *testing.T) {
+func TestPolicyErrorsNameTheMark(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, sdl string
@@ -90,10 +92,10 @@ func TestOffendersAreNamed(t *testing.T) {
 		{"an interface field that the implementation's type opens",
 			`type Query { a: I @public } interface I { b: Int @auth } type T implements I @public { b: Int }`,
 			[]string{"T.b: is weaker than I.b, which has @auth"}},
-		{"an interface field with one role more", `type Query { a: I @public } interface I { b: Int @auth(roles: [ADMIN]) ` +
-			`} type T implements I { b: Int @auth(roles: [USER, ADMIN]) }`,
+		{"an interface field with an additional role", `type Query { a: I @public } interface I { b: Int @auth(roles: ` +
+			`[ADMIN]) } type T implements I { b: Int @auth(roles: [USER, ADMIN]) }`,
 			[]string{"T.b: is weaker than I.b, which has @auth(roles: [ADMIN])"}},
-		{"an interface field with an owner besides", `type Query { a: I @public } interface I { b: Int @auth(roles: ` +
+		{"an interface field with an additional owner", `type Query { a: I @public } interface I { b: Int @auth(roles: ` +
 			`[ADMIN]) } type T implements I { b: Int @auth(roles: [ADMIN], owner: true) }`,
 			[]string{"T.b: is weaker than I.b, which has @auth(roles: [ADMIN])"}},
 		{"an interface field without its age",
@@ -104,7 +106,7 @@ func TestOffendersAreNamed(t *testing.T) {
 			[]string{"T.b: is weaker than I.b, which has @auth(maxAge: 60)"}},
 		{"an interface field repeated as strictly", `type Query { a: I @public } interface I { b: Int @auth(roles: ` +
 			`[ADMIN]) } type T implements I @auth(roles: [ADMIN], maxAge: 60) { b: Int }`, nil},
-		{"an interface field that is open",
+		{"a public interface field",
 			`type Query { a: I @public } interface I { b: Int @public } type T implements I { b: Int }`, nil},
 		{"a faulty mark on an interface field", `type Query { a: I @public } interface I { b: Int @auth(maxAge: 0) c: Int ` +
 			`@public @auth d: Int @auth(roles: []) } type T implements I { b: Int c: Int d: Int}`,
@@ -113,8 +115,8 @@ func TestOffendersAreNamed(t *testing.T) {
 				"I.d: @auth(roles: []) admits no caller; omit roles to admit every signed-in caller"}},
 		{"a root that implements an interface", `type Query implements I { b: Int @public } interface I { b: Int }`,
 			[]string{"Query: a root type must not implement an interface"}},
-		{"all at once", `type Query { a: Int b: Int @auth(roles: []) } type Mutation { c: Int } type T @auth(maxAge: 0) ` +
-			`@public { d: Int @auth(maxAge: -2) }`,
+		{"several problems", `type Query { a: Int b: Int @auth(roles: []) } type Mutation { c: Int } ` +
+			`type T @auth(maxAge: 0) @public { d: Int @auth(maxAge: -2) }`,
 			[]string{"Mutation.c: needs @auth or @public", "Query.a: needs @auth or @public", "Query.b: @auth(roles: []) " +
 				"admits no caller; omit roles to admit every signed-in caller", "T.d: @auth(maxAge:) must be a positive number " +
 				"of seconds, and an Int", "T: has more than one mark; one must be enough"}},
@@ -136,16 +138,19 @@ func TestOffendersAreNamed(t *testing.T) {
 	}
 }
 
-func TestIntrospectionIsARoleOrAKnownWord(t *testing.T) {
+func TestIntrospectionSettings(t *testing.T) {
 	t.Parallel()
-	for setting, isKnown := range map[string]bool{"public": true, "authenticated": true, "off": true, "ADMIN": true, "KEEPER": true, "admin": false, "": false, "Public": false} {
+	for setting, isKnown := range map[string]bool{
+		"public": true, "authenticated": true, "off": true, "ADMIN": true, "KEEPER": true,
+		"admin": false, "": false, "Public": false,
+	} {
 		if _, err := guard.NewPolicy(guardtest.Load(), setting); (err == nil) != isKnown {
 			t.Errorf("%q: %v", setting, err)
 		}
 	}
 }
 
-// A 1 says that the mark of the row is at least as strict as that of the column.
+// A 1 means that the mark of the row is at least as strict as the mark of the column.
 func TestAtLeastAsStrict(t *testing.T) {
 	t.Parallel()
 	marks := []string{
@@ -200,7 +205,7 @@ func TestPolicyIsPrintedSorted(t *testing.T) {
 		t.Error("not sorted")
 	}
 	for _, want := range []string{
-		"Cage.anybody @public field, ! weaker than its type",
+		"Cage.open @public field, ! weaker than its type",
 		"Cage.inherited @auth(roles: [ADMIN]) type",
 		"Cage.recentAdmin @auth(roles: [ADMIN], maxAge: 60) field",
 		"Cage.recentOwner @auth(roles: [ADMIN], owner: true, maxAge: 60) field, ! weaker than its type",

@@ -9,7 +9,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// meanwhile runs do once the first root field called open has been resolved; in a query, before any field.
+// meanwhile runs do after the first root field called open, or before all fields of a query.
 type meanwhile struct{ do func() }
 
 func (*meanwhile) ExtensionName() string                   { return "Meanwhile" }
@@ -29,8 +29,8 @@ func (m *meanwhile) InterceptField(ctx context.Context, next graphql.Resolver) (
 	return next(ctx)
 }
 
-// Before each root field the caller is checked again; public fields go on.
-func TestRootFieldsAreJudgedByWhatTheTokenIsThen(t *testing.T) {
+// The caller is checked again before each guarded root field. Public fields continue.
+func TestEachRootFieldChecksTheTokenAgain(t *testing.T) {
 	t.Parallel()
 	for reason, end := range map[string]func(s *server){
 		"TOKEN_REVOKED":         func(s *server) { s.revoke(t, "session of kim", "", false) },
@@ -41,10 +41,10 @@ func TestRootFieldsAreJudgedByWhatTheTokenIsThen(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			t.Parallel()
 			for query, want := range map[string]string{
-				`mutation { open feed }`:                                     `feed ` + reason,
-				`mutation { open enter(as: "alice") { person { caller } } }`: `{"open":1,"enter":{"person":{"caller":"alice"}}}`,
-				`{ poster { text } me { id } }`:                              `{"poster":{"text":"Come in"},"me":null} me ` + reason,
-				`{ poster { price } }`:                                       `poster.price ` + reason,
+				`mutation { open feed }`:                         `feed ` + reason,
+				`mutation { open enter(as: "alice") { token } }`: `{"open":1,"enter":{"token":"token of alice"}}`,
+				`{ poster { text } me { id } }`:                  `{"poster":{"text":"Come in"},"me":null} me ` + reason,
+				`{ poster { price } }`:                           `poster.price ` + reason,
 			} {
 				m := &meanwhile{}
 				s := serve(t, "public", m)

@@ -1,5 +1,5 @@
-// Package guardtest owns a second schema, for tests of the guard only: it has every shape of interface,
-// union, list, owner and payload that the product's own schema lacks. Its resolvers guard nothing.
+// Package guardtest owns a second schema, for tests of the guard only. It has every shape of interface, union, list,
+// owner and payload that the product's schema lacks. Its resolvers check nothing.
 package guardtest
 
 import (
@@ -34,10 +34,10 @@ func Load() *ast.Schema {
 	return schema
 }
 
-// Resolver answers with fixed values, and counts what its mutations did.
+// Resolver returns fixed values and counts the calls of its mutations.
 type Resolver struct {
 	Opened, Fed, Entered atomic.Int32
-	// Bell makes events of the subscription rings.
+	// Bell is the source of the subscription rings.
 	Bell chan int32
 }
 
@@ -76,10 +76,20 @@ func keeperOf(id token.UserID) *model.Person {
 }
 
 func cage() *model.Cage {
-	return &model.Cage{Owner: Alice, Inherited: "a", Anybody: "b", SignedIn: "c", Keeper: "d", Either: "e", Recent: "f", RecentAdmin: "g", RecentOwner: "h"}
+	return &model.Cage{
+		Owner:       Alice,
+		Inherited:   "a",
+		Open:        "b",
+		SignedIn:    "c",
+		Keeper:      "d",
+		Either:      "e",
+		Recent:      "f",
+		RecentAdmin: "g",
+		RecentOwner: "h",
+	}
 }
 
-// Ticket signs in id, as a user without roles who proved their password just now, or long ago for the zero time.
+// Ticket signs in id, as a user without roles whose last proof was at now.
 func Ticket(id token.UserID, now time.Time) *model.Ticket {
 	return &model.Ticket{
 		Claims: token.Claims{UserID: id, SessionID: "session of " + token.SessionID(id), AuthTime: now},
@@ -87,7 +97,7 @@ func Ticket(id token.UserID, now time.Time) *model.Ticket {
 	}
 }
 
-// of gives what has the name kind, as pointer or as value, as a resolver may.
+// of returns the object called kind, as a pointer or as a value, since resolvers may return both.
 func of(kind string) any {
 	switch kind {
 	case "Cat":
@@ -120,10 +130,10 @@ func of(kind string) any {
 	return nil
 }
 
-// unheard is Named in Go, but nothing in the schema.
+// unheard is Named in Go, but has no type in the schema.
 type unheard struct{}
 
-// IsNamed makes it Named.
+// IsNamed makes unheard Named.
 func (unheard) IsNamed() {}
 
 type visit struct{}
@@ -145,7 +155,7 @@ func (visit) Diary(_ context.Context, owner *string) (*model.Diary, error) {
 	return diary(token.UserID(*owner)), nil
 }
 
-// Diaries has a hole among those of Alice.
+// Diaries returns a list with a nil element.
 func (visit) Diaries(context.Context) ([]*model.Diary, error) {
 	return []*model.Diary{diary(Alice), nil, diary(Alice)}, nil
 }
@@ -157,7 +167,14 @@ func (visit) Entries(context.Context) ([]*model.Entry, error) {
 
 func (visit) Locker(context.Context) (*model.Locker, error) {
 	own := entry(Alice)
-	return &model.Locker{Owner: Alice, Number: 7, Content: "boots", Stray: model.Stray{Name: "Rex"}, Entry: entry(Alice), Maybe: &own}, nil
+	return &model.Locker{
+		Owner:   Alice,
+		Number:  7,
+		Content: "boots",
+		Stray:   model.Stray{Name: "Rex"},
+		Entry:   entry(Alice),
+		Maybe:   &own,
+	}, nil
 }
 
 func (visit) Named(_ context.Context, kind string) (model.Named, error) {
@@ -192,7 +209,7 @@ func (visit) Exhibits(context.Context) ([][]model.Exhibit, error) {
 	return [][]model.Exhibit{{poster()}, {vault()}}, nil
 }
 
-// Me is whom the guard names, so that it shows whom the guard names.
+// Me returns the caller according to the guard.
 func (visit) Me(ctx context.Context) (*model.Person, error) {
 	return keeperOf(guard.Caller(ctx).UserID), nil
 }
@@ -205,7 +222,7 @@ func (visit) Tickets(context.Context) ([]*model.Ticket, error) {
 	return []*model.Ticket{Ticket(Alice, time.Now()), nil, Ticket("bob", time.Now())}, nil
 }
 
-// NoTicket is a nil that has a type.
+// NoTicket returns a typed nil.
 func (visit) NoTicket(context.Context) (*model.Ticket, error) { return nil, nil }
 
 func (visit) Pass(context.Context) (model.Pass, error) { return Ticket(Alice, time.Now()), nil }
@@ -215,7 +232,7 @@ type keep struct{ r *Resolver }
 func (k keep) Open(context.Context) (int32, error) { return k.r.Opened.Add(1), nil }
 func (k keep) Feed(context.Context) (int32, error) { return k.r.Fed.Add(1), nil }
 
-// Enter signs in with a friend's ticket inside the ticket, and another behind a union.
+// Enter signs in with a ticket that contains two more, one of them behind a union.
 func (k keep) Enter(_ context.Context, as string) (*model.Ticket, error) {
 	k.r.Entered.Add(1)
 	ticket := Ticket(token.UserID(as), time.Now())
@@ -238,7 +255,7 @@ func (watch) Ticks(context.Context) (<-chan int32, error)          { return stre
 func (watch) Cats(context.Context) (<-chan *model.Cat, error)      { return stream(cat()) }
 func (watch) Strangers(context.Context) (<-chan *model.Cat, error) { return stream(cat()) }
 
-// Diaries has Bob's among Alice's.
+// Diaries sends one of Bob's between two of Alice's.
 func (watch) Diaries(context.Context) (<-chan *model.Diary, error) {
 	return stream(diary(Alice), diary("bob"), diary(Alice))
 }
@@ -247,7 +264,7 @@ func (watch) Exhibits(context.Context) (<-chan model.Exhibit, error) {
 	return stream[model.Exhibit](poster(), vault(), diary(Alice))
 }
 
-// Vaults never come.
+// Vaults never sends an event.
 func (watch) Vaults(context.Context) (<-chan *model.Vault, error) { return stream[*model.Vault]() }
 
 func (w watch) Rings(context.Context) (<-chan int32, error) { return w.r.Bell, nil }

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// answer is what came back over HTTP.
+// answer is an HTTP response.
 type answer struct {
 	status int
 	Data   any
@@ -59,7 +59,7 @@ func ask(t *testing.T, url, query, token string) answer {
 	return a
 }
 
-// compare says in what the answer differs from the outcome; it is empty if in nothing.
+// compare describes how the answer differs from the outcome, or returns "".
 func (o outcome) compare(a answer) string {
 	if !o.refused {
 		if len(a.Errors) > 0 {
@@ -76,19 +76,21 @@ func (o outcome) compare(a answer) string {
 	}
 	e := a.Errors[0]
 	path := slices.DeleteFunc(e.Path, func(part any) bool { _, isIndex := part.(float64); return isIndex })
-	if fmt.Sprint(path) != fmt.Sprint(o.names[:o.at+1]) || e.Extensions.Code != o.code || !slices.Contains(o.reasons, e.Extensions.Reason) {
+	samePath := fmt.Sprint(path) == fmt.Sprint(o.names[:o.at+1])
+	if !samePath || e.Extensions.Code != o.code || !slices.Contains(o.reasons, e.Extensions.Reason) {
 		return fmt.Sprintf("want %s, got %s %s at %v: %s", want, e.Extensions.Code, e.Extensions.Reason, path, e.Message)
 	}
 	if reaches(a.Data, o.names) {
-		return fmt.Sprintf("refused, and yet answered: %v", a.Data)
+		return fmt.Sprintf("refused, but answered: %v", a.Data)
 	}
-	if status := map[string]int{"UNAUTHENTICATED": http.StatusUnauthorized, "FORBIDDEN": http.StatusForbidden}[o.code]; o.early && a.status != status {
+	statuses := map[string]int{"UNAUTHENTICATED": http.StatusUnauthorized, "FORBIDDEN": http.StatusForbidden}
+	if status := statuses[o.code]; o.early && a.status != status {
 		return fmt.Sprintf("status %d, want %d", a.status, status)
 	}
 	return ""
 }
 
-// reaches reports whether data has a value at the end of the names, in the first element of each list.
+// reaches reports whether data has a value at the path names, in the first element of each list.
 func reaches(data any, names []string) bool {
 	for {
 		list, ok := data.([]any)

@@ -10,8 +10,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// marks is what the SDL says of one field. The zero value is an @auth without arguments, which is also
-// what an unmarked field of an unmarked type means.
+// marks is the mark of a field in the SDL. The zero value is an @auth without arguments, and an unmarked field of an
+// unmarked type.
 type marks struct {
 	public bool
 	roles  []token.Role
@@ -19,7 +19,7 @@ type marks struct {
 	maxAge time.Duration
 }
 
-// marks reads the mark of a field, else that of its type.
+// marks returns the mark of a field, or else that of its type.
 func (m *Matrix) marks(object, field string) marks {
 	def := m.schema.Types[object]
 	for _, directives := range []ast.DirectiveList{def.Fields.ForName(field).Directives, def.Directives} {
@@ -53,26 +53,27 @@ func arguments(auth *ast.Directive) marks {
 	return read
 }
 
-// subject is whom a field is judged by.
+// subject is the caller by whom a field is judged.
 type subject struct {
-	refusal string // why there is no principal: no token, or an invalid one
+	refusal string // why there is no principal: the token is missing or invalid
 	user    token.UserID
 	roles   []token.Role
 	age     time.Duration // of the last proof of a credential
 }
 
-// outcome is what must come of a route: the refusal of the step at, or all is answered.
+// outcome is the expected result of a route: the refusal of one step, or a complete answer.
 type outcome struct {
-	names   []string // of the steps, as the answer has them
+	names   []string // of the steps in the answer
 	refused bool
-	at      int
-	// early means that it is decided before anything runs, and so by the status.
+	at      int // the index of the refused step
+	// early means that the refusal comes before any resolver runs, and so sets the status.
 	early   bool
 	code    string
 	reasons []string
 }
 
-// refusal says why s may not read a field with the marks k of an object; owns tells whether it is theirs.
+// refusal returns why s may not read a field with the marks k, or empty strings. owns reports whether s owns the
+// object.
 func (k marks) refusal(s subject, owns bool) (code, reason string) {
 	if k.public {
 		return "", ""
@@ -92,7 +93,7 @@ func (k marks) refusal(s subject, owns bool) (code, reason string) {
 	return "", ""
 }
 
-// expect follows r as s and says where that must end.
+// expect returns the expected outcome of r for the caller s.
 func (m *Matrix) expect(r route, s subject) outcome {
 	o := outcome{names: make([]string, len(r.steps))}
 	for i := range r.steps {
@@ -100,7 +101,8 @@ func (m *Matrix) expect(r route, s subject) outcome {
 	}
 	for i, step := range r.steps {
 		if code, reason := m.refusal(step.object, step.field, s); code != "" {
-			o.refused, o.at, o.early, o.code, o.reasons = true, i, i == 0 && m.operation(r) != "subscription", code, []string{reason}
+			o.refused, o.at, o.code, o.reasons = true, i, code, []string{reason}
+			o.early = i == 0 && m.operation(r) != "subscription"
 			return o
 		}
 		if step.to == "" {
@@ -122,8 +124,8 @@ func (m *Matrix) refusal(object, field string, s subject) (code, reason string) 
 	return m.marks(object, field).refusal(s, m.types.isOwned(object) && s.refusal == "" && s.user == m.owner)
 }
 
-// nothingToRead reports, with a reason of one or other field, that s may read no field of the object:
-// then it must not even be learned that there is one.
+// nothingToRead returns a refusal, with the reasons of all fields, if s may read no field of the object. Then s must
+// not even learn that the object exists.
 func (m *Matrix) nothingToRead(object string, s subject) (code string, reasons []string) {
 	for _, field := range m.schema.Types[object].Fields {
 		refused, reason := m.refusal(object, field.Name, s)

@@ -1,9 +1,9 @@
-// Package matrixtest owns the authorization matrix test: every field of every object type that a schema
-// lets a client reach, asked for as every kind of caller through the running server, with real tokens.
+// Package matrixtest owns the authorization matrix test: it queries every reachable field of every object type in a
+// schema as every kind of caller, through the running server, with real tokens.
 //
-// What it expects it reads from the text of the SDL by itself: it knows nothing of the guard's table
-// or rules, so that a mistake there cannot hide here. In place of each resolver it answers with a value
-// of the resolver's declared Go type, so that it covers types it has never heard of.
+// It derives the expected results from the text of the SDL and does not know the guard's table or rules, so that a
+// mistake there cannot hide here. It replaces each resolver by a value of the resolver's declared Go type, so it covers
+// new types without changes.
 package matrixtest
 
 import (
@@ -21,23 +21,23 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// Server is the server under test. It runs with a Matrix as an extension inside its guard.
+// Server is the server under test. Its guard contains a Matrix as an extension.
 type Server struct {
-	// URL takes GraphQL over HTTP, and subscriptions as server-sent events where the schema has them.
+	// URL accepts GraphQL over HTTP, and subscriptions as server-sent events if the schema has them.
 	URL string
 	// Now is the clock of the guard.
 	Now func() time.Time
-	// Issue signs claims as the server would, valid from now.
+	// Issue signs claims like the server, valid from now.
 	Issue func(token.Claims) string
-	// Refused holds a token for each reason to refuse one: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED
-	// and TOKEN_STALE. But for its fault each would admit to much.
+	// Refused contains a token for each reason to refuse one: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED and TOKEN_STALE.
+	// Apart from its fault, each would grant many rights.
 	Refused map[string]string
-	// SignIns are values of each Go type that signs a user in by its method Principal, at least one
-	// of a type. The user of the first owns everything; the others should belong to other users.
+	// SignIns contains values of each Go type that signs a user in by its method Principal, at least one per type. The
+	// user of the first value owns everything; the others should belong to other users.
 	SignIns []any
 }
 
-// everyReason lists what Server.Refused must hold.
+// everyReason lists the keys of Server.Refused.
 var everyReason = []string{"TOKEN_EXPIRED", "TOKEN_INVALID", "TOKEN_REVOKED", "TOKEN_STALE"}
 
 // Matrix is the test of one schema.
@@ -49,9 +49,9 @@ type Matrix struct {
 	now     func() time.Time
 }
 
-// New reads the schema. resolvers is what the executable schema is made with; the methods of its
-// methods tell the Go types. Those of types that are only ever given behind an interface or a union
-// are not to be found there: candidates are values of these, such as model.Cat{}.
+// New loads the schema. resolvers is the resolver root of the executable schema; its method signatures determine the Go
+// types. Types that only occur behind an interface or a union cannot be found there: candidates are values of these,
+// such as model.Cat{}.
 func New(tb testing.TB, sdl string, resolvers any, candidates ...any) *Matrix {
 	tb.Helper()
 	schema, err := gqlparser.LoadSchema(&ast.Source{Name: "schema", Input: sdl})
@@ -63,14 +63,14 @@ func New(tb testing.TB, sdl string, resolvers any, candidates ...any) *Matrix {
 	return m
 }
 
-// Run asks for every field as every caller. The server must have m among its extensions.
+// Run queries every field as every caller. The server must have m among its extensions.
 func (m *Matrix) Run(t *testing.T, s Server) {
 	t.Helper()
 	m.prepare(t, s)
 	callers := m.callers(s)
 	routes := m.routes()
 	if len(routes) == 0 {
-		t.Fatal("the schema has no field: nothing was tested")
+		t.Fatal("the schema has no fields to test")
 	}
 	for _, r := range routes {
 		t.Run(r.String(), func(t *testing.T) {
@@ -84,7 +84,7 @@ func (m *Matrix) Run(t *testing.T, s Server) {
 	}
 }
 
-// prepare notes who owns everything, and fails where a value cannot be made.
+// prepare sets the owner of everything, and fails if a value cannot be created.
 func (m *Matrix) prepare(t *testing.T, s Server) {
 	t.Helper()
 	for _, reason := range everyReason {
@@ -109,7 +109,7 @@ func (m *Matrix) prepare(t *testing.T, s Server) {
 	}
 }
 
-// missing lists what the test cannot make values of.
+// missing lists the types of which the test cannot create values.
 func (m *Matrix) missing() []string {
 	var problems []string
 	for _, name := range m.objects() {
@@ -117,20 +117,23 @@ func (m *Matrix) missing() []string {
 		goType := m.types.of[name]
 		switch {
 		case goType == nil && m.isBehindAbstract(def):
-			problems = append(problems, fmt.Sprintf("no Go type was found for %s: give New a value of it", name))
+			problems = append(problems, fmt.Sprintf("no Go type found for %s: pass a value of it to New", name))
 		case goType == nil:
 		case m.types.signsIn(name) && m.signIn(name, 0) == nil:
-			problems = append(problems, fmt.Sprintf("%s signs a user in: Server.SignIns needs a value of the Go type %s", name, goType))
+			problems = append(problems,
+				fmt.Sprintf("%s signs a user in: Server.SignIns needs a value of the Go type %s", name, goType))
 		case m.types.isOwned(name):
-			if id := m.fill(goType, reflect.Value{}).Addr().Interface().(owned).OwnerID(); id != m.owner && !m.types.signsIn(name) {
-				problems = append(problems, fmt.Sprintf("OwnerID of a %s is %q though every id of a user in it is %q", goType, id, m.owner))
+			id := m.fill(goType, reflect.Value{}).Addr().Interface().(owned).OwnerID()
+			if id != m.owner && !m.types.signsIn(name) {
+				problems = append(problems,
+					fmt.Sprintf("OwnerID of a %s is %q although every user id in it is %q", goType, id, m.owner))
 			}
 		}
 	}
 	return problems
 }
 
-// objects lists the object types but those of introspection, sorted.
+// objects returns the object types, except those of introspection, sorted.
 func (m *Matrix) objects() []string {
 	var names []string
 	for name, def := range m.schema.Types {
@@ -153,8 +156,8 @@ type caller struct {
 	subject
 }
 
-// callers lists all kinds of caller: anonymous, with an invalid token, and with
-// a good one each role alone, the owner, all of them together, and these with an old proof.
+// callers returns all kinds of caller: anonymous, with each kind of invalid token, and with a valid token: without
+// roles, with each role, as the owner, and with all roles. Some also have an old proof.
 func (m *Matrix) callers(s Server) []caller {
 	list := []caller{{name: "anonymous", subject: subject{refusal: "TOKEN_MISSING"}}}
 	for _, reason := range everyReason {
@@ -168,8 +171,15 @@ func (m *Matrix) callers(s Server) []caller {
 	}
 	const stranger = "another user"
 	good := func(name string, user token.UserID, age time.Duration, roles ...token.Role) {
-		c := token.Claims{UserID: user, SessionID: token.SessionID(fmt.Sprintf("matrix %d", len(list))), Generation: 1, Version: 1,
-			Roles: roles, AuthTime: s.Now().Add(-age), Methods: []string{"pwd"}}
+		c := token.Claims{
+			UserID:     user,
+			SessionID:  token.SessionID(fmt.Sprintf("matrix %d", len(list))),
+			Generation: 1,
+			Version:    1,
+			Roles:      roles,
+			AuthTime:   s.Now().Add(-age),
+			Methods:    []string{"pwd"},
+		}
 		list = append(list, caller{name: name, token: s.Issue(c), subject: subject{user: user, roles: roles, age: age}})
 	}
 	old := m.oldestProof() + time.Hour
@@ -185,7 +195,7 @@ func (m *Matrix) callers(s Server) []caller {
 	return list
 }
 
-// oldestProof is the greatest maxAge in the schema.
+// oldestProof returns the greatest maxAge in the schema.
 func (m *Matrix) oldestProof() time.Duration {
 	var oldest time.Duration
 	for _, name := range m.objects() {
@@ -196,8 +206,8 @@ func (m *Matrix) oldestProof() time.Duration {
 	return oldest
 }
 
-// routes lists, for every field, the best way to it past every payload that signs a user in, and the
-// best through one; the latter once for each value that can sign in.
+// routes returns, for every field, the best path to it without a payload that signs a user in, and the best through
+// one, the latter once for each value that can sign in.
 func (m *Matrix) routes() []route {
 	var list []route
 	for at, way := range m.ways() {

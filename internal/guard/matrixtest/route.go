@@ -8,17 +8,17 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// step goes from an object by a field to what the field gives.
+// step is a field of an object, and the type of its value.
 type step struct {
 	object, field string
-	to            string // the object type arrived at; empty for a leaf
-	abstract      bool   // behind an interface or a union
+	to            string // the object type of the value; empty for a leaf
+	abstract      bool   // the field's type is an interface or a union
 }
 
-// route is a way from a root type to the field of the last step.
+// route is a path from a root type to the field of the last step.
 type route struct {
 	steps   []step
-	variant int // which of the values signs in, on a way through payloads
+	variant int // which value signs in, if the path passes through payloads
 }
 
 func (r route) String() string {
@@ -38,14 +38,14 @@ func (r route) String() string {
 	return b.String()
 }
 
-// place is an object type, reached past every payload that signs in or through one.
+// place is an object type, reached either through a payload that signs in or without one.
 type place struct {
 	object  string
 	through bool
 }
 
-// ways finds the best way to every place: as few guarded fields as possible, so that it is the field
-// at its end that refuses; then as short as possible.
+// ways returns the best path to every place: with as few guarded fields as possible, so that the field at its end
+// refuses; then as short as possible.
 func (m *Matrix) ways() map[place][]step {
 	ways := make(map[place][]step)
 	for _, root := range []*ast.Definition{m.schema.Query, m.schema.Mutation, m.schema.Subscription} {
@@ -67,7 +67,7 @@ func (m *Matrix) ways() map[place][]step {
 	return ways
 }
 
-// extend notes the ways that are better by one more step from a place.
+// extend adds the paths that one more step from a place improves.
 func (m *Matrix) extend(ways map[place][]step, from place, way []step) (changed bool) {
 	for _, field := range m.schema.Types[from.object].Fields {
 		for _, s := range m.steps(from.object, field) {
@@ -94,7 +94,7 @@ func (m *Matrix) cost(way []step) int {
 	return total
 }
 
-// steps lists what a field can give: itself for a leaf, else each concrete type.
+// steps returns the steps that a field allows: one for a leaf, or else one for each concrete type.
 func (m *Matrix) steps(object string, field *ast.FieldDefinition) []step {
 	def := m.schema.Types[field.Type.Name()]
 	if strings.HasPrefix(def.Name, "__") {
@@ -112,13 +112,12 @@ func (m *Matrix) steps(object string, field *ast.FieldDefinition) []step {
 	return list
 }
 
-// signsIn reports whether a payload on the way signs a user in.
+// signsIn reports whether a payload on the path signs a user in.
 func (r route) signsIn(m *Matrix) bool {
 	return slices.ContainsFunc(r.steps, func(s step) bool { return m.types.signsIn(s.to) })
 }
 
-// signInOf is the value that step i of r gives if it signs a user in, else nil. Payloads within
-// payloads take turns.
+// signInOf returns the value of step i of r if it signs a user in, or nil. Nested payloads take different values.
 func (m *Matrix) signInOf(r route, i int) any {
 	if !m.types.signsIn(r.steps[i].to) {
 		return nil
@@ -126,7 +125,7 @@ func (m *Matrix) signInOf(r route, i int) any {
 	return m.signIn(r.steps[i].to, r.variant+i)
 }
 
-// alias is the name of step i in the answer; signInAlias is read again where the value is made.
+// alias returns the name of step i in the answer. wanted parses the number after signInAlias.
 func (m *Matrix) alias(r route, i int) string {
 	if m.signInOf(r, i) != nil {
 		return fmt.Sprintf("%s%d", signInAlias, r.variant+i)
@@ -134,7 +133,7 @@ func (m *Matrix) alias(r route, i int) string {
 	return r.steps[i].field
 }
 
-// query writes the operation that follows r.
+// query returns the operation that follows r.
 func (m *Matrix) query(r route) string {
 	inner := ""
 	for i, s := range slices.Backward(r.steps) {
@@ -142,7 +141,7 @@ func (m *Matrix) query(r route) string {
 		if s.to != "" && inner == "" {
 			inner = "__typename"
 		}
-		// The fragment says which type is wanted; what the interface has is asked for by the interface.
+		// The fragment selects the type; fields of the interface are selected on the interface.
 		isShared := i+1 < len(r.steps) && m.schema.Types[field.Type.Name()].Fields.ForName(r.steps[i+1].field) != nil
 		if s.abstract && isShared {
 			inner = "... on " + s.to + " { __typename } " + inner
@@ -167,7 +166,7 @@ func (m *Matrix) operation(r route) string {
 	return "query"
 }
 
-// arguments writes those that must be given.
+// arguments returns the required arguments.
 func (m *Matrix) arguments(list ast.ArgumentDefinitionList) string {
 	var given []string
 	for _, a := range list {
@@ -181,7 +180,7 @@ func (m *Matrix) arguments(list ast.ArgumentDefinitionList) string {
 	return "(" + strings.Join(given, ", ") + ")"
 }
 
-// literal writes a value of type t. Of custom scalars it knows only that most read an instant.
+// literal returns a value of type t. For custom scalars it returns an instant, which most accept.
 func (m *Matrix) literal(t *ast.Type) string {
 	if t.Elem != nil {
 		return "[" + m.literal(t.Elem) + "]"

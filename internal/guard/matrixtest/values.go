@@ -17,10 +17,10 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// signInAlias begins the alias of a field that signs a user in; which value does is the number after it.
+// signInAlias starts the alias of a field that signs a user in; the number after it selects the value.
 const signInAlias = "signIn"
 
-// signer and owned are the two things that a Go type can tell the guard.
+// signer and owned are the methods by which the guard recognizes payloads and owned objects.
 type (
 	signer interface{ Principal() *token.Claims }
 	owned  interface{ OwnerID() token.UserID }
@@ -32,14 +32,14 @@ var (
 	userIDType = reflect.TypeFor[token.UserID]()
 )
 
-// goTypes tells what the types of the schema are in Go.
+// goTypes contains the Go types of the schema's types.
 type goTypes struct {
 	resolvers reflect.Type
 	of        map[string]reflect.Type // object type → struct
 }
 
-// findTypes follows the resolvers' signatures from the root types, as gqlgen binds fields: a resolver,
-// else a method or member of the struct with the field's name.
+// findTypes follows the resolvers' signatures from the root types, as gqlgen binds fields: to a resolver, or else to a
+// method or member of the struct with the field's name.
 func findTypes(schema *ast.Schema, resolvers any, candidates []any) goTypes {
 	g := goTypes{resolvers: reflect.TypeOf(resolvers), of: make(map[string]reflect.Type)}
 	seen := make(map[reflect.Type]bool)
@@ -65,8 +65,8 @@ func findTypes(schema *ast.Schema, resolvers any, candidates []any) goTypes {
 			}
 		}
 	}
-	found := slices.SortedFunc(maps.Keys(seen), func(a, b reflect.Type) int { return cmp.Compare(a.String(), b.String()) })
-	for _, t := range found { // what is only behind interfaces goes by its name
+	byName := func(a, b reflect.Type) int { return cmp.Compare(a.String(), b.String()) }
+	for _, t := range slices.SortedFunc(maps.Keys(seen), byName) { // types that only occur behind interfaces
 		if name := nameOf(t); schema.Types[name] != nil && schema.Types[name].Kind == ast.Object && g.of[name] == nil {
 			g.of[name] = t
 		}
@@ -87,7 +87,7 @@ func (g goTypes) note(t reflect.Type, seen map[reflect.Type]bool) {
 	}
 }
 
-// nameOf is the object type that a Go type behind an interface or union stands for.
+// nameOf returns the object type of a Go type that occurs behind an interface or union.
 func nameOf(t reflect.Type) string {
 	if named, ok := reflect.New(t).Interface().(interface{ GraphQLType() string }); ok {
 		return named.GraphQLType()
@@ -95,7 +95,7 @@ func nameOf(t reflect.Type) string {
 	return t.Name()
 }
 
-// base is the type of the elements, without pointers.
+// base returns the element type, without pointers.
 func base(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Chan {
 		t = t.Elem()
@@ -103,7 +103,7 @@ func base(t reflect.Type) reflect.Type {
 	return t
 }
 
-// fieldType is the Go type of what a field gives; nil if that cannot be told.
+// fieldType returns the Go type of a field's value, or nil if it is unknown.
 func (g goTypes) fieldType(object, field string) reflect.Type {
 	if t := g.resolverType(object, field); t != nil {
 		return t
@@ -123,12 +123,13 @@ func (g goTypes) fieldType(object, field string) reflect.Type {
 	return nil
 }
 
-// resolverType is the type that the resolver of a field returns; nil if it has none.
+// resolverType returns the result type of a field's resolver, or nil without a resolver.
 func (g goTypes) resolverType(object, field string) reflect.Type {
 	if of, ok := method(g.resolvers, object); ok && of.NumOut() == 1 && of.Out(0).Kind() == reflect.Interface {
 		if f, ok := method(of.Out(0), field); ok {
-			// A batched resolver takes all the objects of a list and returns a value for each.
-			if f.NumIn() > 1 && f.In(1).Kind() == reflect.Slice && base(f.In(1)) == g.of[object] && f.Out(0).Kind() == reflect.Slice {
+			// A batched resolver takes all objects of a list and returns a value for each.
+			isBatch := f.NumIn() > 1 && f.In(1).Kind() == reflect.Slice && base(f.In(1)) == g.of[object]
+			if isBatch && f.Out(0).Kind() == reflect.Slice {
 				return f.Out(0).Elem()
 			}
 			return f.Out(0)
@@ -158,7 +159,7 @@ func (g goTypes) has(object string, iface reflect.Type) bool {
 func (g goTypes) signsIn(object string) bool { return g.has(object, signerType) }
 func (g goTypes) isOwned(object string) bool { return g.has(object, ownedType) }
 
-// signIn is the nth value of an object type that signs a user in, counted round; nil if there is none.
+// signIn returns the nth value, modulo their number, of an object type that signs a user in; nil if there is no value.
 func (m *Matrix) signIn(object string, n int) any {
 	var fitting []any
 	for _, value := range m.signIns {
@@ -178,7 +179,7 @@ func (*Matrix) ExtensionName() string { return "Matrix" }
 // Validate implements graphql.HandlerExtension.
 func (*Matrix) Validate(graphql.ExecutableSchema) error { return nil }
 
-// InterceptField answers in place of resolvers, and gives the objects below them to their owner.
+// InterceptField replaces resolvers. It makes m.owner the owner of all objects below them.
 func (m *Matrix) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	fc := graphql.GetFieldContext(ctx)
 	if strings.HasPrefix(fc.Object, "__") || strings.HasPrefix(fc.Field.Name, "__") {
@@ -204,8 +205,8 @@ func (m *Matrix) InterceptField(ctx context.Context, next graphql.Resolver) (any
 	return m.fill(t, wanted).Interface(), nil
 }
 
-// wanted is the value that the query asks for: one that signs in, by the field's alias, or one of the
-// type in its first fragment. It is invalid where any will do.
+// wanted returns the value that the query selects: one that signs in, by the field's alias, or one of the type in its
+// first fragment. It is invalid if any value will do.
 func (m *Matrix) wanted(fc *graphql.FieldContext) (reflect.Value, error) {
 	object, isFragment := fc.Field.Definition.Type.Name(), false
 	if len(fc.Field.Selections) > 0 {
@@ -218,7 +219,7 @@ func (m *Matrix) wanted(fc *graphql.FieldContext) (reflect.Value, error) {
 		return reflect.ValueOf(m.signIn(object, i)), err
 	}
 	if m.types.signsIn(object) {
-		return reflect.Value{}, fmt.Errorf("%s signs in, which the matrix did not foresee", object)
+		return reflect.Value{}, fmt.Errorf("%s signs in unexpectedly", object)
 	}
 	if isFragment {
 		return m.fill(m.types.of[object], reflect.Value{}).Addr(), nil
@@ -226,8 +227,8 @@ func (m *Matrix) wanted(fc *graphql.FieldContext) (reflect.Value, error) {
 	return reflect.Value{}, nil
 }
 
-// fill makes a value of a type without nil and without zero, as far as it goes, in which every id of a
-// user is the owner's. An interface, and what is of the type of wanted, becomes wanted.
+// fill returns a value of type t without nil and zero values, as far as possible, in which every user id is that of the
+// owner. Interfaces and values of wanted's type become wanted.
 func (m *Matrix) fill(t reflect.Type, wanted reflect.Value) reflect.Value {
 	v := reflect.New(t).Elem()
 	m.set(v, wanted, nil)
@@ -242,7 +243,7 @@ func (m *Matrix) set(v, wanted reflect.Value, within []reflect.Type) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if slices.Contains(within, v.Type().Elem()) {
-			return // a type that holds itself
+			return // a recursive type
 		}
 		v.Set(reflect.New(v.Type().Elem()))
 		m.set(v.Elem(), wanted, within)

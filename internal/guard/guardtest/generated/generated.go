@@ -44,10 +44,10 @@ type ComplexityRoot struct {
 	}
 
 	Cage struct {
-		Anybody     func(childComplexity int) int
 		Either      func(childComplexity int) int
 		Inherited   func(childComplexity int) int
 		Keeper      func(childComplexity int) int
+		Open        func(childComplexity int) int
 		Recent      func(childComplexity int) int
 		RecentAdmin func(childComplexity int) int
 		RecentOwner func(childComplexity int) int
@@ -251,12 +251,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Bird.Name(childComplexity), true
 
-	case "Cage.anybody":
-		if e.ComplexityRoot.Cage.Anybody == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Cage.Anybody(childComplexity), true
 	case "Cage.either":
 		if e.ComplexityRoot.Cage.Either == nil {
 			break
@@ -275,6 +269,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Cage.Keeper(childComplexity), true
+	case "Cage.open":
+		if e.ComplexityRoot.Cage.Open == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cage.Open(childComplexity), true
 	case "Cage.recent":
 		if e.ComplexityRoot.Cage.Recent == nil {
 			break
@@ -892,8 +892,8 @@ func newExecutionContext(
 }
 
 var sources = []*ast.Source{
-	{Name: "../schema.graphqls", Input: `# A schema for tests of the guard only: it has every shape that the product's own lacks. The root types
-# have other names than usual, which SDL allows.
+	{Name: "../schema.graphqls", Input: `# A schema for tests of the guard only: it has every shape that the product's schema lacks. The root types have
+# unusual names, which SDL allows.
 schema {
   query: Visit
   mutation: Keep
@@ -912,13 +912,12 @@ extend enum Role {
   KEEPER
 }
 
-# Its implementations are unmarked, @auth(roles:), @public and @auth(owner: true): whatever the
-# interface, each is read by its own mark.
+# Its implementations are unmarked, @auth(roles:), @public and @auth(owner: true). Each is judged by its own mark.
 interface Named {
   name: String!
 }
 
-# Its mark guards nothing; the start-up check holds the implementations to it.
+# The mark of its field guards nothing; the policy check requires implementations to be as strict.
 interface Secretive {
   secret: String! @auth(roles: [ADMIN, KEEPER])
 }
@@ -933,13 +932,13 @@ type Cat implements Named {
   kittens: [Cat!]!
 }
 
-# Unmarked but for one field, so that nothing but the rule of the field keeps its name.
+# Unmarked except for one public field, so that only the rule of name protects it.
 type Dog implements Named {
   name: String!
   tag: Int! @public
 }
 
-# Its Go type has another name, and says so by GraphQLType.
+# Its Go type has another name, and the method GraphQLType.
 type Bird implements Named @auth(roles: [KEEPER]) {
   name: String!
 }
@@ -965,20 +964,20 @@ type Diary implements Named & Secretive @auth(owner: true) {
   entries: [Entry!]!
 }
 
-# Go: values, with the method on the value; in lists, as a field, as a pointer.
+# Go: values, with the method on the value; in lists, as a field, and as a pointer.
 type Entry @auth(roles: [KEEPER], owner: true) {
   text: String!
   cover: String! @public
 }
 
-# Go: has no OwnerID, so it has no owner.
+# Go: without OwnerID, so it has no owner.
 type Stray @auth(owner: true) {
   name: String!
 }
 
 type Locker {
   number: Int! @public
-  # The mark is the field's, so the owner is that of the Locker.
+  # The mark is on the field, so the Locker's owner counts.
   content: String! @auth(owner: true)
   stray: Stray! @auth
   entry: Entry!
@@ -988,7 +987,7 @@ type Locker {
 # Field marks that replace the type's.
 type Cage @auth(roles: [ADMIN]) {
   inherited: String!
-  anybody: String! @public
+  open: String! @public
   signedIn: String! @auth
   keeper: String! @auth(roles: [KEEPER])
   either: String! @auth(roles: [KEEPER, ADMIN])
@@ -997,7 +996,7 @@ type Cage @auth(roles: [ADMIN]) {
   recentOwner: String! @auth(roles: [ADMIN], owner: true, maxAge: 60)
 }
 
-# Everything in it asks for a recent proof.
+# All fields require a recent proof.
 type Safe @auth(maxAge: 300) {
   gold: Int!
 }
@@ -1005,12 +1004,12 @@ type Safe @auth(maxAge: 300) {
 type Person @auth {
   id: ID!
   email: String! @auth(owner: true)
-  # Who guard.Caller says it is.
+  # The result of guard.Caller.
   caller: String!
   diary: Diary!
 }
 
-# Signs a user in and is itself unmarked, but readable below it.
+# Signs a user in. It is unmarked, but readable by its own principal.
 type Ticket {
   token: String!
   person: Person!
@@ -1027,7 +1026,7 @@ type Refused @public {
 
 union Pass = Ticket | Refused
 
-# The siblings of a ticket are judged by the bearer.
+# The fields next to a ticket are judged by the bearer.
 type Lobby @public {
   before: Person!
   ticket: Ticket!
@@ -1063,7 +1062,7 @@ type Visit {
 }
 
 type Keep {
-  # Each counts what it did.
+  # Each mutation counts its calls.
   open: Int! @public
   feed: Int! @auth(roles: [KEEPER])
   # Signs in the given user.
@@ -1078,9 +1077,9 @@ type Watch {
   diaries: Diary @public
   # A poster, a vault, Alice's diary.
   exhibits: Exhibit @public
-  # Only administrators may read anything of it.
+  # Only administrators may read any field of it.
   vaults: Vault @public
-  # One whenever the bell rings.
+  # One event per value from Bell.
   rings: Int! @auth(maxAge: 300)
 }
 `, BuiltIn: false},
@@ -1095,8 +1094,8 @@ func (ec *executionContext) childFields_Cage(ctx context.Context, field graphql.
 	switch field.Name {
 	case "inherited":
 		return ec.fieldContext_Cage_inherited(ctx, field)
-	case "anybody":
-		return ec.fieldContext_Cage_anybody(ctx, field)
+	case "open":
+		return ec.fieldContext_Cage_open(ctx, field)
 	case "signedIn":
 		return ec.fieldContext_Cage_signedIn(ctx, field)
 	case "keeper":
@@ -1585,16 +1584,16 @@ func (ec *executionContext) fieldContext_Cage_inherited(_ context.Context, field
 	return graphql.NewScalarFieldContext("Cage", field, false, false, "String")
 }
 
-func (ec *executionContext) _Cage_anybody(ctx context.Context, field graphql.CollectedField, obj *model.Cage) (ret graphql.Marshaler) {
+func (ec *executionContext) _Cage_open(ctx context.Context, field graphql.CollectedField, obj *model.Cage) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Cage_anybody(ctx, field)
+			return ec.fieldContext_Cage_open(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Anybody, nil
+			return obj.Open, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -1604,7 +1603,7 @@ func (ec *executionContext) _Cage_anybody(ctx context.Context, field graphql.Col
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Cage_anybody(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_Cage_open(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Cage", field, false, false, "String")
 }
 
@@ -5279,8 +5278,8 @@ func (ec *executionContext) _Cage(ctx context.Context, sel ast.SelectionSet, obj
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
-		case "anybody":
-			out.Values[i] = ec._Cage_anybody(ctx, field, obj)
+		case "open":
+			out.Values[i] = ec._Cage_open(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

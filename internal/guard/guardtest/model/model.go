@@ -1,5 +1,5 @@
-// Package model owns the Go types of guardtest that have methods the guard looks for, each in another of
-// the shapes that gqlgen can bind: pointers, values, lists of both, and one without the method.
+// Package model owns the Go types of guardtest with methods that the guard recognizes, in all shapes that gqlgen can
+// bind: pointers, values, lists of both, and one type without the method.
 package model
 
 import (
@@ -8,7 +8,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// Diary has its owner by a method of the pointer.
+// Diary has OwnerID on the pointer.
 type Diary struct {
 	Owner   token.UserID
 	Name    string
@@ -28,7 +28,7 @@ func (Diary) IsExhibit() {}
 // OwnerID gives a Diary an owner.
 func (d *Diary) OwnerID() token.UserID { return d.Owner }
 
-// Entry has its owner by a method of the value.
+// Entry has OwnerID on the value.
 type Entry struct {
 	Owner token.UserID
 	Text  string
@@ -38,19 +38,19 @@ type Entry struct {
 // OwnerID gives an Entry an owner.
 func (e Entry) OwnerID() token.UserID { return e.Owner }
 
-// Flyer is what the schema calls a Bird.
+// Flyer is the Go type of Bird.
 type Flyer struct{ Name string }
 
-// GraphQLType says what the schema calls a Flyer.
+// GraphQLType names the type in the schema.
 func (Flyer) GraphQLType() string { return "Bird" }
 
 // IsNamed makes a Flyer Named.
 func (Flyer) IsNamed() {}
 
-// Stray has no owner, though the schema asks for one.
+// Stray has no owner, although its mark requires one.
 type Stray struct{ Name string }
 
-// Locker holds its entries as a value and as a pointer, and has its owner by a method of the pointer.
+// Locker contains entries as a value and as a pointer, and has OwnerID on the pointer.
 type Locker struct {
 	Owner   token.UserID
 	Number  int32
@@ -63,26 +63,26 @@ type Locker struct {
 // OwnerID gives a Locker an owner.
 func (l *Locker) OwnerID() token.UserID { return l.Owner }
 
-// Cage is owned, for the one field of it that asks.
+// Cage is owned, for its fields with an owner rule.
 type Cage struct {
-	Owner                                                                          token.UserID
-	Inherited, Anybody, SignedIn, Keeper, Either, Recent, RecentAdmin, RecentOwner string
+	Owner                                                                       token.UserID
+	Inherited, Open, SignedIn, Keeper, Either, Recent, RecentAdmin, RecentOwner string
 }
 
 // OwnerID gives a Cage an owner.
 func (c *Cage) OwnerID() token.UserID { return c.Owner }
 
-// Person owns themself.
+// Person is a user, who owns that object.
 type Person struct {
 	ID    token.UserID
 	Email string
 	Diary *Diary
 }
 
-// OwnerID makes a Person their own.
+// OwnerID makes a Person its own owner.
 func (p *Person) OwnerID() token.UserID { return p.ID }
 
-// Ticket signs in whom its claims name.
+// Ticket signs in the user of its claims.
 type Ticket struct {
 	Claims token.Claims
 	Token  string
@@ -96,13 +96,13 @@ type Ticket struct {
 // IsPass makes a Ticket a Pass.
 func (Ticket) IsPass() {}
 
-// Principal is whom the ticket signs in.
+// Principal returns the user that the ticket signs in.
 func (t *Ticket) Principal() *token.Claims { return &t.Claims }
 
-// MarshalUserID writes the id of a user.
+// MarshalUserID writes a user id.
 func MarshalUserID(id token.UserID) graphql.Marshaler { return graphql.MarshalID(string(id)) }
 
-// UnmarshalUserID reads the id of a user.
+// UnmarshalUserID reads a user id.
 func UnmarshalUserID(v any) (token.UserID, error) {
 	s, err := graphql.UnmarshalID(v)
 	return token.UserID(s), err
