@@ -35,7 +35,8 @@ type userPage struct {
 
 const usersQuery = `query($first: Int, $after: String, $last: Int, $before: String, $search: String, $role: Role, $disabled: Boolean) {
 	users(first: $first, after: $after, last: $last, before: $before, search: $search, role: $role, disabled: $disabled) {
-		edges { cursor node { email } } nodes { email } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } }`
+		edges { cursor node { email } } nodes { email }
+		pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } }`
 
 type vars = map[string]any
 

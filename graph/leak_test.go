@@ -315,7 +315,11 @@ func TestSecretsNeverShowWhenStorageFails(t *testing.T) {
 			t.Parallel()
 			storetest.URLs(t, func(t *testing.T, database string) {
 				l := startLeaks(t, database)
-				if err := l.srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error { _, err := tx.Exec("ALTER TABLE " + table + " RENAME TO hidden"); return err }); err != nil {
+				err := l.srv.App.DB.Tx(t.Context(), func(tx *store.Tx) error {
+					_, err := tx.Exec("ALTER TABLE " + table + " RENAME TO hidden")
+					return err
+				})
+				if err != nil {
 					t.Fatal(err)
 				}
 				for _, p := range plantings(l.schema) {

@@ -21,12 +21,16 @@ func introspection(deep int) string {
 		types { ...FullType }
 		directives { name description isRepeatable locations args(includeDeprecated: true) { ...InputValue } } } }
 	fragment FullType on __Type { kind name description specifiedByURL isOneOf
-		fields(includeDeprecated: true) { name description args(includeDeprecated: true) { ...InputValue } type { ...TypeRef } isDeprecated deprecationReason }
+		fields(includeDeprecated: true) {
+			name description args(includeDeprecated: true) { ...InputValue } type { ...TypeRef } isDeprecated deprecationReason
+		}
 		inputFields(includeDeprecated: true) { ...InputValue }
 		interfaces { ...TypeRef }
 		enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason }
 		possibleTypes { ...TypeRef } }
-	fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue isDeprecated deprecationReason }
+	fragment InputValue on __InputValue {
+		name description type { ...TypeRef } defaultValue isDeprecated deprecationReason
+	}
 	fragment TypeRef on __Type { kind name ` + strings.Repeat("ofType { kind name ", deep) + strings.Repeat("} ", deep) + `}`
 }
 

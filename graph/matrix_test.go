@@ -65,10 +65,12 @@ func refused(t *testing.T, srv *apptest.Server, owner token.Claims) map[string]s
 		"TOKEN_REVOKED": left.AccessToken,
 		"TOKEN_STALE":   demoted.AccessToken,
 	}
-	if _, err := srv.App.Sessions.Logout(t.Context(), session.ScopeCurrent, audit.Actor{Claims: *left.Principal()}); err != nil {
+	by := audit.Actor{Claims: *left.Principal()}
+	if _, err := srv.App.Sessions.Logout(t.Context(), session.ScopeCurrent, by); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := srv.App.Accounts.ChangeRoles(t.Context(), demoted.Principal().UserID, []token.Role{account.RoleAdmin}, nil, apptest.Operator); err != nil {
+	admin, id := []token.Role{account.RoleAdmin}, demoted.Principal().UserID
+	if _, err := srv.App.Accounts.ChangeRoles(t.Context(), id, admin, nil, apptest.Operator); err != nil {
 		t.Fatal(err)
 	}
 	return tokens

@@ -24,7 +24,8 @@ func writtenTo(tb testing.TB, srv *apptest.Server) (w written) {
 	tb.Helper()
 	err := srv.App.DB.Get(tb.Context(), &w, `SELECT (SELECT sum(updated_at - created_at + version) FROM users) AS updated,
 		(SELECT count(*) FROM audit_log) AS entries, (SELECT sum(count) FROM audit_log) AS events,
-		(SELECT count(*) FROM revocations) AS revocations, (SELECT CAST(COALESCE(sum(empty), 0) AS BIGINT) FROM throttle) AS attempts`)
+		(SELECT count(*) FROM revocations) AS revocations,
+		(SELECT CAST(COALESCE(sum(empty), 0) AS BIGINT) FROM throttle) AS attempts`)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -158,7 +158,9 @@ func TestHostileTokensOverHTTP(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
 			return
 		}
-		answers[fmt.Sprint(a.Status, a.Errors[0].Extensions.Code, a.Errors[0].Extensions.Reason, a.Errors[0].Message, a.Header.Get("WWW-Authenticate"))] = name
+		refused := a.Errors[0]
+		answers[fmt.Sprint(a.Status, refused.Extensions.Code, refused.Extensions.Reason, refused.Message,
+			a.Header.Get("WWW-Authenticate"))] = name
 	}
 	bearer := srv.Anonymous()
 	for name, raw := range all {

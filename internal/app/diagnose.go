@@ -46,7 +46,7 @@ func Diagnose(ctx context.Context, c *config.Config, sdl *ast.Schema, now func()
 
 func schemaCheck(c *config.Config, sdl *ast.Schema) Check {
 	_, err := guard.NewPolicy(sdl, c.Introspection)
-	return Check{Name: "schema", OK: err == nil, Good: "every door has a lock or is marked @public", Bad: message(err)}
+	return Check{Name: "schema", OK: err == nil, Good: "every field has an access rule or is @public", Bad: message(err)}
 }
 
 func certificateCheck(c *config.Config, now func() time.Time) Check {

@@ -57,7 +57,7 @@ func Checks(c *config.Config) []Check {
 	return slices.Concat(
 		[]Check{{
 			Name: "variables", OK: len(c.UnknownVariables) == 0,
-			Good: "each variable GRAPHWARDEN_… is a setting's",
+			Good: "all GRAPHWARDEN_ variables are settings",
 			Bad:  "no setting has the variable " + strings.Join(c.UnknownVariables, ", "),
 			Fix:  "correct its name, as --help has it, or take it away; what it was to set has its default",
 		}},

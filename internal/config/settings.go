@@ -4,8 +4,6 @@ import "time"
 
 // A struct tag cannot be broken into lines. The tag range holds the least and the greatest value of a setting; it is
 // checked by Complete and shown by Help.
-//
-//nolint:lll // see above
 
 // Storage says where the data is. Every command takes it.
 type Storage struct {

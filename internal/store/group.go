@@ -117,7 +117,9 @@ func (g *groups) work() {
 			}
 			continue
 		}
-		g.prepare(ctx, g.group(tx))
+		for _, m := range g.group(tx) {
+			g.write.prepare(ctx, m.missed)
+		}
 	}
 }
 
@@ -157,8 +159,9 @@ var errTransactionLost = errors.New("the transaction was rolled back")
 
 // runOne runs a member. The first of a group runs without a savepoint. After an error the member has its outcome.
 func (g *groups) runOne(tx *sqlx.Tx, m *member, first bool) error {
+	uncancelled := context.WithoutCancel(m.ctx)
 	if !first {
-		if _, err := tx.Exec("SAVEPOINT member"); err != nil {
+		if _, err := tx.ExecContext(uncancelled, "SAVEPOINT member"); err != nil {
 			m.outcome <- fmt.Errorf("begin: %w", err)
 			return errTransactionLost
 		}
@@ -178,7 +181,7 @@ func (g *groups) runOne(tx *sqlx.Tx, m *member, first bool) error {
 	if err != nil {
 		end = "ROLLBACK TO member; RELEASE member"
 	}
-	_, lost := tx.Exec(end)
+	_, lost := tx.ExecContext(uncancelled, end)
 	if lost != nil && err == nil {
 		err = fmt.Errorf("commit: %w", lost)
 	}
@@ -196,15 +199,4 @@ func (g *groups) again(members []*member) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.waiting = slices.Concat(members, g.waiting)
-}
-
-// prepare prepares the statements that members ran unprepared.
-func (g *groups) prepare(ctx context.Context, ran []*member) {
-	for _, m := range ran {
-		for _, query := range m.missed {
-			if _, err := g.write.stmt(ctx, query); err != nil {
-				return // the next transaction tries again
-			}
-		}
-	}
 }

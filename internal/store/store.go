@@ -240,7 +240,7 @@ func (db *DB) tx(ctx context.Context, f func(*Tx) error) error {
 		return fmt.Errorf("begin: %w", outage{err}) // a standby fails here, without an SQLSTATE of its own
 	}
 	tx := &Tx{ctx: ctx, running: ctx, tx: raw, db: db, pool: db.write}
-	defer tx.prepareMissed()
+	defer func() { db.write.prepare(ctx, tx.missed) }()
 	defer func() { _ = raw.Rollback() }() // has no effect after the commit
 	if db.pooler {
 		if _, err := raw.ExecContext(ctx, poolerLimits); err != nil {
@@ -350,9 +350,10 @@ func (tx *Tx) stmt(query string) *sqlx.Stmt {
 	return nil
 }
 
-func (tx *Tx) prepareMissed() {
-	for _, query := range tx.missed {
-		if _, err := tx.pool.stmt(tx.ctx, query); err != nil {
+// prepare prepares statements that a transaction had to run unprepared.
+func (p *pool) prepare(ctx context.Context, queries []string) {
+	for _, query := range queries {
+		if _, err := p.stmt(ctx, query); err != nil {
 			return // the next transaction tries again
 		}
 	}

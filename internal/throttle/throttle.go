@@ -84,8 +84,8 @@ func (t *Throttle) TakeIn(tx *store.Tx, bucket Bucket, parts ...string) error {
 	return t.reserve(tx, t.name(append([]string{string(bucket)}, parts...)...), rate)
 }
 
-// TakeLocal is Take on this replica alone, in memory. It is for forgeries: they have nothing to guess that a limit
-// would protect, so their limit is for the load alone, and a transaction for each would be more load than the forgery.
+// TakeLocal is Take on this replica alone, in memory. Forgeries are counted with it: they cannot be guessed, so their
+// limit only bounds load, and a transaction for each would cost more than the forgery.
 func (t *Throttle) TakeLocal(bucket Bucket, parts ...string) error {
 	rate, err := t.rate(bucket)
 	if err != nil {
