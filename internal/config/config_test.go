@@ -436,7 +436,8 @@ func TestEverySettingHasAReader(t *testing.T) {
 		config.Storage{}, config.Tokens{}, config.Limits{}, config.Server{}, config.Network{}, config.Insecure{},
 	} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(part)) {
-			if names++; !read[field.Name] {
+			names++
+			if !read[field.Name] {
 				t.Errorf("%s has no reader", field.Name)
 			}
 			if field.Tag.Get("help") == "" {

@@ -126,7 +126,8 @@ func TestALoopLogsTheFirstFailureAndTheRecovery(t *testing.T) {
 	l := store.Loop{Every: time.Second, Failure: "failing", Recovery: "working"}
 	l.Log = slog.New(slog.NewTextHandler(&log, nil))
 	looping(t, l, func() error {
-		if n++; n%3 != 0 { // two of three in a row
+		n++
+		if n%3 != 0 { // two of three in a row
 			return errors.New("broken")
 		}
 		return nil

@@ -118,7 +118,8 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	s := &socket{Conn: raw, start: d.start}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.socket = s; d.ended {
+	d.socket = s
+	if d.ended {
 		s.cut()
 	}
 	return s, nil
@@ -138,7 +139,8 @@ func (d *dialer) DialTimeout(network, address string, _ time.Duration) (net.Conn
 func (d *dialer) cut() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.ended = true; d.socket != nil {
+	d.ended = true
+	if d.socket != nil {
 		d.socket.cut()
 	}
 }

@@ -76,7 +76,8 @@ func findTypes(schema *ast.Schema, resolvers any, candidates []any) goTypes {
 
 // note collects the structs that can be reached from t.
 func (g goTypes) note(t reflect.Type, seen map[reflect.Type]bool) {
-	if t = base(t); t.Kind() != reflect.Struct || seen[t] {
+	t = base(t)
+	if t.Kind() != reflect.Struct || seen[t] {
 		return
 	}
 	seen[t] = true
@@ -267,7 +268,8 @@ func (m *Matrix) set(v, wanted reflect.Value, within []reflect.Type) {
 			}
 		}
 	case reflect.String:
-		if v.SetString("text"); v.Type() == userIDType {
+		v.SetString("text")
+		if v.Type() == userIDType {
 			v.SetString(string(m.owner))
 		}
 	case reflect.Bool:

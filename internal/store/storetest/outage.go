@@ -55,7 +55,8 @@ func StartOutage(tb testing.TB) *Outage {
 func (o *Outage) Stop(tb testing.TB) {
 	tb.Helper()
 	err := o.end(syscall.SIGINT) // fast shutdown; it flushes commits that synchronous_commit=off left in memory
-	if o.end = nil; err != nil {
+	o.end = nil
+	if err != nil {
 		tb.Fatal(err)
 	}
 }
