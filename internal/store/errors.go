@@ -24,8 +24,8 @@ import (
 const retryAfter = 2 * time.Second
 
 // Conflict reports whether err is a violated uniqueness of the named column. SQLite names the column. Postgres names
-// the constraint, by default table_column_key, so an index with a name of its own needs the column in that name.
-// Primary keys are not recognized on Postgres.
+// the constraint, by default table_column_key, so an index with a custom name needs the column in it. Primary
+// keys are not recognized on Postgres.
 func Conflict(err error, column string) bool {
 	if e, ok := errors.AsType[*pq.Error](err); ok {
 		return e.Code == "23505" && strings.Contains(e.Constraint+"_", "_"+column+"_")

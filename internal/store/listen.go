@@ -196,7 +196,7 @@ func (db *DB) listen(ctx context.Context, heard func()) error {
 	}
 	hangUp := func() { _ = conn.Close() } // it also ends calls that wait for the connection
 	defer context.AfterFunc(ctx, hangUp)()
-	// A goroutine of its own, because Listen and Ping return only after all earlier notifications have been received.
+	// This needs its own goroutine, because Listen and Ping return only after all earlier notifications have been received.
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

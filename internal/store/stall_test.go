@@ -264,6 +264,26 @@ func TestADatabaseWithDeadConnectionsCloses(t *testing.T) {
 	})
 }
 
+// A new connection closes the sockets of idle connections that are found dead. Closing these again is not an error.
+func TestCloseAcceptsConnectionsWithClosedSockets(t *testing.T) {
+	behindFirewall(t, func(t *testing.T, wall *storetest.Firewall, db *store.DB) {
+		db.Probe(time.Hour, 200*time.Millisecond)
+		hold(t, db, 8)
+		wall.Forget()
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		_, err := db.Now(ctx)
+		wantUnavailable(t, err)
+		conn, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(conn.Close(), db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A frozen server accepts connections but does not answer.
 func TestStatementsToAFrozenServerEndWithTheirContext(t *testing.T) {
 	t.Parallel()

@@ -72,7 +72,7 @@ type Cage struct {
 // OwnerID gives a Cage an owner.
 func (c *Cage) OwnerID() token.UserID { return c.Owner }
 
-// Person is a user, who owns that object.
+// Person is a user, owned by that user.
 type Person struct {
 	ID    token.UserID
 	Email string
