@@ -6,7 +6,6 @@ import (
 	"os"
 	"path"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -127,23 +126,13 @@ func (c construction) find(text string) string {
 	return ""
 }
 
-// unconverted are paths below which TestLanguage only logs.
-var unconverted = []string{
-	"graph", "internal/account", "internal/session",
-}
-
 // TestLanguage keeps the constructions out of comments, GraphQL descriptions, help texts and documentation.
 func TestLanguage(t *testing.T) {
 	t.Parallel()
 	for _, p := range prose(t) {
 		for _, c := range constructions {
 			if found := c.find(p.text); found != "" {
-				report := t.Errorf
-				below := func(folder string) bool { return strings.HasPrefix(p.position, folder) }
-				if slices.ContainsFunc(unconverted, below) {
-					report = t.Logf
-				}
-				report("%s: %q: use %s", p.position, found, c.instead)
+				t.Errorf("%s: %q: use %s", p.position, found, c.instead)
 			}
 		}
 	}

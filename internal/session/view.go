@@ -103,7 +103,7 @@ type ViewOptions struct {
 	MaxSkew time.Duration
 	// OnRevoke is called after each revocation is in the view, possibly more than once. One argument is empty.
 	OnRevoke func(ID, token.UserID)
-	// OnPoll is called in each poll, on its connection. What it reads is as current as the view: an error fails the
+	// OnPoll is called in each poll, on its connection. Its reads are as current as the view: an error fails the
 	// poll. since is how far back the poll reads, now the time, both by the database's clock; all says that changes
 	// may have been missed.
 	OnPoll func(ctx context.Context, conn *sqlx.Conn, since, now store.Time, all bool) error
