@@ -50,7 +50,9 @@ func TestAllocations(t *testing.T) {
 		if err := a.View.Poll(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		path.run() // fill caches, prepare statements
+		for range 10 { // fill caches, prepare statements
+			path.run()
+		}
 		fmt.Fprintf(&got, "%s %.0f\n", path.name, testing.AllocsPerRun(100, path.run))
 	}
 	const file = "testdata/allocations.txt"
@@ -74,7 +76,7 @@ func TestAllocations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		worse = worse || measured > committed+2 // maps grow at random
+		worse = worse || measured > committed*1.03+1 // maps grow and pools empty at random
 	}
 	if worse || strings.Count(got.String(), "\n") != strings.Count(string(want), "\n") {
 		t.Errorf("allocations:\n%s\ncommitted:\n%s\nif more are meant, add -update-allocations", got.String(), want)
