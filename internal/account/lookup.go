@@ -54,29 +54,26 @@ func found(u *User, err error) (*User, error) {
 // ByIDs returns users in the order of ids, with nil for those that do not exist. It runs one query for those that the
 // View does not hold. Batched resolvers use it.
 func (s *Service) ByIDs(ctx context.Context, ids []ID) ([]*User, error) {
-	users := make(map[ID]*User, len(ids))
+	users := make([]*User, len(ids))
 	var missing []ID
-	for _, id := range ids {
-		if u := s.view.get(id); u != nil {
-			users[id] = u
-		} else {
-			missing = append(missing, id)
-		}
-	}
-	if len(missing) > 0 {
-		found, err := s.view.read(missing, func() ([]*User, error) { return s.fresh(ctx, missing) })
-		if err != nil {
-			return nil, err
-		}
-		for i, u := range found {
-			users[missing[i]] = u
-		}
-	}
-	list := make([]*User, len(ids))
+	var places []int // of missing in users
 	for i, id := range ids {
-		list[i] = users[id]
+		if users[i] = s.view.get(id); users[i] == nil {
+			missing = append(missing, id)
+			places = append(places, i)
+		}
 	}
-	return list, nil
+	if len(missing) == 0 {
+		return users, nil
+	}
+	found, err := s.view.read(missing, func() ([]*User, error) { return s.fresh(ctx, missing) })
+	if err != nil {
+		return nil, err
+	}
+	for i, u := range found {
+		users[places[i]] = u
+	}
+	return users, nil
 }
 
 // fresh reads users from the database, in the order of ids, with nil for those that do not exist.

@@ -17,6 +17,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web/webtest"
 )
 
 // onThree runs f on three servers of one database, the last of whose clocks is 20 s ahead.
@@ -42,16 +43,6 @@ func named(t *testing.T, srv *apptest.Server, id account.ID) string {
 		t.Fatal(err)
 	}
 	return u.Name
-}
-
-// eventually fails the test unless condition holds soon.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
 }
 
 func poll(t *testing.T, srv *apptest.Server) {
@@ -214,7 +205,7 @@ func TestChangesOfUsersArriveWithoutNotifications(t *testing.T) {
 		}
 		replicas[0].Update(t, "UPDATE users SET name = 'Changed', updated_at = now_us() WHERE id = $1", c.UserID)
 		for _, srv := range replicas {
-			eventually(t, "the change arrives", func() bool { return named(t, srv, c.UserID) == "Changed" })
+			webtest.Eventually(t, "the change arrives", func() bool { return named(t, srv, c.UserID) == "Changed" })
 		}
 	})
 }

@@ -160,7 +160,7 @@ func (d discard) Header() http.Header       { return d.header }
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) WriteHeader(int)             {}
 
-// bare answers the query me with minimal code: golang-jwt verifies the token, and a prepared statement reads the row.
+// bare answers the query me with minimal code: golang-jwt verifies the token, and the row comes from memory, as in me.
 func bare(a *app.App, key []byte) http.Handler {
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{"HS256"}), jwt.WithExpirationRequired(), jwt.WithStrictDecoding(),

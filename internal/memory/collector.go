@@ -12,7 +12,7 @@ import (
 const collectEvery = 500 * time.Millisecond
 
 // Collector paces Go's garbage collector. By default Go collects each time the heap has doubled: a server whose live
-// heap is small would then collect up to a hundred times a second. A Collector leaves room for half a second of
+// heap is small would then collect dozens of times a second under load. A Collector leaves room for half a second of
 // allocation instead, at most `most` bytes and at least the live heap. An idle server allocates little, so its heap
 // stays as small as by default.
 type Collector struct {
