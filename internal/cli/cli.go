@@ -100,11 +100,28 @@ type env struct {
 	log    *slog.Logger
 }
 
+// untilSignal returns a context that ends at the first SIGINT or SIGTERM. It restores the default action of the signals
+// before the context ends, so that a second signal kills the process as soon as anything shows that the first one
+// arrived. With signal.NotifyContext, a second signal that follows at once would be lost.
+func untilSignal(parent context.Context) (ctx context.Context, stop context.CancelFunc) {
+	ctx, stop = context.WithCancel(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		defer stop()
+		defer signal.Stop(signals)
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, stop
+}
+
 // Main runs a command line and returns the exit code. It prints errors to stderr.
 func Main(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := untilSignal(ctx)
 	defer stop()
-	context.AfterFunc(ctx, stop) // so that a second signal kills the process
 	fail := func(code int, err error) int {
 		fmt.Fprintf(stderr, "graphwarden: %v\n", spelledOut(err))
 		return code
