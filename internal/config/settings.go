@@ -82,29 +82,31 @@ type Insecure struct {
 
 // Limits say how often callers may try.
 type Limits struct {
-	LoginPairLimit       Rate `default:"20/15m" range:"1..1000000" help:"Login attempts on one e-mail address or username from one address."`
-	LoginAccountLimit    Rate `default:"100/15m" range:"1..1000000" help:"Login attempts on one e-mail address or username from all addresses that its account has not signed in from."`
-	LoginAddressLimit    Rate `default:"100/15m" range:"1..1000000" help:"Login attempts from one address, on all accounts."`
-	RegisterAddressLimit Rate `default:"60/1h" range:"1..1000000" help:"New accounts from one address."`
-	RegisterLimit        Rate `default:"1000/1h" range:"1..1000000" help:"New accounts from all addresses."`
-	RefreshLimit         Rate `default:"100/1m" range:"1..1000000" help:"Refreshes of one session."`
-	OwnActsLimit         Rate `default:"60/1h" range:"1..1000000" help:"Changes of each kind that a user makes to their own account."`
-	RefreshInvalidLimit  Rate `default:"30/1m" range:"1..1000000" help:"Forged refresh tokens from one address, on each replica."`
-	VerifyInvalidLimit   Rate `default:"600/1m" range:"1..1000000" help:"Invalid tokens given to verifyToken from one address, on each replica."`
+	LoginPairLimit        Rate `default:"20/15m" range:"1..1000000" help:"Login attempts on one e-mail address or username from one address."`
+	LoginAccountLimit     Rate `default:"100/15m" range:"1..1000000" help:"Login attempts on one e-mail address or username from all addresses that its account has not signed in from."`
+	LoginAddressLimit     Rate `default:"100/15m" range:"1..1000000" help:"Login attempts from one address, on all accounts."`
+	RegisterAddressLimit  Rate `default:"60/1h" range:"1..1000000" help:"New accounts from one address."`
+	RegisterLimit         Rate `default:"1000/1h" range:"1..1000000" help:"New accounts from all addresses."`
+	RefreshLimit          Rate `default:"100/1m" range:"1..1000000" help:"Refreshes of one session."`
+	OwnActsLimit          Rate `default:"60/1h" range:"1..1000000" help:"Changes of each kind that a user makes to their own account."`
+	RefreshInvalidLimit   Rate `default:"30/1m" range:"1..1000000" help:"Forged refresh tokens from one address, on each replica."`
+	VerifyInvalidLimit    Rate `default:"600/1m" range:"1..1000000" help:"Invalid tokens given to verifyToken from one address, on each replica."`
+	PasswordStrengthLimit Rate `default:"120/1m" range:"1..1000000" help:"Passwords rated by passwordStrength from one address, on each replica."`
 }
 
 // Rates returns the limits by the names of their buckets in package throttle.
 func (l *Limits) Rates() map[string]Rate {
 	return map[string]Rate{
-		"login-pair":       l.LoginPairLimit,
-		"login-account":    l.LoginAccountLimit,
-		"login-address":    l.LoginAddressLimit,
-		"register-address": l.RegisterAddressLimit,
-		"register":         l.RegisterLimit,
-		"refresh":          l.RefreshLimit,
-		"own-acts":         l.OwnActsLimit,
-		"refresh-invalid":  l.RefreshInvalidLimit,
-		"verify-invalid":   l.VerifyInvalidLimit,
+		"login-pair":        l.LoginPairLimit,
+		"login-account":     l.LoginAccountLimit,
+		"login-address":     l.LoginAddressLimit,
+		"register-address":  l.RegisterAddressLimit,
+		"register":          l.RegisterLimit,
+		"refresh":           l.RefreshLimit,
+		"own-acts":          l.OwnActsLimit,
+		"refresh-invalid":   l.RefreshInvalidLimit,
+		"verify-invalid":    l.VerifyInvalidLimit,
+		"password-strength": l.PasswordStrengthLimit,
 	}
 }
 
