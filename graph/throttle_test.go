@@ -179,7 +179,7 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 	t.Run("passwordStrength", func(t *testing.T) {
 		t.Parallel()
 		limits := wide(t)
-		limits.PasswordStrengthLimit.Burst = 2
+		limits.PasswordRatingLimit.Burst = 2
 		srv := apptest.Start(t, limited(limits))
 		for range 2 {
 			srv.Anonymous().Do(t, passwordStrength, vars{"password": "a"}).Into(t, &struct{}{})

@@ -46,7 +46,7 @@ func (s *Service) checkPassword(in Registration) []fault.Field {
 // RatePassword rates the password of a registration without registering. It judges as Validate does. Each address has
 // a limited number of ratings, RATE_LIMITED beyond it.
 func (s *Service) RatePassword(ctx context.Context, in Registration, ip string) (*password.Strength, error) {
-	if err := s.throttle.TakeLocal(throttle.PasswordStrength, web.Network(ip)); err != nil {
+	if err := s.throttle.TakeLocal(throttle.PasswordRating, web.Network(ip)); err != nil {
 		return nil, err
 	}
 	return s.hasher.Rate(ctx, in.Password, s.checkPassword(in), in.Email, value(in.Username), value(in.Name))
