@@ -66,6 +66,7 @@ const (
 	UnsupportedMediaType Reason = "UNSUPPORTED_MEDIA_TYPE"
 	NotAcceptable        Reason = "NOT_ACCEPTABLE"
 	MethodNotAllowed     Reason = "METHOD_NOT_ALLOWED"
+	ChallengeInvalid     Reason = "CHALLENGE_INVALID"
 
 	// NOT_FOUND, CONFLICT
 	SessionNotFound Reason = "SESSION_NOT_FOUND"
