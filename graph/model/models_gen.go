@@ -387,6 +387,8 @@ const (
 	ErrorReasonNotOwner ErrorReason = "NOT_OWNER"
 	// The caller's last proof of a credential is older than `extensions.requires.maxAge` seconds. Call `reauthenticate`.
 	ErrorReasonStepUpRequired ErrorReason = "STEP_UP_REQUIRED"
+	// The caller has not verified their e-mail address. With `login`, the account must do so before it can sign in.
+	ErrorReasonEmailNotVerified ErrorReason = "EMAIL_NOT_VERIFIED"
 	// This server does not show its schema to this caller.
 	ErrorReasonIntrospectionDisabled ErrorReason = "INTROSPECTION_DISABLED"
 	// Pages of this origin may not use cookies or open WebSockets.
@@ -425,6 +427,8 @@ const (
 	ErrorReasonNotAcceptable ErrorReason = "NOT_ACCEPTABLE"
 	// The HTTP method is not allowed here.
 	ErrorReasonMethodNotAllowed ErrorReason = "METHOD_NOT_ALLOWED"
+	// The token of a link, or the code, is wrong, void, expired or was used before; the server does not say which.
+	ErrorReasonChallengeInvalid ErrorReason = "CHALLENGE_INVALID"
 	// The caller has no such session.
 	ErrorReasonSessionNotFound ErrorReason = "SESSION_NOT_FOUND"
 	// The user does not exist.
@@ -491,6 +495,7 @@ var AllErrorReason = []ErrorReason{
 	ErrorReasonRoleRequired,
 	ErrorReasonNotOwner,
 	ErrorReasonStepUpRequired,
+	ErrorReasonEmailNotVerified,
 	ErrorReasonIntrospectionDisabled,
 	ErrorReasonOriginNotAllowed,
 	ErrorReasonRequired,
@@ -510,6 +515,7 @@ var AllErrorReason = []ErrorReason{
 	ErrorReasonUnsupportedMediaType,
 	ErrorReasonNotAcceptable,
 	ErrorReasonMethodNotAllowed,
+	ErrorReasonChallengeInvalid,
 	ErrorReasonSessionNotFound,
 	ErrorReasonUserNotFound,
 	ErrorReasonNodeNotFound,
@@ -539,7 +545,7 @@ var AllErrorReason = []ErrorReason{
 
 func (e ErrorReason) IsValid() bool {
 	switch e {
-	case ErrorReasonTokenMissing, ErrorReasonTokenInvalid, ErrorReasonTokenExpired, ErrorReasonTokenRevoked, ErrorReasonTokenStale, ErrorReasonInvalidCredentials, ErrorReasonRefreshInvalid, ErrorReasonRefreshReused, ErrorReasonSessionExpired, ErrorReasonSessionRevoked, ErrorReasonRoleRequired, ErrorReasonNotOwner, ErrorReasonStepUpRequired, ErrorReasonIntrospectionDisabled, ErrorReasonOriginNotAllowed, ErrorReasonRequired, ErrorReasonMalformed, ErrorReasonTooLong, ErrorReasonExactlyOneRequired, ErrorReasonEmailInvalid, ErrorReasonUsernameInvalid, ErrorReasonNameInvalid, ErrorReasonPasswordTooShort, ErrorReasonPasswordTooLong, ErrorReasonPasswordTooCommon, ErrorReasonPasswordInvalid, ErrorReasonPostRequired, ErrorReasonBodyMalformed, ErrorReasonBodyTooLarge, ErrorReasonUnsupportedMediaType, ErrorReasonNotAcceptable, ErrorReasonMethodNotAllowed, ErrorReasonSessionNotFound, ErrorReasonUserNotFound, ErrorReasonNodeNotFound, ErrorReasonEmailTaken, ErrorReasonUsernameTaken, ErrorReasonDocumentTooLarge, ErrorReasonTooManyTokens, ErrorReasonTooDeep, ErrorReasonTooManyFields, ErrorReasonTooManyAliases, ErrorReasonTooManyRepeats, ErrorReasonTooManyRootFields, ErrorReasonTooManyDirectives, ErrorReasonTooManyItems, ErrorReasonInputTooDeep, ErrorReasonVariablesTooLarge, ErrorReasonExtensionsTooLarge, ErrorReasonIntrospectionTooDeep, ErrorReasonLastAdmin, ErrorReasonTooManyAttempts, ErrorReasonOverloaded, ErrorReasonStorageUnavailable, ErrorReasonRevocationViewStale, ErrorReasonClockSkew, ErrorReasonTimedOut:
+	case ErrorReasonTokenMissing, ErrorReasonTokenInvalid, ErrorReasonTokenExpired, ErrorReasonTokenRevoked, ErrorReasonTokenStale, ErrorReasonInvalidCredentials, ErrorReasonRefreshInvalid, ErrorReasonRefreshReused, ErrorReasonSessionExpired, ErrorReasonSessionRevoked, ErrorReasonRoleRequired, ErrorReasonNotOwner, ErrorReasonStepUpRequired, ErrorReasonEmailNotVerified, ErrorReasonIntrospectionDisabled, ErrorReasonOriginNotAllowed, ErrorReasonRequired, ErrorReasonMalformed, ErrorReasonTooLong, ErrorReasonExactlyOneRequired, ErrorReasonEmailInvalid, ErrorReasonUsernameInvalid, ErrorReasonNameInvalid, ErrorReasonPasswordTooShort, ErrorReasonPasswordTooLong, ErrorReasonPasswordTooCommon, ErrorReasonPasswordInvalid, ErrorReasonPostRequired, ErrorReasonBodyMalformed, ErrorReasonBodyTooLarge, ErrorReasonUnsupportedMediaType, ErrorReasonNotAcceptable, ErrorReasonMethodNotAllowed, ErrorReasonChallengeInvalid, ErrorReasonSessionNotFound, ErrorReasonUserNotFound, ErrorReasonNodeNotFound, ErrorReasonEmailTaken, ErrorReasonUsernameTaken, ErrorReasonDocumentTooLarge, ErrorReasonTooManyTokens, ErrorReasonTooDeep, ErrorReasonTooManyFields, ErrorReasonTooManyAliases, ErrorReasonTooManyRepeats, ErrorReasonTooManyRootFields, ErrorReasonTooManyDirectives, ErrorReasonTooManyItems, ErrorReasonInputTooDeep, ErrorReasonVariablesTooLarge, ErrorReasonExtensionsTooLarge, ErrorReasonIntrospectionTooDeep, ErrorReasonLastAdmin, ErrorReasonTooManyAttempts, ErrorReasonOverloaded, ErrorReasonStorageUnavailable, ErrorReasonRevocationViewStale, ErrorReasonClockSkew, ErrorReasonTimedOut:
 		return true
 	}
 	return false

@@ -93,8 +93,8 @@ func (s *Service) Issue(tx *store.Tx, c *Challenge) (reference string, err error
 	return string(c.Kind) + " " + c.ID + " " + nonce, nil
 }
 
-// Check returns the challenge of a link's token, without using it up. It returns CHALLENGE_INVALID for every token that is
-// malformed, of another kind, used, void or expired.
+// Check returns the challenge of a link's token, without using it up. It returns CHALLENGE_INVALID for every token that
+// is malformed, of another kind, used, void or expired.
 func (s *Service) Check(ctx context.Context, kind Kind, token string) (*Challenge, error) {
 	id, mac := splitToken(token)
 	var r row

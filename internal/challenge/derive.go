@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// A secret is derived from the deployment's secret and the row of its challenge, so that it is stored nowhere. The row's
-// nonce, which no answer contains, keeps a thief of the deployment's secret from computing the code of a challenge
-// whose id they know.
+// A secret is derived from the deployment's secret and the row of its challenge, so that it is stored nowhere. The
+// row's nonce, which no answer contains, keeps a thief of the deployment's secret from computing the code of a
+// challenge whose id they know.
 
 const (
 	idSize  = 16 // bytes of an id and of a nonce

@@ -45,6 +45,7 @@ const (
 	RoleRequired          Reason = "ROLE_REQUIRED"
 	NotOwner              Reason = "NOT_OWNER"
 	StepUpRequired        Reason = "STEP_UP_REQUIRED"
+	EmailNotVerified      Reason = "EMAIL_NOT_VERIFIED"
 	IntrospectionDisabled Reason = "INTROSPECTION_DISABLED"
 	OriginNotAllowed      Reason = "ORIGIN_NOT_ALLOWED"
 
@@ -133,6 +134,8 @@ type Requirement struct {
 	Roles []string `json:"roles,omitempty"`
 	// MaxAge is the maximum age of the last authentication, in seconds.
 	MaxAge int `json:"maxAge,omitempty"`
+	// Verified requires a verified e-mail address.
+	Verified bool `json:"verified,omitempty"`
 }
 
 // New returns an error whose message the caller may read.
