@@ -50,7 +50,7 @@ const maxAttempts = 5
 
 // Challenge is what a secret proves.
 type Challenge struct {
-	// ID names the challenge. Whoever answers with a code also gives the id.
+	// ID names the challenge. A caller who answers with a code also gives the id.
 	ID   string
 	Kind Kind
 	// User is the account that the secret belongs to. It is empty if there is none, also in a decoy: a challenge that

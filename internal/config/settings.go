@@ -99,6 +99,7 @@ type Limits struct {
 	MailRecipientLimit   Rate `default:"5/1h" range:"1..1000000" help:"Mails that callers may request for one address, in the long run."`
 	RefreshInvalidLimit  Rate `default:"30/1m" range:"1..1000000" help:"Forged refresh tokens from one address, on each replica."`
 	VerifyInvalidLimit   Rate `default:"600/1m" range:"1..1000000" help:"Invalid tokens given to verifyToken from one address, on each replica."`
+	PasswordRatingLimit  Rate `default:"120/1m" range:"1..1000000" help:"Passwords rated by passwordStrength from one address, on each replica."`
 }
 
 // Rates returns the limits by the names of their buckets in package throttle.
@@ -115,6 +116,7 @@ func (l *Limits) Rates() map[string]Rate {
 		"mail-recipient":   l.MailRecipientLimit,
 		"refresh-invalid":  l.RefreshInvalidLimit,
 		"verify-invalid":   l.VerifyInvalidLimit,
+		"password-rating":  l.PasswordRatingLimit,
 	}
 }
 
