@@ -1846,6 +1846,8 @@ enum ErrorReason {
   PASSWORD_TOO_LONG
   "The password is too easy to guess."
   PASSWORD_TOO_COMMON
+  "The password is in this server's list of breached passwords. Attackers try these first."
+  PASSWORD_BREACHED
   "The password is not valid Unicode."
   PASSWORD_INVALID
   "This operation requires the method POST."
