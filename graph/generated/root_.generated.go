@@ -1746,6 +1746,11 @@ directive @auth(
   ` + "`" + `roles` + "`" + `, either condition is sufficient.
   """
   owner: Boolean
+  """
+  The caller must have verified their e-mail address. Others are refused with EMAIL_NOT_VERIFIED. Required in addition
+  to the other arguments. After ` + "`" + `verifyEmail` + "`" + `, older access tokens are stale; a refresh brings the new state.
+  """
+  verified: Boolean
 ) on OBJECT | FIELD_DEFINITION
 
 """
@@ -1830,6 +1835,8 @@ enum ErrorReason {
   NOT_OWNER
   "The caller's last proof of a credential is older than ` + "`" + `extensions.requires.maxAge` + "`" + ` seconds. Call ` + "`" + `reauthenticate` + "`" + `."
   STEP_UP_REQUIRED
+  "The caller has not verified their e-mail address. With ` + "`" + `login` + "`" + `, the account must do so before it can sign in."
+  EMAIL_NOT_VERIFIED
   "This server does not show its schema to this caller."
   INTROSPECTION_DISABLED
   "Pages of this origin may not use cookies or open WebSockets."
@@ -1870,6 +1877,8 @@ enum ErrorReason {
   NOT_ACCEPTABLE
   "The HTTP method is not allowed here."
   METHOD_NOT_ALLOWED
+  "The token of a link, or the code, is wrong, void, expired or was used before; the server does not say which."
+  CHALLENGE_INVALID
   "The caller has no such session."
   SESSION_NOT_FOUND
   "The user does not exist."

@@ -51,7 +51,7 @@ func (u *User) Hidden() bool { return u.DeletesAt != nil }
 
 // Subject returns the user as the subject of tokens.
 func (u *User) Subject() session.Subject {
-	return session.Subject{ID: u.ID, Roles: u.Roles, Version: u.Version}
+	return session.Subject{ID: u.ID, Roles: u.Roles, Version: u.Version, EmailVerified: u.EmailVerified}
 }
 
 // Service reads, registers and changes accounts.
