@@ -1,4 +1,4 @@
-import { createContext, useContext, useEffect, useId, useRef, useState, type ReactNode, type SubmitEvent } from 'react';
+import { createContext, useContext, useEffect, useId, useRef, useState, type InputEvent, type ReactNode, type SubmitEvent } from 'react';
 import { Refusal } from './refusal';
 import { whenToRetry, wordsFor } from './words';
 
@@ -80,7 +80,15 @@ export function Form({ button, className, done, submit, children }: FormProps) {
   );
 }
 
-type FieldProps = { name: string; label: string; hint?: string; type?: string; autoComplete?: string; defaultValue?: string };
+type FieldProps = {
+  name: string;
+  label: string;
+  hint?: ReactNode;
+  type?: string;
+  autoComplete?: string;
+  defaultValue?: string;
+  onInput?: (event: InputEvent<HTMLInputElement>) => void;
+};
 
 // Field is an input with the name of the corresponding field in the operation's input.
 export function Field({ name, label, hint, ...input }: FieldProps) {

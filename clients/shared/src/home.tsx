@@ -1,6 +1,8 @@
 import { useState } from 'react';
 import { Button, Field, Form, Problem } from './act';
 import { useMutation, useQuery, useSession } from './backend';
+import type { MeQuery } from './gql/graphql';
+import { NewPassword } from './newpassword';
 import { ChangePassword, DeleteAccount, Logout, Me, UpdateProfile } from './operations';
 import { SecurityCard } from './security';
 import { SessionsCard } from './sessions';
@@ -31,7 +33,7 @@ export function Home({ library }: { library: string }) {
           {refusal && <section><Problem refusal={refusal} /><button type="button" onClick={reload}>Try again</button></section>}
           {data && <ProfileCard me={data.me} />}
           <SessionsCard />
-          <PasswordCard />
+          {data && <PasswordCard me={data.me} />}
           {data && <DeleteCard email={data.me.email} />}
         </main>
       )}
@@ -39,7 +41,7 @@ export function Home({ library }: { library: string }) {
   );
 }
 
-function ProfileCard({ me }: { me: { email: string; name: string; username: string | null; roles: string[] } }) {
+function ProfileCard({ me }: { me: MeQuery['me'] }) {
   const update = useMutation(UpdateProfile);
   return (
     <section>
@@ -53,7 +55,7 @@ function ProfileCard({ me }: { me: { email: string; name: string; username: stri
   );
 }
 
-function PasswordCard() {
+function PasswordCard({ me }: { me: MeQuery['me'] }) {
   const session = useSession();
   const change = useMutation(ChangePassword);
 
@@ -66,7 +68,7 @@ function PasswordCard() {
       <p>Changing your password ends all your other sessions.</p>
       <Form button="Change password" done="Changed." submit={submit}>
         <Field name="currentPassword" label="Current password" type="password" autoComplete="current-password" />
-        <Field name="newPassword" label="New password" type="password" autoComplete="new-password" />
+        <NewPassword name="newPassword" label="New password" account={me} />
       </Form>
     </section>
   );

@@ -13,6 +13,10 @@ export const Login = graphql(`
   mutation Login($input: LoginInput!) { login(input: $input) { ...Tokens } }
 `);
 
+export const RatePassword = graphql(`
+  mutation RatePassword($input: PasswordStrengthInput!) { passwordStrength(input: $input) { score reason message } }
+`);
+
 export const Logout = graphql(`
   mutation Logout($input: LogoutInput!) { logout(input: $input) { endedSessions } }
 `);

@@ -2,6 +2,7 @@ import { useState } from 'react';
 import { Field, Form } from './act';
 import { useMutation, useSession } from './backend';
 import type { ErrorReason } from './gql/enums';
+import { NewPassword } from './newpassword';
 import { Login, Register } from './operations';
 import { wordsForEnd } from './words';
 
@@ -50,7 +51,7 @@ function RegisterForm() {
     <Form button="Register" submit={submit}>
       <Field name="email" label="E-mail" type="email" autoComplete="email" />
       <Field name="name" label="Name" hint="Optional display name." autoComplete="name" />
-      <Field name="password" label="Password" hint="At least 8 characters." type="password" autoComplete="new-password" />
+      <NewPassword name="password" label="Password" />
     </Form>
   );
 }
