@@ -1,7 +1,7 @@
 import type { Client as Live } from 'graphql-ws';
-import { StrictMode, useState, useSyncExternalStore, type ComponentType, type ReactNode } from 'react';
+import { StrictMode, useEffect, useState, useSyncExternalStore, type ComponentType, type ReactNode } from 'react';
 import { createRoot } from 'react-dom/client';
-import { BackendContext, LiveContext, SessionContext, type Backend } from './backend';
+import { BackendContext, LiveContext, NoticeContext, SessionContext, type Backend } from './backend';
 import { Home } from './home';
 import { connectLive } from './live';
 import { Session } from './session';
@@ -25,10 +25,15 @@ export function mount(library: string, Connect: ComponentType<ConnectProps>, bac
 
   function App() {
     const { tokens, ended } = useSyncExternalStore(session.subscribe, session.get);
+    const [notice, setNotice] = useState('');
+    useEffect(() => { if (tokens) setNotice(''); }, [tokens?.sessionId]);
     return (
-      <Connected key={tokens?.sessionId ?? ''}>
-        {tokens ? <StepUp><Home library={library} /></StepUp> : <Welcome library={library} ended={ended} />}
-      </Connected>
+      <NoticeContext value={setNotice}>
+        <div role="status">{notice && <p className="notice">{notice}</p>}</div>
+        <Connected key={tokens?.sessionId ?? ''}>
+          {tokens ? <StepUp><Home library={library} /></StepUp> : <Welcome library={library} ended={ended} />}
+        </Connected>
+      </NoticeContext>
     );
   }
 

@@ -1,11 +1,12 @@
 import { useState } from 'react';
 import { Button, Field, Form, Problem } from './act';
-import { useMutation, useQuery, useSession } from './backend';
+import { useMutation, useNotice, useQuery, useSession } from './backend';
 import type { MeQuery } from './gql/graphql';
 import { NewPassword } from './newpassword';
 import { ChangePassword, DeleteAccount, Logout, Me, UpdateProfile } from './operations';
 import { SecurityCard } from './security';
 import { SessionsCard } from './sessions';
+import { time } from './words';
 
 export function Home({ library }: { library: string }) {
   const session = useSession();
@@ -77,15 +78,17 @@ function PasswordCard({ me }: { me: MeQuery['me'] }) {
 function DeleteCard({ email }: { email: string }) {
   const session = useSession();
   const remove = useMutation(DeleteAccount);
+  const notify = useNotice();
 
   async function submit({ confirmEmail = '' }: Record<string, string>) {
-    await remove({ input: { confirmEmail } });
+    const { deletesAt } = (await remove({ input: { confirmEmail } })).deleteAccount;
+    notify(deletesAt ? `Your account will be deleted on ${time(deletesAt)}. Sign in before then to keep it.` : 'Your account is deleted.');
     session.end(null);
   }
   return (
     <section>
       <h2>Delete account</h2>
-      <p>You are signed out everywhere. To keep the account, sign in again within the next days.</p>
+      <p>You are signed out everywhere. Until the account is deleted, you can sign in to keep it.</p>
       <Form button="Delete account" className="danger" submit={submit}>
         <Field name="confirmEmail" label={`Enter ${email} to confirm`} autoComplete="off" />
       </Form>

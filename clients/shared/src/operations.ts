@@ -48,7 +48,7 @@ export const ChangePassword = graphql(`
 `);
 
 export const DeleteAccount = graphql(`
-  mutation DeleteAccount($input: DeleteAccountInput!) { deleteAccount(input: $input) { id } }
+  mutation DeleteAccount($input: DeleteAccountInput!) { deleteAccount(input: $input) { deletesAt } }
 `);
 
 export const SecurityLog = graphql(`

@@ -1,0 +1,44 @@
+// A new password's rating, and the deletion of an account.
+import assert from 'node:assert/strict';
+import { afterEach, it } from 'node:test';
+import { newSchema, skipPostgres } from '../postgres.mjs';
+import { password } from '../server.mjs';
+import { field, Frontend, see } from './frontend.mjs';
+
+const secret = 'the secret of a test on Postgres, long enough';
+
+export function account(app, browser) {
+  let f;
+  afterEach(() => f.close());
+
+  it('rates a new password as the registration judges it', async () => {
+    f = await Frontend.start(app, browser());
+    const page = await f.open();
+    await page.getByRole('button', { name: 'Create an account' }).click();
+    await page.getByLabel('E-mail').fill('grace@example.com');
+    const note = field(page, 'Password').getByRole('status');
+    await see(note.filter({ hasText: 'At least 8 characters.' }));
+    await page.getByLabel('Password').fill('password1');
+    await see(note.filter({ hasText: 'too easy to guess' }));
+    await page.getByLabel('Password').fill(password);
+    await see(note.filter({ hasText: /Fair|Good|Strong/ }));
+    await page.getByLabel('Password').fill('');
+    await see(note.filter({ hasText: 'At least 8 characters.' }));
+  });
+
+  for (const [database, skip] of Object.entries({ SQLite: false, Postgres: skipPostgres })) {
+    it(`cancels a deletion by signing in, on ${database}`, { skip }, async (t) => {
+      const schema = database === 'Postgres' ? await newSchema() : undefined;
+      f = await Frontend.start(app, browser(), { flags: schema ? ['--database', schema.url, '--secret', secret] : [] });
+      if (schema) t.after(schema.drop); // after f.close
+      await f.register();
+      const page = await f.signIn();
+      await page.getByLabel(/to confirm/).fill(f.user.email);
+      await page.getByRole('button', { name: 'Delete account' }).click();
+      await see(page.getByText(/will be deleted on .* Sign in before then to keep it/));
+      const home = await f.signIn();
+      await f.works(home);
+      assert.equal(await home.getByText('will be deleted').count(), 0);
+    });
+  }
+}
