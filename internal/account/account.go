@@ -6,7 +6,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/graphwarden/graphwarden/internal/challenge"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -58,12 +60,27 @@ type Service struct {
 	policy   password.Policy
 	view     *View
 	hasRole  func(token.Role) bool
+	mailing  Mailing
+}
+
+// Mailing is what the flows need that send mail.
+type Mailing struct {
+	Challenges *challenge.Service
+	Outbox     *mail.Outbox
+	// Silent hides from callers of Register whether an address has an account.
+	Silent bool
+	// Closed refuses to register accounts.
+	Closed bool
+	// Verifies sends a verification mail to new accounts, and Requires lets them sign in only after it.
+	Verifies, Requires bool
+	// Codes lets users sign in with a code from a mail.
+	Codes bool
 }
 
 // NewService returns a Service. view may be nil, and then every read goes to the database. hasRole reports whether the
 // SDL has a role.
 func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *password.Hasher,
-	policy password.Policy, view *View, hasRole func(token.Role) bool) *Service {
+	policy password.Policy, view *View, hasRole func(token.Role) bool, mailing Mailing) *Service {
 	return &Service{
 		db:       db,
 		sessions: sessions,
@@ -72,6 +89,7 @@ func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Thro
 		policy:   policy,
 		view:     view,
 		hasRole:  hasRole,
+		mailing:  mailing,
 	}
 }
 
