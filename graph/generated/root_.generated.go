@@ -78,7 +78,8 @@ type ComplexityRoot struct {
 	}
 
 	DeletedPayload struct {
-		ID func(childComplexity int) int
+		DeletesAt func(childComplexity int) int
+		ID        func(childComplexity int) int
 	}
 
 	LoginCodePayload struct {
@@ -431,6 +432,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.AuthPayload.User(childComplexity), true
 
+	case "DeletedPayload.deletesAt":
+		if e.ComplexityRoot.DeletedPayload.DeletesAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeletedPayload.DeletesAt(childComplexity), true
 	case "DeletedPayload.id":
 		if e.ComplexityRoot.DeletedPayload.ID == nil {
 			break
@@ -1354,7 +1361,8 @@ type Mutation {
   ): AuthPayload! @auth
 
   """
-  Deletes the caller's account and all its sessions. This cannot be undone. The caller must have proved a credential
+  Deletes the caller's account. All its sessions end at once, and other users and administrators no longer see it. It is
+  deleted at the time ` + "`" + `deletesAt` + "`" + `; until then, signing in cancels the deletion. The caller must have proved a credential
   within the last 5 minutes; call ` + "`" + `reauthenticate` + "`" + ` to prove one. Errors: FORBIDDEN with STEP_UP_REQUIRED,
   BAD_USER_INPUT if the e-mail address is not the caller's, CONFLICT with LAST_ADMIN.
   """
@@ -1491,6 +1499,8 @@ input DeleteAccountInput {
 type DeletedPayload @public {
   "The id of the deleted account."
   id: ID!
+  "When the account will be deleted. Null if that is done, and cannot be undone."
+  deletesAt: Time
 }
 `, BuiltIn: false},
 	{Name: "../../schema/admin.graphqls", Input: `extend type Query {
@@ -1560,7 +1570,8 @@ extend type Mutation {
   ): RevokeSessionsPayload! @auth(roles: [ADMIN])
 
   """
-  Administrators only. Deletes an account and all its sessions. This cannot be undone. Entries of the audit log remain.
+  Administrators only. Deletes an account and all its sessions at once, also one whose user has deleted it and could
+  still keep it. This cannot be undone. Entries of the audit log remain.
   The caller must have proved a credential within the last 5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED, CONFLICT
   with LAST_ADMIN, NOT_FOUND.
   """
@@ -1803,6 +1814,10 @@ enum AuditAction {
   USER_UPDATED
   "An account was deleted."
   USER_DELETED
+  "A user deleted their account. It is hidden and will be deleted, unless the user signs in before."
+  USER_DELETION_SCHEDULED
+  "A user signed in before the account was deleted, and so kept it."
+  USER_DELETION_CANCELED
   "An account was disabled and its sessions ended."
   USER_DISABLED
   "A disabled account was enabled."
@@ -2555,6 +2570,8 @@ func (ec *executionContext) childFields_DeletedPayload(ctx context.Context, fiel
 	switch field.Name {
 	case "id":
 		return ec.fieldContext_DeletedPayload_id(ctx, field)
+	case "deletesAt":
+		return ec.fieldContext_DeletedPayload_deletesAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DeletedPayload", field.Name)
 }

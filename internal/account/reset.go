@@ -32,10 +32,7 @@ func (s *Service) ResetPassword(ctx context.Context, token, newPassword string, 
 	if err != nil {
 		return err
 	}
-	u, err := s.Fresh(ctx, c.User)
-	if fault.Is(err, fault.UserNotFound) {
-		return c.Kind.Refusal()
-	}
+	u, err := s.CredentialsByID(ctx, c.User)
 	if err != nil {
 		return err
 	}

@@ -217,7 +217,7 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	}
 	policy := password.Policy{MinLength: c.PasswordMin, Breached: a.breached}
 	hasRole := func(role token.Role) bool { return schema.HasRole(a.Schema, role) }
-	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole, account.Mailing{
+	mailing := account.Mailing{
 		Challenges: a.Challenges,
 		Outbox:     a.Mail,
 		Silent:     c.Register == "silent",
@@ -225,7 +225,9 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 		Verifies:   c.EmailVerification != "off",
 		Requires:   c.EmailVerification == "required",
 		Codes:      c.SendsCodes(),
-	})
+	}
+	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole, c.DeleteGrace,
+		mailing)
 	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = a.newStreams()
@@ -441,6 +443,7 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 	every(keysEvery, token.Topic, "follow signing keys", a.Keys.Reload)
 	every(upkeepEvery, "", "maintain signing keys", a.timely(a.Keys.Maintain))
 	every(upkeepEvery, "", "delete dead rows", a.timely(a.alone("sessions", a.Sessions.Prune)))
+	every(upkeepEvery, "", "delete accounts", a.timely(a.alone("deletions", a.Accounts.DeleteDue)))
 	every(upkeepEvery, "", "empty the throttle", a.timely(a.alone("throttle", a.Throttle.Prune)))
 	every(upkeepEvery, "", "delete expired challenges", a.timely(a.alone("challenges", a.Challenges.Prune)))
 	every(upkeepEvery, "", "shorten the audit log", a.timely(a.alone("audit log", a.Audit.Prune)))

@@ -49,8 +49,9 @@ type Proof struct {
 	Recheck func(*store.Tx) error
 }
 
-// Finish is the end of every flow. In one transaction it locks the user, rechecks the proof, clears the throttle,
-// starts or rotates the session and records it. by must have no claims unless the proof renews its session.
+// Finish is the end of every flow. In one transaction it locks the user, rechecks the proof, cancels a deletion of the
+// account, clears the throttle, starts or rotates the session and records it. by must have no claims unless the proof
+// renews its session.
 //
 // It returns UNAUTHENTICATED with EMAIL_NOT_VERIFIED if the settings require a verified address first. The user then
 // gets another mail.
@@ -73,6 +74,9 @@ func (s *Service) Finish(ctx context.Context, p Proof, by audit.Actor) (grant *s
 		if p.Session == "" && !u.EmailVerified && s.accounts.Mailing().Requires {
 			refusal = errEmailNotVerified
 			return s.accounts.SendVerification(tx, u, by)
+		}
+		if err := s.accounts.CancelDeletion(tx, u, by); err != nil {
+			return err
 		}
 		if err := s.throttle.Succeeded(tx, p.Attempt); err != nil {
 			return err
