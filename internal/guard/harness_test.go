@@ -113,12 +113,13 @@ func serve(tb testing.TB, introspection string, more ...graphql.HandlerExtension
 
 func (s *server) serve(tb testing.TB, policy *guard.Policy, more ...graphql.HandlerExtension) {
 	tb.Helper()
-	srv := handler.New(generated.NewExecutableSchema(generated.Config{Schema: guardtest.Load(), Resolvers: s.Zoo}))
+	executable := generated.NewExecutableSchema(generated.Config{Schema: guardtest.Load(), Resolvers: s.Zoo})
+	srv := handler.New(executable)
 	srv.AddTransport(gqlgen.SSE{})
 	srv.AddTransport(transport.HTTP{})
 	srv.SetErrorPresenter(present)
 	srv.Use(extension.Introspection{})
-	srv.Use(guard.NewExtension(policy, s.Authenticator.Check, present, s.Now, s.log()))
+	srv.Use(guard.NewExtension(policy, generated.Fields(executable), s.Authenticator.Check, present, s.Now, s.log()))
 	for _, one := range more {
 		srv.Use(one)
 	}
