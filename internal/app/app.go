@@ -20,6 +20,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/dsn"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/limit"
+	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/memory"
 	"github.com/graphwarden/graphwarden/internal/observe"
 	"github.com/graphwarden/graphwarden/internal/password"
@@ -61,6 +62,7 @@ type App struct {
 	Throttle *throttle.Throttle
 	Audit    *audit.Log
 	Feed     *audit.Feed
+	Mail     *mail.Outbox
 	Hasher   *password.Hasher
 	Accounts *account.Service
 	Users    *account.View // nil with --user-view=off
@@ -176,6 +178,9 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	a.Audit, a.Feed = audit.NewLog(a.DB, c.AuditLife, a.now), audit.NewFeed(a.DB, a.now)
 	a.cursors = graph.NewCursors(key)
 	a.Throttle = throttle.New(a.DB, key, rates(&c.Limits), a.now)
+	if a.Mail, err = a.newOutbox(key); err != nil {
+		return err
+	}
 	a.Sessions = session.NewService(a.DB, a.Issuer, key, a.View, a.Throttle,
 		session.Options{IdleLife: c.SessionIdle, MaxLife: c.SessionLife, Grace: c.RefreshGrace})
 	pepperID, pepper, err := c.Pepper()
@@ -217,6 +222,19 @@ func rates(l *config.Limits) throttle.Rates {
 		rates[throttle.Bucket(bucket)] = throttle.Rate(rate)
 	}
 	return rates
+}
+
+func (a *App) newOutbox(key *secret.Secret) (*mail.Outbox, error) {
+	server, err := a.Config.SMTPServer()
+	if err != nil {
+		return nil, err
+	}
+	noChallenge := func(string) (string, error) { return "", nil }
+	return mail.NewOutbox(a.DB, key, a.Throttle.Mail, noChallenge, mail.Options{
+		Server:      (*mail.Server)(server),
+		From:        a.Config.MailFrom,
+		Development: !a.Config.Production,
+	}, a.now, a.log), nil
 }
 
 // migrate brings Graphwarden's tables up to date, then the team's, as far as access allows.

@@ -68,6 +68,12 @@ type Network struct {
 	TLSKey         string   `name:"tls-key" placeholder:"FILE" help:"Key of --tls-cert, in PEM."`
 }
 
+// Mail says how mails are sent.
+type Mail struct {
+	SMTPURL  SMTPURL `name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://USER:PASSWORD@HOST:587, or smtps:// for TLS from the first byte. Parameters: tls=starttls, implicit or none; auth=auto, plain, login, cram-md5 or xoauth2. Without it, mails are off, outside production logged."`
+	MailFrom string  `placeholder:"SENDER" help:"Sender of all mails, such as 'Example <no-reply@example.com>'. It is needed with --smtp-url."`
+}
+
 // Insecure accepts single risks that --production refuses.
 type Insecure struct {
 	InsecureSecretFile    bool `help:"In production, keep the secret in a file beside the database. A copy of the folder contains both, and losing the file ends every session and loses the signing keys."`
@@ -89,8 +95,11 @@ type Limits struct {
 	RegisterLimit        Rate `default:"1000/1h" range:"1..1000000" help:"New accounts from all addresses."`
 	RefreshLimit         Rate `default:"100/1m" range:"1..1000000" help:"Refreshes of one session."`
 	OwnActsLimit         Rate `default:"60/1h" range:"1..1000000" help:"Changes of each kind that a user makes to their own account."`
+	MailPaceLimit        Rate `default:"1/1m" range:"1..1000000" help:"Mails that callers may request for one address, in the short run."`
+	MailRecipientLimit   Rate `default:"5/1h" range:"1..1000000" help:"Mails that callers may request for one address, in the long run."`
 	RefreshInvalidLimit  Rate `default:"30/1m" range:"1..1000000" help:"Forged refresh tokens from one address, on each replica."`
 	VerifyInvalidLimit   Rate `default:"600/1m" range:"1..1000000" help:"Invalid tokens given to verifyToken from one address, on each replica."`
+	PasswordRatingLimit  Rate `default:"120/1m" range:"1..1000000" help:"Passwords rated by passwordStrength from one address, on each replica."`
 }
 
 // Rates returns the limits by the names of their buckets in package throttle.
@@ -103,8 +112,11 @@ func (l *Limits) Rates() map[string]Rate {
 		"register":         l.RegisterLimit,
 		"refresh":          l.RefreshLimit,
 		"own-acts":         l.OwnActsLimit,
+		"mail-pace":        l.MailPaceLimit,
+		"mail-recipient":   l.MailRecipientLimit,
 		"refresh-invalid":  l.RefreshInvalidLimit,
 		"verify-invalid":   l.VerifyInvalidLimit,
+		"password-rating":  l.PasswordRatingLimit,
 	}
 }
 
@@ -133,6 +145,7 @@ type Config struct {
 	Storage  `embed:"" group:"Storage and the secret:"`
 	Server   `embed:"" group:"Server:"`
 	Network  `embed:"" group:"Network:"`
+	Mail     `embed:"" group:"Mail:"`
 	Tokens   `embed:"" group:"Tokens, sessions and passwords:"`
 	Limits   `embed:"" group:"Rate limits, as attempts/time: 20/15m lets 20 attempts through at once, then one every 45s:"`
 	Queries  Queries `embed:"" prefix:"max-" group:"Limits of one operation:"`
