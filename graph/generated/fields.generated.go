@@ -11,6 +11,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 )
 
@@ -297,6 +298,44 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 					return null(w)
 				}
 				m := graphql.MarshalString(*v)
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
+		"PasswordStrength": {
+			"score": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*password.Strength).Score
+				m := model.MarshalInt(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"reason": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*password.Strength).Reason
+				if v == nil {
+					return null(w)
+				}
+				m := model.MarshalErrorReason(*v)
+				m.MarshalGQL(w)
+				return true
+			}},
+			"hint": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*password.Strength).Hint
+				if v == nil {
+					return null(w)
+				}
+				m := model.MarshalPasswordHint(*v)
+				m.MarshalGQL(w)
+				return true
+			}},
+			"message": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*password.Strength).Message
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
 				m.MarshalGQL(w)
 				return true
 			}},

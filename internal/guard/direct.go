@@ -33,8 +33,7 @@ type Field struct {
 }
 
 // direct writes an object, or a list of objects, if s may read all selected leaves. gqlgen spends about ten allocations
-// on each field, whether or not it has a resolver; direct spends one or none on a leaf. The other fields of the objects
-// run through gqlgen.
+// on each field, whether or not it has a resolver. The other fields of the objects run through gqlgen.
 //
 // In any other case, such as a refusal, an invalid null or a panic, direct returns value itself. Then gqlgen runs every
 // field, and reports what is wrong. This is safe because only leaves have run, which have no effects.
@@ -63,7 +62,8 @@ type writer struct {
 	typeName string
 	now      time.Time
 	fields   []chosen
-	resolved int // the number of fields that are resolved
+	resolved int  // the number of fields that are resolved
+	judged   bool // whether an object has been written
 	objects  []written
 	text     bytes.Buffer
 }
@@ -168,7 +168,11 @@ func (w *writer) writeAll(s state, v reflect.Value, t *ast.Type) (ok bool) {
 		if i > 0 {
 			w.text.WriteByte(',')
 		}
-		if !w.write(s, v.Index(i)) {
+		item := v.Index(i)
+		if isNil(item) && !t.Elem.NonNull {
+			w.text.WriteString("null")
+			w.objects = append(w.objects, written{})
+		} else if !w.write(s, item) {
 			return false
 		}
 	}
@@ -188,7 +192,6 @@ func (w *writer) write(s state, v reflect.Value) bool {
 	}
 	o := written{object: object}
 	begin := w.text.Len()
-	isFirst := begin <= len("[")
 	w.text.WriteByte('{')
 	for i := range w.fields {
 		c := &w.fields[i]
@@ -206,13 +209,14 @@ func (w *writer) write(s state, v reflect.Value) bool {
 			w.text.WriteString(w.typeName)
 			w.text.WriteByte('"')
 		// Without an owner, the rule gives the same result for all objects of a list.
-		case (isFirst || signs || c.rule.owner) && c.rule.judge(s, object, w.now) != nil:
+		case (!w.judged || signs || c.rule.owner) && c.rule.judge(s, object, w.now) != nil:
 			return false
 		case !c.Leaf(&w.text, object):
 			return false
 		}
 	}
 	w.text.WriteByte('}')
+	w.judged = true
 	if w.resolved > 0 {
 		o.text = slices.Clone(w.text.Bytes()[begin:])
 		w.objects = append(w.objects, o)
@@ -257,6 +261,9 @@ func (w *writer) resolveAll(ctx context.Context, t *ast.Type) graphql.Marshaler 
 
 // resolve runs the other fields of one object. It returns null if one of them has an invalid null.
 func (w *writer) resolve(ctx context.Context, o *written) graphql.Marshaler {
+	if o.object == nil {
+		return graphql.Null
+	}
 	invalid := false
 	for _, c := range w.fields {
 		if c.Resolve == nil {

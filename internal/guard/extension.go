@@ -33,9 +33,9 @@ var _ interface {
 	graphql.FieldInterceptor
 } = (*Extension)(nil)
 
-// NewExtension makes an Extension. With fields, field interceptors inside it do not see leaves; nil leaves all fields to
-// gqlgen. check is Authenticator.Check. present is the server's error presenter; refusals of whole operations pass
-// through it like all other errors.
+// NewExtension makes an Extension. If fields is not nil, field interceptors inside it do not see leaves. check is
+// Authenticator.Check. present is the server's error presenter; refusals of whole operations pass through it like all
+// other errors.
 func NewExtension(
 	policy *Policy,
 	fields Fields,
