@@ -1,12 +1,18 @@
 package graph_test
 
 import (
+	"bytes"
+	"crypto/sha1"
+	"errors"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
+	"github.com/graphwarden/graphwarden/internal/password"
 )
 
 const passwordStrength = `mutation($password: String!, $email: String, $username: String) {
@@ -78,4 +84,44 @@ func TestAPasswordIsNotRatedByGET(t *testing.T) {
 			t.Errorf("%s: status %d", name, response.StatusCode)
 		}
 	}
+}
+
+func TestBreachedPasswordsCannotBeSet(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "breached.gwb")
+	write := func(passwords ...string) {
+		t.Helper()
+		builder := password.NewBreachedBuilder(uint64(len(passwords)), password.MinFalsePositives)
+		for _, one := range passwords {
+			builder.Add(sha1.Sum([]byte(one)))
+		}
+		var list bytes.Buffer
+		if _, err := builder.WriteTo(&list); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.WriteFile(path+".tmp", list.Bytes(), 0o600), os.Rename(path+".tmp", path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("zurich lake 47")
+	srv := apptest.Start(t, func(o *apptest.Options) { o.Config.BreachedPasswords = path })
+	const register = `mutation { register(input: {email: "new@example.com", password: "zurich lake 47"}) { auth { tokenType } } }`
+	const change = `mutation($old: String!, $new: String!) {
+		changePassword(input: {currentPassword: $old, newPassword: $new}) { tokenType } }`
+	c := srv.As(t)
+	c.Do(t, register, nil).Refused(t, "BAD_USER_INPUT", "PASSWORD_BREACHED")
+	c.Do(t, change, vars{"old": apptest.Password, "new": "zurich lake 47"}).
+		Refused(t, "BAD_USER_INPUT", "PASSWORD_BREACHED")
+	var got struct{ PasswordStrength strength }
+	c.Do(t, passwordStrength, vars{"password": "zurich lake 47"}).Into(t, &got)
+	if s := got.PasswordStrength; s.Reason != "PASSWORD_BREACHED" || s.Score != 0 {
+		t.Errorf("%+v", s)
+	}
+
+	write(apptest.Password) // of an existing account
+	if err := srv.App.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	c = c.Login(t)
+	c.Do(t, change, vars{"old": apptest.Password, "new": "zurich lake 47"}).Into(t, &struct{}{})
 }

@@ -45,7 +45,11 @@ type commands struct {
 		Disable userDisableCmd `cmd:"" help:"Disable an account and end its sessions."`
 		Enable  userEnableCmd  `cmd:"" help:"Enable an account again."`
 		Role    userRoleCmd    `cmd:"" help:"Add and remove roles."`
+		Delete  userDeleteCmd  `cmd:"" help:"Delete an account at once."`
 	} `cmd:"" help:"Manage accounts."`
+	Breached struct {
+		Build breachedBuildCmd `cmd:"" help:"Build the list for --breached-passwords."`
+	} `cmd:"" help:"Manage lists of breached passwords."`
 	Key struct {
 		List   keyListCmd   `cmd:"" help:"List the signing keys."`
 		Rotate keyRotateCmd `cmd:"" help:"Sign with the next key. Tokens of the old key remain valid."`
@@ -83,7 +87,7 @@ func access(command string) app.Access {
 		return app.Serves
 	case "migrate":
 		return app.Migrates
-	case "user add", "user import", "user disable", "user enable", "user role", "key rotate", "key revoke":
+	case "user add", "user import", "user disable", "user enable", "user role", "user delete", "key rotate", "key revoke":
 		return app.Writes
 	}
 	return app.Reads
