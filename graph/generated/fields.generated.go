@@ -252,6 +252,15 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				m.MarshalGQL(w)
 				return true
 			}},
+			"deletesAt": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.DeletedPayload).DeletesAt
+				if v == nil {
+					return null(w)
+				}
+				m := model.MarshalTime(*v)
+				m.MarshalGQL(w)
+				return true
+			}},
 		},
 		"LogoutPayload": {
 			"endedSessions": {Leaf: func(w io.Writer, object any) bool {

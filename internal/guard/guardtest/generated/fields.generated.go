@@ -17,6 +17,17 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 		return newExecutionContext(graphql.GetOperationContext(ctx), schema.(*executableSchema), nil)
 	}
 	return guard.Fields{
+		"Badge": {
+			"number": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.Badge).Number
+				m := graphql.MarshalInt32(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
 		"Bird": {
 			"name": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*model.Flyer).Name
@@ -94,6 +105,42 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			}},
 			"recentOwner": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*model.Cage).RecentOwner
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"verified": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.Cage).Verified
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"verifiedKeeper": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.Cage).VerifiedKeeper
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"verifiedOwner": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.Cage).VerifiedOwner
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"unverified": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.Cage).Unverified
 				m := graphql.MarshalString(v)
 				if m == graphql.Null {
 					return false
