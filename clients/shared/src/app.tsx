@@ -3,6 +3,8 @@ import { StrictMode, useEffect, useState, useSyncExternalStore, type ComponentTy
 import { createRoot } from 'react-dom/client';
 import { BackendContext, LiveContext, NoticeContext, SessionContext, type Backend } from './backend';
 import { Home } from './home';
+import { Inbound } from './link';
+import { flows, Linked } from './linked';
 import { connectLive } from './live';
 import { Session } from './session';
 import { delivery, url } from './settings';
@@ -16,6 +18,7 @@ export type ConnectProps = { session: Session; live: Live; children: ReactNode }
 // the library's hooks below.
 export function mount(library: string, Connect: ComponentType<ConnectProps>, backend: Backend): void {
   const session = new Session(url, delivery);
+  const inbound = new Inbound(flows);
 
   // The key creates a new client and WebSocket for each session, so that users do not see each other's cached data.
   function Connected({ children }: { children: ReactNode }) {
@@ -25,13 +28,15 @@ export function mount(library: string, Connect: ComponentType<ConnectProps>, bac
 
   function App() {
     const { tokens, ended } = useSyncExternalStore(session.subscribe, session.get);
+    const link = useSyncExternalStore(inbound.subscribe, inbound.get);
     const [notice, setNotice] = useState('');
     useEffect(() => { if (tokens) setNotice(''); }, [tokens?.sessionId]);
     return (
       <NoticeContext value={setNotice}>
         <div role="status">{notice && <p className="notice">{notice}</p>}</div>
         <Connected key={tokens?.sessionId ?? ''}>
-          {tokens ? <StepUp><Home library={library} /></StepUp> : <Welcome library={library} ended={ended} />}
+          {link ? <Linked link={link} close={inbound.close} notify={setNotice} />
+            : tokens ? <StepUp><Home library={library} /></StepUp> : <Welcome library={library} ended={ended} />}
         </Connected>
       </NoticeContext>
     );

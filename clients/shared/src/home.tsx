@@ -3,7 +3,7 @@ import { Button, Field, Form, Problem } from './act';
 import { useMutation, useNotice, useQuery, useSession } from './backend';
 import type { MeQuery } from './gql/graphql';
 import { NewPassword } from './newpassword';
-import { ChangePassword, DeleteAccount, Logout, Me, UpdateProfile } from './operations';
+import { ChangePassword, DeleteAccount, Logout, Me, RequestEmailChange, RequestEmailVerification, UpdateProfile } from './operations';
 import { SecurityCard } from './security';
 import { SessionsCard } from './sessions';
 import { time } from './words';
@@ -34,11 +34,36 @@ export function Home({ library }: { library: string }) {
           {refusal && <section><Problem refusal={refusal} /><button type="button" onClick={reload}>Try again</button></section>}
           {data && <ProfileCard me={data.me} />}
           <SessionsCard />
+          {data && <AddressCard />}
           {data && <PasswordCard me={data.me} />}
           {data && <DeleteCard email={data.me.email} />}
         </main>
       )}
     </>
+  );
+}
+
+// Unverified offers another mail to a user whose address is not verified.
+function Unverified() {
+  const request = useMutation(RequestEmailVerification);
+  return (
+    <p>
+      Your e-mail address is not confirmed.{' '}
+      <Button run={async () => void (await request({}))} className="quiet" done="Check your mail.">Send a link</Button>
+    </p>
+  );
+}
+
+function AddressCard() {
+  const request = useMutation(RequestEmailChange);
+  return (
+    <section>
+      <h2>E-mail address</h2>
+      <p>The new address is used once you open the link that we send to it.</p>
+      <Form button="Change address" done="Check the mail at the new address." submit={async ({ newEmail = '' }) => void (await request({ input: { newEmail } }))}>
+        <Field name="newEmail" label="New address" type="email" autoComplete="email" />
+      </Form>
+    </section>
   );
 }
 
@@ -48,6 +73,7 @@ function ProfileCard({ me }: { me: MeQuery['me'] }) {
     <section>
       <h2>Profile</h2>
       <p>{me.email} {me.roles.map((role) => <span key={role} className="badge">{role}</span>)}</p>
+      {!me.emailVerified && <Unverified />}
       <Form button="Save" done="Saved." submit={async ({ name = '', username = '' }) => void (await update({ input: { name, username } }))}>
         <Field name="name" label="Name" defaultValue={me.name} autoComplete="name" />
         <Field name="username" label="Username" defaultValue={me.username ?? ''} hint="You can sign in with it instead of your e-mail address." autoComplete="username" />

@@ -17,6 +17,42 @@ export const RatePassword = graphql(`
   mutation RatePassword($input: PasswordStrengthInput!) { passwordStrength(input: $input) { score reason message } }
 `);
 
+export const RequestLoginCode = graphql(`
+  mutation RequestLoginCode($input: RequestLoginCodeInput!) { requestLoginCode(input: $input) { challenge } }
+`);
+
+export const LoginWithCode = graphql(`
+  mutation LoginWithCode($input: LoginWithCodeInput!) { loginWithCode(input: $input) { ...Tokens } }
+`);
+
+export const RequestPasswordReset = graphql(`
+  mutation RequestPasswordReset($input: RequestPasswordResetInput!) { requestPasswordReset(input: $input) { accepted } }
+`);
+
+export const ResetPassword = graphql(`
+  mutation ResetPassword($input: ResetPasswordInput!) { resetPassword(input: $input) { accepted } }
+`);
+
+export const RequestEmailVerification = graphql(`
+  mutation RequestEmailVerification { requestEmailVerification { accepted } }
+`);
+
+export const VerifyEmail = graphql(`
+  mutation VerifyEmail($input: VerifyEmailInput!) { verifyEmail(input: $input) { verified } }
+`);
+
+export const RequestEmailChange = graphql(`
+  mutation RequestEmailChange($input: RequestEmailChangeInput!) { requestEmailChange(input: $input) { accepted } }
+`);
+
+export const ConfirmEmailChange = graphql(`
+  mutation ConfirmEmailChange($input: ConfirmEmailChangeInput!) { confirmEmailChange(input: $input) { accepted } }
+`);
+
+export const RevertEmailChange = graphql(`
+  mutation RevertEmailChange($input: RevertEmailChangeInput!) { revertEmailChange(input: $input) { accepted } }
+`);
+
 export const Logout = graphql(`
   mutation Logout($input: LogoutInput!) { logout(input: $input) { endedSessions } }
 `);
@@ -26,7 +62,7 @@ export const Reauthenticate = graphql(`
 `);
 
 export const Me = graphql(`
-  query Me { me { id email username name roles createdAt } }
+  query Me { me { id email emailVerified username name roles createdAt } }
 `);
 
 export const UpdateProfile = graphql(`
