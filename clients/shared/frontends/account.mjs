@@ -1,11 +1,9 @@
 // A new password's rating, and the deletion of an account.
 import assert from 'node:assert/strict';
 import { afterEach, it } from 'node:test';
-import { newSchema, skipPostgres } from '../postgres.mjs';
+import { skipPostgres } from '../postgres.mjs';
 import { password } from '../server.mjs';
 import { field, Frontend, see } from './frontend.mjs';
-
-const secret = 'the secret of a test on Postgres, long enough';
 
 export function account(app, browser) {
   let f;
@@ -27,10 +25,8 @@ export function account(app, browser) {
   });
 
   for (const [database, skip] of Object.entries({ SQLite: false, Postgres: skipPostgres })) {
-    it(`cancels a deletion by signing in, on ${database}`, { skip }, async (t) => {
-      const schema = database === 'Postgres' ? await newSchema() : undefined;
-      f = await Frontend.start(app, browser(), { flags: schema ? ['--database', schema.url, '--secret', secret] : [] });
-      if (schema) t.after(schema.drop); // after f.close
+    it(`cancels a deletion by signing in, on ${database}`, { skip }, async () => {
+      f = await Frontend.start(app, browser(), { postgres: database === 'Postgres' });
       await f.register();
       const page = await f.signIn();
       await page.getByLabel(/to confirm/).fill(f.user.email);

@@ -47,10 +47,10 @@ export function Home({ library }: { library: string }) {
 function Unverified() {
   const request = useMutation(RequestEmailVerification);
   return (
-    <p>
-      Your e-mail address is not confirmed.{' '}
+    <div className="row">
+      <span>Your e-mail address is not confirmed.</span>
       <Button run={async () => void (await request({}))} className="quiet" done="Check your mail.">Send a link</Button>
-    </p>
+    </div>
   );
 }
 
