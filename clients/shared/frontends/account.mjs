@@ -1,5 +1,6 @@
 // A new password's rating, and the deletion of an account.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { afterEach, it } from 'node:test';
 import { skipPostgres } from '../postgres.mjs';
 import { password } from '../server.mjs';
@@ -37,4 +38,15 @@ export function account(app, browser) {
       assert.equal(await home.getByText('will be deleted').count(), 0);
     });
   }
+
+  it('downloads the data of the account', async () => {
+    f = await Frontend.start(app, browser());
+    await f.register();
+    const page = await f.signIn();
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download' }).click()]);
+    assert.match(download.suggestedFilename(), /^account-\d{4}-\d\d-\d\d\.json$/);
+    const text = readFileSync(await download.path(), 'utf8');
+    assert.ok(JSON.stringify(JSON.parse(text)).includes(f.user.email));
+    await see(page.getByText('Downloaded.'));
+  });
 }

@@ -3,7 +3,7 @@ import { Button, Field, Form, Problem } from './act';
 import { useMutation, useNotice, useQuery, useSession } from './backend';
 import type { MeQuery } from './gql/graphql';
 import { NewPassword } from './newpassword';
-import { ChangePassword, DeleteAccount, Logout, Me, RequestEmailChange, RequestEmailVerification, UpdateProfile } from './operations';
+import { ChangePassword, DeleteAccount, ExportAccount, Logout, Me, RequestEmailChange, RequestEmailVerification, UpdateProfile } from './operations';
 import { SecurityCard } from './security';
 import { SessionsCard } from './sessions';
 import { time } from './words';
@@ -36,6 +36,7 @@ export function Home({ library }: { library: string }) {
           <SessionsCard />
           {data && <AddressCard />}
           {data && <PasswordCard me={data.me} />}
+          <ExportCard />
           {data && <DeleteCard email={data.me.email} />}
         </main>
       )}
@@ -97,6 +98,25 @@ function PasswordCard({ me }: { me: MeQuery['me'] }) {
         <Field name="currentPassword" label="Current password" type="password" autoComplete="current-password" />
         <NewPassword name="newPassword" label="New password" account={me} />
       </Form>
+    </section>
+  );
+}
+
+function ExportCard() {
+  const exportAccount = useMutation(ExportAccount);
+
+  async function download() {
+    const { at, document: data } = (await exportAccount({})).exportAccount;
+    const url = URL.createObjectURL(new Blob([JSON.stringify(data, null, 2)], { type: 'application/json' }));
+    const link = Object.assign(document.createElement('a'), { href: url, download: `account-${at.slice(0, 10)}.json` });
+    link.click();
+    URL.revokeObjectURL(url);
+  }
+  return (
+    <section>
+      <h2>Your data</h2>
+      <p>All data that the server stores about you, as JSON.</p>
+      <Button run={download} done="Downloaded.">Download</Button>
     </section>
   );
 }

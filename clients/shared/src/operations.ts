@@ -83,6 +83,10 @@ export const ChangePassword = graphql(`
   mutation ChangePassword($input: ChangePasswordInput!) { changePassword(input: $input) { ...Tokens } }
 `);
 
+export const ExportAccount = graphql(`
+  mutation ExportAccount { exportAccount { at document } }
+`);
+
 export const DeleteAccount = graphql(`
   mutation DeleteAccount($input: DeleteAccountInput!) { deleteAccount(input: $input) { deletesAt } }
 `);
