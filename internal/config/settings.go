@@ -16,22 +16,23 @@ type Storage struct {
 
 // Tokens says how tokens are made and how long things live.
 type Tokens struct {
-	Algorithm      string        `default:"ES256" enum:"ES256,EdDSA,RS256,HS256" help:"Signature algorithm of access tokens: ${enum}."`
-	Issuer         string        `placeholder:"URL" help:"Claim iss of access tokens; by default the public URL."`
-	Audience       string        `placeholder:"URL" help:"Claim aud of access tokens; by default the public URL."`
-	TokenType      string        `default:"at+jwt" enum:"at+jwt,JWT" help:"Header typ of access tokens: ${enum}. Use JWT for resource servers that refuse at+jwt (RFC 9068), such as Spring Security by default."`
-	AccessLife     time.Duration `default:"15m" range:"1s..1h" help:"Lifetime of an access token."`
-	KeyLife        time.Duration `default:"2160h" help:"Age at which the signing key is replaced, at least twice the overlap."`
-	KeyOverlap     time.Duration `default:"1h" range:"1m.." help:"How long a signing key is published before it signs. Caches of the key set keep it for less."`
-	SessionIdle    time.Duration `default:"720h" range:"1m.." help:"How long a session lives without a refresh."`
-	SessionLife    time.Duration `default:"2160h" help:"Maximum lifetime of a session; not less than the one without a refresh."`
-	AuditLife      time.Duration `default:"4320h" range:"24h.." help:"How long entries of the audit log are kept."`
-	ClockSkew      time.Duration `default:"30s" range:"5s..12h" help:"Maximum difference between the clocks of this machine and the database. Beyond it, tokens are neither issued nor accepted."`
-	RefreshGrace   time.Duration `default:"10s" range:"2s..1m" help:"How long a refresh token that was just used gets the same successor again."`
-	BcryptCost     int           `default:"12" range:"4..16" help:"Cost of password hashes; use less than 12 in tests only."`
-	PasswordMin    int           `default:"8" range:"1..128" help:"Minimum number of characters in a new password."`
-	PasswordPepper string        `placeholder:"ID:TEXT" help:"A key for password hashes that is not in the database, after an id of its own. If it is lost, all passwords are."`
-	OldPepper      Lines         `sep:"\n" placeholder:"ID:TEXT" help:"An earlier pepper, whose hashes are renewed at login; may be repeated, in the variable one per line."`
+	Algorithm         string        `default:"ES256" enum:"ES256,EdDSA,RS256,HS256" help:"Signature algorithm of access tokens: ${enum}."`
+	Issuer            string        `placeholder:"URL" help:"Claim iss of access tokens; by default the public URL."`
+	Audience          string        `placeholder:"URL" help:"Claim aud of access tokens; by default the public URL."`
+	TokenType         string        `default:"at+jwt" enum:"at+jwt,JWT" help:"Header typ of access tokens: ${enum}. Use JWT for resource servers that refuse at+jwt (RFC 9068), such as Spring Security by default."`
+	AccessLife        time.Duration `default:"15m" range:"1s..1h" help:"Lifetime of an access token."`
+	KeyLife           time.Duration `default:"2160h" help:"Age at which the signing key is replaced, at least twice the overlap."`
+	KeyOverlap        time.Duration `default:"1h" range:"1m.." help:"How long a signing key is published before it signs. Caches of the key set keep it for less."`
+	SessionIdle       time.Duration `default:"720h" range:"1m.." help:"How long a session lives without a refresh."`
+	SessionLife       time.Duration `default:"2160h" help:"Maximum lifetime of a session; not less than the one without a refresh."`
+	AuditLife         time.Duration `default:"4320h" range:"24h.." help:"How long entries of the audit log are kept."`
+	ClockSkew         time.Duration `default:"30s" range:"5s..12h" help:"Maximum difference between the clocks of this machine and the database. Beyond it, tokens are neither issued nor accepted."`
+	RefreshGrace      time.Duration `default:"10s" range:"2s..1m" help:"How long a refresh token that was just used gets the same successor again."`
+	BcryptCost        int           `default:"12" range:"4..16" help:"Cost of password hashes; use less than 12 in tests only."`
+	PasswordMin       int           `default:"8" range:"1..128" help:"Minimum number of characters in a new password."`
+	BreachedPasswords string        `placeholder:"FILE" help:"Refuse new passwords that are in this list, made by graphwarden breached build."`
+	PasswordPepper    string        `placeholder:"ID:TEXT" help:"A key for password hashes that is not in the database, after an id of its own. If it is lost, all passwords are."`
+	OldPepper         Lines         `sep:"\n" placeholder:"ID:TEXT" help:"An earlier pepper, whose hashes are renewed at login; may be repeated, in the variable one per line."`
 }
 
 // Server says how the server listens and what it allows.
@@ -99,6 +100,7 @@ type Limits struct {
 	MailRecipientLimit   Rate `default:"5/1h" range:"1..1000000" help:"Mails that callers may request for one address, in the long run."`
 	RefreshInvalidLimit  Rate `default:"30/1m" range:"1..1000000" help:"Forged refresh tokens from one address, on each replica."`
 	VerifyInvalidLimit   Rate `default:"600/1m" range:"1..1000000" help:"Invalid tokens given to verifyToken from one address, on each replica."`
+	PasswordRatingLimit  Rate `default:"120/1m" range:"1..1000000" help:"Passwords rated by passwordStrength from one address, on each replica."`
 }
 
 // Rates returns the limits by the names of their buckets in package throttle.
@@ -115,6 +117,7 @@ func (l *Limits) Rates() map[string]Rate {
 		"mail-recipient":   l.MailRecipientLimit,
 		"refresh-invalid":  l.RefreshInvalidLimit,
 		"verify-invalid":   l.VerifyInvalidLimit,
+		"password-rating":  l.PasswordRatingLimit,
 	}
 }
 

@@ -30,6 +30,8 @@ const (
 	Refresh         Bucket = "refresh"          // a session, for its valid refresh tokens
 	RefreshInvalid  Bucket = "refresh-invalid"  // an address, on one replica
 	VerifyInvalid   Bucket = "verify-invalid"   // an address, on one replica
+	// PasswordRating has an address, on one replica: a row for each keystroke would cost more than the rating.
+	PasswordRating Bucket = "password-rating"
 	// OwnActs has a kind of change and the user who makes it to their own account. Kinds are separate: with a stolen
 	// session, the one that needs no password must not use up the one that does.
 	OwnActs Bucket = "own-acts"
