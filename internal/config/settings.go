@@ -71,8 +71,10 @@ type Network struct {
 
 // Mail says how mails are sent.
 type Mail struct {
-	SMTPURL  SMTPURL `name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://USER:PASSWORD@HOST:587, or smtps:// for TLS from the first byte. Parameters: tls=starttls, implicit or none; auth=auto, plain, login, cram-md5 or xoauth2. Without it, mails are off, outside production logged."`
-	MailFrom string  `placeholder:"SENDER" help:"Sender of all mails, such as 'Example <no-reply@example.com>'. It is needed with --smtp-url."`
+	SMTPURL       SMTPURL `name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://USER:PASSWORD@HOST:587, or smtps:// for TLS from the first byte. Parameters: tls=starttls, implicit or none; auth=auto, plain, login, cram-md5 or xoauth2. Without it, mails are off, outside production logged."`
+	MailFrom      string  `placeholder:"SENDER" help:"Sender of all mails, such as 'Example <no-reply@example.com>'. It is needed with --smtp-url."`
+	MailTemplates string  `placeholder:"DIR" help:"Folder with your own mail templates and languages; see docs/MAIL.md."`
+	LinksBase     string  `placeholder:"URL" help:"Page that the links in mails open, such as https://app.example.com/{flow}#{token}; by default the public URL with #{flow}={token}. The token must be after the #, which browsers do not send to servers."`
 }
 
 // Insecure accepts single risks that --production refuses.
@@ -82,6 +84,7 @@ type Insecure struct {
 	InsecureOrigins       bool `help:"In production, accept allowed origins with http://. Anyone on the network between a user and such a page can change it, and act as the user."`
 	InsecureStorage       bool `help:"In production, accept SQLite on a network file system. Its locks may not hold, and then the database is corrupted."`
 	InsecureDatabase      bool `help:"In production, accept Postgres on another host without TLS. Anyone on the network can read its password and all data."`
+	InsecureSMTP          bool `name:"insecure-smtp" help:"In production, accept a mail server on another host without TLS. Anyone on the network can read its password and the links and codes of all mails."`
 	InsecureIntrospection bool `help:"In production, show the schema to everyone. It helps attackers find targets."`
 	InsecureExplorer      bool `help:"In production, serve GraphiQL: one more page to keep safe, on the origin whose pages may use cookies."`
 	InsecureBcryptCost    bool `help:"In production, accept a --bcrypt-cost below 12. Leaked hashes are guessed faster."`

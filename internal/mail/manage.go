@@ -10,9 +10,6 @@ import (
 	"github.com/graphwarden/graphwarden/internal/store"
 )
 
-// ErrNotFound means that there is no such mail, or that it can no longer be sent.
-var ErrNotFound = errors.New("there is no such mail")
-
 // Entry is a mail as operators see it. It contains no secret.
 type Entry struct {
 	ID        string      `db:"id"`
@@ -56,7 +53,7 @@ func (o *Outbox) Show(ctx context.Context, id string) (*Entry, error) {
 	var e Entry
 	err := o.db.Get(ctx, &e, `SELECT `+columns+` FROM mail WHERE id = $1`, id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, ErrNotFound
+		return nil, errors.New("there is no mail with this id")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read mail: %w", err)
@@ -73,7 +70,7 @@ func (o *Outbox) open(e *Entry) {
 	e.To, e.Data = c.To, c.Data
 }
 
-// Retry makes a queued or failed mail due now. It returns ErrNotFound for others, and for those that have expired.
+// Retry makes a queued or failed mail due now. It refuses others, and those that have expired.
 func (o *Outbox) Retry(ctx context.Context, id string) error {
 	return o.db.Tx(ctx, func(tx *store.Tx) error {
 		n, err := tx.Exec(`UPDATE mail SET state = 'queued', next_at = now_us(), ended_at = NULL
@@ -82,7 +79,7 @@ func (o *Outbox) Retry(ctx context.Context, id string) error {
 			return fmt.Errorf("retry mail: %w", err)
 		}
 		if n == 0 {
-			return ErrNotFound
+			return errors.New("there is no waiting or failed mail with this id that has not expired")
 		}
 		return tx.Notify(Topic)
 	})

@@ -47,8 +47,8 @@ type courier struct {
 	server *Server
 	from   netmail.Address
 	// roots are the certificate authorities; nil for those of the system.
-	tls                   *tls.Config
-	step, accept, timeout time.Duration
+	tls          *tls.Config
+	step, accept time.Duration
 }
 
 func newCourier(server *Server, from netmail.Address) *courier {
