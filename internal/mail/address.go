@@ -47,17 +47,14 @@ const (
 func clean(data map[string]string) map[string]string {
 	cleaned := make(map[string]string, len(data))
 	for name, value := range data {
-		most, lines := maxValue, false
+		most := maxValue
 		if name == "message" {
-			most, lines = maxText, true
+			most, value = maxText, strings.ReplaceAll(value, "\r\n", "\n")
+		} else {
+			value = strings.Join(strings.Fields(value), " ")
 		}
 		value = strings.Map(func(r rune) rune {
-			switch {
-			case r == '\n' && lines:
-				return r
-			case unicode.IsSpace(r):
-				return ' '
-			case unicode.IsControl(r), unicode.Is(unicode.Cf, r), r == utf8.RuneError:
+			if r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == utf8.RuneError {
 				return -1
 			}
 			return r

@@ -34,3 +34,6 @@ func Kinds() (all []Kind) {
 	}
 	return all
 }
+
+// NeedsChallenge reports whether a kind shows a link or a code.
+func NeedsChallenge(kind Kind) bool { return kinds[kind] != nothing }

@@ -54,6 +54,8 @@ func (o *Outbox) Follow(ctx context.Context) {
 	if !o.Enabled() {
 		return
 	}
+	run := func(ctx context.Context) error { return errors.Join(o.count(ctx), o.deliver(ctx)) }
+	_ = run(ctx) // mails from before the start do not wait for the first interval, whose run reports a failure again
 	store.Loop{
 		DB:    o.db,
 		Now:   o.now,
@@ -65,7 +67,7 @@ func (o *Outbox) Follow(ctx context.Context) {
 		OnWake:   o.deliver,
 		Failure:  "cannot deliver mails; they are kept and tried again",
 		Recovery: "mails are delivered again",
-	}.Run(ctx, func(ctx context.Context) error { return errors.Join(o.count(ctx), o.deliver(ctx)) })
+	}.Run(ctx, run)
 }
 
 // count reads how many mails wait, and since when.

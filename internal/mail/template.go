@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"slices"
 	"strings"
 	texttemplate "text/template"
 	"time"
@@ -39,18 +39,22 @@ type templates map[string]map[Kind]letter
 
 // loadTemplates reads the built-in templates, then those of folder, if it is not empty: KIND.txt and KIND.html replace
 // the built-in ones, and LANGUAGE/KIND.txt and LANGUAGE/KIND.html add a language. A text template without an HTML
-// template beside it makes a plain mail, so that a mail never mixes two versions. Its errors name the file.
+// template beside it makes a plain mail, so that a mail never mixes two versions. The layouts are layout.txt and
+// layout.html. Its errors name the file.
 func loadTemplates(folder string) (templates, error) {
 	all := templates{"": {}}
 	builtIn, err := fs.Sub(embedded, "templates")
 	if err != nil {
 		return nil, err
 	}
-	if err := all.load(builtIn, builtIn, "."); err != nil || folder == "" {
-		return all, err
+	if folder == "" {
+		return all, all.load(source{builtIn, builtIn, builtIn, "."})
 	}
 	own := os.DirFS(folder)
 	entries, err := fs.ReadDir(own, ".")
+	if err == nil {
+		err = all.load(source{builtIn, own, builtIn, "."})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("--mail-templates: %w", err)
 	}
@@ -61,122 +65,135 @@ func loadTemplates(folder string) (templates, error) {
 		}
 	}
 	for _, name := range folders {
-		if err := all.load(own, builtIn, name); err != nil {
+		if err := all.load(source{own, own, builtIn, name}); err != nil {
 			return nil, fmt.Errorf("--mail-templates: %w", err)
 		}
 	}
 	return all, nil
 }
 
-// load adds the templates of a folder. Layouts that are neither in the folder nor above it come from builtIn.
-func (all templates) load(files, builtIn fs.FS, folder string) error {
-	entries, err := fs.ReadDir(files, folder)
+// load adds the templates of a folder.
+func (all templates) load(s source) error {
+	entries, err := fs.ReadDir(s.files, s.folder)
 	if err != nil {
 		return err
 	}
-	language := strings.TrimPrefix(strings.ToLower(folder), ".")
-	if all[language] == nil {
-		all[language] = map[Kind]letter{}
-	}
-	read := func(name string) (string, error) {
-		for _, at := range []struct {
-			files fs.FS
-			name  string
-		}{{files, path.Join(folder, name)}, {files, name}, {builtIn, name}} {
-			text, err := fs.ReadFile(at.files, at.name)
-			if !errors.Is(err, fs.ErrNotExist) {
-				return string(text), err
-			}
-		}
-		return "", fs.ErrNotExist
+	language := strings.TrimPrefix(s.folder, ".")
+	letters := map[Kind]letter{}
+	if language == "" {
+		letters = all[""] // those of the team replace the built-in ones
 	}
 	for _, entry := range entries {
-		name := entry.Name()
-		kind, ending, _ := strings.Cut(name, ".")
-		shows, known := kinds[Kind(kind)]
+		name, ending, _ := strings.Cut(entry.Name(), ".")
+		kind := Kind(name)
+		_, known := kinds[kind]
 		switch {
-		case entry.IsDir(), strings.HasPrefix(name, "."), kind == "layout":
+		case entry.IsDir(), name == "", name == "layout":
 			continue
 		case !known || ending != "txt" && ending != "html":
-			return fmt.Errorf("%s is not the name of a template", path.Join(folder, name))
+			return fmt.Errorf("%s is not the name of a template", path.Join(s.folder, entry.Name()))
 		case ending == "html":
-			if _, err := fs.Stat(files, path.Join(folder, kind+".txt")); err != nil {
-				return fmt.Errorf("%s needs a %s.txt beside it", path.Join(folder, name), kind)
+			if _, err := fs.Stat(s.files, path.Join(s.folder, name+".txt")); err != nil {
+				return fmt.Errorf("%s needs %s.txt beside it", path.Join(s.folder, entry.Name()), name)
 			}
 			continue
 		}
-		l, err := parse(folder, kind, read, func(name string) bool {
-			_, err := fs.Stat(files, path.Join(folder, name))
-			return err == nil
-		})
+		l := letter{language: cmp.Or(language, "en")}
+		if l.text, err = s.text(name + ".txt"); err != nil {
+			return fmt.Errorf("%s.txt: %w", path.Join(s.folder, name), err)
+		}
+		l.html, err = s.html(name + ".html")
 		if err == nil {
-			l.language = strings.TrimPrefix(folder, ".")
-			err = l.check(shows)
+			err = l.check(kind)
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%s.html or .txt: %w", path.Join(s.folder, name), err)
 		}
-		all[language][Kind(kind)] = l
+		letters[kind] = l
 	}
+	all[strings.ToLower(language)] = letters
 	return nil
 }
 
-// parse reads the text template of a kind and, if exists reports it, the HTML template, each with its layout.
-func parse(folder, kind string, read func(string) (string, error), exists func(string) bool) (l letter, err error) {
-	pair := func(ending string) (content, layout string) {
-		if err == nil {
-			content, err = read(kind + ending)
-		}
-		if err == nil {
-			layout, err = read("layout" + ending)
-		}
-		return content, layout
+// source is a folder with templates. Layouts that it lacks come from layouts, or else from builtIn.
+type source struct {
+	files, layouts, builtIn fs.FS
+	folder                  string
+}
+
+// layout reads a layout. The built-in templates have the layout of the team, too.
+func (s source) layout(name string) (string, error) {
+	text, err := []byte(nil), fs.ErrNotExist
+	if s.folder != "." {
+		text, err = fs.ReadFile(s.files, path.Join(s.folder, name))
 	}
-	name := path.Join(folder, kind)
-	content, layout := pair(".txt")
-	if err == nil {
-		l.text, err = texttemplate.New(name + ".txt").Parse(layout)
-	}
-	if err == nil {
-		subject, body, _ := strings.Cut(strings.ReplaceAll(content, "\r\n", "\n"), "\n\n")
-		subject, found := strings.CutPrefix(subject, "Subject: ")
-		if !found {
-			return l, fmt.Errorf("%s.txt must begin with \"Subject: \" and an empty line after it", name)
-		}
-		_, err = l.text.New("content").Parse(body)
-		if err == nil {
-			_, err = l.text.New("subject").Parse(subject)
+	for _, files := range []fs.FS{s.layouts, s.builtIn} {
+		if errors.Is(err, fs.ErrNotExist) {
+			text, err = fs.ReadFile(files, name)
 		}
 	}
-	if err != nil || !exists(kind+".html") {
-		return l, err
+	return string(text), err
+}
+
+// text parses a text template: the line of the subject, an empty line, and the content.
+func (s source) text(name string) (*texttemplate.Template, error) {
+	raw, err := fs.ReadFile(s.files, path.Join(s.folder, name))
+	if err != nil {
+		return nil, err
 	}
-	content, layout = pair(".html")
+	layout, err := s.layout("layout.txt")
+	if err != nil {
+		return nil, err
+	}
+	subject, content, _ := strings.Cut(strings.ReplaceAll(string(raw), "\r\n", "\n"), "\n\n")
+	subject, found := strings.CutPrefix(subject, "Subject: ")
+	if !found {
+		return nil, errors.New(`it must begin with "Subject: " and an empty line`)
+	}
+	t, err := texttemplate.New("layout").Parse(layout)
 	if err == nil {
-		l.html, err = htmltemplate.New(name + ".html").Parse(layout)
+		_, err = t.New("content").Parse(content)
 	}
 	if err == nil {
-		_, err = l.html.New("content").Parse(content)
+		_, err = t.New("subject").Parse(subject)
 	}
-	return l, err
+	return t, err
+}
+
+// html parses an HTML template, or returns nil if there is none.
+func (s source) html(name string) (*htmltemplate.Template, error) {
+	content, err := fs.ReadFile(s.files, path.Join(s.folder, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	layout, err := s.layout("layout.html")
+	if err != nil {
+		return nil, err
+	}
+	t, err := htmltemplate.New("layout").ParseFS(s.builtIn, "layout.html") // defines address
+	if err == nil {
+		t, err = t.New("layout").Parse(layout)
+	}
+	if err == nil {
+		_, err = t.New("content").Parse(string(content))
+	}
+	return t, err
 }
 
 // check executes the templates once: mistakes in the names of fields are found by execution only, and a mail without its
 // link or code would be useless.
-func (l letter) check(shows reveals) error {
+func (l letter) check(kind Kind) error {
 	const sample = "https://example.com/#sample"
-	v := view{Site: "Example", Link: sample, Code: sample, Data: map[string]string{}}
-	made, err := l.execute(v)
+	made, err := l.execute(view{Site: "Example", Link: sample, Code: sample})
 	if err != nil {
 		return err
 	}
-	switch {
-	case shows == nothing:
-		return nil
-	case !strings.Contains(made.text, sample):
-		return fmt.Errorf("%s lacks {{.Link}} or {{.Code}}", l.text.Name())
-	case l.html != nil && !strings.Contains(made.html, sample):
-		return fmt.Errorf("%s lacks {{.Link}} or {{.Code}}", l.html.Name())
+	lacks := !strings.Contains(made.text, sample) || l.html != nil && !strings.Contains(made.html, sample)
+	if kinds[kind] != nothing && lacks {
+		return errors.New("it lacks {{.Link}} or {{.Code}}")
 	}
 	return nil
 }
@@ -186,9 +203,6 @@ type rendered struct{ subject, text, html string }
 
 func (l letter) execute(v view) (r rendered, err error) {
 	v.Language = l.language
-	if v.Language == "" {
-		v.Language = "en"
-	}
 	var subject, text, html strings.Builder
 	err = l.text.ExecuteTemplate(&subject, "subject", v)
 	if err == nil {
@@ -209,15 +223,4 @@ func (all templates) find(kind Kind, locale string) letter {
 		}
 		language = language[:max(0, strings.LastIndexByte(language, '-'))]
 	}
-}
-
-// languages returns the languages besides the default, sorted.
-func (all templates) languages() (names []string) {
-	for name := range all {
-		if name != "" {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
 }
