@@ -11,7 +11,7 @@ import (
 )
 
 type mailListCmd struct {
-	State string `enum:",queued,sent,failed,expired" default:"" help:"Only mails of one state: queued, sent, failed or expired."`
+	State string `enum:",queued,sent,failed,expired" default:"" help:"Only mails in this state."`
 	Limit int    `default:"50" help:"Maximum number of mails."`
 }
 

@@ -40,6 +40,12 @@ var mutants = []mutant{
 		true},
 	{"a proof expires too early", "rule.go", "now.Sub(s.principal.AuthTime) > r.maxAge {",
 		"now.Sub(s.principal.AuthTime) >= r.maxAge {", false},
+	{"every address is verified", "rule.go", "if r.verified && !s.principal.EmailVerified {", "if false {", true},
+	{"no address is verified", "rule.go", "if r.verified && !s.principal.EmailVerified {", "if r.verified {", true},
+	{"every field needs a verified address", "rule.go", "if r.verified && !s.principal.EmailVerified {",
+		"if !s.principal.EmailVerified {", true},
+	{"verified: false requires a verified address", "policy.go", "r.verified, _ = value.(bool)", "r.verified = true", true},
+	{"verified: true is ignored", "policy.go", "r.verified, _ = value.(bool)", "_ = value", true},
 
 	// Which rule applies.
 	{"unmarked fields are public", "policy.go", `&entry{source: "unmarked"`,
@@ -90,6 +96,7 @@ var mutants = []mutant{
 			"r.maxAge == 0", "r.public || s.principal != nil && r.maxAge == 0", true},
 	{"__typename reveals objects to callers with an old proof", "extension.go",
 		"!r.restricted() && r.maxAge == 0", "!r.restricted()", true},
+	{"__typename reveals objects to callers without a verified address", "extension.go", " && !r.verified", "", true},
 	{"one public type opens the others", "extension.go", "return !slices.ContainsFunc(types, func(name string) bool " +
 		"{\n\t\treturn !slices", "return slices.ContainsFunc(types, func(name string) bool {\n\t\treturn slices", true},
 	{"a payload's principal may not read it", "extension.go", "s = state{principal: signed.Principal()}", "_ = signed",
@@ -145,6 +152,7 @@ var mutants = []mutant{
 		false},
 	{"public is stricter than unmarked", "rule.go", "if other.public {", "if false {", false},
 	{"public is strict", "rule.go", "if r.public || other.maxAge", "if other.maxAge", false},
+	{"no verified address is as strict as one", "rule.go", "if other.verified && !r.verified {", "if false {", false},
 	{"no age is as strict as an age", "rule.go", "(r.maxAge == 0 || r.maxAge > other.maxAge)",
 		"r.maxAge > other.maxAge", false},
 	{"a greater age is as strict", "rule.go", "(r.maxAge == 0 || r.maxAge > other.maxAge)", "r.maxAge == 0", false},

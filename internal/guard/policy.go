@@ -182,6 +182,8 @@ func (c *compiler) mark(where string, directives ast.DirectiveList) (rule, bool)
 			c.checkRoles(where, r.roles)
 		case "owner":
 			r.owner, _ = value.(bool)
+		case "verified":
+			r.verified, _ = value.(bool)
 		case "maxAge":
 			seconds, _ := value.(int64)
 			if seconds <= 0 || seconds > math.MaxInt32 {

@@ -1,7 +1,7 @@
 package mail
 
 import (
-	"fmt"
+	"errors"
 	"net/url"
 	"strings"
 )
@@ -9,18 +9,18 @@ import (
 // Links is the template of links, with {flow} for the kind of a mail and {token} for the secret.
 type Links string
 
-// ParseLinks checks a template of links. The secret must be in the fragment: browsers send the rest of a URL to servers,
-// which log it, and mail scanners fetch it.
+// ParseLinks checks a template of links. The secret must be in the fragment, which browsers and mail scanners do not
+// send to servers.
 func ParseLinks(text string) (Links, error) {
 	base, fragment, _ := strings.Cut(text, "#")
 	u, err := url.Parse(strings.ReplaceAll(base, "{flow}", "flow"))
 	switch {
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
-		return "", fmt.Errorf("--links-base must be an http:// or https:// URL, such as https://app.example.com/{flow}#{token}")
+		return "", errors.New("--links-base must be a URL, such as https://app.example.com/{flow}#{token}")
 	case strings.Contains(base, "{token}") || !strings.Contains(fragment, "{token}"):
-		return "", fmt.Errorf("--links-base must have {token} after the #, and not before it: servers log the rest of a URL")
+		return "", errors.New("--links-base must have {token} after the #, and not before it: servers log the rest of a URL")
 	case !strings.Contains(text, "{flow}"):
-		return "", fmt.Errorf("--links-base must have {flow}: the page needs it to know what the link is for")
+		return "", errors.New("--links-base must have {flow}: the page needs it to know what the link is for")
 	}
 	return Links(text), nil
 }

@@ -135,8 +135,8 @@ func full() error {
 // such an account, so that all addresses cost the same:
 //
 //   - true: Send the mail, if there is an account.
-//   - false: the recipient has had too many mails. Send nothing and answer as usual, because another answer would reveal
-//     the requests of others. The budget is taken from recipients without an account too.
+//   - false: the recipient has had too many mails. Send nothing and answer as usual: another answer would reveal the
+//     requests of others. The budget is taken from recipients without an account too.
 //   - RATE_LIMITED: the outbox is full. Return the error.
 //
 // Notices about a change that has been made, such as password-changed, are sent without Admit: an attacker must not be

@@ -85,7 +85,8 @@ func isLocal(r *http.Request) bool {
 		host = name
 	}
 	remote, _, err := net.SplitHostPort(r.RemoteAddr)
-	return err == nil && isLoopback(remote) && (isLoopback(strings.Trim(host, "[]")) || strings.EqualFold(host, "localhost"))
+	isOwnName := strings.EqualFold(host, "localhost") || isLoopback(strings.Trim(host, "[]"))
+	return err == nil && isLoopback(remote) && isOwnName
 }
 
 func isLoopback(address string) bool {

@@ -1,7 +1,6 @@
 package mail
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -44,9 +43,8 @@ func (f *failure) Error() string { return f.text }
 
 // courier delivers mails to the mail server.
 type courier struct {
-	server *Server
-	from   netmail.Address
-	// roots are the certificate authorities; nil for those of the system.
+	server       *Server
+	from         netmail.Address
 	tls          *tls.Config
 	step, accept time.Duration
 }
@@ -79,7 +77,9 @@ func (s *Server) auths() []gomail.SMTPAuthType {
 	case "cram-md5":
 		return []gomail.SMTPAuthType{gomail.SMTPAuthCramMD5}
 	}
-	return []gomail.SMTPAuthType{gomail.SMTPAuthSCRAMSHA256, gomail.SMTPAuthSCRAMSHA1, gomail.SMTPAuthCramMD5, plain, login}
+	return []gomail.SMTPAuthType{
+		gomail.SMTPAuthSCRAMSHA256, gomail.SMTPAuthSCRAMSHA1, gomail.SMTPAuthCramMD5, plain, login,
+	}
 }
 
 // dial connects, secures the connection and authenticates.
@@ -237,5 +237,5 @@ func (p *parcel) message(from netmail.Address) (*gomail.Msg, error) {
 	if p.html != "" {
 		m.AddAlternativeString(gomail.TypeTextHTML, p.html)
 	}
-	return m, cmp.Or(m.EnvelopeFrom(from.Address))
+	return m, nil
 }

@@ -183,7 +183,7 @@ func (s source) html(name string) (*htmltemplate.Template, error) {
 	return t, err
 }
 
-// check executes the templates once: mistakes in the names of fields are found by execution only, and a mail without its
+// check executes the templates once: only execution finds mistakes in the names of fields, and a mail without its
 // link or code would be useless.
 func (l letter) check(kind Kind) error {
 	const sample = "https://example.com/#sample"

@@ -371,7 +371,8 @@ func (s *Service) subject(tx *store.Tx, user token.UserID) (Subject, error) {
 		Subject
 		Disabled bool `db:"disabled"`
 	}
-	err := tx.Get(&u, "SELECT id, roles, version, disabled_at IS NOT NULL AS disabled FROM users WHERE id = $1", user)
+	err := tx.Get(&u, `SELECT id, roles, version, email_verified, disabled_at IS NOT NULL AS disabled
+		FROM users WHERE id = $1`, user)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && u.Disabled {
 		return Subject{}, errSessionRevoked
 	}
