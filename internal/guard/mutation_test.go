@@ -107,6 +107,23 @@ var mutants = []mutant{
 	{"GraphQLType is ignored", "extension.go", "if named, ok := v.Interface().(interface{ GraphQLType() string }); ok {",
 		"if named, ok := v.Interface().(interface{ GraphQLType() string }); ok && false {", true},
 
+	// Objects that the guard writes itself.
+	{"leaves are not judged", "direct.go", "c.rule.judge(s, object, w.now) != nil:", "false:", true},
+	{"an owner's leaf is judged once per list", "direct.go", "(!w.judged || signs || c.rule.owner)", "(!w.judged || signs)",
+		false},
+	{"a leaf of a payload is judged by the bearer", "direct.go", "s = state{principal: signed.Principal()}",
+		"_ = signed", false},
+	{"an object written directly is not the parent of its fields", "direct.go", "\tfc.Result = value ", "\t_ = value ",
+		false},
+	{"an item written directly is not the parent of its fields", "direct.go",
+		"\t\t\tgraphql.GetFieldContext(ctx).Result = w.objects[i].object\n", "", false},
+	{"an invalid null below an object is written", "direct.go", "\tif invalid {", "\tif false {", false},
+	{"an invalid null below an item is written", "direct.go", "t.Elem.NonNull && slices.ContainsFunc", "false && slices.ContainsFunc",
+		false},
+	{"an invalid null is written", "direct.go", "case !c.Leaf(&w.text, object):", "case !c.Leaf(&w.text, object) && false:",
+		false},
+	{"a panic of a leaf ends the request", "direct.go", "if recover() != nil {", "if false {", false},
+
 	// The events of subscriptions.
 	{"a stream without readable events starts", "extension.go", "return g.judgeEvents(e.yields, s)", "return nil",
 		false},
