@@ -262,6 +262,17 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				return true
 			}},
 		},
+		"LoginCodePayload": {
+			"challenge": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.LoginCodePayload).Challenge
+				m := graphql.MarshalID(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
 		"LogoutPayload": {
 			"endedSessions": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*model.LogoutPayload).EndedSessions
@@ -352,6 +363,17 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 		"RegisterPayload": {
 			"auth": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._RegisterPayload_auth(ctx, field, object.(*model.RegisterPayload))
+			}},
+		},
+		"RequestPayload": {
+			"accepted": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.RequestPayload).Accepted
+				m := graphql.MarshalBoolean(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
 			}},
 		},
 		"RevokeSessionsPayload": {
@@ -719,6 +741,17 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			}},
 			"node": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._UserEdge_node(ctx, field, object.(*model.UserEdge))
+			}},
+		},
+		"VerifyEmailPayload": {
+			"verified": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.VerifyEmailPayload).Verified
+				m := graphql.MarshalBoolean(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
 			}},
 		},
 	}
