@@ -21,6 +21,29 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 		return newExecutionContext(graphql.GetOperationContext(ctx), schema.(*executableSchema), nil)
 	}
 	return guard.Fields{
+		"AccountExport": {
+			"at": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Export).At
+				m := model.MarshalTime(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"document": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Export).Document
+				if v == nil {
+					return false
+				}
+				m := model.MarshalJSON(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
 		"AuditConnection": {
 			"edges": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._AuditConnection_edges(ctx, field, object.(*model.AuditConnection))

@@ -45,6 +45,7 @@ type commands struct {
 		Disable userDisableCmd `cmd:"" help:"Disable an account and end its sessions."`
 		Enable  userEnableCmd  `cmd:"" help:"Enable an account again."`
 		Role    userRoleCmd    `cmd:"" help:"Add and remove roles."`
+		Export  userExportCmd  `cmd:"" help:"Print everything that is stored about a user, as JSON."`
 		Delete  userDeleteCmd  `cmd:"" help:"Delete an account at once."`
 	} `cmd:"" help:"Manage accounts."`
 	Breached struct {
@@ -55,6 +56,12 @@ type commands struct {
 		Rotate keyRotateCmd `cmd:"" help:"Sign with the next key. Tokens of the old key remain valid."`
 		Revoke keyRevokeCmd `cmd:"" help:"Refuse all tokens of a key, for example after a leak."`
 	} `cmd:"" help:"Manage signing keys."`
+	Mail struct {
+		List  mailListCmd  `cmd:"" help:"List the newest mails."`
+		Show  mailShowCmd  `cmd:"" help:"Show one mail, without its link or code."`
+		Retry mailRetryCmd `cmd:"" help:"Send a failed or waiting mail now."`
+		Test  mailTestCmd  `cmd:"" help:"Send a test mail to an address now."`
+	} `cmd:"" help:"Look after mails."`
 	Schema struct {
 		Policy schemaPolicyCmd `cmd:"" help:"Print who may read each field of each type."`
 		Check  schemaCheckCmd  `cmd:"" help:"Check that every field has an access rule, as serve does when it starts."`
@@ -87,7 +94,8 @@ func access(command string) app.Access {
 		return app.Serves
 	case "migrate":
 		return app.Migrates
-	case "user add", "user import", "user disable", "user enable", "user role", "user delete", "key rotate", "key revoke":
+	case "user add", "user import", "user disable", "user enable", "user role", "user export", "user delete",
+		"key rotate", "key revoke", "mail retry":
 		return app.Writes
 	}
 	return app.Reads
