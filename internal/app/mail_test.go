@@ -125,7 +125,8 @@ func TestThePreviewOfMailsIsForThisMachineInDevelopment(t *testing.T) {
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		sendMail(t, srv, notice)
 		server.WaitFor(t, "kim@example.org", 1)
-		if response, body := preview(srv, unchanged); response.StatusCode != http.StatusNotFound || strings.Contains(body, "kim@") {
+		response, body := preview(srv, unchanged)
+		if response.StatusCode != http.StatusNotFound || strings.Contains(body, "kim@") {
 			t.Errorf("in production: status %d, %s", response.StatusCode, body)
 		}
 	}, func(o *apptest.Options) {
