@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -133,7 +134,11 @@ func (g *groups) group(tx *sqlx.Tx) (ran []*member) {
 	for len(ran) < maxGroup {
 		m := g.next()
 		if m == nil {
-			break
+			// The flush may keep this processor. Requests that can join without waiting come first.
+			runtime.Gosched()
+			if m = g.next(); m == nil {
+				break
+			}
 		}
 		ran = append(ran, m)
 		err := g.runOne(tx, m, len(done) == 0)
