@@ -12,6 +12,7 @@ import (
 	"github.com/graphwarden/graphwarden/graph/model"
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
@@ -22,6 +23,12 @@ func (r *mutationResolver) Register(ctx context.Context, input model.RegisterInp
 		return nil, err
 	}
 	return &model.RegisterPayload{Auth: grant}, nil
+}
+
+func (r *mutationResolver) PasswordStrength(ctx context.Context, input model.PasswordStrengthInput) (*password.Strength, error) {
+	in := account.Registration{Password: input.Password, Username: input.Username, Name: input.Name}
+	set(&in.Email, input.Email)
+	return r.Accounts.RatePassword(ctx, in, client(ctx).IP)
 }
 
 func (r *mutationResolver) UpdateProfile(ctx context.Context, input model.UpdateProfileInput) (*account.User, error) {

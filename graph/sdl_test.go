@@ -63,6 +63,7 @@ func TestEnumsMatchTheConstants(t *testing.T) {
 		"ErrorReason":  {"fault", "Reason"},
 		"AuditAction":  {"audit", "Action"},
 		"AuditOutcome": {"audit", "Outcome"},
+		"PasswordHint": {"password", "Hint"},
 	} {
 		declared := constants(t, source.folder, source.typeName)
 		if len(declared) < 2 {

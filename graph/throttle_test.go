@@ -176,6 +176,16 @@ func TestOtherFieldsAreThrottled(t *testing.T) {
 		verify("nonsense").Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 		verify(c.AccessToken).Into(t, &struct{}{}) // valid tokens do not count
 	})
+	t.Run("passwordStrength", func(t *testing.T) {
+		t.Parallel()
+		limits := wide(t)
+		limits.PasswordRatingLimit.Burst = 2
+		srv := apptest.Start(t, limited(limits))
+		for range 2 {
+			srv.Anonymous().Do(t, passwordStrength, vars{"password": "a"}).Into(t, &struct{}{})
+		}
+		srv.Anonymous().Do(t, passwordStrength, vars{"password": "a"}).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
+	})
 }
 
 // Of many errors only some are sent. Those with a retryAfter are among them.

@@ -17,6 +17,10 @@ func Arguments(schema graphql.ExecutableSchema) map[string]func(ctx context.Cont
 			_, err := ec.unmarshalNRegisterInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐRegisterInput(ctx, value)
 			return err
 		},
+		"Mutation.passwordStrength.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNPasswordStrengthInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐPasswordStrengthInput(ctx, value)
+			return err
+		},
 		"Mutation.updateProfile.input": func(ctx context.Context, value any) error {
 			_, err := ec.unmarshalNUpdateProfileInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐUpdateProfileInput(ctx, value)
 			return err

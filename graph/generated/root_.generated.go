@@ -86,20 +86,21 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		ChangePassword func(childComplexity int, input model.ChangePasswordInput) int
-		DeleteAccount  func(childComplexity int, input model.DeleteAccountInput) int
-		DeleteUser     func(childComplexity int, input model.DeleteUserInput) int
-		DisableUser    func(childComplexity int, input model.DisableUserInput) int
-		EnableUser     func(childComplexity int, input model.EnableUserInput) int
-		Login          func(childComplexity int, input model.LoginInput) int
-		Logout         func(childComplexity int, input *model.LogoutInput) int
-		Reauthenticate func(childComplexity int, input model.ReauthenticateInput) int
-		RefreshToken   func(childComplexity int, input *model.RefreshTokenInput) int
-		Register       func(childComplexity int, input model.RegisterInput) int
-		RevokeSession  func(childComplexity int, input model.RevokeSessionInput) int
-		RevokeSessions func(childComplexity int, input model.RevokeSessionsInput) int
-		SetRoles       func(childComplexity int, input model.SetRolesInput) int
-		UpdateProfile  func(childComplexity int, input model.UpdateProfileInput) int
+		ChangePassword   func(childComplexity int, input model.ChangePasswordInput) int
+		DeleteAccount    func(childComplexity int, input model.DeleteAccountInput) int
+		DeleteUser       func(childComplexity int, input model.DeleteUserInput) int
+		DisableUser      func(childComplexity int, input model.DisableUserInput) int
+		EnableUser       func(childComplexity int, input model.EnableUserInput) int
+		Login            func(childComplexity int, input model.LoginInput) int
+		Logout           func(childComplexity int, input *model.LogoutInput) int
+		PasswordStrength func(childComplexity int, input model.PasswordStrengthInput) int
+		Reauthenticate   func(childComplexity int, input model.ReauthenticateInput) int
+		RefreshToken     func(childComplexity int, input *model.RefreshTokenInput) int
+		Register         func(childComplexity int, input model.RegisterInput) int
+		RevokeSession    func(childComplexity int, input model.RevokeSessionInput) int
+		RevokeSessions   func(childComplexity int, input model.RevokeSessionsInput) int
+		SetRoles         func(childComplexity int, input model.SetRolesInput) int
+		UpdateProfile    func(childComplexity int, input model.UpdateProfileInput) int
 	}
 
 	PageInfo struct {
@@ -107,6 +108,13 @@ type ComplexityRoot struct {
 		HasNextPage     func(childComplexity int) int
 		HasPreviousPage func(childComplexity int) int
 		StartCursor     func(childComplexity int) int
+	}
+
+	PasswordStrength struct {
+		Hint    func(childComplexity int) int
+		Message func(childComplexity int) int
+		Reason  func(childComplexity int) int
+		Score   func(childComplexity int) int
 	}
 
 	Query struct {
@@ -493,6 +501,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Logout(childComplexity, args["input"].(*model.LogoutInput)), true
+	case "Mutation.passwordStrength":
+		if e.ComplexityRoot.Mutation.PasswordStrength == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_passwordStrength_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PasswordStrength(childComplexity, args["input"].(model.PasswordStrengthInput)), true
 	case "Mutation.reauthenticate":
 		if e.ComplexityRoot.Mutation.Reauthenticate == nil {
 			break
@@ -595,6 +614,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
+
+	case "PasswordStrength.hint":
+		if e.ComplexityRoot.PasswordStrength.Hint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PasswordStrength.Hint(childComplexity), true
+	case "PasswordStrength.message":
+		if e.ComplexityRoot.PasswordStrength.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PasswordStrength.Message(childComplexity), true
+	case "PasswordStrength.reason":
+		if e.ComplexityRoot.PasswordStrength.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PasswordStrength.Reason(childComplexity), true
+	case "PasswordStrength.score":
+		if e.ComplexityRoot.PasswordStrength.Score == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PasswordStrength.Score(childComplexity), true
 
 	case "Query.auditLog":
 		if e.ComplexityRoot.Query.AuditLog == nil {
@@ -1016,6 +1060,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("EnableUserInput", ec.unmarshalInputEnableUserInput),
 			graphql.NewInputUnmarshaler("LoginInput", ec.unmarshalInputLoginInput),
 			graphql.NewInputUnmarshaler("LogoutInput", ec.unmarshalInputLogoutInput),
+			graphql.NewInputUnmarshaler("PasswordStrengthInput", ec.unmarshalInputPasswordStrengthInput),
 			graphql.NewInputUnmarshaler("ReauthenticateInput", ec.unmarshalInputReauthenticateInput),
 			graphql.NewInputUnmarshaler("RefreshTokenInput", ec.unmarshalInputRefreshTokenInput),
 			graphql.NewInputUnmarshaler("RegisterInput", ec.unmarshalInputRegisterInput),
@@ -1134,6 +1179,16 @@ type Mutation {
   ): RegisterPayload! @public
 
   """
+  Rates a new password, for the form in which the user chooses it. It judges as ` + "`" + `register` + "`" + ` and ` + "`" + `changePassword` + "`" + ` do, so a
+  password without a ` + "`" + `reason` + "`" + ` is accepted there. It stores nothing. It is a mutation so that the password never travels
+  in a URL. Call it when typing pauses, not at every key. Errors: RATE_LIMITED, UNAVAILABLE.
+  """
+  passwordStrength(
+    "The password and the account that it is for."
+    input: PasswordStrengthInput!
+  ): PasswordStrength! @public
+
+  """
   Changes the caller's profile. Omitted fields keep their value. Errors: BAD_USER_INPUT with every problem of the
   input, CONFLICT with USERNAME_TAKEN, RATE_LIMITED.
   """
@@ -1218,6 +1273,50 @@ input RegisterInput {
 type RegisterPayload @public {
   "The tokens of the new session."
   auth: AuthPayload
+}
+
+"Input of ` + "`" + `passwordStrength` + "`" + `. Names of the account are easy to guess, so give those that are known."
+input PasswordStrengthInput {
+  "The new password. The score depends on its first 64 characters."
+  password: String! @sensitive
+  "The e-mail address of the account."
+  email: String
+  "The username of the account."
+  username: String
+  "The display name of the account."
+  name: String
+}
+
+"Rating of a password."
+type PasswordStrength @public {
+  "From 0, guessed at once, to 4, very hard to guess. Always 0 for a refused password."
+  score: Int!
+  "Why the password is refused. Null if it is accepted."
+  reason: ErrorReason
+  "What makes the password easy to guess. Null from score 3 on."
+  hint: PasswordHint
+  "Explains the reason or the hint in English. Empty if there is neither."
+  message: String!
+}
+
+"What makes a password easy to guess."
+enum PasswordHint {
+  "It contains a name of the account or of the service."
+  ACCOUNT_NAME
+  "It resembles a common password."
+  COMMON_PASSWORD
+  "It consists of a common word or name."
+  COMMON_WORD
+  "It contains a date or a year."
+  DATE
+  "It contains neighboring keys."
+  KEYBOARD_PATTERN
+  "It repeats characters."
+  REPETITION
+  "It contains a sequence, such as abc or 6543."
+  SEQUENCE
+  "It is short."
+  SHORT
 }
 
 "Input of ` + "`" + `updateProfile` + "`" + `. Omitted fields keep their value."
@@ -1740,6 +1839,8 @@ enum ErrorReason {
   PASSWORD_TOO_LONG
   "The password is too easy to guess."
   PASSWORD_TOO_COMMON
+  "The password is in this server's list of breached passwords. Attackers try these first."
+  PASSWORD_BREACHED
   "The password is not valid Unicode."
   PASSWORD_INVALID
   "This operation requires the method POST."
@@ -2141,6 +2242,20 @@ func (ec *executionContext) childFields_PageInfo(ctx context.Context, field grap
 		return ec.fieldContext_PageInfo_endCursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PageInfo", field.Name)
+}
+
+func (ec *executionContext) childFields_PasswordStrength(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "score":
+		return ec.fieldContext_PasswordStrength_score(ctx, field)
+	case "reason":
+		return ec.fieldContext_PasswordStrength_reason(ctx, field)
+	case "hint":
+		return ec.fieldContext_PasswordStrength_hint(ctx, field)
+	case "message":
+		return ec.fieldContext_PasswordStrength_message(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PasswordStrength", field.Name)
 }
 
 func (ec *executionContext) childFields_RegisterPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/graphwarden/graphwarden/graph/model"
+	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -244,6 +245,24 @@ func (ec *executionContext) marshalNTime2githubᚗcomᚋgraphwardenᚋgraphwarde
 	if res == graphql.Null {
 		graphql.AddInvalidNullFromMarshaler(ctx, "Time!")
 	}
+	return res
+}
+
+func (ec *executionContext) unmarshalOErrorReason2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋfaultᚐReason(ctx context.Context, v any) (*fault.Reason, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := model.UnmarshalErrorReason(v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOErrorReason2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋfaultᚐReason(ctx context.Context, sel ast.SelectionSet, v *fault.Reason) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := model.MarshalErrorReason(*v)
 	return res
 }
 

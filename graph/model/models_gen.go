@@ -129,6 +129,18 @@ type PageInfo struct {
 	EndCursor *string `json:"endCursor,omitempty"`
 }
 
+// Input of `passwordStrength`. Names of the account are easy to guess, so give those that are known.
+type PasswordStrengthInput struct {
+	// The new password. The score depends on its first 64 characters.
+	Password string `json:"password"`
+	// The e-mail address of the account.
+	Email *string `json:"email,omitempty"`
+	// The username of the account.
+	Username *string `json:"username,omitempty"`
+	// The display name of the account.
+	Name *string `json:"name,omitempty"`
+}
+
 // Input of `reauthenticate`.
 type ReauthenticateInput struct {
 	// The caller's password.
@@ -351,230 +363,6 @@ func (e *ErrorCode) UnmarshalJSON(b []byte) error {
 }
 
 func (e ErrorCode) MarshalJSON() ([]byte, error) {
-	var buf bytes.Buffer
-	e.MarshalGQL(&buf)
-	return buf.Bytes(), nil
-}
-
-// Values of `extensions.reason` in errors. The reason gives the exact case of the code.
-type ErrorReason string
-
-const (
-	// The request has no token.
-	ErrorReasonTokenMissing ErrorReason = "TOKEN_MISSING"
-	// The token was not issued by this server, or was modified.
-	ErrorReasonTokenInvalid ErrorReason = "TOKEN_INVALID"
-	// The access token has expired. Refresh.
-	ErrorReasonTokenExpired ErrorReason = "TOKEN_EXPIRED"
-	// The token's session has ended. Sign in again.
-	ErrorReasonTokenRevoked ErrorReason = "TOKEN_REVOKED"
-	// The token is out of date, for example after a change of roles. Refresh.
-	ErrorReasonTokenStale ErrorReason = "TOKEN_STALE"
-	// `login`: the e-mail address, username or password is wrong, or the account is disabled; the server does not say which.
-	// With BAD_USER_INPUT: the signed-in caller gave a wrong current password.
-	ErrorReasonInvalidCredentials ErrorReason = "INVALID_CREDENTIALS"
-	// The refresh token was not issued by this server, or is void. Sign in again.
-	ErrorReasonRefreshInvalid ErrorReason = "REFRESH_INVALID"
-	// The refresh token was used before, possibly by a thief. The session was ended. Sign in again.
-	ErrorReasonRefreshReused ErrorReason = "REFRESH_REUSED"
-	// The session has expired. Sign in again.
-	ErrorReasonSessionExpired ErrorReason = "SESSION_EXPIRED"
-	// The session was ended by its user or an administrator. Sign in again.
-	ErrorReasonSessionRevoked ErrorReason = "SESSION_REVOKED"
-	// The caller has none of the roles in `extensions.requires.roles`.
-	ErrorReasonRoleRequired ErrorReason = "ROLE_REQUIRED"
-	// The object belongs to another user.
-	ErrorReasonNotOwner ErrorReason = "NOT_OWNER"
-	// The caller's last proof of a credential is older than `extensions.requires.maxAge` seconds. Call `reauthenticate`.
-	ErrorReasonStepUpRequired ErrorReason = "STEP_UP_REQUIRED"
-	// This server does not show its schema to this caller.
-	ErrorReasonIntrospectionDisabled ErrorReason = "INTROSPECTION_DISABLED"
-	// Pages of this origin may not use cookies or open WebSockets.
-	ErrorReasonOriginNotAllowed ErrorReason = "ORIGIN_NOT_ALLOWED"
-	// A required input is missing or empty.
-	ErrorReasonRequired ErrorReason = "REQUIRED"
-	// An input has the wrong format.
-	ErrorReasonMalformed ErrorReason = "MALFORMED"
-	// An input is too long.
-	ErrorReasonTooLong ErrorReason = "TOO_LONG"
-	// Exactly one of several inputs must be given.
-	ErrorReasonExactlyOneRequired ErrorReason = "EXACTLY_ONE_REQUIRED"
-	// The e-mail address is not valid.
-	ErrorReasonEmailInvalid ErrorReason = "EMAIL_INVALID"
-	// A username has 3 to 32 characters from a-z, 0-9, dot, underscore and hyphen.
-	ErrorReasonUsernameInvalid ErrorReason = "USERNAME_INVALID"
-	// The name contains characters that cannot be displayed.
-	ErrorReasonNameInvalid ErrorReason = "NAME_INVALID"
-	// The password has too few characters.
-	ErrorReasonPasswordTooShort ErrorReason = "PASSWORD_TOO_SHORT"
-	// The password has more than 1,024 bytes.
-	ErrorReasonPasswordTooLong ErrorReason = "PASSWORD_TOO_LONG"
-	// The password is too easy to guess.
-	ErrorReasonPasswordTooCommon ErrorReason = "PASSWORD_TOO_COMMON"
-	// The password is not valid Unicode.
-	ErrorReasonPasswordInvalid ErrorReason = "PASSWORD_INVALID"
-	// This operation requires the method POST.
-	ErrorReasonPostRequired ErrorReason = "POST_REQUIRED"
-	// The request body is not the JSON of a GraphQL request.
-	ErrorReasonBodyMalformed ErrorReason = "BODY_MALFORMED"
-	// The request body is too large.
-	ErrorReasonBodyTooLarge ErrorReason = "BODY_TOO_LARGE"
-	// The request body must be application/json in UTF-8.
-	ErrorReasonUnsupportedMediaType ErrorReason = "UNSUPPORTED_MEDIA_TYPE"
-	// The server cannot answer with any media type that the client accepts.
-	ErrorReasonNotAcceptable ErrorReason = "NOT_ACCEPTABLE"
-	// The HTTP method is not allowed here.
-	ErrorReasonMethodNotAllowed ErrorReason = "METHOD_NOT_ALLOWED"
-	// The caller has no such session.
-	ErrorReasonSessionNotFound ErrorReason = "SESSION_NOT_FOUND"
-	// The user does not exist.
-	ErrorReasonUserNotFound ErrorReason = "USER_NOT_FOUND"
-	// The object does not exist or belongs to another user.
-	ErrorReasonNodeNotFound ErrorReason = "NODE_NOT_FOUND"
-	// Another account has this e-mail address.
-	ErrorReasonEmailTaken ErrorReason = "EMAIL_TAKEN"
-	// Another account has this username.
-	ErrorReasonUsernameTaken ErrorReason = "USERNAME_TAKEN"
-	// The document, or an alias in it, has too many bytes.
-	ErrorReasonDocumentTooLarge ErrorReason = "DOCUMENT_TOO_LARGE"
-	// The document has too many tokens.
-	ErrorReasonTooManyTokens ErrorReason = "TOO_MANY_TOKENS"
-	// Fields, or fragments within fragments, are nested too deeply.
-	ErrorReasonTooDeep ErrorReason = "TOO_DEEP"
-	// The document selects too many fields. Fields of a fragment count once for each spread.
-	ErrorReasonTooManyFields ErrorReason = "TOO_MANY_FIELDS"
-	// The operation has too many aliases.
-	ErrorReasonTooManyAliases ErrorReason = "TOO_MANY_ALIASES"
-	// The same field is selected too often in one place, directly or through fragments.
-	ErrorReasonTooManyRepeats ErrorReason = "TOO_MANY_REPEATS"
-	// The operation has too many root fields.
-	ErrorReasonTooManyRootFields ErrorReason = "TOO_MANY_ROOT_FIELDS"
-	// The document, or one element of it, has too many directives.
-	ErrorReasonTooManyDirectives ErrorReason = "TOO_MANY_DIRECTIVES"
-	// `first` and `last` request too many items in total; the sizes of nested lists are multiplied. Request smaller pages.
-	ErrorReasonTooManyItems ErrorReason = "TOO_MANY_ITEMS"
-	// Lists and objects in an argument or a variable are nested too deeply.
-	ErrorReasonInputTooDeep ErrorReason = "INPUT_TOO_DEEP"
-	// The variables have too many bytes or values.
-	ErrorReasonVariablesTooLarge ErrorReason = "VARIABLES_TOO_LARGE"
-	// The extensions have too many bytes or values.
-	ErrorReasonExtensionsTooLarge ErrorReason = "EXTENSIONS_TOO_LARGE"
-	// The introspection query nests lists of types too deeply. The standard introspection query is allowed.
-	ErrorReasonIntrospectionTooDeep ErrorReason = "INTROSPECTION_TOO_DEEP"
-	// The change would leave the server without an administrator.
-	ErrorReasonLastAdmin ErrorReason = "LAST_ADMIN"
-	// Too many attempts. Retry after `extensions.retryAfter` seconds.
-	ErrorReasonTooManyAttempts ErrorReason = "TOO_MANY_ATTEMPTS"
-	// The server has too much work. Retry later.
-	ErrorReasonOverloaded ErrorReason = "OVERLOADED"
-	// The database does not answer.
-	ErrorReasonStorageUnavailable ErrorReason = "STORAGE_UNAVAILABLE"
-	// The server cannot read the latest revocations, so it accepts no tokens.
-	ErrorReasonRevocationViewStale ErrorReason = "REVOCATION_VIEW_STALE"
-	// The clocks of the server and its database disagree, so it accepts and issues no tokens.
-	ErrorReasonClockSkew ErrorReason = "CLOCK_SKEW"
-	// The operation took too long.
-	ErrorReasonTimedOut ErrorReason = "TIMED_OUT"
-)
-
-var AllErrorReason = []ErrorReason{
-	ErrorReasonTokenMissing,
-	ErrorReasonTokenInvalid,
-	ErrorReasonTokenExpired,
-	ErrorReasonTokenRevoked,
-	ErrorReasonTokenStale,
-	ErrorReasonInvalidCredentials,
-	ErrorReasonRefreshInvalid,
-	ErrorReasonRefreshReused,
-	ErrorReasonSessionExpired,
-	ErrorReasonSessionRevoked,
-	ErrorReasonRoleRequired,
-	ErrorReasonNotOwner,
-	ErrorReasonStepUpRequired,
-	ErrorReasonIntrospectionDisabled,
-	ErrorReasonOriginNotAllowed,
-	ErrorReasonRequired,
-	ErrorReasonMalformed,
-	ErrorReasonTooLong,
-	ErrorReasonExactlyOneRequired,
-	ErrorReasonEmailInvalid,
-	ErrorReasonUsernameInvalid,
-	ErrorReasonNameInvalid,
-	ErrorReasonPasswordTooShort,
-	ErrorReasonPasswordTooLong,
-	ErrorReasonPasswordTooCommon,
-	ErrorReasonPasswordInvalid,
-	ErrorReasonPostRequired,
-	ErrorReasonBodyMalformed,
-	ErrorReasonBodyTooLarge,
-	ErrorReasonUnsupportedMediaType,
-	ErrorReasonNotAcceptable,
-	ErrorReasonMethodNotAllowed,
-	ErrorReasonSessionNotFound,
-	ErrorReasonUserNotFound,
-	ErrorReasonNodeNotFound,
-	ErrorReasonEmailTaken,
-	ErrorReasonUsernameTaken,
-	ErrorReasonDocumentTooLarge,
-	ErrorReasonTooManyTokens,
-	ErrorReasonTooDeep,
-	ErrorReasonTooManyFields,
-	ErrorReasonTooManyAliases,
-	ErrorReasonTooManyRepeats,
-	ErrorReasonTooManyRootFields,
-	ErrorReasonTooManyDirectives,
-	ErrorReasonTooManyItems,
-	ErrorReasonInputTooDeep,
-	ErrorReasonVariablesTooLarge,
-	ErrorReasonExtensionsTooLarge,
-	ErrorReasonIntrospectionTooDeep,
-	ErrorReasonLastAdmin,
-	ErrorReasonTooManyAttempts,
-	ErrorReasonOverloaded,
-	ErrorReasonStorageUnavailable,
-	ErrorReasonRevocationViewStale,
-	ErrorReasonClockSkew,
-	ErrorReasonTimedOut,
-}
-
-func (e ErrorReason) IsValid() bool {
-	switch e {
-	case ErrorReasonTokenMissing, ErrorReasonTokenInvalid, ErrorReasonTokenExpired, ErrorReasonTokenRevoked, ErrorReasonTokenStale, ErrorReasonInvalidCredentials, ErrorReasonRefreshInvalid, ErrorReasonRefreshReused, ErrorReasonSessionExpired, ErrorReasonSessionRevoked, ErrorReasonRoleRequired, ErrorReasonNotOwner, ErrorReasonStepUpRequired, ErrorReasonIntrospectionDisabled, ErrorReasonOriginNotAllowed, ErrorReasonRequired, ErrorReasonMalformed, ErrorReasonTooLong, ErrorReasonExactlyOneRequired, ErrorReasonEmailInvalid, ErrorReasonUsernameInvalid, ErrorReasonNameInvalid, ErrorReasonPasswordTooShort, ErrorReasonPasswordTooLong, ErrorReasonPasswordTooCommon, ErrorReasonPasswordInvalid, ErrorReasonPostRequired, ErrorReasonBodyMalformed, ErrorReasonBodyTooLarge, ErrorReasonUnsupportedMediaType, ErrorReasonNotAcceptable, ErrorReasonMethodNotAllowed, ErrorReasonSessionNotFound, ErrorReasonUserNotFound, ErrorReasonNodeNotFound, ErrorReasonEmailTaken, ErrorReasonUsernameTaken, ErrorReasonDocumentTooLarge, ErrorReasonTooManyTokens, ErrorReasonTooDeep, ErrorReasonTooManyFields, ErrorReasonTooManyAliases, ErrorReasonTooManyRepeats, ErrorReasonTooManyRootFields, ErrorReasonTooManyDirectives, ErrorReasonTooManyItems, ErrorReasonInputTooDeep, ErrorReasonVariablesTooLarge, ErrorReasonExtensionsTooLarge, ErrorReasonIntrospectionTooDeep, ErrorReasonLastAdmin, ErrorReasonTooManyAttempts, ErrorReasonOverloaded, ErrorReasonStorageUnavailable, ErrorReasonRevocationViewStale, ErrorReasonClockSkew, ErrorReasonTimedOut:
-		return true
-	}
-	return false
-}
-
-func (e ErrorReason) String() string {
-	return string(e)
-}
-
-func (e *ErrorReason) UnmarshalGQL(v any) error {
-	str, ok := v.(string)
-	if !ok {
-		return fmt.Errorf("enums must be strings")
-	}
-
-	*e = ErrorReason(str)
-	if !e.IsValid() {
-		return fmt.Errorf("%s is not a valid ErrorReason", str)
-	}
-	return nil
-}
-
-func (e ErrorReason) MarshalGQL(w io.Writer) {
-	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
-}
-
-func (e *ErrorReason) UnmarshalJSON(b []byte) error {
-	s, err := strconv.Unquote(string(b))
-	if err != nil {
-		return err
-	}
-	return e.UnmarshalGQL(s)
-}
-
-func (e ErrorReason) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -60,6 +61,24 @@ func MarshalLogoutScope(s session.Scope) graphql.Marshaler { return graphql.Mars
 func UnmarshalLogoutScope(v any) (session.Scope, error) {
 	s, err := graphql.UnmarshalString(v)
 	return session.Scope(s), err
+}
+
+// MarshalErrorReason writes a reason.
+func MarshalErrorReason(r fault.Reason) graphql.Marshaler { return graphql.MarshalString(string(r)) }
+
+// UnmarshalErrorReason reads a reason, which validation has checked against the enum.
+func UnmarshalErrorReason(v any) (fault.Reason, error) {
+	s, err := graphql.UnmarshalString(v)
+	return fault.Reason(s), err
+}
+
+// MarshalPasswordHint writes a hint.
+func MarshalPasswordHint(h password.Hint) graphql.Marshaler { return graphql.MarshalString(string(h)) }
+
+// UnmarshalPasswordHint reads a hint, which validation has checked against the enum.
+func UnmarshalPasswordHint(v any) (password.Hint, error) {
+	s, err := graphql.UnmarshalString(v)
+	return password.Hint(s), err
 }
 
 // MarshalUserID writes the id of a user.

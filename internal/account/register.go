@@ -12,8 +12,11 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web"
 )
 
 // Registration is the input of a registration.
@@ -28,13 +31,25 @@ type Registration struct {
 // problems at once as BAD_USER_INPUT.
 func (s *Service) Validate(in Registration) (*User, error) {
 	u, problems := identity(in)
-	weak := s.policy.Check("input.password", in.Password, Trim(in.Email), Trim(value(in.Username)))
-	if err := fault.Invalid(append(problems, weak...)); err != nil {
+	if err := fault.Invalid(append(problems, s.checkPassword(in)...)); err != nil {
 		return nil, err
 	}
 	id, err := newID(0)
 	u.ID = id
 	return u, err
+}
+
+func (s *Service) checkPassword(in Registration) []fault.Field {
+	return s.policy.Check("input.password", in.Password, Trim(in.Email), Trim(value(in.Username)))
+}
+
+// RatePassword rates the password of a registration without registering. It judges as Validate does. Each address has
+// a limited number of ratings, RATE_LIMITED beyond it.
+func (s *Service) RatePassword(ctx context.Context, in Registration, ip string) (*password.Strength, error) {
+	if err := s.throttle.TakeLocal(throttle.PasswordRating, web.Network(ip)); err != nil {
+		return nil, err
+	}
+	return s.hasher.Rate(ctx, in.Password, s.checkPassword(in), in.Email, value(in.Username), value(in.Name))
 }
 
 // identity checks everything in a registration except the password.

@@ -20,6 +20,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/dsn"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/limit"
+	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/memory"
 	"github.com/graphwarden/graphwarden/internal/observe"
 	"github.com/graphwarden/graphwarden/internal/password"
@@ -61,6 +62,7 @@ type App struct {
 	Throttle *throttle.Throttle
 	Audit    *audit.Log
 	Feed     *audit.Feed
+	Mail     *mail.Outbox
 	Hasher   *password.Hasher
 	Accounts *account.Service
 	Users    *account.View // nil with --user-view=off
@@ -71,13 +73,14 @@ type App struct {
 	authenticator *guard.Authenticator
 	cursors       *graph.Cursors
 
-	policy  *guard.Policy
-	trusted *graph.TrustedDocuments
-	streams *transport.Streams
-	origins *web.Origins
-	proxies *web.Proxies
-	now     func() time.Time
-	log     *slog.Logger
+	policy   *guard.Policy
+	breached *password.Breached
+	trusted  *graph.TrustedDocuments
+	streams  *transport.Streams
+	origins  *web.Origins
+	proxies  *web.Proxies
+	now      func() time.Time
+	log      *slog.Logger
 }
 
 // Access is what a process may do to the database.
@@ -136,7 +139,7 @@ func Open(ctx context.Context, c *config.Config, access Access, now func() time.
 	a := &App{Config: c, Schema: sdl, DB: db, policy: policy, trusted: trusted, origins: origins, proxies: proxies,
 		Memory: budget, now: now, log: log}
 	if err := a.wire(ctx, access); err != nil {
-		_ = db.Close()
+		_ = a.Close()
 		return nil, err
 	}
 	return a, nil
@@ -176,6 +179,9 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	a.Audit, a.Feed = audit.NewLog(a.DB, c.AuditLife, a.now), audit.NewFeed(a.DB, a.now)
 	a.cursors = graph.NewCursors(key)
 	a.Throttle = throttle.New(a.DB, key, rates(&c.Limits), a.now)
+	if a.Mail, err = a.newOutbox(key); err != nil {
+		return err
+	}
 	a.Sessions = session.NewService(a.DB, a.Issuer, key, a.View, a.Throttle,
 		session.Options{IdleLife: c.SessionIdle, MaxLife: c.SessionLife, Grace: c.RefreshGrace})
 	pepperID, pepper, err := c.Pepper()
@@ -201,7 +207,12 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	if err != nil {
 		return err
 	}
-	policy := password.Policy{MinLength: c.PasswordMin}
+	if access != Reads {
+		if a.breached, err = password.OpenBreached(c.BreachedPasswords, a.log); err != nil {
+			return fmt.Errorf("--breached-passwords: %w", err)
+		}
+	}
+	policy := password.Policy{MinLength: c.PasswordMin, Breached: a.breached}
 	hasRole := func(role token.Role) bool { return schema.HasRole(a.Schema, role) }
 	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole)
 	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, a.Audit, a.log)
@@ -217,6 +228,19 @@ func rates(l *config.Limits) throttle.Rates {
 		rates[throttle.Bucket(bucket)] = throttle.Rate(rate)
 	}
 	return rates
+}
+
+func (a *App) newOutbox(key *secret.Secret) (*mail.Outbox, error) {
+	server, err := a.Config.SMTPServer()
+	if err != nil {
+		return nil, err
+	}
+	noChallenge := func(string) (string, error) { return "", nil }
+	return mail.NewOutbox(a.DB, key, a.Throttle.Mail, noChallenge, mail.Options{
+		Server:      (*mail.Server)(server),
+		From:        a.Config.MailFrom,
+		Development: !a.Config.Production,
+	}, a.now, a.log), nil
 }
 
 // migrate brings Graphwarden's tables up to date, then the team's, as far as access allows.
@@ -265,8 +289,8 @@ func (a *App) openKeys(ctx context.Context, access Access) (*secret.Secret, erro
 	return key, a.Keys.Reseal(ctx)
 }
 
-// Close closes the database.
-func (a *App) Close() error { return a.DB.Close() }
+// Close closes the database and the list of breached passwords.
+func (a *App) Close() error { return errors.Join(a.DB.Close(), a.breached.Close()) }
 
 // graphQL makes the handler of /graphql; more are further extensions, inside the guard.
 func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
@@ -354,8 +378,12 @@ func trustedDocuments(path string, schema *ast.Schema, budget *memory.Budget) (*
 	return trusted, nil
 }
 
-// Reload reads the trusted documents again. After an error, the previous ones stay in force.
+// Reload reads the trusted documents and the breached passwords again. After an error, the previous ones stay in force.
 func (a *App) Reload() error {
+	return errors.Join(a.reloadTrusted(), a.breached.Reload())
+}
+
+func (a *App) reloadTrusted() error {
 	trusted, err := trustedDocuments(a.Config.TrustedDocuments, a.Schema, a.Memory)
 	if err != nil || trusted == nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/config"
 	"github.com/graphwarden/graphwarden/internal/explorer"
 	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/team"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -30,7 +31,7 @@ const expiresSoon = 14 * 24 * time.Hour
 // database.
 func Diagnose(ctx context.Context, c *config.Config, sdl *ast.Schema, now func() time.Time) []Check {
 	return slices.Concat(Checks(c), []Check{
-		schemaCheck(c, sdl), certificateCheck(c, now), {
+		schemaCheck(c, sdl), certificateCheck(c, now), breachedCheck(c), {
 			Name: "client address", OK: !c.IsHTTPS() || c.TLSCert != "" || len(c.TrustedProxies) > 0, Advice: true,
 			Good: "it is read from where it can be known",
 			Bad:  "TLS ends elsewhere, so that all requests seem to come from one address, and share its limits",
@@ -67,6 +68,20 @@ func certificateCheck(c *config.Config, now func() time.Time) Check {
 		check.Bad = "the certificate has expired"
 	}
 	check.Fix = "renew the files of --tls-cert and --tls-key; a running server reads them again"
+	return check
+}
+
+func breachedCheck(c *config.Config) Check {
+	check := Check{Name: "breach list", OK: c.BreachedPasswords != "", Advice: true,
+		Good: "new passwords are compared with a list of them",
+		Bad:  "passwords that attackers know from other systems are accepted",
+		Fix:  "build a list with graphwarden breached build, and name it with --breached-passwords"}
+	list, err := password.OpenBreached(c.BreachedPasswords, slog.New(slog.DiscardHandler))
+	if err != nil {
+		check.OK, check.Advice, check.Bad = false, false, "--breached-passwords: "+err.Error()
+		return check
+	}
+	_ = list.Close() // it was only read
 	return check
 }
 

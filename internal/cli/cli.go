@@ -46,6 +46,9 @@ type commands struct {
 		Enable  userEnableCmd  `cmd:"" help:"Enable an account again."`
 		Role    userRoleCmd    `cmd:"" help:"Add and remove roles."`
 	} `cmd:"" help:"Manage accounts."`
+	Breached struct {
+		Build breachedBuildCmd `cmd:"" help:"Build the list for --breached-passwords."`
+	} `cmd:"" help:"Manage lists of breached passwords."`
 	Key struct {
 		List   keyListCmd   `cmd:"" help:"List the signing keys."`
 		Rotate keyRotateCmd `cmd:"" help:"Sign with the next key. Tokens of the old key remain valid."`

@@ -68,7 +68,7 @@ func reloading(hangups <-chan os.Signal, e *env, a *app.App, certificate *web.Ce
 				e.log.Error("cannot reload all files at SIGHUP; those that failed remain in their previous version", "error", err)
 				continue
 			}
-			e.log.Info("reloaded the TLS certificate and the trusted documents at SIGHUP")
+			e.log.Info("reloaded the TLS certificate, the trusted documents and the breached passwords at SIGHUP")
 		}
 	})
 	return func() {

@@ -30,6 +30,9 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 	if c.Audience == "" {
 		c.Audience = c.PublicURL
 	}
+	if c.MailFrom == "" && c.SMTPURL == "" {
+		c.MailFrom = "Graphwarden <graphwarden@localhost>" // of mails in the log
+	}
 	if c.Introspection == "" {
 		c.Introspection = "public"
 		if c.Production {
@@ -42,6 +45,7 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 		c.Tokens.problems(),
 		c.Server.problems(hasRole),
 		c.Network.problems(),
+		c.Mail.problems(),
 	)
 }
 

@@ -16,22 +16,23 @@ type Storage struct {
 
 // Tokens says how tokens are made and how long things live.
 type Tokens struct {
-	Algorithm      string        `default:"ES256" enum:"ES256,EdDSA,RS256,HS256" help:"Signature algorithm of access tokens: ${enum}."`
-	Issuer         string        `placeholder:"URL" help:"Claim iss of access tokens; by default the public URL."`
-	Audience       string        `placeholder:"URL" help:"Claim aud of access tokens; by default the public URL."`
-	TokenType      string        `default:"at+jwt" enum:"at+jwt,JWT" help:"Header typ of access tokens: ${enum}. Use JWT for resource servers that refuse at+jwt (RFC 9068), such as Spring Security by default."`
-	AccessLife     time.Duration `default:"15m" range:"1s..1h" help:"Lifetime of an access token."`
-	KeyLife        time.Duration `default:"2160h" help:"Age at which the signing key is replaced, at least twice the overlap."`
-	KeyOverlap     time.Duration `default:"1h" range:"1m.." help:"How long a signing key is published before it signs. Caches of the key set keep it for less."`
-	SessionIdle    time.Duration `default:"720h" range:"1m.." help:"How long a session lives without a refresh."`
-	SessionLife    time.Duration `default:"2160h" help:"Maximum lifetime of a session; not less than the one without a refresh."`
-	AuditLife      time.Duration `default:"4320h" range:"24h.." help:"How long entries of the audit log are kept."`
-	ClockSkew      time.Duration `default:"30s" range:"5s..12h" help:"Maximum difference between the clocks of this machine and the database. Beyond it, tokens are neither issued nor accepted."`
-	RefreshGrace   time.Duration `default:"10s" range:"2s..1m" help:"How long a refresh token that was just used gets the same successor again."`
-	BcryptCost     int           `default:"12" range:"4..16" help:"Cost of password hashes; use less than 12 in tests only."`
-	PasswordMin    int           `default:"8" range:"1..128" help:"Minimum number of characters in a new password."`
-	PasswordPepper string        `placeholder:"ID:TEXT" help:"A key for password hashes that is not in the database, after an id of its own. If it is lost, all passwords are."`
-	OldPepper      Lines         `sep:"\n" placeholder:"ID:TEXT" help:"An earlier pepper, whose hashes are renewed at login; may be repeated, in the variable one per line."`
+	Algorithm         string        `default:"ES256" enum:"ES256,EdDSA,RS256,HS256" help:"Signature algorithm of access tokens: ${enum}."`
+	Issuer            string        `placeholder:"URL" help:"Claim iss of access tokens; by default the public URL."`
+	Audience          string        `placeholder:"URL" help:"Claim aud of access tokens; by default the public URL."`
+	TokenType         string        `default:"at+jwt" enum:"at+jwt,JWT" help:"Header typ of access tokens: ${enum}. Use JWT for resource servers that refuse at+jwt (RFC 9068), such as Spring Security by default."`
+	AccessLife        time.Duration `default:"15m" range:"1s..1h" help:"Lifetime of an access token."`
+	KeyLife           time.Duration `default:"2160h" help:"Age at which the signing key is replaced, at least twice the overlap."`
+	KeyOverlap        time.Duration `default:"1h" range:"1m.." help:"How long a signing key is published before it signs. Caches of the key set keep it for less."`
+	SessionIdle       time.Duration `default:"720h" range:"1m.." help:"How long a session lives without a refresh."`
+	SessionLife       time.Duration `default:"2160h" help:"Maximum lifetime of a session; not less than the one without a refresh."`
+	AuditLife         time.Duration `default:"4320h" range:"24h.." help:"How long entries of the audit log are kept."`
+	ClockSkew         time.Duration `default:"30s" range:"5s..12h" help:"Maximum difference between the clocks of this machine and the database. Beyond it, tokens are neither issued nor accepted."`
+	RefreshGrace      time.Duration `default:"10s" range:"2s..1m" help:"How long a refresh token that was just used gets the same successor again."`
+	BcryptCost        int           `default:"12" range:"4..16" help:"Cost of password hashes; use less than 12 in tests only."`
+	PasswordMin       int           `default:"8" range:"1..128" help:"Minimum number of characters in a new password."`
+	BreachedPasswords string        `placeholder:"FILE" help:"Refuse new passwords that are in this list, made by graphwarden breached build."`
+	PasswordPepper    string        `placeholder:"ID:TEXT" help:"A key for password hashes that is not in the database, after an id of its own. If it is lost, all passwords are."`
+	OldPepper         Lines         `sep:"\n" placeholder:"ID:TEXT" help:"An earlier pepper, whose hashes are renewed at login; may be repeated, in the variable one per line."`
 }
 
 // Server says how the server listens and what it allows.
@@ -68,6 +69,12 @@ type Network struct {
 	TLSKey         string   `name:"tls-key" placeholder:"FILE" help:"Key of --tls-cert, in PEM."`
 }
 
+// Mail says how mails are sent.
+type Mail struct {
+	SMTPURL  SMTPURL `name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://USER:PASSWORD@HOST:587, or smtps:// for TLS from the first byte. Parameters: tls=starttls, implicit or none; auth=auto, plain, login, cram-md5 or xoauth2. Without it, mails are off, outside production logged."`
+	MailFrom string  `placeholder:"SENDER" help:"Sender of all mails, such as 'Example <no-reply@example.com>'. It is needed with --smtp-url."`
+}
+
 // Insecure accepts single risks that --production refuses.
 type Insecure struct {
 	InsecureSecretFile    bool `help:"In production, keep the secret in a file beside the database. A copy of the folder contains both, and losing the file ends every session and loses the signing keys."`
@@ -89,8 +96,11 @@ type Limits struct {
 	RegisterLimit        Rate `default:"1000/1h" range:"1..1000000" help:"New accounts from all addresses."`
 	RefreshLimit         Rate `default:"100/1m" range:"1..1000000" help:"Refreshes of one session."`
 	OwnActsLimit         Rate `default:"60/1h" range:"1..1000000" help:"Changes of each kind that a user makes to their own account."`
+	MailPaceLimit        Rate `default:"1/1m" range:"1..1000000" help:"Mails that callers may request for one address, in the short run."`
+	MailRecipientLimit   Rate `default:"5/1h" range:"1..1000000" help:"Mails that callers may request for one address, in the long run."`
 	RefreshInvalidLimit  Rate `default:"30/1m" range:"1..1000000" help:"Forged refresh tokens from one address, on each replica."`
 	VerifyInvalidLimit   Rate `default:"600/1m" range:"1..1000000" help:"Invalid tokens given to verifyToken from one address, on each replica."`
+	PasswordRatingLimit  Rate `default:"120/1m" range:"1..1000000" help:"Passwords rated by passwordStrength from one address, on each replica."`
 }
 
 // Rates returns the limits by the names of their buckets in package throttle.
@@ -103,8 +113,11 @@ func (l *Limits) Rates() map[string]Rate {
 		"register":         l.RegisterLimit,
 		"refresh":          l.RefreshLimit,
 		"own-acts":         l.OwnActsLimit,
+		"mail-pace":        l.MailPaceLimit,
+		"mail-recipient":   l.MailRecipientLimit,
 		"refresh-invalid":  l.RefreshInvalidLimit,
 		"verify-invalid":   l.VerifyInvalidLimit,
+		"password-rating":  l.PasswordRatingLimit,
 	}
 }
 
@@ -133,6 +146,7 @@ type Config struct {
 	Storage  `embed:"" group:"Storage and the secret:"`
 	Server   `embed:"" group:"Server:"`
 	Network  `embed:"" group:"Network:"`
+	Mail     `embed:"" group:"Mail:"`
 	Tokens   `embed:"" group:"Tokens, sessions and passwords:"`
 	Limits   `embed:"" group:"Rate limits, as attempts/time: 20/15m lets 20 attempts through at once, then one every 45s:"`
 	Queries  Queries `embed:"" prefix:"max-" group:"Limits of one operation:"`

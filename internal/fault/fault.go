@@ -59,6 +59,7 @@ const (
 	PasswordTooShort     Reason = "PASSWORD_TOO_SHORT"
 	PasswordTooLong      Reason = "PASSWORD_TOO_LONG"
 	PasswordTooCommon    Reason = "PASSWORD_TOO_COMMON"
+	PasswordBreached     Reason = "PASSWORD_BREACHED"
 	PasswordInvalid      Reason = "PASSWORD_INVALID"
 	PostRequired         Reason = "POST_REQUIRED"
 	BodyMalformed        Reason = "BODY_MALFORMED"

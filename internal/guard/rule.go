@@ -77,7 +77,8 @@ func as[T any](object any) (found T, ok bool) {
 		case reflect.Interface:
 			v = v.Elem()
 		case reflect.Pointer:
-			if v = v.Elem(); v.Kind() != reflect.Pointer && v.Kind() != reflect.Interface {
+			v = v.Elem()
+			if v.Kind() != reflect.Pointer && v.Kind() != reflect.Interface {
 				return found, false // the pointer had all of its methods
 			}
 		case reflect.Struct:

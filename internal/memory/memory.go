@@ -175,7 +175,8 @@ func (p *pool) add(owner string, n int64, force bool) error {
 	}
 	p.used += n
 	if owner != "" {
-		if p.by[owner] += n; p.by[owner] == 0 {
+		p.by[owner] += n
+		if p.by[owner] == 0 {
 			delete(p.by, owner)
 		}
 	}

@@ -1,4 +1,5 @@
-// Package password owns password hashing: Policy decides which passwords may be set, Hasher hashes them and compares
+// Package password owns password hashing: Policy decides which passwords may be set, Breached reads a list of those
+// that were breached, Hasher hashes them and compares
 // them with stored hashes in a bounded worker pool, and Parse reads the bcrypt, Argon2, scrypt and PBKDF2 hashes that
 // well-known frameworks write.
 //

@@ -141,7 +141,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (stored string, err 
 	if !ok {
 		return "", errors.New("hash password: not valid UTF-8, or too long")
 	}
-	err = h.run(ctx, func() {
+	err = h.timed(ctx, func() {
 		hash, err := bcrypt.GenerateFromPassword(digest(h.keys[h.pepperID], password), h.cost)
 		if err != nil {
 			panic(err) // unreachable: bcrypt accepts 72 bytes, and a digest has 64
@@ -159,7 +159,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (stored string, err 
 // It always runs as many rounds as the configured cost requires, or the rounds of the stored hash if they are more. For
 // schemes other than bcrypt, rounds are estimates. The error is UNAVAILABLE if the queue is full or ctx ends first.
 func (h *Hasher) Compare(ctx context.Context, stored, password string) (ok, upgrade bool, err error) {
-	err = h.run(ctx, func() {
+	err = h.timed(ctx, func() {
 		ok, upgrade = h.compare(stored, password)
 		if h.untrimmed != nil { // even if ok, so that the time does not depend on it
 			old, _ := h.untrimmed.compare(stored, password)
@@ -266,6 +266,15 @@ func (h *Hasher) matches(hash *Hash, input []byte) bool {
 	return hash.Matches(input)
 }
 
+// timed is run for a hash, whose duration tells how long the queue takes.
+func (h *Hasher) timed(ctx context.Context, f func()) error {
+	return h.run(ctx, func() {
+		start := h.now()
+		f()
+		h.took.Store(int64(h.now().Sub(start)))
+	})
+}
+
 // run waits for a slot and runs f in it. It refuses immediately if the queue is full, because the client would give up
 // before its turn.
 func (h *Hasher) run(ctx context.Context, f func()) error {
@@ -281,8 +290,6 @@ func (h *Hasher) run(ctx context.Context, f func()) error {
 	if err := ctx.Err(); err != nil { // even with a free slot: the caller no longer waits for the result
 		return fault.Busy(fault.TimedOut, "the request ended before its turn came: try again", time.Second).Because(err)
 	}
-	start := h.now()
 	f()
-	h.took.Store(int64(h.now().Sub(start)))
 	return nil
 }

@@ -20,6 +20,8 @@ const productName = "graphwarden"
 type Policy struct {
 	// MinLength is the minimum length in code points; 0 means 8.
 	MinLength int
+	// Breached are further passwords to refuse. It may be nil.
+	Breached *Breached
 }
 
 // Check returns all problems of a new password. email and username are those of the account, or empty. It accepts any
@@ -42,6 +44,10 @@ func (p Policy) Check(path, password, email, username string) []fault.Field {
 		add(fault.PasswordTooLong, fmt.Sprintf("the password is longer than %d bytes", maxPassword))
 	} else if isGuessable(password, email, username) {
 		add(fault.PasswordTooCommon, "the password is easy to guess: it is common, a sequence, or a name of the account")
+	}
+	if len(fields) == 0 && p.Breached.Contains(password) { // the solution of another problem changes the password anyway
+		add(fault.PasswordBreached,
+			"the password is known from a breach of another system: choose one that you use nowhere else")
 	}
 	return fields
 }

@@ -50,8 +50,18 @@ func openSQLite(ctx context.Context, path string, o Options) (_ *DB, err error) 
 		return nil, err
 	}
 	db := &DB{dialect: SQLite, path: path, file: file, standby: "FALSE"}
+	if !o.ReadOnly {
+		// Wait for a migration in progress, which holds the lock of a server too and keeps the file busy for longer than
+		// the busy timeout. Other processes that open the file wait as well: SQLite does not apply the busy timeout to the
+		// switch of a new file to WAL mode.
+		done, err := db.lockMigration(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+	}
 	if o.Exclusive { // before anything is written
-		if db.server, err = db.lockServer(ctx); err != nil {
+		if db.server, err = db.tryServer(); err != nil {
 			return nil, err
 		}
 	}
@@ -181,17 +191,8 @@ func remedy(err error) string {
 	return "make the file and its folder writable for this user"
 }
 
-// lockServer takes the lock that a server holds while it runs. It first waits for a migration in progress, which also
-// holds this lock briefly, so that a failure means another server.
-func (db *DB) lockServer(ctx context.Context) (*flock.Flock, error) {
-	done, err := db.lockMigration(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	return db.tryServer()
-}
-
+// tryServer takes the lock that a server holds while it runs. The caller holds the lock of migrations, during which
+// this lock is held too, so that a failure means another server.
 func (db *DB) tryServer() (*flock.Flock, error) {
 	lock := flock.New(db.file + ".lock")
 	held, err := lock.TryLock()
@@ -206,11 +207,11 @@ func (db *DB) tryServer() (*flock.Flock, error) {
 	return lock, nil
 }
 
-// lockMigration makes this process the only one that migrates, until it calls done.
+// lockMigration makes this process the only one that opens the file for writing or migrates, until it calls done.
 func (db *DB) lockMigration(ctx context.Context) (done func(), err error) {
 	lock := flock.New(db.file + ".migrate.lock")
 	if _, err := lock.TryLockContext(ctx, lockPoll); err != nil {
-		return nil, fmt.Errorf("lock the migrations of the database: %w; "+
+		return nil, fmt.Errorf("cannot lock the database: %w; "+
 			"make its folder writable for this user, or name another file with --database", err)
 	}
 	return func() { _ = lock.Unlock() }, nil

@@ -1,13 +1,19 @@
 package store_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
@@ -277,4 +283,46 @@ func wantRefusedPath(t *testing.T, path string) {
 	if !strings.Contains(err.Error(), "--database") {
 		t.Errorf("got %q, want an error that names --database", err)
 	}
+}
+
+// SQLite answers SQLITE_BUSY at once, without the busy timeout, to all but one of the connections that put a new file
+// into WAL mode at the same time.
+func TestProcessesOpenANewFileConcurrently(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	var group errgroup.Group
+	for i := range 400 {
+		group.Go(func() error {
+			url := fmt.Sprintf("sqlite:%s/%d.db", folder, i/8)
+			db, err := store.Open(t.Context(), store.Options{URL: url})
+			if err != nil {
+				return err
+			}
+			return db.Close()
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOpenWaitsForAMigration(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "test.db")
+	migration := flock.New(file + ".migrate.lock")
+	if err := migration.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	for _, exclusive := range []bool{false, true} {
+		_, err := store.Open(ctx, store.Options{URL: "sqlite:" + file, Exclusive: exclusive})
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("exclusive %t: opened during a migration: %v", exclusive, err)
+		}
+	}
+	if err := migration.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	storetest.Open(t, "sqlite:"+file)
 }

@@ -16,7 +16,8 @@ const knownFor = 90 * 24 * time.Hour
 // Attempt is an attempt to prove a password.
 type Attempt struct {
 	// Name is the account's name as the caller gave it. Attempts are counted by it, whether or not there is such an
-	// account: if they were counted by account, two names with one bucket would reveal that they share one.
+	// account: if they were counted by account, two names with one bucket would reveal that they share one. It is empty
+	// for a registration, which Register counts.
 	Name string
 	// User is the account of that name; empty for none.
 	User token.UserID
@@ -55,9 +56,11 @@ func (t *Throttle) Register(ctx context.Context, ip string) error {
 // emptied the account's, a guesser elsewhere who is refused would be let through again, and so learn that the account
 // exists. The owner does not need it, because this address is known from now on.
 func (t *Throttle) Succeeded(tx *store.Tx, a Attempt) error {
-	pair := t.name(string(LoginPair), a.Name, web.Network(a.IP))
-	if _, err := tx.Exec("DELETE FROM throttle WHERE key = $1", pair); err != nil {
-		return fmt.Errorf("clear attempts: %w", err)
+	if a.Name != "" {
+		pair := t.name(string(LoginPair), a.Name, web.Network(a.IP))
+		if _, err := tx.Exec("DELETE FROM throttle WHERE key = $1", pair); err != nil {
+			return fmt.Errorf("clear attempts: %w", err)
+		}
 	}
 	_, err := tx.Exec(`INSERT INTO known_addresses (key, user_id, seen_at) VALUES ($1, $2, now_us())
 		ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at`, t.known(a), a.User)

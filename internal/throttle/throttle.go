@@ -30,9 +30,14 @@ const (
 	Refresh         Bucket = "refresh"          // a session, for its valid refresh tokens
 	RefreshInvalid  Bucket = "refresh-invalid"  // an address, on one replica
 	VerifyInvalid   Bucket = "verify-invalid"   // an address, on one replica
+	// PasswordRating has an address, on one replica: a row for each keystroke would cost more than the rating.
+	PasswordRating Bucket = "password-rating"
 	// OwnActs has a kind of change and the user who makes it to their own account. Kinds are separate: with a stolen
 	// session, the one that needs no password must not use up the one that does.
 	OwnActs Bucket = "own-acts"
+	// MailPace and MailRecipient have the key of an address that mail was requested for.
+	MailPace      Bucket = "mail-pace"
+	MailRecipient Bucket = "mail-recipient"
 )
 
 // Rate is the size of a bucket and the time in which a full one becomes empty again. One attempt comes back every

@@ -232,6 +232,22 @@ func succeed(t *testing.T, db *store.DB, th *throttle.Throttle, user token.UserI
 	}
 }
 
+// A registration has no attempts on a name that could be cleared.
+func TestARegistrationOnlyRemembersItsAddress(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		th := start(t, db, rates)
+		attempt := throttle.Attempt{User: newUser(t, db), IP: "192.0.2.1"}
+		before := db.Statements()
+		if err := db.Tx(t.Context(), func(tx *store.Tx) error { return th.Succeeded(tx, attempt) }); err != nil {
+			t.Fatal(err)
+		}
+		if n := db.Statements() - before; n != 1 {
+			t.Errorf("%d statements, want only the one that remembers the address", n)
+		}
+	})
+}
+
 func TestOtherBuckets(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {

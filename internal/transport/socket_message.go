@@ -74,7 +74,8 @@ func initToken(payload json.RawMessage) (token string, ok bool) {
 			if json.Unmarshal(source[name], &token) != nil {
 				return "", false
 			}
-			if token = bare(token); token != "" {
+			token = bare(token)
+			if token != "" {
 				return token, true
 			}
 		}

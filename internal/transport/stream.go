@@ -290,7 +290,8 @@ func (t *Streams) close(s *stream) {
 		s.expiry.Stop()
 	}
 	for _, l := range s.labels {
-		if delete(t.members[l], s); len(t.members[l]) == 0 {
+		delete(t.members[l], s)
+		if len(t.members[l]) == 0 {
 			delete(t.members, l)
 		}
 	}

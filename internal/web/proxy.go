@@ -118,7 +118,8 @@ func (p *Proxies) ClientIP(r *http.Request) string {
 		if !hop.IsValid() {
 			break
 		}
-		if ip = hop; !p.trusts(ip) {
+		ip = hop
+		if !p.trusts(ip) {
 			break
 		}
 	}
@@ -150,7 +151,8 @@ func forwardedFor(lines []string) (hops []netip.Addr) {
 			last, more = rest[comma+1:], comma >= 0
 			rest = rest[:max(comma, 0)]
 			hop := address(trim(last))
-			if hops = append(hops, hop); !hop.IsValid() || len(hops) == maxHops {
+			hops = append(hops, hop)
+			if !hop.IsValid() || len(hops) == maxHops {
 				return hops
 			}
 		}
@@ -168,7 +170,8 @@ func forwarded(lines []string) (hops []netip.Addr) {
 		}
 		for _, element := range slices.Backward(elements) {
 			hop := forParameter(element)
-			if hops = append(hops, hop); !hop.IsValid() || len(hops) == maxHops {
+			hops = append(hops, hop)
+			if !hop.IsValid() || len(hops) == maxHops {
 				return hops
 			}
 		}
@@ -187,7 +190,8 @@ func forParameter(element string) (hop netip.Addr) {
 		if hop.IsValid() {
 			return netip.Addr{} // of two, proxies and servers may each read a different one
 		}
-		if hop = address(unescape(value)); !hop.IsValid() {
+		hop = address(unescape(value))
+		if !hop.IsValid() {
 			return hop
 		}
 	}
