@@ -44,10 +44,11 @@ func (r *mutationResolver) ChangePassword(ctx context.Context, input model.Chang
 
 func (r *mutationResolver) DeleteAccount(ctx context.Context, input model.DeleteAccountInput) (*model.DeletedPayload, error) {
 	by := actor(ctx)
-	if err := r.Accounts.Delete(ctx, input.ConfirmEmail, by); err != nil {
+	at, err := r.Accounts.Delete(ctx, input.ConfirmEmail, by)
+	if err != nil {
 		return nil, err
 	}
-	return &model.DeletedPayload{ID: string(by.UserID)}, nil
+	return &model.DeletedPayload{ID: string(by.UserID), DeletesAt: at}, nil
 }
 
 func (r *queryResolver) Me(ctx context.Context) (*account.User, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -95,11 +96,23 @@ func NewHandler(
 	srv.Use(extension.Introspection{}) // the guard decides who may use it
 	srv.AroundOperations(withSiblings)
 	srv.AroundOperations(deadline(o.Timeout))
-	srv.Use(boundedGuard{guard.NewExtension(policy, r.Authenticator.Check, present, now, log)})
+	var fields guard.Fields
+	if !slices.ContainsFunc(more, interceptsLeaves) {
+		fields = generated.Fields(executable)
+	}
+	srv.Use(boundedGuard{guard.NewExtension(policy, fields, r.Authenticator.Check, present, now, log)})
 	for _, extension := range more {
 		srv.Use(extension)
 	}
 	return srv, nil
+}
+
+// interceptsLeaves reports whether an extension must see fields without a resolver. The guard then leaves all fields to
+// gqlgen, which costs time. An extension that can do without has the method SkipsLeaves.
+func interceptsLeaves(e graphql.HandlerExtension) bool {
+	_, intercepts := e.(graphql.FieldInterceptor)
+	_, skips := e.(interface{ SkipsLeaves() })
+	return intercepts && !skips
 }
 
 // deadline ends queries and mutations that take too long. Subscriptions have no limit.

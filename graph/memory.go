@@ -39,7 +39,7 @@ func (boundedGuard) MutateOperationContext(ctx context.Context, op *graphql.Oper
 	return nil
 }
 
-// InterceptField claims the memory of the items of lists that the guard allows.
+// InterceptField claims the memory of the items of lists.
 func (g boundedGuard) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	field := graphql.GetFieldContext(ctx).Field
 	if len(field.Selections) == 0 {
@@ -49,16 +49,21 @@ func (g boundedGuard) InterceptField(ctx context.Context, next graphql.Resolver)
 	if err := claim.Refused(); err != nil {
 		return nil, err
 	}
-	value, err := g.Extension.InterceptField(ctx, next)
-	if err != nil || value == nil || field.Definition.Type.Elem == nil {
-		return value, err
+	if field.Definition.Type.Elem == nil {
+		return g.Extension.InterceptField(ctx, next)
 	}
-	if list := reflect.ValueOf(value); list.Kind() == reflect.Slice {
-		if err := claim.Grow(int64(list.Len()) * fieldBytes(field.Selections)); err != nil {
-			return nil, err
+	return g.Extension.InterceptField(ctx, func(ctx context.Context) (any, error) {
+		value, err := next(ctx)
+		if err != nil || value == nil {
+			return value, err
 		}
-	}
-	return value, nil
+		if list := reflect.ValueOf(value); list.Kind() == reflect.Slice {
+			if err := claim.Grow(int64(list.Len()) * fieldBytes(field.Selections)); err != nil {
+				return nil, err
+			}
+		}
+		return value, nil
+	})
 }
 
 // fieldBytes returns the memory of the fields of set, with one item for each list.

@@ -536,6 +536,29 @@ func (ec *executionContext) fieldContext_DeletedPayload_id(_ context.Context, fi
 	return graphql.NewScalarFieldContext("DeletedPayload", field, false, false, "ID")
 }
 
+func (ec *executionContext) _DeletedPayload_deletesAt(ctx context.Context, field graphql.CollectedField, obj *model.DeletedPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DeletedPayload_deletesAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DeletesAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *store.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋstoreᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_DeletedPayload_deletesAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DeletedPayload", field, false, false, "Time")
+}
+
 func (ec *executionContext) _Mutation_register(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2223,6 +2246,11 @@ func (ec *executionContext) _DeletedPayload(ctx context.Context, sel ast.Selecti
 		case "id":
 			out.Values[i] = ec._DeletedPayload_id(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "deletesAt":
+			out.Values[i] = ec._DeletedPayload_deletesAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:

@@ -78,7 +78,8 @@ type ComplexityRoot struct {
 	}
 
 	DeletedPayload struct {
-		ID func(childComplexity int) int
+		DeletesAt func(childComplexity int) int
+		ID        func(childComplexity int) int
 	}
 
 	LogoutPayload struct {
@@ -410,6 +411,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.AuthPayload.User(childComplexity), true
 
+	case "DeletedPayload.deletesAt":
+		if e.ComplexityRoot.DeletedPayload.DeletesAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeletedPayload.DeletesAt(childComplexity), true
 	case "DeletedPayload.id":
 		if e.ComplexityRoot.DeletedPayload.ID == nil {
 			break
@@ -1208,7 +1215,8 @@ type Mutation {
   ): AuthPayload! @auth
 
   """
-  Deletes the caller's account and all its sessions. This cannot be undone. The caller must have proved a credential
+  Deletes the caller's account. All its sessions end at once, and other users and administrators no longer see it. It is
+  deleted at the time ` + "`" + `deletesAt` + "`" + `; until then, signing in cancels the deletion. The caller must have proved a credential
   within the last 5 minutes; call ` + "`" + `reauthenticate` + "`" + ` to prove one. Errors: FORBIDDEN with STEP_UP_REQUIRED,
   BAD_USER_INPUT if the e-mail address is not the caller's, CONFLICT with LAST_ADMIN.
   """
@@ -1345,6 +1353,8 @@ input DeleteAccountInput {
 type DeletedPayload @public {
   "The id of the deleted account."
   id: ID!
+  "When the account will be deleted. Null if that is done, and cannot be undone."
+  deletesAt: Time
 }
 `, BuiltIn: false},
 	{Name: "../../schema/admin.graphqls", Input: `extend type Query {
@@ -1414,7 +1424,8 @@ extend type Mutation {
   ): RevokeSessionsPayload! @auth(roles: [ADMIN])
 
   """
-  Administrators only. Deletes an account and all its sessions. This cannot be undone. Entries of the audit log remain.
+  Administrators only. Deletes an account and all its sessions at once, also one whose user has deleted it and could
+  still keep it. This cannot be undone. Entries of the audit log remain.
   The caller must have proved a credential within the last 5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED, CONFLICT
   with LAST_ADMIN, NOT_FOUND.
   """
@@ -1657,6 +1668,10 @@ enum AuditAction {
   USER_UPDATED
   "An account was deleted."
   USER_DELETED
+  "A user deleted their account. It is hidden and will be deleted, unless the user signs in before."
+  USER_DELETION_SCHEDULED
+  "A user signed in before the account was deleted, and so kept it."
+  USER_DELETION_CANCELED
   "An account was disabled and its sessions ended."
   USER_DISABLED
   "A disabled account was enabled."
@@ -1731,6 +1746,11 @@ directive @auth(
   ` + "`" + `roles` + "`" + `, either condition is sufficient.
   """
   owner: Boolean
+  """
+  The caller must have verified their e-mail address. Others are refused with EMAIL_NOT_VERIFIED. Required in addition
+  to the other arguments. After ` + "`" + `verifyEmail` + "`" + `, older access tokens are stale; a refresh brings the new state.
+  """
+  verified: Boolean
 ) on OBJECT | FIELD_DEFINITION
 
 """
@@ -1815,6 +1835,8 @@ enum ErrorReason {
   NOT_OWNER
   "The caller's last proof of a credential is older than ` + "`" + `extensions.requires.maxAge` + "`" + ` seconds. Call ` + "`" + `reauthenticate` + "`" + `."
   STEP_UP_REQUIRED
+  "The caller has not verified their e-mail address. With ` + "`" + `login` + "`" + `, the account must do so before it can sign in."
+  EMAIL_NOT_VERIFIED
   "This server does not show its schema to this caller."
   INTROSPECTION_DISABLED
   "Pages of this origin may not use cookies or open WebSockets."
@@ -1855,6 +1877,8 @@ enum ErrorReason {
   NOT_ACCEPTABLE
   "The HTTP method is not allowed here."
   METHOD_NOT_ALLOWED
+  "The token of a link, or the code, is wrong, void, expired or was used before; the server does not say which."
+  CHALLENGE_INVALID
   "The caller has no such session."
   SESSION_NOT_FOUND
   "The user does not exist."
@@ -2218,6 +2242,8 @@ func (ec *executionContext) childFields_DeletedPayload(ctx context.Context, fiel
 	switch field.Name {
 	case "id":
 		return ec.fieldContext_DeletedPayload_id(ctx, field)
+	case "deletesAt":
+		return ec.fieldContext_DeletedPayload_deletesAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DeletedPayload", field.Name)
 }

@@ -75,6 +75,8 @@ type DeleteUserInput struct {
 type DeletedPayload struct {
 	// The id of the deleted account.
 	ID string `json:"id"`
+	// When the account will be deleted. Null if that is done, and cannot be undone.
+	DeletesAt *store.Time `json:"deletesAt,omitempty"`
 }
 
 // Input of `disableUser`.

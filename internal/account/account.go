@@ -3,6 +3,7 @@ package account
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -33,10 +34,11 @@ type User struct {
 	Roles         token.Roles `db:"roles"` // including roles that the SDL no longer has
 	CreatedAt     store.Time  `db:"created_at"`
 	DisabledAt    *store.Time `db:"disabled_at"`
+	DeletesAt     *store.Time `db:"deletes_at"` // nil unless the user has deleted the account, and can still sign in
 	Version       int64       `db:"version"`
 }
 
-const userColumns = "id, email, email_verified, username, name, roles, created_at, disabled_at, version"
+const userColumns = "id, email, email_verified, username, name, roles, created_at, disabled_at, deletes_at, version"
 
 // OwnerID returns the user's own id, for @auth(owner: true).
 func (u *User) OwnerID() ID { return u.ID }
@@ -44,34 +46,39 @@ func (u *User) OwnerID() ID { return u.ID }
 // Disabled reports whether the account is disabled.
 func (u *User) Disabled() bool { return u.DisabledAt != nil }
 
+// Hidden reports whether the user has deleted the account, which only a sign-in can still keep.
+func (u *User) Hidden() bool { return u.DeletesAt != nil }
+
 // Subject returns the user as the subject of tokens.
 func (u *User) Subject() session.Subject {
-	return session.Subject{ID: u.ID, Roles: u.Roles, Version: u.Version}
+	return session.Subject{ID: u.ID, Roles: u.Roles, Version: u.Version, EmailVerified: u.EmailVerified}
 }
 
 // Service reads, registers and changes accounts.
 type Service struct {
-	db       *store.DB
-	sessions *session.Service
-	throttle *throttle.Throttle
-	hasher   *password.Hasher
-	policy   password.Policy
-	view     *View
-	hasRole  func(token.Role) bool
+	db          *store.DB
+	sessions    *session.Service
+	throttle    *throttle.Throttle
+	hasher      *password.Hasher
+	policy      password.Policy
+	view        *View
+	hasRole     func(token.Role) bool
+	deleteGrace time.Duration
 }
 
 // NewService returns a Service. view may be nil, and then every read goes to the database. hasRole reports whether the
-// SDL has a role.
+// SDL has a role. deleteGrace is how long after Delete a user can still cancel it; 0 for not at all.
 func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *password.Hasher,
-	policy password.Policy, view *View, hasRole func(token.Role) bool) *Service {
+	policy password.Policy, view *View, hasRole func(token.Role) bool, deleteGrace time.Duration) *Service {
 	return &Service{
-		db:       db,
-		sessions: sessions,
-		throttle: throttle,
-		hasher:   hasher,
-		policy:   policy,
-		view:     view,
-		hasRole:  hasRole,
+		db:          db,
+		sessions:    sessions,
+		throttle:    throttle,
+		hasher:      hasher,
+		policy:      policy,
+		view:        view,
+		hasRole:     hasRole,
+		deleteGrace: deleteGrace,
 	}
 }
 

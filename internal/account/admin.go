@@ -90,9 +90,9 @@ func (s *Service) RevokeSessions(ctx context.Context, id ID, by audit.Actor) (n 
 	return n, err
 }
 
-// Remove deletes another user's account permanently.
+// Remove deletes another user's account permanently and at once, also one that waits for its deletion.
 func (s *Service) Remove(ctx context.Context, id ID, by audit.Actor) error {
-	_, err := s.act(ctx, id, by, func(tx *store.Tx, u *User) error { return s.remove(tx, u, by) })
+	_, err := s.actOn(ctx, id, by, func(tx *store.Tx, u *User) error { return s.remove(tx, u, by) })
 	return err
 }
 
@@ -115,9 +115,21 @@ func (s *Service) shutOut(tx *store.Tx, u *User) error {
 	return err
 }
 
-// act runs f in a transaction on the user id once session.Authorize has accepted by. The user's row is locked. act
-// returns the user as f leaves it.
+// act is actOn without users that are hidden from by.
 func (s *Service) act(
+	ctx context.Context, id ID, by audit.Actor, f func(tx *store.Tx, u *User) error,
+) (*User, error) {
+	return s.actOn(ctx, id, by, func(tx *store.Tx, u *User) error {
+		if u.Hidden() && !by.Operator {
+			return errUserNotFound
+		}
+		return f(tx, u)
+	})
+}
+
+// actOn runs f in a transaction on the user id once session.Authorize has accepted by. The user's row is locked. actOn
+// returns the user as f leaves it.
+func (s *Service) actOn(
 	ctx context.Context, id ID, by audit.Actor, f func(tx *store.Tx, u *User) error,
 ) (u *User, err error) {
 	if !isID(id) {
@@ -140,9 +152,10 @@ func (s *Service) act(
 }
 
 // requireOtherAdmin returns LAST_ADMIN if u is the only enabled administrator. It locks the index entries of all
-// administrators until the end of tx, so that of two who demote each other the second is refused.
+// administrators until the end of tx, so that of two who demote each other the second is refused. Hidden users have no
+// entries, and do not count.
 func requireOtherAdmin(tx *store.Tx, u *User) error {
-	if u.Disabled() || !u.Roles.Has(RoleAdmin) {
+	if u.Disabled() || u.Hidden() || !u.Roles.Has(RoleAdmin) {
 		return nil
 	}
 	admin := facet(RoleAdmin, false)

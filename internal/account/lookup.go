@@ -24,17 +24,20 @@ func (s *Service) ByID(ctx context.Context, id ID) (*User, error) {
 	return users[0], nil
 }
 
+// visible excludes users that are hidden.
+const visible = " AND deletes_at IS NULL"
+
 // Fresh is ByID from the database.
 func (s *Service) Fresh(ctx context.Context, id ID) (*User, error) {
 	if !isID(id) {
 		return nil, errUserNotFound
 	}
 	var u User
-	err := s.db.Get(ctx, &u, "SELECT "+userColumns+" FROM users WHERE id = $1", id)
+	err := s.db.Get(ctx, &u, "SELECT "+userColumns+" FROM users WHERE id = $1"+visible, id)
 	return found(&u, err)
 }
 
-// Read is ByID within tx.
+// Read returns a user within tx, even a hidden one, or NOT_FOUND.
 func Read(tx *store.Tx, id ID) (*User, error) {
 	var u User
 	err := tx.Get(&u, "SELECT "+userColumns+" FROM users WHERE id = $1", id)
@@ -80,7 +83,7 @@ func (s *Service) ByIDs(ctx context.Context, ids []ID) ([]*User, error) {
 func (s *Service) fresh(ctx context.Context, ids []ID) ([]*User, error) {
 	var q store.Query
 	var found []*User
-	query := "SELECT " + userColumns + " FROM users WHERE id IN " + store.In(&q, ids)
+	query := "SELECT " + userColumns + " FROM users WHERE id IN " + store.In(&q, ids) + visible
 	if err := s.db.Select(ctx, &found, query, q.Args...); err != nil {
 		return nil, fmt.Errorf("read users: %w", err)
 	}
@@ -95,7 +98,7 @@ func (s *Service) fresh(ctx context.Context, ids []ID) ([]*User, error) {
 	return users, nil
 }
 
-// Find returns the user with an e-mail address, a username or an id, or NOT_FOUND.
+// Find returns the user with an e-mail address, a username or an id, even a hidden one, or NOT_FOUND.
 func (s *Service) Find(ctx context.Context, name string) (*User, error) {
 	name = Trim(name)
 	email, _ := EmailKey(name)
@@ -106,7 +109,7 @@ func (s *Service) Find(ctx context.Context, name string) (*User, error) {
 	return found(&u, err)
 }
 
-// All calls f for every user in order of creation. It reads them in pages.
+// All calls f for every user, hidden ones included, in order of creation. It reads them in pages.
 func (s *Service) All(ctx context.Context, f func(*User) error) error {
 	const page = 500
 	for after := ID(""); ; {

@@ -63,18 +63,3 @@ func (s *Service) UpdateProfile(ctx context.Context, in Profile, by audit.Actor)
 		return audit.Record(tx, audit.Event{Action: audit.UserUpdated, By: by, User: u.ID})
 	})
 }
-
-// Delete removes the caller's account and its sessions permanently, and revokes its tokens. confirmEmail must be the
-// account's address, in any spelling.
-func (s *Service) Delete(ctx context.Context, confirmEmail string, by audit.Actor) error {
-	key, possible := EmailKey(confirmEmail)
-	_, err := s.act(ctx, by.UserID, by, func(tx *store.Tx, u *User) error {
-		own, _ := EmailKey(u.Email)
-		if confirmed := possible && key == own || Trim(confirmEmail) == u.Email; !confirmed {
-			return fault.Invalid([]fault.Field{{Path: "input.confirmEmail", Reason: fault.Malformed,
-				Message: "this is not the e-mail address of your account"}})
-		}
-		return s.remove(tx, u, by)
-	})
-	return err
-}

@@ -16,7 +16,7 @@ import (
 
 // Users are found by the table user_terms. A term is a facet, a colon, and one of the user's texts. Each user has the
 // empty facet and one for each role except USER, which all have; a disabled user has each of these again as disabled.
-// So rare selections are found as fast as common ones.
+// So rare selections are found as fast as common ones. Hidden users have no terms.
 
 // facet returns the name of a selection of users with its own index.
 func facet(role token.Role, disabled bool) string {
@@ -42,6 +42,9 @@ func Fold(text string) string { return strings.ToLower(norm.NFC.String(Trim(text
 
 // terms returns the terms of u. In facets that not all users have, the empty text lists the users of the facet.
 func (u *User) terms() []string {
+	if u.Hidden() {
+		return nil
+	}
 	texts := []string{Fold(u.Email)}
 	texts = append(texts, otherSpellings(texts[0])...)
 	if u.Username != nil {
@@ -78,7 +81,10 @@ func index(tx *store.Tx, u *User) error {
 		}
 	}
 	var q store.Query
-	stale := "DELETE FROM user_terms WHERE user_id = " + q.Arg(u.ID) + " AND term NOT IN " + store.In(&q, terms)
+	stale := "DELETE FROM user_terms WHERE user_id = " + q.Arg(u.ID)
+	if len(terms) > 0 {
+		stale += " AND term NOT IN " + store.In(&q, terms)
+	}
 	if _, err := tx.Exec(stale, q.Args...); err != nil {
 		return fmt.Errorf("index user: %w", err)
 	}
@@ -165,7 +171,7 @@ var (
 func (f Filter) candidates(w store.Window, limit int) (query string, args []any) {
 	var q store.Query
 	if f.Search == "" && f.facet() == allUsers {
-		return fmt.Sprintf("SELECT '' AS term, "+userColumns+" FROM users WHERE TRUE%s LIMIT %d",
+		return fmt.Sprintf("SELECT '' AS term, "+userColumns+" FROM users WHERE TRUE"+visible+"%s LIMIT %d",
 			q.Within(w, newestFirst)+newestFirst.By(w), limit), q.Args
 	}
 	order, terms := newestFirstOfFacet, f.found(&q)
@@ -210,9 +216,9 @@ func (s *Service) Count(ctx context.Context, f Filter) (n int, err error) {
 		return 0, nil
 	}
 	var q store.Query
-	query := "SELECT count(*) FROM users WHERE TRUE"
+	query := "SELECT count(*) FROM users WHERE TRUE" + visible
 	if f.Disabled != nil && !*f.Disabled {
-		query = "SELECT count(*) FROM users WHERE disabled_at IS NULL"
+		query += " AND disabled_at IS NULL"
 	}
 	if f.Search != "" || f.facet() != allUsers {
 		query += " AND id IN (SELECT user_id FROM user_terms WHERE " + f.found(&q) + ")"

@@ -16,6 +16,7 @@ import (
 	"github.com/graphwarden/graphwarden/graph"
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/challenge"
 	"github.com/graphwarden/graphwarden/internal/config"
 	"github.com/graphwarden/graphwarden/internal/dsn"
 	"github.com/graphwarden/graphwarden/internal/guard"
@@ -50,25 +51,26 @@ var lags = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 
 
 // App is Graphwarden: its services over one open database.
 type App struct {
-	Config   *config.Config
-	Schema   *ast.Schema
-	DB       *store.DB
-	Keys     *token.Ring
-	Issuer   *token.Issuer
-	Verifier *token.Verifier
-	View     *session.View
-	Activity *session.Activity
-	Sessions *session.Service
-	Throttle *throttle.Throttle
-	Audit    *audit.Log
-	Feed     *audit.Feed
-	Mail     *mail.Outbox
-	Hasher   *password.Hasher
-	Accounts *account.Service
-	Users    *account.View // nil with --user-view=off
-	SignIn   *signin.Service
-	Metrics  *observe.Metrics
-	Memory   *memory.Budget
+	Config     *config.Config
+	Schema     *ast.Schema
+	DB         *store.DB
+	Keys       *token.Ring
+	Issuer     *token.Issuer
+	Verifier   *token.Verifier
+	View       *session.View
+	Activity   *session.Activity
+	Sessions   *session.Service
+	Throttle   *throttle.Throttle
+	Audit      *audit.Log
+	Feed       *audit.Feed
+	Challenges *challenge.Service
+	Mail       *mail.Outbox
+	Hasher     *password.Hasher
+	Accounts   *account.Service
+	Users      *account.View // nil with --user-view=off
+	SignIn     *signin.Service
+	Metrics    *observe.Metrics
+	Memory     *memory.Budget
 
 	authenticator *guard.Authenticator
 	cursors       *graph.Cursors
@@ -179,6 +181,7 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	a.Audit, a.Feed = audit.NewLog(a.DB, c.AuditLife, a.now), audit.NewFeed(a.DB, a.now)
 	a.cursors = graph.NewCursors(key)
 	a.Throttle = throttle.New(a.DB, key, rates(&c.Limits), a.now)
+	a.Challenges = challenge.New(a.DB, key)
 	if a.Mail, err = a.newOutbox(key); err != nil {
 		return err
 	}
@@ -214,7 +217,7 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	}
 	policy := password.Policy{MinLength: c.PasswordMin, Breached: a.breached}
 	hasRole := func(role token.Role) bool { return schema.HasRole(a.Schema, role) }
-	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole)
+	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole, c.DeleteGrace)
 	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = a.newStreams()
@@ -235,8 +238,7 @@ func (a *App) newOutbox(key *secret.Secret) (*mail.Outbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	noChallenge := func(string) (string, error) { return "", nil }
-	return mail.NewOutbox(a.DB, key, a.Throttle.Mail, noChallenge, mail.Options{
+	return mail.NewOutbox(a.DB, key, a.Throttle.Mail, a.Challenges.Reveal, mail.Options{
 		Server:      (*mail.Server)(server),
 		From:        a.Config.MailFrom,
 		Development: !a.Config.Production,
@@ -431,7 +433,9 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 	every(keysEvery, token.Topic, "follow signing keys", a.Keys.Reload)
 	every(upkeepEvery, "", "maintain signing keys", a.timely(a.Keys.Maintain))
 	every(upkeepEvery, "", "delete dead rows", a.timely(a.alone("sessions", a.Sessions.Prune)))
+	every(upkeepEvery, "", "delete accounts", a.timely(a.alone("deletions", a.Accounts.DeleteDue)))
 	every(upkeepEvery, "", "empty the throttle", a.timely(a.alone("throttle", a.Throttle.Prune)))
+	every(upkeepEvery, "", "delete expired challenges", a.timely(a.alone("challenges", a.Challenges.Prune)))
 	every(upkeepEvery, "", "shorten the audit log", a.timely(a.alone("audit log", a.Audit.Prune)))
 	return group.Wait, nil
 }

@@ -20,6 +20,8 @@ const (
 	UserCreated                 Action = "user_created"
 	UserUpdated                 Action = "user_updated"
 	UserDeleted                 Action = "user_deleted"
+	UserDeletionScheduled       Action = "user_deletion_scheduled"
+	UserDeletionCanceled        Action = "user_deletion_canceled"
 	UserDisabled                Action = "user_disabled"
 	UserEnabled                 Action = "user_enabled"
 	PrivilegePermissionsChanged Action = "privilege_permissions_changed"

@@ -45,6 +45,7 @@ type commands struct {
 		Disable userDisableCmd `cmd:"" help:"Disable an account and end its sessions."`
 		Enable  userEnableCmd  `cmd:"" help:"Enable an account again."`
 		Role    userRoleCmd    `cmd:"" help:"Add and remove roles."`
+		Delete  userDeleteCmd  `cmd:"" help:"Delete an account at once."`
 	} `cmd:"" help:"Manage accounts."`
 	Breached struct {
 		Build breachedBuildCmd `cmd:"" help:"Build the list for --breached-passwords."`
@@ -86,7 +87,7 @@ func access(command string) app.Access {
 		return app.Serves
 	case "migrate":
 		return app.Migrates
-	case "user add", "user import", "user disable", "user enable", "user role", "key rotate", "key revoke":
+	case "user add", "user import", "user disable", "user enable", "user role", "user delete", "key rotate", "key revoke":
 		return app.Writes
 	}
 	return app.Reads

@@ -140,7 +140,10 @@ func (userListCmd) Run(e *env) error {
 			if u.Username != nil {
 				username = *u.Username
 			}
-			if u.Disabled() {
+			switch {
+			case u.Hidden():
+				state = "deleted on " + u.DeletesAt.Std().Format(time.DateOnly)
+			case u.Disabled():
 				state = "disabled"
 			}
 			created := u.CreatedAt.Std().Format(time.DateOnly)
@@ -186,6 +189,18 @@ func (c userEnableCmd) Run(e *env) error {
 			return err
 		}
 		_, err := fmt.Fprintf(e.out, "Enabled %s.\n", u.Email)
+		return err
+	})
+}
+
+type userDeleteCmd struct{ userName }
+
+func (c userDeleteCmd) Run(e *env) error {
+	return c.do(e, func(a *app.App, u *account.User) error {
+		if err := a.Accounts.Remove(e.ctx, u.ID, operator); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(e.out, "Deleted %s.\n", u.Email)
 		return err
 	})
 }

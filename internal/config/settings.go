@@ -26,6 +26,7 @@ type Tokens struct {
 	SessionIdle       time.Duration `default:"720h" range:"1m.." help:"How long a session lives without a refresh."`
 	SessionLife       time.Duration `default:"2160h" help:"Maximum lifetime of a session; not less than the one without a refresh."`
 	AuditLife         time.Duration `default:"4320h" range:"24h.." help:"How long entries of the audit log are kept."`
+	DeleteGrace       time.Duration `default:"168h" range:"0s..8760h" help:"How long after deleteAccount a user can sign in to keep the account; 0 deletes it at once."`
 	ClockSkew         time.Duration `default:"30s" range:"5s..12h" help:"Maximum difference between the clocks of this machine and the database. Beyond it, tokens are neither issued nor accepted."`
 	RefreshGrace      time.Duration `default:"10s" range:"2s..1m" help:"How long a refresh token that was just used gets the same successor again."`
 	BcryptCost        int           `default:"12" range:"4..16" help:"Cost of password hashes; use less than 12 in tests only."`

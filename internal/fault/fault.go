@@ -45,6 +45,7 @@ const (
 	RoleRequired          Reason = "ROLE_REQUIRED"
 	NotOwner              Reason = "NOT_OWNER"
 	StepUpRequired        Reason = "STEP_UP_REQUIRED"
+	EmailNotVerified      Reason = "EMAIL_NOT_VERIFIED"
 	IntrospectionDisabled Reason = "INTROSPECTION_DISABLED"
 	OriginNotAllowed      Reason = "ORIGIN_NOT_ALLOWED"
 
@@ -67,6 +68,7 @@ const (
 	UnsupportedMediaType Reason = "UNSUPPORTED_MEDIA_TYPE"
 	NotAcceptable        Reason = "NOT_ACCEPTABLE"
 	MethodNotAllowed     Reason = "METHOD_NOT_ALLOWED"
+	ChallengeInvalid     Reason = "CHALLENGE_INVALID"
 
 	// NOT_FOUND, CONFLICT
 	SessionNotFound Reason = "SESSION_NOT_FOUND"
@@ -133,6 +135,8 @@ type Requirement struct {
 	Roles []string `json:"roles,omitempty"`
 	// MaxAge is the maximum age of the last authentication, in seconds.
 	MaxAge int `json:"maxAge,omitempty"`
+	// Verified requires a verified e-mail address.
+	Verified bool `json:"verified,omitempty"`
 }
 
 // New returns an error whose message the caller may read.

@@ -18,6 +18,7 @@ import (
 // Extension enforces a Policy in a gqlgen server. It must be the outermost field interceptor.
 type Extension struct {
 	policy  *Policy
+	fields  Fields
 	check   func(context.Context) error
 	present graphql.ErrorPresenterFunc
 	now     func() time.Time
@@ -32,16 +33,18 @@ var _ interface {
 	graphql.FieldInterceptor
 } = (*Extension)(nil)
 
-// NewExtension makes an Extension. check is Authenticator.Check. present is the server's error presenter; refusals of
-// whole operations pass through it like all other errors.
+// NewExtension makes an Extension. If fields is not nil, field interceptors inside it do not see leaves. check is
+// Authenticator.Check. present is the server's error presenter; refusals of whole operations pass through it like all
+// other errors.
 func NewExtension(
 	policy *Policy,
+	fields Fields,
 	check func(context.Context) error,
 	present graphql.ErrorPresenterFunc,
 	now func() time.Time,
 	log *slog.Logger,
 ) *Extension {
-	return &Extension{policy: policy, check: check, present: present, now: now, log: log}
+	return &Extension{policy: policy, fields: fields, check: check, present: present, now: now, log: log}
 }
 
 // ExtensionName implements graphql.HandlerExtension.
@@ -115,6 +118,7 @@ func (g *Extension) InterceptField(ctx context.Context, next graphql.Resolver) (
 		if refusal := g.judgeYield(e, s, value); refusal != nil {
 			return nil, refusal
 		}
+		value = g.direct(ctx, fc, s, value)
 	}
 	return g.follow(ctx, fc, s, value), nil
 }
@@ -187,7 +191,7 @@ func (g *Extension) judgeEvents(types []string, s state) (refusal *fault.Error) 
 func (g *Extension) allOpen(types []string, s state) bool {
 	return !slices.ContainsFunc(types, func(name string) bool {
 		return !slices.ContainsFunc(g.policy.types[name].rules, func(r *rule) bool {
-			return r.public || s.principal != nil && !r.restricted() && r.maxAge == 0
+			return r.public || s.principal != nil && !r.restricted() && r.maxAge == 0 && !r.verified
 		})
 	})
 }

@@ -50,6 +50,8 @@ type server struct {
 	Authenticator *guard.Authenticator
 	View          *session.View
 	Log           *logged
+	// Fields, if set, changes the fields that the guard may write directly.
+	Fields func(guard.Fields) guard.Fields
 
 	db       *store.DB
 	ring     *token.Ring
@@ -113,12 +115,17 @@ func serve(tb testing.TB, introspection string, more ...graphql.HandlerExtension
 
 func (s *server) serve(tb testing.TB, policy *guard.Policy, more ...graphql.HandlerExtension) {
 	tb.Helper()
-	srv := handler.New(generated.NewExecutableSchema(generated.Config{Schema: guardtest.Load(), Resolvers: s.Zoo}))
+	executable := generated.NewExecutableSchema(generated.Config{Schema: guardtest.Load(), Resolvers: s.Zoo})
+	fields := generated.Fields(executable)
+	if s.Fields != nil {
+		fields = s.Fields(fields)
+	}
+	srv := handler.New(executable)
 	srv.AddTransport(gqlgen.SSE{})
 	srv.AddTransport(transport.HTTP{})
 	srv.SetErrorPresenter(present)
 	srv.Use(extension.Introspection{})
-	srv.Use(guard.NewExtension(policy, s.Authenticator.Check, present, s.Now, s.log()))
+	srv.Use(guard.NewExtension(policy, fields, s.Authenticator.Check, present, s.Now, s.log()))
 	for _, one := range more {
 		srv.Use(one)
 	}

@@ -40,6 +40,12 @@ var mutants = []mutant{
 		true},
 	{"a proof expires too early", "rule.go", "now.Sub(s.principal.AuthTime) > r.maxAge {",
 		"now.Sub(s.principal.AuthTime) >= r.maxAge {", false},
+	{"every address is verified", "rule.go", "if r.verified && !s.principal.EmailVerified {", "if false {", true},
+	{"no address is verified", "rule.go", "if r.verified && !s.principal.EmailVerified {", "if r.verified {", true},
+	{"every field needs a verified address", "rule.go", "if r.verified && !s.principal.EmailVerified {",
+		"if !s.principal.EmailVerified {", true},
+	{"verified: false requires a verified address", "policy.go", "r.verified, _ = value.(bool)", "r.verified = true", true},
+	{"verified: true is ignored", "policy.go", "r.verified, _ = value.(bool)", "_ = value", true},
 
 	// Which rule applies.
 	{"unmarked fields are public", "policy.go", `&entry{source: "unmarked"`,
@@ -90,6 +96,7 @@ var mutants = []mutant{
 			"r.maxAge == 0", "r.public || s.principal != nil && r.maxAge == 0", true},
 	{"__typename reveals objects to callers with an old proof", "extension.go",
 		"!r.restricted() && r.maxAge == 0", "!r.restricted()", true},
+	{"__typename reveals objects to callers without a verified address", "extension.go", " && !r.verified", "", true},
 	{"one public type opens the others", "extension.go", "return !slices.ContainsFunc(types, func(name string) bool " +
 		"{\n\t\treturn !slices", "return slices.ContainsFunc(types, func(name string) bool {\n\t\treturn slices", true},
 	{"a payload's principal may not read it", "extension.go", "s = state{principal: signed.Principal()}", "_ = signed",
@@ -99,6 +106,23 @@ var mutants = []mutant{
 		"!slices.Contains(types, name) {\n\t\t\tname = types[0]\n\t\t}\n\t\tif false {", false},
 	{"GraphQLType is ignored", "extension.go", "if named, ok := v.Interface().(interface{ GraphQLType() string }); ok {",
 		"if named, ok := v.Interface().(interface{ GraphQLType() string }); ok && false {", true},
+
+	// Objects that the guard writes itself.
+	{"leaves are not judged", "direct.go", "c.rule.judge(s, object, w.now) != nil:", "false:", true},
+	{"an owner's leaf is judged once per list", "direct.go", "(!w.judged || signs || c.rule.owner)", "(!w.judged || signs)",
+		false},
+	{"a leaf of a payload is judged by the bearer", "direct.go", "s = state{principal: signed.Principal()}",
+		"_ = signed", false},
+	{"an object written directly is not the parent of its fields", "direct.go", "\tfc.Result = value ", "\t_ = value ",
+		false},
+	{"an item written directly is not the parent of its fields", "direct.go",
+		"\t\t\tgraphql.GetFieldContext(ctx).Result = w.objects[i].object\n", "", false},
+	{"an invalid null below an object is written", "direct.go", "\tif invalid {", "\tif false {", false},
+	{"an invalid null below an item is written", "direct.go", "t.Elem.NonNull && slices.ContainsFunc", "false && slices.ContainsFunc",
+		false},
+	{"an invalid null is written", "direct.go", "case !c.Leaf(&w.text, object):", "case !c.Leaf(&w.text, object) && false:",
+		false},
+	{"a panic of a leaf ends the request", "direct.go", "if recover() != nil {", "if false {", false},
 
 	// The events of subscriptions.
 	{"a stream without readable events starts", "extension.go", "return g.judgeEvents(e.yields, s)", "return nil",
@@ -145,6 +169,7 @@ var mutants = []mutant{
 		false},
 	{"public is stricter than unmarked", "rule.go", "if other.public {", "if false {", false},
 	{"public is strict", "rule.go", "if r.public || other.maxAge", "if other.maxAge", false},
+	{"no verified address is as strict as one", "rule.go", "if other.verified && !r.verified {", "if false {", false},
 	{"no age is as strict as an age", "rule.go", "(r.maxAge == 0 || r.maxAge > other.maxAge)",
 		"r.maxAge > other.maxAge", false},
 	{"a greater age is as strict", "rule.go", "(r.maxAge == 0 || r.maxAge > other.maxAge)", "r.maxAge == 0", false},

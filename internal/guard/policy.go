@@ -37,6 +37,8 @@ type entry struct {
 type object struct {
 	fields map[string]*entry
 	rules  []*rule
+	// satisfies lists the type, its interfaces and its unions, for the type conditions of fragments.
+	satisfies []string
 }
 
 // Policy is the effective rule of every field of every object type of a schema.
@@ -132,7 +134,11 @@ func (c *compiler) compile(def *ast.Definition) {
 		}
 		entries[field.Name] = e
 	}
-	c.policy.types[def.Name] = &object{fields: entries, rules: distinct(entries)}
+	satisfies := []string{def.Name}
+	for _, abstract := range c.schema.GetImplements(def) {
+		satisfies = append(satisfies, abstract.Name)
+	}
+	c.policy.types[def.Name] = &object{fields: entries, rules: distinct(entries), satisfies: satisfies}
 }
 
 // distinct returns the distinct rules of entries in a stable order.
@@ -182,6 +188,8 @@ func (c *compiler) mark(where string, directives ast.DirectiveList) (rule, bool)
 			c.checkRoles(where, r.roles)
 		case "owner":
 			r.owner, _ = value.(bool)
+		case "verified":
+			r.verified, _ = value.(bool)
 		case "maxAge":
 			seconds, _ := value.(int64)
 			if seconds <= 0 || seconds > math.MaxInt32 {

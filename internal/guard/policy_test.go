@@ -16,7 +16,7 @@ import (
 
 // prelude allows the marks everywhere, so that the policy rejects them and not the parser.
 const prelude = `
-directive @auth(roles: [Role!], maxAge: Int, owner: Boolean) repeatable on
+directive @auth(roles: [Role!], maxAge: Int, owner: Boolean, verified: Boolean) repeatable on
 	OBJECT | FIELD_DEFINITION | INTERFACE | UNION | INPUT_FIELD_DEFINITION | ENUM | SCALAR | INPUT_OBJECT
 directive @public repeatable on
 	OBJECT | FIELD_DEFINITION | INTERFACE | UNION | INPUT_FIELD_DEFINITION | ENUM | SCALAR | INPUT_OBJECT
@@ -157,19 +157,22 @@ func TestAtLeastAsStrict(t *testing.T) {
 		"@public", "@auth", "@auth(owner: true)", "@auth(roles: [ADMIN])", "@auth(roles: [USER, ADMIN])",
 		"@auth(roles: [ADMIN], owner: true)",
 		"@auth(maxAge: 60)", "@auth(maxAge: 300)", "@auth(roles: [ADMIN], maxAge: 60)", "@auth(owner: true, maxAge: 300)", "",
+		"@auth(verified: true)", "@auth(roles: [ADMIN], maxAge: 60, verified: true)",
 	}
 	const rows = `
-1 0 0 0 0 0 0 0 0 0 0
-1 1 0 0 0 0 0 0 0 0 1
-1 1 1 0 0 1 0 0 0 0 1
-1 1 0 1 1 1 0 0 0 0 1
-1 1 0 0 1 0 0 0 0 0 1
-1 1 0 0 0 1 0 0 0 0 1
-1 1 0 0 0 0 1 1 0 0 1
-1 1 0 0 0 0 0 1 0 0 1
-1 1 0 1 1 1 1 1 1 0 1
-1 1 1 0 0 1 0 1 0 1 1
-1 1 0 0 0 0 0 0 0 0 1`
+1 0 0 0 0 0 0 0 0 0 0 0 0
+1 1 0 0 0 0 0 0 0 0 1 0 0
+1 1 1 0 0 1 0 0 0 0 1 0 0
+1 1 0 1 1 1 0 0 0 0 1 0 0
+1 1 0 0 1 0 0 0 0 0 1 0 0
+1 1 0 0 0 1 0 0 0 0 1 0 0
+1 1 0 0 0 0 1 1 0 0 1 0 0
+1 1 0 0 0 0 0 1 0 0 1 0 0
+1 1 0 1 1 1 1 1 1 0 1 0 0
+1 1 1 0 0 1 0 1 0 1 1 0 0
+1 1 0 0 0 0 0 0 0 0 1 0 0
+1 1 0 0 0 0 0 0 0 0 1 1 0
+1 1 0 1 1 1 1 1 1 0 1 1 1`
 	var rules []guard.Rule
 	for i, mark := range marks {
 		schema, err := load(t, fmt.Sprintf("type Query { a%d: Int %s }", i, mark))
@@ -209,6 +212,8 @@ func TestPolicyIsPrintedSorted(t *testing.T) {
 		"Cage.inherited @auth(roles: [ADMIN]) type",
 		"Cage.recentAdmin @auth(roles: [ADMIN], maxAge: 60) field",
 		"Cage.recentOwner @auth(roles: [ADMIN], owner: true, maxAge: 60) field, ! weaker than its type",
+		"Cage.verifiedKeeper @auth(roles: [KEEPER], maxAge: 60, verified: true) field, ! weaker than its type",
+		"Cage.unverified @auth field, ! weaker than its type",
 		"Cat.name @auth unmarked",
 		"Poster.price @auth field",
 		"Visit.cat @public field",

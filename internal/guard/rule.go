@@ -17,6 +17,8 @@ type rule struct {
 	roles  []token.Role
 	owner  bool
 	maxAge time.Duration
+	// verified requires a verified e-mail address.
+	verified bool
 }
 
 // restricted reports whether being signed in is not enough.
@@ -36,6 +38,11 @@ func (r *rule) judge(s state, object any, now time.Time) *fault.Error {
 	if r.restricted() && !slices.ContainsFunc(r.roles, s.principal.HasRole) && !(r.owner && owns(s.principal, object)) {
 		return r.forbidden()
 	}
+	if r.verified && !s.principal.EmailVerified {
+		e := fault.New(fault.Forbidden, fault.EmailNotVerified, "verify your e-mail address first")
+		e.Requires = &fault.Requirement{Verified: true}
+		return e
+	}
 	if r.maxAge > 0 && now.Sub(s.principal.AuthTime) > r.maxAge {
 		e := fault.New(fault.Forbidden, fault.StepUpRequired, "prove your password again first: this needs a recent proof")
 		e.Requires = &fault.Requirement{MaxAge: int(r.maxAge / time.Second)}
@@ -49,7 +56,7 @@ func (r *rule) forbidden() *fault.Error {
 	if r.owner {
 		e = fault.New(fault.Forbidden, fault.NotOwner, "this belongs to another user")
 	}
-	e.Requires = &fault.Requirement{MaxAge: int(r.maxAge / time.Second)}
+	e.Requires = &fault.Requirement{MaxAge: int(r.maxAge / time.Second), Verified: r.verified}
 	for _, role := range r.roles {
 		e.Requires.Roles = append(e.Requires.Roles, string(role))
 	}
@@ -102,6 +109,9 @@ func (r *rule) atLeastAsStrict(other *rule) bool {
 	if other.public {
 		return true
 	}
+	if other.verified && !r.verified {
+		return false
+	}
 	if r.public || other.maxAge > 0 && (r.maxAge == 0 || r.maxAge > other.maxAge) {
 		return false
 	}
@@ -126,6 +136,9 @@ func (r *rule) String() string {
 	}
 	if r.maxAge > 0 {
 		args = append(args, fmt.Sprintf("maxAge: %d", r.maxAge/time.Second))
+	}
+	if r.verified {
+		args = append(args, "verified: true")
 	}
 	if len(args) == 0 {
 		return "@auth"

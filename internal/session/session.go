@@ -46,6 +46,8 @@ type Subject struct {
 	ID      token.UserID `db:"id"`
 	Roles   token.Roles  `db:"roles"`
 	Version int64        `db:"version"`
+	// EmailVerified is whether the user has proved their address.
+	EmailVerified bool `db:"email_verified"`
 }
 
 // Grant is a pair of new tokens and their session.
@@ -197,7 +199,8 @@ func (s *Service) grant(r *row, subject Subject, at time.Time) (*Grant, error) {
 	}
 	access, claims, err := s.issuer.Issue(token.Claims{
 		UserID: subject.ID, SessionID: r.ID, Generation: r.Generation, Roles: subject.Roles, Version: subject.Version,
-		AuthTime: r.AuthTime.Std(), Methods: strings.Fields(r.Methods), IssuedAt: at,
+		EmailVerified: subject.EmailVerified,
+		AuthTime:      r.AuthTime.Std(), Methods: strings.Fields(r.Methods), IssuedAt: at,
 	}, r.EndsAt.Std())
 	if err != nil {
 		return nil, fmt.Errorf("issue access token: %w", err)

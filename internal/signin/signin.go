@@ -47,8 +47,9 @@ type Proof struct {
 	Recheck func(*store.Tx) error
 }
 
-// Finish is the end of every flow. In one transaction it locks the user, rechecks the proof, clears the throttle,
-// starts or rotates the session and records it. by must have no claims unless the proof renews its session.
+// Finish is the end of every flow. In one transaction it locks the user, rechecks the proof, cancels a deletion of the
+// account, clears the throttle, starts or rotates the session and records it. by must have no claims unless the proof
+// renews its session.
 func (s *Service) Finish(ctx context.Context, p Proof, by audit.Actor) (grant *session.Grant, err error) {
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
 		if err := lock(tx, p, by); err != nil {
@@ -63,6 +64,9 @@ func (s *Service) Finish(ctx context.Context, p Proof, by audit.Actor) (grant *s
 		}
 		if u.Disabled() {
 			return errInvalidCredentials
+		}
+		if err := s.accounts.CancelDeletion(tx, u, by); err != nil {
+			return err
 		}
 		if err := s.throttle.Succeeded(tx, p.Attempt); err != nil {
 			return err

@@ -31,10 +31,13 @@ type Claims struct {
 	// Methods are the authentication methods (amr, RFC 8176).
 	Methods []string
 	// Version is the user's authorization version (ver). The roles are valid only while it is current.
-	Version   int64
-	ID        string // jti
-	IssuedAt  time.Time
-	ExpiresAt time.Time
+	Version int64
+	// EmailVerified is whether the user has proved their address (email_verified). Like the roles, it is valid only while
+	// the version is current.
+	EmailVerified bool
+	ID            string // jti
+	IssuedAt      time.Time
+	ExpiresAt     time.Time
 	// KeyID names the key that signed the token.
 	KeyID string
 }
@@ -73,6 +76,8 @@ func parsePayload(data []byte) (*payload, error) {
 			ID:         r.text("jti"),
 			IssuedAt:   r.time("iat"),
 			ExpiresAt:  r.time("exp"),
+
+			EmailVerified: r.flag("email_verified"),
 		},
 		issuer:   r.text("iss"),
 		audience: r.audience(),
@@ -118,6 +123,15 @@ func (r *reader) list(name string) []string {
 		r.refuse(name)
 	}
 	return list
+}
+
+// flag reads a claim that is either true or absent.
+func (r *reader) flag(name string) bool {
+	raw := r.member(name)
+	if raw != nil && string(raw) != "true" {
+		r.refuse(name)
+	}
+	return raw != nil
 }
 
 // audience reads aud, which is a string or a list (RFC 7519 section 4.1.3).

@@ -50,11 +50,15 @@ func (i *Issuer) Issue(c Claims, notAfter time.Time) (raw string, issued Claims,
 		const format = "issue a token: session %q of user %q is not live: it ends at %s"
 		return "", Claims{}, fmt.Errorf(format, c.SessionID, c.UserID, notAfter)
 	}
-	raw, err = k.unsigned(i.ring.options.Type, jwt.MapClaims{
+	claims := jwt.MapClaims{
 		"iss": i.issuer, "aud": i.audience, "sub": c.UserID, "jti": c.ID,
 		"iat": c.IssuedAt.Unix(), "exp": c.ExpiresAt.Unix(), "auth_time": c.AuthTime.Unix(),
 		"sid": c.SessionID, "gen": c.Generation, "ver": c.Version, "roles": c.Roles, "amr": c.Methods,
-	}).SignedString(k.private)
+	}
+	if c.EmailVerified {
+		claims["email_verified"] = true
+	}
+	raw, err = k.unsigned(i.ring.options.Type, claims).SignedString(k.private)
 	if err != nil {
 		return "", Claims{}, fmt.Errorf("issue a token: %w", err)
 	}

@@ -461,6 +461,10 @@ func TestRefusesOtherClaims(t *testing.T) {
 			forgeries["long s for "+name] = g.withPayload(also(payload, `"`+strings.Replace(name, "s", "\u017f", 1)+`":"x"`))
 		}
 	}
+	for _, value := range []string{"null", "false", `"true"`, "1", "{}", "[true]"} {
+		forgeries["email_verified "+value] = g.claim("email_verified", value)
+	}
+	forgeries["EMAIL_VERIFIED"] = g.claim("EMAIL_VERIFIED", "true")
 	g.refuseAll(t, forgeries)
 }
 

@@ -160,7 +160,7 @@ export function headerMode(app, browser) {
   });
 
   it('asks for the password if its last proof is too old', async () => {
-    await start();
+    await start({ flags: ['--delete-grace', '0s'] });
     const page = await f.signIn();
     await see(page.getByText('this session'));
     await f.backdateProofs();

@@ -83,7 +83,7 @@ function DeleteCard({ email }: { email: string }) {
   return (
     <section>
       <h2>Delete account</h2>
-      <p>This cannot be undone.</p>
+      <p>You are signed out everywhere. To keep the account, sign in again within the next days.</p>
       <Form button="Delete account" className="danger" submit={submit}>
         <Field name="confirmEmail" label={`Enter ${email} to confirm`} autoComplete="off" />
       </Form>

@@ -126,7 +126,7 @@ func Config(tb testing.TB) *config.Config {
 		tb.Fatalf("defaults: %v", err)
 	}
 	c.Database, c.Secret = "sqlite:"+filepath.Join(tb.TempDir(), "test.db"), "a secret for tests, of more than 32 bytes"
-	c.Listen, c.BcryptCost = "127.0.0.1:0", 4
+	c.Listen, c.BcryptCost, c.DeleteGrace = "127.0.0.1:0", 4, 0
 	c.StreamsPerAddress, c.StreamsPerUser, c.OperationsPerSocket = plenty, plenty, plenty
 	c.OperationTimeout, c.DrainTimeout, c.ClockSkew = 30*time.Second, 5*time.Second, 12*time.Hour
 	for i := range reflect.TypeFor[config.Limits]().NumField() {

@@ -86,14 +86,20 @@ func cage() *model.Cage {
 		Recent:      "f",
 		RecentAdmin: "g",
 		RecentOwner: "h",
+
+		Verified:       "i",
+		VerifiedKeeper: "j",
+		VerifiedOwner:  "k",
+		Unverified:     "l",
 	}
 }
 
-// Ticket signs in id, as a user without roles whose last proof was at now.
+// Ticket signs in id, as a user without roles whose last proof was at now. Only Alice has a verified address.
 func Ticket(id token.UserID, now time.Time) *model.Ticket {
 	return &model.Ticket{
-		Claims: token.Claims{UserID: id, SessionID: "session of " + token.SessionID(id), AuthTime: now},
-		Token:  "token of " + string(id), Person: keeperOf(id), Diary: diary(id), Cage: cage(),
+		Claims: token.Claims{UserID: id, SessionID: "session of " + token.SessionID(id), AuthTime: now,
+			EmailVerified: id == Alice},
+		Token: "token of " + string(id), Person: keeperOf(id), Diary: diary(id), Cage: cage(),
 	}
 }
 
@@ -138,15 +144,17 @@ func (unheard) IsNamed() {}
 
 type visit struct{}
 
-func (visit) Cat(context.Context) (*model.Cat, error)       { return cat(), nil }
-func (visit) Vault(context.Context) (*model.Vault, error)   { return vault(), nil }
-func (visit) Poster(context.Context) (*model.Poster, error) { return poster(), nil }
-func (visit) Cage(context.Context) (*model.Cage, error)     { return cage(), nil }
-func (visit) Safe(context.Context) (*model.Safe, error)     { return &model.Safe{Gold: 100}, nil }
-func (visit) Stray(context.Context) (*model.Stray, error)   { return &model.Stray{Name: "Rex"}, nil }
-func (visit) Admin(context.Context) (*model.Poster, error)  { return poster(), nil }
-func (visit) Keeper(context.Context) (*model.Poster, error) { return poster(), nil }
-func (visit) Recent(context.Context) (*model.Poster, error) { return poster(), nil }
+func (visit) Cat(context.Context) (*model.Cat, error)         { return cat(), nil }
+func (visit) Vault(context.Context) (*model.Vault, error)     { return vault(), nil }
+func (visit) Poster(context.Context) (*model.Poster, error)   { return poster(), nil }
+func (visit) Cage(context.Context) (*model.Cage, error)       { return cage(), nil }
+func (visit) Badge(context.Context) (*model.Badge, error)     { return &model.Badge{Number: 7}, nil }
+func (visit) Verified(context.Context) (*model.Poster, error) { return poster(), nil }
+func (visit) Safe(context.Context) (*model.Safe, error)       { return &model.Safe{Gold: 100}, nil }
+func (visit) Stray(context.Context) (*model.Stray, error)     { return &model.Stray{Name: "Rex"}, nil }
+func (visit) Admin(context.Context) (*model.Poster, error)    { return poster(), nil }
+func (visit) Keeper(context.Context) (*model.Poster, error)   { return poster(), nil }
+func (visit) Recent(context.Context) (*model.Poster, error)   { return poster(), nil }
 
 func (visit) Diary(_ context.Context, owner *string) (*model.Diary, error) {
 	if owner == nil {

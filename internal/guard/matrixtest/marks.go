@@ -17,6 +17,8 @@ type marks struct {
 	roles  []token.Role
 	owner  bool
 	maxAge time.Duration
+	// verified requires a verified address.
+	verified bool
 }
 
 // marks returns the mark of a field, or else that of its type.
@@ -46,6 +48,9 @@ func arguments(auth *ast.Directive) marks {
 	if owner := auth.Arguments.ForName("owner"); owner != nil {
 		read.owner = owner.Value.Raw == "true"
 	}
+	if verified := auth.Arguments.ForName("verified"); verified != nil {
+		read.verified = verified.Value.Raw == "true"
+	}
 	if age := auth.Arguments.ForName("maxAge"); age != nil {
 		seconds, _ := strconv.Atoi(age.Value.Raw)
 		read.maxAge = time.Duration(seconds) * time.Second
@@ -59,6 +64,8 @@ type subject struct {
 	user    token.UserID
 	roles   []token.Role
 	age     time.Duration // of the last proof of a credential
+	// verified is whether the caller's address is verified.
+	verified bool
 }
 
 // outcome is the expected result of a route: the refusal of one step, or a complete answer.
@@ -87,6 +94,8 @@ func (k marks) refusal(s subject, owns bool) (code, reason string) {
 		return "FORBIDDEN", "NOT_OWNER"
 	case !k.owner && len(k.roles) > 0 && !hasRole:
 		return "FORBIDDEN", "ROLE_REQUIRED"
+	case k.verified && !s.verified:
+		return "FORBIDDEN", "EMAIL_NOT_VERIFIED"
 	case k.maxAge > 0 && s.age > k.maxAge:
 		return "FORBIDDEN", "STEP_UP_REQUIRED"
 	}
@@ -110,7 +119,7 @@ func (m *Matrix) expect(r route, s subject) outcome {
 		}
 		if value := m.signInOf(r, i); value != nil {
 			p := value.(signer).Principal()
-			s = subject{user: p.UserID, roles: p.Roles, age: m.now().Sub(p.AuthTime)}
+			s = subject{user: p.UserID, roles: p.Roles, age: m.now().Sub(p.AuthTime), verified: p.EmailVerified}
 		}
 		if code, reasons := m.nothingToRead(step.to, s); code != "" {
 			o.refused, o.at, o.code, o.reasons = true, i, code, reasons

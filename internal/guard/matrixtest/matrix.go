@@ -157,7 +157,7 @@ type caller struct {
 }
 
 // callers returns all kinds of caller: anonymous, with each kind of invalid token, and with a valid token: without
-// roles, with each role, as the owner, and with all roles. Some also have an old proof.
+// roles, with each role, as the owner, and with all roles. Some also have an old proof, or no verified address.
 func (m *Matrix) callers(s Server) []caller {
 	list := []caller{{name: "anonymous", subject: subject{refusal: "TOKEN_MISSING"}}}
 	for _, reason := range everyReason {
@@ -170,8 +170,11 @@ func (m *Matrix) callers(s Server) []caller {
 		}
 	}
 	const stranger = "another user"
+	verified := true
 	good := func(name string, user token.UserID, age time.Duration, roles ...token.Role) {
 		c := token.Claims{
+			EmailVerified: verified,
+
 			UserID:     user,
 			SessionID:  token.SessionID(fmt.Sprintf("matrix %d", len(list))),
 			Generation: 1,
@@ -180,7 +183,8 @@ func (m *Matrix) callers(s Server) []caller {
 			AuthTime:   s.Now().Add(-age),
 			Methods:    []string{"pwd"},
 		}
-		list = append(list, caller{name: name, token: s.Issue(c), subject: subject{user: user, roles: roles, age: age}})
+		as := subject{user: user, roles: roles, age: age, verified: verified}
+		list = append(list, caller{name: name, token: s.Issue(c), subject: as})
 	}
 	old := m.oldestProof() + time.Hour
 	good("without roles", stranger, 0)
@@ -192,6 +196,10 @@ func (m *Matrix) callers(s Server) []caller {
 	good("owner with an old proof", m.owner, old)
 	good("with all roles", stranger, 0, roles...)
 	good("owner with all roles and an old proof", m.owner, old, roles...)
+	verified = false
+	good("without a verified address", stranger, 0)
+	good("with all roles, without a verified address", stranger, 0, roles...)
+	good("owner without a verified address", m.owner, 0)
 	return list
 }
 

@@ -180,6 +180,9 @@ func (*Matrix) ExtensionName() string { return "Matrix" }
 // Validate implements graphql.HandlerExtension.
 func (*Matrix) Validate(graphql.ExecutableSchema) error { return nil }
 
+// SkipsLeaves says that InterceptField need not be called for fields without a resolver and without selections.
+func (*Matrix) SkipsLeaves() {}
+
 // InterceptField replaces resolvers. It makes m.owner the owner of all objects below them.
 func (m *Matrix) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	fc := graphql.GetFieldContext(ctx)

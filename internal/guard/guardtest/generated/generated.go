@@ -39,19 +39,27 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	Badge struct {
+		Number func(childComplexity int) int
+	}
+
 	Bird struct {
 		Name func(childComplexity int) int
 	}
 
 	Cage struct {
-		Either      func(childComplexity int) int
-		Inherited   func(childComplexity int) int
-		Keeper      func(childComplexity int) int
-		Open        func(childComplexity int) int
-		Recent      func(childComplexity int) int
-		RecentAdmin func(childComplexity int) int
-		RecentOwner func(childComplexity int) int
-		SignedIn    func(childComplexity int) int
+		Either         func(childComplexity int) int
+		Inherited      func(childComplexity int) int
+		Keeper         func(childComplexity int) int
+		Open           func(childComplexity int) int
+		Recent         func(childComplexity int) int
+		RecentAdmin    func(childComplexity int) int
+		RecentOwner    func(childComplexity int) int
+		SignedIn       func(childComplexity int) int
+		Unverified     func(childComplexity int) int
+		Verified       func(childComplexity int) int
+		VerifiedKeeper func(childComplexity int) int
+		VerifiedOwner  func(childComplexity int) int
 	}
 
 	Cat struct {
@@ -140,6 +148,7 @@ type ComplexityRoot struct {
 
 	Visit struct {
 		Admin     func(childComplexity int) int
+		Badge     func(childComplexity int) int
 		Cage      func(childComplexity int) int
 		Cat       func(childComplexity int) int
 		Diaries   func(childComplexity int) int
@@ -164,6 +173,7 @@ type ComplexityRoot struct {
 		Stray     func(childComplexity int) int
 		Tickets   func(childComplexity int) int
 		Vault     func(childComplexity int) int
+		Verified  func(childComplexity int) int
 	}
 
 	Watch struct {
@@ -200,6 +210,7 @@ type VisitResolver interface {
 	Locker(ctx context.Context) (*model.Locker, error)
 	Cage(ctx context.Context) (*model.Cage, error)
 	Safe(ctx context.Context) (*model.Safe, error)
+	Badge(ctx context.Context) (*model.Badge, error)
 	Named(ctx context.Context, kind string) (model.Named, error)
 	Secretive(ctx context.Context, kind string) (model.Secretive, error)
 	Exhibit(ctx context.Context, kind string) (model.Exhibit, error)
@@ -211,6 +222,7 @@ type VisitResolver interface {
 	Admin(ctx context.Context) (*model.Poster, error)
 	Keeper(ctx context.Context) (*model.Poster, error)
 	Recent(ctx context.Context) (*model.Poster, error)
+	Verified(ctx context.Context) (*model.Poster, error)
 	Lobby(ctx context.Context) (*model.Lobby, error)
 	Tickets(ctx context.Context) ([]*model.Ticket, error)
 	NoTicket(ctx context.Context) (*model.Ticket, error)
@@ -243,6 +255,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "Badge.number":
+		if e.ComplexityRoot.Badge.Number == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Badge.Number(childComplexity), true
 
 	case "Bird.name":
 		if e.ComplexityRoot.Bird.Name == nil {
@@ -299,6 +318,30 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Cage.SignedIn(childComplexity), true
+	case "Cage.unverified":
+		if e.ComplexityRoot.Cage.Unverified == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cage.Unverified(childComplexity), true
+	case "Cage.verified":
+		if e.ComplexityRoot.Cage.Verified == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cage.Verified(childComplexity), true
+	case "Cage.verifiedKeeper":
+		if e.ComplexityRoot.Cage.VerifiedKeeper == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cage.VerifiedKeeper(childComplexity), true
+	case "Cage.verifiedOwner":
+		if e.ComplexityRoot.Cage.VerifiedOwner == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cage.VerifiedOwner(childComplexity), true
 
 	case "Cat.friend":
 		if e.ComplexityRoot.Cat.Friend == nil {
@@ -577,6 +620,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Visit.Admin(childComplexity), true
+	case "Visit.badge":
+		if e.ComplexityRoot.Visit.Badge == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Visit.Badge(childComplexity), true
 	case "Visit.cage":
 		if e.ComplexityRoot.Visit.Cage == nil {
 			break
@@ -747,6 +796,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Visit.Vault(childComplexity), true
+	case "Visit.verified":
+		if e.ComplexityRoot.Visit.Verified == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Visit.Verified(childComplexity), true
 
 	case "Watch.cats":
 		if e.ComplexityRoot.Watch.Cats == nil {
@@ -900,7 +955,7 @@ schema {
   subscription: Watch
 }
 
-directive @auth(roles: [Role!], maxAge: Int, owner: Boolean) on OBJECT | FIELD_DEFINITION
+directive @auth(roles: [Role!], maxAge: Int, owner: Boolean, verified: Boolean) on OBJECT | FIELD_DEFINITION
 directive @public on OBJECT | FIELD_DEFINITION
 
 enum Role {
@@ -994,6 +1049,15 @@ type Cage @auth(roles: [ADMIN]) {
   recent: String! @auth(maxAge: 300)
   recentAdmin: String! @auth(roles: [ADMIN], maxAge: 60)
   recentOwner: String! @auth(roles: [ADMIN], owner: true, maxAge: 60)
+  verified: String! @auth(verified: true)
+  verifiedKeeper: String! @auth(roles: [KEEPER], verified: true, maxAge: 60)
+  verifiedOwner: String! @auth(owner: true, verified: true)
+  unverified: String! @auth(verified: false)
+}
+
+# All fields require a verified address.
+type Badge @auth(verified: true) {
+  number: Int!
 }
 
 # All fields require a recent proof.
@@ -1044,6 +1108,7 @@ type Visit {
   locker: Locker! @public
   cage: Cage! @public
   safe: Safe @public
+  badge: Badge @public
   named(kind: String!): Named @public
   secretive(kind: String!): Secretive @public
   exhibit(kind: String!): Exhibit @public
@@ -1055,6 +1120,7 @@ type Visit {
   admin: Poster! @auth(roles: [ADMIN])
   keeper: Poster! @auth(roles: [KEEPER])
   recent: Poster @auth(maxAge: 300)
+  verified: Poster @auth(verified: true)
   lobby: Lobby @public
   tickets: [Ticket] @public
   noTicket: Ticket @public
@@ -1090,6 +1156,14 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
 
+func (ec *executionContext) childFields_Badge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "number":
+		return ec.fieldContext_Badge_number(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Badge", field.Name)
+}
+
 func (ec *executionContext) childFields_Cage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "inherited":
@@ -1108,6 +1182,14 @@ func (ec *executionContext) childFields_Cage(ctx context.Context, field graphql.
 		return ec.fieldContext_Cage_recentAdmin(ctx, field)
 	case "recentOwner":
 		return ec.fieldContext_Cage_recentOwner(ctx, field)
+	case "verified":
+		return ec.fieldContext_Cage_verified(ctx, field)
+	case "verifiedKeeper":
+		return ec.fieldContext_Cage_verifiedKeeper(ctx, field)
+	case "verifiedOwner":
+		return ec.fieldContext_Cage_verifiedOwner(ctx, field)
+	case "unverified":
+		return ec.fieldContext_Cage_unverified(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Cage", field.Name)
 }
@@ -1538,6 +1620,29 @@ func (ec *executionContext) field___Type_inputFields_args(ctx context.Context, r
 
 // region    **************************** field.gotpl *****************************
 
+func (ec *executionContext) _Badge_number(ctx context.Context, field graphql.CollectedField, obj *model.Badge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Badge_number(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Number, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Badge_number(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Badge", field, false, false, "Int")
+}
+
 func (ec *executionContext) _Bird_name(ctx context.Context, field graphql.CollectedField, obj *model.Flyer) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1742,6 +1847,98 @@ func (ec *executionContext) _Cage_recentOwner(ctx context.Context, field graphql
 	)
 }
 func (ec *executionContext) fieldContext_Cage_recentOwner(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Cage", field, false, false, "String")
+}
+
+func (ec *executionContext) _Cage_verified(ctx context.Context, field graphql.CollectedField, obj *model.Cage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Cage_verified(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Verified, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Cage_verified(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Cage", field, false, false, "String")
+}
+
+func (ec *executionContext) _Cage_verifiedKeeper(ctx context.Context, field graphql.CollectedField, obj *model.Cage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Cage_verifiedKeeper(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.VerifiedKeeper, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Cage_verifiedKeeper(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Cage", field, false, false, "String")
+}
+
+func (ec *executionContext) _Cage_verifiedOwner(ctx context.Context, field graphql.CollectedField, obj *model.Cage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Cage_verifiedOwner(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.VerifiedOwner, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Cage_verifiedOwner(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Cage", field, false, false, "String")
+}
+
+func (ec *executionContext) _Cage_unverified(ctx context.Context, field graphql.CollectedField, obj *model.Cage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Cage_unverified(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Unverified, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Cage_unverified(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Cage", field, false, false, "String")
 }
 
@@ -3208,6 +3405,38 @@ func (ec *executionContext) fieldContext_Visit_safe(_ context.Context, field gra
 	return fc, nil
 }
 
+func (ec *executionContext) _Visit_badge(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Visit_badge(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Visit().Badge(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Badge) graphql.Marshaler {
+			return ec.marshalOBadge2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋguardtestᚋmodelᚐBadge(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Visit_badge(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Visit",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Badge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Visit_named(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3587,6 +3816,38 @@ func (ec *executionContext) _Visit_recent(ctx context.Context, field graphql.Col
 	)
 }
 func (ec *executionContext) fieldContext_Visit_recent(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Visit",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Poster(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Visit_verified(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Visit_verified(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Visit().Verified(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Poster) graphql.Marshaler {
+			return ec.marshalOPoster2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋguardtestᚋmodelᚐPoster(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Visit_verified(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Visit",
 		Field:      field,
@@ -5229,6 +5490,39 @@ func (ec *executionContext) _Secretive(ctx context.Context, sel ast.SelectionSet
 
 // region    **************************** object.gotpl ****************************
 
+var badgeImplementors = []string{"Badge"}
+
+func (ec *executionContext) _Badge(ctx context.Context, sel ast.SelectionSet, obj *model.Badge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, badgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Badge")
+		case "number":
+			out.Values[i] = ec._Badge_number(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var birdImplementors = []string{"Bird", "Named"}
 
 func (ec *executionContext) _Bird(ctx context.Context, sel ast.SelectionSet, obj *model.Flyer) graphql.Marshaler {
@@ -5310,6 +5604,26 @@ func (ec *executionContext) _Cage(ctx context.Context, sel ast.SelectionSet, obj
 			}
 		case "recentOwner":
 			out.Values[i] = ec._Cage_recentOwner(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "verified":
+			out.Values[i] = ec._Cage_verified(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "verifiedKeeper":
+			out.Values[i] = ec._Cage_verifiedKeeper(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "verifiedOwner":
+			out.Values[i] = ec._Cage_verifiedOwner(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "unverified":
+			out.Values[i] = ec._Cage_unverified(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -6026,6 +6340,12 @@ func (ec *executionContext) _Visit(ctx context.Context, sel ast.SelectionSet) gr
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Visit_safe(ctx, field)
 				})
+		case "badge":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Visit_badge(ctx, field)
+				})
 		case "named":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
 				true, false,
@@ -6091,6 +6411,12 @@ func (ec *executionContext) _Visit(ctx context.Context, sel ast.SelectionSet) gr
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Visit_recent(ctx, field)
+				})
+		case "verified":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Visit_verified(ctx, field)
 				})
 		case "lobby":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
@@ -6933,6 +7259,13 @@ func (ec *executionContext) marshalN__TypeKind2string(ctx context.Context, sel a
 		graphql.AddInvalidNullFromMarshaler(ctx, "__TypeKind!")
 	}
 	return res
+}
+
+func (ec *executionContext) marshalOBadge2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋguardtestᚋmodelᚐBadge(ctx context.Context, sel ast.SelectionSet, v *model.Badge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Badge(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOBoolean2bool(ctx context.Context, v any) (bool, error) {

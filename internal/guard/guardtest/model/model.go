@@ -67,6 +67,7 @@ func (l *Locker) OwnerID() token.UserID { return l.Owner }
 type Cage struct {
 	Owner                                                                       token.UserID
 	Inherited, Open, SignedIn, Keeper, Either, Recent, RecentAdmin, RecentOwner string
+	Verified, VerifiedKeeper, VerifiedOwner, Unverified                         string
 }
 
 // OwnerID gives a Cage an owner.

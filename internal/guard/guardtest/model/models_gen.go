@@ -25,6 +25,10 @@ type Secretive interface {
 	IsSecretive()
 }
 
+type Badge struct {
+	Number int32 `json:"number"`
+}
+
 type Cat struct {
 	Name    string `json:"name"`
 	Lives   int32  `json:"lives"`

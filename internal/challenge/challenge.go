@@ -1,0 +1,223 @@
+package challenge
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/secret"
+	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/token"
+)
+
+// Kind is the purpose of a challenge. A secret of one kind is refused as another.
+type Kind string
+
+// The kinds. All but LoginCode are links.
+const (
+	Registration  Kind = "registration"   // an account to be created
+	VerifyEmail   Kind = "verify-email"   // the address of an account
+	ResetPassword Kind = "reset-password" // an account whose password is replaced
+	ChangeEmail   Kind = "change-email"   // the new address of an account
+	RevertEmail   Kind = "revert-email"   // the previous address of an account
+	Invitation    Kind = "invitation"     // an invited address
+	LoginCode     Kind = "login-code"     // an address that signs in
+)
+
+// isCode reports whether users type the secret.
+func (k Kind) isCode() bool { return k == LoginCode }
+
+// life is how long a secret is accepted. Secrets that users type are short, and therefore live briefly (ASVS 6.5.5).
+var life = map[Kind]time.Duration{
+	Registration:  24 * time.Hour,
+	VerifyEmail:   24 * time.Hour,
+	ResetPassword: time.Hour,
+	ChangeEmail:   24 * time.Hour,
+	RevertEmail:   7 * 24 * time.Hour,
+	Invitation:    7 * 24 * time.Hour,
+	LoginCode:     10 * time.Minute,
+}
+
+// Life returns how long a secret is accepted after its challenge was issued.
+func (k Kind) Life() time.Duration { return life[k] }
+
+// maxAttempts is how often a code may be tried: five guesses at one of a million.
+const maxAttempts = 5
+
+// Challenge is what a secret proves.
+type Challenge struct {
+	// ID names the challenge. A caller who answers with a code also gives the id.
+	ID   string
+	Kind Kind
+	// User is the account that the secret belongs to. It is empty if there is none, also in a decoy: a challenge that
+	// was issued for an unknown address, so that the answer is the same.
+	User token.UserID
+	// Subject is what was proved, such as an address.
+	Subject string
+	// Payload is sealed in the table. May be empty.
+	Payload []byte
+}
+
+// Service issues and redeems challenges.
+type Service struct {
+	db     *store.DB
+	secret *secret.Secret
+	keys   [][]byte // the current one first
+}
+
+// New returns a Service.
+func New(db *store.DB, s *secret.Secret) *Service {
+	return &Service{db: db, secret: s, keys: s.Keys("challenge mac")}
+}
+
+// Issue records c, whose ID it sets, in tx. It returns the reference from which Reveal makes the secret without reading
+// the database. The caller must have locked the row of c.User, so that Void in a concurrent transaction does not miss
+// the challenge.
+func (s *Service) Issue(tx *store.Tx, c *Challenge) (reference string, err error) {
+	c.ID = base64.RawURLEncoding.EncodeToString(secret.Random(idSize))
+	nonce := base64.RawURLEncoding.EncodeToString(secret.Random(idSize))
+	payload := ""
+	if len(c.Payload) > 0 {
+		payload = base64.StdEncoding.EncodeToString(s.secret.Seal("challenge payload", c.Payload, []byte(c.ID)))
+	}
+	_, err = tx.Exec(`INSERT INTO challenges (id, kind, user_id, subject, nonce, payload, attempts, expires_at)
+		VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6, $7, now_us() + $8)`,
+		c.ID, c.Kind, c.User, c.Subject, nonce, payload, maxAttempts, life[c.Kind].Microseconds())
+	if err != nil {
+		return "", fmt.Errorf("issue challenge: %w", err)
+	}
+	return string(c.Kind) + " " + c.ID + " " + nonce, nil
+}
+
+// Check returns the challenge of a link's token, without using it up. It returns CHALLENGE_INVALID for every token that
+// is malformed, of another kind, used, void or expired.
+func (s *Service) Check(ctx context.Context, kind Kind, token string) (*Challenge, error) {
+	id, mac := splitToken(token)
+	var r row
+	err := s.db.Get(ctx, &r, "SELECT "+columns+" FROM challenges WHERE "+open, id, kind)
+	return s.judge(&r, err, errToken, func(key []byte) bool { return r.hasToken(key, mac) })
+}
+
+// CheckCode returns the challenge id if code is its code, without using it up. Each call costs one of five attempts. It
+// returns CHALLENGE_INVALID in all other cases.
+func (s *Service) CheckCode(ctx context.Context, kind Kind, id, code string) (*Challenge, error) {
+	if !isID(id) {
+		id = "" // other text must not reach the database, which rejects some of it
+	}
+	var r row
+	err := s.db.Tx(ctx, func(tx *store.Tx) error {
+		err := tx.Get(&r, "UPDATE challenges SET attempts = attempts - 1 WHERE "+open+
+			" AND attempts > 0 RETURNING "+columns, id, kind)
+		if errors.Is(err, sql.ErrNoRows) {
+			r = row{}
+			return nil
+		}
+		return err
+	})
+	if err == nil && r.ID == "" {
+		err = sql.ErrNoRows
+	}
+	return s.judge(&r, err, errCode, func(key []byte) bool { return r.hasCode(key, code) })
+}
+
+// Redeem uses c up in tx. Of several concurrent transactions, one succeeds; the others get CHALLENGE_INVALID.
+func (s *Service) Redeem(tx *store.Tx, c *Challenge) error {
+	used, err := tx.Exec("UPDATE challenges SET used_at = now_us() WHERE "+open, c.ID, c.Kind)
+	if err != nil {
+		return fmt.Errorf("redeem challenge: %w", err)
+	}
+	if used == 0 {
+		return c.Kind.refusal()
+	}
+	return nil
+}
+
+// Void makes the challenges of a user useless: those of the given kinds, or all without kinds. The caller must have
+// locked the user's row.
+func Void(tx *store.Tx, user token.UserID, kinds ...Kind) error {
+	q := store.Query{}
+	query := "DELETE FROM challenges WHERE user_id = " + q.Arg(user)
+	if len(kinds) > 0 {
+		query += " AND kind IN " + store.In(&q, kinds)
+	}
+	if _, err := tx.Exec(query, q.Args...); err != nil {
+		return fmt.Errorf("void challenges: %w", err)
+	}
+	return nil
+}
+
+// VoidSubject makes all challenges of a kind and subject useless.
+func VoidSubject(tx *store.Tx, kind Kind, subject string) error {
+	if _, err := tx.Exec("DELETE FROM challenges WHERE kind = $1 AND subject = $2", kind, subject); err != nil {
+		return fmt.Errorf("void challenges: %w", err)
+	}
+	return nil
+}
+
+// Prune deletes expired challenges.
+func (s *Service) Prune(ctx context.Context) error {
+	return s.db.Prune(ctx, "challenges", "id", "expires_at < now_us()")
+}
+
+// row is a challenge as it is stored.
+type row struct {
+	ID      string       `db:"id"`
+	Kind    Kind         `db:"kind"`
+	User    token.UserID `db:"user_id"`
+	Subject string       `db:"subject"`
+	Nonce   string       `db:"nonce"`
+	Payload string       `db:"payload"`
+}
+
+const columns = "id, kind, COALESCE(user_id, '') AS user_id, subject, nonce, payload"
+
+// open is the condition of a challenge $1 of kind $2 that can be redeemed.
+const open = "id = $1 AND kind = $2 AND used_at IS NULL AND expires_at > now_us()"
+
+// refusal returns CHALLENGE_INVALID. It is BAD_USER_INPUT and names the input, so that a form can show the message.
+func (k Kind) refusal() error {
+	if k.isCode() {
+		return errCode
+	}
+	return errToken
+}
+
+var (
+	errToken = fault.Invalid([]fault.Field{{Path: "input.token", Reason: fault.ChallengeInvalid,
+		Message: "this link is not valid: it was used before, has expired, or is not the latest one"}})
+	errCode = fault.Invalid([]fault.Field{{Path: "input.code", Reason: fault.ChallengeInvalid,
+		Message: "this code is not valid: check it, or request another one"}})
+)
+
+// judge returns the challenge r if the secret matches under any accepted key, else the refusal.
+func (s *Service) judge(r *row, err, refusal error, matches func(key []byte) bool) (*Challenge, error) {
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, refusal
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read challenge: %w", err)
+	}
+	ok := false
+	for _, key := range s.keys {
+		ok = matches(key) || ok
+	}
+	if !ok {
+		return nil, refusal
+	}
+	c := &Challenge{ID: r.ID, Kind: r.Kind, User: r.User, Subject: r.Subject}
+	if r.Payload == "" {
+		return c, nil
+	}
+	sealed, err := base64.StdEncoding.DecodeString(r.Payload)
+	if err == nil {
+		c.Payload, _, err = s.secret.Unseal("challenge payload", sealed, []byte(r.ID))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("unseal challenge: %w", err)
+	}
+	return c, nil
+}
