@@ -33,7 +33,7 @@ func delivering(
 		return nil, errOrigin
 	}
 	grant, err := issue()
-	if err != nil || delivery != model.TokenDeliveryCookie {
+	if err != nil || grant == nil || delivery != model.TokenDeliveryCookie {
 		return grant, err
 	}
 	web.SetRefreshCookie(ctx, *grant.RefreshToken, grant.RefreshExpiresAt().Std())

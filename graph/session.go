@@ -31,6 +31,14 @@ func actor(ctx context.Context) audit.Actor {
 	return by
 }
 
+// accepted answers a request that returns nothing else.
+func accepted(err error) (*model.RequestPayload, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &model.RequestPayload{Accepted: true}, nil
+}
+
 func required(path string) error {
 	return fault.Invalid([]fault.Field{{Path: path, Reason: fault.Required, Message: "this is required"}})
 }

@@ -53,6 +53,38 @@ func Arguments(schema graphql.ExecutableSchema) map[string]func(ctx context.Cont
 			_, err := ec.unmarshalNDeleteUserInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐDeleteUserInput(ctx, value)
 			return err
 		},
+		"Mutation.verifyEmail.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNVerifyEmailInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐVerifyEmailInput(ctx, value)
+			return err
+		},
+		"Mutation.requestPasswordReset.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNRequestPasswordResetInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐRequestPasswordResetInput(ctx, value)
+			return err
+		},
+		"Mutation.resetPassword.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNResetPasswordInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐResetPasswordInput(ctx, value)
+			return err
+		},
+		"Mutation.requestEmailChange.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNRequestEmailChangeInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐRequestEmailChangeInput(ctx, value)
+			return err
+		},
+		"Mutation.confirmEmailChange.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNConfirmEmailChangeInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐConfirmEmailChangeInput(ctx, value)
+			return err
+		},
+		"Mutation.revertEmailChange.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNRevertEmailChangeInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐRevertEmailChangeInput(ctx, value)
+			return err
+		},
+		"Mutation.requestLoginCode.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNRequestLoginCodeInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐRequestLoginCodeInput(ctx, value)
+			return err
+		},
+		"Mutation.loginWithCode.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNLoginWithCodeInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐLoginWithCodeInput(ctx, value)
+			return err
+		},
 		"Mutation.login.input": func(ctx context.Context, value any) error {
 			_, err := ec.unmarshalNLoginInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐLoginInput(ctx, value)
 			return err

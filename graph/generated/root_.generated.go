@@ -82,26 +82,39 @@ type ComplexityRoot struct {
 		ID        func(childComplexity int) int
 	}
 
+	LoginCodePayload struct {
+		Challenge func(childComplexity int) int
+	}
+
 	LogoutPayload struct {
 		EndedSessions func(childComplexity int) int
 	}
 
 	Mutation struct {
-		ChangePassword   func(childComplexity int, input model.ChangePasswordInput) int
-		DeleteAccount    func(childComplexity int, input model.DeleteAccountInput) int
-		DeleteUser       func(childComplexity int, input model.DeleteUserInput) int
-		DisableUser      func(childComplexity int, input model.DisableUserInput) int
-		EnableUser       func(childComplexity int, input model.EnableUserInput) int
-		Login            func(childComplexity int, input model.LoginInput) int
-		Logout           func(childComplexity int, input *model.LogoutInput) int
-		PasswordStrength func(childComplexity int, input model.PasswordStrengthInput) int
-		Reauthenticate   func(childComplexity int, input model.ReauthenticateInput) int
-		RefreshToken     func(childComplexity int, input *model.RefreshTokenInput) int
-		Register         func(childComplexity int, input model.RegisterInput) int
-		RevokeSession    func(childComplexity int, input model.RevokeSessionInput) int
-		RevokeSessions   func(childComplexity int, input model.RevokeSessionsInput) int
-		SetRoles         func(childComplexity int, input model.SetRolesInput) int
-		UpdateProfile    func(childComplexity int, input model.UpdateProfileInput) int
+		ChangePassword           func(childComplexity int, input model.ChangePasswordInput) int
+		ConfirmEmailChange       func(childComplexity int, input model.ConfirmEmailChangeInput) int
+		DeleteAccount            func(childComplexity int, input model.DeleteAccountInput) int
+		DeleteUser               func(childComplexity int, input model.DeleteUserInput) int
+		DisableUser              func(childComplexity int, input model.DisableUserInput) int
+		EnableUser               func(childComplexity int, input model.EnableUserInput) int
+		Login                    func(childComplexity int, input model.LoginInput) int
+		LoginWithCode            func(childComplexity int, input model.LoginWithCodeInput) int
+		Logout                   func(childComplexity int, input *model.LogoutInput) int
+		PasswordStrength         func(childComplexity int, input model.PasswordStrengthInput) int
+		Reauthenticate           func(childComplexity int, input model.ReauthenticateInput) int
+		RefreshToken             func(childComplexity int, input *model.RefreshTokenInput) int
+		Register                 func(childComplexity int, input model.RegisterInput) int
+		RequestEmailChange       func(childComplexity int, input model.RequestEmailChangeInput) int
+		RequestEmailVerification func(childComplexity int) int
+		RequestLoginCode         func(childComplexity int, input model.RequestLoginCodeInput) int
+		RequestPasswordReset     func(childComplexity int, input model.RequestPasswordResetInput) int
+		ResetPassword            func(childComplexity int, input model.ResetPasswordInput) int
+		RevertEmailChange        func(childComplexity int, input model.RevertEmailChangeInput) int
+		RevokeSession            func(childComplexity int, input model.RevokeSessionInput) int
+		RevokeSessions           func(childComplexity int, input model.RevokeSessionsInput) int
+		SetRoles                 func(childComplexity int, input model.SetRolesInput) int
+		UpdateProfile            func(childComplexity int, input model.UpdateProfileInput) int
+		VerifyEmail              func(childComplexity int, input model.VerifyEmailInput) int
 	}
 
 	PageInfo struct {
@@ -129,6 +142,10 @@ type ComplexityRoot struct {
 
 	RegisterPayload struct {
 		Auth func(childComplexity int) int
+	}
+
+	RequestPayload struct {
+		Accepted func(childComplexity int) int
 	}
 
 	RevokeSessionsPayload struct {
@@ -216,6 +233,10 @@ type ComplexityRoot struct {
 	UserEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	VerifyEmailPayload struct {
+		Verified func(childComplexity int) int
 	}
 }
 
@@ -424,6 +445,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DeletedPayload.ID(childComplexity), true
 
+	case "LoginCodePayload.challenge":
+		if e.ComplexityRoot.LoginCodePayload.Challenge == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LoginCodePayload.Challenge(childComplexity), true
+
 	case "LogoutPayload.endedSessions":
 		if e.ComplexityRoot.LogoutPayload.EndedSessions == nil {
 			break
@@ -442,6 +470,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ChangePassword(childComplexity, args["input"].(model.ChangePasswordInput)), true
+	case "Mutation.confirmEmailChange":
+		if e.ComplexityRoot.Mutation.ConfirmEmailChange == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_confirmEmailChange_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ConfirmEmailChange(childComplexity, args["input"].(model.ConfirmEmailChangeInput)), true
 	case "Mutation.deleteAccount":
 		if e.ComplexityRoot.Mutation.DeleteAccount == nil {
 			break
@@ -497,6 +536,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Login(childComplexity, args["input"].(model.LoginInput)), true
+	case "Mutation.loginWithCode":
+		if e.ComplexityRoot.Mutation.LoginWithCode == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_loginWithCode_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.LoginWithCode(childComplexity, args["input"].(model.LoginWithCodeInput)), true
 	case "Mutation.logout":
 		if e.ComplexityRoot.Mutation.Logout == nil {
 			break
@@ -552,6 +602,67 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Register(childComplexity, args["input"].(model.RegisterInput)), true
+	case "Mutation.requestEmailChange":
+		if e.ComplexityRoot.Mutation.RequestEmailChange == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_requestEmailChange_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RequestEmailChange(childComplexity, args["input"].(model.RequestEmailChangeInput)), true
+	case "Mutation.requestEmailVerification":
+		if e.ComplexityRoot.Mutation.RequestEmailVerification == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.RequestEmailVerification(childComplexity), true
+	case "Mutation.requestLoginCode":
+		if e.ComplexityRoot.Mutation.RequestLoginCode == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_requestLoginCode_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RequestLoginCode(childComplexity, args["input"].(model.RequestLoginCodeInput)), true
+	case "Mutation.requestPasswordReset":
+		if e.ComplexityRoot.Mutation.RequestPasswordReset == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_requestPasswordReset_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RequestPasswordReset(childComplexity, args["input"].(model.RequestPasswordResetInput)), true
+	case "Mutation.resetPassword":
+		if e.ComplexityRoot.Mutation.ResetPassword == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_resetPassword_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ResetPassword(childComplexity, args["input"].(model.ResetPasswordInput)), true
+	case "Mutation.revertEmailChange":
+		if e.ComplexityRoot.Mutation.RevertEmailChange == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revertEmailChange_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevertEmailChange(childComplexity, args["input"].(model.RevertEmailChangeInput)), true
 	case "Mutation.revokeSession":
 		if e.ComplexityRoot.Mutation.RevokeSession == nil {
 			break
@@ -596,6 +707,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UpdateProfile(childComplexity, args["input"].(model.UpdateProfileInput)), true
+	case "Mutation.verifyEmail":
+		if e.ComplexityRoot.Mutation.VerifyEmail == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_verifyEmail_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.VerifyEmail(childComplexity, args["input"].(model.VerifyEmailInput)), true
 
 	case "PageInfo.endCursor":
 		if e.ComplexityRoot.PageInfo.EndCursor == nil {
@@ -716,6 +838,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RegisterPayload.Auth(childComplexity), true
+
+	case "RequestPayload.accepted":
+		if e.ComplexityRoot.RequestPayload.Accepted == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RequestPayload.Accepted(childComplexity), true
 
 	case "RevokeSessionsPayload.endedSessions":
 		if e.ComplexityRoot.RevokeSessionsPayload.EndedSessions == nil {
@@ -1050,6 +1179,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.UserEdge.Node(childComplexity), true
 
+	case "VerifyEmailPayload.verified":
+		if e.ComplexityRoot.VerifyEmailPayload.Verified == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VerifyEmailPayload.Verified(childComplexity), true
+
 	}
 	return 0, false
 }
@@ -1061,20 +1197,28 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		return graphql.NewInputUnmarshalerIndex(
 			graphql.NewInputUnmarshaler("AuditFilter", ec.unmarshalInputAuditFilter),
 			graphql.NewInputUnmarshaler("ChangePasswordInput", ec.unmarshalInputChangePasswordInput),
+			graphql.NewInputUnmarshaler("ConfirmEmailChangeInput", ec.unmarshalInputConfirmEmailChangeInput),
 			graphql.NewInputUnmarshaler("DeleteAccountInput", ec.unmarshalInputDeleteAccountInput),
 			graphql.NewInputUnmarshaler("DeleteUserInput", ec.unmarshalInputDeleteUserInput),
 			graphql.NewInputUnmarshaler("DisableUserInput", ec.unmarshalInputDisableUserInput),
 			graphql.NewInputUnmarshaler("EnableUserInput", ec.unmarshalInputEnableUserInput),
 			graphql.NewInputUnmarshaler("LoginInput", ec.unmarshalInputLoginInput),
+			graphql.NewInputUnmarshaler("LoginWithCodeInput", ec.unmarshalInputLoginWithCodeInput),
 			graphql.NewInputUnmarshaler("LogoutInput", ec.unmarshalInputLogoutInput),
 			graphql.NewInputUnmarshaler("PasswordStrengthInput", ec.unmarshalInputPasswordStrengthInput),
 			graphql.NewInputUnmarshaler("ReauthenticateInput", ec.unmarshalInputReauthenticateInput),
 			graphql.NewInputUnmarshaler("RefreshTokenInput", ec.unmarshalInputRefreshTokenInput),
 			graphql.NewInputUnmarshaler("RegisterInput", ec.unmarshalInputRegisterInput),
+			graphql.NewInputUnmarshaler("RequestEmailChangeInput", ec.unmarshalInputRequestEmailChangeInput),
+			graphql.NewInputUnmarshaler("RequestLoginCodeInput", ec.unmarshalInputRequestLoginCodeInput),
+			graphql.NewInputUnmarshaler("RequestPasswordResetInput", ec.unmarshalInputRequestPasswordResetInput),
+			graphql.NewInputUnmarshaler("ResetPasswordInput", ec.unmarshalInputResetPasswordInput),
+			graphql.NewInputUnmarshaler("RevertEmailChangeInput", ec.unmarshalInputRevertEmailChangeInput),
 			graphql.NewInputUnmarshaler("RevokeSessionInput", ec.unmarshalInputRevokeSessionInput),
 			graphql.NewInputUnmarshaler("RevokeSessionsInput", ec.unmarshalInputRevokeSessionsInput),
 			graphql.NewInputUnmarshaler("SetRolesInput", ec.unmarshalInputSetRolesInput),
 			graphql.NewInputUnmarshaler("UpdateProfileInput", ec.unmarshalInputUpdateProfileInput),
+			graphql.NewInputUnmarshaler("VerifyEmailInput", ec.unmarshalInputVerifyEmailInput),
 		)
 	}
 	first := true
@@ -1177,8 +1321,10 @@ type Query {
 "Write operations."
 type Mutation {
   """
-  Creates an account with the role USER and signs it in. Errors: BAD_USER_INPUT with every problem of the input,
-  CONFLICT with EMAIL_TAKEN or USERNAME_TAKEN, RATE_LIMITED.
+  Creates an account with the role USER and signs it in. If the server requires verified addresses, ` + "`" + `auth` + "`" + ` is null, and
+  a link in a mail leads to ` + "`" + `verifyEmail` + "`" + `. With ` + "`" + `--register=silent` + "`" + `, that link also creates the account, and an address
+  that has an account gets the same answer and a notice by mail. Errors: BAD_USER_INPUT with every problem of the input,
+  CONFLICT with EMAIL_TAKEN (never with silent) or USERNAME_TAKEN, FORBIDDEN with NOT_OFFERED, RATE_LIMITED.
   """
   register(
     "The account to create."
@@ -1279,7 +1425,7 @@ input RegisterInput {
 
 "Result of ` + "`" + `register` + "`" + `."
 type RegisterPayload @public {
-  "The tokens of the new session."
+  "The tokens of the new session. Null if the address must be verified first."
   auth: AuthPayload
 }
 
@@ -1680,6 +1826,21 @@ enum AuditAction {
   PRIVILEGE_PERMISSIONS_CHANGED
   "A password was changed and all other sessions ended."
   AUTHN_PASSWORD_CHANGE
+  "A password was reset by a link in a mail, and all sessions ended."
+  AUTHN_PASSWORD_RESET
+  "A user verified their e-mail address."
+  EMAIL_VERIFIED
+  "A user requested a change of their e-mail address."
+  EMAIL_CHANGE_REQUESTED
+  "The e-mail address of an account was changed."
+  EMAIL_CHANGED
+  "A change of the e-mail address was reverted from the previous address, and all sessions ended."
+  EMAIL_CHANGE_REVERTED
+  """
+  The owner of an e-mail address proved it for the first time, without the account's credentials. The server removed the
+  password and ended the sessions that were set up before.
+  """
+  UNPROVED_CREDENTIALS_REMOVED
   "A user signed in."
   AUTHN_LOGIN_SUCCESS
   "A sign-in was refused: unknown account, wrong password or disabled account."
@@ -1710,6 +1871,170 @@ enum AuditOutcome {
   DONE
   "The action was refused."
   REFUSED
+}
+`, BuiltIn: false},
+	{Name: "../../schema/mail.graphqls", Input: `extend type Mutation {
+  """
+  Mails the caller a link that verifies their e-mail address. Does nothing if the address is verified, or has had too
+  many mails. Errors: FORBIDDEN with NOT_OFFERED if the server sends no mail; RATE_LIMITED.
+  """
+  requestEmailVerification: RequestPayload! @auth
+
+  """
+  Verifies an e-mail address by the token of a link in a mail. Starts no session. The caller must be signed in to the
+  account, or give its password, because the link alone cannot tell who registered. Access tokens issued before are
+  stale; refresh. Errors: BAD_USER_INPUT with CHALLENGE_INVALID, with REQUIRED or INVALID_CREDENTIALS for the password;
+  RATE_LIMITED.
+  """
+  verifyEmail(
+    "The token of the link."
+    input: VerifyEmailInput!
+  ): VerifyEmailPayload! @public
+
+  """
+  Mails a link for ` + "`" + `resetPassword` + "`" + `, if there is an account with this address. The answer is the same if there is none,
+  or if the address has had too many mails. Errors: BAD_USER_INPUT if it is not an address; FORBIDDEN with NOT_OFFERED;
+  RATE_LIMITED.
+  """
+  requestPasswordReset(
+    "The address."
+    input: RequestPasswordResetInput!
+  ): RequestPayload! @public
+
+  """
+  Sets a new password by the token of a link in a mail, and ends all sessions. Starts no session: sign in afterwards.
+  Errors: BAD_USER_INPUT with CHALLENGE_INVALID, or with every problem of the new password; RATE_LIMITED.
+  """
+  resetPassword(
+    "The token of the link and the new password."
+    input: ResetPasswordInput!
+  ): RequestPayload! @public
+
+  """
+  Mails a link for ` + "`" + `confirmEmailChange` + "`" + ` to the new address, and one for ` + "`" + `revertEmailChange` + "`" + ` to the current one. The
+  answer is the same if another account has the new address. The caller must have proved a credential within the last
+  5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED or NOT_OFFERED; BAD_USER_INPUT if it is not an address;
+  RATE_LIMITED.
+  """
+  requestEmailChange(
+    "The new address."
+    input: RequestEmailChangeInput!
+  ): RequestPayload! @auth(maxAge: 300)
+
+  """
+  Changes the e-mail address of an account by the token of a link in a mail to the new address. As for ` + "`" + `verifyEmail` + "`" + `,
+  the caller must be signed in to the account or give its password. Errors: BAD_USER_INPUT with CHALLENGE_INVALID, with
+  REQUIRED or INVALID_CREDENTIALS for the password; CONFLICT with EMAIL_TAKEN; RATE_LIMITED.
+  """
+  confirmEmailChange(
+    "The token of the link."
+    input: ConfirmEmailChangeInput!
+  ): RequestPayload! @public
+
+  """
+  Restores the previous e-mail address by the token of a link in a mail to it, for seven days after the change was
+  requested. Ends all sessions and voids all other links. Errors: BAD_USER_INPUT with CHALLENGE_INVALID; CONFLICT with
+  EMAIL_TAKEN; RATE_LIMITED.
+  """
+  revertEmailChange(
+    "The token of the link."
+    input: RevertEmailChangeInput!
+  ): RequestPayload! @public
+
+  """
+  Mails a code of six digits for ` + "`" + `loginWithCode` + "`" + `, if there is an account with this address. The answer is the same if
+  there is none. The code works for ten minutes and five attempts. Errors: BAD_USER_INPUT if it is not an address;
+  FORBIDDEN with NOT_OFFERED; RATE_LIMITED.
+  """
+  requestLoginCode(
+    "The address."
+    input: RequestLoginCodeInput!
+  ): LoginCodePayload! @public
+
+  """
+  Signs in with a code from a mail. If the address was never verified, the password and the sessions that were set up
+  before are removed. Errors: BAD_USER_INPUT with CHALLENGE_INVALID; FORBIDDEN with NOT_OFFERED; RATE_LIMITED.
+  """
+  loginWithCode(
+    "The challenge and its code."
+    input: LoginWithCodeInput!
+  ): AuthPayload! @public
+}
+
+"Input of ` + "`" + `verifyEmail` + "`" + `."
+input VerifyEmailInput {
+  "The token of the link."
+  token: String! @sensitive
+  "The password of the account. Not needed if the caller is signed in to it."
+  password: String @sensitive
+}
+
+"Result of ` + "`" + `verifyEmail` + "`" + `."
+type VerifyEmailPayload @public {
+  "Always true."
+  verified: Boolean!
+}
+
+"Input of ` + "`" + `requestPasswordReset` + "`" + `."
+input RequestPasswordResetInput {
+  "The e-mail address of the account."
+  email: String!
+}
+
+"Input of ` + "`" + `resetPassword` + "`" + `."
+input ResetPasswordInput {
+  "The token of the link."
+  token: String! @sensitive
+  "The new password. The same rules apply as for ` + "`" + `register` + "`" + `."
+  newPassword: String! @sensitive
+}
+
+"Input of ` + "`" + `requestEmailChange` + "`" + `."
+input RequestEmailChangeInput {
+  "The new e-mail address."
+  newEmail: String!
+}
+
+"Input of ` + "`" + `confirmEmailChange` + "`" + `."
+input ConfirmEmailChangeInput {
+  "The token of the link."
+  token: String! @sensitive
+  "The password of the account. Not needed if the caller is signed in to it."
+  password: String @sensitive
+}
+
+"Input of ` + "`" + `revertEmailChange` + "`" + `."
+input RevertEmailChangeInput {
+  "The token of the link."
+  token: String! @sensitive
+}
+
+"Input of ` + "`" + `requestLoginCode` + "`" + `."
+input RequestLoginCodeInput {
+  "The e-mail address of the account."
+  email: String!
+}
+
+"Result of ` + "`" + `requestLoginCode` + "`" + `."
+type LoginCodePayload @public {
+  "The challenge that the code answers, for ` + "`" + `loginWithCode` + "`" + `."
+  challenge: ID!
+}
+
+"Input of ` + "`" + `loginWithCode` + "`" + `."
+input LoginWithCodeInput {
+  "The challenge from ` + "`" + `requestLoginCode` + "`" + `."
+  challenge: ID!
+  "The six digits from the mail."
+  code: String! @sensitive
+  "How the server delivers the refresh token."
+  delivery: TokenDelivery! = BODY
+}
+
+"Result of a request that returns nothing else."
+type RequestPayload @public {
+  "Always true: the server has accepted the request. It does not reveal whether a mail is sent."
+  accepted: Boolean!
 }
 `, BuiltIn: false},
 	{Name: "../../schema/node.graphqls", Input: `"An object with a globally unique id, for Relay's ` + "`" + `@refetchable` + "`" + ` and for client caches."
@@ -1841,6 +2166,8 @@ enum ErrorReason {
   INTROSPECTION_DISABLED
   "Pages of this origin may not use cookies or open WebSockets."
   ORIGIN_NOT_ALLOWED
+  "The settings of this server do not offer this."
+  NOT_OFFERED
   "A required input is missing or empty."
   REQUIRED
   "An input has the wrong format."
@@ -1964,7 +2291,8 @@ type PageInfo {
 extend type Mutation {
   """
   Signs in with a password. Errors: UNAUTHENTICATED with INVALID_CREDENTIALS for an unknown account, a wrong password and
-  a disabled account alike; BAD_USER_INPUT with EXACTLY_ONE_REQUIRED; RATE_LIMITED.
+  a disabled account alike; UNAUTHENTICATED with EMAIL_NOT_VERIFIED after the right password, if the server requires a
+  verified address, which also sends another mail; BAD_USER_INPUT with EXACTLY_ONE_REQUIRED; RATE_LIMITED.
   """
   login(
     "The account and its password."
@@ -2248,6 +2576,14 @@ func (ec *executionContext) childFields_DeletedPayload(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type DeletedPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_LoginCodePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "challenge":
+		return ec.fieldContext_LoginCodePayload_challenge(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LoginCodePayload", field.Name)
+}
+
 func (ec *executionContext) childFields_LogoutPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "endedSessions":
@@ -2290,6 +2626,14 @@ func (ec *executionContext) childFields_RegisterPayload(ctx context.Context, fie
 		return ec.fieldContext_RegisterPayload_auth(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RegisterPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RequestPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "accepted":
+		return ec.fieldContext_RequestPayload_accepted(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RequestPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_RevokeSessionsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2454,6 +2798,14 @@ func (ec *executionContext) childFields_UserEdge(ctx context.Context, field grap
 		return ec.fieldContext_UserEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_VerifyEmailPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "verified":
+		return ec.fieldContext_VerifyEmailPayload_verified(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type VerifyEmailPayload", field.Name)
 }
 
 func (ec *executionContext) childFields___Directive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -59,6 +59,14 @@ type ChangePasswordInput struct {
 	NewPassword string `json:"newPassword"`
 }
 
+// Input of `confirmEmailChange`.
+type ConfirmEmailChangeInput struct {
+	// The token of the link.
+	Token string `json:"token"`
+	// The password of the account. Not needed if the caller is signed in to it.
+	Password *string `json:"password,omitempty"`
+}
+
 // Input of `deleteAccount`.
 type DeleteAccountInput struct {
 	// The caller's own e-mail address, as a confirmation. Any spelling that belongs to the account is accepted.
@@ -91,6 +99,12 @@ type EnableUserInput struct {
 	ID string `json:"id"`
 }
 
+// Result of `requestLoginCode`.
+type LoginCodePayload struct {
+	// The challenge that the code answers, for `loginWithCode`.
+	Challenge string `json:"challenge"`
+}
+
 // Input of `login`. Give exactly one of `email` and `username`.
 type LoginInput struct {
 	// The account's e-mail address. Case-insensitive.
@@ -99,6 +113,16 @@ type LoginInput struct {
 	Username *string `json:"username,omitempty"`
 	// The password.
 	Password string `json:"password"`
+	// How the server delivers the refresh token.
+	Delivery TokenDelivery `json:"delivery"`
+}
+
+// Input of `loginWithCode`.
+type LoginWithCodeInput struct {
+	// The challenge from `requestLoginCode`.
+	Challenge string `json:"challenge"`
+	// The six digits from the mail.
+	Code string `json:"code"`
 	// How the server delivers the refresh token.
 	Delivery TokenDelivery `json:"delivery"`
 }
@@ -172,8 +196,46 @@ type RegisterInput struct {
 
 // Result of `register`.
 type RegisterPayload struct {
-	// The tokens of the new session.
+	// The tokens of the new session. Null if the address must be verified first.
 	Auth *session.Grant `json:"auth,omitempty"`
+}
+
+// Input of `requestEmailChange`.
+type RequestEmailChangeInput struct {
+	// The new e-mail address.
+	NewEmail string `json:"newEmail"`
+}
+
+// Input of `requestLoginCode`.
+type RequestLoginCodeInput struct {
+	// The e-mail address of the account.
+	Email string `json:"email"`
+}
+
+// Input of `requestPasswordReset`.
+type RequestPasswordResetInput struct {
+	// The e-mail address of the account.
+	Email string `json:"email"`
+}
+
+// Result of a request that returns nothing else.
+type RequestPayload struct {
+	// Always true: the server has accepted the request. It does not reveal whether a mail is sent.
+	Accepted bool `json:"accepted"`
+}
+
+// Input of `resetPassword`.
+type ResetPasswordInput struct {
+	// The token of the link.
+	Token string `json:"token"`
+	// The new password. The same rules apply as for `register`.
+	NewPassword string `json:"newPassword"`
+}
+
+// Input of `revertEmailChange`.
+type RevertEmailChangeInput struct {
+	// The token of the link.
+	Token string `json:"token"`
 }
 
 // Input of `revokeSession`.
@@ -280,6 +342,20 @@ type UserEdge struct {
 	Cursor string `json:"cursor"`
 	// The user.
 	Node *account.User `json:"node"`
+}
+
+// Input of `verifyEmail`.
+type VerifyEmailInput struct {
+	// The token of the link.
+	Token string `json:"token"`
+	// The password of the account. Not needed if the caller is signed in to it.
+	Password *string `json:"password,omitempty"`
+}
+
+// Result of `verifyEmail`.
+type VerifyEmailPayload struct {
+	// Always true.
+	Verified bool `json:"verified"`
 }
 
 // Values of `extensions.code` in errors. Clients branch on the code; `extensions.reason` gives the exact case.

@@ -7,7 +7,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/graphwarden/graphwarden/internal/challenge"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -64,12 +66,28 @@ type Service struct {
 	view        *View
 	hasRole     func(token.Role) bool
 	deleteGrace time.Duration
+	mailing     Mailing
+}
+
+// Mailing is what the flows need that send mail.
+type Mailing struct {
+	Challenges *challenge.Service
+	Outbox     *mail.Outbox
+	// Silent hides from callers of Register whether an address has an account.
+	Silent bool
+	// Closed refuses to register accounts.
+	Closed bool
+	// Verifies sends a verification mail to new accounts, and Requires lets them sign in only after it.
+	Verifies, Requires bool
+	// Codes lets users sign in with a code from a mail.
+	Codes bool
 }
 
 // NewService returns a Service. view may be nil, and then every read goes to the database. hasRole reports whether the
 // SDL has a role. deleteGrace is how long after Delete a user can still cancel it; 0 for not at all.
 func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *password.Hasher,
-	policy password.Policy, view *View, hasRole func(token.Role) bool, deleteGrace time.Duration) *Service {
+	policy password.Policy, view *View, hasRole func(token.Role) bool, deleteGrace time.Duration,
+	mailing Mailing) *Service {
 	return &Service{
 		db:          db,
 		sessions:    sessions,
@@ -79,6 +97,7 @@ func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Thro
 		view:        view,
 		hasRole:     hasRole,
 		deleteGrace: deleteGrace,
+		mailing:     mailing,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/challenge"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -66,6 +67,9 @@ func (s *Service) SetDisabled(ctx context.Context, id ID, disabled bool, by audi
 		if disabled {
 			action = audit.UserDisabled
 			if err := s.shutOut(tx, u); err != nil {
+				return err
+			}
+			if err := challenge.Void(tx, u.ID); err != nil {
 				return err
 			}
 		}

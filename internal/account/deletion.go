@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/challenge"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -49,6 +50,9 @@ func (s *Service) scheduleDeletion(tx *store.Tx, u *User, by audit.Actor) error 
 		return fmt.Errorf("schedule deletion: %w", err)
 	}
 	if err := index(tx, u); err != nil {
+		return err
+	}
+	if err := challenge.Void(tx, u.ID); err != nil {
 		return err
 	}
 	return audit.Record(tx, audit.Event{Action: audit.UserDeletionScheduled, By: by, User: u.ID})

@@ -181,7 +181,7 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	a.Audit, a.Feed = audit.NewLog(a.DB, c.AuditLife, a.now), audit.NewFeed(a.DB, a.now)
 	a.cursors = graph.NewCursors(key)
 	a.Throttle = throttle.New(a.DB, key, rates(&c.Limits), a.now)
-	a.Challenges = challenge.New(a.DB, key)
+	a.Challenges = challenge.New(a.DB, key, a.now)
 	if a.Mail, err = a.newOutbox(key); err != nil {
 		return err
 	}
@@ -217,7 +217,17 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	}
 	policy := password.Policy{MinLength: c.PasswordMin, Breached: a.breached}
 	hasRole := func(role token.Role) bool { return schema.HasRole(a.Schema, role) }
-	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole, c.DeleteGrace)
+	mailing := account.Mailing{
+		Challenges: a.Challenges,
+		Outbox:     a.Mail,
+		Silent:     c.Register == "silent",
+		Closed:     c.Register == "closed",
+		Verifies:   c.EmailVerification != "off",
+		Requires:   c.EmailVerification == "required",
+		Codes:      c.SendsCodes(),
+	}
+	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole, c.DeleteGrace,
+		mailing)
 	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = a.newStreams()

@@ -19,8 +19,7 @@ type Kind string
 
 // The kinds. All but LoginCode are links.
 const (
-	Registration  Kind = "registration"   // an account to be created
-	VerifyEmail   Kind = "verify-email"   // the address of an account
+	VerifyEmail   Kind = "verify-email"   // the address of an account, or of a registration, which has no user yet
 	ResetPassword Kind = "reset-password" // an account whose password is replaced
 	ChangeEmail   Kind = "change-email"   // the new address of an account
 	RevertEmail   Kind = "revert-email"   // the previous address of an account
@@ -33,7 +32,6 @@ func (k Kind) isCode() bool { return k == LoginCode }
 
 // life is how long a secret is accepted. Secrets that users type are short, and therefore live briefly (ASVS 6.5.5).
 var life = map[Kind]time.Duration{
-	Registration:  24 * time.Hour,
 	VerifyEmail:   24 * time.Hour,
 	ResetPassword: time.Hour,
 	ChangeEmail:   24 * time.Hour,
@@ -41,9 +39,6 @@ var life = map[Kind]time.Duration{
 	Invitation:    7 * 24 * time.Hour,
 	LoginCode:     10 * time.Minute,
 }
-
-// Life returns how long a secret is accepted after its challenge was issued.
-func (k Kind) Life() time.Duration { return life[k] }
 
 // maxAttempts is how often a code may be tried: five guesses at one of a million.
 const maxAttempts = 5
@@ -66,12 +61,13 @@ type Challenge struct {
 type Service struct {
 	db     *store.DB
 	secret *secret.Secret
+	now    func() time.Time
 	keys   [][]byte // the current one first
 }
 
 // New returns a Service.
-func New(db *store.DB, s *secret.Secret) *Service {
-	return &Service{db: db, secret: s, keys: s.Keys("challenge mac")}
+func New(db *store.DB, s *secret.Secret, now func() time.Time) *Service {
+	return &Service{db: db, secret: s, now: now, keys: s.Keys("challenge mac")}
 }
 
 // Issue records c, whose ID it sets, in tx. It returns the reference from which Reveal makes the secret without reading
@@ -92,6 +88,9 @@ func (s *Service) Issue(tx *store.Tx, c *Challenge) (reference string, err error
 	}
 	return string(c.Kind) + " " + c.ID + " " + nonce, nil
 }
+
+// Expiry returns until when the secret of a challenge that is issued now is accepted.
+func (s *Service) Expiry(kind Kind) time.Time { return s.now().Add(life[kind]) }
 
 // Check returns the challenge of a link's token, without using it up. It returns CHALLENGE_INVALID for every token that
 // is malformed, of another kind, used, void or expired.
@@ -131,7 +130,7 @@ func (s *Service) Redeem(tx *store.Tx, c *Challenge) error {
 		return fmt.Errorf("redeem challenge: %w", err)
 	}
 	if used == 0 {
-		return c.Kind.refusal()
+		return c.Kind.Refusal()
 	}
 	return nil
 }
@@ -178,8 +177,8 @@ const columns = "id, kind, COALESCE(user_id, '') AS user_id, subject, nonce, pay
 // open is the condition of a challenge $1 of kind $2 that can be redeemed.
 const open = "id = $1 AND kind = $2 AND used_at IS NULL AND expires_at > now_us()"
 
-// refusal returns CHALLENGE_INVALID. It is BAD_USER_INPUT and names the input, so that a form can show the message.
-func (k Kind) refusal() error {
+// Refusal returns CHALLENGE_INVALID. It is BAD_USER_INPUT and names the input, so that a form can show the message.
+func (k Kind) Refusal() error {
 	if k.isCode() {
 		return errCode
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
@@ -32,7 +33,7 @@ func service(t *testing.T, db *store.DB, current string, accepted ...string) *ch
 	if err != nil {
 		t.Fatal(err)
 	}
-	return challenge.New(db, s)
+	return challenge.New(db, s, time.Now)
 }
 
 // run gives f a service on both databases, which have the user jane.

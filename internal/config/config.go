@@ -33,6 +33,12 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 	if c.MailFrom == "" && c.SMTPURL == "" {
 		c.MailFrom = "Graphwarden <graphwarden@localhost>" // of mails in the log
 	}
+	if c.Register == "" {
+		c.Register = map[bool]string{true: "silent", false: "open"}[c.SMTPURL != ""]
+	}
+	if c.EmailVerification == "" {
+		c.EmailVerification = map[bool]string{true: "optional", false: "off"}[c.SMTPURL != ""]
+	}
 	if c.Introspection == "" {
 		c.Introspection = "public"
 		if c.Production {
@@ -45,7 +51,7 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 		c.Tokens.problems(),
 		c.Server.problems(hasRole),
 		c.Network.problems(),
-		c.Mail.problems(),
+		c.Mail.problems(c.Production),
 	)
 }
 

@@ -72,8 +72,11 @@ type Network struct {
 
 // Mail says how mails are sent.
 type Mail struct {
-	SMTPURL  SMTPURL `name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://USER:PASSWORD@HOST:587, or smtps:// for TLS from the first byte. Parameters: tls=starttls, implicit or none; auth=auto, plain, login, cram-md5 or xoauth2. Without it, mails are off, outside production logged."`
-	MailFrom string  `placeholder:"SENDER" help:"Sender of all mails, such as 'Example <no-reply@example.com>'. It is needed with --smtp-url."`
+	SMTPURL           SMTPURL  `name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://USER:PASSWORD@HOST:587, or smtps:// for TLS from the first byte. Parameters: tls=starttls, implicit or none; auth=auto, plain, login, cram-md5 or xoauth2. Without it, mails are off, outside production logged."`
+	MailFrom          string   `placeholder:"SENDER" help:"Sender of all mails, such as 'Example <no-reply@example.com>'. It is needed with --smtp-url."`
+	Register          string   `placeholder:"MODE" help:"Registration of new accounts: open, closed, or silent, which answers all addresses alike and creates the account when its address is verified. The default is silent with --smtp-url, open without."`
+	EmailVerification string   `placeholder:"MODE" help:"Verification of e-mail addresses: off, optional, or required before the first sign-in. The default is optional with --smtp-url, off without."`
+	SignIn            []string `default:"password" placeholder:"METHOD" help:"Ways to sign in: password, or password,code, which also sends codes by mail."`
 }
 
 // Insecure accepts single risks that --production refuses.
@@ -99,6 +102,8 @@ type Limits struct {
 	OwnActsLimit         Rate `default:"60/1h" range:"1..1000000" help:"Changes of each kind that a user makes to their own account."`
 	MailPaceLimit        Rate `default:"1/1m" range:"1..1000000" help:"Mails that callers may request for one address, in the short run."`
 	MailRecipientLimit   Rate `default:"5/1h" range:"1..1000000" help:"Mails that callers may request for one address, in the long run."`
+	MailRequestLimit     Rate `default:"30/1h" range:"1..1000000" help:"Mails that callers request from one network address."`
+	RedeemLimit          Rate `default:"60/15m" range:"1..1000000" help:"Links and codes redeemed from one network address."`
 	RefreshInvalidLimit  Rate `default:"30/1m" range:"1..1000000" help:"Forged refresh tokens from one address, on each replica."`
 	VerifyInvalidLimit   Rate `default:"600/1m" range:"1..1000000" help:"Invalid tokens given to verifyToken from one address, on each replica."`
 	PasswordRatingLimit  Rate `default:"120/1m" range:"1..1000000" help:"Passwords rated by passwordStrength from one address, on each replica."`
@@ -116,6 +121,8 @@ func (l *Limits) Rates() map[string]Rate {
 		"own-acts":         l.OwnActsLimit,
 		"mail-pace":        l.MailPaceLimit,
 		"mail-recipient":   l.MailRecipientLimit,
+		"mail-request":     l.MailRequestLimit,
+		"redeem":           l.RedeemLimit,
 		"refresh-invalid":  l.RefreshInvalidLimit,
 		"verify-invalid":   l.VerifyInvalidLimit,
 		"password-rating":  l.PasswordRatingLimit,

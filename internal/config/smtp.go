@@ -77,8 +77,20 @@ func (m *Mail) SMTPServer() (*SMTPServer, error) {
 	return s, nil
 }
 
-func (m *Mail) problems() []string {
+// SendsCodes reports whether users can sign in with a code from a mail.
+func (m *Mail) SendsCodes() bool { return slices.Contains(m.SignIn, "code") }
+
+func (m *Mail) problems(production bool) []string {
 	var p check
+	p.need(slices.Contains([]string{"open", "silent", "closed"}, m.Register), "--register must be open, silent or closed")
+	p.need(slices.Contains([]string{"off", "optional", "required"}, m.EmailVerification),
+		"--email-verification must be off, optional or required")
+	methods := strings.Join(m.SignIn, ",")
+	p.need(methods == "password" || methods == "password,code", "--sign-in must be password or password,code")
+	needMail := m.Register == "silent" || m.EmailVerification != "off" || m.SendsCodes()
+	p.need(m.SMTPURL != "" || !production || !needMail,
+		"--smtp-url is needed with --register=silent, --email-verification and --sign-in=password,code")
+	p.need(m.Register != "silent" || m.EmailVerification != "off", "--register=silent needs --email-verification")
 	server, err := m.SMTPServer()
 	p.need(err == nil, "%v", err)
 	p.need(server == nil || m.MailFrom != "", "--mail-from is needed with --smtp-url")

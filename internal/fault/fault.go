@@ -48,6 +48,7 @@ const (
 	EmailNotVerified      Reason = "EMAIL_NOT_VERIFIED"
 	IntrospectionDisabled Reason = "INTROSPECTION_DISABLED"
 	OriginNotAllowed      Reason = "ORIGIN_NOT_ALLOWED"
+	NotOffered            Reason = "NOT_OFFERED"
 
 	// BAD_USER_INPUT
 	Required             Reason = "REQUIRED"

@@ -54,8 +54,10 @@ func (s *Service) ChangePassword(
 			if err := s.throttle.TakeIn(tx, throttle.OwnActs, "password", string(user.ID)); err != nil {
 				return err
 			}
-			_, err = s.sessions.EndAll(tx, user.ID, by.SessionID)
-			return err
+			if _, err = s.sessions.EndAll(tx, user.ID, by.SessionID); err != nil {
+				return err
+			}
+			return s.accounts.PasswordChanged(tx, u, by)
 		},
 	}, by)
 }

@@ -5,14 +5,19 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 )
 
 // Register creates an account with the role USER and signs it in. It returns BAD_USER_INPUT with all problems at
-// once, or CONFLICT with EMAIL_TAKEN or USERNAME_TAKEN.
+// once, or CONFLICT with EMAIL_TAKEN or USERNAME_TAKEN. It returns neither a grant nor an error if the address must be
+// verified before the first sign-in, and always with --register=silent.
 func (s *Service) Register(ctx context.Context, in account.Registration, by audit.Actor) (*session.Grant, error) {
+	if s.accounts.Mailing().Closed {
+		return nil, errRegistrationClosed
+	}
 	u, err := s.accounts.Validate(in)
 	if err != nil {
 		return nil, err
@@ -27,10 +32,27 @@ func (s *Service) Register(ctx context.Context, in account.Registration, by audi
 	if err != nil {
 		return nil, err
 	}
-	return s.Finish(ctx, Proof{
+	if s.accounts.Mailing().Silent {
+		return nil, s.accounts.RegisterSilently(ctx, u, hash, by)
+	}
+	grant, err := s.Finish(ctx, Proof{
 		User:    u.ID,
 		Methods: []string{passwordMethod},
 		Attempt: throttle.Attempt{User: u.ID, IP: by.IP},
-		Recheck: func(tx *store.Tx) error { return account.Create(tx, u, hash, by) },
+		Recheck: func(tx *store.Tx) error {
+			if err := account.Create(tx, u, hash, by); err != nil {
+				return err
+			}
+			if s.accounts.Mailing().Requires {
+				return nil // Finish sends the mail
+			}
+			return s.accounts.SendVerification(tx, u, by)
+		},
 	}, by)
+	if fault.Is(err, fault.EmailNotVerified) {
+		return nil, nil
+	}
+	return grant, err
 }
+
+var errRegistrationClosed = fault.New(fault.Forbidden, fault.NotOffered, "this server does not accept registrations")

@@ -1,11 +1,13 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -50,7 +52,11 @@ type Proof struct {
 // Finish is the end of every flow. In one transaction it locks the user, rechecks the proof, cancels a deletion of the
 // account, clears the throttle, starts or rotates the session and records it. by must have no claims unless the proof
 // renews its session.
+//
+// It returns UNAUTHENTICATED with EMAIL_NOT_VERIFIED if the settings require a verified address first. The user then
+// gets another mail.
 func (s *Service) Finish(ctx context.Context, p Proof, by audit.Actor) (grant *session.Grant, err error) {
+	var refusal error // a value, so that the mail is sent although the caller is refused
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
 		if err := lock(tx, p, by); err != nil {
 			return err
@@ -64,6 +70,10 @@ func (s *Service) Finish(ctx context.Context, p Proof, by audit.Actor) (grant *s
 		}
 		if u.Disabled() {
 			return errInvalidCredentials
+		}
+		if p.Session == "" && !u.EmailVerified && s.accounts.Mailing().Requires {
+			refusal = errEmailNotVerified
+			return s.accounts.SendVerification(tx, u, by)
 		}
 		if err := s.accounts.CancelDeletion(tx, u, by); err != nil {
 			return err
@@ -83,8 +93,11 @@ func (s *Service) Finish(ctx context.Context, p Proof, by audit.Actor) (grant *s
 		actor.Claims = *grant.Principal()
 		return audit.Record(tx, audit.Event{Action: p.Action, By: actor, User: u.ID})
 	})
-	return grant, err
+	return grant, cmp.Or(err, refusal)
 }
+
+var errEmailNotVerified = fault.New(fault.Unauthenticated, fault.EmailNotVerified,
+	"verify your e-mail address first: follow the link in the mail")
 
 // lock locks the user's row. A proof that renews a session needs that session to be live.
 func lock(tx *store.Tx, p Proof, by audit.Actor) error {

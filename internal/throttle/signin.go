@@ -33,7 +33,7 @@ func (t *Throttle) Login(ctx context.Context, a Attempt) error {
 		if err := t.TakeIn(tx, LoginAddress, web.Network(a.IP)); err != nil {
 			return err
 		}
-		known, err := t.isKnown(tx, a)
+		known, err := t.IsKnown(tx, a)
 		if err != nil || known {
 			return err
 		}
@@ -70,7 +70,8 @@ func (t *Throttle) Succeeded(tx *store.Tx, a Attempt) error {
 	return nil
 }
 
-func (t *Throttle) isKnown(tx *store.Tx, a Attempt) (known bool, err error) {
+// IsKnown reports whether the account has signed in from the address within the last 90 days.
+func (t *Throttle) IsKnown(tx *store.Tx, a Attempt) (known bool, err error) {
 	err = tx.Get(&known, "SELECT EXISTS (SELECT 1 FROM known_addresses WHERE key = $1 AND seen_at > now_us() - $2)",
 		t.known(a), knownFor.Microseconds())
 	if err != nil {

@@ -38,6 +38,8 @@ const (
 	// MailPace and MailRecipient have the key of an address that mail was requested for.
 	MailPace      Bucket = "mail-pace"
 	MailRecipient Bucket = "mail-recipient"
+	MailRequest   Bucket = "mail-request" // an address of a network
+	Redeem        Bucket = "redeem"       // an address of a network, for links and codes
 )
 
 // Rate is the size of a bucket and the time in which a full one becomes empty again. One attempt comes back every

@@ -29,6 +29,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/config"
+	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -225,6 +226,34 @@ type Client struct {
 
 // Anonymous is a client without a token.
 func (s *Server) Anonymous() *Client { return &Client{Server: s, Header: http.Header{}} }
+
+// Secrets returns the secrets in the mails of a kind, in order: the tokens of links, or codes.
+func (s *Server) Secrets(tb testing.TB, kind mail.Kind) (secrets []string) {
+	tb.Helper()
+	var references []string
+	const query = "SELECT challenge FROM mail WHERE kind = $1 ORDER BY created_at, id"
+	if err := s.App.DB.Select(tb.Context(), &references, query, kind); err != nil {
+		tb.Fatal(err)
+	}
+	for _, reference := range references {
+		secret, err := s.App.Challenges.Reveal(reference)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		secrets = append(secrets, secret)
+	}
+	return secrets
+}
+
+// Secret returns the only secret of Secrets.
+func (s *Server) Secret(tb testing.TB, kind mail.Kind) string {
+	tb.Helper()
+	secrets := s.Secrets(tb, kind)
+	if len(secrets) != 1 {
+		tb.Fatalf("%d mails of kind %s", len(secrets), kind)
+	}
+	return secrets[0]
+}
 
 // Operator is the actor of the command line, which may do everything.
 var Operator = audit.Actor{Operator: true}
