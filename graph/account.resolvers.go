@@ -42,6 +42,11 @@ func (r *mutationResolver) ChangePassword(ctx context.Context, input model.Chang
 	})
 }
 
+func (r *mutationResolver) ExportAccount(ctx context.Context) (*account.Export, error) {
+	by := actor(ctx)
+	return r.Accounts.Export(ctx, by.UserID, r.Team.Export, by)
+}
+
 func (r *mutationResolver) DeleteAccount(ctx context.Context, input model.DeleteAccountInput) (*model.DeletedPayload, error) {
 	by := actor(ctx)
 	at, err := r.Accounts.Delete(ctx, input.ConfirmEmail, by)

@@ -34,7 +34,7 @@ type siblingsKey struct{}
 
 // withSiblings gives every operation its own groups.
 func withSiblings(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
-	return next(context.WithValue(ctx, siblingsKey{}, &siblings{groups: make(map[token.UserID]*group)}))
+	return next(context.WithValue(ctx, siblingsKey{}, &siblings{}))
 }
 
 // prime groups users, so that load reads for all of them at once.
@@ -42,6 +42,9 @@ func prime(ctx context.Context, users []token.UserID) {
 	s := ctx.Value(siblingsKey{}).(*siblings)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.groups == nil {
+		s.groups = make(map[token.UserID]*group)
+	}
 	g := &group{reads: make(map[string]*reading)}
 	for _, id := range users {
 		if _, primed := s.groups[id]; !primed && id != "" {

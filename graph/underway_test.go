@@ -127,6 +127,7 @@ func acts(t *testing.T, p cast) map[string]string {
 			`changePassword(input: {currentPassword: %q, newPassword: "another unlikely passphrase"}) { tokenType }`,
 			apptest.Password,
 		),
+		"exportAccount":  `exportAccount { at }`,
 		"deleteAccount":  fmt.Sprintf(`deleteAccount(input: {confirmEmail: %q}) { id }`, p.she.Email),
 		"logout":         `logout(input: {scope: ALL}) { endedSessions }`,
 		"reauthenticate": fmt.Sprintf(`reauthenticate(input: {password: %q}) { tokenType }`, apptest.Password),

@@ -21,6 +21,29 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 		return newExecutionContext(graphql.GetOperationContext(ctx), schema.(*executableSchema), nil)
 	}
 	return guard.Fields{
+		"AccountExport": {
+			"at": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Export).At
+				m := model.MarshalTime(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"document": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Export).Document
+				if v == nil {
+					return false
+				}
+				m := model.MarshalJSON(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
 		"AuditConnection": {
 			"edges": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._AuditConnection_edges(ctx, field, object.(*model.AuditConnection))
@@ -262,6 +285,17 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				return true
 			}},
 		},
+		"LoginCodePayload": {
+			"challenge": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.LoginCodePayload).Challenge
+				m := graphql.MarshalID(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
 		"LogoutPayload": {
 			"endedSessions": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*model.LogoutPayload).EndedSessions
@@ -352,6 +386,17 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 		"RegisterPayload": {
 			"auth": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._RegisterPayload_auth(ctx, field, object.(*model.RegisterPayload))
+			}},
+		},
+		"RequestPayload": {
+			"accepted": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.RequestPayload).Accepted
+				m := graphql.MarshalBoolean(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
 			}},
 		},
 		"RevokeSessionsPayload": {
@@ -719,6 +764,17 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			}},
 			"node": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._UserEdge_node(ctx, field, object.(*model.UserEdge))
+			}},
+		},
+		"VerifyEmailPayload": {
+			"verified": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.VerifyEmailPayload).Verified
+				m := graphql.MarshalBoolean(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
 			}},
 		},
 	}

@@ -36,6 +36,11 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	AccountExport struct {
+		At       func(childComplexity int) int
+		Document func(childComplexity int) int
+	}
+
 	AuditConnection struct {
 		Edges      func(childComplexity int) int
 		Nodes      func(childComplexity int) int
@@ -97,6 +102,7 @@ type ComplexityRoot struct {
 		DeleteUser               func(childComplexity int, input model.DeleteUserInput) int
 		DisableUser              func(childComplexity int, input model.DisableUserInput) int
 		EnableUser               func(childComplexity int, input model.EnableUserInput) int
+		ExportAccount            func(childComplexity int) int
 		Login                    func(childComplexity int, input model.LoginInput) int
 		LoginWithCode            func(childComplexity int, input model.LoginWithCodeInput) int
 		Logout                   func(childComplexity int, input *model.LogoutInput) int
@@ -253,6 +259,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "AccountExport.at":
+		if e.ComplexityRoot.AccountExport.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountExport.At(childComplexity), true
+	case "AccountExport.document":
+		if e.ComplexityRoot.AccountExport.Document == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountExport.Document(childComplexity), true
 
 	case "AuditConnection.edges":
 		if e.ComplexityRoot.AuditConnection.Edges == nil {
@@ -525,6 +544,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.EnableUser(childComplexity, args["input"].(model.EnableUserInput)), true
+	case "Mutation.exportAccount":
+		if e.ComplexityRoot.Mutation.ExportAccount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.ExportAccount(childComplexity), true
 	case "Mutation.login":
 		if e.ComplexityRoot.Mutation.Login == nil {
 			break
@@ -1361,6 +1386,14 @@ type Mutation {
   ): AuthPayload! @auth
 
   """
+  Returns everything that is stored about the caller, except secrets such as the password hash. Each list holds at most
+  the 10,000 newest entries. It is a mutation because it is recorded in the security log. The answer is direct: a link in
+  a mail would let anyone with access to the mailbox fetch it. The caller must have proved a credential within the last
+  5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED, RATE_LIMITED.
+  """
+  exportAccount: AccountExport! @auth(maxAge: 300)
+
+  """
   Deletes the caller's account. All its sessions end at once, and other users and administrators no longer see it. It is
   deleted at the time ` + "`" + `deletesAt` + "`" + `; until then, signing in cancels the deletion. The caller must have proved a credential
   within the last 5 minutes; call ` + "`" + `reauthenticate` + "`" + ` to prove one. Errors: FORBIDDEN with STEP_UP_REQUIRED,
@@ -1493,6 +1526,17 @@ input ChangePasswordInput {
 input DeleteAccountInput {
   "The caller's own e-mail address, as a confirmation. Any spelling that belongs to the account is accepted."
   confirmEmail: String!
+}
+
+"Result of ` + "`" + `exportAccount` + "`" + `."
+type AccountExport @public {
+  "When the data were read."
+  at: Time!
+  """
+  The data: ` + "`" + `account` + "`" + `, ` + "`" + `sessions` + "`" + `, ` + "`" + `securityLog` + "`" + `, ` + "`" + `acts` + "`" + ` (on other accounts), ` + "`" + `knownAddresses` + "`" + ` (the times of the last
+  sign-ins from them), ` + "`" + `mails` + "`" + `, and ` + "`" + `application` + "`" + ` for the data of this server's application. Its members can change.
+  """
+  document: JSON!
 }
 
 "Result of a deletion."
@@ -1818,6 +1862,8 @@ enum AuditAction {
   USER_DELETION_SCHEDULED
   "A user signed in before the account was deleted, and so kept it."
   USER_DELETION_CANCELED
+  "Everything that is stored about a user was exported."
+  USER_EXPORTED
   "An account was disabled and its sessions ended."
   USER_DISABLED
   "A disabled account was enabled."
@@ -2092,6 +2138,9 @@ directive @sensitive on INPUT_FIELD_DEFINITION | ARGUMENT_DEFINITION | FIELD_DEF
 
 "A point in time in UTC, in RFC 3339 format with up to six fractional digits: ` + "`" + `2026-02-03T04:05:06.789012Z` + "`" + `."
 scalar Time
+
+"Any JSON value. Only in results."
+scalar JSON
 
 "Roles of users. Add your own with ` + "`" + `extend enum Role { … }` + "`" + ` and require them with ` + "`" + `@auth` + "`" + `."
 enum Role {
@@ -2483,6 +2532,16 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // childFields_* functions provide shared child field context lookups.
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
+
+func (ec *executionContext) childFields_AccountExport(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "at":
+		return ec.fieldContext_AccountExport_at(ctx, field)
+	case "document":
+		return ec.fieldContext_AccountExport_document(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AccountExport", field.Name)
+}
 
 func (ec *executionContext) childFields_AuditConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {

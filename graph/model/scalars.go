@@ -44,6 +44,12 @@ func UnmarshalInt(v any) (int32, error) {
 	return graphql.UnmarshalInt32(v)
 }
 
+// MarshalJSON writes an object.
+func MarshalJSON(v map[string]any) graphql.Marshaler { return graphql.MarshalAny(v) }
+
+// UnmarshalJSON refuses all input.
+func UnmarshalJSON(any) (map[string]any, error) { return nil, errors.New("JSON is only for results") }
+
 // MarshalRole writes a role. Only the SDL's enum Role lists the roles: validation checks input against it, so a team
 // extends only the enum.
 func MarshalRole(r token.Role) graphql.Marshaler { return graphql.MarshalString(string(r)) }

@@ -70,6 +70,7 @@ var verbs = map[string]struct {
 	"user disable": {"user disable jane@example.com", true},
 	"user enable":  {"user enable jane@example.com", false}, // already enabled
 	"user role":    {"user role jane@example.com --add=ADMIN", true},
+	"user export":  {"user export jane@example.com", true}, // recorded
 	"user delete":  {"user delete jane@example.com", true},
 	"key list":     {"key list", false},
 	"key rotate":   {"key rotate", true},

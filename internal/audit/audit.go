@@ -22,6 +22,7 @@ const (
 	UserDeleted                 Action = "user_deleted"
 	UserDeletionScheduled       Action = "user_deletion_scheduled"
 	UserDeletionCanceled        Action = "user_deletion_canceled"
+	UserExported                Action = "user_exported"
 	UserDisabled                Action = "user_disabled"
 	UserEnabled                 Action = "user_enabled"
 	PrivilegePermissionsChanged Action = "privilege_permissions_changed"

@@ -45,6 +45,7 @@ type commands struct {
 		Disable userDisableCmd `cmd:"" help:"Disable an account and end its sessions."`
 		Enable  userEnableCmd  `cmd:"" help:"Enable an account again."`
 		Role    userRoleCmd    `cmd:"" help:"Add and remove roles."`
+		Export  userExportCmd  `cmd:"" help:"Print everything that is stored about a user, as JSON."`
 		Delete  userDeleteCmd  `cmd:"" help:"Delete an account at once."`
 	} `cmd:"" help:"Manage accounts."`
 	Breached struct {
@@ -87,7 +88,8 @@ func access(command string) app.Access {
 		return app.Serves
 	case "migrate":
 		return app.Migrates
-	case "user add", "user import", "user disable", "user enable", "user role", "user delete", "key rotate", "key revoke":
+	case "user add", "user import", "user disable", "user enable", "user role", "user export", "user delete",
+		"key rotate", "key revoke":
 		return app.Writes
 	}
 	return app.Reads

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/team"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/graphwarden/graphwarden/internal/userfile"
 	"github.com/graphwarden/graphwarden/schema"
@@ -190,6 +192,20 @@ func (c userEnableCmd) Run(e *env) error {
 		}
 		_, err := fmt.Fprintf(e.out, "Enabled %s.\n", u.Email)
 		return err
+	})
+}
+
+type userExportCmd struct{ userName }
+
+func (c userExportCmd) Run(e *env) error {
+	return c.do(e, func(a *app.App, u *account.User) error {
+		export, err := a.Accounts.Export(e.ctx, u.ID, team.New(a.DB).Export, operator)
+		if err != nil {
+			return err
+		}
+		out := json.NewEncoder(e.out)
+		out.SetIndent("", "  ")
+		return out.Encode(export.Document)
 	})
 }
 

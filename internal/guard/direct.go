@@ -17,6 +17,8 @@ const (
 	maxDirect = 64
 	// maxBeside bounds the objects of a list whose other fields run at the same time, as worker_limit in gqlgen.yml does.
 	maxBeside = 1000
+	// usualSize is the usual size of a field in an answer, in bytes.
+	usualSize = 48
 )
 
 // Fields are the fields of each object type, by the names of type and field. Generated code provides them.
@@ -154,6 +156,7 @@ func (w *writer) writeAll(s state, v reflect.Value, t *ast.Type) (ok bool) {
 			ok = false // gqlgen will panic likewise, and report it
 		}
 	}()
+	w.text.Grow(usualSize * len(w.fields))
 	if t.Elem == nil {
 		return w.write(s, v)
 	}

@@ -20,7 +20,9 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/99designs/gqlgen/graphql/handler/lru"
 	gqlgen "github.com/99designs/gqlgen/graphql/handler/transport"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
@@ -115,6 +117,13 @@ func serve(tb testing.TB, introspection string, more ...graphql.HandlerExtension
 
 func (s *server) serve(tb testing.TB, policy *guard.Policy, more ...graphql.HandlerExtension) {
 	tb.Helper()
+	listener := httptest.NewServer(s.handler(policy, more...))
+	tb.Cleanup(listener.Close)
+	s.URL = listener.URL
+}
+
+// handler returns the handler of a server, without a guard if policy is nil.
+func (s *server) handler(policy *guard.Policy, more ...graphql.HandlerExtension) http.Handler {
 	executable := generated.NewExecutableSchema(generated.Config{Schema: guardtest.Load(), Resolvers: s.Zoo})
 	fields := generated.Fields(executable)
 	if s.Fields != nil {
@@ -124,14 +133,15 @@ func (s *server) serve(tb testing.TB, policy *guard.Policy, more ...graphql.Hand
 	srv.AddTransport(gqlgen.SSE{})
 	srv.AddTransport(transport.HTTP{})
 	srv.SetErrorPresenter(present)
+	srv.SetQueryCache(lru.New[*ast.QueryDocument](1000))
 	srv.Use(extension.Introspection{})
-	srv.Use(guard.NewExtension(policy, fields, s.Authenticator.Check, present, s.Now, s.log()))
+	if policy != nil {
+		srv.Use(guard.NewExtension(policy, fields, s.Authenticator.Check, present, s.Now, s.log()))
+	}
 	for _, one := range more {
 		srv.Use(one)
 	}
-	listener := httptest.NewServer(s.Authenticator.Middleware(srv))
-	tb.Cleanup(listener.Close)
-	s.URL = listener.URL
+	return s.Authenticator.Middleware(srv)
 }
 
 // present is the guard-related part of the product's error presenter.

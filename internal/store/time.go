@@ -23,3 +23,6 @@ func (t Time) Sub(u Time) time.Duration { return time.Duration(t-u) * time.Micro
 func (t Time) Skew(before, after time.Time) time.Duration {
 	return max(TimeOf(before).Sub(t), 0) + min(TimeOf(after).Sub(t), 0)
 }
+
+// MarshalText returns t as RFC 3339, as the API writes it.
+func (t Time) MarshalText() ([]byte, error) { return t.Std().AppendFormat(nil, time.RFC3339Nano), nil }

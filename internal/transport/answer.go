@@ -30,12 +30,15 @@ type answer struct {
 	claim     *memory.Claim
 }
 
-// Header values that all answers share: http.Header's methods replace them and never write into them.
+// Values that all answers share: http.Header's methods replace them and never write into them, nor does write.
 var (
 	contentTypes = map[string][]string{
 		mediaJSON:     {mediaJSON + "; charset=utf-8"},
 		mediaResponse: {mediaResponse + "; charset=utf-8"},
 	}
+	// dataHead and dataTail are what encode writes around the data if there is nothing else.
+	dataHead, dataTail = []byte(`{"data":`), []byte("}")
+
 	noSniff = []string{"nosniff"}
 	noStore = []string{"no-store"}
 )
@@ -251,6 +254,9 @@ func extension[T ~string](e *gqlerror.Error, name string) T {
 // specification section 7.1.1). If a value cannot be encoded, an extension of the server is wrong. Nothing is written
 // yet, so the panic becomes an internal error.
 func encode(resp *graphql.Response) (head, tail []byte) {
+	if resp.Data != nil && len(resp.Errors) == 0 && len(resp.Extensions) == 0 {
+		return dataHead, dataTail
+	}
 	head, tail = []byte("{"), []byte("}")
 	if len(resp.Errors) > 0 {
 		head = append(append(head, `"errors":`...), marshal(resp.Errors)...)

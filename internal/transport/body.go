@@ -103,13 +103,30 @@ func parseBody(body []byte, params *graphql.RawParams) *refusal {
 	if !utf8.Valid(body) {
 		return malformed("the body must be UTF-8")
 	}
-	var in operationParams
-	err := decode(bytes.NewReader(body), &in)
+	// json.Unmarshal needs no buffer of its own, but cannot keep numbers as they are written.
+	var in struct {
+		operationParams
+		Variables  json.RawMessage `json:"variables"`
+		Extensions json.RawMessage `json:"extensions"`
+	}
+	err := json.Unmarshal(body, &in)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
 		return malformed(wrong.Field + " has the wrong type")
 	}
 	if err != nil {
 		return malformed("the body must be one JSON object")
+	}
+	for _, object := range []struct {
+		name string
+		text json.RawMessage
+		into *map[string]any
+	}{
+		{"variables", in.Variables, &in.operationParams.Variables},
+		{"extensions", in.Extensions, &in.operationParams.Extensions},
+	} {
+		if object.text != nil && decode(bytes.NewReader(object.text), object.into) != nil {
+			return malformed(object.name + " has the wrong type")
+		}
 	}
 	if coercion.HalfPair(string(body)) >= 0 { // encoding/json would read it as U+FFFD
 		return malformed("the body holds half of a surrogate pair, which is not a character")
