@@ -3,10 +3,12 @@ package account
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/challenge"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -29,10 +31,14 @@ func (s *Service) Delete(ctx context.Context, confirmEmail string, by audit.Acto
 			return fault.Invalid([]fault.Field{{Path: "input.confirmEmail", Reason: fault.Malformed,
 				Message: "this is not the e-mail address of your account"}})
 		}
+		end := s.scheduleDeletion
 		if s.deleteGrace == 0 {
-			return s.remove(tx, u, by)
+			end = s.remove
 		}
-		return s.scheduleDeletion(tx, u, by)
+		if err := end(tx, u, by); err != nil {
+			return err
+		}
+		return s.notifyDeletion(tx, u, by)
 	})
 	if err != nil {
 		return nil, err
@@ -56,6 +62,15 @@ func (s *Service) scheduleDeletion(tx *store.Tx, u *User, by audit.Actor) error 
 		return err
 	}
 	return audit.Record(tx, audit.Event{Action: audit.UserDeletionScheduled, By: by, User: u.ID})
+}
+
+// notifyDeletion mails the user, who may not be the one who deleted the account, how long a sign-in can keep it.
+func (s *Service) notifyDeletion(tx *store.Tx, u *User, by audit.Actor) error {
+	data := map[string]string{"ip": by.IP, "device": by.UserAgent}
+	if u.DeletesAt != nil {
+		data["deletesAt"] = u.DeletesAt.Std().Format(time.RFC3339)
+	}
+	return s.mailing.Outbox.Send(tx, mail.Message{Kind: mail.AccountDeletion, To: u.Email, User: string(u.ID), Data: data})
 }
 
 // CancelDeletion keeps the account of u, who has signed in, if its deletion was scheduled. The caller has locked the
