@@ -49,7 +49,7 @@ test-clients: ## test real frontends and the page at / in Node.js and Chromium
 		$(MAKE) --no-print-directory assets clients/node_modules/.complete && \
 		folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 		go build -o "$$folder/graphwarden" . && \
-		cd clients && GRAPHWARDEN_BINARY="$$folder/graphwarden" node --test --test-concurrency=2; \
+		$(WITHPOSTGRES) sh -c "cd clients && GRAPHWARDEN_BINARY=$$folder/graphwarden node --test --test-concurrency=2"; \
 	elif test "$$CI" = true; then \
 		echo "npm is missing"; exit 1; \
 	else \

@@ -243,18 +243,6 @@ func rates(l *config.Limits) throttle.Rates {
 	return rates
 }
 
-func (a *App) newOutbox(key *secret.Secret) (*mail.Outbox, error) {
-	server, err := a.Config.SMTPServer()
-	if err != nil {
-		return nil, err
-	}
-	return mail.NewOutbox(a.DB, key, a.Throttle.Mail, a.Challenges.Reveal, mail.Options{
-		Server:      (*mail.Server)(server),
-		From:        a.Config.MailFrom,
-		Development: !a.Config.Production,
-	}, a.now, a.log), nil
-}
-
 // migrate brings Graphwarden's tables up to date, then the team's, as far as access allows.
 func (a *App) migrate(ctx context.Context, access Access) error {
 	ofTeam := team.Migrations()
@@ -426,6 +414,7 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 	group.Go(func() { a.DB.Listen(ctx, a.log) })
 	group.Go(func() { a.View.Follow(ctx, a.log) })
 	group.Go(func() { a.Feed.Follow(ctx, a.log) })
+	group.Go(func() { a.Mail.Follow(ctx) })
 	group.Go(func() { a.Activity.Follow(ctx, lastFlush, a.log) })
 	every := func(interval time.Duration, topic, failure string, work func(context.Context) error) {
 		group.Go(func() {
@@ -445,6 +434,7 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 	every(upkeepEvery, "", "delete dead rows", a.timely(a.alone("sessions", a.Sessions.Prune)))
 	every(upkeepEvery, "", "delete accounts", a.timely(a.alone("deletions", a.Accounts.DeleteDue)))
 	every(upkeepEvery, "", "empty the throttle", a.timely(a.alone("throttle", a.Throttle.Prune)))
+	every(upkeepEvery, "", "delete old mails", a.timely(a.alone("old mails", a.Mail.Prune)))
 	every(upkeepEvery, "", "delete expired challenges", a.timely(a.alone("challenges", a.Challenges.Prune)))
 	every(upkeepEvery, "", "shorten the audit log", a.timely(a.alone("audit log", a.Audit.Prune)))
 	return group.Wait, nil

@@ -42,7 +42,7 @@ func Diagnose(ctx context.Context, c *config.Config, sdl *ast.Schema, now func()
 			Good: "the server does not start with settings that fail here",
 			Bad:  "the server starts even if checks fail",
 			Fix:  "set --production",
-		}}, databaseChecks(ctx, c, now))
+		}}, reachCheck(ctx, c), databaseChecks(ctx, c, now))
 }
 
 func schemaCheck(c *config.Config, sdl *ast.Schema) Check {

@@ -29,6 +29,9 @@ func (a *App) registerMetrics() {
 		"Refresh tokens that were answered again inside the grace.", a.Sessions.Replayed)
 	m.Counter("graphwarden_throttle_refusals_total",
 		"Attempts that were refused because there had been too many.", a.Throttle.Refused)
+	m.Gauge("graphwarden_mail_queued", "Mails that wait to be sent.", func() float64 { return float64(a.Mail.Queued()) })
+	m.Gauge("graphwarden_mail_oldest_seconds",
+		"How long the oldest mail has been waiting.", func() float64 { return a.Mail.Oldest().Seconds() })
 	m.Gauge("graphwarden_password_work",
 		"Password hashes under way or waiting for their turn.", func() float64 { return float64(a.Hasher.Pending()) })
 	m.Counter("graphwarden_password_refusals_total",

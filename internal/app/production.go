@@ -81,6 +81,7 @@ func Checks(c *config.Config) []Check {
 			Fix: "name the proxies in front of this server, and no other addresses",
 		}},
 		storageChecks(c),
+		mailChecks(c),
 		[]Check{{
 			Name: "introspection", OK: c.Introspection != "public",
 			Flag: "--insecure-introspection", Accepted: c.InsecureIntrospection,

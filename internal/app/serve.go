@@ -88,6 +88,13 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 		mux.Handle("/{$}", page)
 		mux.Handle("/explorer/", page)
 	}
+	if !a.Config.Production {
+		preview, err := a.Mail.Preview()
+		if err != nil {
+			return nil, err
+		}
+		mux.Handle("GET /dev/mail", preview)
+	}
 	mux.Handle("/.well-known/jwks.json", a.current(web.Static("application/jwk-set+json",
 		fmt.Sprintf("public, max-age=%d", int(a.Keys.JWKSMaxAge().Seconds())), a.Keys.JWKS)))
 	if a.Config.Introspection != "off" {

@@ -56,6 +56,12 @@ type commands struct {
 		Rotate keyRotateCmd `cmd:"" help:"Sign with the next key. Tokens of the old key remain valid."`
 		Revoke keyRevokeCmd `cmd:"" help:"Refuse all tokens of a key, for example after a leak."`
 	} `cmd:"" help:"Manage signing keys."`
+	Mail struct {
+		List  mailListCmd  `cmd:"" help:"List the newest mails."`
+		Show  mailShowCmd  `cmd:"" help:"Show one mail, without its link or code."`
+		Retry mailRetryCmd `cmd:"" help:"Send a failed or waiting mail now."`
+		Test  mailTestCmd  `cmd:"" help:"Send a test mail to an address now."`
+	} `cmd:"" help:"Look after mails."`
 	Schema struct {
 		Policy schemaPolicyCmd `cmd:"" help:"Print who may read each field of each type."`
 		Check  schemaCheckCmd  `cmd:"" help:"Check that every field has an access rule, as serve does when it starts."`
@@ -89,7 +95,7 @@ func access(command string) app.Access {
 	case "migrate":
 		return app.Migrates
 	case "user add", "user import", "user disable", "user enable", "user role", "user export", "user delete",
-		"key rotate", "key revoke":
+		"key rotate", "key revoke", "mail retry":
 		return app.Writes
 	}
 	return app.Reads

@@ -33,6 +33,9 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 	if c.MailFrom == "" && c.SMTPURL == "" {
 		c.MailFrom = "Graphwarden <graphwarden@localhost>" // of mails in the log
 	}
+	if c.LinksBase == "" {
+		c.LinksBase = c.PublicURL + "/#{flow}={token}"
+	}
 	if c.Register == "" {
 		c.Register = map[bool]string{true: "silent", false: "open"}[c.SMTPURL != ""]
 	}

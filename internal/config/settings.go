@@ -73,7 +73,9 @@ type Network struct {
 // Mail says how mails are sent.
 type Mail struct {
 	SMTPURL           SMTPURL  `name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://USER:PASSWORD@HOST:587, or smtps:// for TLS from the first byte. Parameters: tls=starttls, implicit or none; auth=auto, plain, login, cram-md5 or xoauth2. Without it, mails are off, outside production logged."`
-	MailFrom          string   `placeholder:"SENDER" help:"Sender of all mails, such as 'Example <no-reply@example.com>'. It is needed with --smtp-url."`
+	MailFrom          string   `placeholder:"SENDER" help:"Sender of all mails, such as 'Example <no-reply@example.com>'. It is needed with a mail server."`
+	MailTemplates     string   `placeholder:"DIR" help:"Folder with your own mail templates and languages; see docs/MAIL.md."`
+	LinksBase         string   `placeholder:"URL" help:"Page that the links in mails open, such as https://app.example.com/{flow}#{token}; by default the public URL with #{flow}={token}. The token must be after the #, which browsers do not send to servers."`
 	Register          string   `placeholder:"MODE" help:"Registration of new accounts: open, closed, or silent, which answers all addresses alike and creates the account when its address is verified. The default is silent with --smtp-url, open without."`
 	EmailVerification string   `placeholder:"MODE" help:"Verification of e-mail addresses: off, optional, or required before the first sign-in. The default is optional with --smtp-url, off without."`
 	SignIn            []string `default:"password" placeholder:"METHOD" help:"Ways to sign in: password, or password,code, which also sends codes by mail."`
@@ -86,6 +88,7 @@ type Insecure struct {
 	InsecureOrigins       bool `help:"In production, accept allowed origins with http://. Anyone on the network between a user and such a page can change it, and act as the user."`
 	InsecureStorage       bool `help:"In production, accept SQLite on a network file system. Its locks may not hold, and then the database is corrupted."`
 	InsecureDatabase      bool `help:"In production, accept Postgres on another host without TLS. Anyone on the network can read its password and all data."`
+	InsecureSMTP          bool `name:"insecure-smtp" help:"In production, accept a mail server on another host without TLS. Anyone on the network can read its password and the links and codes of all mails."`
 	InsecureIntrospection bool `help:"In production, show the schema to everyone. It helps attackers find targets."`
 	InsecureExplorer      bool `help:"In production, serve GraphiQL: one more page to keep safe, on the origin whose pages may use cookies."`
 	InsecureBcryptCost    bool `help:"In production, accept a --bcrypt-cost below 12. Leaked hashes are guessed faster."`

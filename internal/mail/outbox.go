@@ -1,11 +1,15 @@
 package mail
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	netmail "net/mail"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,10 +40,16 @@ type Reveal func(reference string) (secret string, err error)
 type Options struct {
 	// Server is the mail server; nil for none.
 	Server *Server
-	// From is the sender, such as "Example <no-reply@example.com>".
+	// From is the sender, such as "Example <no-reply@example.com>". Its name is what the templates call the site.
 	From string
-	// Development logs mails if there is no mail server.
+	// Links is the template of links.
+	Links Links
+	// Templates is a folder with templates of the team; empty for none.
+	Templates string
+	// Development logs mails if there is no mail server, and keeps the last ones for Preview.
 	Development bool
+	// OnEnd is called for each mail that this replica has sent or given up.
+	OnEnd func(kind Kind, state State)
 }
 
 // Server is a mail server.
@@ -53,47 +63,87 @@ type Server struct {
 
 // Outbox holds the mails to be sent, and those of the last days.
 type Outbox struct {
-	db      *store.DB
-	secret  *secret.Secret
-	budget  Budget
-	reveal  Reveal
-	options Options
-	now     func() time.Time
-	log     *slog.Logger
+	db        *store.DB
+	secret    *secret.Secret
+	budget    Budget
+	reveal    Reveal
+	options   Options
+	from      netmail.Address
+	site      string
+	templates templates
+	courier   *courier // nil without a mail server
+	now       func() time.Time
+	log       *slog.Logger
 
 	queued atomic.Int64 // as last counted, plus those written here since
+	oldest atomic.Int64 // the store.Time at which the oldest queued mail was written; 0 for none
+
+	sender sender
+
+	mu   sync.Mutex
+	last []sample // for Preview, the newest last
 }
 
-// NewOutbox wires an Outbox.
+// NewOutbox wires an Outbox. Its errors say which template or address is wrong.
 func NewOutbox(db *store.DB, s *secret.Secret, budget Budget, reveal Reveal, o Options,
-	now func() time.Time, log *slog.Logger) *Outbox {
-	return &Outbox{db: db, secret: s, budget: budget, reveal: reveal, options: o, now: now, log: log}
+	now func() time.Time, log *slog.Logger) (*Outbox, error) {
+	from, err := netmail.ParseAddress(o.From)
+	if err != nil {
+		return nil, errors.New("--mail-from must be an address, such as 'Example <no-reply@example.com>'")
+	}
+	all, err := loadTemplates(o.Templates)
+	if err != nil {
+		return nil, err
+	}
+	outbox := &Outbox{db: db, secret: s, budget: budget, reveal: reveal, options: o, from: *from,
+		site: cmp.Or(from.Name, domain(from.Address)), templates: all, now: now, log: log}
+	if o.Server != nil {
+		outbox.courier = newCourier(o.Server, *from)
+	}
+	return outbox, nil
+}
+
+func domain(address string) string {
+	_, domain, _ := strings.Cut(address, "@")
+	return domain
 }
 
 // Enabled reports whether mails are sent, or, in development without a mail server, logged. If not, Send drops them.
 func (o *Outbox) Enabled() bool { return o.options.Server != nil || o.options.Development }
 
-// errFull refuses requests for mail while too many mails wait. It is the same for every recipient.
-var errFull = func() error {
+// Queued returns how many mails wait.
+func (o *Outbox) Queued() int64 { return o.queued.Load() }
+
+// Oldest returns how long the oldest waiting mail has been waiting; 0 if none waits.
+func (o *Outbox) Oldest() time.Duration {
+	oldest := o.oldest.Load()
+	if oldest == 0 {
+		return 0
+	}
+	return max(0, store.TimeOf(o.now()).Sub(store.Time(oldest)))
+}
+
+// full refuses requests for mail while too many mails wait. It is the same for every recipient.
+func full() error {
 	e := fault.New(fault.RateLimited, fault.TooManyAttempts, "too many mails are waiting to be sent: try again later")
 	e.RetryAfter = time.Minute
 	return e
-}()
+}
 
 // Admit decides, in tx, whether a caller's request may send a mail to recipient, and takes it from the recipient's
 // budget. Call it before looking up the account, with the key of the address (account.EmailKey) whether or not there is
 // such an account, so that all addresses cost the same:
 //
 //   - true: Send the mail, if there is an account.
-//   - false: the recipient has had too many mails. Send nothing and answer as usual, because another answer would reveal
-//     the requests of others. The budget is taken from recipients without an account too.
+//   - false: the recipient has had too many mails. Send nothing and answer as usual: another answer would reveal the
+//     requests of others. The budget is taken from recipients without an account too.
 //   - RATE_LIMITED: the outbox is full. Return the error.
 //
 // Notices about a change that has been made, such as password-changed, are sent without Admit: an attacker must not be
 // able to suppress them.
 func (o *Outbox) Admit(tx *store.Tx, recipient string) (admitted bool, err error) {
 	if o.queued.Load() >= maxQueued {
-		return false, errFull
+		return false, full()
 	}
 	return o.budget(tx, recipient)
 }
@@ -124,11 +174,10 @@ func (o *Outbox) Send(tx *store.Tx, m Message) error {
 	if err != nil {
 		return err
 	}
-	_, domain, _ := strings.Cut(o.options.From, "@")
 	_, err = tx.Exec(`INSERT INTO mail (id, message_id, kind, sealed, challenge, user_id, locale, state, attempts,
 			next_at, last_error, created_at, expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', 0, now_us(), '', now_us(), $8)`,
-		id.String(), id.String()+"@"+strings.TrimSuffix(domain, ">"), m.Kind, sealed, m.Challenge, m.User, m.Locale,
+		id.String(), id.String()+"@"+domain(o.from.Address), m.Kind, sealed, m.Challenge, m.User, m.Locale,
 		store.TimeOf(m.Expires))
 	if err != nil {
 		return fmt.Errorf("write mail: %w", err)
@@ -143,4 +192,19 @@ func (o *Outbox) seal(id string, c content) (string, error) {
 		return "", fmt.Errorf("encode mail: %w", err)
 	}
 	return base64.StdEncoding.EncodeToString(o.secret.Seal(sealing, plain, []byte(id))), nil
+}
+
+func (o *Outbox) unseal(id, sealed string) (c content, err error) {
+	raw, err := base64.StdEncoding.DecodeString(sealed)
+	if err != nil {
+		return c, fmt.Errorf("decode mail %s: %w", id, err)
+	}
+	plain, _, err := o.secret.Unseal(sealing, raw, []byte(id))
+	if err != nil {
+		return c, fmt.Errorf("mail %s: %w", id, err)
+	}
+	if err := json.Unmarshal(plain, &c); err != nil {
+		return c, fmt.Errorf("decode mail %s: %w", id, err)
+	}
+	return c, nil
 }

@@ -30,13 +30,24 @@ func unlimited(*store.Tx, string) (bool, error) { return true, nil }
 // reveal is the secret of every challenge.
 func reveal(reference string) (string, error) { return "secret-of-" + reference, nil }
 
-func newOutbox(t *testing.T, db *store.DB, change ...func(*mail.Options)) *mail.Outbox {
-	t.Helper()
-	o := mail.Options{From: "Example <no-reply@example.com>", Development: true}
+var silent = slog.New(slog.DiscardHandler)
+
+func options(change ...func(*mail.Options)) mail.Options {
+	o := mail.Options{From: "Example <no-reply@example.com>", Development: true,
+		Links: "https://app.example.com/{flow}#{token}"}
 	for _, f := range change {
 		f(&o)
 	}
-	return mail.NewOutbox(db, newSecret(t), unlimited, reveal, o, time.Now, slog.New(slog.DiscardHandler))
+	return o
+}
+
+func newOutbox(t *testing.T, db *store.DB, change ...func(*mail.Options)) *mail.Outbox {
+	t.Helper()
+	o, err := mail.NewOutbox(db, newSecret(t), unlimited, reveal, options(change...), time.Now, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
 }
 
 func send(t *testing.T, db *store.DB, o *mail.Outbox, messages ...mail.Message) {

@@ -70,7 +70,7 @@ func derive(secret, purpose string) []byte {
 // Seal encrypts plaintext under the current key for purpose (AES-256-GCM, prefixed with a random nonce). It also
 // authenticates the context, so that a sealed value copied to another row does not decrypt.
 func (s *Secret) Seal(purpose string, plaintext, context []byte) []byte {
-	// A random 96-bit nonce is safe for 2^32 values per key; a server seals a few keys a year.
+	// A random 96-bit nonce is safe for 2^32 values per key, which is more than the mails of a deployment.
 	return aead(s.Key(purpose)).Seal(nil, nil, plaintext, context)
 }
 

@@ -5,6 +5,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { linkIn, Mailbox } from '../mailbox.mjs';
+import { newSchema } from '../postgres.mjs';
 import { password, start } from '../server.mjs';
 import { serve } from '../site.mjs';
 
@@ -13,17 +15,27 @@ export const screenshots = join(clients, 'screenshots');
 
 // A token with a life of one second is refused after six: the server allows a leeway of five seconds.
 const SHORT = ['--access-life', '1s', '--refresh-grace', '2s'];
+// Many mails to one address.
+const MAILS = ['--register', 'open', '--sign-in', 'password,code', '--mail-pace-limit', '1000/1m', '--mail-recipient-limit', '1000/1h'];
 const TOKEN = 'query($token: String!) { verifyToken(token: $token) { active } }';
 export const LOGIN = 'mutation($input: LoginInput!) { login(input: $input) { accessToken session { id } } }';
 
 export class Frontend {
   // start serves the application with the given page settings, and starts a server with additional flags. With direct,
-  // the page calls the server directly, at another origin.
-  static async start(app, browser, { flags = [], settings = {}, direct = false } = {}) {
+  // the page calls the server directly, at another origin. With mail, the server sends mails with links to the page.
+  static async start(app, browser, { flags = [], settings = {}, direct = false, mail = false, postgres = false } = {}) {
     const f = new Frontend();
     f.folder = mkdtempSync(join(tmpdir(), 'frontend-'));
     f.site = await serve(join(clients, app, 'dist'), '', settings);
-    f.flags = [...SHORT, '--database', `sqlite:${f.folder}/test.db`, ...flags, ...(direct ? ['--allowed-origins', f.site.url] : [])];
+    f.schema = postgres ? await newSchema() : undefined;
+    f.mailbox = mail ? await Mailbox.start() : undefined;
+    f.flags = [
+      ...SHORT,
+      '--database', f.schema?.url ?? `sqlite:${f.folder}/test.db`, '--secret', 'a secret for the tests of the applications',
+      ...(mail ? [...f.mailbox.flags, ...MAILS, '--links-base', `${f.site.url}/#{flow}={token}`] : []),
+      ...flags,
+      ...(direct ? ['--allowed-origins', f.site.url] : []),
+    ];
     f.server = await start(...f.flags);
     f.site.target = f.server.url;
     if (direct) f.site.settings = { ...settings, url: `${f.server.url}/graphql` };
@@ -37,6 +49,8 @@ export class Frontend {
     await this.context.close();
     await this.site.close();
     await this.server.stop();
+    await this.mailbox?.close();
+    await this.schema?.drop();
     rmSync(this.folder, { recursive: true });
   }
 
@@ -49,11 +63,14 @@ export class Frontend {
   // register creates the user's account without the page.
   register() { return this.server.register(this.user.email); }
 
-  async open(context = this.context) {
+  async open(context = this.context, url = this.site.url) {
     const page = await context.newPage();
-    await page.goto(this.site.url);
+    await page.goto(url);
     return page;
   }
+
+  // link waits for a mail to the address and returns its link.
+  async link(subject, address = this.user.email) { return linkIn(await this.mailbox.next(address, subject)); }
 
   // signIn signs in the user in a new tab. With the right password, it waits until the user is signed in.
   async signIn(given, context) {
@@ -110,9 +127,11 @@ export class Frontend {
   succeeded(operation) { return this.site.sent(operation).filter(({ status }) => status === 200).length; }
 
   // backdateProofs makes the last proof of a credential old in every session.
-  async backdateProofs() {
+  backdateProofs() { return this.execute('UPDATE sessions SET auth_time = auth_time - 400000000'); }
+
+  // execute changes the SQLite database of the running server.
+  async execute(sql) {
     const path = `${this.folder}/test.db`;
-    const sql = 'UPDATE sessions SET auth_time = auth_time - 400000000';
     const { DatabaseSync } = await import('node:sqlite').catch(() => ({}));
     if (DatabaseSync) return new DatabaseSync(path).exec(sql);
     // Older versions of Node have no SQLite driver; Python has one.

@@ -1,4 +1,4 @@
-import { createContext, useContext, useEffect, useId, useRef, useState, type ReactNode, type SubmitEvent } from 'react';
+import { createContext, useContext, useEffect, useId, useRef, useState, type InputEvent, type ReactNode, type SubmitEvent } from 'react';
 import { Refusal } from './refusal';
 import { whenToRetry, wordsFor } from './words';
 
@@ -38,14 +38,15 @@ export function Problem({ refusal }: { refusal: Refusal }) {
   );
 }
 
-type ButtonProps = { run: () => Promise<void>; children: ReactNode; className?: string; 'aria-label'?: string };
+type ButtonProps = { run: () => Promise<void>; done?: string; children: ReactNode; className?: string; 'aria-label'?: string };
 
-export function Button({ run, children, ...button }: ButtonProps) {
-  const { act, busy, refusal } = useAct<void>(run);
+export function Button({ run, done, children, ...button }: ButtonProps) {
+  const { act, busy, refusal, done: isDone } = useAct<void>(run);
   return (
     <>
       <button type="button" disabled={busy} onClick={() => act()} {...button}>{children}</button>
       {refusal && <Problem refusal={refusal} />}
+      {isDone && done && <p className="done" role="status">{done}</p>}
     </>
   );
 }
@@ -80,13 +81,31 @@ export function Form({ button, className, done, submit, children }: FormProps) {
   );
 }
 
-type FieldProps = { name: string; label: string; hint?: string; type?: string; autoComplete?: string; defaultValue?: string };
+type FieldProps = {
+  name: string;
+  label: string;
+  hint?: ReactNode;
+  type?: string;
+  inputMode?: 'numeric';
+  autoComplete?: string;
+  defaultValue?: string;
+  onInput?: (event: InputEvent<HTMLInputElement>) => void;
+};
+
+function useProblem(name: string) {
+  return useContext(RefusalContext)?.fields?.find(({ path }) => path === `input.${name}`);
+}
+
+// ProblemOf shows the problem of an input that has no field, such as the token of a link.
+export function ProblemOf({ name }: { name: string }) {
+  const problem = useProblem(name);
+  return problem && <p className="problem" role="alert">{wordsFor(problem)}</p>;
+}
 
 // Field is an input with the name of the corresponding field in the operation's input.
 export function Field({ name, label, hint, ...input }: FieldProps) {
   const id = useId();
-  const refusal = useContext(RefusalContext);
-  const problem = refusal && refusal.fields?.find(({ path }) => path === `input.${name}`);
+  const problem = useProblem(name);
   return (
     <label>
       <span id={`${id}label`}>{label}</span>

@@ -1,8 +1,10 @@
 import type { Client as Live } from 'graphql-ws';
-import { StrictMode, useState, useSyncExternalStore, type ComponentType, type ReactNode } from 'react';
+import { StrictMode, useEffect, useState, useSyncExternalStore, type ComponentType, type ReactNode } from 'react';
 import { createRoot } from 'react-dom/client';
-import { BackendContext, LiveContext, SessionContext, type Backend } from './backend';
+import { BackendContext, LiveContext, NoticeContext, SessionContext, type Backend } from './backend';
 import { Home } from './home';
+import { Inbound } from './link';
+import { flows, Linked } from './linked';
 import { connectLive } from './live';
 import { Session } from './session';
 import { delivery, url } from './settings';
@@ -16,6 +18,7 @@ export type ConnectProps = { session: Session; live: Live; children: ReactNode }
 // the library's hooks below.
 export function mount(library: string, Connect: ComponentType<ConnectProps>, backend: Backend): void {
   const session = new Session(url, delivery);
+  const inbound = new Inbound(flows);
 
   // The key creates a new client and WebSocket for each session, so that users do not see each other's cached data.
   function Connected({ children }: { children: ReactNode }) {
@@ -25,10 +28,17 @@ export function mount(library: string, Connect: ComponentType<ConnectProps>, bac
 
   function App() {
     const { tokens, ended } = useSyncExternalStore(session.subscribe, session.get);
+    const link = useSyncExternalStore(inbound.subscribe, inbound.get);
+    const [notice, setNotice] = useState('');
+    useEffect(() => { if (tokens) setNotice(''); }, [tokens?.sessionId]);
     return (
-      <Connected key={tokens?.sessionId ?? ''}>
-        {tokens ? <StepUp><Home library={library} /></StepUp> : <Welcome library={library} ended={ended} />}
-      </Connected>
+      <NoticeContext value={setNotice}>
+        <div role="status">{notice && <p className="notice">{notice}</p>}</div>
+        <Connected key={tokens?.sessionId ?? ''}>
+          {link ? <Linked link={link} close={inbound.close} notify={setNotice} />
+            : tokens ? <StepUp><Home library={library} /></StepUp> : <Welcome library={library} ended={ended} />}
+        </Connected>
+      </NoticeContext>
     );
   }
 

@@ -32,6 +32,13 @@ export function useLive(): Live {
   return useContext(LiveContext)!;
 }
 
+// NoticeContext provides a function that shows a message above the screens, until the next sign-in.
+export const NoticeContext = createContext<(text: string) => void>(() => {});
+
+export function useNotice(): (text: string) => void {
+  return useContext(NoticeContext);
+}
+
 export const SessionContext = createContext<Session | null>(null);
 
 export function useSession(): Session {

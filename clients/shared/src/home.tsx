@@ -1,9 +1,12 @@
 import { useState } from 'react';
 import { Button, Field, Form, Problem } from './act';
-import { useMutation, useQuery, useSession } from './backend';
-import { ChangePassword, DeleteAccount, Logout, Me, UpdateProfile } from './operations';
+import { useMutation, useNotice, useQuery, useSession } from './backend';
+import type { MeQuery } from './gql/graphql';
+import { NewPassword } from './newpassword';
+import { ChangePassword, DeleteAccount, ExportAccount, Logout, Me, RequestEmailChange, RequestEmailVerification, UpdateProfile } from './operations';
 import { SecurityCard } from './security';
 import { SessionsCard } from './sessions';
+import { time } from './words';
 
 export function Home({ library }: { library: string }) {
   const session = useSession();
@@ -31,7 +34,9 @@ export function Home({ library }: { library: string }) {
           {refusal && <section><Problem refusal={refusal} /><button type="button" onClick={reload}>Try again</button></section>}
           {data && <ProfileCard me={data.me} />}
           <SessionsCard />
-          <PasswordCard />
+          {data && <AddressCard />}
+          {data && <PasswordCard me={data.me} />}
+          <ExportCard />
           {data && <DeleteCard email={data.me.email} />}
         </main>
       )}
@@ -39,12 +44,37 @@ export function Home({ library }: { library: string }) {
   );
 }
 
-function ProfileCard({ me }: { me: { email: string; name: string; username: string | null; roles: string[] } }) {
+// Unverified offers another mail to a user whose address is not verified.
+function Unverified() {
+  const request = useMutation(RequestEmailVerification);
+  return (
+    <div className="row">
+      <span>Your e-mail address is not confirmed.</span>
+      <Button run={async () => void (await request({}))} className="quiet" done="Check your mail.">Send a link</Button>
+    </div>
+  );
+}
+
+function AddressCard() {
+  const request = useMutation(RequestEmailChange);
+  return (
+    <section>
+      <h2>E-mail address</h2>
+      <p>The new address is used once you open the link that we send to it.</p>
+      <Form button="Change address" done="Check the mail at the new address." submit={async ({ newEmail = '' }) => void (await request({ input: { newEmail } }))}>
+        <Field name="newEmail" label="New address" type="email" autoComplete="email" />
+      </Form>
+    </section>
+  );
+}
+
+function ProfileCard({ me }: { me: MeQuery['me'] }) {
   const update = useMutation(UpdateProfile);
   return (
     <section>
       <h2>Profile</h2>
       <p>{me.email} {me.roles.map((role) => <span key={role} className="badge">{role}</span>)}</p>
+      {!me.emailVerified && <Unverified />}
       <Form button="Save" done="Saved." submit={async ({ name = '', username = '' }) => void (await update({ input: { name, username } }))}>
         <Field name="name" label="Name" defaultValue={me.name} autoComplete="name" />
         <Field name="username" label="Username" defaultValue={me.username ?? ''} hint="You can sign in with it instead of your e-mail address." autoComplete="username" />
@@ -53,7 +83,7 @@ function ProfileCard({ me }: { me: { email: string; name: string; username: stri
   );
 }
 
-function PasswordCard() {
+function PasswordCard({ me }: { me: MeQuery['me'] }) {
   const session = useSession();
   const change = useMutation(ChangePassword);
 
@@ -66,8 +96,27 @@ function PasswordCard() {
       <p>Changing your password ends all your other sessions.</p>
       <Form button="Change password" done="Changed." submit={submit}>
         <Field name="currentPassword" label="Current password" type="password" autoComplete="current-password" />
-        <Field name="newPassword" label="New password" type="password" autoComplete="new-password" />
+        <NewPassword name="newPassword" label="New password" account={me} />
       </Form>
+    </section>
+  );
+}
+
+function ExportCard() {
+  const exportAccount = useMutation(ExportAccount);
+
+  async function download() {
+    const { at, document: data } = (await exportAccount({})).exportAccount;
+    const url = URL.createObjectURL(new Blob([JSON.stringify(data, null, 2)], { type: 'application/json' }));
+    const link = Object.assign(document.createElement('a'), { href: url, download: `account-${at.slice(0, 10)}.json` });
+    link.click();
+    URL.revokeObjectURL(url);
+  }
+  return (
+    <section>
+      <h2>Your data</h2>
+      <p>All data that the server stores about you, as JSON.</p>
+      <Button run={download} done="Downloaded.">Download</Button>
     </section>
   );
 }
@@ -75,15 +124,17 @@ function PasswordCard() {
 function DeleteCard({ email }: { email: string }) {
   const session = useSession();
   const remove = useMutation(DeleteAccount);
+  const notify = useNotice();
 
   async function submit({ confirmEmail = '' }: Record<string, string>) {
-    await remove({ input: { confirmEmail } });
+    const { deletesAt } = (await remove({ input: { confirmEmail } })).deleteAccount;
+    notify(deletesAt ? `Your account will be deleted on ${time(deletesAt)}. Sign in before then to keep it.` : 'Your account is deleted.');
     session.end(null);
   }
   return (
     <section>
       <h2>Delete account</h2>
-      <p>You are signed out everywhere. To keep the account, sign in again within the next days.</p>
+      <p>You are signed out everywhere. Until the account is deleted, you can sign in to keep it.</p>
       <Form button="Delete account" className="danger" submit={submit}>
         <Field name="confirmEmail" label={`Enter ${email} to confirm`} autoComplete="off" />
       </Form>

@@ -13,6 +13,46 @@ export const Login = graphql(`
   mutation Login($input: LoginInput!) { login(input: $input) { ...Tokens } }
 `);
 
+export const RatePassword = graphql(`
+  mutation RatePassword($input: PasswordStrengthInput!) { passwordStrength(input: $input) { score reason message } }
+`);
+
+export const RequestLoginCode = graphql(`
+  mutation RequestLoginCode($input: RequestLoginCodeInput!) { requestLoginCode(input: $input) { challenge } }
+`);
+
+export const LoginWithCode = graphql(`
+  mutation LoginWithCode($input: LoginWithCodeInput!) { loginWithCode(input: $input) { ...Tokens } }
+`);
+
+export const RequestPasswordReset = graphql(`
+  mutation RequestPasswordReset($input: RequestPasswordResetInput!) { requestPasswordReset(input: $input) { accepted } }
+`);
+
+export const ResetPassword = graphql(`
+  mutation ResetPassword($input: ResetPasswordInput!) { resetPassword(input: $input) { accepted } }
+`);
+
+export const RequestEmailVerification = graphql(`
+  mutation RequestEmailVerification { requestEmailVerification { accepted } }
+`);
+
+export const VerifyEmail = graphql(`
+  mutation VerifyEmail($input: VerifyEmailInput!) { verifyEmail(input: $input) { verified } }
+`);
+
+export const RequestEmailChange = graphql(`
+  mutation RequestEmailChange($input: RequestEmailChangeInput!) { requestEmailChange(input: $input) { accepted } }
+`);
+
+export const ConfirmEmailChange = graphql(`
+  mutation ConfirmEmailChange($input: ConfirmEmailChangeInput!) { confirmEmailChange(input: $input) { accepted } }
+`);
+
+export const RevertEmailChange = graphql(`
+  mutation RevertEmailChange($input: RevertEmailChangeInput!) { revertEmailChange(input: $input) { accepted } }
+`);
+
 export const Logout = graphql(`
   mutation Logout($input: LogoutInput!) { logout(input: $input) { endedSessions } }
 `);
@@ -22,7 +62,7 @@ export const Reauthenticate = graphql(`
 `);
 
 export const Me = graphql(`
-  query Me { me { id email username name roles createdAt } }
+  query Me { me { id email emailVerified username name roles createdAt } }
 `);
 
 export const UpdateProfile = graphql(`
@@ -43,8 +83,12 @@ export const ChangePassword = graphql(`
   mutation ChangePassword($input: ChangePasswordInput!) { changePassword(input: $input) { ...Tokens } }
 `);
 
+export const ExportAccount = graphql(`
+  mutation ExportAccount { exportAccount { at document } }
+`);
+
 export const DeleteAccount = graphql(`
-  mutation DeleteAccount($input: DeleteAccountInput!) { deleteAccount(input: $input) { id } }
+  mutation DeleteAccount($input: DeleteAccountInput!) { deleteAccount(input: $input) { deletesAt } }
 `);
 
 export const SecurityLog = graphql(`

@@ -1,22 +1,34 @@
 import { useState } from 'react';
-import { Field, Form } from './act';
-import { useMutation, useSession } from './backend';
+import { Field, Form, ProblemOf } from './act';
+import { useMutation, useNotice, useSession } from './backend';
 import type { ErrorReason } from './gql/enums';
-import { Login, Register } from './operations';
+import { NewPassword } from './newpassword';
+import { Login, LoginWithCode, Register, RequestLoginCode, RequestPasswordReset } from './operations';
 import { wordsForEnd } from './words';
 
+// The ways in, with the titles of their forms and the texts of the buttons that lead to them.
+const ways = {
+  password: { title: 'Sign in', link: 'Sign in instead', form: SignInForm },
+  register: { title: 'Register', link: 'Create an account', form: RegisterForm },
+  code: { title: 'Sign in with a code', link: 'Get a code by mail', form: CodeForm },
+  reset: { title: 'Reset your password', link: 'Forgot your password?', form: ResetForm },
+};
+type Way = keyof typeof ways;
+
 export function Welcome({ library, ended }: { library: string; ended: ErrorReason | null }) {
-  const [registering, setRegistering] = useState(false);
+  const [way, setWay] = useState<Way>('password');
+  const others = way === 'password' ? (['register', 'code', 'reset'] as const) : (['password'] as const);
+  const { title, form: WayForm } = ways[way];
   return (
     <main className="welcome">
       <h1>Graphwarden <small>with {library}</small></h1>
       {ended && <p className="ended" role="status">{wordsForEnd(ended)}</p>}
       <section>
-        <h2>{registering ? 'Register' : 'Sign in'}</h2>
-        {registering ? <RegisterForm /> : <SignInForm />}
-        <button type="button" className="quiet" onClick={() => setRegistering(!registering)}>
-          {registering ? 'Sign in instead' : 'Create an account'}
-        </button>
+        <h2>{title}</h2>
+        <WayForm />
+        <div className="row ways">
+          {others.map((one) => <button key={one} type="button" className="quiet" onClick={() => setWay(one)}>{ways[one].link}</button>)}
+        </div>
       </section>
     </main>
   );
@@ -41,16 +53,56 @@ function SignInForm() {
 function RegisterForm() {
   const session = useSession();
   const register = useMutation(Register);
+  const notify = useNotice();
 
   async function submit({ email = '', name = '', password = '' }: Record<string, string>) {
     const { auth } = (await register({ input: { email, name, password, delivery: session.delivery } })).register;
     if (auth) session.begin(auth);
+    else notify('Check your mail to continue. The link in it works for a day.');
   }
   return (
     <Form button="Register" submit={submit}>
       <Field name="email" label="E-mail" type="email" autoComplete="email" />
       <Field name="name" label="Name" hint="Optional display name." autoComplete="name" />
-      <Field name="password" label="Password" hint="At least 8 characters." type="password" autoComplete="new-password" />
+      <NewPassword name="password" label="Password" />
+    </Form>
+  );
+}
+
+function CodeForm() {
+  const session = useSession();
+  const request = useMutation(RequestLoginCode);
+  const login = useMutation(LoginWithCode);
+  const [challenge, setChallenge] = useState('');
+
+  async function send({ email = '' }: Record<string, string>) {
+    setChallenge((await request({ input: { email } })).requestLoginCode.challenge);
+  }
+  async function submit({ code = '' }: Record<string, string>) {
+    session.begin((await login({ input: { challenge, code: code.trim(), delivery: session.delivery } })).loginWithCode);
+  }
+  if (!challenge) {
+    return (
+      <Form button="Send a code" submit={send}>
+        <Field name="email" label="E-mail" type="email" autoComplete="username" />
+      </Form>
+    );
+  }
+  return (
+    <Form key={challenge} button="Sign in" submit={submit}>
+      <p role="status">If there is an account with this address, we have sent a code to it.</p>
+      <Field name="code" label="Code" inputMode="numeric" autoComplete="one-time-code" />
+      <ProblemOf name="challenge" />
+    </Form>
+  );
+}
+
+function ResetForm() {
+  const request = useMutation(RequestPasswordReset);
+  const done = 'If there is an account with this address, we have sent a link to it.';
+  return (
+    <Form button="Send a link" done={done} submit={async ({ email = '' }) => void (await request({ input: { email } }))}>
+      <Field name="email" label="E-mail" type="email" autoComplete="username" />
     </Form>
   );
 }
