@@ -31,14 +31,10 @@ func (s *Service) Delete(ctx context.Context, confirmEmail string, by audit.Acto
 			return fault.Invalid([]fault.Field{{Path: "input.confirmEmail", Reason: fault.Malformed,
 				Message: "this is not the e-mail address of your account"}})
 		}
-		end := s.scheduleDeletion
 		if s.deleteGrace == 0 {
-			end = s.remove
+			return s.remove(tx, u, by)
 		}
-		if err := end(tx, u, by); err != nil {
-			return err
-		}
-		return s.notifyDeletion(tx, u, by)
+		return s.scheduleDeletion(tx, u, by)
 	})
 	if err != nil {
 		return nil, err
@@ -61,16 +57,13 @@ func (s *Service) scheduleDeletion(tx *store.Tx, u *User, by audit.Actor) error 
 	if err := challenge.Void(tx, u.ID); err != nil {
 		return err
 	}
-	return audit.Record(tx, audit.Event{Action: audit.UserDeletionScheduled, By: by, User: u.ID})
-}
-
-// notifyDeletion mails the user, who may not be the one who deleted the account, how long a sign-in can keep it.
-func (s *Service) notifyDeletion(tx *store.Tx, u *User, by audit.Actor) error {
-	data := map[string]string{"ip": by.IP, "device": by.UserAgent}
-	if u.DeletesAt != nil {
-		data["deletesAt"] = u.DeletesAt.Std().Format(time.RFC3339)
+	// The user may not be the one who deleted the account.
+	err = s.mailing.Outbox.Send(tx, mail.Message{Kind: mail.AccountDeletion, To: u.Email, User: string(u.ID),
+		Data: map[string]string{"ip": by.IP, "device": by.UserAgent, "time": u.DeletesAt.Std().Format(time.RFC1123)}})
+	if err != nil {
+		return err
 	}
-	return s.mailing.Outbox.Send(tx, mail.Message{Kind: mail.AccountDeletion, To: u.Email, User: string(u.ID), Data: data})
+	return audit.Record(tx, audit.Event{Action: audit.UserDeletionScheduled, By: by, User: u.ID})
 }
 
 // CancelDeletion keeps the account of u, who has signed in, if its deletion was scheduled. The caller has locked the
