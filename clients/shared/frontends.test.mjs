@@ -9,6 +9,7 @@ import { cookieMode } from './frontends/cookie.mjs';
 import { clients, screenshots } from './frontends/frontend.mjs';
 import { headerMode } from './frontends/header.mjs';
 import { hostileBrowsers } from './frontends/hostile.mjs';
+import { mails } from './frontends/mails.mjs';
 import { security } from './frontends/security.mjs';
 import { trustedDocuments } from './frontends/trusted.mjs';
 
@@ -33,7 +34,7 @@ describe('in a browser', { skip, concurrency: APPS.length }, () => {
       });
       after(() => browser?.close());
 
-      for (const [name, tests] of Object.entries({ headerMode, cookieMode, hostileBrowsers, trustedDocuments, security, account })) {
+      for (const [name, tests] of Object.entries({ headerMode, cookieMode, hostileBrowsers, trustedDocuments, security, account, mails })) {
         describe(name, () => tests(app, () => browser));
       }
     });

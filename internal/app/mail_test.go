@@ -20,6 +20,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/mail/mailtest"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/schema"
 )
 
 func TestProductionRefusesUnsafeMail(t *testing.T) {
@@ -124,12 +125,47 @@ func TestThePreviewOfMailsIsForThisMachineInDevelopment(t *testing.T) {
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		sendMail(t, srv, notice)
 		server.WaitFor(t, "kim@example.org", 1)
-		if response, body := preview(srv, unchanged); response.StatusCode != http.StatusNotFound || strings.Contains(body, "kim@") {
+		response, body := preview(srv, unchanged)
+		if response.StatusCode != http.StatusNotFound || strings.Contains(body, "kim@") {
 			t.Errorf("in production: status %d, %s", response.StatusCode, body)
 		}
 	}, func(o *apptest.Options) {
 		o.Config.Production, o.Config.MailFrom, o.Config.SMTPURL = true, "no-reply@example.com", config.SMTPURL(server.URL)
 	})
+}
+
+func TestDoctorConnectsToTheMailServer(t *testing.T) {
+	t.Parallel()
+	server := mailtest.Start(t, mailtest.Options{Username: "user", Password: "right"})
+	sdl, err := schema.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(password string) app.Check {
+		t.Helper()
+		c := settings(t, production(t, "--mail-from=no-reply@example.com",
+			"--smtp-url="+strings.Replace(server.URL, ":right@", ":"+password+"@", 1))...)
+		for _, check := range app.Diagnose(t.Context(), c, sdl, time.Now) {
+			if check.Name == "mail server" {
+				return check
+			}
+		}
+		t.Fatal("the mail server is not checked")
+		return app.Check{}
+	}
+	if c := check("right"); !c.OK {
+		t.Errorf("%+v", c)
+	}
+	if c := check("hunter2"); c.OK || c.Fails() || strings.Contains(c.Bad, "hunter2") {
+		t.Errorf("with a wrong password: %+v", c)
+	}
+	server.Stop()
+	if c := check("right"); c.OK || c.Fails() {
+		t.Errorf("stopped: %+v", c)
+	}
+	if n := len(server.Mails()); n != 0 {
+		t.Errorf("doctor sent %d mails", n)
+	}
 }
 
 func TestMailSettingsThatStopTheStart(t *testing.T) {

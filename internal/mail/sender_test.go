@@ -1,10 +1,12 @@
 package mail_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/url"
@@ -597,6 +599,43 @@ func TestOperatorsSeeAndRetryMails(t *testing.T) {
 		}
 		if n := count(t, db, "SELECT count(*) FROM mail"); n != 0 {
 			t.Errorf("%d mails of a deleted account", n)
+		}
+	})
+}
+
+// Without a mail server, the log is where a developer finds links and codes.
+func TestDevelopmentLogsTheLinkOnce(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		for _, development := range []bool{true, false} {
+			server := mailtest.Start(t, mailtest.Options{})
+			var logged bytes.Buffer
+			o, err := mail.NewOutbox(db, newSecret(t), unlimited, reveal, options(func(o *mail.Options) {
+				if !development {
+					through(t, server)(o)
+				}
+			}), time.Now, slog.New(slog.NewTextHandler(&logged, nil)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			exec(t, db, "DELETE FROM leases")
+			send(t, db, o, mail.Message{Kind: mail.VerifyEmail, To: "kim@example.org", Challenge: "c1"},
+				mail.Message{Kind: mail.LoginCode, To: "kim@example.org", Challenge: "c2"})
+			if err := mail.SendDue(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			want := 0
+			if development {
+				want = 1
+			}
+			for _, secret := range []string{"verify-email#secret-of-c1", "secret-of-c2"} {
+				if n := strings.Count(logged.String(), secret); n != want {
+					t.Errorf("the log has %s %d times, want %d: %s", secret, n, want, &logged)
+				}
+			}
+		}
+		if diff := cmp.Diff([]string{"sent 1", "sent 1", "sent 1", "sent 1"}, states(t, db)); diff != "" {
+			t.Error(diff)
 		}
 	})
 }

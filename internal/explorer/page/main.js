@@ -11,6 +11,8 @@ if (GraphiQL && React && ReactDOM) {
   const place = document.getElementById('explorer');
   const { endpoint } = place.dataset;
   const session = new Session(endpoint);
+  session.takeLink();
+  window.addEventListener('hashchange', () => session.takeLink()); // a link was pasted into this tab
   const panel = makePanel(session);
   const root = ReactDOM.createRoot(place);
   root.render(

@@ -6,7 +6,16 @@ const queries = {
   register: `mutation ($input: RegisterInput!) { register(input: $input) { auth { ${pair} } } }`,
   login: `mutation ($input: LoginInput!) { login(input: $input) { ${pair} } }`,
   refresh: `mutation ($input: RefreshTokenInput!) { refreshToken(input: $input) { ${pair} } }`,
+  requestReset: 'mutation ($input: RequestPasswordResetInput!) { requestPasswordReset(input: $input) { accepted } }',
   logout: 'mutation ($input: LogoutInput!) { logout(input: $input) { endedSessions } }',
+};
+
+// The mutations of the links in mails by flow, and what they have done.
+const flows = {
+  'verify-email': { query: 'mutation ($input: VerifyEmailInput!) { verifyEmail(input: $input) { verified } }', done: 'Your e-mail address is confirmed.' },
+  'email-change': { query: 'mutation ($input: ConfirmEmailChangeInput!) { confirmEmailChange(input: $input) { accepted } }', done: 'Your e-mail address was changed.' },
+  'email-changing': { query: 'mutation ($input: RevertEmailChangeInput!) { revertEmailChange(input: $input) { accepted } }', done: 'Your account keeps this e-mail address. All sessions were ended.' },
+  'reset-password': { query: 'mutation ($input: ResetPasswordInput!) { resetPassword(input: $input) { accepted } }', done: 'Your password was changed. Sign in with it.' },
 };
 
 // The fraction of its life after which a token is renewed.
@@ -36,7 +45,7 @@ export class Session {
   #timer;
   #renewal;
   #listeners = new Set();
-  #state = { account: undefined, expires: undefined, life: undefined, renewals: 0, notice: '' };
+  #state = { account: undefined, expires: undefined, life: undefined, renewals: 0, notice: '', link: undefined };
 
   constructor(url) { this.#url = url; }
 
@@ -55,6 +64,28 @@ export class Session {
   async register(input) { await this.#begin(await this.#call(queries.register, { input })); }
 
   async login(input) { await this.#begin(await this.#call(queries.login, { input })); }
+
+  async requestReset(email) {
+    await this.#call(queries.requestReset, { input: { email } });
+    this.#set({ notice: 'If there is an account with this address, a link was sent to it.' });
+  }
+
+  // takeLink moves the link of a mail, #flow=token, from the address bar, and so from the history, into memory.
+  takeLink() {
+    const [[flow, token] = []] = new URLSearchParams(window.location.hash.slice(1));
+    if (!token || !Object.hasOwn(flows, flow)) return;
+    window.history.replaceState(null, '', window.location.pathname + window.location.search);
+    this.#set({ link: { flow, token } });
+  }
+
+  // redeem uses the link. The user may be signed in, to the account of the link or to another one.
+  async redeem(flow, input) {
+    await this.#call(flows[flow].query, { input }, this.accessToken);
+    this.dismiss(flows[flow].done);
+    if (this.accessToken) await this.renew(); // the token may be stale, or its session have ended
+  }
+
+  dismiss(notice = '') { this.#set({ link: undefined, notice }); }
 
   // logout signs out here even if the server cannot be reached: the access token then expires soon.
   async logout(scope) {
