@@ -9,6 +9,7 @@ import (
 	"context"
 
 	"github.com/graphwarden/graphwarden/graph/model"
+	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/session"
 )
 
@@ -29,6 +30,10 @@ func (r *mutationResolver) RequestPasswordReset(ctx context.Context, input model
 
 func (r *mutationResolver) ResetPassword(ctx context.Context, input model.ResetPasswordInput) (*model.RequestPayload, error) {
 	return accepted(r.Accounts.ResetPassword(ctx, input.Token, input.NewPassword, client(ctx)))
+}
+
+func (r *mutationResolver) RequirePasswordChange(ctx context.Context, input model.RequirePasswordChangeInput) (*account.User, error) {
+	return r.Accounts.RequirePasswordChange(ctx, account.ID(input.ID), actor(ctx))
 }
 
 func (r *mutationResolver) RequestEmailChange(ctx context.Context, input model.RequestEmailChangeInput) (*model.RequestPayload, error) {

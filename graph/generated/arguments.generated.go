@@ -65,6 +65,10 @@ func Arguments(schema graphql.ExecutableSchema) map[string]func(ctx context.Cont
 			_, err := ec.unmarshalNResetPasswordInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐResetPasswordInput(ctx, value)
 			return err
 		},
+		"Mutation.requirePasswordChange.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNRequirePasswordChangeInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐRequirePasswordChangeInput(ctx, value)
+			return err
+		},
 		"Mutation.requestEmailChange.input": func(ctx context.Context, value any) error {
 			_, err := ec.unmarshalNRequestEmailChangeInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐRequestEmailChangeInput(ctx, value)
 			return err

@@ -331,6 +331,48 @@ func UnmarshalRequestPasswordResetInput(ctx context.Context, raw any) (model.Req
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputRequirePasswordChangeInput(ctx context.Context, obj any) (model.RequirePasswordChangeInput, error) {
+	var it model.RequirePasswordChangeInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"id"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalRequirePasswordChangeInput unmarshals raw into the RequirePasswordChangeInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalRequirePasswordChangeInput(ctx context.Context, raw any) (model.RequirePasswordChangeInput, error) {
+	var out model.RequirePasswordChangeInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "RequirePasswordChangeInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputResetPasswordInput(ctx context.Context, obj any) (model.ResetPasswordInput, error) {
 	var it model.ResetPasswordInput
 	if obj == nil {
@@ -621,6 +663,11 @@ func (ec *executionContext) marshalNRequestPayload2ᚖgithubᚗcomᚋgraphwarden
 		return graphql.Null
 	}
 	return ec._RequestPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNRequirePasswordChangeInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐRequirePasswordChangeInput(ctx context.Context, v any) (model.RequirePasswordChangeInput, error) {
+	res, err := ec.unmarshalInputRequirePasswordChangeInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) unmarshalNResetPasswordInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐResetPasswordInput(ctx context.Context, v any) (model.ResetPasswordInput, error) {

@@ -114,6 +114,7 @@ type ComplexityRoot struct {
 		RequestEmailVerification func(childComplexity int) int
 		RequestLoginCode         func(childComplexity int, input model.RequestLoginCodeInput) int
 		RequestPasswordReset     func(childComplexity int, input model.RequestPasswordResetInput) int
+		RequirePasswordChange    func(childComplexity int, input model.RequirePasswordChangeInput) int
 		ResetPassword            func(childComplexity int, input model.ResetPasswordInput) int
 		RevertEmailChange        func(childComplexity int, input model.RevertEmailChangeInput) int
 		RevokeSession            func(childComplexity int, input model.RevokeSessionInput) int
@@ -666,6 +667,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RequestPasswordReset(childComplexity, args["input"].(model.RequestPasswordResetInput)), true
+	case "Mutation.requirePasswordChange":
+		if e.ComplexityRoot.Mutation.RequirePasswordChange == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_requirePasswordChange_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RequirePasswordChange(childComplexity, args["input"].(model.RequirePasswordChangeInput)), true
 	case "Mutation.resetPassword":
 		if e.ComplexityRoot.Mutation.ResetPassword == nil {
 			break
@@ -1237,6 +1249,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("RequestEmailChangeInput", ec.unmarshalInputRequestEmailChangeInput),
 			graphql.NewInputUnmarshaler("RequestLoginCodeInput", ec.unmarshalInputRequestLoginCodeInput),
 			graphql.NewInputUnmarshaler("RequestPasswordResetInput", ec.unmarshalInputRequestPasswordResetInput),
+			graphql.NewInputUnmarshaler("RequirePasswordChangeInput", ec.unmarshalInputRequirePasswordChangeInput),
 			graphql.NewInputUnmarshaler("ResetPasswordInput", ec.unmarshalInputResetPasswordInput),
 			graphql.NewInputUnmarshaler("RevertEmailChangeInput", ec.unmarshalInputRevertEmailChangeInput),
 			graphql.NewInputUnmarshaler("RevokeSessionInput", ec.unmarshalInputRevokeSessionInput),
@@ -1874,6 +1887,8 @@ enum AuditAction {
   AUTHN_PASSWORD_CHANGE
   "A password was reset by a link in a mail, and all sessions ended."
   AUTHN_PASSWORD_RESET
+  "An administrator required another password."
+  PASSWORD_CHANGE_REQUIRED
   "A user verified their e-mail address."
   EMAIL_VERIFIED
   "A user requested a change of their e-mail address."
@@ -1957,6 +1972,16 @@ enum AuditOutcome {
   ): RequestPayload! @public
 
   """
+  Administrators only. Requires a user to replace their password: mails a link for ` + "`" + `resetPassword` + "`" + `, and refuses sign-ins
+  with the current password with PASSWORD_CHANGE_REQUIRED. Sessions continue; ` + "`" + `revokeSessions` + "`" + ` ends them. The caller must
+  have proved a credential within the last 15 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED or NOT_OFFERED, NOT_FOUND.
+  """
+  requirePasswordChange(
+    "The user."
+    input: RequirePasswordChangeInput!
+  ): User! @auth(roles: [ADMIN], maxAge: 900)
+
+  """
   Mails a link for ` + "`" + `confirmEmailChange` + "`" + ` to the new address, and one for ` + "`" + `revertEmailChange` + "`" + ` to the current one. The
   answer is the same if another account has the new address. The caller must have proved a credential within the last
   5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED or NOT_OFFERED; BAD_USER_INPUT if it is not an address;
@@ -2033,6 +2058,12 @@ input ResetPasswordInput {
   token: String! @sensitive
   "The new password. The same rules apply as for ` + "`" + `register` + "`" + `."
   newPassword: String! @sensitive
+}
+
+"Input of ` + "`" + `requirePasswordChange` + "`" + `."
+input RequirePasswordChangeInput {
+  "The user's id."
+  id: ID!
 }
 
 "Input of ` + "`" + `requestEmailChange` + "`" + `."
@@ -2195,6 +2226,11 @@ enum ErrorReason {
   With BAD_USER_INPUT: the signed-in caller gave a wrong current password.
   """
   INVALID_CREDENTIALS
+  """
+  The password is right but must be replaced first: an administrator requires it. A mail has a link; ` + "`" + `requestPasswordReset` + "`" + `
+  sends another.
+  """
+  PASSWORD_CHANGE_REQUIRED
   "The refresh token was not issued by this server, or is void. Sign in again."
   REFRESH_INVALID
   "The refresh token was used before, possibly by a thief. The session was ended. Sign in again."
@@ -2341,7 +2377,7 @@ extend type Mutation {
   """
   Signs in with a password. Errors: UNAUTHENTICATED with INVALID_CREDENTIALS for an unknown account, a wrong password and
   a disabled account alike; UNAUTHENTICATED with EMAIL_NOT_VERIFIED after the right password, if the server requires a
-  verified address, which also sends another mail; BAD_USER_INPUT with EXACTLY_ONE_REQUIRED; RATE_LIMITED.
+  verified address, which also sends another mail, and with PASSWORD_CHANGE_REQUIRED; BAD_USER_INPUT with EXACTLY_ONE_REQUIRED; RATE_LIMITED.
   """
   login(
     "The account and its password."

@@ -224,6 +224,12 @@ type RequestPayload struct {
 	Accepted bool `json:"accepted"`
 }
 
+// Input of `requirePasswordChange`.
+type RequirePasswordChangeInput struct {
+	// The user's id.
+	ID string `json:"id"`
+}
+
 // Input of `resetPassword`.
 type ResetPasswordInput struct {
 	// The token of the link.

@@ -38,9 +38,11 @@ type User struct {
 	DisabledAt    *store.Time `db:"disabled_at"`
 	DeletesAt     *store.Time `db:"deletes_at"` // nil unless the user has deleted the account, and can still sign in
 	Version       int64       `db:"version"`
+	// PasswordChangeRequired keeps the password from starting sessions until it is replaced.
+	PasswordChangeRequired bool `db:"password_change_required"`
 }
 
-const userColumns = "id, email, email_verified, username, name, roles, created_at, disabled_at, deletes_at, version"
+const userColumns = "id, email, email_verified, username, name, roles, created_at, disabled_at, deletes_at, version, password_change_required"
 
 // OwnerID returns the user's own id, for @auth(owner: true).
 func (u *User) OwnerID() ID { return u.ID }

@@ -3,10 +3,12 @@ package account
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/challenge"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -53,6 +55,12 @@ func (s *Service) scheduleDeletion(tx *store.Tx, u *User, by audit.Actor) error 
 		return err
 	}
 	if err := challenge.Void(tx, u.ID); err != nil {
+		return err
+	}
+	// The user may not be the one who deleted the account.
+	err = s.mailing.Outbox.Send(tx, mail.Message{Kind: mail.AccountDeletion, To: u.Email, User: string(u.ID),
+		Data: map[string]string{"ip": by.IP, "device": by.UserAgent, "time": u.DeletesAt.Std().Format(time.RFC1123)}})
+	if err != nil {
 		return err
 	}
 	return audit.Record(tx, audit.Event{Action: audit.UserDeletionScheduled, By: by, User: u.ID})

@@ -51,6 +51,9 @@ func TestADeletedAccountIsHiddenUntilItsEnd(t *testing.T) {
 		if left := time.Until(*at); left < grace-time.Minute || left > grace+time.Minute {
 			t.Errorf("it will be deleted in %s, want %s", left, grace)
 		}
+		if n := srv.Count(t, "SELECT count(*) FROM mail WHERE kind = 'account-deletion' AND user_id = $1", c.UserID); n != 1 {
+			t.Errorf("%d mails to the user", n)
+		}
 		for _, device := range []*apptest.Client{c, other} {
 			device.Do(t, me, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
 			device.Redeem(t, device.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_REVOKED")

@@ -28,6 +28,7 @@ const (
 	PrivilegePermissionsChanged Action = "privilege_permissions_changed"
 	AuthnPasswordChange         Action = "authn_password_change"
 	AuthnPasswordReset          Action = "authn_password_reset"
+	PasswordChangeRequired      Action = "password_change_required"
 	EmailVerified               Action = "email_verified"
 	EmailChangeRequested        Action = "email_change_requested"
 	EmailChanged                Action = "email_changed"

@@ -30,16 +30,17 @@ type Reason string
 // The reasons, grouped by their usual code.
 const (
 	// UNAUTHENTICATED
-	TokenMissing       Reason = "TOKEN_MISSING"
-	TokenInvalid       Reason = "TOKEN_INVALID"
-	TokenExpired       Reason = "TOKEN_EXPIRED"
-	TokenRevoked       Reason = "TOKEN_REVOKED"
-	TokenStale         Reason = "TOKEN_STALE"
-	InvalidCredentials Reason = "INVALID_CREDENTIALS"
-	RefreshInvalid     Reason = "REFRESH_INVALID"
-	RefreshReused      Reason = "REFRESH_REUSED"
-	SessionExpired     Reason = "SESSION_EXPIRED"
-	SessionRevoked     Reason = "SESSION_REVOKED"
+	TokenMissing           Reason = "TOKEN_MISSING"
+	TokenInvalid           Reason = "TOKEN_INVALID"
+	TokenExpired           Reason = "TOKEN_EXPIRED"
+	TokenRevoked           Reason = "TOKEN_REVOKED"
+	TokenStale             Reason = "TOKEN_STALE"
+	InvalidCredentials     Reason = "INVALID_CREDENTIALS"
+	PasswordChangeRequired Reason = "PASSWORD_CHANGE_REQUIRED"
+	RefreshInvalid         Reason = "REFRESH_INVALID"
+	RefreshReused          Reason = "REFRESH_REUSED"
+	SessionExpired         Reason = "SESSION_EXPIRED"
+	SessionRevoked         Reason = "SESSION_REVOKED"
 
 	// FORBIDDEN
 	RoleRequired          Reason = "ROLE_REQUIRED"

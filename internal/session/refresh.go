@@ -142,7 +142,7 @@ func (r *row) judge(g int64, grace time.Duration) verdict {
 	switch {
 	case r.RevokedAt != nil:
 		return revoked
-	case r.ExpiresAt <= r.Now:
+	case r.ExpiresAt <= r.Now || r.EndsAt.Sub(r.Now) < lastMoments:
 		return expired
 	case g > r.Generation:
 		return ahead
@@ -174,15 +174,13 @@ func (s *Service) check(ctx context.Context, raw string) (presented, error) {
 	if err != nil {
 		return p, errRefreshInvalid.Because(err)
 	}
-	var r row
-	err = s.db.Get(ctx, &r, "SELECT salt, user_id FROM sessions WHERE id = $1", p.id)
+	err = s.db.Scan(ctx, []any{&p.salt, &p.user}, "SELECT salt, user_id FROM sessions WHERE id = $1", p.id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, errRefreshInvalid.Because(errors.New("unknown session"))
 	}
 	if err != nil {
 		return p, fmt.Errorf("read session: %w", err)
 	}
-	p.salt, p.user = r.Salt, r.UserID
 	if !s.macHolds(p) {
 		return p, errRefreshInvalid.Because(errors.New("wrong MAC"))
 	}
@@ -193,7 +191,7 @@ func (s *Service) check(ctx context.Context, raw string) (presented, error) {
 // change of password has voided the token.
 func reread(tx *store.Tx, p presented) (*row, error) {
 	r := new(row)
-	err := tx.Get(r, "SELECT "+rowColumns+" FROM sessions WHERE id = $1", p.id)
+	err := tx.Scan(r.columns(), "SELECT "+rowColumns+" FROM sessions WHERE id = $1", p.id)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, errSessionRevoked
@@ -208,94 +206,163 @@ func reread(tx *store.Tx, p presented) (*row, error) {
 // Refresh redeems a refresh token. The previous token gets the same successor within the grace, and also later if
 // the successor was never used. Any older token ends the session. Refusals are UNAUTHENTICATED with REFRESH_INVALID,
 // REFRESH_REUSED, SESSION_EXPIRED or SESSION_REVOKED.
+//
+// A client whose answer is lost after the commit, or whose access token cannot be signed, gets the same successor when
+// it presents the token again.
 func (s *Service) Refresh(ctx context.Context, raw string, by audit.Actor) (*Grant, error) {
 	p, err := s.authentic(ctx, raw, by)
 	if err != nil {
 		return nil, err
 	}
-	var grant *Grant
+	rate, err := s.throttle.Rate(throttle.Refresh)
+	if err != nil {
+		return nil, err
+	}
+	// The access token is issued as of a time before its claims are read. However long this process is suspended in
+	// between, the token expires before any revocation that the claims do not know.
+	at := s.issuer.Now()
+	if err := s.view.CheckClock(); err != nil {
+		return nil, err
+	}
+	r, subject, err := s.advance(ctx, p, rate, by)
+	if errors.Is(err, sql.ErrNoRows) {
+		r, subject, err = s.settle(ctx, p, rate, by)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.grant(r, subject, at)
+}
+
+// swap is the statement that decides a rotation. It also takes an attempt, and reads the user of the new access token.
+// It reads the user as of its start, and the session as of the moment in which it has locked the row. Ending all
+// sessions raises the version and revokes the sessions in one transaction. In the other order, a session read as live
+// could get a token of the raised version, which no revocation covers.
+var swap = `UPDATE sessions SET generation = CAST($3 AS BIGINT) + 1, seen_generation = $3,
+		rotated_at = now_us(), last_seen_at = now_us(), prior_auth_time = NULL, prior_amr = NULL,
+		ip = $4, user_agent = $5, expires_at = ` + idleLimit("$6") + `,
+		refresh_empty = ` + throttle.Next("refresh_empty", "$7", "$8") + `
+	WHERE id = $1 AND generation = $2 AND salt = $9 AND revoked_at IS NULL AND ` + isLive + `
+		AND ` + throttle.HasRoom("refresh_empty", "$7", "$8") + `
+		AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND disabled_at IS NULL)
+	RETURNING ` + rowColumns + `, (SELECT roles FROM users WHERE users.id = sessions.user_id),
+		(SELECT version FROM users WHERE users.id = sessions.user_id),
+		(SELECT email_verified FROM users WHERE users.id = sessions.user_id)`
+
+// swapArgs returns the arguments of swap. expected is the presented generation, or a lower one if the database was
+// restored to an earlier state.
+func (s *Service) swapArgs(p presented, expected int64, rate throttle.Rate, by audit.Actor) []any {
+	interval, tolerance := rate.Args()
+	return []any{p.id, expected, p.generation, by.IP, by.UserAgent, s.options.IdleLife.Microseconds(),
+		interval, tolerance, p.salt}
+}
+
+// advance rotates the session if p is its current token, in one statement. Otherwise it returns sql.ErrNoRows. It also
+// does so after the rotation if this replica remembers a revocation that the database has lost.
+func (s *Service) advance(
+	ctx context.Context, p presented, rate throttle.Rate, by audit.Actor,
+) (*row, Subject, error) {
+	r, subject := new(row), Subject{ID: p.user}
+	err := s.db.Write(ctx, append(r.columns(), &subject.Roles, &subject.Version, &subject.EmailVerified), swap,
+		s.swapArgs(p, p.generation, rate, by)...)
+	if err == nil && s.forgotten(subject, p.id) != "" {
+		err = sql.ErrNoRows
+	}
+	if err != nil {
+		return nil, subject, fmt.Errorf("rotate session: %w", err)
+	}
+	return r, subject, nil
+}
+
+// settle judges a token for which advance returned no session, and acts on the verdict.
+func (s *Service) settle(
+	ctx context.Context, p presented, rate throttle.Rate, by audit.Actor,
+) (r *row, subject Subject, err error) {
 	var refusal error // a value, so that the transaction that ends a session commits although the caller is refused
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
-		grant, refusal = nil, nil
-		if err := s.throttle.TakeIn(tx, throttle.Refresh, string(p.id)); err != nil {
-			return err
-		}
-		// Read the user before the session. Ending all sessions raises the version and revokes the sessions in one
-		// transaction. In the other order, a session read as live could get a token of the raised version, which no
-		// revocation covers.
-		subject, err := s.subject(tx, p.user)
-		if err != nil {
+		var err error
+		if subject, err = s.subject(tx, p.user); err != nil { // before the session: see swap
 			return err
 		}
 		if err := s.catchUp(tx, &subject, p.id, by); err != nil {
 			return err
 		}
-		r, v, err := s.rotate(tx, p, by)
-		if err != nil {
-			return err
-		}
-		if refusal = v.refusal(); refusal != nil {
-			return nil
-		}
-		grant, err = s.grant(r, subject)
+		var v verdict
+		r, v, err = s.rotate(tx, p, rate, by)
+		refusal = v.refusal()
 		return err
 	})
-	if err := cmp.Or(err, refusal); err != nil {
-		return nil, err
-	}
-	return grant, nil
+	return r, subject, cmp.Or(err, refusal)
 }
 
-// rotate advances the session past the presented generation, or returns the verdict that forbids it. The
-// compare-and-swap comes first and decides alone. The row is judged only if it fails.
-func (s *Service) rotate(tx *store.Tx, p presented, by audit.Actor) (*row, verdict, error) {
-	for expected := p.generation; ; {
-		r, err := s.swap(tx, p, expected, by)
-		if err == nil || !errors.Is(err, sql.ErrNoRows) {
-			return r, current, err
-		}
-		if r, err = reread(tx, p); err != nil {
+// rotate judges p until nothing has changed in between, acts on the verdict and takes an attempt.
+func (s *Service) rotate(tx *store.Tx, p presented, rate throttle.Rate, by audit.Actor) (*row, verdict, error) {
+	for {
+		r, err := reread(tx, p)
+		if err != nil {
 			return nil, 0, err
 		}
-		switch v := r.judge(p.generation, s.options.Grace); v {
-		case current, ahead: // the row changed between the two statements, or the database was restored
-			expected = r.Generation
-		case replay:
-			if r.ProofIsOwn {
-				if err := s.withdrawProof(tx, r); err != nil {
-					return nil, 0, err
-				}
-				continue // judge again: the row may have changed since it was read
-			}
-			return r, v, s.replay(tx, r, by)
-		case reused:
-			return r, v, s.endReused(tx, r, p, by)
-		default:
-			return r, v, nil
+		if err := s.throttle.Check(rate, r.RefreshEmpty, r.Now); err != nil {
+			return nil, 0, err
 		}
+		v := r.judge(p.generation, s.options.Grace)
+		switch {
+		case v == current || v == ahead:
+			err = s.rotateFrom(tx, r, p, rate, by)
+			if errors.Is(err, sql.ErrNoRows) {
+				continue
+			}
+			return r, v, err
+		case v == replay && r.ProofIsOwn:
+			if err := s.withdrawProof(tx, r); err != nil {
+				return nil, 0, err
+			}
+			continue
+		case v == replay:
+			err = s.replay(tx, r, by)
+		case v == reused:
+			err = s.endReused(tx, r, p, by)
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		return r, v, s.takeAttempt(tx, p, rate) // last, because it locks the session, and others lock the user first
 	}
 }
 
-// swap is the one statement that decides a rotation. expected is the presented generation, or a lower one if the
-// database was restored to an earlier state.
-func (s *Service) swap(tx *store.Tx, p presented, expected int64, by audit.Actor) (*row, error) {
-	r := new(row)
-	err := tx.Get(r, `UPDATE sessions SET generation = CAST($3 AS BIGINT) + 1, seen_generation = $3,
-			rotated_at = now_us(), last_seen_at = now_us(), prior_auth_time = NULL, prior_amr = NULL,
-			ip = $4, user_agent = $5, expires_at = `+idleLimit("$6")+`
-		WHERE id = $1 AND generation = $2 AND revoked_at IS NULL AND expires_at > now_us() RETURNING `+rowColumns,
-		p.id, expected, p.generation, by.IP, by.UserAgent, s.options.IdleLife.Microseconds())
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, err
+// rotateFrom rotates the session r, which has the presented generation, or a lower one if the database was restored to
+// an earlier state. It returns sql.ErrNoRows if r is outdated.
+func (s *Service) rotateFrom(tx *store.Tx, r *row, p presented, rate throttle.Rate, by audit.Actor) error {
+	from := r.Generation
+	err := tx.Scan(append(r.columns(), new(any), new(any), new(any)), swap, s.swapArgs(p, from, rate, by)...)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("rotate session: %w", err)
 	}
+	if err != nil || from == p.generation {
+		return err
+	}
+	return audit.Record(tx, audit.Event{Action: audit.GenerationAhead, User: r.UserID,
+		Session: r.ID, By: by, Detail: fmt.Sprintf("database had %d, the client %d", from, p.generation)})
+}
+
+var takeAttempt = "UPDATE sessions SET refresh_empty = " + throttle.Next("refresh_empty", "$2", "$3") +
+	" WHERE id = $1 AND " + throttle.HasRoom("refresh_empty", "$2", "$3")
+
+// takeAttempt counts a refresh that did not rotate.
+func (s *Service) takeAttempt(tx *store.Tx, p presented, rate throttle.Rate) error {
+	interval, tolerance := rate.Args()
+	taken, err := tx.Exec(takeAttempt, p.id, interval, tolerance)
 	if err != nil {
-		return nil, fmt.Errorf("rotate session: %w", err)
+		return fmt.Errorf("count refresh: %w", err)
 	}
-	if expected == p.generation {
-		return r, nil
+	if taken > 0 {
+		return nil
 	}
-	return r, audit.Record(tx, audit.Event{Action: audit.GenerationAhead, User: r.UserID,
-		Session: r.ID, By: by, Detail: fmt.Sprintf("database had %d, the client %d", expected, p.generation)})
+	r, err := reread(tx, p)
+	if err != nil {
+		return err
+	}
+	return s.throttle.Check(rate, r.RefreshEmpty, r.Now)
 }
 
 // withdrawProof restores the auth_time and amr from before the reauthentication that made r's generation. It runs
@@ -346,7 +413,7 @@ func (s *Service) endReused(tx *store.Tx, r *row, p presented, by audit.Actor) e
 // restore to an earlier state: that of session id, or of the tokens of subject's version. It runs before a token is
 // issued. id is empty for a new session.
 func (s *Service) catchUp(tx *store.Tx, subject *Subject, id ID, by audit.Actor) error {
-	reason, _ := s.view.look(&token.Claims{UserID: subject.ID, SessionID: id, Version: subject.Version})
+	reason := s.forgotten(*subject, id)
 	switch {
 	case reason == fault.TokenRevoked && id != "":
 		if err := Lock(tx, subject.ID); err != nil {
@@ -365,19 +432,23 @@ func (s *Service) catchUp(tx *store.Tx, subject *Subject, id ID, by audit.Actor)
 	return nil
 }
 
+// forgotten returns why this replica refuses tokens for subject and session id; empty if it does not. If the database
+// disagrees, it has lost a revocation.
+func (s *Service) forgotten(subject Subject, id ID) fault.Reason {
+	reason, _ := s.view.look(&token.Claims{UserID: subject.ID, SessionID: id, Version: subject.Version})
+	return reason
+}
+
 // subject reads the user of a new access token in the transaction that issues it.
 func (s *Service) subject(tx *store.Tx, user token.UserID) (Subject, error) {
-	var u struct {
-		Subject
-		Disabled bool `db:"disabled"`
-	}
-	err := tx.Get(&u, `SELECT id, roles, version, email_verified, disabled_at IS NOT NULL AS disabled
-		FROM users WHERE id = $1`, user)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && u.Disabled {
+	subject, disabled := Subject{ID: user}, false
+	err := tx.Scan([]any{&subject.Roles, &subject.Version, &subject.EmailVerified, &disabled},
+		"SELECT roles, version, email_verified, disabled_at IS NOT NULL FROM users WHERE id = $1", user)
+	if errors.Is(err, sql.ErrNoRows) || disabled {
 		return Subject{}, errSessionRevoked
 	}
 	if err != nil {
 		return Subject{}, fmt.Errorf("read user: %w", err)
 	}
-	return u.Subject, nil
+	return subject, nil
 }

@@ -111,24 +111,35 @@ func (s *Service) Replayed() int64 { return s.replayed.Load() }
 // row is a session with the columns that a rotation needs.
 type row struct {
 	Session
-	Salt           string     `db:"salt"`
-	Generation     int64      `db:"generation"`
-	SeenGeneration int64      `db:"seen_generation"`
-	AuthTime       store.Time `db:"auth_time"`
-	Methods        string     `db:"amr"`
-	ProofIsOwn     bool       `db:"proof_is_own"` // whether a reauthentication made the current generation
-	RotatedAt      store.Time `db:"rotated_at"`
-	EndsAt         store.Time `db:"ends_at"`
-	RevokedAt      *int64     `db:"revoked_at"`
-	Now            store.Time `db:"now"`
+	Salt           string
+	Generation     int64
+	SeenGeneration int64
+	AuthTime       store.Time
+	Methods        string
+	ProofIsOwn     bool // whether a reauthentication made the current generation
+	RotatedAt      store.Time
+	EndsAt         store.Time
+	RevokedAt      *int64
+	RefreshEmpty   store.Time // the bucket of refreshes
+	Now            store.Time
 }
 
 const rowColumns = columns + `, salt, generation, seen_generation, auth_time, amr,
-	prior_auth_time IS NOT NULL AS proof_is_own, rotated_at, ends_at, revoked_at, now_us() AS now`
+	prior_auth_time IS NOT NULL, rotated_at, ends_at, revoked_at, refresh_empty, now_us()`
+
+// columns returns the destinations of rowColumns.
+func (r *row) columns() []any {
+	return []any{&r.ID, &r.UserID, &r.CreatedAt, &r.LastSeenAt, &r.ExpiresAt, &r.IP, &r.UserAgent, &r.Salt,
+		&r.Generation, &r.SeenGeneration, &r.AuthTime, &r.Methods, &r.ProofIsOwn, &r.RotatedAt, &r.EndsAt, &r.RevokedAt,
+		&r.RefreshEmpty, &r.Now}
+}
 
 // Start creates a session for subject. The caller must have locked the user's row in tx, so that the cap is exact.
 // methods becomes the amr claim (RFC 8176).
 func (s *Service) Start(tx *store.Tx, subject Subject, methods []string, by audit.Actor) (*Grant, error) {
+	if err := s.view.CheckClock(); err != nil {
+		return nil, err
+	}
 	if err := s.catchUp(tx, &subject, "", by); err != nil {
 		return nil, err
 	}
@@ -137,7 +148,7 @@ func (s *Service) Start(tx *store.Tx, subject Subject, methods []string, by audi
 		return nil, fmt.Errorf("session id: %w", err)
 	}
 	var r row
-	err = tx.Get(&r, `INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr,
+	err = tx.Scan(r.columns(), `INSERT INTO sessions (id, user_id, salt, generation, seen_generation, auth_time, amr,
 			created_at, rotated_at, last_seen_at, expires_at, ends_at, ip, user_agent)
 		VALUES ($1, $2, $3, 1, 0, now_us(), $4, now_us(), now_us(), now_us(), now_us() + $5, now_us() + $6, $7, $8)
 		RETURNING `+rowColumns,
@@ -150,7 +161,7 @@ func (s *Service) Start(tx *store.Tx, subject Subject, methods []string, by audi
 	if err := s.endOldest(tx, subject.ID, by); err != nil {
 		return nil, err
 	}
-	return s.grant(&r, subject)
+	return s.grant(&r, subject, s.issuer.Now())
 }
 
 // endOldest ends the oldest sessions of user beyond MaxPerUser.
@@ -174,11 +185,11 @@ func (s *Service) endOldest(tx *store.Tx, user token.UserID, by audit.Actor) err
 // replica's clock, so such a token might never be valid. The published end of a session lies before it.
 const lastMoments = token.Leeway + time.Second
 
-// grant issues both tokens for the current generation of r.
-func (s *Service) grant(r *row, subject Subject) (*Grant, error) {
-	if err := s.view.CheckClock(); err != nil {
-		return nil, err
-	}
+// isLive is the SQL for whether a session has not expired and is not in its last moments.
+var isLive = fmt.Sprintf("expires_at > now_us() AND ends_at >= now_us() + %d", lastMoments.Microseconds())
+
+// grant issues both tokens for the current generation of r, as of the time at.
+func (s *Service) grant(r *row, subject Subject, at time.Time) (*Grant, error) {
 	if r.EndsAt.Sub(r.Now) < lastMoments {
 		return nil, errSessionExpired
 	}
@@ -189,7 +200,7 @@ func (s *Service) grant(r *row, subject Subject) (*Grant, error) {
 	access, claims, err := s.issuer.Issue(token.Claims{
 		UserID: subject.ID, SessionID: r.ID, Generation: r.Generation, Roles: subject.Roles, Version: subject.Version,
 		EmailVerified: subject.EmailVerified,
-		AuthTime:      r.AuthTime.Std(), Methods: strings.Fields(r.Methods),
+		AuthTime:      r.AuthTime.Std(), Methods: strings.Fields(r.Methods), IssuedAt: at,
 	}, r.EndsAt.Std())
 	if err != nil {
 		return nil, fmt.Errorf("issue access token: %w", err)
@@ -202,12 +213,15 @@ func (s *Service) grant(r *row, subject Subject) (*Grant, error) {
 // previous refresh token stays usable within the grace, but does not get the new auth_time. Rotate refuses a session
 // that has ended with SESSION_REVOKED.
 func (s *Service) Rotate(tx *store.Tx, id ID, subject Subject, methods []string, by audit.Actor) (*Grant, error) {
+	if err := s.view.CheckClock(); err != nil {
+		return nil, err
+	}
 	methods, err := unite(tx, id, methods)
 	if err != nil {
 		return nil, err
 	}
 	var r row
-	err = tx.Get(&r, `UPDATE sessions SET generation = generation + 1, seen_generation = generation,
+	err = tx.Scan(r.columns(), `UPDATE sessions SET generation = generation + 1, seen_generation = generation,
 			rotated_at = now_us(), prior_auth_time = auth_time, prior_amr = amr, auth_time = now_us(), amr = $3,
 			ip = $4, user_agent = $5, expires_at = `+idleLimit("$6")+`
 		WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > now_us() RETURNING `+rowColumns,
@@ -218,7 +232,7 @@ func (s *Service) Rotate(tx *store.Tx, id ID, subject Subject, methods []string,
 	if err != nil {
 		return nil, fmt.Errorf("rotate session: %w", err)
 	}
-	return s.grant(&r, subject)
+	return s.grant(&r, subject, s.issuer.Now())
 }
 
 // unite returns the methods of a session followed by those of added that are new. It locks the session's row against

@@ -1,9 +1,12 @@
 package session_test
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
+	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 )
 
@@ -31,6 +34,30 @@ func TestRefreshesAreThrottled(t *testing.T) {
 		}
 		if answer := srv.Anonymous().Redeem(t, other.RefreshToken); len(answer.Errors) > 0 {
 			t.Errorf("another session at the same address is refused: %s", answer.Body)
+		}
+	})
+}
+
+// A replay and a refusal take an attempt as a rotation does, even if many arrive at once.
+func TestReplaysAndRefusalsAreThrottled(t *testing.T) {
+	t.Parallel()
+	storetest.URLs(t, func(t *testing.T, url string) {
+		const limit = 5
+		srv := apptest.Start(t, apptest.Database(url), func(o *apptest.Options) { o.Config.RefreshLimit.Burst = limit })
+		replayed, ended := srv.As(t), srv.As(t)
+		logout(t, ended, "CURRENT", "")
+		for name, raw := range map[string]string{"replays": replayed.RefreshToken, "refusals": ended.RefreshToken} {
+			var limited atomic.Int64
+			atOnce(t, 4*limit, func(int) error {
+				_, err := srv.App.Sessions.Refresh(t.Context(), raw, audit.Actor{})
+				if fault.Is(err, fault.TooManyAttempts) {
+					limited.Add(1)
+				}
+				return expected(err, fault.TooManyAttempts, fault.SessionRevoked)
+			})
+			if got := limited.Load(); got != 3*limit {
+				t.Errorf("%s: %d of %d are limited, want all but %d", name, got, 4*limit, limit)
+			}
 		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/mail"
+	"github.com/graphwarden/graphwarden/internal/signin"
 )
 
 const (
@@ -446,4 +447,50 @@ func TestRequestsForMailAndLinksAreThrottled(t *testing.T) {
 	} {
 		do(t, srv, query, fields).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 	}
+}
+
+func TestAnAdministratorRequiresAnotherPassword(t *testing.T) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		const require = `mutation($in: RequirePasswordChangeInput!) { requirePasswordChange(input: $in) { id } }`
+		admin, c := srv.As(t, "ADMIN"), jane(t, srv)
+		c.Do(t, require, in(input{"id": admin.UserID})).Refused(t, "FORBIDDEN", "ROLE_REQUIRED")
+		accepted(t, admin.Do(t, require, in(input{"id": c.UserID})))
+		by := input{"email": c.Email, "password": password}
+		tryLogin(t, srv, input{"email": c.Email, "password": "wrong"}).
+			Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+		tryLogin(t, srv, by).Refused(t, "UNAUTHENTICATED", "PASSWORD_CHANGE_REQUIRED")
+		if n := srv.Count(t, "SELECT count(*) FROM sessions WHERE user_id = $1", c.UserID); n != 1 {
+			t.Errorf("%d sessions", n)
+		}
+		accepted(t, c.Do(t, me, nil))
+		link := srv.Secret(t, mail.ResetPassword)
+		accepted(t, do(t, srv, resetPassword, input{"token": link, "newPassword": newPassword}))
+		by["password"] = newPassword
+		accepted(t, tryLogin(t, srv, by))
+		if got := recorded(t, srv, c.UserID); !slices.Contains(got, audit.PasswordChangeRequired) {
+			t.Error(got)
+		}
+	})
+}
+
+func TestSignInsFromNewAddressesAreAnnounced(t *testing.T) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		c := jane(t, srv)
+		mails := func() int { return srv.Count(t, "SELECT count(*) FROM mail WHERE kind = $1", mail.NewSignIn) }
+		accepted(t, tryLogin(t, srv, input{"email": c.Email, "password": password}))
+		if n := mails(); n != 0 {
+			t.Errorf("%d mails for the address of the registration", n)
+		}
+		for range 2 { // the second time the address is known
+			in := signin.Login{Email: &c.Email, Password: password}
+			if _, err := srv.App.SignIn.Login(t.Context(), in, audit.Actor{IP: "192.0.2.1"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := mails(); n != 1 {
+			t.Errorf("%d mails for a new address", n)
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
@@ -53,7 +54,8 @@ type Proof struct {
 // account, clears the throttle, starts or rotates the session and records it. by must have no claims unless the proof
 // renews its session.
 //
-// It returns UNAUTHENTICATED with EMAIL_NOT_VERIFIED if the settings require a verified address first. The user then
+// It returns UNAUTHENTICATED with PASSWORD_CHANGE_REQUIRED if an administrator requires another password, and with
+// EMAIL_NOT_VERIFIED if the settings require a verified address first. The user then
 // gets another mail.
 func (s *Service) Finish(ctx context.Context, p Proof, by audit.Actor) (grant *session.Grant, err error) {
 	var refusal error // a value, so that the mail is sent although the caller is refused
@@ -71,11 +73,18 @@ func (s *Service) Finish(ctx context.Context, p Proof, by audit.Actor) (grant *s
 		if u.Disabled() {
 			return errInvalidCredentials
 		}
+		if p.Session == "" && u.PasswordChangeRequired && slices.Contains(p.Methods, passwordMethod) {
+			refusal = errPasswordChangeRequired
+			return nil
+		}
 		if p.Session == "" && !u.EmailVerified && s.accounts.Mailing().Requires {
 			refusal = errEmailNotVerified
 			return s.accounts.SendVerification(tx, u, by)
 		}
 		if err := s.accounts.CancelDeletion(tx, u, by); err != nil {
+			return err
+		}
+		if err := s.announce(tx, p, u, by); err != nil {
 			return err
 		}
 		if err := s.throttle.Succeeded(tx, p.Attempt); err != nil {
@@ -96,8 +105,23 @@ func (s *Service) Finish(ctx context.Context, p Proof, by audit.Actor) (grant *s
 	return grant, cmp.Or(err, refusal)
 }
 
+var errPasswordChangeRequired = fault.New(fault.Unauthenticated, fault.PasswordChangeRequired,
+	"replace your password first: follow the link in the mail, or request another")
+
 var errEmailNotVerified = fault.New(fault.Unauthenticated, fault.EmailNotVerified,
 	"verify your e-mail address first: follow the link in the mail")
+
+// announce mails the user of a new session if its address is new to the account.
+func (s *Service) announce(tx *store.Tx, p Proof, u *account.User, by audit.Actor) error {
+	if p.Session != "" {
+		return nil
+	}
+	isNew, err := s.throttle.IsNew(tx, p.Attempt)
+	if err != nil || !isNew {
+		return err
+	}
+	return s.accounts.SignedInElsewhere(tx, u, by)
+}
 
 // lock locks the user's row. A proof that renews a session needs that session to be live.
 func lock(tx *store.Tx, p Proof, by audit.Actor) error {

@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -14,8 +16,8 @@ import (
 const maxGroup = 64
 
 // groups runs the transactions of SQLite's only writer. A commit waits for the disk, so transactions that wait for the
-// writer run one after another, each in a savepoint, and share one commit. A failed one is rolled back alone. Callers
-// get their results after the commit.
+// writer run one after another, each in a savepoint, and share one commit. A failed one is rolled back alone. A
+// transaction of one statement needs no savepoint. Callers get their results after the commit.
 type groups struct {
 	write *pool
 
@@ -28,6 +30,7 @@ type groups struct {
 // member is a transaction in a group. Its function runs on its caller's goroutine.
 type member struct {
 	ctx     context.Context
+	single  bool          // whether the function runs one statement
 	turn    chan *sqlx.Tx // when to run the function
 	ran     chan error    // the result of the function
 	missed  []string      // the statements to prepare; set before ran
@@ -37,8 +40,9 @@ type member struct {
 var errAborted = errors.New("the function of the transaction did not return")
 
 // do runs f as a member of a group and returns after the commit. It may run f more than once.
-func (g *groups) do(ctx context.Context, f func(*sqlx.Tx) (missed []string, err error)) error {
-	m := &member{ctx: ctx, turn: make(chan *sqlx.Tx), ran: make(chan error), outcome: make(chan error, 1)}
+func (g *groups) do(ctx context.Context, single bool, f func(*sqlx.Tx) (missed []string, err error)) error {
+	m := &member{ctx: ctx, single: single, turn: make(chan *sqlx.Tx), ran: make(chan error),
+		outcome: make(chan error, 1)}
 	g.join(m)
 	left := ctx.Done()
 	for {
@@ -130,13 +134,19 @@ func (g *groups) group(tx *sqlx.Tx) (ran []*member) {
 	for len(ran) < maxGroup {
 		m := g.next()
 		if m == nil {
-			break
+			// The flush may keep this processor. Requests that can join without waiting come first.
+			runtime.Gosched()
+			if m = g.next(); m == nil {
+				break
+			}
 		}
 		ran = append(ran, m)
 		err := g.runOne(tx, m, len(done) == 0)
 		switch {
 		case err == nil:
 			done = append(done, m)
+		case m.single && errors.Is(err, sql.ErrNoRows):
+			// nothing was changed
 		case errors.Is(err, errTransactionLost):
 			g.again(done)
 			return ran
@@ -159,6 +169,9 @@ var errTransactionLost = errors.New("the transaction was rolled back")
 
 // runOne runs a member. The first of a group runs without a savepoint. After an error the member has its outcome.
 func (g *groups) runOne(tx *sqlx.Tx, m *member, first bool) error {
+	if m.single {
+		return m.runSingle(tx)
+	}
 	uncancelled := context.WithoutCancel(m.ctx)
 	if !first {
 		if _, err := tx.ExecContext(uncancelled, "SAVEPOINT member"); err != nil {
@@ -192,6 +205,20 @@ func (g *groups) runOne(tx *sqlx.Tx, m *member, first bool) error {
 		return errTransactionLost
 	}
 	return err
+}
+
+// runSingle runs a member of one statement. It reports any failure as the loss of the transaction, which it may be.
+func (m *member) runSingle(tx *sqlx.Tx) error {
+	m.turn <- tx
+	err := <-m.ran
+	if err == nil {
+		return nil
+	}
+	m.outcome <- err
+	if errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	return errTransactionLost
 }
 
 // again puts members back at the front of the queue.

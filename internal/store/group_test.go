@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"sync"
 	"testing"
@@ -204,5 +205,51 @@ func TestManyTransactionsAtOnce(t *testing.T) {
 	}
 	if n := count(t, db, "SELECT count(*) FROM numbers WHERE n % 3 = 0"); n != 0 {
 		t.Errorf("%d rows of transactions that failed", n)
+	}
+}
+
+// Statements of Write have no savepoint. One that fails takes the transaction of the whole group with it, and one that
+// changes nothing does not.
+func TestAWriteFailsAlone(t *testing.T) {
+	t.Parallel()
+	for name, query := range map[string]string{
+		"that changes nothing":  `UPDATE numbers SET n = 0 WHERE n = $1 RETURNING n`,
+		"against a constraint":  `INSERT INTO numbers VALUES ($1 + 1) RETURNING n`,
+		"that is not valid SQL": `UPDATE nowhere SET n = $1 RETURNING n`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := sqlite(t)
+			run(t, db, `INSERT INTO numbers VALUES (10)`)
+			var group errgroup.Group
+			release := held(t, db, &group, 11)
+			var failed error
+			group.Go(func() error {
+				failed = db.Write(t.Context(), []any{new(int)}, query, 9)
+				return nil
+			})
+			waits(t, db, 1)
+			for n := range 3 {
+				group.Go(func() error {
+					var got int
+					err := db.Write(t.Context(), []any{&got}, `INSERT INTO numbers VALUES ($1) RETURNING n`, 20+n)
+					if got != 20+n {
+						t.Errorf("the row has %d, want %d", got, 20+n)
+					}
+					return err
+				})
+			}
+			waits(t, db, 4)
+			release()
+			if err := group.Wait(); err != nil {
+				t.Error(err)
+			}
+			if failed == nil || errors.Is(failed, sql.ErrNoRows) != (name == "that changes nothing") {
+				t.Errorf("got %v", failed)
+			}
+			if n := count(t, db, "SELECT count(*) FROM numbers WHERE n >= 10"); n != 5 {
+				t.Errorf("%d rows, want 5", n)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"testing"
@@ -200,6 +201,32 @@ func TestConnReads(t *testing.T) {
 		var n int
 		if err := conn.GetContext(t.Context(), &n, `SELECT n FROM numbers WHERE n = $1`, 7); err != nil || n != 7 {
 			t.Errorf("got %d, %v", n, err)
+		}
+	})
+}
+
+func TestWriteReturnsTheRow(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		run(t, db, createNumbers, `INSERT INTO numbers VALUES (1), (2)`)
+		const increase = `UPDATE numbers SET n = n + 10 WHERE n = $1 RETURNING n, n + 1`
+		var n, next int
+		if err := db.Write(t.Context(), []any{&n, &next}, increase, 1); err != nil || n != 11 || next != 12 {
+			t.Errorf("got %d and %d, %v", n, next, err)
+		}
+		if err := db.Write(t.Context(), []any{&n, &next}, increase, 1); !errors.Is(err, sql.ErrNoRows) {
+			t.Errorf("without a match: got %v, want sql.ErrNoRows", err)
+		}
+		if err := db.Scan(t.Context(), []any{&n}, "SELECT n FROM numbers WHERE n > $1", 10); err != nil || n != 11 {
+			t.Errorf("read %d, %v", n, err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := db.Write(ctx, []any{&n, &next}, increase, 2); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want context.Canceled", err)
+		}
+		if got := count(t, db, "SELECT count(*) FROM numbers WHERE n = 2"); got != 1 {
+			t.Error("a canceled caller changed the row")
 		}
 	})
 }

@@ -23,7 +23,7 @@ func (l *local) take(key string, rate Rate) (wait time.Duration) {
 	defer l.mu.Unlock()
 	now := l.now().Sub(l.base)
 	empty, known := l.empty[key]
-	wait = empty - (rate.Per - rate.interval()) - now
+	wait = empty - rate.tolerance() - now
 	if wait > 0 {
 		return wait
 	}

@@ -80,5 +80,17 @@ func (t *Throttle) IsKnown(tx *store.Tx, a Attempt) (known bool, err error) {
 	return known, nil
 }
 
+// IsNew reports whether a successful attempt comes from an address that the account does not know, although it knows
+// others. Call it before Succeeded.
+func (t *Throttle) IsNew(tx *store.Tx, a Attempt) (isNew bool, err error) {
+	err = tx.Get(&isNew, `SELECT EXISTS (SELECT 1 FROM known_addresses WHERE user_id = $1)
+		AND NOT EXISTS (SELECT 1 FROM known_addresses WHERE key = $2 AND seen_at > now_us() - $3)`,
+		a.User, t.known(a), knownFor.Microseconds())
+	if err != nil {
+		return false, fmt.Errorf("look for a new address: %w", err)
+	}
+	return isNew, nil
+}
+
 // known returns the key of an account at an address. Deployments have keys that were made from the word pair.
 func (t *Throttle) known(a Attempt) string { return t.name("pair", string(a.User), web.Network(a.IP)) }

@@ -51,6 +51,28 @@ type Rate struct {
 
 func (r Rate) interval() time.Duration { return r.Per / time.Duration(r.Burst) }
 
+// tolerance is how far ahead of now a bucket that lets an attempt through may be empty again.
+func (r Rate) tolerance() time.Duration { return r.Per - r.interval() }
+
+// Args returns the interval and the tolerance that Next and HasRoom refer to, in microseconds.
+func (r Rate) Args() (interval, tolerance int64) {
+	return r.interval().Microseconds(), r.tolerance().Microseconds()
+}
+
+// A bucket is one number, empty: the time at which it will be empty again. It may be a column of another table. Next is
+// the SQL for its value after one more attempt, and HasRoom that for whether the bucket lets the attempt through. One
+// statement with both decides and takes, so of two concurrent attempts for the last place one is refused. A bucket
+// that the clock left behind when it went back is full from the next attempt on.
+func Next(empty, interval, tolerance string) string {
+	return fmt.Sprintf(`%[2]s + CASE WHEN %[1]s < now_us() THEN now_us()
+		WHEN %[1]s > now_us() + %[2]s + %[3]s THEN now_us() + %[3]s ELSE %[1]s END`, empty, interval, tolerance)
+}
+
+// HasRoom belongs to Next.
+func HasRoom(empty, interval, tolerance string) string {
+	return fmt.Sprintf("(%[1]s <= now_us() + %[3]s OR %[1]s > now_us() + %[2]s + %[3]s)", empty, interval, tolerance)
+}
+
 // Rates holds the rate of each bucket.
 type Rates map[Bucket]Rate
 
@@ -84,7 +106,7 @@ func (t *Throttle) Take(ctx context.Context, bucket Bucket, parts ...string) err
 
 // TakeIn is Take in tx. Its error must undo tx, so that several buckets give one attempt each or none.
 func (t *Throttle) TakeIn(tx *store.Tx, bucket Bucket, parts ...string) error {
-	rate, err := t.rate(bucket)
+	rate, err := t.Rate(bucket)
 	if err != nil {
 		return err
 	}
@@ -94,7 +116,7 @@ func (t *Throttle) TakeIn(tx *store.Tx, bucket Bucket, parts ...string) error {
 // TakeLocal is Take on this replica alone, in memory. Forgeries are counted with it: they cannot be guessed, so their
 // limit only bounds load, and a transaction for each would cost more than the forgery.
 func (t *Throttle) TakeLocal(bucket Bucket, parts ...string) error {
-	rate, err := t.rate(bucket)
+	rate, err := t.Rate(bucket)
 	if err != nil {
 		return err
 	}
@@ -105,7 +127,8 @@ func (t *Throttle) TakeLocal(bucket Bucket, parts ...string) error {
 	return nil
 }
 
-func (t *Throttle) rate(bucket Bucket) (Rate, error) {
+// Rate returns the rate of a bucket.
+func (t *Throttle) Rate(bucket Bucket) (Rate, error) {
 	rate, ok := t.rates[bucket]
 	if !ok {
 		return Rate{}, fmt.Errorf("throttle: %s has no rate", bucket)
@@ -124,16 +147,16 @@ func (t *Throttle) name(parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
 }
 
-// reserve takes one attempt from the bucket of key. One statement decides and takes, so of two concurrent attempts for
-// the last place one is refused. A bucket that the clock left behind when it went back is full from this attempt on.
+// take counts an attempt in the bucket of a key, or returns no row if the bucket has no room.
+var take = `INSERT INTO throttle (key, empty) VALUES ($1, now_us() + $2)
+	ON CONFLICT (key) DO UPDATE SET empty = ` + Next("throttle.empty", "$2", "$3") + `
+	WHERE ` + HasRoom("throttle.empty", "$2", "$3") + ` RETURNING empty`
+
+// reserve takes one attempt from the bucket of key.
 func (t *Throttle) reserve(tx *store.Tx, key string, rate Rate) error {
-	var empty store.Time
-	interval, tolerance := rate.interval(), rate.Per-rate.interval()
-	err := tx.Get(&empty, `INSERT INTO throttle (key, empty) VALUES ($1, now_us() + $2)
-		ON CONFLICT (key) DO UPDATE SET empty = $2 + CASE WHEN throttle.empty < now_us() THEN now_us()
-			WHEN throttle.empty > now_us() + $2 + $3 THEN now_us() + $3 ELSE throttle.empty END
-		WHERE throttle.empty <= now_us() + $3 OR throttle.empty > now_us() + $2 + $3
-		RETURNING empty`, key, interval.Microseconds(), tolerance.Microseconds())
+	var empty int64
+	interval, tolerance := rate.Args()
+	err := tx.Scan([]any{&empty}, take, key, interval, tolerance)
 	if errors.Is(err, sql.ErrNoRows) {
 		return t.full(tx, key, rate)
 	}
@@ -147,11 +170,20 @@ func (t *Throttle) reserve(tx *store.Tx, key string, rate Rate) error {
 func (t *Throttle) full(tx *store.Tx, key string, rate Rate) error {
 	var wait int64
 	err := tx.Get(&wait, "SELECT empty - $2 - now_us() FROM throttle WHERE key = $1",
-		key, (rate.Per - rate.interval()).Microseconds())
+		key, rate.tolerance().Microseconds())
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("read bucket: %w", err)
 	}
 	return t.limited(time.Duration(wait)*time.Microsecond, rate)
+}
+
+// Check returns RATE_LIMITED if a bucket in a column has no room at the time now.
+func (t *Throttle) Check(rate Rate, empty, now store.Time) error {
+	wait := empty.Sub(now) - rate.tolerance()
+	if wait <= 0 || wait > rate.interval() {
+		return nil
+	}
+	return t.limited(wait, rate)
 }
 
 // limited returns RATE_LIMITED for the time wait, but never for longer than an attempt takes to come back.

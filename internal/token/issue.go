@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -22,8 +23,11 @@ func NewIssuer(r *Ring, issuer, audience string, life time.Duration, now func() 
 	return &Issuer{ring: r, issuer: issuer, audience: audience, life: life, now: now}
 }
 
-// Issue returns a signed access token (RFC 9068) and its claims. It sets ID, IssuedAt, KeyID and ExpiresAt, which is at
-// most notAfter, the end of the session. It limits AuthTime to IssuedAt.
+// Now returns the time by the clock of the issuer.
+func (i *Issuer) Now() time.Time { return i.now() }
+
+// Issue returns a signed access token (RFC 9068) and its claims. It sets ID, KeyID and ExpiresAt, which is at most
+// notAfter, the end of the session. IssuedAt is now if it is zero. It limits AuthTime to IssuedAt.
 func (i *Issuer) Issue(c Claims, notAfter time.Time) (raw string, issued Claims, err error) {
 	k := i.ring.current.Load().active
 	if k == nil {
@@ -31,7 +35,7 @@ func (i *Issuer) Issue(c Claims, notAfter time.Time) (raw string, issued Claims,
 	}
 	seconds := func(t time.Time) time.Time { return time.Unix(t.Unix(), 0).UTC() }
 	c.ID, c.KeyID = rand.Text(), k.id
-	c.IssuedAt = seconds(i.now())
+	c.IssuedAt = seconds(cmp.Or(c.IssuedAt, i.now()))
 	c.ExpiresAt = c.IssuedAt.Add(i.life)
 	if end := seconds(notAfter); end.Before(c.ExpiresAt) {
 		c.ExpiresAt = end

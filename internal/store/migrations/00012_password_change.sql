@@ -1,0 +1,3 @@
+-- +goose Up
+-- An administrator requires another password: the current one does not start sessions.
+ALTER TABLE users ADD COLUMN password_change_required BOOLEAN NOT NULL DEFAULT FALSE;

@@ -1,0 +1,3 @@
+-- +goose Up
+-- The bucket of a session's refreshes, in the row that a refresh updates anyway: when it is empty again.
+ALTER TABLE sessions ADD COLUMN refresh_empty BIGINT NOT NULL DEFAULT 0;
