@@ -214,7 +214,7 @@ func (v *RegisterInput) GetDelivery() TokenDelivery { return v.Delivery }
 //
 // Result of `register`.
 type RegisterRegisterRegisterPayload struct {
-	// The tokens of the new session.
+	// The tokens of the new session. Null if the address must be verified first.
 	Auth *RegisterRegisterRegisterPayloadAuthAuthPayload `json:"auth"`
 }
 
@@ -299,8 +299,10 @@ func (v *RegisterRegisterRegisterPayloadAuthAuthPayload) __premarshalJSON() (*__
 
 // RegisterResponse is returned by Register on success.
 type RegisterResponse struct {
-	// Creates an account with the role USER and signs it in. Errors: BAD_USER_INPUT with every problem of the input,
-	// CONFLICT with EMAIL_TAKEN or USERNAME_TAKEN, RATE_LIMITED.
+	// Creates an account with the role USER and signs it in. If the server requires verified addresses, `auth` is null, and
+	// a link in a mail leads to `verifyEmail`. With `--register=silent`, that link also creates the account, and an address
+	// that has an account gets the same answer and a notice by mail. Errors: BAD_USER_INPUT with every problem of the input,
+	// CONFLICT with EMAIL_TAKEN (never with silent) or USERNAME_TAKEN, FORBIDDEN with NOT_OFFERED, RATE_LIMITED.
 	Register RegisterRegisterRegisterPayload `json:"register"`
 }
 

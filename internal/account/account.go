@@ -42,7 +42,8 @@ type User struct {
 	PasswordChangeRequired bool `db:"password_change_required"`
 }
 
-const userColumns = "id, email, email_verified, username, name, roles, created_at, disabled_at, deletes_at, version, password_change_required"
+const userColumns = "id, email, email_verified, username, name, roles, created_at, disabled_at, deletes_at, version, " +
+	"password_change_required"
 
 // OwnerID returns the user's own id, for @auth(owner: true).
 func (u *User) OwnerID() ID { return u.ID }
