@@ -197,10 +197,10 @@ func (s *Service) grant(r *row, subject Subject, at time.Time) (*Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	access, claims, err := s.issuer.Issue(token.Claims{
+	access, claims, err := s.issuer.IssueAt(at, token.Claims{
 		UserID: subject.ID, SessionID: r.ID, Generation: r.Generation, Roles: subject.Roles, Version: subject.Version,
 		EmailVerified: subject.EmailVerified,
-		AuthTime:      r.AuthTime.Std(), Methods: strings.Fields(r.Methods), IssuedAt: at,
+		AuthTime:      r.AuthTime.Std(), Methods: strings.Fields(r.Methods),
 	}, r.EndsAt.Std())
 	if err != nil {
 		return nil, fmt.Errorf("issue access token: %w", err)

@@ -1,7 +1,6 @@
 package token
 
 import (
-	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -26,16 +25,21 @@ func NewIssuer(r *Ring, issuer, audience string, life time.Duration, now func() 
 // Now returns the time by the clock of the issuer.
 func (i *Issuer) Now() time.Time { return i.now() }
 
-// Issue returns a signed access token (RFC 9068) and its claims. It sets ID, KeyID and ExpiresAt, which is at most
-// notAfter, the end of the session. IssuedAt is now if it is zero. It limits AuthTime to IssuedAt.
+// Issue returns an access token issued now. See IssueAt.
 func (i *Issuer) Issue(c Claims, notAfter time.Time) (raw string, issued Claims, err error) {
+	return i.IssueAt(i.now(), c, notAfter)
+}
+
+// IssueAt returns a signed access token (RFC 9068) and its claims. It sets ID, KeyID, IssuedAt, which is at, and
+// ExpiresAt, which is at most notAfter, the end of the session. It limits AuthTime to IssuedAt.
+func (i *Issuer) IssueAt(at time.Time, c Claims, notAfter time.Time) (raw string, issued Claims, err error) {
 	k := i.ring.current.Load().active
 	if k == nil {
 		return "", Claims{}, errors.New("issue a token: there is no active signing key")
 	}
 	seconds := func(t time.Time) time.Time { return time.Unix(t.Unix(), 0).UTC() }
 	c.ID, c.KeyID = rand.Text(), k.id
-	c.IssuedAt = seconds(cmp.Or(c.IssuedAt, i.now()))
+	c.IssuedAt = seconds(at)
 	c.ExpiresAt = c.IssuedAt.Add(i.life)
 	if end := seconds(notAfter); end.Before(c.ExpiresAt) {
 		c.ExpiresAt = end
