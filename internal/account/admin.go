@@ -107,6 +107,9 @@ func (s *Service) remove(tx *store.Tx, u *User, by audit.Actor) error {
 	if _, err := tx.Exec("DELETE FROM users WHERE id = $1", u.ID); err != nil {
 		return fmt.Errorf("delete user: %w", err)
 	}
+	if err := s.mailing.Outbox.Forget(tx, string(u.ID)); err != nil {
+		return err
+	}
 	return audit.Record(tx, audit.Event{Action: audit.UserDeleted, By: by, User: u.ID})
 }
 

@@ -180,6 +180,9 @@ func TestAdministratorsDeleteAtOnce(t *testing.T) {
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		admin, c, waiting := srv.As(t, "ADMIN"), srv.As(t), srv.As(t)
 		deleteOwn(t, waiting)
+		if n := srv.Count(t, "SELECT count(*) FROM mail WHERE user_id = $1", waiting.UserID); n == 0 {
+			t.Error("no mail announced the deletion")
+		}
 		for _, one := range []*apptest.Client{c, waiting} {
 			var out struct {
 				DeleteUser struct{ DeletesAt *time.Time }
@@ -188,6 +191,9 @@ func TestAdministratorsDeleteAtOnce(t *testing.T) {
 				input{"id": one.UserID}).Into(t, &out)
 			if isStored(t, srv, one) || out.DeleteUser.DeletesAt != nil {
 				t.Errorf("%+v", out)
+			}
+			if n := srv.Count(t, "SELECT count(*) FROM mail WHERE user_id = $1", one.UserID); n != 0 {
+				t.Errorf("%d of the user's mails are left", n)
 			}
 		}
 	}, withGrace)

@@ -16,7 +16,7 @@ func ParseLinks(text string) (Links, error) {
 	u, err := url.Parse(strings.ReplaceAll(base, "{flow}", "flow"))
 	switch {
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
-		return "", errors.New("--links-base must be a URL, such as https://app.example.com/{flow}#{token}")
+		return "", errors.New("--links-base must be a URL, such as https://app.example.com/#{flow}={token}")
 	case strings.Contains(base, "{token}") || !strings.Contains(fragment, "{token}"):
 		return "", errors.New("--links-base must have {token} after the #, and not before it: servers log the rest of a URL")
 	case !strings.Contains(text, "{flow}"):
