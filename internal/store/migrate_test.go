@@ -110,7 +110,8 @@ func TestMigrateGivesInternationalAddressesOneKey(t *testing.T) {
 		insert("impossible", "kim@xn--bücher.example", true, 6)
 		insert("ascii", "żółw@example.com", false, 7)
 		run(t, db, "DROP INDEX users_updated_at", "DROP TABLE mail", "DROP TABLE challenges", "DROP INDEX users_deletes_at",
-			"ALTER TABLE users DROP COLUMN deletes_at", "ALTER TABLE sessions DROP COLUMN refresh_empty",
+			"ALTER TABLE users DROP COLUMN deletes_at", "ALTER TABLE users DROP COLUMN password_change_required",
+			"ALTER TABLE sessions DROP COLUMN refresh_empty",
 			"DELETE FROM goose_db_version WHERE version_id >= 8")
 		if state, err := db.State(t.Context()); err != nil || state != store.Outdated {
 			t.Errorf("state %d, %v", state, err)
