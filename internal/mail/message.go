@@ -16,9 +16,7 @@ const (
 	LoginCode         Kind = "login-code"         // code
 	Invitation        Kind = "invitation"         // link
 	NewSignIn         Kind = "new-sign-in"        //
-	FactorChanged     Kind = "factor-changed"     //
 	AccountDeletion   Kind = "account-deletion"   //
-	ExportReady       Kind = "export-ready"       // link
 	Test              Kind = "test"               // from the command line
 )
 
@@ -42,9 +40,7 @@ var kinds = map[Kind]reveals{
 	LoginCode:         code,
 	Invitation:        link,
 	NewSignIn:         nothing,
-	FactorChanged:     nothing,
 	AccountDeletion:   nothing,
-	ExportReady:       link,
 	Test:              nothing,
 }
 
