@@ -84,9 +84,16 @@ type cast struct {
 
 func newCast(t *testing.T, srv *apptest.Server) cast {
 	t.Helper()
-	p := cast{root: srv.As(t, "ADMIN"), she: srv.As(t, "ADMIN"), victim: srv.As(t), disabled: srv.As(t)}
-	p.second = p.she.Login(t)
+	p := cast{root: srv.As(t, "ADMIN"), victim: srv.As(t), disabled: srv.As(t)}
 	p.root.Do(t, disableUser, vars{"id": p.disabled.UserID}).Into(t, &struct{}{})
+	return p.withAnother(t, srv)
+}
+
+// withAnother is the cast with another her: the rights of the first are gone, and nobody else's have changed.
+func (p cast) withAnother(t *testing.T, srv *apptest.Server) cast {
+	t.Helper()
+	p.she = srv.As(t, "ADMIN")
+	p.second = p.she.Login(t)
 	return p
 }
 
@@ -223,9 +230,10 @@ func TestActsAreRefusedIfRightsAreRevokedAfterTheGuard(t *testing.T) {
 	onBothWithGate(t, func(t *testing.T, srv *apptest.Server, g gate) {
 		for _, taking := range takings {
 			t.Run(taking.name, func(t *testing.T) {
-				for name := range acts(t, newCast(t, srv)) {
+				p := newCast(t, srv)
+				for name := range acts(t, p) {
 					t.Run(name, func(t *testing.T) {
-						p := newCast(t, srv)
+						p := p.withAnother(t, srv)
 						var before []string
 						answer := g.during(t, p.she, "mutation { held: "+acts(t, p)[name]+" }", func() {
 							taking.take(t, p)
