@@ -97,9 +97,9 @@ func TestAnInvitationCreatesAnAccount(t *testing.T) {
 				}
 				fields := input{"email": " Kim@example.com", "roles": []string{"ADMIN"}, "message": "Hello,\r\nKim"}
 				admin.Do(t, inviteUser, in(fields)).Into(t, &out)
-				want := invitation{ID: out.InviteUser.Invitation.ID, Email: "Kim@example.com", Roles: []string{"ADMIN", "USER"},
+				sent := invitation{ID: out.InviteUser.Invitation.ID, Email: "Kim@example.com", Roles: []string{"ADMIN", "USER"},
 					Message: "Hello,\nKim", InvitedBy: &struct{ ID string }{string(admin.UserID)}, State: "PENDING"}
-				if diff := cmp.Diff(want, out.InviteUser.Invitation); diff != "" {
+				if diff := cmp.Diff(sent, out.InviteUser.Invitation); diff != "" {
 					t.Error(diff)
 				}
 				link := srv.Secret(t, mail.Invitation)
@@ -124,7 +124,8 @@ func TestAnInvitationCreatesAnAccount(t *testing.T) {
 				var actions []audit.Action
 				err = srv.App.DB.Select(t.Context(), &actions,
 					`SELECT action FROM audit_log WHERE action LIKE '%invit%' ORDER BY id`)
-				if diff := cmp.Diff([]audit.Action{audit.UserInvited, audit.InvitationAccepted}, actions); err != nil || diff != "" {
+				want := []audit.Action{audit.UserInvited, audit.InvitationAccepted}
+				if diff := cmp.Diff(want, actions); err != nil || diff != "" {
 					t.Error(err, diff)
 				}
 			}, settings(mode, "required"))

@@ -1,4 +1,5 @@
 -- +goose Up
+-- +goose StatementBegin
 -- Invitations to create an account. The secret of a link is in challenges, with the address as its subject.
 CREATE TABLE invitations (
     id          TEXT PRIMARY KEY, -- a UUID of version 7
@@ -16,3 +17,4 @@ CREATE UNIQUE INDEX invitations_open ON invitations (email_key) WHERE accepted_a
 CREATE INDEX invitations_invited_by ON invitations (invited_by) WHERE accepted_at IS NULL AND revoked_at IS NULL;
 CREATE INDEX invitations_email ON invitations (email_key);
 CREATE INDEX invitations_expires ON invitations (expires_at);
+-- +goose StatementEnd
