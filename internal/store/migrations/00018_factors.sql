@@ -1,4 +1,5 @@
 -- +goose Up
+-- +goose StatementBegin
 -- Second factors. A sign-in to an account that has one needs it.
 ALTER TABLE users ADD COLUMN has_factor BOOLEAN NOT NULL DEFAULT FALSE;
 CREATE TABLE totp (
@@ -17,3 +18,4 @@ CREATE TABLE recovery_codes (
     used_at    BIGINT,
     PRIMARY KEY (user_id, hash)
 );
+-- +goose StatementEnd
