@@ -17,6 +17,7 @@ const (
 	Invitation        Kind = "invitation"         // link
 	NewSignIn         Kind = "new-sign-in"        //
 	AccountDeletion   Kind = "account-deletion"   //
+	FactorChanged     Kind = "factor-changed"     //
 	Test              Kind = "test"               // from the command line
 )
 
@@ -41,6 +42,7 @@ var kinds = map[Kind]reveals{
 	Invitation:        link,
 	NewSignIn:         nothing,
 	AccountDeletion:   nothing,
+	FactorChanged:     nothing,
 	Test:              nothing,
 }
 
