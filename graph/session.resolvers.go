@@ -50,6 +50,10 @@ func (r *mutationResolver) RevokeSession(ctx context.Context, input model.Revoke
 	return r.Sessions.Revoke(ctx, session.ID(input.ID), actor(ctx))
 }
 
+func (r *queryResolver) SignInOptions(ctx context.Context) (*signin.Options, error) {
+	return r.SignIn.Options(), nil
+}
+
 func (r *queryResolver) VerifyToken(ctx context.Context, token string) (*model.TokenInfo, error) {
 	return r.tokenInfo(ctx, token)
 }
@@ -62,7 +66,9 @@ func (r *Resolver) AuthPayload() generated.AuthPayloadResolver { return &authPay
 
 func (r *Resolver) Session() generated.SessionResolver { return &sessionResolver{r} }
 
+
 type (
-	authPayloadResolver struct{ *Resolver }
-	sessionResolver     struct{ *Resolver }
+	authPayloadResolver   struct{ *Resolver }
+	sessionResolver       struct{ *Resolver }
+	signInOptionsResolver struct{ *Resolver }
 )

@@ -29,6 +29,7 @@ type ResolverRoot interface {
 	Mutation() MutationResolver
 	Query() QueryResolver
 	Session() SessionResolver
+	SignInOptions() SignInOptionsResolver
 	Subscription() SubscriptionResolver
 	User() UserResolver
 }
@@ -163,8 +164,14 @@ type ComplexityRoot struct {
 		RevokeSession            func(childComplexity int, input model.RevokeSessionInput) int
 		RevokeSessions           func(childComplexity int, input model.RevokeSessionsInput) int
 		SetRoles                 func(childComplexity int, input model.SetRolesInput) int
+		UpdateNotifications      func(childComplexity int, input model.UpdateNotificationsInput) int
 		UpdateProfile            func(childComplexity int, input model.UpdateProfileInput) int
 		VerifyEmail              func(childComplexity int, input model.VerifyEmailInput) int
+	}
+
+	Notifications struct {
+		NewSignIn func(childComplexity int) int
+		Security  func(childComplexity int) int
 	}
 
 	PageInfo struct {
@@ -182,13 +189,14 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		AuditLog    func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *model.AuditFilter) int
-		Invitations func(childComplexity int, first *int32, after *string, last *int32, before *string) int
-		Me          func(childComplexity int) int
-		Node        func(childComplexity int, id string) int
-		User        func(childComplexity int, id string) int
-		Users       func(childComplexity int, first *int32, after *string, last *int32, before *string, search *string, role *token.Role, disabled *bool) int
-		VerifyToken func(childComplexity int, token string) int
+		AuditLog      func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *model.AuditFilter) int
+		Invitations   func(childComplexity int, first *int32, after *string, last *int32, before *string) int
+		Me            func(childComplexity int) int
+		Node          func(childComplexity int, id string) int
+		SignInOptions func(childComplexity int) int
+		User          func(childComplexity int, id string) int
+		Users         func(childComplexity int, first *int32, after *string, last *int32, before *string, search *string, role *token.Role, disabled *bool) int
+		VerifyToken   func(childComplexity int, token string) int
 	}
 
 	RecoveryCodesPayload struct {
@@ -259,6 +267,15 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	SignInOptions struct {
+		Code              func(childComplexity int) int
+		Mail              func(childComplexity int) int
+		MinPasswordLength func(childComplexity int) int
+		Password          func(childComplexity int) int
+		Registration      func(childComplexity int) int
+		VerifiedEmail     func(childComplexity int) int
+	}
+
 	Subscription struct {
 		AuditEvents    func(childComplexity int, filter *model.AuditFilter) int
 		SecurityEvents func(childComplexity int) int
@@ -285,7 +302,9 @@ type ComplexityRoot struct {
 		Factors       func(childComplexity int) int
 		HasFactor     func(childComplexity int) int
 		ID            func(childComplexity int) int
+		Locale        func(childComplexity int) int
 		Name          func(childComplexity int) int
+		Notifications func(childComplexity int) int
 		Roles         func(childComplexity int) int
 		SecurityLog   func(childComplexity int, first *int32, after *string, last *int32, before *string) int
 		Sessions      func(childComplexity int, first *int32, after *string, last *int32, before *string) int
@@ -997,6 +1016,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SetRoles(childComplexity, args["input"].(model.SetRolesInput)), true
+	case "Mutation.updateNotifications":
+		if e.ComplexityRoot.Mutation.UpdateNotifications == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateNotifications_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateNotifications(childComplexity, args["input"].(model.UpdateNotificationsInput)), true
 	case "Mutation.updateProfile":
 		if e.ComplexityRoot.Mutation.UpdateProfile == nil {
 			break
@@ -1019,6 +1049,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.VerifyEmail(childComplexity, args["input"].(model.VerifyEmailInput)), true
+
+	case "Notifications.newSignIn":
+		if e.ComplexityRoot.Notifications.NewSignIn == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notifications.NewSignIn(childComplexity), true
+	case "Notifications.security":
+		if e.ComplexityRoot.Notifications.Security == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notifications.Security(childComplexity), true
 
 	case "PageInfo.endCursor":
 		if e.ComplexityRoot.PageInfo.EndCursor == nil {
@@ -1110,6 +1153,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Node(childComplexity, args["id"].(string)), true
+	case "Query.signInOptions":
+		if e.ComplexityRoot.Query.SignInOptions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.SignInOptions(childComplexity), true
 	case "Query.user":
 		if e.ComplexityRoot.Query.User == nil {
 			break
@@ -1365,6 +1414,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SessionEdge.Node(childComplexity), true
 
+	case "SignInOptions.code":
+		if e.ComplexityRoot.SignInOptions.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.Code(childComplexity), true
+	case "SignInOptions.mail":
+		if e.ComplexityRoot.SignInOptions.Mail == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.Mail(childComplexity), true
+	case "SignInOptions.minPasswordLength":
+		if e.ComplexityRoot.SignInOptions.MinPasswordLength == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.MinPasswordLength(childComplexity), true
+	case "SignInOptions.password":
+		if e.ComplexityRoot.SignInOptions.Password == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.Password(childComplexity), true
+	case "SignInOptions.registration":
+		if e.ComplexityRoot.SignInOptions.Registration == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.Registration(childComplexity), true
+	case "SignInOptions.verifiedEmail":
+		if e.ComplexityRoot.SignInOptions.VerifiedEmail == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.VerifiedEmail(childComplexity), true
+
 	case "Subscription.auditEvents":
 		if e.ComplexityRoot.Subscription.AuditEvents == nil {
 			break
@@ -1469,12 +1555,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.ID(childComplexity), true
+	case "User.locale":
+		if e.ComplexityRoot.User.Locale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Locale(childComplexity), true
 	case "User.name":
 		if e.ComplexityRoot.User.Name == nil {
 			break
 		}
 
 		return e.ComplexityRoot.User.Name(childComplexity), true
+	case "User.notifications":
+		if e.ComplexityRoot.User.Notifications == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Notifications(childComplexity), true
 	case "User.roles":
 		if e.ComplexityRoot.User.Roles == nil {
 			break
@@ -1594,6 +1692,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("RevokeSessionInput", ec.unmarshalInputRevokeSessionInput),
 			graphql.NewInputUnmarshaler("RevokeSessionsInput", ec.unmarshalInputRevokeSessionsInput),
 			graphql.NewInputUnmarshaler("SetRolesInput", ec.unmarshalInputSetRolesInput),
+			graphql.NewInputUnmarshaler("UpdateNotificationsInput", ec.unmarshalInputUpdateNotificationsInput),
 			graphql.NewInputUnmarshaler("UpdateProfileInput", ec.unmarshalInputUpdateProfileInput),
 			graphql.NewInputUnmarshaler("VerifyEmailInput", ec.unmarshalInputVerifyEmailInput),
 		)
@@ -1728,6 +1827,14 @@ type Mutation {
   ): User! @auth
 
   """
+  Switches notices by mail on or off. Notices of changed credentials cannot be switched off. Errors: RATE_LIMITED.
+  """
+  updateNotifications(
+    "The notices to switch."
+    input: UpdateNotificationsInput!
+  ): User! @auth
+
+  """
   Changes the caller's password and ends all other sessions. Returns a new pair of tokens; access tokens issued
   before are refused. Errors: BAD_USER_INPUT with every problem of the new password, or with INVALID_CREDENTIALS if
   the current password is wrong; FORBIDDEN with STEP_UP_REQUIRED if the account has a second factor and the session did
@@ -1775,6 +1882,10 @@ type User implements Node @auth {
   name: String!
   "The user's roles, sorted."
   roles: [Role!]! @auth(roles: [ADMIN], owner: true)
+  "The language of the user's mails (BCP 47). Null for the server's default."
+  locale: String @auth(roles: [ADMIN], owner: true)
+  "The notices that the user gets by mail."
+  notifications: Notifications! @auth(roles: [ADMIN], owner: true)
   "When the account was created."
   createdAt: Time! @auth(roles: [ADMIN], owner: true)
   "Whether an administrator has disabled the account."
@@ -1792,6 +1903,20 @@ type User implements Node @auth {
   ): SessionConnection! @auth(roles: [ADMIN], owner: true)
 }
 
+"The notices that a user gets by mail."
+type Notifications @auth {
+  "Whether a sign-in from a network address that is new to the account is announced."
+  newSignIn: Boolean!
+  "Whether changes of the password, the address and factors are announced. Always true."
+  security: Boolean!
+}
+
+"Input of ` + "`" + `updateNotifications` + "`" + `. Omitted fields keep their value."
+input UpdateNotificationsInput {
+  "Whether to announce sign-ins from network addresses that are new to the account."
+  newSignIn: Boolean
+}
+
 "Input of ` + "`" + `register` + "`" + `."
 input RegisterInput {
   """
@@ -1805,6 +1930,8 @@ input RegisterInput {
   username: String
   "Display name, at most 100 characters."
   name: String
+  "The language of mails (BCP 47), such as de-AT. Omit it for the server's default."
+  locale: String
   "How the server delivers the refresh token."
   delivery: TokenDelivery! = BODY
 }
@@ -1865,6 +1992,8 @@ input UpdateProfileInput {
   username: String
   "The new display name. An empty string removes it."
   name: String
+  "The language of mails (BCP 47), such as de-AT. An empty string stands for the server's default."
+  locale: String
 }
 
 "Input of ` + "`" + `changePassword` + "`" + `. The current password proves that the caller owns the account."
@@ -2575,6 +2704,8 @@ input AcceptInvitationInput {
   username: String
   "Display name, at most 100 characters."
   name: String
+  "The language of mails (BCP 47), such as de-AT. Omit it for the server's default."
+  locale: String
   "How the server delivers the refresh token."
   delivery: TokenDelivery! = BODY
 }
@@ -3019,6 +3150,12 @@ type PageInfo {
 `, BuiltIn: false},
 	{Name: "../../schema/session.graphqls", Input: `extend type Query {
   """
+  What the settings of this server offer to people without a session, so that a page shows only what works. The answer
+  changes only with a restart.
+  """
+  signInOptions: SignInOptions! @public
+
+  """
   Checks whether an access token is valid now. For any unusable token (expired, revoked, modified, malformed), it
   returns ` + "`" + `active: false` + "`" + ` and no reason. Requires the method POST, because URLs are logged. Errors: BAD_USER_INPUT with
   POST_REQUIRED; RATE_LIMITED after too many unusable tokens from one address.
@@ -3081,6 +3218,34 @@ extend type Mutation {
     "The session to end."
     input: RevokeSessionInput!
   ): Session! @auth
+}
+
+"What the server offers to people without a session."
+type SignInOptions @public {
+  "Whether ` + "`" + `login` + "`" + ` accepts a password."
+  password: Boolean!
+  "Whether ` + "`" + `requestLoginCode` + "`" + ` mails codes for ` + "`" + `loginWithCode` + "`" + `."
+  code: Boolean!
+  "How accounts are created."
+  registration: RegistrationMode!
+  "Whether the server sends mails. Without them, there is no ` + "`" + `requestPasswordReset` + "`" + `."
+  mail: Boolean!
+  "Whether the address must be verified before the first sign-in."
+  verifiedEmail: Boolean!
+  "Minimum length of new passwords, in Unicode code points."
+  minPasswordLength: Int!
+}
+
+"How accounts are created."
+enum RegistrationMode {
+  "By ` + "`" + `register` + "`" + `, which signs in, unless the address must be verified first."
+  OPEN
+  "By ` + "`" + `register` + "`" + `, which answers all addresses alike, and a link in a mail."
+  SILENT
+  "Only by ` + "`" + `acceptInvitation` + "`" + `. ` + "`" + `register` + "`" + ` is refused."
+  INVITE
+  "By administrators. ` + "`" + `register` + "`" + ` is refused."
+  CLOSED
 }
 
 """
@@ -3415,6 +3580,16 @@ func (ec *executionContext) childFields_LogoutPayload(ctx context.Context, field
 	return nil, fmt.Errorf("no field named %q was found under type LogoutPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Notifications(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "newSignIn":
+		return ec.fieldContext_Notifications_newSignIn(ctx, field)
+	case "security":
+		return ec.fieldContext_Notifications_security(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Notifications", field.Name)
+}
+
 func (ec *executionContext) childFields_PageInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "hasNextPage":
@@ -3567,6 +3742,24 @@ func (ec *executionContext) childFields_SessionEdge(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type SessionEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_SignInOptions(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "password":
+		return ec.fieldContext_SignInOptions_password(ctx, field)
+	case "code":
+		return ec.fieldContext_SignInOptions_code(ctx, field)
+	case "registration":
+		return ec.fieldContext_SignInOptions_registration(ctx, field)
+	case "mail":
+		return ec.fieldContext_SignInOptions_mail(ctx, field)
+	case "verifiedEmail":
+		return ec.fieldContext_SignInOptions_verifiedEmail(ctx, field)
+	case "minPasswordLength":
+		return ec.fieldContext_SignInOptions_minPasswordLength(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SignInOptions", field.Name)
+}
+
 func (ec *executionContext) childFields_TokenInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "active":
@@ -3607,6 +3800,10 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_name(ctx, field)
 	case "roles":
 		return ec.fieldContext_User_roles(ctx, field)
+	case "locale":
+		return ec.fieldContext_User_locale(ctx, field)
+	case "notifications":
+		return ec.fieldContext_User_notifications(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_User_createdAt(ctx, field)
 	case "disabled":
