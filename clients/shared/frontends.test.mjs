@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { launch, skip } from '../graphiql/browser.mjs';
 import { account } from './frontends/account.mjs';
 import { cookieMode } from './frontends/cookie.mjs';
+import { factors } from './frontends/factors.mjs';
 import { clients, screenshots } from './frontends/frontend.mjs';
 import { headerMode } from './frontends/header.mjs';
 import { hostileBrowsers } from './frontends/hostile.mjs';
@@ -34,7 +35,7 @@ describe('in a browser', { skip, concurrency: APPS.length }, () => {
       });
       after(() => browser?.close());
 
-      for (const [name, tests] of Object.entries({ headerMode, cookieMode, hostileBrowsers, trustedDocuments, security, account, mails })) {
+      for (const [name, tests] of Object.entries({ headerMode, cookieMode, hostileBrowsers, trustedDocuments, security, account, mails, factors })) {
         describe(name, { concurrency: 1 }, () => tests(app, () => browser));
       }
     });

@@ -25,6 +25,10 @@ export const LoginWithCode = graphql(`
   mutation LoginWithCode($input: LoginWithCodeInput!) { loginWithCode(input: $input) { ...Tokens } }
 `);
 
+export const CompleteLogin = graphql(`
+  mutation CompleteLogin($input: CompleteLoginInput!) { completeLogin(input: $input) { ...Tokens } }
+`);
+
 export const RequestPasswordReset = graphql(`
   mutation RequestPasswordReset($input: RequestPasswordResetInput!) { requestPasswordReset(input: $input) { accepted } }
 `);
@@ -81,6 +85,26 @@ export const RevokeSession = graphql(`
 
 export const ChangePassword = graphql(`
   mutation ChangePassword($input: ChangePasswordInput!) { changePassword(input: $input) { ...Tokens } }
+`);
+
+export const Factors = graphql(`
+  query Factors { me { id factors { totpSince recoveryCodesLeft } } }
+`);
+
+export const BeginTotp = graphql(`
+  mutation BeginTotp { beginTotp { secret uri qr } }
+`);
+
+export const ConfirmTotp = graphql(`
+  mutation ConfirmTotp($input: ConfirmTotpInput!) { confirmTotp(input: $input) { codes } }
+`);
+
+export const DisableTotp = graphql(`
+  mutation DisableTotp { disableTotp { id } }
+`);
+
+export const RegenerateRecoveryCodes = graphql(`
+  mutation RegenerateRecoveryCodes { regenerateRecoveryCodes { codes } }
 `);
 
 export const ExportAccount = graphql(`

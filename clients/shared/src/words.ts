@@ -10,6 +10,8 @@ const words: Partial<Record<ErrorReason, string>> = {
   TOKEN_REVOKED: ENDED,
   SESSION_REVOKED: ENDED,
   PASSWORD_CHANGE_REQUIRED: 'You have to choose a new password. Open the link that we have sent you by mail, or request another.',
+  SECOND_FACTOR_REQUIRED: 'Enter a code of your authenticator app too.',
+  SECOND_FACTOR_SETUP_REQUIRED: 'This needs an account with two-step sign-in. Set it up under Security.',
   SESSION_EXPIRED: 'You were signed out: your session has expired.',
   REFRESH_INVALID: 'You were signed out. Please sign in again.',
   REFRESH_REUSED: 'You were signed out for your security: someone else may have used your session. If in doubt, change your password.',
