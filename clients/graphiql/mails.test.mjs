@@ -108,6 +108,23 @@ function pageWithMails(kind) {
     return { page, email, complaints };
   }
 
+  it('creates the account of an invitation', async () => {
+    const email = newAddress();
+    run('', 'user', 'invite', email, '--public-url', server.url, ...flags);
+    const { page, complaints } = await open(browser, server);
+    await page.goto(await linkFrom(email, 'invited'));
+    await page.getByLabel('Password').fill('short');
+    await press(page, 'Create account');
+    await page.getByRole('alert').waitFor();
+    await page.getByLabel('Name').fill('Grace');
+    await page.getByLabel('Password').fill(password);
+    await press(page, 'Create account');
+    await signedIn(page, email);
+    await page.getByText('Your account was created.').waitFor();
+    assert.deepEqual(complaints, []);
+    await page.close();
+  });
+
   it('rates a new password', async () => {
     const { page } = await open(browser, server);
     const rating = page.locator('.account-field').getByRole('status');

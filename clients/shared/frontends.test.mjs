@@ -10,6 +10,7 @@ import { factors } from './frontends/factors.mjs';
 import { clients, screenshots } from './frontends/frontend.mjs';
 import { headerMode } from './frontends/header.mjs';
 import { hostileBrowsers } from './frontends/hostile.mjs';
+import { invitations } from './frontends/invitations.mjs';
 import { mails } from './frontends/mails.mjs';
 import { security } from './frontends/security.mjs';
 import { trustedDocuments } from './frontends/trusted.mjs';
@@ -35,7 +36,7 @@ describe('in a browser', { skip, concurrency: APPS.length }, () => {
       });
       after(() => browser?.close());
 
-      for (const [name, tests] of Object.entries({ headerMode, cookieMode, hostileBrowsers, trustedDocuments, security, account, mails, factors })) {
+      for (const [name, tests] of Object.entries({ headerMode, cookieMode, hostileBrowsers, trustedDocuments, security, account, mails, factors, invitations })) {
         describe(name, { concurrency: 1 }, () => tests(app, () => browser));
       }
     });

@@ -4,6 +4,7 @@ import { useMutation, useNotice, useQuery, useSession } from './backend';
 import { download } from './download';
 import { FactorsCard } from './factors';
 import type { MeQuery } from './gql/graphql';
+import { InvitationsCard } from './invitations';
 import { NewPassword } from './newpassword';
 import { ChangePassword, DeleteAccount, ExportAccount, Logout, Me, RequestEmailChange, RequestEmailVerification, UpdateProfile } from './operations';
 import { SecurityCard } from './security';
@@ -36,6 +37,7 @@ export function Home({ library }: { library: string }) {
           {refusal && <section><Problem refusal={refusal} /><button type="button" onClick={reload}>Try again</button></section>}
           {data && <ProfileCard me={data.me} />}
           <SessionsCard />
+          {data?.me.roles.includes('ADMIN') && <InvitationsCard />}
           {data && <AddressCard />}
           {data && <PasswordCard me={data.me} />}
           <ExportCard />

@@ -57,6 +57,26 @@ export const RevertEmailChange = graphql(`
   mutation RevertEmailChange($input: RevertEmailChangeInput!) { revertEmailChange(input: $input) { accepted } }
 `);
 
+export const AcceptInvitation = graphql(`
+  mutation AcceptInvitation($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { ...Tokens } }
+`);
+
+export const Invitations = graphql(`
+  query Invitations { invitations(first: 20) { nodes { id email roles state expiresAt invitedBy { id email } } } }
+`);
+
+export const InviteUser = graphql(`
+  mutation InviteUser($input: InviteUserInput!) { inviteUser(input: $input) { invitation { id } } }
+`);
+
+export const ResendInvitation = graphql(`
+  mutation ResendInvitation($input: ResendInvitationInput!) { resendInvitation(input: $input) { invitation { id } } }
+`);
+
+export const RevokeInvitation = graphql(`
+  mutation RevokeInvitation($input: RevokeInvitationInput!) { revokeInvitation(input: $input) { invitation { id } } }
+`);
+
 export const Logout = graphql(`
   mutation Logout($input: LogoutInput!) { logout(input: $input) { endedSessions } }
 `);

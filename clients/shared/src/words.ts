@@ -22,6 +22,7 @@ const words: Partial<Record<ErrorReason, string>> = {
   EMAIL_NOT_VERIFIED: 'Confirm your e-mail address first. We have sent you a link by mail.',
   CHALLENGE_INVALID: 'This is wrong, has expired or was used before. Request a new mail.',
   NOT_OFFERED: 'This server does not offer this.',
+  INVITATION_NOT_FOUND: 'This invitation was accepted or revoked.',
   SESSION_NOT_FOUND: 'This session has already ended.',
   OVERLOADED: 'The server is busy.',
   STORAGE_UNAVAILABLE: 'The server cannot reach its database at the moment.',
