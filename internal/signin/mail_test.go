@@ -250,12 +250,13 @@ func TestProvingAnAddressEndsWhatAStrangerSetUp(t *testing.T) {
 			apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 				stranger := jane(t, srv)
 				accepted(t, stranger.Do(t, requestChange, in(input{"newEmail": "stranger@example.com"})))
+				link := srv.Secret(t, mail.EmailChange)
 				arrive(t, srv, stranger.Email)
 				stranger.Do(t, me, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
 				stranger.Redeem(t, stranger.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_REVOKED")
 				tryLogin(t, srv, input{"email": stranger.Email, "password": password}).
 					Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
-				do(t, srv, confirmChange, input{"token": srv.Secret(t, mail.EmailChange), "password": password}).
+				do(t, srv, confirmChange, input{"token": link, "password": password}).
 					Refused(t, "BAD_USER_INPUT", "CHALLENGE_INVALID")
 				if got := recorded(t, srv, stranger.UserID); !slices.Contains(got, audit.UnprovedCredentialsRemoved) {
 					t.Error(got)
