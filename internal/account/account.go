@@ -10,6 +10,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/challenge"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/mail"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -70,6 +71,7 @@ type Service struct {
 	hasRole     func(token.Role) bool
 	deleteGrace time.Duration
 	mailing     Mailing
+	passkeys    *passkey.Service
 }
 
 // Mailing is what the flows need that send mail.
@@ -90,7 +92,7 @@ type Mailing struct {
 // SDL has a role. deleteGrace is how long after Delete a user can still cancel it; 0 for not at all.
 func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *password.Hasher,
 	policy password.Policy, view *View, hasRole func(token.Role) bool, deleteGrace time.Duration,
-	mailing Mailing) *Service {
+	mailing Mailing, passkeys *passkey.Service) *Service {
 	return &Service{
 		db:          db,
 		sessions:    sessions,
@@ -101,6 +103,7 @@ func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Thro
 		hasRole:     hasRole,
 		deleteGrace: deleteGrace,
 		mailing:     mailing,
+		passkeys:    passkeys,
 	}
 }
 

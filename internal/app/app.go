@@ -24,6 +24,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/memory"
 	"github.com/graphwarden/graphwarden/internal/observe"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
@@ -65,6 +66,7 @@ type App struct {
 	Feed       *audit.Feed
 	Challenges *challenge.Service
 	Mail       *mail.Outbox
+	Passkeys   *passkey.Service
 	Hasher     *password.Hasher
 	Accounts   *account.Service
 	Users      *account.View // nil with --user-view=off
@@ -226,9 +228,12 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 		Requires:   c.EmailVerification == "required",
 		Codes:      c.SendsCodes(),
 	}
+	if a.Passkeys, err = passkey.New(a.DB, a.Challenges, site(c)); err != nil {
+		return err
+	}
 	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole, c.DeleteGrace,
-		mailing)
-	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, a.Audit, a.log)
+		mailing, a.Passkeys)
+	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, a.Passkeys, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = a.newStreams()
 	a.registerMetrics()
@@ -298,6 +303,7 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 		Accounts:      a.Accounts,
 		Sessions:      a.Sessions,
 		SignIn:        a.SignIn,
+		Passkeys:      a.Passkeys,
 		Throttle:      a.Throttle,
 		Audit:         a.Audit,
 		Feed:          a.Feed,

@@ -17,7 +17,7 @@ import (
 // Kind is the purpose of a challenge. A secret of one kind is refused as another.
 type Kind string
 
-// The kinds. All but LoginCode are links.
+// The kinds. LoginCode is a code, and those of passkeys are ceremonies of a browser. The others are links.
 const (
 	VerifyEmail   Kind = "verify-email"   // the address of an account, or of a registration, which has no user yet
 	ResetPassword Kind = "reset-password" // an account whose password is replaced
@@ -25,6 +25,11 @@ const (
 	RevertEmail   Kind = "revert-email"   // the previous address of an account
 	Invitation    Kind = "invitation"     // an invited address
 	LoginCode     Kind = "login-code"     // an address that signs in
+
+	PasskeyCreation Kind = "passkey-creation" // a passkey for an account
+	PasskeyAccount  Kind = "passkey-account"  // a passkey for a registration, which has no user yet
+	PasskeyLogin    Kind = "passkey-login"    // a passkey that signs in
+	PasskeyProof    Kind = "passkey-proof"    // a passkey of a user that is known
 )
 
 // isCode reports whether users type the secret.
@@ -38,6 +43,11 @@ var life = map[Kind]time.Duration{
 	RevertEmail:   7 * 24 * time.Hour,
 	Invitation:    7 * 24 * time.Hour,
 	LoginCode:     10 * time.Minute,
+
+	PasskeyCreation: 5 * time.Minute,
+	PasskeyAccount:  5 * time.Minute,
+	PasskeyLogin:    5 * time.Minute,
+	PasskeyProof:    5 * time.Minute,
 }
 
 // maxAttempts is how often a code may be tried: five guesses at one of a million.
@@ -92,13 +102,13 @@ func (s *Service) Issue(tx *store.Tx, c *Challenge) (reference string, err error
 // Expiry returns until when the secret of a challenge that is issued now is accepted.
 func (s *Service) Expiry(kind Kind) time.Time { return s.now().Add(life[kind]) }
 
-// Check returns the challenge of a link's token, without using it up. It returns CHALLENGE_INVALID for every token that
+// Check returns the challenge of a link's or a ceremony's token, without using it up. It returns CHALLENGE_INVALID for every token that
 // is malformed, of another kind, used, void or expired.
 func (s *Service) Check(ctx context.Context, kind Kind, token string) (*Challenge, error) {
 	id, mac := splitToken(token)
 	var r row
 	err := s.db.Get(ctx, &r, "SELECT "+columns+" FROM challenges WHERE "+open, id, kind)
-	return s.judge(&r, err, errToken, func(key []byte) bool { return r.hasToken(key, mac) })
+	return s.judge(&r, err, kind.Refusal(), func(key []byte) bool { return r.hasToken(key, mac) })
 }
 
 // CheckCode returns the challenge id if code is its code, without using it up. Each call costs one of five attempts. It
@@ -120,7 +130,7 @@ func (s *Service) CheckCode(ctx context.Context, kind Kind, id, code string) (*C
 	if err == nil && r.ID == "" {
 		err = sql.ErrNoRows
 	}
-	return s.judge(&r, err, errCode, func(key []byte) bool { return r.hasCode(key, code) })
+	return s.judge(&r, err, kind.Refusal(), func(key []byte) bool { return r.hasCode(key, code) })
 }
 
 // Redeem uses c up in tx. Of several concurrent transactions, one succeeds; the others get CHALLENGE_INVALID.
@@ -179,8 +189,11 @@ const open = "id = $1 AND kind = $2 AND used_at IS NULL AND expires_at > now_us(
 
 // Refusal returns CHALLENGE_INVALID. It is BAD_USER_INPUT and names the input, so that a form can show the message.
 func (k Kind) Refusal() error {
-	if k.isCode() {
+	switch k {
+	case LoginCode:
 		return errCode
+	case PasskeyCreation, PasskeyAccount, PasskeyLogin, PasskeyProof:
+		return errCeremony
 	}
 	return errToken
 }
@@ -190,6 +203,8 @@ var (
 		Message: "this link is not valid: it was used before, has expired, or is not the latest one"}})
 	errCode = fault.Invalid([]fault.Field{{Path: "input.code", Reason: fault.ChallengeInvalid,
 		Message: "this code is not valid: check it, or request another one"}})
+	errCeremony = fault.Invalid([]fault.Field{{Path: "input.challenge", Reason: fault.ChallengeInvalid,
+		Message: "this took too long, or was done before: begin again"}})
 )
 
 // judge returns the challenge r if the secret matches under any accepted key, else the refusal.

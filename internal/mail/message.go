@@ -17,6 +17,9 @@ const (
 	Invitation        Kind = "invitation"         // link
 	NewSignIn         Kind = "new-sign-in"        //
 	AccountDeletion   Kind = "account-deletion"   //
+	PasskeyAdded      Kind = "passkey-added"      //
+	PasskeyRemoved    Kind = "passkey-removed"    //
+	PasswordRemoved   Kind = "password-removed"   //
 	Test              Kind = "test"               // from the command line
 )
 
@@ -41,6 +44,9 @@ var kinds = map[Kind]reveals{
 	Invitation:        link,
 	NewSignIn:         nothing,
 	AccountDeletion:   nothing,
+	PasskeyAdded:      nothing,
+	PasskeyRemoved:    nothing,
+	PasswordRemoved:   nothing,
 	Test:              nothing,
 }
 

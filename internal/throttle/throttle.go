@@ -39,7 +39,9 @@ const (
 	MailPace      Bucket = "mail-pace"
 	MailRecipient Bucket = "mail-recipient"
 	MailRequest   Bucket = "mail-request" // an address of a network
-	Redeem        Bucket = "redeem"       // an address of a network, for links and codes
+	Redeem        Bucket = "redeem"       // an address of a network, for links, codes and passkeys
+	// PasskeyBegin has an address of a network.
+	PasskeyBegin Bucket = "passkey-begin"
 )
 
 // Rate is the size of a bucket and the time in which a full one becomes empty again. One attempt comes back every
