@@ -79,8 +79,8 @@ func setVerified(tx *store.Tx, u *User, by audit.Actor) error {
 }
 
 // ProveEmail records in tx that the owner of the address of u, whose row is locked, has proved it by a mail alone. If
-// nothing has proved it before, a stranger may have set the account up: ProveEmail removes the password and all
-// passkeys, ends all sessions and voids all links.
+// nothing has proved it before, a stranger may have set the account up: ProveEmail removes the password, the passkeys
+// and the second factors, ends all sessions and voids all links.
 func (s *Service) ProveEmail(tx *store.Tx, u *User, by audit.Actor) error {
 	if u.EmailVerified {
 		return nil
@@ -90,6 +90,9 @@ func (s *Service) ProveEmail(tx *store.Tx, u *User, by audit.Actor) error {
 		return fmt.Errorf("remove password: %w", err)
 	}
 	if err := passkey.RemoveAll(tx, u.ID); err != nil {
+		return err
+	}
+	if err := s.removeFactors(tx, u, by); err != nil {
 		return err
 	}
 	if _, err := s.sessions.EndAll(tx, u.ID, ""); err != nil {

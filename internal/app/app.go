@@ -23,6 +23,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/memory"
+	"github.com/graphwarden/graphwarden/internal/mfa"
 	"github.com/graphwarden/graphwarden/internal/observe"
 	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
@@ -231,9 +232,16 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	if a.Passkeys, err = passkey.New(a.DB, a.Challenges, site(c)); err != nil {
 		return err
 	}
+	factors := mfa.New(a.DB, key, a.Challenges, c.TOTPIssuer, a.now)
+	if access == Serves {
+		if err := factors.Reseal(ctx); err != nil {
+			return err
+		}
+	}
 	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole, c.DeleteGrace,
-		mailing, a.Passkeys)
-	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, a.Passkeys, a.Audit, a.log)
+		mailing, factors, a.Passkeys)
+	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, factors, a.Passkeys,
+		a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = a.newStreams()
 	a.registerMetrics()

@@ -17,7 +17,8 @@ import (
 // Kind is the purpose of a challenge. A secret of one kind is refused as another.
 type Kind string
 
-// The kinds. LoginCode is a code, and those of passkeys are ceremonies of a browser. The others are links.
+// The kinds. LoginCode is a code, SecondFactor the id of a sign-in in progress, and those of passkeys are ceremonies of
+// a browser; the others are links.
 const (
 	VerifyEmail   Kind = "verify-email"   // the address of an account, or of a registration, which has no user yet
 	ResetPassword Kind = "reset-password" // an account whose password is replaced
@@ -25,6 +26,7 @@ const (
 	RevertEmail   Kind = "revert-email"   // the previous address of an account
 	Invitation    Kind = "invitation"     // an invited address
 	LoginCode     Kind = "login-code"     // an address that signs in
+	SecondFactor  Kind = "second-factor"  // a sign-in that has proved the first factor
 
 	PasskeyCreation Kind = "passkey-creation" // a passkey for an account
 	PasskeyAccount  Kind = "passkey-account"  // a passkey for a registration, which has no user yet
@@ -43,6 +45,7 @@ var life = map[Kind]time.Duration{
 	RevertEmail:   7 * 24 * time.Hour,
 	Invitation:    7 * 24 * time.Hour,
 	LoginCode:     10 * time.Minute,
+	SecondFactor:  5 * time.Minute,
 
 	PasskeyCreation: 5 * time.Minute,
 	PasskeyAccount:  5 * time.Minute,
@@ -50,7 +53,8 @@ var life = map[Kind]time.Duration{
 	PasskeyProof:    5 * time.Minute,
 }
 
-// maxAttempts is how often a code may be tried: five guesses at one of a million.
+// maxAttempts is how often a code may be tried: five guesses at one of a million. A sign-in that waits for a second
+// factor has as many.
 const maxAttempts = 5
 
 // Challenge is what a secret proves.
@@ -109,6 +113,26 @@ func (s *Service) Check(ctx context.Context, kind Kind, token string) (*Challeng
 	var r row
 	err := s.db.Get(ctx, &r, "SELECT "+columns+" FROM challenges WHERE "+open, id, kind)
 	return s.judge(&r, err, kind.Refusal(), func(key []byte) bool { return r.hasToken(key, mac) })
+}
+
+// Try is Check at the cost of one of five attempts.
+func (s *Service) Try(ctx context.Context, kind Kind, token string) (*Challenge, error) {
+	c, err := s.Check(ctx, kind, token)
+	if err != nil {
+		return nil, err
+	}
+	var tried int64
+	err = s.db.Tx(ctx, func(tx *store.Tx) (err error) {
+		tried, err = tx.Exec("UPDATE challenges SET attempts = attempts - 1 WHERE "+open+" AND attempts > 0", c.ID, kind)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("count attempt: %w", err)
+	}
+	if tried == 0 {
+		return nil, kind.Refusal()
+	}
+	return c, nil
 }
 
 // CheckCode returns the challenge id if code is its code, without using it up. Each call costs one of five attempts. It
@@ -192,6 +216,8 @@ func (k Kind) Refusal() error {
 	switch k {
 	case LoginCode:
 		return errCode
+	case SecondFactor:
+		return errSignIn
 	case PasskeyCreation, PasskeyAccount, PasskeyLogin, PasskeyProof:
 		return errCeremony
 	}
@@ -205,6 +231,8 @@ var (
 		Message: "this code is not valid: check it, or request another one"}})
 	errCeremony = fault.Invalid([]fault.Field{{Path: "input.challenge", Reason: fault.ChallengeInvalid,
 		Message: "this took too long, or was done before: begin again"}})
+	errSignIn = fault.Invalid([]fault.Field{{Path: "input.challenge", Reason: fault.ChallengeInvalid,
+		Message: "this sign-in has expired, was completed, or had too many attempts: sign in again"}})
 )
 
 // judge returns the challenge r if the secret matches under any accepted key, else the refusal.

@@ -36,6 +36,11 @@ type Tokens struct {
 	OldPepper         Lines         `sep:"\n" placeholder:"ID:TEXT" help:"An earlier pepper, whose hashes are renewed at login; may be repeated, in the variable one per line."`
 }
 
+// Factors says how second factors work.
+type Factors struct {
+	TOTPIssuer string `name:"totp-issuer" placeholder:"NAME" help:"Name of the site that authenticator apps show; by default the host of the public URL."`
+}
+
 // Server says how the server listens and what it allows.
 type Server struct {
 	Listen              string        `default:"127.0.0.1:8080" help:"Address to listen on, HOST:PORT."`
@@ -114,6 +119,7 @@ type Limits struct {
 	MailRequestLimit     Rate `default:"30/1h" range:"1..1000000" help:"Mails that callers request from one network address."`
 	RedeemLimit          Rate `default:"60/15m" range:"1..1000000" help:"Links and codes redeemed from one network address."`
 	PasskeyBeginLimit    Rate `default:"600/1h" range:"1..1000000" help:"Sign-ins with a passkey that one network address begins. Pages begin one each time they show a sign-in form."`
+	SecondFactorLimit    Rate `default:"8/1h" range:"1..1000000" help:"Attempts to prove a second factor of one account, from its known addresses and from all others each. An attempt guesses a code with a probability of 3 in 1,000,000."`
 	RefreshInvalidLimit  Rate `default:"30/1m" range:"1..1000000" help:"Forged refresh tokens from one address, on each replica."`
 	VerifyInvalidLimit   Rate `default:"600/1m" range:"1..1000000" help:"Invalid tokens given to verifyToken from one address, on each replica."`
 	PasswordRatingLimit  Rate `default:"120/1m" range:"1..1000000" help:"Passwords rated by passwordStrength from one address, on each replica."`
@@ -134,6 +140,7 @@ func (l *Limits) Rates() map[string]Rate {
 		"mail-request":     l.MailRequestLimit,
 		"redeem":           l.RedeemLimit,
 		"passkey-begin":    l.PasskeyBeginLimit,
+		"second-factor":    l.SecondFactorLimit,
 		"refresh-invalid":  l.RefreshInvalidLimit,
 		"verify-invalid":   l.VerifyInvalidLimit,
 		"password-rating":  l.PasswordRatingLimit,
@@ -168,6 +175,7 @@ type Config struct {
 	Mail     `embed:"" group:"Mail:"`
 	Passkeys `embed:"" group:"Passkeys:"`
 	Tokens   `embed:"" group:"Tokens, sessions and passwords:"`
+	Factors  `embed:"" group:"Second factors:"`
 	Limits   `embed:"" group:"Rate limits, as attempts/time: 20/15m lets 20 attempts through at once, then one every 45s:"`
 	Queries  Queries `embed:"" prefix:"max-" group:"Limits of one operation:"`
 	Insecure `embed:"" group:"Accepted risks in production:"`

@@ -20,6 +20,7 @@ const (
 	PasskeyAdded      Kind = "passkey-added"      //
 	PasskeyRemoved    Kind = "passkey-removed"    //
 	PasswordRemoved   Kind = "password-removed"   //
+	FactorChanged     Kind = "factor-changed"     //
 	Test              Kind = "test"               // from the command line
 )
 
@@ -47,6 +48,7 @@ var kinds = map[Kind]reveals{
 	PasskeyAdded:      nothing,
 	PasskeyRemoved:    nothing,
 	PasswordRemoved:   nothing,
+	FactorChanged:     nothing,
 	Test:              nothing,
 }
 

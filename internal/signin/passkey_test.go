@@ -38,7 +38,7 @@ type ceremony struct {
 	Options   json.RawMessage
 }
 
-func begin(t *testing.T, c *apptest.Client, query string, variables input) (out ceremony) {
+func ceremonyFor(t *testing.T, c *apptest.Client, query string, variables input) (out ceremony) {
 	t.Helper()
 	var data struct{ Ceremony ceremony }
 	c.Do(t, query, variables).Into(t, &data)
@@ -100,7 +100,7 @@ func response(t *testing.T, c ceremony, text string) input {
 func addPasskey(t *testing.T, c *apptest.Client, d *device) (id string) {
 	t.Helper()
 	var out struct{ FinishPasskeyRegistration struct{ ID string } }
-	c.Do(t, finishPasskey, in(d.create(t, begin(t, c, beginPasskey, nil)))).Into(t, &out)
+	c.Do(t, finishPasskey, in(d.create(t, ceremonyFor(t, c, beginPasskey, nil)))).Into(t, &out)
 	return out.FinishPasskeyRegistration.ID
 }
 
@@ -108,7 +108,7 @@ func addPasskey(t *testing.T, c *apptest.Client, d *device) (id string) {
 func tryPasskey(t *testing.T, srv *apptest.Server, d *device) *apptest.Answer {
 	t.Helper()
 	d.key.Counter++
-	return do(t, srv, loginWithPasskey, d.sign(t, begin(t, srv.Anonymous(), beginLogin, nil)))
+	return do(t, srv, loginWithPasskey, d.sign(t, ceremonyFor(t, srv.Anonymous(), beginLogin, nil)))
 }
 
 // claims returns the claims of the session that a answers with.
@@ -205,7 +205,7 @@ func TestPasskeysOfOtherPagesAndDevicesAreRefused(t *testing.T) {
 		for name, change := range changes {
 			d := newDevice()
 			change(d)
-			a := c.Do(t, finishPasskey, in(d.create(t, begin(t, c, beginPasskey, nil))))
+			a := c.Do(t, finishPasskey, in(d.create(t, ceremonyFor(t, c, beginPasskey, nil))))
 			if len(a.Errors) != 1 || a.Errors[0].Extensions.Reason != "MALFORMED" {
 				t.Errorf("creation with %s: %s", name, a.Body)
 			}
@@ -245,8 +245,8 @@ func TestMalformedResponsesOfPasskeys(t *testing.T) {
 		"a number as answer": func(r input) any { r["response"] = 1; return r },
 		"no client data":     func(r input) any { delete(r["response"].(input), "clientDataJSON"); return r },
 	} {
-		creation := newDevice().create(t, begin(t, c, beginPasskey, nil))
-		use := d.sign(t, begin(t, srv.Anonymous(), beginLogin, nil))
+		creation := newDevice().create(t, ceremonyFor(t, c, beginPasskey, nil))
+		use := d.sign(t, ceremonyFor(t, srv.Anonymous(), beginLogin, nil))
 		for _, in := range []input{creation, use} {
 			in["response"] = change(in["response"].(input))
 		}
@@ -267,16 +267,16 @@ func TestAResponseOfAPasskeyWorksOnce(t *testing.T) {
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c, d := jane(t, srv), newDevice()
 		d.key.Counter = 0 // most passkeys do not count, so that only the challenge stops a replay
-		creation := d.create(t, begin(t, c, beginPasskey, nil))
+		creation := d.create(t, ceremonyFor(t, c, beginPasskey, nil))
 		other := srv.As(t)
 		other.Do(t, finishPasskey, in(creation)).Refused(t, "BAD_USER_INPUT", "CHALLENGE_INVALID")
 		once(t, c, finishPasskey, creation)
-		use := d.sign(t, begin(t, srv.Anonymous(), beginLogin, nil))
+		use := d.sign(t, ceremonyFor(t, srv.Anonymous(), beginLogin, nil))
 		once(t, srv.Anonymous(), loginWithPasskey, use)
 		// A response is bound to its own challenge, and a challenge to its kind.
-		use["challenge"] = begin(t, srv.Anonymous(), beginLogin, nil).Challenge
+		use["challenge"] = ceremonyFor(t, srv.Anonymous(), beginLogin, nil).Challenge
 		do(t, srv, loginWithPasskey, use).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
-		use["challenge"] = begin(t, c, beginPasskey, nil).Challenge
+		use["challenge"] = ceremonyFor(t, c, beginPasskey, nil).Challenge
 		do(t, srv, loginWithPasskey, use).Refused(t, "BAD_USER_INPUT", "CHALLENGE_INVALID")
 	})
 }
@@ -310,8 +310,8 @@ func TestACeremonyOfAPasskeyExpires(t *testing.T) {
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		c, d := jane(t, srv), newDevice()
 		addPasskey(t, c, d)
-		creation := newDevice().create(t, begin(t, c, beginPasskey, nil))
-		use := d.sign(t, begin(t, srv.Anonymous(), beginLogin, nil))
+		creation := newDevice().create(t, ceremonyFor(t, c, beginPasskey, nil))
+		use := d.sign(t, ceremonyFor(t, srv.Anonymous(), beginLogin, nil))
 		srv.Update(t, "UPDATE challenges SET expires_at = expires_at - $1", (5 * time.Minute).Microseconds())
 		c.Do(t, finishPasskey, in(creation)).Refused(t, "BAD_USER_INPUT", "CHALLENGE_INVALID")
 		do(t, srv, loginWithPasskey, use).Refused(t, "BAD_USER_INPUT", "CHALLENGE_INVALID")
@@ -364,15 +364,15 @@ func TestAPasskeyBelongsToOneAccountAndIsCapped(t *testing.T) {
 		c, d := jane(t, srv), newDevice()
 		addPasskey(t, c, d)
 		// The browser keeps a device from a second passkey, and the server refuses one that it has.
-		again := begin(t, c, beginPasskey, nil)
+		again := ceremonyFor(t, c, beginPasskey, nil)
 		options, err := virtualwebauthn.ParseAttestationOptions(string(again.Options))
 		if err != nil || !d.key.IsExcludedForAttestation(*options) {
 			t.Errorf("not excluded: %s %v", again.Options, err)
 		}
 		other := srv.As(t)
-		other.Do(t, finishPasskey, in(d.create(t, begin(t, other, beginPasskey, nil)))).
+		other.Do(t, finishPasskey, in(d.create(t, ceremonyFor(t, other, beginPasskey, nil)))).
 			Refused(t, "CONFLICT", "PASSKEY_TAKEN")
-		late := newDevice().create(t, begin(t, c, beginPasskey, nil))
+		late := newDevice().create(t, ceremonyFor(t, c, beginPasskey, nil))
 		for range passkey.MaxPerUser - 1 {
 			addPasskey(t, c, newDevice())
 		}
@@ -414,7 +414,7 @@ func TestChangesOfPasskeysNeedARecentProof(t *testing.T) {
 	srv := apptest.Start(t)
 	c, d := jane(t, srv), newDevice()
 	id := addPasskey(t, c, d)
-	creation := newDevice().create(t, begin(t, c, beginPasskey, nil))
+	creation := newDevice().create(t, ceremonyFor(t, c, beginPasskey, nil))
 	srv.Update(t, "UPDATE sessions SET auth_time = auth_time - $1", (6 * time.Minute).Microseconds())
 	c.Refresh(t)
 	for query, fields := range map[string]input{
@@ -555,7 +555,7 @@ func TestBeginningASignInWithAPasskeyIsLimitedAndRevealsNothing(t *testing.T) {
 	d := newDevice()
 	addPasskey(t, jane(t, srv), d)
 	for range 3 {
-		if c := begin(t, srv.Anonymous(), beginLogin, nil); strings.Contains(string(c.Options), "allowCredentials") {
+		if c := ceremonyFor(t, srv.Anonymous(), beginLogin, nil); strings.Contains(string(c.Options), "allowCredentials") {
 			t.Errorf("%s", c.Options)
 		}
 	}

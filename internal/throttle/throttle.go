@@ -42,6 +42,9 @@ const (
 	Redeem        Bucket = "redeem"       // an address of a network, for links, codes and passkeys
 	// PasskeyBegin has an address of a network.
 	PasskeyBegin Bucket = "passkey-begin"
+	// SecondFactor has a user, once for the attempts of the user's own sessions and known addresses and once for all
+	// others.
+	SecondFactor Bucket = "second-factor"
 )
 
 // Rate is the size of a bucket and the time in which a full one becomes empty again. One attempt comes back every
