@@ -37,6 +37,7 @@ type commands struct {
 
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Serve the API (the default command)."`
 	Doctor  doctorCmd  `cmd:"" help:"Check the settings, files and database for production, without changing anything."`
+	Health  healthCmd  `cmd:"" help:"Ask the server on this machine whether it is alive; for health checks of containers."`
 	Migrate migrateCmd `cmd:"" help:"Migrate the database, as serve does when it starts."`
 	User    struct {
 		Add     userAddCmd     `cmd:"" help:"Create an account. Reads the password from standard input."`
