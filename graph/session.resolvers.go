@@ -66,9 +66,7 @@ func (r *Resolver) AuthPayload() generated.AuthPayloadResolver { return &authPay
 
 func (r *Resolver) Session() generated.SessionResolver { return &sessionResolver{r} }
 
-
 type (
-	authPayloadResolver   struct{ *Resolver }
-	sessionResolver       struct{ *Resolver }
-	signInOptionsResolver struct{ *Resolver }
+	authPayloadResolver struct{ *Resolver }
+	sessionResolver     struct{ *Resolver }
 )

@@ -26,9 +26,6 @@ type AuthPayloadResolver interface {
 type SessionResolver interface {
 	Current(ctx context.Context, obj *session.Session) (bool, error)
 }
-type SignInOptionsResolver interface {
-	MinPasswordLength(ctx context.Context, obj *signin.Options) (int32, error)
-}
 
 // endregion ************************** generated!.gotpl **************************
 
@@ -722,7 +719,7 @@ func (ec *executionContext) _SignInOptions_minPasswordLength(ctx context.Context
 			return ec.fieldContext_SignInOptions_minPasswordLength(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.SignInOptions().MinPasswordLength(ctx, obj)
+			return obj.MinPasswordLength, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
@@ -733,7 +730,7 @@ func (ec *executionContext) _SignInOptions_minPasswordLength(ctx context.Context
 	)
 }
 func (ec *executionContext) fieldContext_SignInOptions_minPasswordLength(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("SignInOptions", field, true, true, "Int")
+	return graphql.NewScalarFieldContext("SignInOptions", field, false, false, "Int")
 }
 
 func (ec *executionContext) _TokenInfo_active(ctx context.Context, field graphql.CollectedField, obj *model.TokenInfo) (ret graphql.Marshaler) {
@@ -1366,34 +1363,33 @@ func (ec *executionContext) _SignInOptions(ctx context.Context, sel ast.Selectio
 		case "password":
 			out.Values[i] = ec._SignInOptions_password(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
 		case "code":
 			out.Values[i] = ec._SignInOptions_code(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
 		case "registration":
 			out.Values[i] = ec._SignInOptions_registration(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
 		case "mail":
 			out.Values[i] = ec._SignInOptions_mail(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
 		case "verifiedEmail":
 			out.Values[i] = ec._SignInOptions_verifiedEmail(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
 		case "minPasswordLength":
-			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
-				true, true,
-				func(ctx context.Context) graphql.Marshaler {
-					return ec._SignInOptions_minPasswordLength(ctx, field, obj)
-				})
+			out.Values[i] = ec._SignInOptions_minPasswordLength(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}

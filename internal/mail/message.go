@@ -18,6 +18,9 @@ const (
 	Invitation        Kind = "invitation"         // link
 	NewSignIn         Kind = "new-sign-in"        //
 	AccountDeletion   Kind = "account-deletion"   //
+	PasskeyAdded      Kind = "passkey-added"      //
+	PasskeyRemoved    Kind = "passkey-removed"    //
+	PasswordRemoved   Kind = "password-removed"   //
 	FactorChanged     Kind = "factor-changed"     //
 	Test              Kind = "test"               // from the command line
 )
@@ -44,6 +47,9 @@ var kinds = map[Kind]reveals{
 	Invitation:        link,
 	NewSignIn:         nothing,
 	AccountDeletion:   nothing,
+	PasskeyAdded:      nothing,
+	PasskeyRemoved:    nothing,
+	PasswordRemoved:   nothing,
 	FactorChanged:     nothing,
 	Test:              nothing,
 }
