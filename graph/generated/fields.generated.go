@@ -881,23 +881,8 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			}},
 		},
 		"SignInOptions": {
-			"password": {Leaf: func(w io.Writer, object any) bool {
-				v := object.(*signin.Options).Password
-				m := graphql.MarshalBoolean(v)
-				if m == graphql.Null {
-					return false
-				}
-				m.MarshalGQL(w)
-				return true
-			}},
-			"code": {Leaf: func(w io.Writer, object any) bool {
-				v := object.(*signin.Options).Code
-				m := graphql.MarshalBoolean(v)
-				if m == graphql.Null {
-					return false
-				}
-				m.MarshalGQL(w)
-				return true
+			"methods": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._SignInOptions_methods(ctx, field, object.(*signin.Options))
 			}},
 			"registration": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*signin.Options).Registration

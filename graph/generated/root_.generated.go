@@ -289,10 +289,9 @@ type ComplexityRoot struct {
 	}
 
 	SignInOptions struct {
-		Code              func(childComplexity int) int
 		Mail              func(childComplexity int) int
+		Methods           func(childComplexity int) int
 		MinPasswordLength func(childComplexity int) int
-		Password          func(childComplexity int) int
 		Registration      func(childComplexity int) int
 		VerifiedEmail     func(childComplexity int) int
 	}
@@ -1554,30 +1553,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SessionEdge.Node(childComplexity), true
 
-	case "SignInOptions.code":
-		if e.ComplexityRoot.SignInOptions.Code == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SignInOptions.Code(childComplexity), true
 	case "SignInOptions.mail":
 		if e.ComplexityRoot.SignInOptions.Mail == nil {
 			break
 		}
 
 		return e.ComplexityRoot.SignInOptions.Mail(childComplexity), true
+	case "SignInOptions.methods":
+		if e.ComplexityRoot.SignInOptions.Methods == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.Methods(childComplexity), true
 	case "SignInOptions.minPasswordLength":
 		if e.ComplexityRoot.SignInOptions.MinPasswordLength == nil {
 			break
 		}
 
 		return e.ComplexityRoot.SignInOptions.MinPasswordLength(childComplexity), true
-	case "SignInOptions.password":
-		if e.ComplexityRoot.SignInOptions.Password == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SignInOptions.Password(childComplexity), true
 	case "SignInOptions.registration":
 		if e.ComplexityRoot.SignInOptions.Registration == nil {
 			break
@@ -3527,10 +3520,8 @@ extend type Mutation {
 
 "What the server offers to people without a session."
 type SignInOptions @public {
-  "Whether ` + "`" + `login` + "`" + ` accepts a password."
-  password: Boolean!
-  "Whether ` + "`" + `requestLoginCode` + "`" + ` mails codes for ` + "`" + `loginWithCode` + "`" + `."
-  code: Boolean!
+  "The ways to sign in."
+  methods: [SignInMethod!]!
   "How accounts are created."
   registration: RegistrationMode!
   "Whether the server sends mails. Without them, there is no ` + "`" + `requestPasswordReset` + "`" + `."
@@ -3539,6 +3530,14 @@ type SignInOptions @public {
   verifiedEmail: Boolean!
   "Minimum length of new passwords, in Unicode code points."
   minPasswordLength: Int!
+}
+
+"A way to sign in."
+enum SignInMethod {
+  "By ` + "`" + `login` + "`" + `, with a password."
+  PASSWORD
+  "By ` + "`" + `loginWithCode` + "`" + `, with a code that ` + "`" + `requestLoginCode` + "`" + ` mails."
+  CODE
 }
 
 "How accounts are created."
@@ -4079,10 +4078,8 @@ func (ec *executionContext) childFields_SessionEdge(ctx context.Context, field g
 
 func (ec *executionContext) childFields_SignInOptions(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
-	case "password":
-		return ec.fieldContext_SignInOptions_password(ctx, field)
-	case "code":
-		return ec.fieldContext_SignInOptions_code(ctx, field)
+	case "methods":
+		return ec.fieldContext_SignInOptions_methods(ctx, field)
 	case "registration":
 		return ec.fieldContext_SignInOptions_registration(ctx, field)
 	case "mail":

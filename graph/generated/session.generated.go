@@ -595,50 +595,27 @@ func (ec *executionContext) fieldContext_SessionEdge_node(_ context.Context, fie
 	return fc, nil
 }
 
-func (ec *executionContext) _SignInOptions_password(ctx context.Context, field graphql.CollectedField, obj *signin.Options) (ret graphql.Marshaler) {
+func (ec *executionContext) _SignInOptions_methods(ctx context.Context, field graphql.CollectedField, obj *signin.Options) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_SignInOptions_password(ctx, field)
+			return ec.fieldContext_SignInOptions_methods(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Password, nil
+			return obj.Methods, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []signin.Method) graphql.Marshaler {
+			return ec.marshalNSignInMethod2ᚕgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐMethodᚄ(ctx, selections, v)
 		},
 		true,
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_SignInOptions_password(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("SignInOptions", field, false, false, "Boolean")
-}
-
-func (ec *executionContext) _SignInOptions_code(ctx context.Context, field graphql.CollectedField, obj *signin.Options) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_SignInOptions_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_SignInOptions_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("SignInOptions", field, false, false, "Boolean")
+func (ec *executionContext) fieldContext_SignInOptions_methods(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SignInOptions", field, false, false, "SignInMethod")
 }
 
 func (ec *executionContext) _SignInOptions_registration(ctx context.Context, field graphql.CollectedField, obj *signin.Options) (ret graphql.Marshaler) {
@@ -1360,13 +1337,8 @@ func (ec *executionContext) _SignInOptions(ctx context.Context, sel ast.Selectio
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("SignInOptions")
-		case "password":
-			out.Values[i] = ec._SignInOptions_password(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
-			}
-		case "code":
-			out.Values[i] = ec._SignInOptions_code(ctx, field, obj)
+		case "methods":
+			out.Values[i] = ec._SignInOptions_methods(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -1572,6 +1544,50 @@ func (ec *executionContext) marshalNSessionEdge2ᚖgithubᚗcomᚋgraphwardenᚋ
 		return graphql.Null
 	}
 	return ec._SessionEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNSignInMethod2githubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐMethod(ctx context.Context, v any) (signin.Method, error) {
+	res, err := model.UnmarshalSignInMethod(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNSignInMethod2githubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐMethod(ctx context.Context, sel ast.SelectionSet, v signin.Method) graphql.Marshaler {
+	_ = sel
+	res := model.MarshalSignInMethod(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "SignInMethod!")
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNSignInMethod2ᚕgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐMethodᚄ(ctx context.Context, v any) ([]signin.Method, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]signin.Method, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNSignInMethod2githubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐMethod(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalNSignInMethod2ᚕgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐMethodᚄ(ctx context.Context, sel ast.SelectionSet, v []signin.Method) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 1000, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNSignInMethod2githubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐMethod(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) marshalNSignInOptions2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐOptions(ctx context.Context, sel ast.SelectionSet, v *signin.Options) graphql.Marshaler {

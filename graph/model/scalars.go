@@ -145,6 +145,17 @@ func UnmarshalInvitationState(v any) (account.InvitationState, error) {
 	return account.InvitationState(strings.ToLower(s)), err
 }
 
+// MarshalSignInMethod writes a method, which the enum spells in capitals.
+func MarshalSignInMethod(m signin.Method) graphql.Marshaler {
+	return graphql.MarshalString(strings.ToUpper(string(m)))
+}
+
+// UnmarshalSignInMethod reads a method, which validation has checked against the enum.
+func UnmarshalSignInMethod(v any) (signin.Method, error) {
+	s, err := graphql.UnmarshalString(v)
+	return signin.Method(strings.ToLower(s)), err
+}
+
 // MarshalRegistrationMode writes a mode, which the enum spells in capitals.
 func MarshalRegistrationMode(r signin.Registration) graphql.Marshaler {
 	return graphql.MarshalString(strings.ToUpper(string(r)))

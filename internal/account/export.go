@@ -71,7 +71,8 @@ func (s *Service) Export(ctx context.Context, id ID, further Further, by audit.A
 func export(tx *store.Tx, id ID, further Further) (*Export, error) {
 	var u held
 	err := tx.Get(&u, `SELECT id, email, email_verified, username, name, roles, password_hash IS NOT NULL AS has_password,
-		locale, notify_sign_in, created_at, updated_at, disabled_at, deletes_at, now_us() AS now FROM users WHERE id = $1`, id)
+		locale, notify_sign_in, created_at, updated_at, disabled_at, deletes_at, now_us() AS now
+		FROM users WHERE id = $1`, id)
 	if err != nil {
 		return nil, fmt.Errorf("export user: %w", err)
 	}

@@ -13,10 +13,18 @@ const (
 	RegistrationClosed Registration = "closed"
 )
 
+// Method is a way to sign in. The SDL's enum SignInMethod has the same names in capitals.
+type Method string
+
+// The ways, as in --sign-in.
+const (
+	PasswordMethod Method = "password"
+	CodeMethod     Method = "code"
+)
+
 // Options is what the settings offer to people without a session.
 type Options struct {
-	Password          bool
-	Code              bool
+	Methods           []Method
 	Registration      Registration
 	Mail              bool
 	VerifiedEmail     bool
@@ -26,9 +34,12 @@ type Options struct {
 // Options returns what the settings offer. It reads no database.
 func (s *Service) Options() *Options {
 	m := s.accounts.Mailing()
+	methods := []Method{PasswordMethod}
+	if m.Codes {
+		methods = append(methods, CodeMethod)
+	}
 	return &Options{
-		Password:          true,
-		Code:              m.Codes,
+		Methods:           methods,
 		Registration:      registration(m),
 		Mail:              m.Outbox.Enabled(),
 		VerifiedEmail:     m.Requires,

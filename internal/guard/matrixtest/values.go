@@ -17,8 +17,9 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// signInAlias starts the alias of a field that signs a user in; the number after it selects the value.
-const signInAlias = "signIn"
+// signInAlias starts the alias of a field that signs a user in; the number after it selects the value. No name of a field
+// starts with it.
+const signInAlias = "_signIn"
 
 // signer and owned are the methods by which the guard recognizes payloads and owned objects.
 type (
