@@ -75,12 +75,13 @@ const (
 	ChallengeInvalid     Reason = "CHALLENGE_INVALID"
 
 	// NOT_FOUND, CONFLICT
-	SessionNotFound Reason = "SESSION_NOT_FOUND"
-	UserNotFound    Reason = "USER_NOT_FOUND"
-	NodeNotFound    Reason = "NODE_NOT_FOUND"
-	EmailTaken      Reason = "EMAIL_TAKEN"
-	UsernameTaken   Reason = "USERNAME_TAKEN"
-	LastAdmin       Reason = "LAST_ADMIN"
+	SessionNotFound    Reason = "SESSION_NOT_FOUND"
+	UserNotFound       Reason = "USER_NOT_FOUND"
+	InvitationNotFound Reason = "INVITATION_NOT_FOUND"
+	NodeNotFound       Reason = "NODE_NOT_FOUND"
+	EmailTaken         Reason = "EMAIL_TAKEN"
+	UsernameTaken      Reason = "USERNAME_TAKEN"
+	LastAdmin          Reason = "LAST_ADMIN"
 
 	// GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED
 	DocumentTooLarge     Reason = "DOCUMENT_TOO_LARGE"

@@ -383,6 +383,10 @@ func TestEachSecretWorksOnceOf32ConcurrentTimes(t *testing.T) {
 			accepted(t, c.Do(t, requestChange, in(input{"newEmail": "new@example.com"})))
 			return revertChange, input{"token": srv.Secret(t, mail.EmailChanging)}
 		},
+		"invitation": func(t *testing.T, srv *apptest.Server, _ *apptest.Client) (string, input) {
+			accepted(t, srv.As(t, "ADMIN").Do(t, inviteUser, in(input{"email": "kim@example.com"})))
+			return acceptInvitation, input{"token": srv.Secret(t, mail.Invitation), "password": password}
+		},
 		"code": func(t *testing.T, srv *apptest.Server, c *apptest.Client) (string, input) {
 			return loginWithCode, codeFor(t, srv, c.Email)
 		},
@@ -444,6 +448,8 @@ func TestRequestsForMailAndLinksAreThrottled(t *testing.T) {
 		verifyEmail:   {"token": "t"},
 		confirmChange: {"token": "t"},
 		revertChange:  {"token": "t"},
+
+		acceptInvitation: {"token": "t", "password": newPassword},
 	} {
 		do(t, srv, query, fields).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 	}
