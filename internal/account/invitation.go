@@ -169,12 +169,11 @@ func (s *Service) mailInvitation(tx *store.Tx, i *Invitation) error {
 		e.RetryAfter = time.Minute
 		return e
 	}
-	reference, err := s.mailing.Challenges.Issue(tx, &challenge.Challenge{Kind: challenge.Invitation, Subject: i.key(),
-		Payload: []byte(i.Email)})
-	if err != nil {
+	c := &challenge.Challenge{Kind: challenge.Invitation, Subject: i.key(), Payload: []byte(i.Email)}
+	if _, err := s.mailing.Challenges.Issue(tx, c); err != nil {
 		return err
 	}
-	return s.mailing.Outbox.Send(tx, mail.Message{Kind: mail.Invitation, To: i.Email, Challenge: reference,
+	return s.mailing.Outbox.Send(tx, mail.Message{Kind: mail.Invitation, To: i.Email, Challenge: c.ID,
 		Data: map[string]string{"message": i.Message}, Expires: i.ExpiresAt.Std()})
 }
 
