@@ -6,6 +6,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/signin"
+	"github.com/graphwarden/graphwarden/internal/social"
 	"github.com/graphwarden/graphwarden/internal/team"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 )
@@ -15,6 +16,7 @@ type Resolver struct {
 	Accounts      *account.Service
 	Sessions      *session.Service
 	SignIn        *signin.Service
+	Social        *social.Service
 	Throttle      *throttle.Throttle
 	Audit         *audit.Log
 	Feed          *audit.Feed

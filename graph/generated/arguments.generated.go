@@ -53,6 +53,18 @@ func Arguments(schema graphql.ExecutableSchema) map[string]func(ctx context.Cont
 			_, err := ec.unmarshalNDeleteUserInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐDeleteUserInput(ctx, value)
 			return err
 		},
+		"Mutation.completeSignIn.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNCompleteSignInInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐCompleteSignInInput(ctx, value)
+			return err
+		},
+		"Mutation.linkIdentity.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNLinkIdentityInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐLinkIdentityInput(ctx, value)
+			return err
+		},
+		"Mutation.unlinkIdentity.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNUnlinkIdentityInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐUnlinkIdentityInput(ctx, value)
+			return err
+		},
 		"Mutation.verifyEmail.input": func(ctx context.Context, value any) error {
 			_, err := ec.unmarshalNVerifyEmailInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐVerifyEmailInput(ctx, value)
 			return err

@@ -13,6 +13,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/social"
 )
 
 // Fields returns the fields of the object types of the schema.
@@ -281,6 +282,56 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 					return null(w)
 				}
 				m := model.MarshalTime(*v)
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
+		"Identity": {
+			"id": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Identity).ID
+				m := graphql.MarshalID(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"provider": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Identity).Provider
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"label": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._Identity_label(ctx, field, object.(*social.Identity))
+			}, Concurrent: true},
+			"email": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Identity).Email
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"createdAt": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Identity).CreatedAt
+				m := model.MarshalTime(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"lastUsedAt": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Identity).LastUsedAt
+				m := model.MarshalTime(v)
+				if m == graphql.Null {
+					return false
+				}
 				m.MarshalGQL(w)
 				return true
 			}},
@@ -620,6 +671,35 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				return ec(ctx)._SessionEdge_node(ctx, field, object.(*model.SessionEdge))
 			}},
 		},
+		"SignInProvider": {
+			"name": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Provider).Name
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"label": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Provider).Label
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"startURL": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Provider).StartURL
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
 		"TokenInfo": {
 			"active": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*model.TokenInfo).Active
@@ -730,6 +810,9 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			}, Concurrent: true},
 			"securityLog": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._User_securityLog(ctx, field, object.(*account.User))
+			}, Concurrent: true},
+			"identities": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._User_identities(ctx, field, object.(*account.User))
 			}, Concurrent: true},
 		},
 		"UserConnection": {

@@ -25,6 +25,7 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 type ResolverRoot interface {
 	AuditEntry() AuditEntryResolver
 	AuthPayload() AuthPayloadResolver
+	Identity() IdentityResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
 	Session() SessionResolver
@@ -87,6 +88,15 @@ type ComplexityRoot struct {
 		ID        func(childComplexity int) int
 	}
 
+	Identity struct {
+		CreatedAt  func(childComplexity int) int
+		Email      func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Label      func(childComplexity int) int
+		LastUsedAt func(childComplexity int) int
+		Provider   func(childComplexity int) int
+	}
+
 	LoginCodePayload struct {
 		Challenge func(childComplexity int) int
 	}
@@ -97,12 +107,14 @@ type ComplexityRoot struct {
 
 	Mutation struct {
 		ChangePassword           func(childComplexity int, input model.ChangePasswordInput) int
+		CompleteSignIn           func(childComplexity int, input model.CompleteSignInInput) int
 		ConfirmEmailChange       func(childComplexity int, input model.ConfirmEmailChangeInput) int
 		DeleteAccount            func(childComplexity int, input model.DeleteAccountInput) int
 		DeleteUser               func(childComplexity int, input model.DeleteUserInput) int
 		DisableUser              func(childComplexity int, input model.DisableUserInput) int
 		EnableUser               func(childComplexity int, input model.EnableUserInput) int
 		ExportAccount            func(childComplexity int) int
+		LinkIdentity             func(childComplexity int, input model.LinkIdentityInput) int
 		Login                    func(childComplexity int, input model.LoginInput) int
 		LoginWithCode            func(childComplexity int, input model.LoginWithCodeInput) int
 		Logout                   func(childComplexity int, input *model.LogoutInput) int
@@ -120,6 +132,7 @@ type ComplexityRoot struct {
 		RevokeSession            func(childComplexity int, input model.RevokeSessionInput) int
 		RevokeSessions           func(childComplexity int, input model.RevokeSessionsInput) int
 		SetRoles                 func(childComplexity int, input model.SetRolesInput) int
+		UnlinkIdentity           func(childComplexity int, input model.UnlinkIdentityInput) int
 		UpdateProfile            func(childComplexity int, input model.UpdateProfileInput) int
 		VerifyEmail              func(childComplexity int, input model.VerifyEmailInput) int
 	}
@@ -139,12 +152,13 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		AuditLog    func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *model.AuditFilter) int
-		Me          func(childComplexity int) int
-		Node        func(childComplexity int, id string) int
-		User        func(childComplexity int, id string) int
-		Users       func(childComplexity int, first *int32, after *string, last *int32, before *string, search *string, role *token.Role, disabled *bool) int
-		VerifyToken func(childComplexity int, token string) int
+		AuditLog        func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *model.AuditFilter) int
+		Me              func(childComplexity int) int
+		Node            func(childComplexity int, id string) int
+		SignInProviders func(childComplexity int) int
+		User            func(childComplexity int, id string) int
+		Users           func(childComplexity int, first *int32, after *string, last *int32, before *string, search *string, role *token.Role, disabled *bool) int
+		VerifyToken     func(childComplexity int, token string) int
 	}
 
 	RegisterPayload struct {
@@ -205,6 +219,12 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	SignInProvider struct {
+		Label    func(childComplexity int) int
+		Name     func(childComplexity int) int
+		StartURL func(childComplexity int) int
+	}
+
 	Subscription struct {
 		AuditEvents    func(childComplexity int, filter *model.AuditFilter) int
 		SecurityEvents func(childComplexity int) int
@@ -223,6 +243,7 @@ type ComplexityRoot struct {
 		Email         func(childComplexity int) int
 		EmailVerified func(childComplexity int) int
 		ID            func(childComplexity int) int
+		Identities    func(childComplexity int) int
 		Name          func(childComplexity int) int
 		Roles         func(childComplexity int) int
 		SecurityLog   func(childComplexity int, first *int32, after *string, last *int32, before *string) int
@@ -465,6 +486,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DeletedPayload.ID(childComplexity), true
 
+	case "Identity.createdAt":
+		if e.ComplexityRoot.Identity.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Identity.CreatedAt(childComplexity), true
+	case "Identity.email":
+		if e.ComplexityRoot.Identity.Email == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Identity.Email(childComplexity), true
+	case "Identity.id":
+		if e.ComplexityRoot.Identity.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Identity.ID(childComplexity), true
+	case "Identity.label":
+		if e.ComplexityRoot.Identity.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Identity.Label(childComplexity), true
+	case "Identity.lastUsedAt":
+		if e.ComplexityRoot.Identity.LastUsedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Identity.LastUsedAt(childComplexity), true
+	case "Identity.provider":
+		if e.ComplexityRoot.Identity.Provider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Identity.Provider(childComplexity), true
+
 	case "LoginCodePayload.challenge":
 		if e.ComplexityRoot.LoginCodePayload.Challenge == nil {
 			break
@@ -490,6 +548,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ChangePassword(childComplexity, args["input"].(model.ChangePasswordInput)), true
+	case "Mutation.completeSignIn":
+		if e.ComplexityRoot.Mutation.CompleteSignIn == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_completeSignIn_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CompleteSignIn(childComplexity, args["input"].(model.CompleteSignInInput)), true
 	case "Mutation.confirmEmailChange":
 		if e.ComplexityRoot.Mutation.ConfirmEmailChange == nil {
 			break
@@ -551,6 +620,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ExportAccount(childComplexity), true
+	case "Mutation.linkIdentity":
+		if e.ComplexityRoot.Mutation.LinkIdentity == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_linkIdentity_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.LinkIdentity(childComplexity, args["input"].(model.LinkIdentityInput)), true
 	case "Mutation.login":
 		if e.ComplexityRoot.Mutation.Login == nil {
 			break
@@ -733,6 +813,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SetRoles(childComplexity, args["input"].(model.SetRolesInput)), true
+	case "Mutation.unlinkIdentity":
+		if e.ComplexityRoot.Mutation.UnlinkIdentity == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_unlinkIdentity_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UnlinkIdentity(childComplexity, args["input"].(model.UnlinkIdentityInput)), true
 	case "Mutation.updateProfile":
 		if e.ComplexityRoot.Mutation.UpdateProfile == nil {
 			break
@@ -835,6 +926,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Node(childComplexity, args["id"].(string)), true
+	case "Query.signInProviders":
+		if e.ComplexityRoot.Query.SignInProviders == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.SignInProviders(childComplexity), true
 	case "Query.user":
 		if e.ComplexityRoot.Query.User == nil {
 			break
@@ -1064,6 +1161,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SessionEdge.Node(childComplexity), true
 
+	case "SignInProvider.label":
+		if e.ComplexityRoot.SignInProvider.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInProvider.Label(childComplexity), true
+	case "SignInProvider.name":
+		if e.ComplexityRoot.SignInProvider.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInProvider.Name(childComplexity), true
+	case "SignInProvider.startURL":
+		if e.ComplexityRoot.SignInProvider.StartURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInProvider.StartURL(childComplexity), true
+
 	case "Subscription.auditEvents":
 		if e.ComplexityRoot.Subscription.AuditEvents == nil {
 			break
@@ -1137,6 +1253,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.ID(childComplexity), true
+	case "User.identities":
+		if e.ComplexityRoot.User.Identities == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Identities(childComplexity), true
 	case "User.name":
 		if e.ComplexityRoot.User.Name == nil {
 			break
@@ -1234,11 +1356,13 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		return graphql.NewInputUnmarshalerIndex(
 			graphql.NewInputUnmarshaler("AuditFilter", ec.unmarshalInputAuditFilter),
 			graphql.NewInputUnmarshaler("ChangePasswordInput", ec.unmarshalInputChangePasswordInput),
+			graphql.NewInputUnmarshaler("CompleteSignInInput", ec.unmarshalInputCompleteSignInInput),
 			graphql.NewInputUnmarshaler("ConfirmEmailChangeInput", ec.unmarshalInputConfirmEmailChangeInput),
 			graphql.NewInputUnmarshaler("DeleteAccountInput", ec.unmarshalInputDeleteAccountInput),
 			graphql.NewInputUnmarshaler("DeleteUserInput", ec.unmarshalInputDeleteUserInput),
 			graphql.NewInputUnmarshaler("DisableUserInput", ec.unmarshalInputDisableUserInput),
 			graphql.NewInputUnmarshaler("EnableUserInput", ec.unmarshalInputEnableUserInput),
+			graphql.NewInputUnmarshaler("LinkIdentityInput", ec.unmarshalInputLinkIdentityInput),
 			graphql.NewInputUnmarshaler("LoginInput", ec.unmarshalInputLoginInput),
 			graphql.NewInputUnmarshaler("LoginWithCodeInput", ec.unmarshalInputLoginWithCodeInput),
 			graphql.NewInputUnmarshaler("LogoutInput", ec.unmarshalInputLogoutInput),
@@ -1255,6 +1379,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("RevokeSessionInput", ec.unmarshalInputRevokeSessionInput),
 			graphql.NewInputUnmarshaler("RevokeSessionsInput", ec.unmarshalInputRevokeSessionsInput),
 			graphql.NewInputUnmarshaler("SetRolesInput", ec.unmarshalInputSetRolesInput),
+			graphql.NewInputUnmarshaler("UnlinkIdentityInput", ec.unmarshalInputUnlinkIdentityInput),
 			graphql.NewInputUnmarshaler("UpdateProfileInput", ec.unmarshalInputUpdateProfileInput),
 			graphql.NewInputUnmarshaler("VerifyEmailInput", ec.unmarshalInputVerifyEmailInput),
 		)
@@ -1899,9 +2024,13 @@ enum AuditAction {
   EMAIL_CHANGE_REVERTED
   """
   The owner of an e-mail address proved it for the first time, without the account's credentials. The server removed the
-  password and ended the sessions that were set up before.
+  password and the linked providers, and ended the sessions that were set up before.
   """
   UNPROVED_CREDENTIALS_REMOVED
+  "A provider was linked to an account. The detail names it."
+  IDENTITY_LINKED
+  "A provider was removed from an account. The detail names it."
+  IDENTITY_UNLINKED
   "A user signed in."
   AUTHN_LOGIN_SUCCESS
   "A sign-in was refused: unknown account, wrong password or disabled account."
@@ -1932,6 +2061,104 @@ enum AuditOutcome {
   DONE
   "The action was refused."
   REFUSED
+}
+`, BuiltIn: false},
+	{Name: "../../schema/federation.graphqls", Input: `extend type Query {
+  "The providers that users can sign in with, in the order of the settings."
+  signInProviders: [SignInProvider!]! @public
+}
+
+extend type Mutation {
+  """
+  Signs in with the code that a browser brought back from a provider, after ` + "`" + `#sign-in=` + "`" + `. The first time, it links the
+  provider to the account with the same e-mail address, or registers one. If the address was never verified here, the
+  password, the linked providers and the sessions that were set up before are removed. Errors: BAD_USER_INPUT with
+  CHALLENGE_INVALID; CONFLICT with LINK_REQUIRED, or LAST_ADMIN if the provider withdraws the role of the last
+  administrator; UNAUTHENTICATED with EMAIL_NOT_VERIFIED or INVALID_CREDENTIALS, for a disabled account; FORBIDDEN with
+  NOT_OFFERED if registration is closed; RATE_LIMITED.
+  """
+  completeSignIn(
+    "The code and the verifier of its page."
+    input: CompleteSignInInput!
+  ): AuthPayload! @public
+
+  """
+  Links a provider to the caller's account, with a code as for ` + "`" + `completeSignIn` + "`" + `. The caller must have proved a credential
+  within the last 5 minutes. Errors: BAD_USER_INPUT with CHALLENGE_INVALID; CONFLICT with IDENTITY_TAKEN; FORBIDDEN with
+  STEP_UP_REQUIRED; RATE_LIMITED.
+  """
+  linkIdentity(
+    "The code and the verifier of its page."
+    input: LinkIdentityInput!
+  ): User! @auth(maxAge: 300)
+
+  """
+  Removes a linked provider from the caller's account. Sessions continue. The caller must have proved a credential within
+  the last 5 minutes. Errors: NOT_FOUND with IDENTITY_NOT_FOUND; CONFLICT with LAST_CREDENTIAL; FORBIDDEN with
+  STEP_UP_REQUIRED; RATE_LIMITED.
+  """
+  unlinkIdentity(
+    "The identity to remove."
+    input: UnlinkIdentityInput!
+  ): User! @auth(maxAge: 300)
+}
+
+extend type User {
+  "The linked providers, the oldest first."
+  identities: [Identity!]! @auth(roles: [ADMIN], owner: true)
+}
+
+"A provider that users can sign in with."
+type SignInProvider @public {
+  "Name in URLs, such as ` + "`" + `google` + "`" + `."
+  name: String!
+  "Name for users, such as ` + "`" + `Google` + "`" + `."
+  label: String!
+  """
+  Where the page sends the browser, with two parameters: ` + "`" + `return_to` + "`" + `, an address of the page, and ` + "`" + `challenge` + "`" + `, the
+  SHA-256 of a random verifier as base64url. The browser comes back with a code or a reason in the fragment.
+  """
+  startURL: String!
+}
+
+"A user of a provider, linked to an account."
+type Identity @auth(roles: [ADMIN], owner: true) {
+  "Opaque, stable identifier."
+  id: ID!
+  "Name of the provider when it was linked."
+  provider: String!
+  "Name of the provider for users."
+  label: String!
+  "The e-mail address at the provider, as of the last sign-in. May be empty."
+  email: String!
+  "When the provider was linked."
+  createdAt: Time!
+  "When it last signed the user in."
+  lastUsedAt: Time!
+}
+
+"Input of ` + "`" + `completeSignIn` + "`" + `."
+input CompleteSignInInput {
+  "The code from the fragment. It works once, for a minute."
+  code: String! @sensitive
+  "The verifier whose challenge was sent to the start URL."
+  verifier: String! @sensitive
+  "How the server delivers the refresh token."
+  delivery: TokenDelivery! = BODY
+}
+
+"Input of ` + "`" + `linkIdentity` + "`" + `."
+input LinkIdentityInput {
+  "The code from the fragment. It works once, for a minute."
+  code: String! @sensitive
+  "The verifier whose challenge was sent to the start URL."
+  verifier: String! @sensitive
+}
+
+"Input of ` + "`" + `unlinkIdentity` + "`" + `."
+input UnlinkIdentityInput {
+  "The identity's id."
+  id: ID!
 }
 `, BuiltIn: false},
 	{Name: "../../schema/mail.graphqls", Input: `extend type Mutation {
@@ -2239,6 +2466,8 @@ enum ErrorReason {
   SESSION_EXPIRED
   "The session was ended by its user or an administrator. Sign in again."
   SESSION_REVOKED
+  "The user has canceled a sign-in with a provider. Only in the fragment of the page."
+  SIGN_IN_CANCELED
   "The caller has none of the roles in ` + "`" + `extensions.requires.roles` + "`" + `."
   ROLE_REQUIRED
   "The object belongs to another user."
@@ -2299,8 +2528,17 @@ enum ErrorReason {
   NODE_NOT_FOUND
   "Another account has this e-mail address."
   EMAIL_TAKEN
+  "The caller has no such linked provider."
+  IDENTITY_NOT_FOUND
   "Another account has this username."
   USERNAME_TAKEN
+  "The user of the provider is linked to an account already."
+  IDENTITY_TAKEN
+  """
+  There is an account with the provider's e-mail address, which the provider does not lead to by itself. Sign in to the
+  account, then link the provider.
+  """
+  LINK_REQUIRED
   "The document, or an alias in it, has too many bytes."
   DOCUMENT_TOO_LARGE
   "The document has too many tokens."
@@ -2329,6 +2567,8 @@ enum ErrorReason {
   INTROSPECTION_TOO_DEEP
   "The change would leave the server without an administrator."
   LAST_ADMIN
+  "The change would leave the account without a way to sign in."
+  LAST_CREDENTIAL
   "Too many attempts. Retry after ` + "`" + `extensions.retryAfter` + "`" + ` seconds."
   TOO_MANY_ATTEMPTS
   "The server has too much work. Retry later."
@@ -2341,6 +2581,10 @@ enum ErrorReason {
   CLOCK_SKEW
   "The operation took too long."
   TIMED_OUT
+  "The provider does not answer. Only in the fragment of the page."
+  PROVIDER_UNAVAILABLE
+  "The answer of the provider is not valid. Only in the fragment of the page; the cause is in the server's log."
+  PROVIDER_INVALID
 }
 
 "Position of a page in its list (GraphQL Cursor Connections)."
@@ -2671,6 +2915,24 @@ func (ec *executionContext) childFields_DeletedPayload(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type DeletedPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Identity(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Identity_id(ctx, field)
+	case "provider":
+		return ec.fieldContext_Identity_provider(ctx, field)
+	case "label":
+		return ec.fieldContext_Identity_label(ctx, field)
+	case "email":
+		return ec.fieldContext_Identity_email(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Identity_createdAt(ctx, field)
+	case "lastUsedAt":
+		return ec.fieldContext_Identity_lastUsedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Identity", field.Name)
+}
+
 func (ec *executionContext) childFields_LoginCodePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "challenge":
@@ -2831,6 +3093,18 @@ func (ec *executionContext) childFields_SessionEdge(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type SessionEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_SignInProvider(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_SignInProvider_name(ctx, field)
+	case "label":
+		return ec.fieldContext_SignInProvider_label(ctx, field)
+	case "startURL":
+		return ec.fieldContext_SignInProvider_startURL(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SignInProvider", field.Name)
+}
+
 func (ec *executionContext) childFields_TokenInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "active":
@@ -2867,6 +3141,8 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_sessions(ctx, field)
 	case "securityLog":
 		return ec.fieldContext_User_securityLog(ctx, field)
+	case "identities":
+		return ec.fieldContext_User_identities(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type User", field.Name)
 }

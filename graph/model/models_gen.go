@@ -59,6 +59,16 @@ type ChangePasswordInput struct {
 	NewPassword string `json:"newPassword"`
 }
 
+// Input of `completeSignIn`.
+type CompleteSignInInput struct {
+	// The code from the fragment. It works once, for a minute.
+	Code string `json:"code"`
+	// The verifier whose challenge was sent to the start URL.
+	Verifier string `json:"verifier"`
+	// How the server delivers the refresh token.
+	Delivery TokenDelivery `json:"delivery"`
+}
+
 // Input of `confirmEmailChange`.
 type ConfirmEmailChangeInput struct {
 	// The token of the link.
@@ -97,6 +107,14 @@ type DisableUserInput struct {
 type EnableUserInput struct {
 	// The user's id.
 	ID string `json:"id"`
+}
+
+// Input of `linkIdentity`.
+type LinkIdentityInput struct {
+	// The code from the fragment. It works once, for a minute.
+	Code string `json:"code"`
+	// The verifier whose challenge was sent to the start URL.
+	Verifier string `json:"verifier"`
 }
 
 // Result of `requestLoginCode`.
@@ -320,6 +338,12 @@ type TokenInfo struct {
 	ExpiresAt *store.Time `json:"expiresAt,omitempty"`
 	// The id of the token's session.
 	SessionID *string `json:"sessionId,omitempty"`
+}
+
+// Input of `unlinkIdentity`.
+type UnlinkIdentityInput struct {
+	// The identity's id.
+	ID string `json:"id"`
 }
 
 // Input of `updateProfile`. Omitted fields keep their value.

@@ -9,6 +9,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/social"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 )
@@ -77,9 +78,9 @@ func setVerified(tx *store.Tx, u *User, by audit.Actor) error {
 	return audit.Record(tx, audit.Event{Action: audit.EmailVerified, By: by, User: u.ID})
 }
 
-// ProveEmail records in tx that the owner of the address of u, whose row is locked, has proved it by a mail alone. If
-// nothing has proved it before, a stranger may have set the account up: ProveEmail removes the password, ends all
-// sessions and voids all links.
+// ProveEmail records in tx that the owner of the address of u, whose row is locked, has proved it by a mail or another provider alone. If
+// nothing has proved it before, a stranger may have set the account up: ProveEmail removes the password and the linked
+// identities, ends all sessions and voids all links.
 func (s *Service) ProveEmail(tx *store.Tx, u *User, by audit.Actor) error {
 	if u.EmailVerified {
 		return nil
@@ -87,6 +88,9 @@ func (s *Service) ProveEmail(tx *store.Tx, u *User, by audit.Actor) error {
 	_, err := tx.Exec("UPDATE users SET password_hash = NULL, updated_at = now_us() WHERE id = $1", u.ID)
 	if err != nil {
 		return fmt.Errorf("remove password: %w", err)
+	}
+	if err := social.UnlinkAll(tx, u.ID); err != nil {
+		return err
 	}
 	if _, err := s.sessions.EndAll(tx, u.ID, ""); err != nil {
 		return err

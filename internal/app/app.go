@@ -28,6 +28,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/signin"
+	"github.com/graphwarden/graphwarden/internal/social"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/team"
 	"github.com/graphwarden/graphwarden/internal/throttle"
@@ -66,6 +67,7 @@ type App struct {
 	Challenges *challenge.Service
 	Mail       *mail.Outbox
 	Hasher     *password.Hasher
+	Social     *social.Service
 	Accounts   *account.Service
 	Users      *account.View // nil with --user-view=off
 	SignIn     *signin.Service
@@ -228,7 +230,10 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 	}
 	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole, c.DeleteGrace,
 		mailing)
-	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, a.Audit, a.log)
+	if a.Social, err = a.newSocial(key, hasRole); err != nil {
+		return err
+	}
+	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Social, a.Throttle, a.Hasher, policy, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = a.newStreams()
 	a.registerMetrics()
@@ -298,6 +303,7 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 		Accounts:      a.Accounts,
 		Sessions:      a.Sessions,
 		SignIn:        a.SignIn,
+		Social:        a.Social,
 		Throttle:      a.Throttle,
 		Audit:         a.Audit,
 		Feed:          a.Feed,
@@ -326,7 +332,7 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 
 func newOrigins(c *config.Config, now func() time.Time, log *slog.Logger) (*web.Origins, error) {
 	return web.NewOrigins(c.PublicURL, web.OriginOptions{
-		Listed: c.AllowedOrigins, Loopback: !c.Production, Headers: c.AllowedHeaders,
+		Listed: c.AllowedOrigins, Loopback: !c.Production, Returns: c.ReturnTo, Headers: c.AllowedHeaders,
 	}, now, log)
 }
 

@@ -34,6 +34,8 @@ const (
 	EmailChanged                Action = "email_changed"
 	EmailChangeReverted         Action = "email_change_reverted"
 	UnprovedCredentialsRemoved  Action = "unproved_credentials_removed"
+	IdentityLinked              Action = "identity_linked"
+	IdentityUnlinked            Action = "identity_unlinked"
 	AuthnLoginSuccess           Action = "authn_login_success"
 	AuthnLoginFail              Action = "authn_login_fail"
 	AuthnReauthenticated        Action = "authn_reauthenticated"

@@ -2,6 +2,7 @@ package challenge
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
 	"errors"
@@ -17,7 +18,7 @@ import (
 // Kind is the purpose of a challenge. A secret of one kind is refused as another.
 type Kind string
 
-// The kinds. All but LoginCode are links.
+// The kinds. All but the last three are links.
 const (
 	VerifyEmail   Kind = "verify-email"   // the address of an account, or of a registration, which has no user yet
 	ResetPassword Kind = "reset-password" // an account whose password is replaced
@@ -25,6 +26,10 @@ const (
 	RevertEmail   Kind = "revert-email"   // the previous address of an account
 	Invitation    Kind = "invitation"     // an invited address
 	LoginCode     Kind = "login-code"     // an address that signs in
+	// FederatedSignIn is a user of another provider, whose browser carries the secret to the page that began.
+	FederatedSignIn Kind = "federated-sign-in"
+	// FederatedState is a sign-in under way at another provider. Its secrets are made and kept elsewhere, see Spend.
+	FederatedState Kind = "federated-state"
 )
 
 // isCode reports whether users type the secret.
@@ -38,6 +43,9 @@ var life = map[Kind]time.Duration{
 	RevertEmail:   7 * 24 * time.Hour,
 	Invitation:    7 * 24 * time.Hour,
 	LoginCode:     10 * time.Minute,
+
+	FederatedSignIn: time.Minute,
+	FederatedState:  10 * time.Minute,
 }
 
 // maxAttempts is how often a code may be tried: five guesses at one of a million.
@@ -98,7 +106,7 @@ func (s *Service) Check(ctx context.Context, kind Kind, token string) (*Challeng
 	id, mac := splitToken(token)
 	var r row
 	err := s.db.Get(ctx, &r, "SELECT "+columns+" FROM challenges WHERE "+open, id, kind)
-	return s.judge(&r, err, errToken, func(key []byte) bool { return r.hasToken(key, mac) })
+	return s.judge(&r, err, kind.Refusal(), func(key []byte) bool { return r.hasToken(key, mac) })
 }
 
 // CheckCode returns the challenge id if code is its code, without using it up. Each call costs one of five attempts. It
@@ -131,6 +139,22 @@ func (s *Service) Redeem(tx *store.Tx, c *Challenge) error {
 	}
 	if used == 0 {
 		return c.Kind.Refusal()
+	}
+	return nil
+}
+
+// Spend uses up in tx a secret that another place has made and keeps, for instance sealed in a cookie, and that is not
+// accepted for longer than the kind lives. A second Spend of the same secret returns CHALLENGE_INVALID.
+func Spend(tx *store.Tx, kind Kind, secret string) error {
+	sum := sha256.Sum256([]byte(string(kind) + " " + secret))
+	spent, err := tx.Exec(`INSERT INTO challenges (id, kind, subject, nonce, payload, attempts, expires_at, used_at)
+		VALUES ($1, $2, '', '', '', 0, now_us() + $3, now_us()) ON CONFLICT (id) DO NOTHING`,
+		base64.RawURLEncoding.EncodeToString(sum[:idSize]), kind, life[kind].Microseconds())
+	if err != nil {
+		return fmt.Errorf("spend secret: %w", err)
+	}
+	if spent == 0 {
+		return kind.Refusal()
 	}
 	return nil
 }
@@ -179,8 +203,11 @@ const open = "id = $1 AND kind = $2 AND used_at IS NULL AND expires_at > now_us(
 
 // Refusal returns CHALLENGE_INVALID. It is BAD_USER_INPUT and names the input, so that a form can show the message.
 func (k Kind) Refusal() error {
-	if k.isCode() {
+	switch k {
+	case LoginCode:
 		return errCode
+	case FederatedSignIn, FederatedState:
+		return errSignIn
 	}
 	return errToken
 }
@@ -190,6 +217,8 @@ var (
 		Message: "this link is not valid: it was used before, has expired, or is not the latest one"}})
 	errCode = fault.Invalid([]fault.Field{{Path: "input.code", Reason: fault.ChallengeInvalid,
 		Message: "this code is not valid: check it, or request another one"}})
+	errSignIn = fault.Invalid([]fault.Field{{Path: "input.code", Reason: fault.ChallengeInvalid,
+		Message: "this sign-in is not valid: it was completed before, has expired, or began on another page"}})
 )
 
 // judge returns the challenge r if the secret matches under any accepted key, else the refusal.

@@ -55,6 +55,7 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 		c.Server.problems(hasRole),
 		c.Network.problems(),
 		c.Mail.problems(c.Production),
+		c.Federation.problems(),
 	)
 }
 

@@ -81,6 +81,12 @@ type Mail struct {
 	SignIn            []string `default:"password" placeholder:"METHOD" help:"Ways to sign in: password, or password,code, which also sends codes by mail."`
 }
 
+// Federation says with which other providers users sign in.
+type Federation struct {
+	Provider []Provider `sep:"\n" placeholder:"TEXT" help:"A provider to sign in with, as a name and settings: 'google client-id=… client-secret=…', or the same with github, gitlab, microsoft, apple or, with issuer=URL, any name; may be repeated, in the variable one per line. See docs/FEDERATION.md."`
+	ReturnTo []string   `placeholder:"URL" help:"Address of a native application to which a sign-in with a provider may return, such as com.example.app:/signed-in, or http://127.0.0.1/signed-in for any port. Pages of --public-url and of the origins that --allowed-origins lists in full need no entry."`
+}
+
 // Insecure accepts single risks that --production refuses.
 type Insecure struct {
 	InsecureSecretFile    bool `help:"In production, keep the secret in a file beside the database. A copy of the folder contains both, and losing the file ends every session and loses the signing keys."`
@@ -154,14 +160,15 @@ type Queries struct {
 
 // Config is everything that a server needs.
 type Config struct {
-	Storage  `embed:"" group:"Storage and the secret:"`
-	Server   `embed:"" group:"Server:"`
-	Network  `embed:"" group:"Network:"`
-	Mail     `embed:"" group:"Mail:"`
-	Tokens   `embed:"" group:"Tokens, sessions and passwords:"`
-	Limits   `embed:"" group:"Rate limits, as attempts/time: 20/15m lets 20 attempts through at once, then one every 45s:"`
-	Queries  Queries `embed:"" prefix:"max-" group:"Limits of one operation:"`
-	Insecure `embed:"" group:"Accepted risks in production:"`
+	Storage    `embed:"" group:"Storage and the secret:"`
+	Server     `embed:"" group:"Server:"`
+	Network    `embed:"" group:"Network:"`
+	Mail       `embed:"" group:"Mail:"`
+	Federation `embed:"" group:"Sign-in with other providers:"`
+	Tokens     `embed:"" group:"Tokens, sessions and passwords:"`
+	Limits     `embed:"" group:"Rate limits, as attempts/time: 20/15m lets 20 attempts through at once, then one every 45s:"`
+	Queries    Queries `embed:"" prefix:"max-" group:"Limits of one operation:"`
+	Insecure   `embed:"" group:"Accepted risks in production:"`
 
 	// UnknownVariables are the names of environment variables GRAPHWARDEN_… that belong to no setting.
 	UnknownVariables []string `kong:"-"`

@@ -17,6 +17,8 @@ const (
 	Invitation        Kind = "invitation"         // link
 	NewSignIn         Kind = "new-sign-in"        //
 	AccountDeletion   Kind = "account-deletion"   //
+	IdentityLinked    Kind = "identity-linked"    //
+	IdentityUnlinked  Kind = "identity-unlinked"  //
 	Test              Kind = "test"               // from the command line
 )
 
@@ -41,6 +43,8 @@ var kinds = map[Kind]reveals{
 	Invitation:        link,
 	NewSignIn:         nothing,
 	AccountDeletion:   nothing,
+	IdentityLinked:    nothing,
+	IdentityUnlinked:  nothing,
 	Test:              nothing,
 }
 
