@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
+	"io/fs"
 	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
+	"github.com/pressly/goose/v3"
 
 	"github.com/graphwarden/graphwarden/internal/dsn"
 )
@@ -50,4 +52,14 @@ func (db *DB) Waiting() int {
 	db.groups.mu.Lock()
 	defer db.groups.mu.Unlock()
 	return len(db.groups.waiting)
+}
+
+// MigrateTo brings an empty database to migration number last, as an earlier version did.
+func (db *DB) MigrateTo(ctx context.Context, last int64) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	inGo := goose.WithGoMigrations(db.goMigrations()...)
+	return db.up(ctx, last, Migrations{goose.DefaultTablename, files}, inGo)
 }

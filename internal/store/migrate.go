@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ import (
 // lockPoll is the interval at which a process checks whether another's migration is done.
 const lockPoll = 100 * time.Millisecond
 
+// Each file is one statement block, because goose allocates 4 MB for each line outside of one.
+//
 //go:embed migrations/*.sql
 var migrations embed.FS
 
@@ -132,11 +135,11 @@ func (db *DB) Migrate(ctx context.Context, further ...Migrations) error {
 		defer func() { _ = server.Unlock() }()
 	}
 	inGo := goose.WithGoMigrations(db.goMigrations()...)
-	if err := db.up(ctx, Migrations{goose.DefaultTablename, files}, inGo); err != nil {
+	if err := db.up(ctx, math.MaxInt64, Migrations{goose.DefaultTablename, files}, inGo); err != nil {
 		return fmt.Errorf("migrate: %w", explainRights(err))
 	}
 	for _, m := range further {
-		if err := db.up(ctx, m); err != nil && !errors.Is(err, goose.ErrNoMigrations) {
+		if err := db.up(ctx, math.MaxInt64, m); err != nil && !errors.Is(err, goose.ErrNoMigrations) {
 			return fmt.Errorf("migrate %s: %w", m.Table, explainRights(err))
 		}
 	}
@@ -169,7 +172,8 @@ func versions(files fs.FS) (numbers []int64, err error) {
 	return numbers, nil
 }
 
-func (db *DB) up(ctx context.Context, m Migrations, options ...goose.ProviderOption) error {
+// up runs the migrations of m up to number last.
+func (db *DB) up(ctx context.Context, last int64, m Migrations, options ...goose.ProviderOption) error {
 	dialect := goose.DialectSQLite3
 	if db.dialect == Postgres {
 		dialect = goose.DialectPostgres
@@ -183,7 +187,7 @@ func (db *DB) up(ctx context.Context, m Migrations, options ...goose.ProviderOpt
 	if err != nil {
 		return err
 	}
-	_, err = provider.Up(ctx)
+	_, err = provider.UpTo(ctx, last)
 	return err
 }
 

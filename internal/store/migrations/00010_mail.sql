@@ -1,4 +1,5 @@
 -- +goose Up
+-- +goose StatementBegin
 -- Mails to be sent, and those of the last days.
 CREATE TABLE mail (
     id         TEXT PRIMARY KEY,
@@ -20,3 +21,4 @@ CREATE INDEX mail_queued ON mail (next_at) WHERE state = 'queued';
 CREATE INDEX mail_expires ON mail (expires_at) WHERE state = 'queued';
 CREATE INDEX mail_ended ON mail (ended_at);
 CREATE INDEX mail_user ON mail (user_id);
+-- +goose StatementEnd
