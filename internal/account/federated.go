@@ -91,8 +91,8 @@ func (s *Service) identityChanged(
 	return audit.Record(tx, audit.Event{Action: action, By: by, User: u.ID, Detail: label})
 }
 
-// FollowRoles gives u, whose row is locked, the roles that a provider grants, and withdraws the others that its settings
-// manage.
+// FollowRoles gives u, whose row is locked, the roles that a provider grants, and withdraws the others that its
+// settings manage.
 func (s *Service) FollowRoles(tx *store.Tx, u *User, managed, granted []token.Role, by audit.Actor) error {
 	kept := slices.DeleteFunc(slices.Clone(u.Roles), func(r token.Role) bool { return slices.Contains(managed, r) })
 	roles := append([]token.Role(kept), granted...)

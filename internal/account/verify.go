@@ -78,9 +78,9 @@ func setVerified(tx *store.Tx, u *User, by audit.Actor) error {
 	return audit.Record(tx, audit.Event{Action: audit.EmailVerified, By: by, User: u.ID})
 }
 
-// ProveEmail records in tx that the owner of the address of u, whose row is locked, has proved it by a mail or another provider alone. If
-// nothing has proved it before, a stranger may have set the account up: ProveEmail removes the password and the linked
-// identities, ends all sessions and voids all links.
+// ProveEmail records in tx that the owner of the address of u, whose row is locked, has proved it by a mail or another
+// provider alone. If nothing has proved it before, a stranger may have set the account up: ProveEmail removes the
+// password and the linked identities, ends all sessions and voids all links.
 func (s *Service) ProveEmail(tx *store.Tx, u *User, by audit.Actor) error {
 	if u.EmailVerified {
 		return nil

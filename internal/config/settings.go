@@ -84,7 +84,7 @@ type Mail struct {
 // Federation says with which other providers users sign in.
 type Federation struct {
 	Provider []Provider `sep:"\n" placeholder:"TEXT" help:"A provider to sign in with, as a name and settings: 'google client-id=… client-secret=…', or the same with github, gitlab, microsoft, apple or, with issuer=URL, any name; may be repeated, in the variable one per line. See docs/FEDERATION.md."`
-	ReturnTo []string   `placeholder:"URL" help:"Address of a native application to which a sign-in with a provider may return, such as com.example.app:/signed-in, or http://127.0.0.1/signed-in for any port. Pages of --public-url and of the origins that --allowed-origins lists in full need no entry."`
+	ReturnTo []string   `placeholder:"URL" help:"Address of a native application to which a sign-in with a provider may return, such as com.example.app:/signed-in, or http://127.0.0.1/signed-in for any port. Pages of the public URL and of allowed origins that are listed in full need no entry."`
 }
 
 // Insecure accepts single risks that --production refuses.

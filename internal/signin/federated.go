@@ -143,7 +143,8 @@ func (s *Service) finishFederated(
 }
 
 // LinkIdentity links the provider's user of a code to the caller's account.
-func (s *Service) LinkIdentity(ctx context.Context, code, verifier string, by audit.Actor) (u *account.User, err error) {
+func (s *Service) LinkIdentity(ctx context.Context, code, verifier string, by audit.Actor) (
+	u *account.User, err error) {
 	f, err := s.checkCode(ctx, code, verifier, by)
 	if err != nil {
 		return nil, err
@@ -163,8 +164,8 @@ func (s *Service) LinkIdentity(ctx context.Context, code, verifier string, by au
 	return u, err
 }
 
-// UnlinkIdentity removes an identity from the caller's account. It returns LAST_CREDENTIAL if no way to sign in would be
-// left. Sessions continue.
+// UnlinkIdentity removes an identity from the caller's account. It returns LAST_CREDENTIAL if no way to sign in would
+// be left. Sessions continue.
 func (s *Service) UnlinkIdentity(ctx context.Context, id string, by audit.Actor) (u *account.User, err error) {
 	if err := s.throttle.Take(ctx, throttle.OwnActs, "identity", string(by.UserID)); err != nil {
 		return nil, err

@@ -35,7 +35,8 @@ func with(providers ...string) func(*apptest.Options) {
 }
 
 // start runs a server that knows p as acme.
-func start(t *testing.T, p *socialtest.Provider, more ...func(*apptest.Options)) (*apptest.Server, *socialtest.Browser) {
+func start(t *testing.T, p *socialtest.Provider, more ...func(*apptest.Options)) (
+	*apptest.Server, *socialtest.Browser) {
 	t.Helper()
 	srv := apptest.Start(t, append(more, with(p.Settings("acme", "label=Acme")))...)
 	return srv, socialtest.NewBrowser(srv.URL)

@@ -183,7 +183,7 @@ func judge(ctx context.Context, one site, f *flow, answer url.Values) (*Claims, 
 	switch refusal := answer.Get("error"); refusal {
 	case "":
 		return one.claims(ctx, f, answer.Get("code"))
-	case "access_denied", "user_cancelled_authorize": // the latter is Apple's
+	case "access_denied", "user_cancelled_authorize": //nolint:misspell // Apple's
 		return nil, errCanceled
 	case "server_error", "temporarily_unavailable":
 		return nil, fmt.Errorf("%w: %s", errUnavailable, refusal)

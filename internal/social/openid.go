@@ -142,7 +142,8 @@ func (w *watched) VerifySignature(ctx context.Context, jwt string) (payload []by
 // isSafe reports whether an announced address may be used. Only a provider on this machine may do without TLS.
 func (p *openID) isSafe(announced string) bool {
 	u, err := url.Parse(announced)
-	return err == nil && (announced == "" || u.Scheme == "https" || isLoopback(u) && strings.HasPrefix(p.issuer, "http://"))
+	mayBePlain := strings.HasPrefix(p.issuer, "http://")
+	return err == nil && (announced == "" || u.Scheme == "https" || mayBePlain && isLoopback(u))
 }
 
 // config returns the client's side of the exchange with the provider.
