@@ -53,6 +53,18 @@ func Arguments(schema graphql.ExecutableSchema) map[string]func(ctx context.Cont
 			_, err := ec.unmarshalNDeleteUserInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐDeleteUserInput(ctx, value)
 			return err
 		},
+		"Mutation.completeLogin.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNCompleteLoginInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐCompleteLoginInput(ctx, value)
+			return err
+		},
+		"Mutation.confirmTotp.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNConfirmTotpInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐConfirmTotpInput(ctx, value)
+			return err
+		},
+		"Mutation.resetFactors.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNResetFactorsInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐResetFactorsInput(ctx, value)
+			return err
+		},
 		"Mutation.completeSignIn.input": func(ctx context.Context, value any) error {
 			_, err := ec.unmarshalNCompleteSignInInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐCompleteSignInInput(ctx, value)
 			return err

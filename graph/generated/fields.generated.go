@@ -11,6 +11,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/mfa"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/social"
@@ -286,6 +287,26 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				return true
 			}},
 		},
+		"Factors": {
+			"totpSince": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*mfa.Factors).TOTPSince
+				if v == nil {
+					return null(w)
+				}
+				m := model.MarshalTime(*v)
+				m.MarshalGQL(w)
+				return true
+			}},
+			"recoveryCodesLeft": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*mfa.Factors).RecoveryCodesLeft
+				m := model.MarshalInt(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
 		"Identity": {
 			"id": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*social.Identity).ID
@@ -434,6 +455,11 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				return true
 			}},
 		},
+		"RecoveryCodesPayload": {
+			"codes": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._RecoveryCodesPayload_codes(ctx, field, object.(*model.RecoveryCodesPayload))
+			}},
+		},
 		"RegisterPayload": {
 			"auth": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._RegisterPayload_auth(ctx, field, object.(*model.RegisterPayload))
@@ -454,6 +480,29 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			"endedSessions": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*model.RevokeSessionsPayload).EndedSessions
 				m := model.MarshalInt(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
+		"SecondFactorChallenge": {
+			"id": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.SecondFactorChallenge).ID
+				m := graphql.MarshalID(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"methods": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._SecondFactorChallenge_methods(ctx, field, object.(*model.SecondFactorChallenge))
+			}},
+			"expiresAt": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.SecondFactorChallenge).ExpiresAt
+				m := model.MarshalTime(v)
 				if m == graphql.Null {
 					return false
 				}
@@ -738,6 +787,35 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				return true
 			}},
 		},
+		"TotpSetup": {
+			"secret": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*mfa.Setup).Secret
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"uri": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*mfa.Setup).URI
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"qr": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*mfa.Setup).QR
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
 		"User": {
 			"id": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*account.User).ID
@@ -810,6 +888,18 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			}, Concurrent: true},
 			"securityLog": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._User_securityLog(ctx, field, object.(*account.User))
+			}, Concurrent: true},
+			"hasSecondFactor": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.User).HasFactor
+				m := graphql.MarshalBoolean(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"factors": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._User_factors(ctx, field, object.(*account.User))
 			}, Concurrent: true},
 			"identities": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._User_identities(ctx, field, object.(*account.User))

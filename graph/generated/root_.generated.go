@@ -88,6 +88,11 @@ type ComplexityRoot struct {
 		ID        func(childComplexity int) int
 	}
 
+	Factors struct {
+		RecoveryCodesLeft func(childComplexity int) int
+		TOTPSince         func(childComplexity int) int
+	}
+
 	Identity struct {
 		CreatedAt  func(childComplexity int) int
 		Email      func(childComplexity int) int
@@ -106,11 +111,15 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
+		BeginTotp                func(childComplexity int) int
 		ChangePassword           func(childComplexity int, input model.ChangePasswordInput) int
+		CompleteLogin            func(childComplexity int, input model.CompleteLoginInput) int
 		CompleteSignIn           func(childComplexity int, input model.CompleteSignInInput) int
 		ConfirmEmailChange       func(childComplexity int, input model.ConfirmEmailChangeInput) int
+		ConfirmTotp              func(childComplexity int, input model.ConfirmTotpInput) int
 		DeleteAccount            func(childComplexity int, input model.DeleteAccountInput) int
 		DeleteUser               func(childComplexity int, input model.DeleteUserInput) int
+		DisableTotp              func(childComplexity int) int
 		DisableUser              func(childComplexity int, input model.DisableUserInput) int
 		EnableUser               func(childComplexity int, input model.EnableUserInput) int
 		ExportAccount            func(childComplexity int) int
@@ -121,12 +130,14 @@ type ComplexityRoot struct {
 		PasswordStrength         func(childComplexity int, input model.PasswordStrengthInput) int
 		Reauthenticate           func(childComplexity int, input model.ReauthenticateInput) int
 		RefreshToken             func(childComplexity int, input *model.RefreshTokenInput) int
+		RegenerateRecoveryCodes  func(childComplexity int) int
 		Register                 func(childComplexity int, input model.RegisterInput) int
 		RequestEmailChange       func(childComplexity int, input model.RequestEmailChangeInput) int
 		RequestEmailVerification func(childComplexity int) int
 		RequestLoginCode         func(childComplexity int, input model.RequestLoginCodeInput) int
 		RequestPasswordReset     func(childComplexity int, input model.RequestPasswordResetInput) int
 		RequirePasswordChange    func(childComplexity int, input model.RequirePasswordChangeInput) int
+		ResetFactors             func(childComplexity int, input model.ResetFactorsInput) int
 		ResetPassword            func(childComplexity int, input model.ResetPasswordInput) int
 		RevertEmailChange        func(childComplexity int, input model.RevertEmailChangeInput) int
 		RevokeSession            func(childComplexity int, input model.RevokeSessionInput) int
@@ -161,6 +172,10 @@ type ComplexityRoot struct {
 		VerifyToken     func(childComplexity int, token string) int
 	}
 
+	RecoveryCodesPayload struct {
+		Codes func(childComplexity int) int
+	}
+
 	RegisterPayload struct {
 		Auth func(childComplexity int) int
 	}
@@ -171,6 +186,12 @@ type ComplexityRoot struct {
 
 	RevokeSessionsPayload struct {
 		EndedSessions func(childComplexity int) int
+	}
+
+	SecondFactorChallenge struct {
+		ExpiresAt func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Methods   func(childComplexity int) int
 	}
 
 	SecurityEvent struct {
@@ -237,11 +258,19 @@ type ComplexityRoot struct {
 		Sub       func(childComplexity int) int
 	}
 
+	TotpSetup struct {
+		QR     func(childComplexity int) int
+		Secret func(childComplexity int) int
+		URI    func(childComplexity int) int
+	}
+
 	User struct {
 		CreatedAt     func(childComplexity int) int
 		Disabled      func(childComplexity int) int
 		Email         func(childComplexity int) int
 		EmailVerified func(childComplexity int) int
+		Factors       func(childComplexity int) int
+		HasFactor     func(childComplexity int) int
 		ID            func(childComplexity int) int
 		Identities    func(childComplexity int) int
 		Name          func(childComplexity int) int
@@ -486,6 +515,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DeletedPayload.ID(childComplexity), true
 
+	case "Factors.recoveryCodesLeft":
+		if e.ComplexityRoot.Factors.RecoveryCodesLeft == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Factors.RecoveryCodesLeft(childComplexity), true
+	case "Factors.totpSince":
+		if e.ComplexityRoot.Factors.TOTPSince == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Factors.TOTPSince(childComplexity), true
+
 	case "Identity.createdAt":
 		if e.ComplexityRoot.Identity.CreatedAt == nil {
 			break
@@ -537,6 +579,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.LogoutPayload.EndedSessions(childComplexity), true
 
+	case "Mutation.beginTotp":
+		if e.ComplexityRoot.Mutation.BeginTotp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.BeginTotp(childComplexity), true
 	case "Mutation.changePassword":
 		if e.ComplexityRoot.Mutation.ChangePassword == nil {
 			break
@@ -548,6 +596,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ChangePassword(childComplexity, args["input"].(model.ChangePasswordInput)), true
+	case "Mutation.completeLogin":
+		if e.ComplexityRoot.Mutation.CompleteLogin == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_completeLogin_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CompleteLogin(childComplexity, args["input"].(model.CompleteLoginInput)), true
 	case "Mutation.completeSignIn":
 		if e.ComplexityRoot.Mutation.CompleteSignIn == nil {
 			break
@@ -570,6 +629,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ConfirmEmailChange(childComplexity, args["input"].(model.ConfirmEmailChangeInput)), true
+	case "Mutation.confirmTotp":
+		if e.ComplexityRoot.Mutation.ConfirmTotp == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_confirmTotp_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ConfirmTotp(childComplexity, args["input"].(model.ConfirmTotpInput)), true
 	case "Mutation.deleteAccount":
 		if e.ComplexityRoot.Mutation.DeleteAccount == nil {
 			break
@@ -592,6 +662,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteUser(childComplexity, args["input"].(model.DeleteUserInput)), true
+	case "Mutation.disableTotp":
+		if e.ComplexityRoot.Mutation.DisableTotp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.DisableTotp(childComplexity), true
 	case "Mutation.disableUser":
 		if e.ComplexityRoot.Mutation.DisableUser == nil {
 			break
@@ -697,6 +773,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RefreshToken(childComplexity, args["input"].(*model.RefreshTokenInput)), true
+	case "Mutation.regenerateRecoveryCodes":
+		if e.ComplexityRoot.Mutation.RegenerateRecoveryCodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.RegenerateRecoveryCodes(childComplexity), true
 	case "Mutation.register":
 		if e.ComplexityRoot.Mutation.Register == nil {
 			break
@@ -758,6 +840,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RequirePasswordChange(childComplexity, args["input"].(model.RequirePasswordChangeInput)), true
+	case "Mutation.resetFactors":
+		if e.ComplexityRoot.Mutation.ResetFactors == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_resetFactors_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ResetFactors(childComplexity, args["input"].(model.ResetFactorsInput)), true
 	case "Mutation.resetPassword":
 		if e.ComplexityRoot.Mutation.ResetPassword == nil {
 			break
@@ -966,6 +1059,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.VerifyToken(childComplexity, args["token"].(string)), true
 
+	case "RecoveryCodesPayload.codes":
+		if e.ComplexityRoot.RecoveryCodesPayload.Codes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RecoveryCodesPayload.Codes(childComplexity), true
+
 	case "RegisterPayload.auth":
 		if e.ComplexityRoot.RegisterPayload.Auth == nil {
 			break
@@ -986,6 +1086,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RevokeSessionsPayload.EndedSessions(childComplexity), true
+
+	case "SecondFactorChallenge.expiresAt":
+		if e.ComplexityRoot.SecondFactorChallenge.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecondFactorChallenge.ExpiresAt(childComplexity), true
+	case "SecondFactorChallenge.id":
+		if e.ComplexityRoot.SecondFactorChallenge.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecondFactorChallenge.ID(childComplexity), true
+	case "SecondFactorChallenge.methods":
+		if e.ComplexityRoot.SecondFactorChallenge.Methods == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecondFactorChallenge.Methods(childComplexity), true
 
 	case "SecurityEvent.action":
 		if e.ComplexityRoot.SecurityEvent.Action == nil {
@@ -1223,6 +1342,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.TokenInfo.Sub(childComplexity), true
 
+	case "TotpSetup.qr":
+		if e.ComplexityRoot.TotpSetup.QR == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TotpSetup.QR(childComplexity), true
+	case "TotpSetup.secret":
+		if e.ComplexityRoot.TotpSetup.Secret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TotpSetup.Secret(childComplexity), true
+	case "TotpSetup.uri":
+		if e.ComplexityRoot.TotpSetup.URI == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TotpSetup.URI(childComplexity), true
+
 	case "User.createdAt":
 		if e.ComplexityRoot.User.CreatedAt == nil {
 			break
@@ -1247,6 +1385,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.EmailVerified(childComplexity), true
+	case "User.factors":
+		if e.ComplexityRoot.User.Factors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Factors(childComplexity), true
+	case "User.hasSecondFactor":
+		if e.ComplexityRoot.User.HasFactor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.HasFactor(childComplexity), true
 	case "User.id":
 		if e.ComplexityRoot.User.ID == nil {
 			break
@@ -1356,8 +1506,10 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		return graphql.NewInputUnmarshalerIndex(
 			graphql.NewInputUnmarshaler("AuditFilter", ec.unmarshalInputAuditFilter),
 			graphql.NewInputUnmarshaler("ChangePasswordInput", ec.unmarshalInputChangePasswordInput),
+			graphql.NewInputUnmarshaler("CompleteLoginInput", ec.unmarshalInputCompleteLoginInput),
 			graphql.NewInputUnmarshaler("CompleteSignInInput", ec.unmarshalInputCompleteSignInInput),
 			graphql.NewInputUnmarshaler("ConfirmEmailChangeInput", ec.unmarshalInputConfirmEmailChangeInput),
+			graphql.NewInputUnmarshaler("ConfirmTotpInput", ec.unmarshalInputConfirmTotpInput),
 			graphql.NewInputUnmarshaler("DeleteAccountInput", ec.unmarshalInputDeleteAccountInput),
 			graphql.NewInputUnmarshaler("DeleteUserInput", ec.unmarshalInputDeleteUserInput),
 			graphql.NewInputUnmarshaler("DisableUserInput", ec.unmarshalInputDisableUserInput),
@@ -1374,6 +1526,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("RequestLoginCodeInput", ec.unmarshalInputRequestLoginCodeInput),
 			graphql.NewInputUnmarshaler("RequestPasswordResetInput", ec.unmarshalInputRequestPasswordResetInput),
 			graphql.NewInputUnmarshaler("RequirePasswordChangeInput", ec.unmarshalInputRequirePasswordChangeInput),
+			graphql.NewInputUnmarshaler("ResetFactorsInput", ec.unmarshalInputResetFactorsInput),
 			graphql.NewInputUnmarshaler("ResetPasswordInput", ec.unmarshalInputResetPasswordInput),
 			graphql.NewInputUnmarshaler("RevertEmailChangeInput", ec.unmarshalInputRevertEmailChangeInput),
 			graphql.NewInputUnmarshaler("RevokeSessionInput", ec.unmarshalInputRevokeSessionInput),
@@ -1516,7 +1669,8 @@ type Mutation {
   """
   Changes the caller's password and ends all other sessions. Returns a new pair of tokens; access tokens issued
   before are refused. Errors: BAD_USER_INPUT with every problem of the new password, or with INVALID_CREDENTIALS if
-  the current password is wrong; RATE_LIMITED.
+  the current password is wrong; FORBIDDEN with STEP_UP_REQUIRED if the account has a second factor and the session did
+  not prove it within the last 5 minutes; RATE_LIMITED.
   """
   changePassword(
     "The current password and the new one."
@@ -2031,6 +2185,18 @@ enum AuditAction {
   IDENTITY_LINKED
   "A provider was removed from an account. The detail names it."
   IDENTITY_UNLINKED
+  "A second factor was set up, or replaced."
+  FACTOR_ADDED
+  "The second factors were removed."
+  FACTOR_REMOVED
+  "New recovery codes replaced the previous ones."
+  RECOVERY_CODES_REPLACED
+  "A recovery code was used."
+  RECOVERY_CODE_USED
+  "A sign-in with the right password waits for a second factor."
+  AUTHN_FACTOR_REQUIRED
+  "A second factor was wrong or used before."
+  AUTHN_FACTOR_FAIL
   "A user signed in."
   AUTHN_LOGIN_SUCCESS
   "A sign-in was refused: unknown account, wrong password or disabled account."
@@ -2061,6 +2227,138 @@ enum AuditOutcome {
   DONE
   "The action was refused."
   REFUSED
+}
+`, BuiltIn: false},
+	{Name: "../../schema/factors.graphqls", Input: `extend type Mutation {
+  """
+  Completes a sign-in that lacks a second factor: one that was refused with SECOND_FACTOR_REQUIRED and
+  ` + "`" + `extensions.challenge` + "`" + `. Errors: BAD_USER_INPUT with INVALID_CREDENTIALS for a wrong or used code, with
+  CHALLENGE_INVALID if the sign-in must start again, with EXACTLY_ONE_REQUIRED; RATE_LIMITED, which another challenge
+  does not end.
+  """
+  completeLogin(
+    "The challenge and its answer."
+    input: CompleteLoginInput!
+  ): AuthPayload! @public
+
+  """
+  Starts the setup of an authenticator app (TOTP). It counts once ` + "`" + `confirmTotp` + "`" + ` has received a code of the app; until
+  then, another call replaces it. The caller must have proved everything that the account demands within the last
+  5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED, RATE_LIMITED.
+  """
+  beginTotp: TotpSetup! @auth(maxAge: 300)
+
+  """
+  Confirms the authenticator app by a code. From then on, every sign-in to the account needs a second factor. It
+  replaces an app that was set up before, and all recovery codes. Access tokens are stale; refresh. If the answer was
+  lost, call ` + "`" + `regenerateRecoveryCodes` + "`" + `. Errors: BAD_USER_INPUT with INVALID_CREDENTIALS for a wrong code, with
+  CHALLENGE_INVALID without a setup; FORBIDDEN with STEP_UP_REQUIRED; RATE_LIMITED.
+  """
+  confirmTotp(
+    "A code of the app."
+    input: ConfirmTotpInput!
+  ): RecoveryCodesPayload! @auth(maxAge: 300)
+
+  """
+  Removes the authenticator app and the recovery codes. Sign-ins need no second factor then, and no session counts as
+  having proved one. Access tokens are stale; refresh. Errors: FORBIDDEN with STEP_UP_REQUIRED, RATE_LIMITED.
+  """
+  disableTotp: User! @auth(maxAge: 300)
+
+  """
+  Replaces the recovery codes. The previous ones no longer work. Errors: FORBIDDEN with STEP_UP_REQUIRED, or with
+  SECOND_FACTOR_SETUP_REQUIRED if the account has no second factor; RATE_LIMITED.
+  """
+  regenerateRecoveryCodes: RecoveryCodesPayload! @auth(maxAge: 300)
+
+  """
+  Administrators only. Removes the authenticator app and the recovery codes of a user who has lost them. The user gets a
+  mail. Make sure who is asking: afterwards, the password alone opens the account. The caller must have proved a
+  credential within the last 15 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED, NOT_FOUND.
+  """
+  resetFactors(
+    "The user."
+    input: ResetFactorsInput!
+  ): User! @auth(roles: [ADMIN], maxAge: 900)
+}
+
+extend type User {
+  "Whether signing in needs a second factor."
+  hasSecondFactor: Boolean! @auth(roles: [ADMIN], owner: true)
+  "The second factors."
+  factors: Factors! @auth(owner: true)
+}
+
+"The second factors of an account."
+type Factors {
+  "When the authenticator app was confirmed. Null without one."
+  totpSince: Time
+  "Number of recovery codes that were not used."
+  recoveryCodesLeft: Int!
+}
+
+"""
+The value of ` + "`" + `extensions.challenge` + "`" + ` in an error with SECOND_FACTOR_REQUIRED: a sign-in that waits for a second factor.
+No field returns it.
+"""
+type SecondFactorChallenge {
+  "The secret of the sign-in, for ` + "`" + `completeLogin` + "`" + `. It works once, for five minutes and five attempts."
+  id: ID! @sensitive
+  "The second factors that can answer."
+  methods: [SecondFactorMethod!]!
+  "When it expires."
+  expiresAt: Time!
+}
+
+"Kinds of second factors."
+enum SecondFactorMethod {
+  "A code of the authenticator app."
+  TOTP
+  "A recovery code."
+  RECOVERY_CODE
+}
+
+"Input of ` + "`" + `completeLogin` + "`" + `. Give exactly one of ` + "`" + `code` + "`" + ` and ` + "`" + `recoveryCode` + "`" + `."
+input CompleteLoginInput {
+  "The ` + "`" + `id` + "`" + ` in ` + "`" + `extensions.challenge` + "`" + `."
+  challenge: ID! @sensitive
+  "A code of the authenticator app."
+  code: String @sensitive
+  "A recovery code. Letter case and hyphens do not matter."
+  recoveryCode: String @sensitive
+  "How the server delivers the refresh token."
+  delivery: TokenDelivery! = BODY
+}
+
+"What an authenticator app needs. The server does not show it again."
+type TotpSetup @public {
+  "The key in base32, to type into the app."
+  secret: String! @sensitive
+  "The key as an otpauth:// URI, to open in the app."
+  uri: String! @sensitive
+  "The URI as a QR code, to scan with the app: an SVG document."
+  qr: String! @sensitive
+}
+
+"Input of ` + "`" + `confirmTotp` + "`" + `."
+input ConfirmTotpInput {
+  "The six digits that the app shows."
+  code: String! @sensitive
+}
+
+"New recovery codes."
+type RecoveryCodesPayload @public {
+  """
+  Ten codes that sign in once each without the app. The server does not show them again: let the user print them or store
+  them in a safe place.
+  """
+  codes: [String!]! @sensitive
+}
+
+"Input of ` + "`" + `resetFactors` + "`" + `."
+input ResetFactorsInput {
+  "The user's id."
+  userId: ID!
 }
 `, BuiltIn: false},
 	{Name: "../../schema/federation.graphqls", Input: `extend type Query {
@@ -2251,7 +2549,8 @@ input UnlinkIdentityInput {
 
   """
   Signs in with a code from a mail. If the address was never verified, the password and the sessions that were set up
-  before are removed. Errors: BAD_USER_INPUT with CHALLENGE_INVALID; FORBIDDEN with NOT_OFFERED; RATE_LIMITED.
+  before are removed. Errors: BAD_USER_INPUT with CHALLENGE_INVALID; UNAUTHENTICATED with SECOND_FACTOR_REQUIRED, as for
+  ` + "`" + `login` + "`" + `; FORBIDDEN with NOT_OFFERED; RATE_LIMITED.
   """
   loginWithCode(
     "The challenge and its code."
@@ -2458,6 +2757,12 @@ enum ErrorReason {
   sends another.
   """
   PASSWORD_CHANGE_REQUIRED
+  """
+  The password, or what else proved the account, is right, but a second factor is missing. ` + "`" + `completeLogin` + "`" + ` answers the
+  challenge in ` + "`" + `extensions.challenge` + "`" + `. With ` + "`" + `reauthenticate` + "`" + `: give the factor in the same call. With FORBIDDEN: call
+  ` + "`" + `reauthenticate` + "`" + `.
+  """
+  SECOND_FACTOR_REQUIRED
   "The refresh token was not issued by this server, or is void. Sign in again."
   REFRESH_INVALID
   "The refresh token was used before, possibly by a thief. The session was ended. Sign in again."
@@ -2474,6 +2779,8 @@ enum ErrorReason {
   NOT_OWNER
   "The caller's last proof of a credential is older than ` + "`" + `extensions.requires.maxAge` + "`" + ` seconds. Call ` + "`" + `reauthenticate` + "`" + `."
   STEP_UP_REQUIRED
+  "The account has no second factor, and this needs one. Set one up with ` + "`" + `beginTotp` + "`" + `."
+  SECOND_FACTOR_SETUP_REQUIRED
   "The caller has not verified their e-mail address. With ` + "`" + `login` + "`" + `, the account must do so before it can sign in."
   EMAIL_NOT_VERIFIED
   "This server does not show its schema to this caller."
@@ -2620,8 +2927,10 @@ type PageInfo {
 extend type Mutation {
   """
   Signs in with a password. Errors: UNAUTHENTICATED with INVALID_CREDENTIALS for an unknown account, a wrong password and
-  a disabled account alike; UNAUTHENTICATED with EMAIL_NOT_VERIFIED after the right password, if the server requires a
-  verified address, which also sends another mail, and with PASSWORD_CHANGE_REQUIRED; BAD_USER_INPUT with EXACTLY_ONE_REQUIRED; RATE_LIMITED.
+  a disabled account alike; UNAUTHENTICATED after the right password with EMAIL_NOT_VERIFIED, if the server requires
+  a verified address, which also sends another mail, with PASSWORD_CHANGE_REQUIRED, and with SECOND_FACTOR_REQUIRED,
+  whose ` + "`" + `extensions.challenge` + "`" + ` (SecondFactorChallenge) leads to ` + "`" + `completeLogin` + "`" + `; BAD_USER_INPUT with EXACTLY_ONE_REQUIRED;
+  RATE_LIMITED.
   """
   login(
     "The account and its password."
@@ -2649,11 +2958,13 @@ extend type Mutation {
   ): LogoutPayload! @public
 
   """
-  Proves the caller's password again, for fields that require a recent proof (STEP_UP_REQUIRED). The session continues
-  with a new pair of tokens. Errors: BAD_USER_INPUT with INVALID_CREDENTIALS for a wrong password; RATE_LIMITED.
+  Proves the caller's password again, for fields that require a recent proof (STEP_UP_REQUIRED). If the account has a
+  second factor, it must be proved in the same call. The session continues with a new pair of tokens. Errors:
+  BAD_USER_INPUT with INVALID_CREDENTIALS for a wrong password or code, with SECOND_FACTOR_REQUIRED for a missing code,
+  with REQUIRED for a missing password; RATE_LIMITED.
   """
   reauthenticate(
-    "The caller's password."
+    "What the caller proves."
     input: ReauthenticateInput!
   ): AuthPayload! @auth
 
@@ -2796,8 +3107,12 @@ type LogoutPayload @public {
 
 "Input of ` + "`" + `reauthenticate` + "`" + `."
 input ReauthenticateInput {
-  "The caller's password."
-  password: String! @sensitive
+  "The caller's password. Needed if the account has one."
+  password: String @sensitive
+  "A code of the authenticator app. Needed, or ` + "`" + `recoveryCode` + "`" + `, if the account has a second factor."
+  code: String @sensitive
+  "A recovery code, instead of ` + "`" + `code` + "`" + `."
+  recoveryCode: String @sensitive
 }
 
 "Input of ` + "`" + `revokeSession` + "`" + `."
@@ -2915,6 +3230,16 @@ func (ec *executionContext) childFields_DeletedPayload(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type DeletedPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Factors(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "totpSince":
+		return ec.fieldContext_Factors_totpSince(ctx, field)
+	case "recoveryCodesLeft":
+		return ec.fieldContext_Factors_recoveryCodesLeft(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Factors", field.Name)
+}
+
 func (ec *executionContext) childFields_Identity(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -2975,6 +3300,14 @@ func (ec *executionContext) childFields_PasswordStrength(ctx context.Context, fi
 		return ec.fieldContext_PasswordStrength_message(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PasswordStrength", field.Name)
+}
+
+func (ec *executionContext) childFields_RecoveryCodesPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "codes":
+		return ec.fieldContext_RecoveryCodesPayload_codes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RecoveryCodesPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_RegisterPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3119,6 +3452,18 @@ func (ec *executionContext) childFields_TokenInfo(ctx context.Context, field gra
 	return nil, fmt.Errorf("no field named %q was found under type TokenInfo", field.Name)
 }
 
+func (ec *executionContext) childFields_TotpSetup(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "secret":
+		return ec.fieldContext_TotpSetup_secret(ctx, field)
+	case "uri":
+		return ec.fieldContext_TotpSetup_uri(ctx, field)
+	case "qr":
+		return ec.fieldContext_TotpSetup_qr(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TotpSetup", field.Name)
+}
+
 func (ec *executionContext) childFields_User(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -3141,6 +3486,10 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_sessions(ctx, field)
 	case "securityLog":
 		return ec.fieldContext_User_securityLog(ctx, field)
+	case "hasSecondFactor":
+		return ec.fieldContext_User_hasSecondFactor(ctx, field)
+	case "factors":
+		return ec.fieldContext_User_factors(ctx, field)
 	case "identities":
 		return ec.fieldContext_User_identities(ctx, field)
 	}

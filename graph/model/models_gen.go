@@ -59,6 +59,18 @@ type ChangePasswordInput struct {
 	NewPassword string `json:"newPassword"`
 }
 
+// Input of `completeLogin`. Give exactly one of `code` and `recoveryCode`.
+type CompleteLoginInput struct {
+	// The `id` in `extensions.challenge`.
+	Challenge string `json:"challenge"`
+	// A code of the authenticator app.
+	Code *string `json:"code,omitempty"`
+	// A recovery code. Letter case and hyphens do not matter.
+	RecoveryCode *string `json:"recoveryCode,omitempty"`
+	// How the server delivers the refresh token.
+	Delivery TokenDelivery `json:"delivery"`
+}
+
 // Input of `completeSignIn`.
 type CompleteSignInInput struct {
 	// The code from the fragment. It works once, for a minute.
@@ -75,6 +87,12 @@ type ConfirmEmailChangeInput struct {
 	Token string `json:"token"`
 	// The password of the account. Not needed if the caller is signed in to it.
 	Password *string `json:"password,omitempty"`
+}
+
+// Input of `confirmTotp`.
+type ConfirmTotpInput struct {
+	// The six digits that the app shows.
+	Code string `json:"code"`
 }
 
 // Input of `deleteAccount`.
@@ -187,8 +205,19 @@ type PasswordStrengthInput struct {
 
 // Input of `reauthenticate`.
 type ReauthenticateInput struct {
-	// The caller's password.
-	Password string `json:"password"`
+	// The caller's password. Needed if the account has one.
+	Password *string `json:"password,omitempty"`
+	// A code of the authenticator app. Needed, or `recoveryCode`, if the account has a second factor.
+	Code *string `json:"code,omitempty"`
+	// A recovery code, instead of `code`.
+	RecoveryCode *string `json:"recoveryCode,omitempty"`
+}
+
+// New recovery codes.
+type RecoveryCodesPayload struct {
+	// Ten codes that sign in once each without the app. The server does not show them again: let the user print them or store
+	// them in a safe place.
+	Codes []string `json:"codes"`
 }
 
 // Input of `refreshToken`. Omit it if the token is in a cookie.
@@ -248,6 +277,12 @@ type RequirePasswordChangeInput struct {
 	ID string `json:"id"`
 }
 
+// Input of `resetFactors`.
+type ResetFactorsInput struct {
+	// The user's id.
+	UserID string `json:"userId"`
+}
+
 // Input of `resetPassword`.
 type ResetPasswordInput struct {
 	// The token of the link.
@@ -278,6 +313,17 @@ type RevokeSessionsInput struct {
 type RevokeSessionsPayload struct {
 	// Number of live sessions that were ended.
 	EndedSessions int32 `json:"endedSessions"`
+}
+
+// The value of `extensions.challenge` in an error with SECOND_FACTOR_REQUIRED: a sign-in that waits for a second factor.
+// No field returns it.
+type SecondFactorChallenge struct {
+	// The secret of the sign-in, for `completeLogin`. It works once, for five minutes and five attempts.
+	ID string `json:"id"`
+	// The second factors that can answer.
+	Methods []SecondFactorMethod `json:"methods"`
+	// When it expires.
+	ExpiresAt store.Time `json:"expiresAt"`
 }
 
 // A page of events of an account (GraphQL Cursor Connections).
@@ -471,6 +517,64 @@ func (e *ErrorCode) UnmarshalJSON(b []byte) error {
 }
 
 func (e ErrorCode) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// Kinds of second factors.
+type SecondFactorMethod string
+
+const (
+	// A code of the authenticator app.
+	SecondFactorMethodTotp SecondFactorMethod = "TOTP"
+	// A recovery code.
+	SecondFactorMethodRecoveryCode SecondFactorMethod = "RECOVERY_CODE"
+)
+
+var AllSecondFactorMethod = []SecondFactorMethod{
+	SecondFactorMethodTotp,
+	SecondFactorMethodRecoveryCode,
+}
+
+func (e SecondFactorMethod) IsValid() bool {
+	switch e {
+	case SecondFactorMethodTotp, SecondFactorMethodRecoveryCode:
+		return true
+	}
+	return false
+}
+
+func (e SecondFactorMethod) String() string {
+	return string(e)
+}
+
+func (e *SecondFactorMethod) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = SecondFactorMethod(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid SecondFactorMethod", str)
+	}
+	return nil
+}
+
+func (e SecondFactorMethod) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *SecondFactorMethod) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e SecondFactorMethod) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -23,6 +23,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/memory"
+	"github.com/graphwarden/graphwarden/internal/mfa"
 	"github.com/graphwarden/graphwarden/internal/observe"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/secret"
@@ -228,12 +229,19 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 		Requires:   c.EmailVerification == "required",
 		Codes:      c.SendsCodes(),
 	}
+	factors := mfa.New(a.DB, key, a.Challenges, c.TOTPIssuer, a.now)
+	if access == Serves {
+		if err := factors.Reseal(ctx); err != nil {
+			return err
+		}
+	}
 	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole, c.DeleteGrace,
-		mailing)
+		mailing, factors)
 	if a.Social, err = a.newSocial(key, hasRole); err != nil {
 		return err
 	}
-	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Social, a.Throttle, a.Hasher, policy, a.Audit, a.log)
+	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Social, a.Throttle, a.Hasher, policy, factors, a.Audit,
+		a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = a.newStreams()
 	a.registerMetrics()

@@ -19,6 +19,7 @@ const (
 	AccountDeletion   Kind = "account-deletion"   //
 	IdentityLinked    Kind = "identity-linked"    //
 	IdentityUnlinked  Kind = "identity-unlinked"  //
+	FactorChanged     Kind = "factor-changed"     //
 	Test              Kind = "test"               // from the command line
 )
 
@@ -45,6 +46,7 @@ var kinds = map[Kind]reveals{
 	AccountDeletion:   nothing,
 	IdentityLinked:    nothing,
 	IdentityUnlinked:  nothing,
+	FactorChanged:     nothing,
 	Test:              nothing,
 }
 

@@ -38,6 +38,7 @@ type federated struct {
 //
 //   - The provider must vouch for the address. If the account had not verified it, everything that was set up before is
 //     removed, as when the address is proved by a mail.
+//   - An account with a second factor is only joined by its user: LINK_REQUIRED.
 //   - An address that the provider does not vouch for gets an account of its own if registrations are open and need no
 //     verification. It never leads to an existing account: LINK_REQUIRED.
 func (s *Service) CompleteSignIn(ctx context.Context, code, verifier string, by audit.Actor) (*session.Grant, error) {
@@ -79,7 +80,7 @@ func (s *Service) federate(ctx context.Context, f federated, by audit.Actor) (*s
 		return nil, err
 	case u == nil:
 		return s.registerFederated(ctx, f, by)
-	case !f.EmailVerified:
+	case !f.EmailVerified, u.HasFactor:
 		return nil, errLinkRequired
 	}
 	return s.finishFederated(ctx, u.ID, f, by, func(tx *store.Tx) error { return s.join(tx, u.ID, f, by) })
@@ -90,6 +91,9 @@ func (s *Service) join(tx *store.Tx, id account.ID, f federated, by audit.Actor)
 	u, err := account.Read(tx, id)
 	if err != nil {
 		return err
+	}
+	if u.HasFactor {
+		return errLinkRequired
 	}
 	own, _ := account.EmailKey(u.Email)
 	if key, _ := account.EmailKey(f.Email); key != own {
@@ -124,7 +128,7 @@ func (s *Service) finishFederated(
 	return s.Finish(ctx, Proof{
 		User:    user,
 		Methods: []string{federatedMethod},
-		Attempt: throttle.Attempt{User: user, IP: by.IP},
+		Attempt: throttle.Attempt{Name: "identity " + f.Issuer + " " + f.Subject, User: user, IP: by.IP},
 		Action:  audit.AuthnLoginSuccess,
 		Recheck: func(tx *store.Tx) error {
 			if err := s.social.Redeem(tx, f.proof); err != nil {
@@ -179,6 +183,10 @@ func (s *Service) UnlinkIdentity(ctx context.Context, id string, by audit.Actor)
 			return err
 		}
 		if err := s.requireWayIn(tx, by.UserID); err != nil {
+			return err
+		}
+		// A sign-in with the identity may wait for the second factor.
+		if err := challenge.Void(tx, by.UserID, challenge.SecondFactor); err != nil {
 			return err
 		}
 		if u, err = account.Read(tx, by.UserID); err != nil {

@@ -342,7 +342,12 @@ type Error struct {
 			Roles  []string
 			MaxAge int
 		}
-		Fields []struct{ Path, Reason, Message string }
+		Fields    []struct{ Path, Reason, Message string }
+		Challenge struct {
+			ID        string
+			Methods   []string
+			ExpiresAt time.Time
+		}
 	}
 }
 
