@@ -80,7 +80,7 @@ func (s *Service) federate(ctx context.Context, f federated, by audit.Actor) (*s
 		return nil, err
 	case u == nil:
 		return s.registerFederated(ctx, f, by)
-	case !f.EmailVerified, u.HasFactor:
+	case !f.EmailVerified, u.EmailVerified && u.HasFactor:
 		return nil, errLinkRequired
 	}
 	return s.finishFederated(ctx, u.ID, f, by, func(tx *store.Tx) error { return s.join(tx, u.ID, f, by) })
@@ -92,7 +92,7 @@ func (s *Service) join(tx *store.Tx, id account.ID, f federated, by audit.Actor)
 	if err != nil {
 		return err
 	}
-	if u.HasFactor {
+	if u.EmailVerified && u.HasFactor {
 		return errLinkRequired
 	}
 	own, _ := account.EmailKey(u.Email)
