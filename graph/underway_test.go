@@ -89,7 +89,7 @@ func newCast(t *testing.T, srv *apptest.Server) cast {
 	return p.withAnother(t, srv)
 }
 
-// withAnother is the cast with another her: the rights of the first are gone, and nobody else's have changed.
+// withAnother is the cast with another her. The rights of the first are gone; those of the others are unchanged.
 func (p cast) withAnother(t *testing.T, srv *apptest.Server) cast {
 	t.Helper()
 	p.she = srv.As(t, "ADMIN")

@@ -357,6 +357,107 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				return true
 			}},
 		},
+		"Invitation": {
+			"id": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Invitation).ID
+				m := graphql.MarshalID(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"email": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Invitation).Email
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"roles": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._Invitation_roles(ctx, field, object.(*account.Invitation))
+			}, Concurrent: true},
+			"message": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Invitation).Message
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"invitedBy": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._Invitation_invitedBy(ctx, field, object.(*account.Invitation))
+			}, Concurrent: true},
+			"createdAt": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Invitation).CreatedAt
+				m := model.MarshalTime(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"expiresAt": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Invitation).ExpiresAt
+				m := model.MarshalTime(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"state": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Invitation).State
+				m := model.MarshalInvitationState(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
+		"InvitationConnection": {
+			"edges": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._InvitationConnection_edges(ctx, field, object.(*model.InvitationConnection))
+			}},
+			"nodes": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._InvitationConnection_nodes(ctx, field, object.(*model.InvitationConnection))
+			}},
+			"pageInfo": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._InvitationConnection_pageInfo(ctx, field, object.(*model.InvitationConnection))
+			}},
+			"totalCount": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.InvitationConnection).TotalCount
+				m := model.MarshalInt(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
+		"InvitationEdge": {
+			"cursor": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.InvitationEdge).Cursor
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"node": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._InvitationEdge_node(ctx, field, object.(*model.InvitationEdge))
+			}},
+		},
+		"InvitationPayload": {
+			"invitation": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._InvitationPayload_invitation(ctx, field, object.(*model.InvitationPayload))
+			}},
+		},
 		"LoginCodePayload": {
 			"challenge": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*model.LoginCodePayload).Challenge

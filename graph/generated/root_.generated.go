@@ -26,6 +26,7 @@ type ResolverRoot interface {
 	AuditEntry() AuditEntryResolver
 	AuthPayload() AuthPayloadResolver
 	Identity() IdentityResolver
+	Invitation() InvitationResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
 	Session() SessionResolver
@@ -102,6 +103,33 @@ type ComplexityRoot struct {
 		Provider   func(childComplexity int) int
 	}
 
+	Invitation struct {
+		CreatedAt func(childComplexity int) int
+		Email     func(childComplexity int) int
+		ExpiresAt func(childComplexity int) int
+		ID        func(childComplexity int) int
+		InvitedBy func(childComplexity int) int
+		Message   func(childComplexity int) int
+		Roles     func(childComplexity int) int
+		State     func(childComplexity int) int
+	}
+
+	InvitationConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	InvitationEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	InvitationPayload struct {
+		Invitation func(childComplexity int) int
+	}
+
 	LoginCodePayload struct {
 		Challenge func(childComplexity int) int
 	}
@@ -111,6 +139,7 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
+		AcceptInvitation         func(childComplexity int, input model.AcceptInvitationInput) int
 		BeginTotp                func(childComplexity int) int
 		ChangePassword           func(childComplexity int, input model.ChangePasswordInput) int
 		CompleteLogin            func(childComplexity int, input model.CompleteLoginInput) int
@@ -123,6 +152,7 @@ type ComplexityRoot struct {
 		DisableUser              func(childComplexity int, input model.DisableUserInput) int
 		EnableUser               func(childComplexity int, input model.EnableUserInput) int
 		ExportAccount            func(childComplexity int) int
+		InviteUser               func(childComplexity int, input model.InviteUserInput) int
 		LinkIdentity             func(childComplexity int, input model.LinkIdentityInput) int
 		Login                    func(childComplexity int, input model.LoginInput) int
 		LoginWithCode            func(childComplexity int, input model.LoginWithCodeInput) int
@@ -137,9 +167,11 @@ type ComplexityRoot struct {
 		RequestLoginCode         func(childComplexity int, input model.RequestLoginCodeInput) int
 		RequestPasswordReset     func(childComplexity int, input model.RequestPasswordResetInput) int
 		RequirePasswordChange    func(childComplexity int, input model.RequirePasswordChangeInput) int
+		ResendInvitation         func(childComplexity int, input model.ResendInvitationInput) int
 		ResetFactors             func(childComplexity int, input model.ResetFactorsInput) int
 		ResetPassword            func(childComplexity int, input model.ResetPasswordInput) int
 		RevertEmailChange        func(childComplexity int, input model.RevertEmailChangeInput) int
+		RevokeInvitation         func(childComplexity int, input model.RevokeInvitationInput) int
 		RevokeSession            func(childComplexity int, input model.RevokeSessionInput) int
 		RevokeSessions           func(childComplexity int, input model.RevokeSessionsInput) int
 		SetRoles                 func(childComplexity int, input model.SetRolesInput) int
@@ -164,6 +196,7 @@ type ComplexityRoot struct {
 
 	Query struct {
 		AuditLog        func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *model.AuditFilter) int
+		Invitations     func(childComplexity int, first *int32, after *string, last *int32, before *string) int
 		Me              func(childComplexity int) int
 		Node            func(childComplexity int, id string) int
 		SignInProviders func(childComplexity int) int
@@ -565,6 +598,100 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Identity.Provider(childComplexity), true
 
+	case "Invitation.createdAt":
+		if e.ComplexityRoot.Invitation.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.CreatedAt(childComplexity), true
+	case "Invitation.email":
+		if e.ComplexityRoot.Invitation.Email == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.Email(childComplexity), true
+	case "Invitation.expiresAt":
+		if e.ComplexityRoot.Invitation.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.ExpiresAt(childComplexity), true
+	case "Invitation.id":
+		if e.ComplexityRoot.Invitation.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.ID(childComplexity), true
+	case "Invitation.invitedBy":
+		if e.ComplexityRoot.Invitation.InvitedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.InvitedBy(childComplexity), true
+	case "Invitation.message":
+		if e.ComplexityRoot.Invitation.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.Message(childComplexity), true
+	case "Invitation.roles":
+		if e.ComplexityRoot.Invitation.Roles == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.Roles(childComplexity), true
+	case "Invitation.state":
+		if e.ComplexityRoot.Invitation.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.State(childComplexity), true
+
+	case "InvitationConnection.edges":
+		if e.ComplexityRoot.InvitationConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvitationConnection.Edges(childComplexity), true
+	case "InvitationConnection.nodes":
+		if e.ComplexityRoot.InvitationConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvitationConnection.Nodes(childComplexity), true
+	case "InvitationConnection.pageInfo":
+		if e.ComplexityRoot.InvitationConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvitationConnection.PageInfo(childComplexity), true
+	case "InvitationConnection.totalCount":
+		if e.ComplexityRoot.InvitationConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvitationConnection.TotalCount(childComplexity), true
+
+	case "InvitationEdge.cursor":
+		if e.ComplexityRoot.InvitationEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvitationEdge.Cursor(childComplexity), true
+	case "InvitationEdge.node":
+		if e.ComplexityRoot.InvitationEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvitationEdge.Node(childComplexity), true
+
+	case "InvitationPayload.invitation":
+		if e.ComplexityRoot.InvitationPayload.Invitation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvitationPayload.Invitation(childComplexity), true
+
 	case "LoginCodePayload.challenge":
 		if e.ComplexityRoot.LoginCodePayload.Challenge == nil {
 			break
@@ -579,6 +706,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.LogoutPayload.EndedSessions(childComplexity), true
 
+	case "Mutation.acceptInvitation":
+		if e.ComplexityRoot.Mutation.AcceptInvitation == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_acceptInvitation_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AcceptInvitation(childComplexity, args["input"].(model.AcceptInvitationInput)), true
 	case "Mutation.beginTotp":
 		if e.ComplexityRoot.Mutation.BeginTotp == nil {
 			break
@@ -696,6 +834,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ExportAccount(childComplexity), true
+	case "Mutation.inviteUser":
+		if e.ComplexityRoot.Mutation.InviteUser == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_inviteUser_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.InviteUser(childComplexity, args["input"].(model.InviteUserInput)), true
 	case "Mutation.linkIdentity":
 		if e.ComplexityRoot.Mutation.LinkIdentity == nil {
 			break
@@ -840,6 +989,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RequirePasswordChange(childComplexity, args["input"].(model.RequirePasswordChangeInput)), true
+	case "Mutation.resendInvitation":
+		if e.ComplexityRoot.Mutation.ResendInvitation == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_resendInvitation_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ResendInvitation(childComplexity, args["input"].(model.ResendInvitationInput)), true
 	case "Mutation.resetFactors":
 		if e.ComplexityRoot.Mutation.ResetFactors == nil {
 			break
@@ -873,6 +1033,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RevertEmailChange(childComplexity, args["input"].(model.RevertEmailChangeInput)), true
+	case "Mutation.revokeInvitation":
+		if e.ComplexityRoot.Mutation.RevokeInvitation == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revokeInvitation_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokeInvitation(childComplexity, args["input"].(model.RevokeInvitationInput)), true
 	case "Mutation.revokeSession":
 		if e.ComplexityRoot.Mutation.RevokeSession == nil {
 			break
@@ -1002,6 +1173,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.AuditLog(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*model.AuditFilter)), true
 
+	case "Query.invitations":
+		if e.ComplexityRoot.Query.Invitations == nil {
+			break
+		}
+
+		args, err := ec.field_Query_invitations_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Invitations(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string)), true
 	case "Query.me":
 		if e.ComplexityRoot.Query.Me == nil {
 			break
@@ -1504,6 +1686,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalers := func() *graphql.InputUnmarshalerIndex {
 		return graphql.NewInputUnmarshalerIndex(
+			graphql.NewInputUnmarshaler("AcceptInvitationInput", ec.unmarshalInputAcceptInvitationInput),
 			graphql.NewInputUnmarshaler("AuditFilter", ec.unmarshalInputAuditFilter),
 			graphql.NewInputUnmarshaler("ChangePasswordInput", ec.unmarshalInputChangePasswordInput),
 			graphql.NewInputUnmarshaler("CompleteLoginInput", ec.unmarshalInputCompleteLoginInput),
@@ -1514,6 +1697,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("DeleteUserInput", ec.unmarshalInputDeleteUserInput),
 			graphql.NewInputUnmarshaler("DisableUserInput", ec.unmarshalInputDisableUserInput),
 			graphql.NewInputUnmarshaler("EnableUserInput", ec.unmarshalInputEnableUserInput),
+			graphql.NewInputUnmarshaler("InviteUserInput", ec.unmarshalInputInviteUserInput),
 			graphql.NewInputUnmarshaler("LinkIdentityInput", ec.unmarshalInputLinkIdentityInput),
 			graphql.NewInputUnmarshaler("LoginInput", ec.unmarshalInputLoginInput),
 			graphql.NewInputUnmarshaler("LoginWithCodeInput", ec.unmarshalInputLoginWithCodeInput),
@@ -1526,9 +1710,11 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("RequestLoginCodeInput", ec.unmarshalInputRequestLoginCodeInput),
 			graphql.NewInputUnmarshaler("RequestPasswordResetInput", ec.unmarshalInputRequestPasswordResetInput),
 			graphql.NewInputUnmarshaler("RequirePasswordChangeInput", ec.unmarshalInputRequirePasswordChangeInput),
+			graphql.NewInputUnmarshaler("ResendInvitationInput", ec.unmarshalInputResendInvitationInput),
 			graphql.NewInputUnmarshaler("ResetFactorsInput", ec.unmarshalInputResetFactorsInput),
 			graphql.NewInputUnmarshaler("ResetPasswordInput", ec.unmarshalInputResetPasswordInput),
 			graphql.NewInputUnmarshaler("RevertEmailChangeInput", ec.unmarshalInputRevertEmailChangeInput),
+			graphql.NewInputUnmarshaler("RevokeInvitationInput", ec.unmarshalInputRevokeInvitationInput),
 			graphql.NewInputUnmarshaler("RevokeSessionInput", ec.unmarshalInputRevokeSessionInput),
 			graphql.NewInputUnmarshaler("RevokeSessionsInput", ec.unmarshalInputRevokeSessionsInput),
 			graphql.NewInputUnmarshaler("SetRolesInput", ec.unmarshalInputSetRolesInput),
@@ -2176,6 +2362,14 @@ enum AuditAction {
   EMAIL_CHANGED
   "A change of the e-mail address was reverted from the previous address, and all sessions ended."
   EMAIL_CHANGE_REVERTED
+  "An administrator invited an address. The detail has the id of the invitation and its roles."
+  USER_INVITED
+  "An administrator sent an invitation again."
+  INVITATION_RESENT
+  "An administrator revoked an invitation."
+  INVITATION_REVOKED
+  "An account was created by an invitation."
+  INVITATION_ACCEPTED
   """
   The owner of an e-mail address proved it for the first time, without the account's credentials. The server removed the
   password and the linked providers, and ended the sessions that were set up before.
@@ -2457,6 +2651,159 @@ input LinkIdentityInput {
 input UnlinkIdentityInput {
   "The identity's id."
   id: ID!
+}
+`, BuiltIn: false},
+	{Name: "../../schema/invitation.graphqls", Input: `extend type Query {
+  """
+  Administrators only. Lists invitations, newest first, until about three months after their expiry. Give either ` + "`" + `first` + "`" + `
+  or ` + "`" + `last` + "`" + `, from 1 to 100; the default is ` + "`" + `first: 20` + "`" + `.
+  """
+  invitations(
+    "Maximum number of invitations, counted from the start of the list."
+    first: Int
+    "Return invitations after this cursor."
+    after: String
+    "Maximum number of invitations, counted from the end of the list."
+    last: Int
+    "Return invitations before this cursor."
+    before: String
+  ): InvitationConnection! @auth(roles: [ADMIN])
+}
+
+extend type Mutation {
+  """
+  Administrators only. Mails a link for ` + "`" + `acceptInvitation` + "`" + ` to an address that has no account. It works for seven days,
+  with every ` + "`" + `--register` + "`" + ` mode. Another invitation of the same address replaces this one. The caller must have proved a
+  credential within the last 15 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED or NOT_OFFERED, BAD_USER_INPUT with
+  every problem of the input, CONFLICT with EMAIL_TAKEN, RATE_LIMITED if the address has had too many.
+  """
+  inviteUser(
+    "Whom to invite."
+    input: InviteUserInput!
+  ): InvitationPayload! @auth(roles: [ADMIN], maxAge: 900)
+
+  """
+  Administrators only. Mails another link for an invitation that is pending or has expired. Earlier links stay valid
+  until they expire. The caller must have proved a credential within the last 15 minutes. Errors: FORBIDDEN with
+  STEP_UP_REQUIRED or NOT_OFFERED, NOT_FOUND with INVITATION_NOT_FOUND, CONFLICT with EMAIL_TAKEN, RATE_LIMITED.
+  """
+  resendInvitation(
+    "The invitation."
+    input: ResendInvitationInput!
+  ): InvitationPayload! @auth(roles: [ADMIN], maxAge: 900)
+
+  """
+  Administrators only. Voids all links of an invitation that is pending or has expired. The caller must have proved a
+  credential within the last 15 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED, NOT_FOUND with INVITATION_NOT_FOUND.
+  """
+  revokeInvitation(
+    "The invitation."
+    input: RevokeInvitationInput!
+  ): InvitationPayload! @auth(roles: [ADMIN], maxAge: 900)
+
+  """
+  Creates the account of an invitation by the token of a link in a mail, and signs it in. Its address is verified. Errors:
+  BAD_USER_INPUT with CHALLENGE_INVALID, or with every problem of the input; CONFLICT with EMAIL_TAKEN if the address has
+  got an account since, or USERNAME_TAKEN; RATE_LIMITED.
+  """
+  acceptInvitation(
+    "The token of the link and the account to create."
+    input: AcceptInvitationInput!
+  ): AuthPayload! @public
+}
+
+"An invitation to create an account."
+type Invitation @auth(roles: [ADMIN]) {
+  "Opaque, stable identifier."
+  id: ID!
+  "The invited address."
+  email: String!
+  "The roles of the account, sorted."
+  roles: [Role!]!
+  "The message in the mail. May be empty."
+  message: String!
+  "The administrator who sent the latest mail. Null for the command line, or if the account no longer exists."
+  invitedBy: User
+  "When the invitation was created."
+  createdAt: Time!
+  "When the link in the latest mail expires."
+  expiresAt: Time!
+  "What has become of the invitation."
+  state: InvitationState!
+}
+
+"What has become of an invitation."
+enum InvitationState {
+  "It can be accepted."
+  PENDING
+  "The account was created."
+  ACCEPTED
+  "It was revoked, or the administrator who sent it no longer is one."
+  REVOKED
+  "Its links have expired. It can be sent again."
+  EXPIRED
+}
+
+"A page of invitations (GraphQL Cursor Connections)."
+type InvitationConnection @auth(roles: [ADMIN]) {
+  "The invitations on the page, each with its cursor."
+  edges: [InvitationEdge!]!
+  "The invitations on the page, without cursors."
+  nodes: [Invitation!]!
+  "Position of the page in the list."
+  pageInfo: PageInfo!
+  "Number of invitations on all pages. Computed only if requested."
+  totalCount: Int!
+}
+
+"An invitation on a page."
+type InvitationEdge @auth(roles: [ADMIN]) {
+  "Position of the invitation in the list, for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + `."
+  cursor: String!
+  "The invitation."
+  node: Invitation!
+}
+
+"Result of a change of an invitation."
+type InvitationPayload @auth(roles: [ADMIN]) {
+  "The invitation."
+  invitation: Invitation!
+}
+
+"Input of ` + "`" + `inviteUser` + "`" + `."
+input InviteUserInput {
+  "The e-mail address."
+  email: String!
+  "The roles of the account, in addition to USER."
+  roles: [Role!]! = []
+  "Plain text that is shown in the mail, at most 1,000 characters. Links in it do not work."
+  message: String
+}
+
+"Input of ` + "`" + `resendInvitation` + "`" + `."
+input ResendInvitationInput {
+  "The invitation's id."
+  id: ID!
+}
+
+"Input of ` + "`" + `revokeInvitation` + "`" + `."
+input RevokeInvitationInput {
+  "The invitation's id."
+  id: ID!
+}
+
+"Input of ` + "`" + `acceptInvitation` + "`" + `."
+input AcceptInvitationInput {
+  "The token of the link."
+  token: String! @sensitive
+  "The password of the new account. The same rules apply as for ` + "`" + `register` + "`" + `."
+  password: String! @sensitive
+  "Optional username to sign in with: 3 to 32 characters from a-z, 0-9, dot, underscore and hyphen."
+  username: String
+  "Display name, at most 100 characters."
+  name: String
+  "How the server delivers the refresh token."
+  delivery: TokenDelivery! = BODY
 }
 `, BuiltIn: false},
 	{Name: "../../schema/mail.graphqls", Input: `extend type Mutation {
@@ -2831,6 +3178,8 @@ enum ErrorReason {
   SESSION_NOT_FOUND
   "The user does not exist."
   USER_NOT_FOUND
+  "There is no open invitation with this id."
+  INVITATION_NOT_FOUND
   "The object does not exist or belongs to another user."
   NODE_NOT_FOUND
   "Another account has this e-mail address."
@@ -3256,6 +3605,60 @@ func (ec *executionContext) childFields_Identity(ctx context.Context, field grap
 		return ec.fieldContext_Identity_lastUsedAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Identity", field.Name)
+}
+
+func (ec *executionContext) childFields_Invitation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Invitation_id(ctx, field)
+	case "email":
+		return ec.fieldContext_Invitation_email(ctx, field)
+	case "roles":
+		return ec.fieldContext_Invitation_roles(ctx, field)
+	case "message":
+		return ec.fieldContext_Invitation_message(ctx, field)
+	case "invitedBy":
+		return ec.fieldContext_Invitation_invitedBy(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Invitation_createdAt(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_Invitation_expiresAt(ctx, field)
+	case "state":
+		return ec.fieldContext_Invitation_state(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Invitation", field.Name)
+}
+
+func (ec *executionContext) childFields_InvitationConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_InvitationConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_InvitationConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_InvitationConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_InvitationConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvitationConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_InvitationEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_InvitationEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_InvitationEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvitationEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_InvitationPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invitation":
+		return ec.fieldContext_InvitationPayload_invitation(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvitationPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_LoginCodePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

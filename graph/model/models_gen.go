@@ -15,6 +15,20 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
+// Input of `acceptInvitation`.
+type AcceptInvitationInput struct {
+	// The token of the link.
+	Token string `json:"token"`
+	// The password of the new account. The same rules apply as for `register`.
+	Password string `json:"password"`
+	// Optional username to sign in with: 3 to 32 characters from a-z, 0-9, dot, underscore and hyphen.
+	Username *string `json:"username,omitempty"`
+	// Display name, at most 100 characters.
+	Name *string `json:"name,omitempty"`
+	// How the server delivers the refresh token.
+	Delivery TokenDelivery `json:"delivery"`
+}
+
 // A page of the audit log (GraphQL Cursor Connections).
 type AuditConnection struct {
 	// The entries on the page, each with its cursor.
@@ -125,6 +139,42 @@ type DisableUserInput struct {
 type EnableUserInput struct {
 	// The user's id.
 	ID string `json:"id"`
+}
+
+// A page of invitations (GraphQL Cursor Connections).
+type InvitationConnection struct {
+	// The invitations on the page, each with its cursor.
+	Edges []*InvitationEdge `json:"edges"`
+	// The invitations on the page, without cursors.
+	Nodes []*account.Invitation `json:"nodes"`
+	// Position of the page in the list.
+	PageInfo *PageInfo `json:"pageInfo"`
+	// Number of invitations on all pages. Computed only if requested.
+	TotalCount int32 `json:"totalCount"`
+}
+
+// An invitation on a page.
+type InvitationEdge struct {
+	// Position of the invitation in the list, for `after` and `before`.
+	Cursor string `json:"cursor"`
+	// The invitation.
+	Node *account.Invitation `json:"node"`
+}
+
+// Result of a change of an invitation.
+type InvitationPayload struct {
+	// The invitation.
+	Invitation *account.Invitation `json:"invitation"`
+}
+
+// Input of `inviteUser`.
+type InviteUserInput struct {
+	// The e-mail address.
+	Email string `json:"email"`
+	// The roles of the account, in addition to USER.
+	Roles []token.Role `json:"roles"`
+	// Plain text that is shown in the mail, at most 1,000 characters. Links in it do not work.
+	Message *string `json:"message,omitempty"`
 }
 
 // Input of `linkIdentity`.
@@ -277,6 +327,12 @@ type RequirePasswordChangeInput struct {
 	ID string `json:"id"`
 }
 
+// Input of `resendInvitation`.
+type ResendInvitationInput struct {
+	// The invitation's id.
+	ID string `json:"id"`
+}
+
 // Input of `resetFactors`.
 type ResetFactorsInput struct {
 	// The user's id.
@@ -295,6 +351,12 @@ type ResetPasswordInput struct {
 type RevertEmailChangeInput struct {
 	// The token of the link.
 	Token string `json:"token"`
+}
+
+// Input of `revokeInvitation`.
+type RevokeInvitationInput struct {
+	// The invitation's id.
+	ID string `json:"id"`
 }
 
 // Input of `revokeSession`.

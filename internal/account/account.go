@@ -118,9 +118,9 @@ var (
 // isID reports whether id can be a user's. Other text must not reach a database, which rejects some of it.
 func isID(id ID) bool { return uuid.Validate(string(id)) == nil }
 
-// Roles returns the roles of u that the SDL has.
-func (s *Service) Roles(u *User) []token.Role {
-	return slices.DeleteFunc(slices.Clone(u.Roles), func(r token.Role) bool { return !s.hasRole(r) })
+// Roles returns those of roles that the SDL has.
+func (s *Service) Roles(roles token.Roles) []token.Role {
+	return slices.DeleteFunc(slices.Clone(roles), func(r token.Role) bool { return !s.hasRole(r) })
 }
 
 func value(s *string) string {

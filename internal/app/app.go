@@ -224,7 +224,7 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 		Challenges: a.Challenges,
 		Outbox:     a.Mail,
 		Silent:     c.Register == "silent",
-		Closed:     c.Register == "closed",
+		Closed:     c.Register == "closed" || c.Register == "invite",
 		Verifies:   c.EmailVerification != "off",
 		Requires:   c.EmailVerification == "required",
 		Codes:      c.SendsCodes(),
@@ -450,6 +450,7 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 	every(upkeepEvery, "", "empty the throttle", a.timely(a.alone("throttle", a.Throttle.Prune)))
 	every(upkeepEvery, "", "delete old mails", a.timely(a.alone("old mails", a.Mail.Prune)))
 	every(upkeepEvery, "", "delete expired challenges", a.timely(a.alone("challenges", a.Challenges.Prune)))
+	every(upkeepEvery, "", "delete old invitations", a.timely(a.alone("invitations", a.Accounts.PruneInvitations)))
 	every(upkeepEvery, "", "shorten the audit log", a.timely(a.alone("audit log", a.Audit.Prune)))
 	return group.Wait, nil
 }

@@ -82,8 +82,8 @@ func New(db *store.DB, s *secret.Secret, now func() time.Time) *Service {
 	return &Service{db: db, secret: s, now: now, keys: s.Keys("challenge mac")}
 }
 
-// Issue records c, whose ID it sets, in tx. It returns the reference from which Reveal makes the secret without reading
-// the database. The caller must have locked the row of c.User, so that Void in a concurrent transaction does not miss
+// Issue records c, whose ID it sets, in tx. It returns the reference from which Reveal makes the secret in the same
+// transaction. The caller must have locked the row of c.User, so that Void in a concurrent transaction does not miss
 // the challenge.
 func (s *Service) Issue(tx *store.Tx, c *Challenge) (reference string, err error) {
 	c.ID = base64.RawURLEncoding.EncodeToString(secret.Random(idSize))

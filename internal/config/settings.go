@@ -81,7 +81,7 @@ type Mail struct {
 	MailFrom          string   `placeholder:"SENDER" help:"Sender of all mails, such as 'Example <no-reply@example.com>'. It is needed with a mail server."`
 	MailTemplates     string   `placeholder:"DIR" help:"Folder with your own mail templates and languages; see docs/MAIL.md."`
 	LinksBase         string   `placeholder:"URL" help:"Page that the links in mails open, such as https://app.example.com/#{flow}={token}; by default the public URL with #{flow}={token}. The token must be after the #, which browsers do not send to servers."`
-	Register          string   `placeholder:"MODE" help:"Registration of new accounts: open, closed, or silent, which answers all addresses alike and creates the account when its address is verified. The default is silent with --smtp-url, open without."`
+	Register          string   `placeholder:"MODE" help:"Registration of new accounts: open, closed, invite (by administrators only), or silent, which answers all addresses alike and creates the account when its address is verified. The default is silent with --smtp-url, open without."`
 	EmailVerification string   `placeholder:"MODE" help:"Verification of e-mail addresses: off, optional, or required before the first sign-in. The default is optional with --smtp-url, off without."`
 	SignIn            []string `default:"password" placeholder:"METHOD" help:"Ways to sign in: password, or password,code, which also sends codes by mail."`
 }

@@ -76,16 +76,17 @@ const (
 	ChallengeInvalid     Reason = "CHALLENGE_INVALID"
 
 	// NOT_FOUND, CONFLICT
-	SessionNotFound  Reason = "SESSION_NOT_FOUND"
-	UserNotFound     Reason = "USER_NOT_FOUND"
-	NodeNotFound     Reason = "NODE_NOT_FOUND"
-	IdentityNotFound Reason = "IDENTITY_NOT_FOUND"
-	EmailTaken       Reason = "EMAIL_TAKEN"
-	UsernameTaken    Reason = "USERNAME_TAKEN"
-	IdentityTaken    Reason = "IDENTITY_TAKEN"
-	LinkRequired     Reason = "LINK_REQUIRED"
-	LastAdmin        Reason = "LAST_ADMIN"
-	LastCredential   Reason = "LAST_CREDENTIAL"
+	SessionNotFound    Reason = "SESSION_NOT_FOUND"
+	UserNotFound       Reason = "USER_NOT_FOUND"
+	InvitationNotFound Reason = "INVITATION_NOT_FOUND"
+	NodeNotFound       Reason = "NODE_NOT_FOUND"
+	IdentityNotFound   Reason = "IDENTITY_NOT_FOUND"
+	EmailTaken         Reason = "EMAIL_TAKEN"
+	UsernameTaken      Reason = "USERNAME_TAKEN"
+	IdentityTaken      Reason = "IDENTITY_TAKEN"
+	LinkRequired       Reason = "LINK_REQUIRED"
+	LastAdmin          Reason = "LAST_ADMIN"
+	LastCredential     Reason = "LAST_CREDENTIAL"
 
 	// GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED
 	DocumentTooLarge     Reason = "DOCUMENT_TOO_LARGE"

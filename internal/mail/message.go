@@ -59,7 +59,7 @@ type Message struct {
 	User string
 	// Locale is the language of the template (BCP 47); empty for English.
 	Locale string
-	// Challenge is the reference of the single-use secret that the mail reveals; empty for none.
+	// Challenge is the id of the single-use secret that the mail reveals; empty for none.
 	Challenge string
 	// Data is what the template shows, such as name, ip, device and time. It must not contain secrets.
 	Data map[string]string
