@@ -26,11 +26,11 @@ func (r *mutationResolver) CompleteSignIn(ctx context.Context, input model.Compl
 }
 
 func (r *mutationResolver) LinkIdentity(ctx context.Context, input model.LinkIdentityInput) (*account.User, error) {
-	return r.SignIn.LinkIdentity(ctx, input.Code, input.Verifier, actor(ctx))
+	return r.Accounts.LinkIdentity(ctx, input.Code, input.Verifier, actor(ctx))
 }
 
 func (r *mutationResolver) UnlinkIdentity(ctx context.Context, input model.UnlinkIdentityInput) (*account.User, error) {
-	return r.SignIn.UnlinkIdentity(ctx, input.ID, actor(ctx))
+	return r.Accounts.UnlinkIdentity(ctx, input.ID, actor(ctx))
 }
 
 func (r *queryResolver) SignInProviders(ctx context.Context) ([]*social.Provider, error) {

@@ -8,12 +8,15 @@ import (
 	"slices"
 
 	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/challenge"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/social"
 	"github.com/graphwarden/graphwarden/internal/store"
+	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
+	"github.com/graphwarden/graphwarden/internal/web"
 )
 
 // ByEmail returns the account with an address, even a hidden one; nil for none.
@@ -67,17 +70,59 @@ func (s *Service) CreateFederated(tx *store.Tx, u *User, c *social.Claims, by au
 	return s.SendVerification(tx, u, by)
 }
 
-// LinkIdentity links an identity to u, whose row is locked, and mails the user.
-func (s *Service) LinkIdentity(tx *store.Tx, u *User, c *social.Claims, label string, by audit.Actor) error {
+// CheckProvider returns what a code from a provider stands for, without using it up. Each network address has a limited
+// number of tries, RATE_LIMITED beyond it.
+func (s *Service) CheckProvider(ctx context.Context, code, verifier string, by audit.Actor) (
+	*social.Claims, *challenge.Challenge, error) {
+	if err := s.throttle.Take(ctx, throttle.Redeem, web.Network(by.IP)); err != nil {
+		return nil, nil, err
+	}
+	return s.social.Check(ctx, code, verifier)
+}
+
+// LinkIdentity links the provider's user of a code to the caller's account.
+func (s *Service) LinkIdentity(ctx context.Context, code, verifier string, by audit.Actor) (*User, error) {
+	c, proof, err := s.CheckProvider(ctx, code, verifier, by)
+	if err != nil {
+		return nil, err
+	}
+	return s.act(ctx, by.UserID, by, func(tx *store.Tx, u *User) error {
+		if err := s.social.Redeem(tx, proof); err != nil {
+			return err
+		}
+		return s.Link(tx, u, c, by)
+	})
+}
+
+// Link links an identity to u, whose row is locked, and mails the user.
+func (s *Service) Link(tx *store.Tx, u *User, c *social.Claims, by audit.Actor) error {
 	if err := social.Link(tx, u.ID, c); err != nil {
 		return err
 	}
+	label := s.social.Label(c.Issuer, c.Provider)
 	return s.identityChanged(tx, audit.IdentityLinked, mail.IdentityLinked, u, label, by)
 }
 
-// UnlinkIdentity completes the removal of an identity of u: it mails the user.
-func (s *Service) UnlinkIdentity(tx *store.Tx, u *User, label string, by audit.Actor) error {
-	return s.identityChanged(tx, audit.IdentityUnlinked, mail.IdentityUnlinked, u, label, by)
+// UnlinkIdentity removes an identity from the caller's account, unless it is the last way in. Sessions continue.
+func (s *Service) UnlinkIdentity(ctx context.Context, id string, by audit.Actor) (*User, error) {
+	if err := s.throttle.Take(ctx, throttle.OwnActs, "identity", string(by.UserID)); err != nil {
+		return nil, err
+	}
+	return s.act(ctx, by.UserID, by, func(tx *store.Tx, u *User) error {
+		i, err := social.Unlink(tx, u.ID, id)
+		if err != nil {
+			return err
+		}
+		if err := s.requireWayIn(tx, u); err != nil {
+			return err
+		}
+		// A sign-in with the identity may wait for the second factor.
+		if err := challenge.Void(tx, u.ID, challenge.SecondFactor); err != nil {
+			return err
+		}
+		label := s.social.Label(i.Issuer, i.Provider)
+		return s.identityChanged(tx, audit.IdentityUnlinked, mail.IdentityUnlinked, u, label, by)
+	})
 }
 
 func (s *Service) identityChanged(
@@ -104,13 +149,4 @@ func (s *Service) FollowRoles(tx *store.Tx, u *User, managed, granted []token.Ro
 		return err
 	}
 	return s.setRoles(tx, u, roles, by)
-}
-
-// HasPassword reports whether a user has a password.
-func HasPassword(tx *store.Tx, id ID) (has bool, err error) {
-	err = tx.Get(&has, "SELECT password_hash IS NOT NULL FROM users WHERE id = $1", id)
-	if err != nil {
-		return false, fmt.Errorf("look for a password: %w", err)
-	}
-	return has, nil
 }

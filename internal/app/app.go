@@ -25,6 +25,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/memory"
 	"github.com/graphwarden/graphwarden/internal/mfa"
 	"github.com/graphwarden/graphwarden/internal/observe"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
@@ -67,6 +68,7 @@ type App struct {
 	Feed       *audit.Feed
 	Challenges *challenge.Service
 	Mail       *mail.Outbox
+	Passkeys   *passkey.Service
 	Hasher     *password.Hasher
 	Social     *social.Service
 	Accounts   *account.Service
@@ -229,19 +231,22 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 		Requires:   c.EmailVerification == "required",
 		Codes:      c.SendsCodes(),
 	}
+	if a.Passkeys, err = passkey.New(a.DB, a.Challenges, site(c)); err != nil {
+		return err
+	}
 	factors := mfa.New(a.DB, key, a.Challenges, c.TOTPIssuer, a.now)
 	if access == Serves {
 		if err := factors.Reseal(ctx); err != nil {
 			return err
 		}
 	}
-	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole, c.DeleteGrace,
-		mailing, factors)
 	if a.Social, err = a.newSocial(key, hasRole); err != nil {
 		return err
 	}
-	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Social, a.Throttle, a.Hasher, policy, factors, a.Audit,
-		a.log)
+	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole, c.DeleteGrace,
+		mailing, factors, a.Passkeys, a.Social)
+	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Social, a.Throttle, a.Hasher, policy, factors,
+		a.Passkeys, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = a.newStreams()
 	a.registerMetrics()
@@ -311,6 +316,7 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 		Accounts:      a.Accounts,
 		Sessions:      a.Sessions,
 		SignIn:        a.SignIn,
+		Passkeys:      a.Passkeys,
 		Social:        a.Social,
 		Throttle:      a.Throttle,
 		Audit:         a.Audit,

@@ -45,6 +45,7 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 	if c.EmailVerification == "" {
 		c.EmailVerification = map[bool]string{true: "optional", false: "off"}[c.SMTPURL != ""]
 	}
+	c.Passkeys.complete(&c.Server)
 	if c.Introspection == "" {
 		c.Introspection = "public"
 		if c.Production {
@@ -59,6 +60,7 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 		c.Server.problems(hasRole),
 		c.Network.problems(),
 		c.Mail.problems(c.Production),
+		c.Passkeys.problems(),
 		c.Federation.problems(),
 	)
 }

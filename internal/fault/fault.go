@@ -36,6 +36,7 @@ const (
 	TokenRevoked           Reason = "TOKEN_REVOKED"
 	TokenStale             Reason = "TOKEN_STALE"
 	InvalidCredentials     Reason = "INVALID_CREDENTIALS"
+	PasskeyUnknown         Reason = "PASSKEY_UNKNOWN"
 	PasswordChangeRequired Reason = "PASSWORD_CHANGE_REQUIRED"
 	SecondFactorRequired   Reason = "SECOND_FACTOR_REQUIRED"
 	RefreshInvalid         Reason = "REFRESH_INVALID"
@@ -87,6 +88,9 @@ const (
 	LinkRequired       Reason = "LINK_REQUIRED"
 	LastAdmin          Reason = "LAST_ADMIN"
 	LastCredential     Reason = "LAST_CREDENTIAL"
+	PasskeyNotFound    Reason = "PASSKEY_NOT_FOUND"
+	PasskeyTaken       Reason = "PASSKEY_TAKEN"
+	TooManyPasskeys    Reason = "TOO_MANY_PASSKEYS"
 
 	// GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED
 	DocumentTooLarge     Reason = "DOCUMENT_TOO_LARGE"

@@ -17,6 +17,9 @@ const (
 	Invitation        Kind = "invitation"         // link
 	NewSignIn         Kind = "new-sign-in"        //
 	AccountDeletion   Kind = "account-deletion"   //
+	PasskeyAdded      Kind = "passkey-added"      //
+	PasskeyRemoved    Kind = "passkey-removed"    //
+	PasswordRemoved   Kind = "password-removed"   //
 	IdentityLinked    Kind = "identity-linked"    //
 	IdentityUnlinked  Kind = "identity-unlinked"  //
 	FactorChanged     Kind = "factor-changed"     //
@@ -44,6 +47,9 @@ var kinds = map[Kind]reveals{
 	Invitation:        link,
 	NewSignIn:         nothing,
 	AccountDeletion:   nothing,
+	PasskeyAdded:      nothing,
+	PasskeyRemoved:    nothing,
+	PasswordRemoved:   nothing,
 	IdentityLinked:    nothing,
 	IdentityUnlinked:  nothing,
 	FactorChanged:     nothing,

@@ -11,7 +11,6 @@ import (
 	"github.com/graphwarden/graphwarden/internal/social"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
-	"github.com/graphwarden/graphwarden/internal/web"
 )
 
 // federatedMethod is the amr value of a sign-in with another provider. RFC 8176 has no value for it; Entra ID uses this
@@ -23,8 +22,6 @@ var (
 		"there is an account with this e-mail address: sign in to it, then link this provider to it")
 	errProviderUnverified = fault.New(fault.Unauthenticated, fault.EmailNotVerified,
 		"the provider has not verified your e-mail address: verify it there first")
-	errLastCredential = fault.New(fault.Conflict, fault.LastCredential,
-		"this is the last way to sign in to the account: set a password or link another provider first")
 )
 
 // federated is a redeemable code of a provider's user.
@@ -42,24 +39,16 @@ type federated struct {
 //   - An address that the provider does not vouch for gets an account of its own if registrations are open and need no
 //     verification. It never leads to an existing account: LINK_REQUIRED.
 func (s *Service) CompleteSignIn(ctx context.Context, code, verifier string, by audit.Actor) (*session.Grant, error) {
-	f, err := s.checkCode(ctx, code, verifier, by)
+	claims, proof, err := s.accounts.CheckProvider(ctx, code, verifier, by)
 	if err != nil {
 		return nil, err
 	}
+	f := federated{claims, proof}
 	grant, err := s.federate(ctx, f, by)
 	if fault.Is(err, fault.IdentityTaken) || fault.Is(err, fault.EmailTaken) {
 		return s.federate(ctx, f, by) // another request has registered or linked the user in the meantime
 	}
 	return grant, err
-}
-
-// checkCode returns what a code stands for, without using it up.
-func (s *Service) checkCode(ctx context.Context, code, verifier string, by audit.Actor) (f federated, err error) {
-	if err := s.throttle.Take(ctx, throttle.Redeem, web.Network(by.IP)); err != nil {
-		return f, err
-	}
-	f.Claims, f.proof, err = s.social.Check(ctx, code, verifier)
-	return f, err
 }
 
 func (s *Service) federate(ctx context.Context, f federated, by audit.Actor) (*session.Grant, error) {
@@ -102,7 +91,7 @@ func (s *Service) join(tx *store.Tx, id account.ID, f federated, by audit.Actor)
 	if err := s.accounts.ProveEmail(tx, u, by); err != nil {
 		return err
 	}
-	return s.accounts.LinkIdentity(tx, u, f.Claims, s.social.Label(f.Issuer, f.Provider), by)
+	return s.accounts.Link(tx, u, f.Claims, by)
 }
 
 func (s *Service) registerFederated(ctx context.Context, f federated, by audit.Actor) (*session.Grant, error) {
@@ -144,69 +133,4 @@ func (s *Service) finishFederated(
 			return s.accounts.FollowRoles(tx, u, s.social.Managed(f.Issuer), f.Roles, by)
 		},
 	}, by)
-}
-
-// LinkIdentity links the provider's user of a code to the caller's account.
-func (s *Service) LinkIdentity(ctx context.Context, code, verifier string, by audit.Actor) (
-	u *account.User, err error) {
-	f, err := s.checkCode(ctx, code, verifier, by)
-	if err != nil {
-		return nil, err
-	}
-	err = s.db.Tx(ctx, func(tx *store.Tx) error {
-		if err := session.Authorize(tx, by); err != nil {
-			return err
-		}
-		if err := s.social.Redeem(tx, f.proof); err != nil {
-			return err
-		}
-		if u, err = account.Read(tx, by.UserID); err != nil {
-			return err
-		}
-		return s.accounts.LinkIdentity(tx, u, f.Claims, s.social.Label(f.Issuer, f.Provider), by)
-	})
-	return u, err
-}
-
-// UnlinkIdentity removes an identity from the caller's account. It returns LAST_CREDENTIAL if no way to sign in would
-// be left. Sessions continue.
-func (s *Service) UnlinkIdentity(ctx context.Context, id string, by audit.Actor) (u *account.User, err error) {
-	if err := s.throttle.Take(ctx, throttle.OwnActs, "identity", string(by.UserID)); err != nil {
-		return nil, err
-	}
-	err = s.db.Tx(ctx, func(tx *store.Tx) error {
-		if err := session.Authorize(tx, by); err != nil {
-			return err
-		}
-		i, err := social.Unlink(tx, by.UserID, id)
-		if err != nil {
-			return err
-		}
-		if err := s.requireWayIn(tx, by.UserID); err != nil {
-			return err
-		}
-		// A sign-in with the identity may wait for the second factor.
-		if err := challenge.Void(tx, by.UserID, challenge.SecondFactor); err != nil {
-			return err
-		}
-		if u, err = account.Read(tx, by.UserID); err != nil {
-			return err
-		}
-		return s.accounts.UnlinkIdentity(tx, u, s.social.Label(i.Issuer, i.Provider), by)
-	})
-	return u, err
-}
-
-// requireWayIn returns LAST_CREDENTIAL if tx has left a user, whose row is locked, no way to sign in. A code by mail is
-// not counted, because a setting can turn it off.
-func (s *Service) requireWayIn(tx *store.Tx, user account.ID) error {
-	hasPassword, err := account.HasPassword(tx, user)
-	if err != nil || hasPassword {
-		return err
-	}
-	hasIdentity, err := s.social.Has(tx, user)
-	if err == nil && !hasIdentity {
-		return errLastCredential
-	}
-	return err
 }
