@@ -17,9 +17,8 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
-// signInAlias starts the alias of a field that signs a user in; the number after it selects the value. No name of a field
-// starts with it.
-const signInAlias = "_signIn"
+// signInAlias starts the alias of a field that signs a user in; the number after it selects the value.
+const signInAlias = "signedIn"
 
 // signer and owned are the methods by which the guard recognizes payloads and owned objects.
 type (
