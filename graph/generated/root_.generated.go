@@ -1877,7 +1877,7 @@ var sources = []*ast.Source{
 	{Name: "../../schema/account.graphqls", Input: `"Read operations."
 type Query {
   "The caller's own account."
-  me: User! @auth
+  me: User! @auth(setup: true)
 }
 
 "Write operations."
@@ -2509,7 +2509,7 @@ enum AuditOutcome {
   then, another call replaces it. The caller must have proved everything that the account demands within the last
   5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED, RATE_LIMITED.
   """
-  beginTotp: TotpSetup! @auth(maxAge: 300)
+  beginTotp: TotpSetup! @auth(maxAge: 300, setup: true)
 
   """
   Confirms the authenticator app by a code. From then on, every sign-in to the account needs a second factor. It
@@ -2520,7 +2520,7 @@ enum AuditOutcome {
   confirmTotp(
     "A code of the app."
     input: ConfirmTotpInput!
-  ): RecoveryCodesPayload! @auth(maxAge: 300)
+  ): RecoveryCodesPayload! @auth(maxAge: 300, setup: true)
 
   """
   Removes the authenticator app and the recovery codes. Sign-ins need no second factor then, and no session counts as
@@ -3174,8 +3174,9 @@ directive @auth(
   "The caller must have one of these roles. Without ` + "`" + `roles` + "`" + `, any signed-in caller is allowed."
   roles: [Role!]
   """
-  Maximum age, in seconds, of the caller's last proof of a credential. An older proof is refused with STEP_UP_REQUIRED;
-  ` + "`" + `reauthenticate` + "`" + ` renews it. Required in addition to ` + "`" + `roles` + "`" + ` and ` + "`" + `owner` + "`" + `.
+  Maximum age, in seconds, of the caller's last proof of a credential, and of the second factor if the account has one.
+  An older proof is refused with STEP_UP_REQUIRED; ` + "`" + `reauthenticate` + "`" + ` renews it. Required in addition to ` + "`" + `roles` + "`" + ` and
+  ` + "`" + `owner` + "`" + `.
   """
   maxAge: Int
   """
@@ -3188,6 +3189,17 @@ directive @auth(
   to the other arguments. After ` + "`" + `verifyEmail` + "`" + `, older access tokens are stale; a refresh brings the new state.
   """
   verified: Boolean
+  """
+  The caller must have proved two factors in this session. Others are refused with SECOND_FACTOR_REQUIRED, which
+  ` + "`" + `reauthenticate` + "`" + ` cures, or with SECOND_FACTOR_SETUP_REQUIRED if the account has no second factor. Required in addition
+  to the other arguments.
+  """
+  mfa: Boolean
+  """
+  Also admits callers whose role demands a second factor (` + "`" + `--require-mfa` + "`" + `) that their session has not proved. They can
+  reach no other root fields except public ones. Only for root fields.
+  """
+  setup: Boolean
 ) on OBJECT | FIELD_DEFINITION
 
 """
@@ -3474,7 +3486,7 @@ extend type Mutation {
   reauthenticate(
     "What the caller proves."
     input: ReauthenticateInput!
-  ): AuthPayload! @auth
+  ): AuthPayload! @auth(setup: true)
 
   """
   Ends one of the caller's sessions. Its access tokens are refused from then on, on every replica. Errors: NOT_FOUND with

@@ -106,7 +106,7 @@ func Open(ctx context.Context, c *config.Config, access Access, now func() time.
 	if err != nil {
 		return nil, err
 	}
-	policy, err := guard.NewPolicy(sdl, c.Introspection)
+	policy, err := newPolicy(sdl, c)
 	if err != nil {
 		return nil, err
 	}
@@ -336,6 +336,14 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 		return nil, err
 	}
 	return a.authenticator.Middleware(srv), nil
+}
+
+func newPolicy(sdl *ast.Schema, c *config.Config) (*guard.Policy, error) {
+	var factorRoles []token.Role
+	for _, role := range c.RequireMFA {
+		factorRoles = append(factorRoles, token.Role(role))
+	}
+	return guard.NewPolicy(sdl, c.Introspection, factorRoles...)
 }
 
 func newOrigins(c *config.Config, now func() time.Time, log *slog.Logger) (*web.Origins, error) {

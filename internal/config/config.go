@@ -56,7 +56,7 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 		c.rangeProblems(),
 		c.Storage.problems(),
 		c.Tokens.problems(),
-		c.Factors.problems(),
+		c.Factors.problems(hasRole),
 		c.Server.problems(hasRole),
 		c.Network.problems(),
 		c.Mail.problems(c.Production),
@@ -110,8 +110,11 @@ func (t *Tokens) problems() []string {
 	return p
 }
 
-func (f *Factors) problems() []string {
+func (f *Factors) problems(hasRole func(string) bool) []string {
 	var p check
+	for _, role := range f.RequireMFA {
+		p.need(hasRole(role), "--require-mfa has %s, which is not a role of the schema", role)
+	}
 	p.need(!strings.Contains(f.TOTPIssuer, ":"), "--totp-issuer must not contain a colon")
 	return p
 }

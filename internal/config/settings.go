@@ -38,7 +38,8 @@ type Tokens struct {
 
 // Factors says how second factors work.
 type Factors struct {
-	TOTPIssuer string `name:"totp-issuer" placeholder:"NAME" help:"Name of the site that authenticator apps show; by default the host of the public URL."`
+	RequireMFA []string `name:"require-mfa" placeholder:"ROLE" help:"Roles that need a second factor. Users with such a role can only set one up, and prove it, until their session has proved it."`
+	TOTPIssuer string   `name:"totp-issuer" placeholder:"NAME" help:"Name of the site that authenticator apps show; by default the host of the public URL."`
 }
 
 // Server says how the server listens and what it allows.

@@ -157,6 +157,8 @@ type Requirement struct {
 	MaxAge int `json:"maxAge,omitempty"`
 	// Verified requires a verified e-mail address.
 	Verified bool `json:"verified,omitempty"`
+	// MFA requires a session that has proved two factors.
+	MFA bool `json:"mfa,omitempty"`
 }
 
 // New returns an error whose message the caller may read.

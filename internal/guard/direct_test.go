@@ -15,6 +15,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/guard/guardtest"
 	"github.com/graphwarden/graphwarden/internal/guard/guardtest/model"
+	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 // directQueries have objects and lists that the guard writes itself, and others that it must leave to gqlgen.
@@ -62,11 +63,13 @@ var directQueries = []string{
 func ordinary(guard.Fields) guard.Fields { return nil }
 
 // serveFields starts a server whose guard writes the changed fields directly.
-func serveFields(t *testing.T, change func(guard.Fields) guard.Fields, more ...graphql.HandlerExtension) *server {
+func serveFields(
+	t *testing.T, change func(guard.Fields) guard.Fields, factorRoles []token.Role, more ...graphql.HandlerExtension,
+) *server {
 	t.Helper()
 	s := open(t)
 	s.Fields = change
-	policy, err := guard.NewPolicy(guardtest.Load(), "public")
+	policy, err := guard.NewPolicy(guardtest.Load(), "public", factorRoles...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +101,7 @@ func requireSameAnswers(t *testing.T, a, b *server) {
 // errors and statuses.
 func TestDirectAnswersEqualThoseOfGqlgen(t *testing.T) {
 	t.Parallel()
-	requireSameAnswers(t, serve(t, "public"), serveFields(t, ordinary))
+	requireSameAnswers(t, serve(t, "public"), serveFields(t, ordinary, nil))
 }
 
 // A leaf that cannot be written, after it has written some of its value, leaves its object to gqlgen.
@@ -122,7 +125,7 @@ func TestFailedLeavesAreLeftToGqlgen(t *testing.T) {
 					}
 				}
 				return fields
-			}), serveFields(t, ordinary))
+			}, nil), serveFields(t, ordinary, nil))
 		})
 	}
 }
@@ -141,7 +144,7 @@ func TestNullsPropagateThroughDirectObjects(t *testing.T) {
 			},
 		}
 		return fields
-	})
+	}, nil)
 	alice := people(t, s)["alice"]
 	for query, want := range map[string]string{
 		`{ cat { name kittens { name } } }`:                             `{"cat":{"name":"Tom","kittens":[{"name":"Tim"}]}}`,
@@ -189,7 +192,7 @@ func TestLeavesAreWrittenDirectly(t *testing.T) {
 		{"bob", `{ cage { open keeper } }`, "Cage.open Visit.cage"},
 	} {
 		w := &watcher{seen: make(map[string]bool)}
-		s := serveFields(t, nil, w)
+		s := serveFields(t, nil, nil, w)
 		var authorization []string
 		if test.as != "" {
 			authorization = []string{people(t, s)[test.as]}

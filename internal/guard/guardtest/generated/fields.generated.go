@@ -39,6 +39,17 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				return true
 			}},
 		},
+		"Bunker": {
+			"gold": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.Bunker).Gold
+				m := graphql.MarshalInt32(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
 		"Cage": {
 			"inherited": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*model.Cage).Inherited
@@ -141,6 +152,33 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			}},
 			"unverified": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*model.Cage).Unverified
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"factor": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.Cage).Factor
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"factorKeeper": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.Cage).FactorKeeper
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"noFactor": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.Cage).NoFactor
 				m := graphql.MarshalString(v)
 				if m == graphql.Null {
 					return false
