@@ -2318,7 +2318,8 @@ type AccountExport @public {
   at: Time!
   """
   The data: ` + "`" + `account` + "`" + `, ` + "`" + `sessions` + "`" + `, ` + "`" + `securityLog` + "`" + `, ` + "`" + `acts` + "`" + ` (on other accounts), ` + "`" + `knownAddresses` + "`" + ` (the times of the last
-  sign-ins from them), ` + "`" + `mails` + "`" + `, and ` + "`" + `application` + "`" + ` for the data of this server's application. Its members can change.
+  sign-ins from them), ` + "`" + `mails` + "`" + `, ` + "`" + `passkeys` + "`" + `, ` + "`" + `factors` + "`" + `, and ` + "`" + `application` + "`" + ` for the data of this server's application. Its
+  members can change.
   """
   document: JSON!
 }
@@ -3336,7 +3337,7 @@ extend type Query {
   the last 5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED or NOT_OFFERED; CONFLICT with TOO_MANY_PASSKEYS beyond 20;
   RATE_LIMITED.
   """
-  beginPasskeyRegistration: PasskeyCeremony! @auth(maxAge: 300)
+  beginPasskeyRegistration: PasskeyCeremony! @auth(maxAge: 300, setup: true)
 
   """
   Stores the passkey that the browser has created, and mails the user a notice. The caller must have proved a credential
@@ -3347,7 +3348,7 @@ extend type Query {
   finishPasskeyRegistration(
     "The response of the browser."
     input: FinishPasskeyRegistrationInput!
-  ): Passkey! @auth(maxAge: 300)
+  ): Passkey! @auth(maxAge: 300, setup: true)
 
   """
   Renames one of the caller's passkeys. Errors: BAD_USER_INPUT with the problem of the name; NOT_FOUND with
