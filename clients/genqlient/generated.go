@@ -190,6 +190,8 @@ type RegisterInput struct {
 	Username *string `json:"username"`
 	// Display name, at most 100 characters.
 	Name *string `json:"name"`
+	// The language of mails (BCP 47), such as de-AT. Omit it for the server's default.
+	Locale *string `json:"locale"`
 	// How the server delivers the refresh token.
 	Delivery TokenDelivery `json:"delivery"`
 }
@@ -205,6 +207,9 @@ func (v *RegisterInput) GetUsername() *string { return v.Username }
 
 // GetName returns RegisterInput.Name, and is useful for accessing the field via an interface.
 func (v *RegisterInput) GetName() *string { return v.Name }
+
+// GetLocale returns RegisterInput.Locale, and is useful for accessing the field via an interface.
+func (v *RegisterInput) GetLocale() *string { return v.Locale }
 
 // GetDelivery returns RegisterInput.Delivery, and is useful for accessing the field via an interface.
 func (v *RegisterInput) GetDelivery() TokenDelivery { return v.Delivery }
