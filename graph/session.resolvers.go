@@ -42,12 +42,16 @@ func (r *mutationResolver) Logout(ctx context.Context, input *model.LogoutInput)
 func (r *mutationResolver) Reauthenticate(ctx context.Context, input model.ReauthenticateInput) (*session.Grant, error) {
 	by, answer := actor(ctx), mfa.Answer{Code: input.Code, RecoveryCode: input.RecoveryCode}
 	return delivering(ctx, deliveryOf(ctx, by.SessionID), func() (*session.Grant, error) {
-		return r.SignIn.Reauthenticate(ctx, signin.Reauthentication{Password: input.Password, Factor: answer}, by)
+		return r.SignIn.Reauthenticate(ctx, signin.Reauthentication{Password: input.Password, Factor: answer, Passkey: input.Passkey}, by)
 	})
 }
 
 func (r *mutationResolver) RevokeSession(ctx context.Context, input model.RevokeSessionInput) (*session.Session, error) {
 	return r.Sessions.Revoke(ctx, session.ID(input.ID), actor(ctx))
+}
+
+func (r *queryResolver) SignInOptions(ctx context.Context) (*signin.Options, error) {
+	return r.SignIn.Options(), nil
 }
 
 func (r *queryResolver) VerifyToken(ctx context.Context, token string) (*model.TokenInfo, error) {

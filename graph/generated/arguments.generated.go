@@ -25,6 +25,10 @@ func Arguments(schema graphql.ExecutableSchema) map[string]func(ctx context.Cont
 			_, err := ec.unmarshalNUpdateProfileInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐUpdateProfileInput(ctx, value)
 			return err
 		},
+		"Mutation.updateNotifications.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNUpdateNotificationsInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐUpdateNotificationsInput(ctx, value)
+			return err
+		},
 		"Mutation.changePassword.input": func(ctx context.Context, value any) error {
 			_, err := ec.unmarshalNChangePasswordInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐChangePasswordInput(ctx, value)
 			return err
@@ -143,6 +147,14 @@ func Arguments(schema graphql.ExecutableSchema) map[string]func(ctx context.Cont
 		},
 		"Mutation.loginWithPasskey.input": func(ctx context.Context, value any) error {
 			_, err := ec.unmarshalNLoginWithPasskeyInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐLoginWithPasskeyInput(ctx, value)
+			return err
+		},
+		"Mutation.beginRegisterWithPasskey.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNBeginRegisterWithPasskeyInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐBeginRegisterWithPasskeyInput(ctx, value)
+			return err
+		},
+		"Mutation.registerWithPasskey.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNRegisterWithPasskeyInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐRegisterWithPasskeyInput(ctx, value)
 			return err
 		},
 		"Mutation.login.input": func(ctx context.Context, value any) error {

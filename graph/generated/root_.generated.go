@@ -139,52 +139,61 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AcceptInvitation          func(childComplexity int, input model.AcceptInvitationInput) int
-		BeginPasskeyLogin         func(childComplexity int) int
-		BeginPasskeyRegistration  func(childComplexity int) int
-		BeginTotp                 func(childComplexity int) int
-		ChangePassword            func(childComplexity int, input model.ChangePasswordInput) int
-		CompleteLogin             func(childComplexity int, input model.CompleteLoginInput) int
-		CompleteSignIn            func(childComplexity int, input model.CompleteSignInInput) int
-		ConfirmEmailChange        func(childComplexity int, input model.ConfirmEmailChangeInput) int
-		ConfirmTotp               func(childComplexity int, input model.ConfirmTotpInput) int
-		DeleteAccount             func(childComplexity int, input model.DeleteAccountInput) int
-		DeletePasskey             func(childComplexity int, input model.DeletePasskeyInput) int
-		DeleteUser                func(childComplexity int, input model.DeleteUserInput) int
-		DisableTotp               func(childComplexity int) int
-		DisableUser               func(childComplexity int, input model.DisableUserInput) int
-		EnableUser                func(childComplexity int, input model.EnableUserInput) int
-		ExportAccount             func(childComplexity int) int
-		FinishPasskeyRegistration func(childComplexity int, input model.FinishPasskeyRegistrationInput) int
-		InviteUser                func(childComplexity int, input model.InviteUserInput) int
-		LinkIdentity              func(childComplexity int, input model.LinkIdentityInput) int
-		Login                     func(childComplexity int, input model.LoginInput) int
-		LoginWithCode             func(childComplexity int, input model.LoginWithCodeInput) int
-		LoginWithPasskey          func(childComplexity int, input model.LoginWithPasskeyInput) int
-		Logout                    func(childComplexity int, input *model.LogoutInput) int
-		PasswordStrength          func(childComplexity int, input model.PasswordStrengthInput) int
-		Reauthenticate            func(childComplexity int, input model.ReauthenticateInput) int
-		RefreshToken              func(childComplexity int, input *model.RefreshTokenInput) int
-		RegenerateRecoveryCodes   func(childComplexity int) int
-		Register                  func(childComplexity int, input model.RegisterInput) int
-		RemovePassword            func(childComplexity int) int
-		RenamePasskey             func(childComplexity int, input model.RenamePasskeyInput) int
-		RequestEmailChange        func(childComplexity int, input model.RequestEmailChangeInput) int
-		RequestEmailVerification  func(childComplexity int) int
-		RequestLoginCode          func(childComplexity int, input model.RequestLoginCodeInput) int
-		RequestPasswordReset      func(childComplexity int, input model.RequestPasswordResetInput) int
-		RequirePasswordChange     func(childComplexity int, input model.RequirePasswordChangeInput) int
-		ResendInvitation          func(childComplexity int, input model.ResendInvitationInput) int
-		ResetFactors              func(childComplexity int, input model.ResetFactorsInput) int
-		ResetPassword             func(childComplexity int, input model.ResetPasswordInput) int
-		RevertEmailChange         func(childComplexity int, input model.RevertEmailChangeInput) int
-		RevokeInvitation          func(childComplexity int, input model.RevokeInvitationInput) int
-		RevokeSession             func(childComplexity int, input model.RevokeSessionInput) int
-		RevokeSessions            func(childComplexity int, input model.RevokeSessionsInput) int
-		SetRoles                  func(childComplexity int, input model.SetRolesInput) int
-		UnlinkIdentity            func(childComplexity int, input model.UnlinkIdentityInput) int
-		UpdateProfile             func(childComplexity int, input model.UpdateProfileInput) int
-		VerifyEmail               func(childComplexity int, input model.VerifyEmailInput) int
+		AcceptInvitation             func(childComplexity int, input model.AcceptInvitationInput) int
+		BeginPasskeyLogin            func(childComplexity int) int
+		BeginPasskeyReauthentication func(childComplexity int) int
+		BeginPasskeyRegistration     func(childComplexity int) int
+		BeginRegisterWithPasskey     func(childComplexity int, input model.BeginRegisterWithPasskeyInput) int
+		BeginTotp                    func(childComplexity int) int
+		ChangePassword               func(childComplexity int, input model.ChangePasswordInput) int
+		CompleteLogin                func(childComplexity int, input model.CompleteLoginInput) int
+		CompleteSignIn               func(childComplexity int, input model.CompleteSignInInput) int
+		ConfirmEmailChange           func(childComplexity int, input model.ConfirmEmailChangeInput) int
+		ConfirmTotp                  func(childComplexity int, input model.ConfirmTotpInput) int
+		DeleteAccount                func(childComplexity int, input model.DeleteAccountInput) int
+		DeletePasskey                func(childComplexity int, input model.DeletePasskeyInput) int
+		DeleteUser                   func(childComplexity int, input model.DeleteUserInput) int
+		DisableTotp                  func(childComplexity int) int
+		DisableUser                  func(childComplexity int, input model.DisableUserInput) int
+		EnableUser                   func(childComplexity int, input model.EnableUserInput) int
+		ExportAccount                func(childComplexity int) int
+		FinishPasskeyRegistration    func(childComplexity int, input model.FinishPasskeyRegistrationInput) int
+		InviteUser                   func(childComplexity int, input model.InviteUserInput) int
+		LinkIdentity                 func(childComplexity int, input model.LinkIdentityInput) int
+		Login                        func(childComplexity int, input model.LoginInput) int
+		LoginWithCode                func(childComplexity int, input model.LoginWithCodeInput) int
+		LoginWithPasskey             func(childComplexity int, input model.LoginWithPasskeyInput) int
+		Logout                       func(childComplexity int, input *model.LogoutInput) int
+		PasswordStrength             func(childComplexity int, input model.PasswordStrengthInput) int
+		Reauthenticate               func(childComplexity int, input model.ReauthenticateInput) int
+		RefreshToken                 func(childComplexity int, input *model.RefreshTokenInput) int
+		RegenerateRecoveryCodes      func(childComplexity int) int
+		Register                     func(childComplexity int, input model.RegisterInput) int
+		RegisterWithPasskey          func(childComplexity int, input model.RegisterWithPasskeyInput) int
+		RemovePassword               func(childComplexity int) int
+		RenamePasskey                func(childComplexity int, input model.RenamePasskeyInput) int
+		RequestEmailChange           func(childComplexity int, input model.RequestEmailChangeInput) int
+		RequestEmailVerification     func(childComplexity int) int
+		RequestLoginCode             func(childComplexity int, input model.RequestLoginCodeInput) int
+		RequestPasswordReset         func(childComplexity int, input model.RequestPasswordResetInput) int
+		RequirePasswordChange        func(childComplexity int, input model.RequirePasswordChangeInput) int
+		ResendInvitation             func(childComplexity int, input model.ResendInvitationInput) int
+		ResetFactors                 func(childComplexity int, input model.ResetFactorsInput) int
+		ResetPassword                func(childComplexity int, input model.ResetPasswordInput) int
+		RevertEmailChange            func(childComplexity int, input model.RevertEmailChangeInput) int
+		RevokeInvitation             func(childComplexity int, input model.RevokeInvitationInput) int
+		RevokeSession                func(childComplexity int, input model.RevokeSessionInput) int
+		RevokeSessions               func(childComplexity int, input model.RevokeSessionsInput) int
+		SetRoles                     func(childComplexity int, input model.SetRolesInput) int
+		UnlinkIdentity               func(childComplexity int, input model.UnlinkIdentityInput) int
+		UpdateNotifications          func(childComplexity int, input model.UpdateNotificationsInput) int
+		UpdateProfile                func(childComplexity int, input model.UpdateProfileInput) int
+		VerifyEmail                  func(childComplexity int, input model.VerifyEmailInput) int
+	}
+
+	Notifications struct {
+		NewSignIn func(childComplexity int) int
+		Security  func(childComplexity int) int
 	}
 
 	PageInfo struct {
@@ -221,6 +230,7 @@ type ComplexityRoot struct {
 		Invitations     func(childComplexity int, first *int32, after *string, last *int32, before *string) int
 		Me              func(childComplexity int) int
 		Node            func(childComplexity int, id string) int
+		SignInOptions   func(childComplexity int) int
 		SignInProviders func(childComplexity int) int
 		User            func(childComplexity int, id string) int
 		Users           func(childComplexity int, first *int32, after *string, last *int32, before *string, search *string, role *token.Role, disabled *bool) int
@@ -295,6 +305,14 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	SignInOptions struct {
+		Mail              func(childComplexity int) int
+		Methods           func(childComplexity int) int
+		MinPasswordLength func(childComplexity int) int
+		Registration      func(childComplexity int) int
+		VerifiedEmail     func(childComplexity int) int
+	}
+
 	SignInProvider struct {
 		Label    func(childComplexity int) int
 		Name     func(childComplexity int) int
@@ -328,7 +346,9 @@ type ComplexityRoot struct {
 		HasFactor     func(childComplexity int) int
 		ID            func(childComplexity int) int
 		Identities    func(childComplexity int) int
+		Locale        func(childComplexity int) int
 		Name          func(childComplexity int) int
+		Notifications func(childComplexity int) int
 		Passkeys      func(childComplexity int) int
 		Roles         func(childComplexity int) int
 		SecurityLog   func(childComplexity int, first *int32, after *string, last *int32, before *string) int
@@ -746,12 +766,29 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.BeginPasskeyLogin(childComplexity), true
+	case "Mutation.beginPasskeyReauthentication":
+		if e.ComplexityRoot.Mutation.BeginPasskeyReauthentication == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.BeginPasskeyReauthentication(childComplexity), true
 	case "Mutation.beginPasskeyRegistration":
 		if e.ComplexityRoot.Mutation.BeginPasskeyRegistration == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Mutation.BeginPasskeyRegistration(childComplexity), true
+	case "Mutation.beginRegisterWithPasskey":
+		if e.ComplexityRoot.Mutation.BeginRegisterWithPasskey == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_beginRegisterWithPasskey_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.BeginRegisterWithPasskey(childComplexity, args["input"].(model.BeginRegisterWithPasskeyInput)), true
 	case "Mutation.beginTotp":
 		if e.ComplexityRoot.Mutation.BeginTotp == nil {
 			break
@@ -1007,6 +1044,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Register(childComplexity, args["input"].(model.RegisterInput)), true
+	case "Mutation.registerWithPasskey":
+		if e.ComplexityRoot.Mutation.RegisterWithPasskey == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_registerWithPasskey_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RegisterWithPasskey(childComplexity, args["input"].(model.RegisterWithPasskeyInput)), true
 	case "Mutation.removePassword":
 		if e.ComplexityRoot.Mutation.RemovePassword == nil {
 			break
@@ -1173,6 +1221,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UnlinkIdentity(childComplexity, args["input"].(model.UnlinkIdentityInput)), true
+	case "Mutation.updateNotifications":
+		if e.ComplexityRoot.Mutation.UpdateNotifications == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateNotifications_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateNotifications(childComplexity, args["input"].(model.UpdateNotificationsInput)), true
 	case "Mutation.updateProfile":
 		if e.ComplexityRoot.Mutation.UpdateProfile == nil {
 			break
@@ -1195,6 +1254,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.VerifyEmail(childComplexity, args["input"].(model.VerifyEmailInput)), true
+
+	case "Notifications.newSignIn":
+		if e.ComplexityRoot.Notifications.NewSignIn == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notifications.NewSignIn(childComplexity), true
+	case "Notifications.security":
+		if e.ComplexityRoot.Notifications.Security == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notifications.Security(childComplexity), true
 
 	case "PageInfo.endCursor":
 		if e.ComplexityRoot.PageInfo.EndCursor == nil {
@@ -1342,6 +1414,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Node(childComplexity, args["id"].(string)), true
+	case "Query.signInOptions":
+		if e.ComplexityRoot.Query.SignInOptions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.SignInOptions(childComplexity), true
 	case "Query.signInProviders":
 		if e.ComplexityRoot.Query.SignInProviders == nil {
 			break
@@ -1603,6 +1681,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SessionEdge.Node(childComplexity), true
 
+	case "SignInOptions.mail":
+		if e.ComplexityRoot.SignInOptions.Mail == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.Mail(childComplexity), true
+	case "SignInOptions.methods":
+		if e.ComplexityRoot.SignInOptions.Methods == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.Methods(childComplexity), true
+	case "SignInOptions.minPasswordLength":
+		if e.ComplexityRoot.SignInOptions.MinPasswordLength == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.MinPasswordLength(childComplexity), true
+	case "SignInOptions.registration":
+		if e.ComplexityRoot.SignInOptions.Registration == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.Registration(childComplexity), true
+	case "SignInOptions.verifiedEmail":
+		if e.ComplexityRoot.SignInOptions.VerifiedEmail == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.VerifiedEmail(childComplexity), true
+
 	case "SignInProvider.label":
 		if e.ComplexityRoot.SignInProvider.Label == nil {
 			break
@@ -1732,12 +1841,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Identities(childComplexity), true
+	case "User.locale":
+		if e.ComplexityRoot.User.Locale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Locale(childComplexity), true
 	case "User.name":
 		if e.ComplexityRoot.User.Name == nil {
 			break
 		}
 
 		return e.ComplexityRoot.User.Name(childComplexity), true
+	case "User.notifications":
+		if e.ComplexityRoot.User.Notifications == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Notifications(childComplexity), true
 	case "User.passkeys":
 		if e.ComplexityRoot.User.Passkeys == nil {
 			break
@@ -1835,6 +1956,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		return graphql.NewInputUnmarshalerIndex(
 			graphql.NewInputUnmarshaler("AcceptInvitationInput", ec.unmarshalInputAcceptInvitationInput),
 			graphql.NewInputUnmarshaler("AuditFilter", ec.unmarshalInputAuditFilter),
+			graphql.NewInputUnmarshaler("BeginRegisterWithPasskeyInput", ec.unmarshalInputBeginRegisterWithPasskeyInput),
 			graphql.NewInputUnmarshaler("ChangePasswordInput", ec.unmarshalInputChangePasswordInput),
 			graphql.NewInputUnmarshaler("CompleteLoginInput", ec.unmarshalInputCompleteLoginInput),
 			graphql.NewInputUnmarshaler("CompleteSignInInput", ec.unmarshalInputCompleteSignInInput),
@@ -1852,10 +1974,12 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("LoginWithCodeInput", ec.unmarshalInputLoginWithCodeInput),
 			graphql.NewInputUnmarshaler("LoginWithPasskeyInput", ec.unmarshalInputLoginWithPasskeyInput),
 			graphql.NewInputUnmarshaler("LogoutInput", ec.unmarshalInputLogoutInput),
+			graphql.NewInputUnmarshaler("PasskeyResponseInput", ec.unmarshalInputPasskeyResponseInput),
 			graphql.NewInputUnmarshaler("PasswordStrengthInput", ec.unmarshalInputPasswordStrengthInput),
 			graphql.NewInputUnmarshaler("ReauthenticateInput", ec.unmarshalInputReauthenticateInput),
 			graphql.NewInputUnmarshaler("RefreshTokenInput", ec.unmarshalInputRefreshTokenInput),
 			graphql.NewInputUnmarshaler("RegisterInput", ec.unmarshalInputRegisterInput),
+			graphql.NewInputUnmarshaler("RegisterWithPasskeyInput", ec.unmarshalInputRegisterWithPasskeyInput),
 			graphql.NewInputUnmarshaler("RenamePasskeyInput", ec.unmarshalInputRenamePasskeyInput),
 			graphql.NewInputUnmarshaler("RequestEmailChangeInput", ec.unmarshalInputRequestEmailChangeInput),
 			graphql.NewInputUnmarshaler("RequestLoginCodeInput", ec.unmarshalInputRequestLoginCodeInput),
@@ -1870,6 +1994,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("RevokeSessionsInput", ec.unmarshalInputRevokeSessionsInput),
 			graphql.NewInputUnmarshaler("SetRolesInput", ec.unmarshalInputSetRolesInput),
 			graphql.NewInputUnmarshaler("UnlinkIdentityInput", ec.unmarshalInputUnlinkIdentityInput),
+			graphql.NewInputUnmarshaler("UpdateNotificationsInput", ec.unmarshalInputUpdateNotificationsInput),
 			graphql.NewInputUnmarshaler("UpdateProfileInput", ec.unmarshalInputUpdateProfileInput),
 			graphql.NewInputUnmarshaler("VerifyEmailInput", ec.unmarshalInputVerifyEmailInput),
 		)
@@ -2004,6 +2129,14 @@ type Mutation {
   ): User! @auth
 
   """
+  Switches notices by mail on or off. Notices of changed credentials cannot be switched off. Errors: RATE_LIMITED.
+  """
+  updateNotifications(
+    "The notices to switch."
+    input: UpdateNotificationsInput!
+  ): User! @auth
+
+  """
   Changes the caller's password and ends all other sessions. Returns a new pair of tokens; access tokens issued
   before are refused. Errors: BAD_USER_INPUT with every problem of the new password, or with INVALID_CREDENTIALS if
   the current password is wrong; FORBIDDEN with STEP_UP_REQUIRED if the account has a second factor and the session did
@@ -2051,6 +2184,10 @@ type User implements Node @auth {
   name: String!
   "The user's roles, sorted."
   roles: [Role!]! @auth(roles: [ADMIN], owner: true)
+  "The language of the user's mails (BCP 47). Null for the server's default."
+  locale: String @auth(roles: [ADMIN], owner: true)
+  "The notices that the user gets by mail."
+  notifications: Notifications! @auth(roles: [ADMIN], owner: true)
   "When the account was created."
   createdAt: Time! @auth(roles: [ADMIN], owner: true)
   "Whether an administrator has disabled the account."
@@ -2068,6 +2205,20 @@ type User implements Node @auth {
   ): SessionConnection! @auth(roles: [ADMIN], owner: true)
 }
 
+"The notices that a user gets by mail."
+type Notifications @auth {
+  "Whether a sign-in from a network address that is new to the account is announced."
+  newSignIn: Boolean!
+  "Whether changes of the password, the address and factors are announced. Always true."
+  security: Boolean!
+}
+
+"Input of ` + "`" + `updateNotifications` + "`" + `. Omitted fields keep their value."
+input UpdateNotificationsInput {
+  "Whether to announce sign-ins from network addresses that are new to the account."
+  newSignIn: Boolean
+}
+
 "Input of ` + "`" + `register` + "`" + `."
 input RegisterInput {
   """
@@ -2081,6 +2232,8 @@ input RegisterInput {
   username: String
   "Display name, at most 100 characters."
   name: String
+  "The language of mails (BCP 47), such as de-AT. Omit it for the server's default."
+  locale: String
   "How the server delivers the refresh token."
   delivery: TokenDelivery! = BODY
 }
@@ -2141,6 +2294,8 @@ input UpdateProfileInput {
   username: String
   "The new display name. An empty string removes it."
   name: String
+  "The language of mails (BCP 47), such as de-AT. An empty string stands for the server's default."
+  locale: String
 }
 
 "Input of ` + "`" + `changePassword` + "`" + `. The current password proves that the caller owns the account."
@@ -2163,7 +2318,8 @@ type AccountExport @public {
   at: Time!
   """
   The data: ` + "`" + `account` + "`" + `, ` + "`" + `sessions` + "`" + `, ` + "`" + `securityLog` + "`" + `, ` + "`" + `acts` + "`" + ` (on other accounts), ` + "`" + `knownAddresses` + "`" + ` (the times of the last
-  sign-ins from them), ` + "`" + `mails` + "`" + `, and ` + "`" + `application` + "`" + ` for the data of this server's application. Its members can change.
+  sign-ins from them), ` + "`" + `mails` + "`" + `, ` + "`" + `passkeys` + "`" + `, ` + "`" + `factors` + "`" + `, and ` + "`" + `application` + "`" + ` for the data of this server's application. Its
+  members can change.
   """
   document: JSON!
 }
@@ -2966,6 +3122,8 @@ input AcceptInvitationInput {
   username: String
   "Display name, at most 100 characters."
   name: String
+  "The language of mails (BCP 47), such as de-AT. Omit it for the server's default."
+  locale: String
   "How the server delivers the refresh token."
   delivery: TokenDelivery! = BODY
 }
@@ -3073,8 +3231,10 @@ input AcceptInvitationInput {
 input VerifyEmailInput {
   "The token of the link."
   token: String! @sensitive
-  "The password of the account. Not needed if the caller is signed in to it."
+  "The password of the account. Not needed with a passkey, or if the caller is signed in to it."
   password: String @sensitive
+  "A passkey of the account, for a challenge from ` + "`" + `beginPasskeyLogin` + "`" + `, instead of the password."
+  passkey: PasskeyResponseInput
 }
 
 "Result of ` + "`" + `verifyEmail` + "`" + `."
@@ -3113,8 +3273,10 @@ input RequestEmailChangeInput {
 input ConfirmEmailChangeInput {
   "The token of the link."
   token: String! @sensitive
-  "The password of the account. Not needed if the caller is signed in to it."
+  "The password of the account. Not needed with a passkey, or if the caller is signed in to it."
   password: String @sensitive
+  "A passkey of the account, for a challenge from ` + "`" + `beginPasskeyLogin` + "`" + `, instead of the password."
+  passkey: PasskeyResponseInput
 }
 
 "Input of ` + "`" + `revertEmailChange` + "`" + `."
@@ -3175,7 +3337,7 @@ extend type Query {
   the last 5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED or NOT_OFFERED; CONFLICT with TOO_MANY_PASSKEYS beyond 20;
   RATE_LIMITED.
   """
-  beginPasskeyRegistration: PasskeyCeremony! @auth(maxAge: 300)
+  beginPasskeyRegistration: PasskeyCeremony! @auth(maxAge: 300, setup: true)
 
   """
   Stores the passkey that the browser has created, and mails the user a notice. The caller must have proved a credential
@@ -3186,7 +3348,7 @@ extend type Query {
   finishPasskeyRegistration(
     "The response of the browser."
     input: FinishPasskeyRegistrationInput!
-  ): Passkey! @auth(maxAge: 300)
+  ): Passkey! @auth(maxAge: 300, setup: true)
 
   """
   Renames one of the caller's passkeys. Errors: BAD_USER_INPUT with the problem of the name; NOT_FOUND with
@@ -3198,9 +3360,10 @@ extend type Query {
   ): Passkey! @auth
 
   """
-  Deletes one of the caller's passkeys, and mails the user a notice. Sessions continue; ` + "`" + `logout` + "`" + ` ends the others. The
-  caller must have proved a credential within the last 5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED; NOT_FOUND with
-  PASSKEY_NOT_FOUND; CONFLICT with LAST_CREDENTIAL.
+  Deletes one of the caller's passkeys, and mails the user a notice. Sessions continue, but none counts as having proved a
+  passkey; ` + "`" + `logout` + "`" + ` ends the others. Access tokens are stale; refresh. The caller must have proved a credential within the
+  last 5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED; NOT_FOUND with PASSKEY_NOT_FOUND; CONFLICT with
+  LAST_CREDENTIAL.
   """
   deletePasskey(
     "The passkey."
@@ -3230,6 +3393,35 @@ extend type Query {
     "The response of the browser."
     input: LoginWithPasskeyInput!
   ): AuthPayload! @public
+}
+
+extend type Mutation {
+  """
+  Begins to prove one of the caller's passkeys again, for ` + "`" + `reauthenticate` + "`" + `. Errors: NOT_FOUND with PASSKEY_NOT_FOUND if
+  the caller has none; FORBIDDEN with NOT_OFFERED; RATE_LIMITED.
+  """
+  beginPasskeyReauthentication: PasskeyCeremony! @auth
+
+  """
+  Begins a registration with a passkey instead of a password. The answer is the same for all addresses. Give ` + "`" + `options` + "`" + ` to
+  the browser as for ` + "`" + `beginPasskeyRegistration` + "`" + `, then call ` + "`" + `registerWithPasskey` + "`" + `. Errors: BAD_USER_INPUT with every
+  problem of the input; FORBIDDEN with NOT_OFFERED; RATE_LIMITED.
+  """
+  beginRegisterWithPasskey(
+    "The account to create."
+    input: BeginRegisterWithPasskeyInput!
+  ): PasskeyCeremony! @public
+
+  """
+  Creates an account that has a passkey and no password, and signs it in. If the server requires verified addresses, or
+  has ` + "`" + `--register=silent` + "`" + `, ` + "`" + `auth` + "`" + ` is null as for ` + "`" + `register` + "`" + `, and ` + "`" + `verifyEmail` + "`" + ` needs the passkey. Errors: BAD_USER_INPUT
+  with CHALLENGE_INVALID or MALFORMED; CONFLICT with EMAIL_TAKEN (never with silent), USERNAME_TAKEN or PASSKEY_TAKEN;
+  FORBIDDEN with NOT_OFFERED; RATE_LIMITED.
+  """
+  registerWithPasskey(
+    "The response of the browser."
+    input: RegisterWithPasskeyInput!
+  ): RegisterPayload! @public
 }
 
 extend type User {
@@ -3290,6 +3482,34 @@ input DeletePasskeyInput {
 "Input of ` + "`" + `loginWithPasskey` + "`" + `."
 input LoginWithPasskeyInput {
   "The challenge from ` + "`" + `beginPasskeyLogin` + "`" + `."
+  challenge: ID!
+  "The credential, as its method ` + "`" + `toJSON` + "`" + ` returns it."
+  response: JSON! @sensitive
+  "How the server delivers the refresh token."
+  delivery: TokenDelivery! = BODY
+}
+
+"A passkey that proves something, as one of several inputs."
+input PasskeyResponseInput {
+  "The challenge of the ceremony."
+  challenge: ID!
+  "The credential, as its method ` + "`" + `toJSON` + "`" + ` returns it."
+  response: JSON! @sensitive
+}
+
+"Input of ` + "`" + `beginRegisterWithPasskey` + "`" + `."
+input BeginRegisterWithPasskeyInput {
+  "The e-mail address, as for ` + "`" + `register` + "`" + `."
+  email: String!
+  "Optional username to sign in with: 3 to 32 characters from a-z, 0-9, dot, underscore and hyphen."
+  username: String
+  "Display name, at most 100 characters."
+  name: String
+}
+
+"Input of ` + "`" + `registerWithPasskey` + "`" + `."
+input RegisterWithPasskeyInput {
+  "The challenge from ` + "`" + `beginRegisterWithPasskey` + "`" + `."
   challenge: ID!
   "The credential, as its method ` + "`" + `toJSON` + "`" + ` returns it."
   response: JSON! @sensitive
@@ -3579,6 +3799,12 @@ type PageInfo {
 `, BuiltIn: false},
 	{Name: "../../schema/session.graphqls", Input: `extend type Query {
   """
+  What the settings of this server offer to people without a session, so that a page shows only what works. The answer
+  changes only with a restart.
+  """
+  signInOptions: SignInOptions! @public
+
+  """
   Checks whether an access token is valid now. For any unusable token (expired, revoked, modified, malformed), it
   returns ` + "`" + `active: false` + "`" + ` and no reason. Requires the method POST, because URLs are logged. Errors: BAD_USER_INPUT with
   POST_REQUIRED; RATE_LIMITED after too many unusable tokens from one address.
@@ -3626,7 +3852,8 @@ extend type Mutation {
   Proves the caller's password again, for fields that require a recent proof (STEP_UP_REQUIRED). If the account has a
   second factor, it must be proved in the same call. The session continues with a new pair of tokens. Errors:
   BAD_USER_INPUT with INVALID_CREDENTIALS for a wrong password or code, with SECOND_FACTOR_REQUIRED for a missing code,
-  with REQUIRED for a missing password; RATE_LIMITED.
+  with REQUIRED for a missing password; RATE_LIMITED. A passkey needs neither, and is refused with INVALID_CREDENTIALS,
+  PASSKEY_UNKNOWN or CHALLENGE_INVALID.
   """
   reauthenticate(
     "What the caller proves."
@@ -3641,6 +3868,40 @@ extend type Mutation {
     "The session to end."
     input: RevokeSessionInput!
   ): Session! @auth
+}
+
+"What the server offers to people without a session."
+type SignInOptions @public {
+  "The ways to sign in."
+  methods: [SignInMethod!]!
+  "How accounts are created."
+  registration: RegistrationMode!
+  "Whether the server sends mails. Without them, there is no ` + "`" + `requestPasswordReset` + "`" + `."
+  mail: Boolean!
+  "Whether the address must be verified before the first sign-in."
+  verifiedEmail: Boolean!
+  "Minimum length of new passwords, in Unicode code points."
+  minPasswordLength: Int!
+}
+
+"A way to sign in."
+enum SignInMethod {
+  "By ` + "`" + `login` + "`" + `, with a password."
+  PASSWORD
+  "By ` + "`" + `loginWithCode` + "`" + `, with a code that ` + "`" + `requestLoginCode` + "`" + ` mails."
+  CODE
+}
+
+"How accounts are created."
+enum RegistrationMode {
+  "By ` + "`" + `register` + "`" + `, which signs in, unless the address must be verified first."
+  OPEN
+  "By ` + "`" + `register` + "`" + `, which answers all addresses alike, and a link in a mail."
+  SILENT
+  "Only by ` + "`" + `acceptInvitation` + "`" + `. ` + "`" + `register` + "`" + ` is refused."
+  INVITE
+  "By administrators. ` + "`" + `register` + "`" + ` is refused."
+  CLOSED
 }
 
 """
@@ -3778,6 +4039,8 @@ input ReauthenticateInput {
   code: String @sensitive
   "A recovery code, instead of ` + "`" + `code` + "`" + `."
   recoveryCode: String @sensitive
+  "A passkey, for a challenge from ` + "`" + `beginPasskeyReauthentication` + "`" + `, instead of everything else."
+  passkey: PasskeyResponseInput
 }
 
 "Input of ` + "`" + `revokeSession` + "`" + `."
@@ -3993,6 +4256,16 @@ func (ec *executionContext) childFields_LogoutPayload(ctx context.Context, field
 	return nil, fmt.Errorf("no field named %q was found under type LogoutPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Notifications(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "newSignIn":
+		return ec.fieldContext_Notifications_newSignIn(ctx, field)
+	case "security":
+		return ec.fieldContext_Notifications_security(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Notifications", field.Name)
+}
+
 func (ec *executionContext) childFields_PageInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "hasNextPage":
@@ -4175,6 +4448,22 @@ func (ec *executionContext) childFields_SessionEdge(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type SessionEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_SignInOptions(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "methods":
+		return ec.fieldContext_SignInOptions_methods(ctx, field)
+	case "registration":
+		return ec.fieldContext_SignInOptions_registration(ctx, field)
+	case "mail":
+		return ec.fieldContext_SignInOptions_mail(ctx, field)
+	case "verifiedEmail":
+		return ec.fieldContext_SignInOptions_verifiedEmail(ctx, field)
+	case "minPasswordLength":
+		return ec.fieldContext_SignInOptions_minPasswordLength(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SignInOptions", field.Name)
+}
+
 func (ec *executionContext) childFields_SignInProvider(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "name":
@@ -4227,6 +4516,10 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_name(ctx, field)
 	case "roles":
 		return ec.fieldContext_User_roles(ctx, field)
+	case "locale":
+		return ec.fieldContext_User_locale(ctx, field)
+	case "notifications":
+		return ec.fieldContext_User_notifications(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_User_createdAt(ctx, field)
 	case "disabled":

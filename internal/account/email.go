@@ -36,7 +36,7 @@ func (s *Service) RequestEmailChange(ctx context.Context, newEmail string, by au
 			return err
 		}
 		key, _ := EmailKey(u.Email)
-		err = s.mailLink(tx, mail.EmailChanging, u.Email, &challenge.Challenge{Kind: challenge.RevertEmail, User: u.ID,
+		err = s.mailLink(tx, mail.EmailChanging, u, u.Email, &challenge.Challenge{Kind: challenge.RevertEmail, User: u.ID,
 			Subject: key, Payload: []byte(u.Email)})
 		if err != nil {
 			return err
@@ -57,18 +57,18 @@ func (s *Service) mailChange(tx *store.Tx, u *User, address Email) error {
 	if taken {
 		return s.mailing.Outbox.Send(tx, mail.Message{Kind: mail.AlreadyRegistered, To: address.Address})
 	}
-	return s.mailLink(tx, mail.EmailChange, address.Address, &challenge.Challenge{Kind: challenge.ChangeEmail,
+	return s.mailLink(tx, mail.EmailChange, u, address.Address, &challenge.Challenge{Kind: challenge.ChangeEmail,
 		User: u.ID, Subject: address.Key, Payload: []byte(address.Address)})
 }
 
 // ConfirmEmailChange redeems the link in the mail to the new address. Like VerifyEmail, it requires the account's
 // session or password. It returns CONFLICT with EMAIL_TAKEN if another account has got the address since.
-func (s *Service) ConfirmEmailChange(ctx context.Context, token string, password *string, by audit.Actor) error {
+func (s *Service) ConfirmEmailChange(ctx context.Context, token string, claim Claim, by audit.Actor) error {
 	c, err := s.check(ctx, challenge.ChangeEmail, token, by)
 	if err != nil {
 		return err
 	}
-	recheck, err := s.requireOwner(ctx, c, password, by)
+	recheck, err := s.requireOwner(ctx, c, claim, by)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,11 @@ func (s *Service) ConfirmEmailChange(ctx context.Context, token string, password
 		if err := recheck(tx); err != nil {
 			return err
 		}
+		old := *u
 		if err := setEmail(tx, u, c); err != nil {
+			return err
+		}
+		if err := s.notify(tx, mail.EmailChanged, &old, by); err != nil {
 			return err
 		}
 		// Links that were mailed to the old address must not work on.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
@@ -25,6 +26,39 @@ type Registration struct {
 	Password string
 	Username *string
 	Name     *string
+	Locale   *string
+}
+
+// Credential is what a new account signs in with: one of the two.
+type Credential struct {
+	Hash    string // of a password
+	Passkey *passkey.Creation
+}
+
+// CreateWith is Create for an account with c. It uses the challenge of a passkey up.
+func (s *Service) CreateWith(tx *store.Tx, u *User, c Credential, by audit.Actor) error {
+	if c.Passkey == nil {
+		return Create(tx, u, c.Hash, by)
+	}
+	if err := s.passkeys.Redeem(tx, c.Passkey); err != nil {
+		return err
+	}
+	if err := Create(tx, u, "", by); err != nil {
+		return err
+	}
+	_, err := s.addPasskey(tx, u, "", &c.Passkey.Key, by)
+	return err
+}
+
+// ValidateIdentity is Validate without a password.
+func ValidateIdentity(in Registration) (*User, error) {
+	u, problems := identity(in)
+	if err := fault.Invalid(problems); err != nil {
+		return nil, err
+	}
+	id, err := newID(0)
+	u.ID = id
+	return u, err
 }
 
 // Validate checks a registration and returns the user it describes, with a new id and the role USER. It reports all
@@ -63,6 +97,10 @@ func identity(in Registration) (*User, []fault.Field) {
 	}
 	name, more := ParseName("input.name", value(in.Name))
 	u.Name, problems = name, append(problems, more...)
+	if value(in.Locale) != "" {
+		locale, more := ParseLocale("input.locale", *in.Locale)
+		u.Locale, problems = &locale, append(problems, more...)
+	}
 	return u, problems
 }
 
@@ -71,10 +109,11 @@ func identity(in Registration) (*User, []fault.Field) {
 func Create(tx *store.Tx, u *User, hash string, by audit.Actor) error {
 	key, _ := EmailKey(u.Email)
 	err := tx.Get(u, `INSERT INTO users (id, email, email_key, email_verified, username, name, roles, password_hash,
-			version, created_at, updated_at)
-		VALUES ($1, $2, $3, FALSE, $4, $5, $6, NULLIF($7, ''), 1, COALESCE(NULLIF(CAST($8 AS BIGINT), 0), now_us()), now_us())
+			version, created_at, updated_at, locale)
+		VALUES ($1, $2, $3, FALSE, $4, $5, $6, NULLIF($7, ''), 1, COALESCE(NULLIF(CAST($8 AS BIGINT), 0), now_us()),
+			now_us(), $9)
 		ON CONFLICT (id) DO NOTHING RETURNING `+userColumns,
-		u.ID, u.Email, key, u.Username, u.Name, u.Roles, hash, u.CreatedAt)
+		u.ID, u.Email, key, u.Username, u.Name, u.Roles, hash, u.CreatedAt, u.Locale)
 	if errors.Is(err, sql.ErrNoRows) {
 		return errIDTaken
 	}
