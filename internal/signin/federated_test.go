@@ -501,3 +501,25 @@ func TestAFederatedSignInCanUseACookie(t *testing.T) {
 		}
 	})
 }
+
+// A provider proves the mailbox and its own factors, not those of the account.
+func TestAProviderDoesNotSkipTheSecondFactor(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, srv federation) {
+		c := registered(t, srv.Server, input{"email": "jane@example.com", "password": password})
+		accepted(t, c.Do(t, verifyEmail, in(input{"token": srv.Secret(t, mail.VerifyEmail)})))
+		c.Refresh(t)
+		enroll(t, srv.Server, c)
+		srv.complete(t).Refused(t, "CONFLICT", "LINK_REQUIRED")
+		if n := srv.Count(t, "SELECT count(*) FROM identities"); n != 0 {
+			t.Fatalf("%d identities", n)
+		}
+		srv.Update(t, `INSERT INTO identities (id, user_id, provider, issuer, subject, email, created_at, last_used_at)
+			VALUES ('01890000-0000-7000-8000-000000000000', $1, 'acme', $2, 'jane', '', 0, 0)`, c.UserID, srv.provider.URL)
+		srv.complete(t).Refused(t, "UNAUTHENTICATED", "SECOND_FACTOR_REQUIRED")
+		accepted(t, unlink(t, c, "01890000-0000-7000-8000-000000000000"))
+		if n := srv.Count(t, "SELECT count(*) FROM challenges WHERE kind = 'second-factor'"); n != 0 {
+			t.Error("the sign-in can still be completed")
+		}
+	})
+}
