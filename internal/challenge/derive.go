@@ -23,8 +23,8 @@ const (
 	macSize = sha256.Size
 )
 
-// RevealOpen returns the secret of the challenge id: the token of a link, or a code. The secret is empty if the challenge
-// was used, is void or has expired.
+// RevealOpen returns the secret of the challenge id: the token of a link, or a code. The secret is empty if the
+// challenge was used, is void or has expired.
 func (s *Service) RevealOpen(ctx context.Context, id string) (secret string, err error) {
 	var r row
 	err = s.db.Get(ctx, &r, "SELECT "+columns+` FROM challenges
