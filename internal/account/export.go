@@ -9,6 +9,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/mfa"
 	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/social"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -101,6 +102,10 @@ func export(tx *store.Tx, id ID, further Further) (*Export, error) {
 	if err != nil {
 		return nil, err
 	}
+	identities, err := social.Export(tx, id)
+	if err != nil {
+		return nil, err
+	}
 	document := map[string]any{
 		"account":        u,
 		"sessions":       sessions,
@@ -110,6 +115,7 @@ func export(tx *store.Tx, id ID, further Further) (*Export, error) {
 		"mails":          mails,
 		"passkeys":       passkeys,
 		"factors":        factors,
+		"identities":     identities,
 	}
 	if further != nil {
 		if document["application"], err = further(tx, id); err != nil {

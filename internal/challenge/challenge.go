@@ -113,8 +113,8 @@ func (s *Service) Issue(tx *store.Tx, c *Challenge) (reference string, err error
 // Expiry returns until when the secret of a challenge that is issued now is accepted.
 func (s *Service) Expiry(kind Kind) time.Time { return s.now().Add(life[kind]) }
 
-// Check returns the challenge of a link's or a ceremony's token, without using it up. It returns CHALLENGE_INVALID for every token that
-// is malformed, of another kind, used, void or expired.
+// Check returns the challenge of a link's or a ceremony's token, without using it up. It returns CHALLENGE_INVALID for
+// every token that is malformed, of another kind, used, void or expired.
 func (s *Service) Check(ctx context.Context, kind Kind, token string) (*Challenge, error) {
 	id, mac := splitToken(token)
 	var r row

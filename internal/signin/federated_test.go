@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,6 +133,10 @@ func TestTheFirstSignInWithAProviderRegisters(t *testing.T) {
 		}
 		if n := srv.Count(t, "SELECT count(*) FROM identities WHERE email = 'jane@example.org'"); n != 1 {
 			t.Error("the identity has the old address")
+		}
+		export := c.Do(t, `mutation { exportAccount { document } }`, nil)
+		if accepted(t, export); !strings.Contains(string(export.Body), `"issuer":"`+srv.provider.URL) {
+			t.Errorf("the export has no identity: %s", export.Body)
 		}
 		tryLogin(t, srv.Server, input{"email": "jane@example.com", "password": ""}).
 			Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")

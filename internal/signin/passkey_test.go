@@ -678,7 +678,8 @@ func TestRegisterWithPasskey(t *testing.T) {
 		do(t, srv, registerWithPasskey, late).Refused(t, "CONFLICT", "EMAIL_TAKEN")
 		c := srv.Anonymous()
 		c.Take(out.RegisterWithPasskey.Auth)
-		if got := claims(t, srv, tryPasskey(t, srv, d)); got.UserID != c.UserID || methods(t, srv, c.AccessToken) != "hwk user mfa" {
+		got := claims(t, srv, tryPasskey(t, srv, d))
+		if got.UserID != c.UserID || methods(t, srv, c.AccessToken) != "hwk user mfa" {
 			t.Errorf("%+v", got)
 		}
 		tryLogin(t, srv, input{"username": "jane", "password": ""}).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")

@@ -126,3 +126,24 @@ func (s *Service) List(ctx context.Context, users []token.UserID) (map[token.Use
 	}
 	return lists, nil
 }
+
+// Held is what is stored about an identity.
+type Held struct {
+	Provider   string     `db:"provider" json:"provider"`
+	Issuer     string     `db:"issuer" json:"issuer"`
+	Subject    string     `db:"subject" json:"subject"`
+	Email      string     `db:"email" json:"email"`
+	CreatedAt  store.Time `db:"created_at" json:"createdAt"`
+	LastUsedAt store.Time `db:"last_used_at" json:"lastUsedAt"`
+}
+
+// Export returns the identities of a user.
+func Export(tx *store.Tx, user token.UserID) (held []Held, err error) {
+	held = []Held{} // not null in JSON
+	err = tx.Select(&held, `SELECT provider, issuer, subject, email, created_at, last_used_at FROM identities
+		WHERE user_id = $1 ORDER BY id`, user)
+	if err != nil {
+		return nil, fmt.Errorf("export identities: %w", err)
+	}
+	return held, nil
+}

@@ -1,4 +1,5 @@
 -- +goose Up
+-- +goose StatementBegin
 -- Users of other providers, linked to accounts.
 CREATE TABLE identities (
     id           TEXT PRIMARY KEY,
@@ -12,3 +13,4 @@ CREATE TABLE identities (
     UNIQUE (issuer, subject)
 );
 CREATE INDEX identities_user ON identities (user_id);
+-- +goose StatementEnd
