@@ -3,8 +3,8 @@ package signin_test
 import (
 	"net/http"
 	"slices"
-	"sync/atomic"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 

@@ -1,4 +1,5 @@
 -- +goose Up
+-- +goose StatementBegin
 -- The public keys of passkeys (WebAuthn credentials).
 CREATE TABLE passkeys (
     id           TEXT PRIMARY KEY,
@@ -16,3 +17,4 @@ CREATE TABLE passkeys (
     last_used_at BIGINT
 );
 CREATE INDEX passkeys_user ON passkeys (user_id);
+-- +goose StatementEnd
