@@ -26,7 +26,7 @@ func (r *rule) restricted() bool { return len(r.roles) > 0 || r.owner }
 
 // judge returns why s may not read a field of object, or nil. The owner of a type's mark and of a field's mark is the
 // same: that of the object that has the field.
-func (r *rule) judge(s state, object any, now time.Time) *fault.Error {
+func (r *rule) judge(s state, object any, now func() time.Time) *fault.Error {
 	switch {
 	case r.public:
 		return nil
@@ -43,7 +43,7 @@ func (r *rule) judge(s state, object any, now time.Time) *fault.Error {
 		e.Requires = &fault.Requirement{Verified: true}
 		return e
 	}
-	if r.maxAge > 0 && now.Sub(s.principal.AuthTime) > r.maxAge {
+	if r.maxAge > 0 && now().Sub(s.principal.AuthTime) > r.maxAge {
 		e := fault.New(fault.Forbidden, fault.StepUpRequired, "prove your password again first: this needs a recent proof")
 		e.Requires = &fault.Requirement{MaxAge: int(r.maxAge / time.Second)}
 		return e
