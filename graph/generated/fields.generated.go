@@ -612,9 +612,15 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				m.MarshalGQL(w)
 				return true
 			}},
-			"current": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
-				return ec(ctx)._Session_current(ctx, field, object.(*session.Session))
-			}, Concurrent: true},
+			"current": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*session.Session).Current
+				m := graphql.MarshalBoolean(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
 		},
 		"SessionConnection": {
 			"edges": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {

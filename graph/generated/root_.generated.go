@@ -27,7 +27,6 @@ type ResolverRoot interface {
 	AuthPayload() AuthPayloadResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
-	Session() SessionResolver
 	Subscription() SubscriptionResolver
 	User() UserResolver
 }

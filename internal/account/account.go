@@ -45,6 +45,12 @@ type User struct {
 const userColumns = "id, email, email_verified, username, name, roles, created_at, disabled_at, deletes_at, version, " +
 	"password_change_required"
 
+// columns returns the destinations of userColumns.
+func (u *User) columns() []any {
+	return []any{&u.ID, &u.Email, &u.EmailVerified, &u.Username, &u.Name, &u.Roles, &u.CreatedAt, &u.DisabledAt,
+		&u.DeletesAt, &u.Version, &u.PasswordChangeRequired}
+}
+
 // OwnerID returns the user's own id, for @auth(owner: true).
 func (u *User) OwnerID() ID { return u.ID }
 

@@ -41,6 +41,12 @@ type Entry struct {
 const columns = `id, at, last_at, count, action, outcome, actor_id, user_id, session_id,
 	ip, user_agent, request_id, detail`
 
+// columns returns the destinations of columns.
+func (e *Entry) columns() []any {
+	return []any{&e.ID, &e.At, &e.LastAt, &e.Count, &e.Action, &e.Outcome, &e.ActorID, &e.UserID, &e.SessionID,
+		&e.IP, &e.UserAgent, &e.RequestID, &e.Detail}
+}
+
 // OwnerID returns the user acted upon, for @auth(owner: true).
 func (e *Entry) OwnerID() token.UserID { return e.UserID }
 
@@ -146,6 +152,7 @@ var newestFirst = store.Order{
 var byUser = store.Owned[token.UserID, Entry]{
 	Table:     "audit_log",
 	Columns:   columns,
+	Into:      (*Entry).columns,
 	Condition: "user_id <> ''",
 	Owner:     "user_id",
 	OwnerOf:   (*Entry).OwnerID,

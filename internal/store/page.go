@@ -44,8 +44,9 @@ func NewPage[T any](w Window, rows []*T, position func(*T) Position) *Page[T] {
 type Owned[K ~string, T any] struct {
 	Table     string
 	Columns   string
-	Condition string // which rows are listed and counted
-	Owner     string // the column that holds the owner
+	Into      func(*T) []any // the destinations of Columns
+	Condition string         // which rows are listed and counted
+	Owner     string         // the column that holds the owner
 	OwnerOf   func(*T) K
 	Order     Order
 	Position  func(*T) Position
@@ -59,7 +60,12 @@ func (t Owned[K, T]) Pages(ctx context.Context, db *DB, owners []K, w Window) (m
 		return "SELECT " + t.Columns + " FROM " + t.Table + " WHERE " + t.Condition + " AND " + t.Owner + " = " + owner + rest
 	})
 	var rows []*T
-	if err := db.Select(ctx, &rows, query, q.Args...); err != nil {
+	next := func() []any {
+		row := new(T)
+		rows = append(rows, row)
+		return t.Into(row)
+	}
+	if err := db.ScanAll(ctx, next, query, q.Args...); err != nil {
 		return nil, fmt.Errorf("list %s: %w", t.Table, err)
 	}
 	lists := make(map[K][]*T, len(owners))

@@ -195,6 +195,33 @@ func (db *DB) scan(ctx context.Context, p *pool, dest []any, query string, args 
 	return stmt.Stmt.QueryRowContext(ctx, args...).Scan(dest...)
 }
 
+// ScanAll is like Scan for all rows. It calls next for the destinations of each row.
+func (db *DB) ScanAll(ctx context.Context, next func() []any, query string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, txTimeout)
+	defer cancel()
+	db.run.Add(1)
+	stmt, err := db.read.stmt(ctx, query)
+	if err != nil {
+		return classify(ctx, err)
+	}
+	var rows *sql.Rows
+	if stmt == nil {
+		rows, err = db.read.db.DB.QueryContext(ctx, query, args...)
+	} else {
+		rows, err = stmt.Stmt.QueryContext(ctx, args...)
+	}
+	if err != nil {
+		return classify(ctx, err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := rows.Scan(next()...); err != nil {
+			return classify(ctx, err)
+		}
+	}
+	return classify(ctx, rows.Err())
+}
+
 // Select reads all rows outside a transaction.
 func (db *DB) Select(ctx context.Context, dest any, query string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, txTimeout)
