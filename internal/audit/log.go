@@ -165,7 +165,7 @@ func (l *Log) List(ctx context.Context, f Filter, w store.Window) (*store.Page[E
 	var q store.Query
 	var rows []*Entry
 	query := "SELECT " + columns + " FROM audit_log" + f.where(&q) + q.Within(w, newestFirst) +
-		newestFirst.By(w) + " LIMIT " + q.Arg(w.Limit+1)
+		newestFirst.By(w) + w.LimitClause()
 	if err := l.db.Select(ctx, &rows, query, q.Args...); err != nil {
 		return nil, fmt.Errorf("read audit log: %w", err)
 	}

@@ -169,11 +169,14 @@ func (s *Service) Start(tx *store.Tx, subject Subject, methods []string, by audi
 	return s.grant(&r, subject, s.issuer.Now())
 }
 
+// beyondMax is the SQL for whether a session of a user is beyond MaxPerUser.
+var beyondMax = fmt.Sprintf(`user_id = $1 AND id NOT IN (SELECT id FROM sessions
+	WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now_us()
+	ORDER BY created_at DESC, id DESC LIMIT %d)`, MaxPerUser) // as an argument, SQLite would plan each execution again
+
 // endOldest ends the oldest sessions of user beyond MaxPerUser.
 func (s *Service) endOldest(tx *store.Tx, user token.UserID, by audit.Actor) error {
-	ended, err := s.end(tx, `user_id = $1 AND id NOT IN (SELECT id FROM sessions
-		WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now_us()
-		ORDER BY created_at DESC, id DESC LIMIT $2)`, user, MaxPerUser)
+	ended, err := s.end(tx, beyondMax, user)
 	if err != nil {
 		return err
 	}
