@@ -19,7 +19,7 @@ FUZZTIME ?= 50000x
 USERS    ?= 1000000
 STREAMS  ?= 5000
 
-.PHONY: help run assets generate test test-long test-clients lint cover bench bench-admin bench-login bench-revocation bench-streams bench-flood bench-peers abuse fuzz
+.PHONY: help run build assets generate test test-long test-clients lint cover bench bench-admin bench-login bench-revocation bench-streams bench-flood bench-peers abuse fuzz
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,6 +29,9 @@ run: ## start the server; ARGS are its flags
 		$(MAKE) --no-print-directory assets || echo "npm failed: the page at / will load GraphiQL from a CDN"; \
 	fi
 	go run . $(ARGS)
+
+build: ## build bin/graphwarden: static, and the same bytes on each machine
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/graphwarden .
 
 assets: ## download GraphiQL from npm; the next build embeds it in the page at /
 	@node clients/graphiql/assets.mjs
@@ -62,9 +65,10 @@ clients/node_modules/.complete: clients/package-lock.json
 
 LONGTESTS := grep -rl --include='*_test.go' '^//go:build long$$' .
 
-test-long: ## run the slow tests: those with the build tag long, and fuzzing
+test-long: ## run the slow tests: those with the build tag long, of the manifests in deploy/, and fuzzing
 	go test -tags long -timeout 30m -run "$$($(LONGTESTS) | xargs sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/^\1$$/p' | paste -sd '|')" \
 		$$($(LONGTESTS) | xargs -n 1 dirname | sort -u)
+	cd deploy/check && go vet ./... && go test ./...
 	@$(MAKE) --no-print-directory fuzz
 
 lint: ## run gofmt, go vet, staticcheck and golangci-lint

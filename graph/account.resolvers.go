@@ -61,7 +61,7 @@ func (r *queryResolver) Me(ctx context.Context) (*account.User, error) {
 }
 
 func (r *userResolver) Roles(ctx context.Context, obj *account.User) ([]token.Role, error) {
-	return r.Accounts.Roles(obj), nil
+	return r.Accounts.Roles(obj.Roles), nil
 }
 
 func (r *userResolver) Sessions(ctx context.Context, obj *account.User, first *int32, after *string, last *int32, before *string) (*model.SessionConnection, error) {

@@ -120,6 +120,9 @@ func extensions(f *fault.Error) map[string]any {
 	if f.Requires != nil {
 		e["requires"] = f.Requires
 	}
+	if f.Challenge != nil {
+		e["challenge"] = f.Challenge
+	}
 	if len(f.Fields) > 0 {
 		e["fields"] = f.Fields
 	}

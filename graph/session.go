@@ -39,6 +39,14 @@ func accepted(err error) (*model.RequestPayload, error) {
 	return &model.RequestPayload{Accepted: true}, nil
 }
 
+// recoveryCodes answers with new recovery codes.
+func recoveryCodes(codes []string, err error) (*model.RecoveryCodesPayload, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &model.RecoveryCodesPayload{Codes: codes}, nil
+}
+
 func required(path string) error {
 	return fault.Invalid([]fault.Field{{Path: path, Reason: fault.Required, Message: "this is required"}})
 }

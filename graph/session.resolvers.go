@@ -11,6 +11,7 @@ import (
 	"github.com/graphwarden/graphwarden/graph/generated"
 	"github.com/graphwarden/graphwarden/graph/model"
 	"github.com/graphwarden/graphwarden/internal/account"
+	"github.com/graphwarden/graphwarden/internal/mfa"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/signin"
 )
@@ -38,9 +39,9 @@ func (r *mutationResolver) Logout(ctx context.Context, input *model.LogoutInput)
 }
 
 func (r *mutationResolver) Reauthenticate(ctx context.Context, input model.ReauthenticateInput) (*session.Grant, error) {
-	by := actor(ctx)
+	by, answer := actor(ctx), mfa.Answer{Code: input.Code, RecoveryCode: input.RecoveryCode}
 	return delivering(ctx, deliveryOf(ctx, by.SessionID), func() (*session.Grant, error) {
-		return r.SignIn.Reauthenticate(ctx, input.Password, by)
+		return r.SignIn.Reauthenticate(ctx, signin.Reauthentication{Password: input.Password, Factor: answer}, by)
 	})
 }
 

@@ -23,10 +23,10 @@ for (const app of APPS) {
   });
 }
 
-// Both run in parallel: most of the time they wait for tokens to expire.
+// Suites run in parallel: most of the time they wait for tokens to expire.
 describe('in a browser', { skip, concurrency: APPS.length }, () => {
   for (const app of APPS) {
-    describe(`the ${app} application`, { concurrency: 1 }, () => {
+    describe(`the ${app} application`, { concurrency: 3 }, () => {
       let browser;
       before(async () => {
         mkdirSync(screenshots, { recursive: true });
@@ -35,7 +35,7 @@ describe('in a browser', { skip, concurrency: APPS.length }, () => {
       after(() => browser?.close());
 
       for (const [name, tests] of Object.entries({ headerMode, cookieMode, hostileBrowsers, trustedDocuments, security, account, mails })) {
-        describe(name, () => tests(app, () => browser));
+        describe(name, { concurrency: 1 }, () => tests(app, () => browser));
       }
     });
   }

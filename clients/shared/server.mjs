@@ -29,6 +29,15 @@ export function build(...args) {
   return path;
 }
 
+// withoutSettings is the environment without settings of the server, which the tests ignore.
+const withoutSettings = () => Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GRAPHWARDEN_')));
+
+// run runs a command of the server's binary with the text as standard input.
+export function run(input, ...args) {
+  const command = spawnSync(binary(), args, { env: withoutSettings(), encoding: 'utf8', input });
+  if (command.status !== 0) throw new Error(`${args[0]} ${args[1]}: ${command.stderr}`);
+}
+
 // start runs the server until stop. The flags override the defaults.
 export async function start(...flags) {
   return startBinary(binary(), ...flags);
@@ -37,9 +46,7 @@ export async function start(...flags) {
 export async function startBinary(path, ...flags) {
   const folder = mkdtempSync(join(tmpdir(), 'graphwarden-'));
   const args = ['--listen', '127.0.0.1:0', '--database', `sqlite:${folder}/test.db`, '--bcrypt-cost', '4', '--stop-delay', '0s', ...flags];
-  // The tests ignore the settings in the environment.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GRAPHWARDEN_')));
-  const child = spawn(path, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(path, args, { env: withoutSettings(), stdio: ['ignore', 'pipe', 'pipe'] });
   const kill = () => child.kill('SIGKILL'); // a crashed test must not leave a server running
   process.on('exit', kill);
   let log = '';

@@ -53,6 +53,34 @@ func Arguments(schema graphql.ExecutableSchema) map[string]func(ctx context.Cont
 			_, err := ec.unmarshalNDeleteUserInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐDeleteUserInput(ctx, value)
 			return err
 		},
+		"Mutation.completeLogin.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNCompleteLoginInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐCompleteLoginInput(ctx, value)
+			return err
+		},
+		"Mutation.confirmTotp.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNConfirmTotpInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐConfirmTotpInput(ctx, value)
+			return err
+		},
+		"Mutation.resetFactors.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNResetFactorsInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐResetFactorsInput(ctx, value)
+			return err
+		},
+		"Mutation.inviteUser.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNInviteUserInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐInviteUserInput(ctx, value)
+			return err
+		},
+		"Mutation.resendInvitation.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNResendInvitationInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐResendInvitationInput(ctx, value)
+			return err
+		},
+		"Mutation.revokeInvitation.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNRevokeInvitationInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐRevokeInvitationInput(ctx, value)
+			return err
+		},
+		"Mutation.acceptInvitation.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNAcceptInvitationInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐAcceptInvitationInput(ctx, value)
+			return err
+		},
 		"Mutation.verifyEmail.input": func(ctx context.Context, value any) error {
 			_, err := ec.unmarshalNVerifyEmailInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐVerifyEmailInput(ctx, value)
 			return err
@@ -159,6 +187,22 @@ func Arguments(schema graphql.ExecutableSchema) map[string]func(ctx context.Cont
 		},
 		"Query.auditLog.filter": func(ctx context.Context, value any) error {
 			_, err := ec.unmarshalOAuditFilter2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐAuditFilter(ctx, value)
+			return err
+		},
+		"Query.invitations.first": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalOInt2ᚖint32(ctx, value)
+			return err
+		},
+		"Query.invitations.after": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalOString2ᚖstring(ctx, value)
+			return err
+		},
+		"Query.invitations.last": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalOInt2ᚖint32(ctx, value)
+			return err
+		},
+		"Query.invitations.before": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalOString2ᚖstring(ctx, value)
 			return err
 		},
 		"Query.node.id": func(ctx context.Context, value any) error {

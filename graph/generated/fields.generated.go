@@ -11,6 +11,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/mfa"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 )
@@ -37,6 +38,9 @@ func Queries(schema graphql.ExecutableSchema) guard.Queries {
 		},
 		"auditLog": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
 			return ec(ctx)._Query_auditLog(ctx, field)
+		},
+		"invitations": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Query_invitations(ctx, field)
 		},
 		"node": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
 			return ec(ctx)._Query_node(ctx, field)
@@ -315,6 +319,127 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				return true
 			}},
 		},
+		"Factors": {
+			"totpSince": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*mfa.Factors).TOTPSince
+				if v == nil {
+					return null(w)
+				}
+				m := model.MarshalTime(*v)
+				m.MarshalGQL(w)
+				return true
+			}},
+			"recoveryCodesLeft": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*mfa.Factors).RecoveryCodesLeft
+				m := model.MarshalInt(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
+		"Invitation": {
+			"id": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Invitation).ID
+				m := graphql.MarshalID(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"email": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Invitation).Email
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"roles": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._Invitation_roles(ctx, field, object.(*account.Invitation))
+			}, Concurrent: true},
+			"message": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Invitation).Message
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"invitedBy": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._Invitation_invitedBy(ctx, field, object.(*account.Invitation))
+			}, Concurrent: true},
+			"createdAt": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Invitation).CreatedAt
+				m := model.MarshalTime(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"expiresAt": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Invitation).ExpiresAt
+				m := model.MarshalTime(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"state": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Invitation).State
+				m := model.MarshalInvitationState(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
+		"InvitationConnection": {
+			"edges": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._InvitationConnection_edges(ctx, field, object.(*model.InvitationConnection))
+			}},
+			"nodes": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._InvitationConnection_nodes(ctx, field, object.(*model.InvitationConnection))
+			}},
+			"pageInfo": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._InvitationConnection_pageInfo(ctx, field, object.(*model.InvitationConnection))
+			}},
+			"totalCount": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.InvitationConnection).TotalCount
+				m := model.MarshalInt(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
+		"InvitationEdge": {
+			"cursor": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.InvitationEdge).Cursor
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"node": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._InvitationEdge_node(ctx, field, object.(*model.InvitationEdge))
+			}},
+		},
+		"InvitationPayload": {
+			"invitation": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._InvitationPayload_invitation(ctx, field, object.(*model.InvitationPayload))
+			}},
+		},
 		"LoginCodePayload": {
 			"challenge": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*model.LoginCodePayload).Challenge
@@ -413,6 +538,11 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				return true
 			}},
 		},
+		"RecoveryCodesPayload": {
+			"codes": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._RecoveryCodesPayload_codes(ctx, field, object.(*model.RecoveryCodesPayload))
+			}},
+		},
 		"RegisterPayload": {
 			"auth": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._RegisterPayload_auth(ctx, field, object.(*model.RegisterPayload))
@@ -433,6 +563,29 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			"endedSessions": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*model.RevokeSessionsPayload).EndedSessions
 				m := model.MarshalInt(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
+		"SecondFactorChallenge": {
+			"id": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.SecondFactorChallenge).ID
+				m := graphql.MarshalID(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"methods": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._SecondFactorChallenge_methods(ctx, field, object.(*model.SecondFactorChallenge))
+			}},
+			"expiresAt": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.SecondFactorChallenge).ExpiresAt
+				m := model.MarshalTime(v)
 				if m == graphql.Null {
 					return false
 				}
@@ -694,6 +847,35 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				return true
 			}},
 		},
+		"TotpSetup": {
+			"secret": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*mfa.Setup).Secret
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"uri": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*mfa.Setup).URI
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"qr": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*mfa.Setup).QR
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
 		"User": {
 			"id": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*account.User).ID
@@ -766,6 +948,18 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			}, Concurrent: true},
 			"securityLog": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._User_securityLog(ctx, field, object.(*account.User))
+			}, Concurrent: true},
+			"hasSecondFactor": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.User).HasFactor
+				m := graphql.MarshalBoolean(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"factors": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._User_factors(ctx, field, object.(*account.User))
 			}, Concurrent: true},
 		},
 		"UserConnection": {

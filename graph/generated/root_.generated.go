@@ -25,6 +25,7 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 type ResolverRoot interface {
 	AuditEntry() AuditEntryResolver
 	AuthPayload() AuthPayloadResolver
+	Invitation() InvitationResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
 	Subscription() SubscriptionResolver
@@ -86,6 +87,38 @@ type ComplexityRoot struct {
 		ID        func(childComplexity int) int
 	}
 
+	Factors struct {
+		RecoveryCodesLeft func(childComplexity int) int
+		TOTPSince         func(childComplexity int) int
+	}
+
+	Invitation struct {
+		CreatedAt func(childComplexity int) int
+		Email     func(childComplexity int) int
+		ExpiresAt func(childComplexity int) int
+		ID        func(childComplexity int) int
+		InvitedBy func(childComplexity int) int
+		Message   func(childComplexity int) int
+		Roles     func(childComplexity int) int
+		State     func(childComplexity int) int
+	}
+
+	InvitationConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	InvitationEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	InvitationPayload struct {
+		Invitation func(childComplexity int) int
+	}
+
 	LoginCodePayload struct {
 		Challenge func(childComplexity int) int
 	}
@@ -95,27 +128,37 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
+		AcceptInvitation         func(childComplexity int, input model.AcceptInvitationInput) int
+		BeginTotp                func(childComplexity int) int
 		ChangePassword           func(childComplexity int, input model.ChangePasswordInput) int
+		CompleteLogin            func(childComplexity int, input model.CompleteLoginInput) int
 		ConfirmEmailChange       func(childComplexity int, input model.ConfirmEmailChangeInput) int
+		ConfirmTotp              func(childComplexity int, input model.ConfirmTotpInput) int
 		DeleteAccount            func(childComplexity int, input model.DeleteAccountInput) int
 		DeleteUser               func(childComplexity int, input model.DeleteUserInput) int
+		DisableTotp              func(childComplexity int) int
 		DisableUser              func(childComplexity int, input model.DisableUserInput) int
 		EnableUser               func(childComplexity int, input model.EnableUserInput) int
 		ExportAccount            func(childComplexity int) int
+		InviteUser               func(childComplexity int, input model.InviteUserInput) int
 		Login                    func(childComplexity int, input model.LoginInput) int
 		LoginWithCode            func(childComplexity int, input model.LoginWithCodeInput) int
 		Logout                   func(childComplexity int, input *model.LogoutInput) int
 		PasswordStrength         func(childComplexity int, input model.PasswordStrengthInput) int
 		Reauthenticate           func(childComplexity int, input model.ReauthenticateInput) int
 		RefreshToken             func(childComplexity int, input *model.RefreshTokenInput) int
+		RegenerateRecoveryCodes  func(childComplexity int) int
 		Register                 func(childComplexity int, input model.RegisterInput) int
 		RequestEmailChange       func(childComplexity int, input model.RequestEmailChangeInput) int
 		RequestEmailVerification func(childComplexity int) int
 		RequestLoginCode         func(childComplexity int, input model.RequestLoginCodeInput) int
 		RequestPasswordReset     func(childComplexity int, input model.RequestPasswordResetInput) int
 		RequirePasswordChange    func(childComplexity int, input model.RequirePasswordChangeInput) int
+		ResendInvitation         func(childComplexity int, input model.ResendInvitationInput) int
+		ResetFactors             func(childComplexity int, input model.ResetFactorsInput) int
 		ResetPassword            func(childComplexity int, input model.ResetPasswordInput) int
 		RevertEmailChange        func(childComplexity int, input model.RevertEmailChangeInput) int
+		RevokeInvitation         func(childComplexity int, input model.RevokeInvitationInput) int
 		RevokeSession            func(childComplexity int, input model.RevokeSessionInput) int
 		RevokeSessions           func(childComplexity int, input model.RevokeSessionsInput) int
 		SetRoles                 func(childComplexity int, input model.SetRolesInput) int
@@ -139,11 +182,16 @@ type ComplexityRoot struct {
 
 	Query struct {
 		AuditLog    func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *model.AuditFilter) int
+		Invitations func(childComplexity int, first *int32, after *string, last *int32, before *string) int
 		Me          func(childComplexity int) int
 		Node        func(childComplexity int, id string) int
 		User        func(childComplexity int, id string) int
 		Users       func(childComplexity int, first *int32, after *string, last *int32, before *string, search *string, role *token.Role, disabled *bool) int
 		VerifyToken func(childComplexity int, token string) int
+	}
+
+	RecoveryCodesPayload struct {
+		Codes func(childComplexity int) int
 	}
 
 	RegisterPayload struct {
@@ -156,6 +204,12 @@ type ComplexityRoot struct {
 
 	RevokeSessionsPayload struct {
 		EndedSessions func(childComplexity int) int
+	}
+
+	SecondFactorChallenge struct {
+		ExpiresAt func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Methods   func(childComplexity int) int
 	}
 
 	SecurityEvent struct {
@@ -216,11 +270,19 @@ type ComplexityRoot struct {
 		Sub       func(childComplexity int) int
 	}
 
+	TotpSetup struct {
+		QR     func(childComplexity int) int
+		Secret func(childComplexity int) int
+		URI    func(childComplexity int) int
+	}
+
 	User struct {
 		CreatedAt     func(childComplexity int) int
 		Disabled      func(childComplexity int) int
 		Email         func(childComplexity int) int
 		EmailVerified func(childComplexity int) int
+		Factors       func(childComplexity int) int
+		HasFactor     func(childComplexity int) int
 		ID            func(childComplexity int) int
 		Name          func(childComplexity int) int
 		Roles         func(childComplexity int) int
@@ -464,6 +526,113 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DeletedPayload.ID(childComplexity), true
 
+	case "Factors.recoveryCodesLeft":
+		if e.ComplexityRoot.Factors.RecoveryCodesLeft == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Factors.RecoveryCodesLeft(childComplexity), true
+	case "Factors.totpSince":
+		if e.ComplexityRoot.Factors.TOTPSince == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Factors.TOTPSince(childComplexity), true
+
+	case "Invitation.createdAt":
+		if e.ComplexityRoot.Invitation.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.CreatedAt(childComplexity), true
+	case "Invitation.email":
+		if e.ComplexityRoot.Invitation.Email == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.Email(childComplexity), true
+	case "Invitation.expiresAt":
+		if e.ComplexityRoot.Invitation.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.ExpiresAt(childComplexity), true
+	case "Invitation.id":
+		if e.ComplexityRoot.Invitation.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.ID(childComplexity), true
+	case "Invitation.invitedBy":
+		if e.ComplexityRoot.Invitation.InvitedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.InvitedBy(childComplexity), true
+	case "Invitation.message":
+		if e.ComplexityRoot.Invitation.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.Message(childComplexity), true
+	case "Invitation.roles":
+		if e.ComplexityRoot.Invitation.Roles == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.Roles(childComplexity), true
+	case "Invitation.state":
+		if e.ComplexityRoot.Invitation.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Invitation.State(childComplexity), true
+
+	case "InvitationConnection.edges":
+		if e.ComplexityRoot.InvitationConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvitationConnection.Edges(childComplexity), true
+	case "InvitationConnection.nodes":
+		if e.ComplexityRoot.InvitationConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvitationConnection.Nodes(childComplexity), true
+	case "InvitationConnection.pageInfo":
+		if e.ComplexityRoot.InvitationConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvitationConnection.PageInfo(childComplexity), true
+	case "InvitationConnection.totalCount":
+		if e.ComplexityRoot.InvitationConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvitationConnection.TotalCount(childComplexity), true
+
+	case "InvitationEdge.cursor":
+		if e.ComplexityRoot.InvitationEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvitationEdge.Cursor(childComplexity), true
+	case "InvitationEdge.node":
+		if e.ComplexityRoot.InvitationEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvitationEdge.Node(childComplexity), true
+
+	case "InvitationPayload.invitation":
+		if e.ComplexityRoot.InvitationPayload.Invitation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvitationPayload.Invitation(childComplexity), true
+
 	case "LoginCodePayload.challenge":
 		if e.ComplexityRoot.LoginCodePayload.Challenge == nil {
 			break
@@ -478,6 +647,23 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.LogoutPayload.EndedSessions(childComplexity), true
 
+	case "Mutation.acceptInvitation":
+		if e.ComplexityRoot.Mutation.AcceptInvitation == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_acceptInvitation_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AcceptInvitation(childComplexity, args["input"].(model.AcceptInvitationInput)), true
+	case "Mutation.beginTotp":
+		if e.ComplexityRoot.Mutation.BeginTotp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.BeginTotp(childComplexity), true
 	case "Mutation.changePassword":
 		if e.ComplexityRoot.Mutation.ChangePassword == nil {
 			break
@@ -489,6 +675,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ChangePassword(childComplexity, args["input"].(model.ChangePasswordInput)), true
+	case "Mutation.completeLogin":
+		if e.ComplexityRoot.Mutation.CompleteLogin == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_completeLogin_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CompleteLogin(childComplexity, args["input"].(model.CompleteLoginInput)), true
 	case "Mutation.confirmEmailChange":
 		if e.ComplexityRoot.Mutation.ConfirmEmailChange == nil {
 			break
@@ -500,6 +697,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ConfirmEmailChange(childComplexity, args["input"].(model.ConfirmEmailChangeInput)), true
+	case "Mutation.confirmTotp":
+		if e.ComplexityRoot.Mutation.ConfirmTotp == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_confirmTotp_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ConfirmTotp(childComplexity, args["input"].(model.ConfirmTotpInput)), true
 	case "Mutation.deleteAccount":
 		if e.ComplexityRoot.Mutation.DeleteAccount == nil {
 			break
@@ -522,6 +730,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteUser(childComplexity, args["input"].(model.DeleteUserInput)), true
+	case "Mutation.disableTotp":
+		if e.ComplexityRoot.Mutation.DisableTotp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.DisableTotp(childComplexity), true
 	case "Mutation.disableUser":
 		if e.ComplexityRoot.Mutation.DisableUser == nil {
 			break
@@ -550,6 +764,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ExportAccount(childComplexity), true
+	case "Mutation.inviteUser":
+		if e.ComplexityRoot.Mutation.InviteUser == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_inviteUser_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.InviteUser(childComplexity, args["input"].(model.InviteUserInput)), true
 	case "Mutation.login":
 		if e.ComplexityRoot.Mutation.Login == nil {
 			break
@@ -616,6 +841,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RefreshToken(childComplexity, args["input"].(*model.RefreshTokenInput)), true
+	case "Mutation.regenerateRecoveryCodes":
+		if e.ComplexityRoot.Mutation.RegenerateRecoveryCodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.RegenerateRecoveryCodes(childComplexity), true
 	case "Mutation.register":
 		if e.ComplexityRoot.Mutation.Register == nil {
 			break
@@ -677,6 +908,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RequirePasswordChange(childComplexity, args["input"].(model.RequirePasswordChangeInput)), true
+	case "Mutation.resendInvitation":
+		if e.ComplexityRoot.Mutation.ResendInvitation == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_resendInvitation_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ResendInvitation(childComplexity, args["input"].(model.ResendInvitationInput)), true
+	case "Mutation.resetFactors":
+		if e.ComplexityRoot.Mutation.ResetFactors == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_resetFactors_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ResetFactors(childComplexity, args["input"].(model.ResetFactorsInput)), true
 	case "Mutation.resetPassword":
 		if e.ComplexityRoot.Mutation.ResetPassword == nil {
 			break
@@ -699,6 +952,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RevertEmailChange(childComplexity, args["input"].(model.RevertEmailChangeInput)), true
+	case "Mutation.revokeInvitation":
+		if e.ComplexityRoot.Mutation.RevokeInvitation == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revokeInvitation_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokeInvitation(childComplexity, args["input"].(model.RevokeInvitationInput)), true
 	case "Mutation.revokeSession":
 		if e.ComplexityRoot.Mutation.RevokeSession == nil {
 			break
@@ -817,6 +1081,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.AuditLog(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*model.AuditFilter)), true
 
+	case "Query.invitations":
+		if e.ComplexityRoot.Query.Invitations == nil {
+			break
+		}
+
+		args, err := ec.field_Query_invitations_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Invitations(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string)), true
 	case "Query.me":
 		if e.ComplexityRoot.Query.Me == nil {
 			break
@@ -868,6 +1143,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.VerifyToken(childComplexity, args["token"].(string)), true
 
+	case "RecoveryCodesPayload.codes":
+		if e.ComplexityRoot.RecoveryCodesPayload.Codes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RecoveryCodesPayload.Codes(childComplexity), true
+
 	case "RegisterPayload.auth":
 		if e.ComplexityRoot.RegisterPayload.Auth == nil {
 			break
@@ -888,6 +1170,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RevokeSessionsPayload.EndedSessions(childComplexity), true
+
+	case "SecondFactorChallenge.expiresAt":
+		if e.ComplexityRoot.SecondFactorChallenge.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecondFactorChallenge.ExpiresAt(childComplexity), true
+	case "SecondFactorChallenge.id":
+		if e.ComplexityRoot.SecondFactorChallenge.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecondFactorChallenge.ID(childComplexity), true
+	case "SecondFactorChallenge.methods":
+		if e.ComplexityRoot.SecondFactorChallenge.Methods == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SecondFactorChallenge.Methods(childComplexity), true
 
 	case "SecurityEvent.action":
 		if e.ComplexityRoot.SecurityEvent.Action == nil {
@@ -1106,6 +1407,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.TokenInfo.Sub(childComplexity), true
 
+	case "TotpSetup.qr":
+		if e.ComplexityRoot.TotpSetup.QR == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TotpSetup.QR(childComplexity), true
+	case "TotpSetup.secret":
+		if e.ComplexityRoot.TotpSetup.Secret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TotpSetup.Secret(childComplexity), true
+	case "TotpSetup.uri":
+		if e.ComplexityRoot.TotpSetup.URI == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TotpSetup.URI(childComplexity), true
+
 	case "User.createdAt":
 		if e.ComplexityRoot.User.CreatedAt == nil {
 			break
@@ -1130,6 +1450,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.EmailVerified(childComplexity), true
+	case "User.factors":
+		if e.ComplexityRoot.User.Factors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Factors(childComplexity), true
+	case "User.hasSecondFactor":
+		if e.ComplexityRoot.User.HasFactor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.HasFactor(childComplexity), true
 	case "User.id":
 		if e.ComplexityRoot.User.ID == nil {
 			break
@@ -1231,13 +1563,17 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalers := func() *graphql.InputUnmarshalerIndex {
 		return graphql.NewInputUnmarshalerIndex(
+			graphql.NewInputUnmarshaler("AcceptInvitationInput", ec.unmarshalInputAcceptInvitationInput),
 			graphql.NewInputUnmarshaler("AuditFilter", ec.unmarshalInputAuditFilter),
 			graphql.NewInputUnmarshaler("ChangePasswordInput", ec.unmarshalInputChangePasswordInput),
+			graphql.NewInputUnmarshaler("CompleteLoginInput", ec.unmarshalInputCompleteLoginInput),
 			graphql.NewInputUnmarshaler("ConfirmEmailChangeInput", ec.unmarshalInputConfirmEmailChangeInput),
+			graphql.NewInputUnmarshaler("ConfirmTotpInput", ec.unmarshalInputConfirmTotpInput),
 			graphql.NewInputUnmarshaler("DeleteAccountInput", ec.unmarshalInputDeleteAccountInput),
 			graphql.NewInputUnmarshaler("DeleteUserInput", ec.unmarshalInputDeleteUserInput),
 			graphql.NewInputUnmarshaler("DisableUserInput", ec.unmarshalInputDisableUserInput),
 			graphql.NewInputUnmarshaler("EnableUserInput", ec.unmarshalInputEnableUserInput),
+			graphql.NewInputUnmarshaler("InviteUserInput", ec.unmarshalInputInviteUserInput),
 			graphql.NewInputUnmarshaler("LoginInput", ec.unmarshalInputLoginInput),
 			graphql.NewInputUnmarshaler("LoginWithCodeInput", ec.unmarshalInputLoginWithCodeInput),
 			graphql.NewInputUnmarshaler("LogoutInput", ec.unmarshalInputLogoutInput),
@@ -1249,8 +1585,11 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("RequestLoginCodeInput", ec.unmarshalInputRequestLoginCodeInput),
 			graphql.NewInputUnmarshaler("RequestPasswordResetInput", ec.unmarshalInputRequestPasswordResetInput),
 			graphql.NewInputUnmarshaler("RequirePasswordChangeInput", ec.unmarshalInputRequirePasswordChangeInput),
+			graphql.NewInputUnmarshaler("ResendInvitationInput", ec.unmarshalInputResendInvitationInput),
+			graphql.NewInputUnmarshaler("ResetFactorsInput", ec.unmarshalInputResetFactorsInput),
 			graphql.NewInputUnmarshaler("ResetPasswordInput", ec.unmarshalInputResetPasswordInput),
 			graphql.NewInputUnmarshaler("RevertEmailChangeInput", ec.unmarshalInputRevertEmailChangeInput),
+			graphql.NewInputUnmarshaler("RevokeInvitationInput", ec.unmarshalInputRevokeInvitationInput),
 			graphql.NewInputUnmarshaler("RevokeSessionInput", ec.unmarshalInputRevokeSessionInput),
 			graphql.NewInputUnmarshaler("RevokeSessionsInput", ec.unmarshalInputRevokeSessionsInput),
 			graphql.NewInputUnmarshaler("SetRolesInput", ec.unmarshalInputSetRolesInput),
@@ -1390,7 +1729,8 @@ type Mutation {
   """
   Changes the caller's password and ends all other sessions. Returns a new pair of tokens; access tokens issued
   before are refused. Errors: BAD_USER_INPUT with every problem of the new password, or with INVALID_CREDENTIALS if
-  the current password is wrong; RATE_LIMITED.
+  the current password is wrong; FORBIDDEN with STEP_UP_REQUIRED if the account has a second factor and the session did
+  not prove it within the last 5 minutes; RATE_LIMITED.
   """
   changePassword(
     "The current password and the new one."
@@ -1896,11 +2236,31 @@ enum AuditAction {
   EMAIL_CHANGED
   "A change of the e-mail address was reverted from the previous address, and all sessions ended."
   EMAIL_CHANGE_REVERTED
+  "An administrator invited an address. The detail has the id of the invitation and its roles."
+  USER_INVITED
+  "An administrator sent an invitation again."
+  INVITATION_RESENT
+  "An administrator revoked an invitation."
+  INVITATION_REVOKED
+  "An account was created by an invitation."
+  INVITATION_ACCEPTED
   """
   The owner of an e-mail address proved it for the first time, without the account's credentials. The server removed the
   password and ended the sessions that were set up before.
   """
   UNPROVED_CREDENTIALS_REMOVED
+  "A second factor was set up, or replaced."
+  FACTOR_ADDED
+  "The second factors were removed."
+  FACTOR_REMOVED
+  "New recovery codes replaced the previous ones."
+  RECOVERY_CODES_REPLACED
+  "A recovery code was used."
+  RECOVERY_CODE_USED
+  "A sign-in with the right password waits for a second factor."
+  AUTHN_FACTOR_REQUIRED
+  "A second factor was wrong or used before."
+  AUTHN_FACTOR_FAIL
   "A user signed in."
   AUTHN_LOGIN_SUCCESS
   "A sign-in was refused: unknown account, wrong password or disabled account."
@@ -1931,6 +2291,291 @@ enum AuditOutcome {
   DONE
   "The action was refused."
   REFUSED
+}
+`, BuiltIn: false},
+	{Name: "../../schema/factors.graphqls", Input: `extend type Mutation {
+  """
+  Completes a sign-in that lacks a second factor: one that was refused with SECOND_FACTOR_REQUIRED and
+  ` + "`" + `extensions.challenge` + "`" + `. Errors: BAD_USER_INPUT with INVALID_CREDENTIALS for a wrong or used code, with
+  CHALLENGE_INVALID if the sign-in must start again, with EXACTLY_ONE_REQUIRED; RATE_LIMITED, which another challenge
+  does not end.
+  """
+  completeLogin(
+    "The challenge and its answer."
+    input: CompleteLoginInput!
+  ): AuthPayload! @public
+
+  """
+  Starts the setup of an authenticator app (TOTP). It counts once ` + "`" + `confirmTotp` + "`" + ` has received a code of the app; until
+  then, another call replaces it. The caller must have proved everything that the account demands within the last
+  5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED, RATE_LIMITED.
+  """
+  beginTotp: TotpSetup! @auth(maxAge: 300)
+
+  """
+  Confirms the authenticator app by a code. From then on, every sign-in to the account needs a second factor. It
+  replaces an app that was set up before, and all recovery codes. Access tokens are stale; refresh. If the answer was
+  lost, call ` + "`" + `regenerateRecoveryCodes` + "`" + `. Errors: BAD_USER_INPUT with INVALID_CREDENTIALS for a wrong code, with
+  CHALLENGE_INVALID without a setup; FORBIDDEN with STEP_UP_REQUIRED; RATE_LIMITED.
+  """
+  confirmTotp(
+    "A code of the app."
+    input: ConfirmTotpInput!
+  ): RecoveryCodesPayload! @auth(maxAge: 300)
+
+  """
+  Removes the authenticator app and the recovery codes. Sign-ins need no second factor then, and no session counts as
+  having proved one. Access tokens are stale; refresh. Errors: FORBIDDEN with STEP_UP_REQUIRED, RATE_LIMITED.
+  """
+  disableTotp: User! @auth(maxAge: 300)
+
+  """
+  Replaces the recovery codes. The previous ones no longer work. Errors: FORBIDDEN with STEP_UP_REQUIRED, or with
+  SECOND_FACTOR_SETUP_REQUIRED if the account has no second factor; RATE_LIMITED.
+  """
+  regenerateRecoveryCodes: RecoveryCodesPayload! @auth(maxAge: 300)
+
+  """
+  Administrators only. Removes the authenticator app and the recovery codes of a user who has lost them. The user gets a
+  mail. Make sure who is asking: afterwards, the password alone opens the account. The caller must have proved a
+  credential within the last 15 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED, NOT_FOUND.
+  """
+  resetFactors(
+    "The user."
+    input: ResetFactorsInput!
+  ): User! @auth(roles: [ADMIN], maxAge: 900)
+}
+
+extend type User {
+  "Whether signing in needs a second factor."
+  hasSecondFactor: Boolean! @auth(roles: [ADMIN], owner: true)
+  "The second factors."
+  factors: Factors! @auth(owner: true)
+}
+
+"The second factors of an account."
+type Factors {
+  "When the authenticator app was confirmed. Null without one."
+  totpSince: Time
+  "Number of recovery codes that were not used."
+  recoveryCodesLeft: Int!
+}
+
+"""
+The value of ` + "`" + `extensions.challenge` + "`" + ` in an error with SECOND_FACTOR_REQUIRED: a sign-in that waits for a second factor.
+No field returns it.
+"""
+type SecondFactorChallenge {
+  "The secret of the sign-in, for ` + "`" + `completeLogin` + "`" + `. It works once, for five minutes and five attempts."
+  id: ID! @sensitive
+  "The second factors that can answer."
+  methods: [SecondFactorMethod!]!
+  "When it expires."
+  expiresAt: Time!
+}
+
+"Kinds of second factors."
+enum SecondFactorMethod {
+  "A code of the authenticator app."
+  TOTP
+  "A recovery code."
+  RECOVERY_CODE
+}
+
+"Input of ` + "`" + `completeLogin` + "`" + `. Give exactly one of ` + "`" + `code` + "`" + ` and ` + "`" + `recoveryCode` + "`" + `."
+input CompleteLoginInput {
+  "The ` + "`" + `id` + "`" + ` in ` + "`" + `extensions.challenge` + "`" + `."
+  challenge: ID! @sensitive
+  "A code of the authenticator app."
+  code: String @sensitive
+  "A recovery code. Letter case and hyphens do not matter."
+  recoveryCode: String @sensitive
+  "How the server delivers the refresh token."
+  delivery: TokenDelivery! = BODY
+}
+
+"What an authenticator app needs. The server does not show it again."
+type TotpSetup @public {
+  "The key in base32, to type into the app."
+  secret: String! @sensitive
+  "The key as an otpauth:// URI, to open in the app."
+  uri: String! @sensitive
+  "The URI as a QR code, to scan with the app: an SVG document."
+  qr: String! @sensitive
+}
+
+"Input of ` + "`" + `confirmTotp` + "`" + `."
+input ConfirmTotpInput {
+  "The six digits that the app shows."
+  code: String! @sensitive
+}
+
+"New recovery codes."
+type RecoveryCodesPayload @public {
+  """
+  Ten codes that sign in once each without the app. The server does not show them again: let the user print them or store
+  them in a safe place.
+  """
+  codes: [String!]! @sensitive
+}
+
+"Input of ` + "`" + `resetFactors` + "`" + `."
+input ResetFactorsInput {
+  "The user's id."
+  userId: ID!
+}
+`, BuiltIn: false},
+	{Name: "../../schema/invitation.graphqls", Input: `extend type Query {
+  """
+  Administrators only. Lists invitations, newest first, until about three months after their expiry. Give either ` + "`" + `first` + "`" + `
+  or ` + "`" + `last` + "`" + `, from 1 to 100; the default is ` + "`" + `first: 20` + "`" + `.
+  """
+  invitations(
+    "Maximum number of invitations, counted from the start of the list."
+    first: Int
+    "Return invitations after this cursor."
+    after: String
+    "Maximum number of invitations, counted from the end of the list."
+    last: Int
+    "Return invitations before this cursor."
+    before: String
+  ): InvitationConnection! @auth(roles: [ADMIN])
+}
+
+extend type Mutation {
+  """
+  Administrators only. Mails a link for ` + "`" + `acceptInvitation` + "`" + ` to an address that has no account. It works for seven days,
+  with every ` + "`" + `--register` + "`" + ` mode. Another invitation of the same address replaces this one. The caller must have proved a
+  credential within the last 15 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED or NOT_OFFERED, BAD_USER_INPUT with
+  every problem of the input, CONFLICT with EMAIL_TAKEN, RATE_LIMITED if the address has had too many.
+  """
+  inviteUser(
+    "Whom to invite."
+    input: InviteUserInput!
+  ): InvitationPayload! @auth(roles: [ADMIN], maxAge: 900)
+
+  """
+  Administrators only. Mails another link for an invitation that is pending or has expired. Earlier links stay valid
+  until they expire. The caller must have proved a credential within the last 15 minutes. Errors: FORBIDDEN with
+  STEP_UP_REQUIRED or NOT_OFFERED, NOT_FOUND with INVITATION_NOT_FOUND, CONFLICT with EMAIL_TAKEN, RATE_LIMITED.
+  """
+  resendInvitation(
+    "The invitation."
+    input: ResendInvitationInput!
+  ): InvitationPayload! @auth(roles: [ADMIN], maxAge: 900)
+
+  """
+  Administrators only. Voids all links of an invitation that is pending or has expired. The caller must have proved a
+  credential within the last 15 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED, NOT_FOUND with INVITATION_NOT_FOUND.
+  """
+  revokeInvitation(
+    "The invitation."
+    input: RevokeInvitationInput!
+  ): InvitationPayload! @auth(roles: [ADMIN], maxAge: 900)
+
+  """
+  Creates the account of an invitation by the token of a link in a mail, and signs it in. Its address is verified. Errors:
+  BAD_USER_INPUT with CHALLENGE_INVALID, or with every problem of the input; CONFLICT with EMAIL_TAKEN if the address has
+  got an account since, or USERNAME_TAKEN; RATE_LIMITED.
+  """
+  acceptInvitation(
+    "The token of the link and the account to create."
+    input: AcceptInvitationInput!
+  ): AuthPayload! @public
+}
+
+"An invitation to create an account."
+type Invitation @auth(roles: [ADMIN]) {
+  "Opaque, stable identifier."
+  id: ID!
+  "The invited address."
+  email: String!
+  "The roles of the account, sorted."
+  roles: [Role!]!
+  "The message in the mail. May be empty."
+  message: String!
+  "The administrator who sent the latest mail. Null for the command line, or if the account no longer exists."
+  invitedBy: User
+  "When the invitation was created."
+  createdAt: Time!
+  "When the link in the latest mail expires."
+  expiresAt: Time!
+  "What has become of the invitation."
+  state: InvitationState!
+}
+
+"What has become of an invitation."
+enum InvitationState {
+  "It can be accepted."
+  PENDING
+  "The account was created."
+  ACCEPTED
+  "It was revoked, or the administrator who sent it no longer is one."
+  REVOKED
+  "Its links have expired. It can be sent again."
+  EXPIRED
+}
+
+"A page of invitations (GraphQL Cursor Connections)."
+type InvitationConnection @auth(roles: [ADMIN]) {
+  "The invitations on the page, each with its cursor."
+  edges: [InvitationEdge!]!
+  "The invitations on the page, without cursors."
+  nodes: [Invitation!]!
+  "Position of the page in the list."
+  pageInfo: PageInfo!
+  "Number of invitations on all pages. Computed only if requested."
+  totalCount: Int!
+}
+
+"An invitation on a page."
+type InvitationEdge @auth(roles: [ADMIN]) {
+  "Position of the invitation in the list, for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + `."
+  cursor: String!
+  "The invitation."
+  node: Invitation!
+}
+
+"Result of a change of an invitation."
+type InvitationPayload @auth(roles: [ADMIN]) {
+  "The invitation."
+  invitation: Invitation!
+}
+
+"Input of ` + "`" + `inviteUser` + "`" + `."
+input InviteUserInput {
+  "The e-mail address."
+  email: String!
+  "The roles of the account, in addition to USER."
+  roles: [Role!]! = []
+  "Plain text that is shown in the mail, at most 1,000 characters. Links in it do not work."
+  message: String
+}
+
+"Input of ` + "`" + `resendInvitation` + "`" + `."
+input ResendInvitationInput {
+  "The invitation's id."
+  id: ID!
+}
+
+"Input of ` + "`" + `revokeInvitation` + "`" + `."
+input RevokeInvitationInput {
+  "The invitation's id."
+  id: ID!
+}
+
+"Input of ` + "`" + `acceptInvitation` + "`" + `."
+input AcceptInvitationInput {
+  "The token of the link."
+  token: String! @sensitive
+  "The password of the new account. The same rules apply as for ` + "`" + `register` + "`" + `."
+  password: String! @sensitive
+  "Optional username to sign in with: 3 to 32 characters from a-z, 0-9, dot, underscore and hyphen."
+  username: String
+  "Display name, at most 100 characters."
+  name: String
+  "How the server delivers the refresh token."
+  delivery: TokenDelivery! = BODY
 }
 `, BuiltIn: false},
 	{Name: "../../schema/mail.graphqls", Input: `extend type Mutation {
@@ -2023,7 +2668,8 @@ enum AuditOutcome {
 
   """
   Signs in with a code from a mail. If the address was never verified, the password and the sessions that were set up
-  before are removed. Errors: BAD_USER_INPUT with CHALLENGE_INVALID; FORBIDDEN with NOT_OFFERED; RATE_LIMITED.
+  before are removed. Errors: BAD_USER_INPUT with CHALLENGE_INVALID; UNAUTHENTICATED with SECOND_FACTOR_REQUIRED, as for
+  ` + "`" + `login` + "`" + `; FORBIDDEN with NOT_OFFERED; RATE_LIMITED.
   """
   loginWithCode(
     "The challenge and its code."
@@ -2230,6 +2876,12 @@ enum ErrorReason {
   sends another.
   """
   PASSWORD_CHANGE_REQUIRED
+  """
+  The password, or what else proved the account, is right, but a second factor is missing. ` + "`" + `completeLogin` + "`" + ` answers the
+  challenge in ` + "`" + `extensions.challenge` + "`" + `. With ` + "`" + `reauthenticate` + "`" + `: give the factor in the same call. With FORBIDDEN: call
+  ` + "`" + `reauthenticate` + "`" + `.
+  """
+  SECOND_FACTOR_REQUIRED
   "The refresh token was not issued by this server, or is void. Sign in again."
   REFRESH_INVALID
   "The refresh token was used before, possibly by a thief. The session was ended. Sign in again."
@@ -2244,6 +2896,8 @@ enum ErrorReason {
   NOT_OWNER
   "The caller's last proof of a credential is older than ` + "`" + `extensions.requires.maxAge` + "`" + ` seconds. Call ` + "`" + `reauthenticate` + "`" + `."
   STEP_UP_REQUIRED
+  "The account has no second factor, and this needs one. Set one up with ` + "`" + `beginTotp` + "`" + `."
+  SECOND_FACTOR_SETUP_REQUIRED
   "The caller has not verified their e-mail address. With ` + "`" + `login` + "`" + `, the account must do so before it can sign in."
   EMAIL_NOT_VERIFIED
   "This server does not show its schema to this caller."
@@ -2294,6 +2948,8 @@ enum ErrorReason {
   SESSION_NOT_FOUND
   "The user does not exist."
   USER_NOT_FOUND
+  "There is no open invitation with this id."
+  INVITATION_NOT_FOUND
   "The object does not exist or belongs to another user."
   NODE_NOT_FOUND
   "Another account has this e-mail address."
@@ -2375,8 +3031,10 @@ type PageInfo {
 extend type Mutation {
   """
   Signs in with a password. Errors: UNAUTHENTICATED with INVALID_CREDENTIALS for an unknown account, a wrong password and
-  a disabled account alike; UNAUTHENTICATED with EMAIL_NOT_VERIFIED after the right password, if the server requires a
-  verified address, which also sends another mail, and with PASSWORD_CHANGE_REQUIRED; BAD_USER_INPUT with EXACTLY_ONE_REQUIRED; RATE_LIMITED.
+  a disabled account alike; UNAUTHENTICATED after the right password with EMAIL_NOT_VERIFIED, if the server requires
+  a verified address, which also sends another mail, with PASSWORD_CHANGE_REQUIRED, and with SECOND_FACTOR_REQUIRED,
+  whose ` + "`" + `extensions.challenge` + "`" + ` (SecondFactorChallenge) leads to ` + "`" + `completeLogin` + "`" + `; BAD_USER_INPUT with EXACTLY_ONE_REQUIRED;
+  RATE_LIMITED.
   """
   login(
     "The account and its password."
@@ -2404,11 +3062,13 @@ extend type Mutation {
   ): LogoutPayload! @public
 
   """
-  Proves the caller's password again, for fields that require a recent proof (STEP_UP_REQUIRED). The session continues
-  with a new pair of tokens. Errors: BAD_USER_INPUT with INVALID_CREDENTIALS for a wrong password; RATE_LIMITED.
+  Proves the caller's password again, for fields that require a recent proof (STEP_UP_REQUIRED). If the account has a
+  second factor, it must be proved in the same call. The session continues with a new pair of tokens. Errors:
+  BAD_USER_INPUT with INVALID_CREDENTIALS for a wrong password or code, with SECOND_FACTOR_REQUIRED for a missing code,
+  with REQUIRED for a missing password; RATE_LIMITED.
   """
   reauthenticate(
-    "The caller's password."
+    "What the caller proves."
     input: ReauthenticateInput!
   ): AuthPayload! @auth
 
@@ -2551,8 +3211,12 @@ type LogoutPayload @public {
 
 "Input of ` + "`" + `reauthenticate` + "`" + `."
 input ReauthenticateInput {
-  "The caller's password."
-  password: String! @sensitive
+  "The caller's password. Needed if the account has one."
+  password: String @sensitive
+  "A code of the authenticator app. Needed, or ` + "`" + `recoveryCode` + "`" + `, if the account has a second factor."
+  code: String @sensitive
+  "A recovery code, instead of ` + "`" + `code` + "`" + `."
+  recoveryCode: String @sensitive
 }
 
 "Input of ` + "`" + `revokeSession` + "`" + `."
@@ -2670,6 +3334,70 @@ func (ec *executionContext) childFields_DeletedPayload(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type DeletedPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Factors(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "totpSince":
+		return ec.fieldContext_Factors_totpSince(ctx, field)
+	case "recoveryCodesLeft":
+		return ec.fieldContext_Factors_recoveryCodesLeft(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Factors", field.Name)
+}
+
+func (ec *executionContext) childFields_Invitation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Invitation_id(ctx, field)
+	case "email":
+		return ec.fieldContext_Invitation_email(ctx, field)
+	case "roles":
+		return ec.fieldContext_Invitation_roles(ctx, field)
+	case "message":
+		return ec.fieldContext_Invitation_message(ctx, field)
+	case "invitedBy":
+		return ec.fieldContext_Invitation_invitedBy(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Invitation_createdAt(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_Invitation_expiresAt(ctx, field)
+	case "state":
+		return ec.fieldContext_Invitation_state(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Invitation", field.Name)
+}
+
+func (ec *executionContext) childFields_InvitationConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_InvitationConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_InvitationConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_InvitationConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_InvitationConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvitationConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_InvitationEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_InvitationEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_InvitationEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvitationEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_InvitationPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "invitation":
+		return ec.fieldContext_InvitationPayload_invitation(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InvitationPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_LoginCodePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "challenge":
@@ -2712,6 +3440,14 @@ func (ec *executionContext) childFields_PasswordStrength(ctx context.Context, fi
 		return ec.fieldContext_PasswordStrength_message(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PasswordStrength", field.Name)
+}
+
+func (ec *executionContext) childFields_RecoveryCodesPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "codes":
+		return ec.fieldContext_RecoveryCodesPayload_codes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RecoveryCodesPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_RegisterPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2844,6 +3580,18 @@ func (ec *executionContext) childFields_TokenInfo(ctx context.Context, field gra
 	return nil, fmt.Errorf("no field named %q was found under type TokenInfo", field.Name)
 }
 
+func (ec *executionContext) childFields_TotpSetup(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "secret":
+		return ec.fieldContext_TotpSetup_secret(ctx, field)
+	case "uri":
+		return ec.fieldContext_TotpSetup_uri(ctx, field)
+	case "qr":
+		return ec.fieldContext_TotpSetup_qr(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TotpSetup", field.Name)
+}
+
 func (ec *executionContext) childFields_User(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -2866,6 +3614,10 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_sessions(ctx, field)
 	case "securityLog":
 		return ec.fieldContext_User_securityLog(ctx, field)
+	case "hasSecondFactor":
+		return ec.fieldContext_User_hasSecondFactor(ctx, field)
+	case "factors":
+		return ec.fieldContext_User_factors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type User", field.Name)
 }

@@ -15,6 +15,20 @@ import (
 	"github.com/graphwarden/graphwarden/internal/token"
 )
 
+// Input of `acceptInvitation`.
+type AcceptInvitationInput struct {
+	// The token of the link.
+	Token string `json:"token"`
+	// The password of the new account. The same rules apply as for `register`.
+	Password string `json:"password"`
+	// Optional username to sign in with: 3 to 32 characters from a-z, 0-9, dot, underscore and hyphen.
+	Username *string `json:"username,omitempty"`
+	// Display name, at most 100 characters.
+	Name *string `json:"name,omitempty"`
+	// How the server delivers the refresh token.
+	Delivery TokenDelivery `json:"delivery"`
+}
+
 // A page of the audit log (GraphQL Cursor Connections).
 type AuditConnection struct {
 	// The entries on the page, each with its cursor.
@@ -59,12 +73,30 @@ type ChangePasswordInput struct {
 	NewPassword string `json:"newPassword"`
 }
 
+// Input of `completeLogin`. Give exactly one of `code` and `recoveryCode`.
+type CompleteLoginInput struct {
+	// The `id` in `extensions.challenge`.
+	Challenge string `json:"challenge"`
+	// A code of the authenticator app.
+	Code *string `json:"code,omitempty"`
+	// A recovery code. Letter case and hyphens do not matter.
+	RecoveryCode *string `json:"recoveryCode,omitempty"`
+	// How the server delivers the refresh token.
+	Delivery TokenDelivery `json:"delivery"`
+}
+
 // Input of `confirmEmailChange`.
 type ConfirmEmailChangeInput struct {
 	// The token of the link.
 	Token string `json:"token"`
 	// The password of the account. Not needed if the caller is signed in to it.
 	Password *string `json:"password,omitempty"`
+}
+
+// Input of `confirmTotp`.
+type ConfirmTotpInput struct {
+	// The six digits that the app shows.
+	Code string `json:"code"`
 }
 
 // Input of `deleteAccount`.
@@ -97,6 +129,42 @@ type DisableUserInput struct {
 type EnableUserInput struct {
 	// The user's id.
 	ID string `json:"id"`
+}
+
+// A page of invitations (GraphQL Cursor Connections).
+type InvitationConnection struct {
+	// The invitations on the page, each with its cursor.
+	Edges []*InvitationEdge `json:"edges"`
+	// The invitations on the page, without cursors.
+	Nodes []*account.Invitation `json:"nodes"`
+	// Position of the page in the list.
+	PageInfo *PageInfo `json:"pageInfo"`
+	// Number of invitations on all pages. Computed only if requested.
+	TotalCount int32 `json:"totalCount"`
+}
+
+// An invitation on a page.
+type InvitationEdge struct {
+	// Position of the invitation in the list, for `after` and `before`.
+	Cursor string `json:"cursor"`
+	// The invitation.
+	Node *account.Invitation `json:"node"`
+}
+
+// Result of a change of an invitation.
+type InvitationPayload struct {
+	// The invitation.
+	Invitation *account.Invitation `json:"invitation"`
+}
+
+// Input of `inviteUser`.
+type InviteUserInput struct {
+	// The e-mail address.
+	Email string `json:"email"`
+	// The roles of the account, in addition to USER.
+	Roles []token.Role `json:"roles"`
+	// Plain text that is shown in the mail, at most 1,000 characters. Links in it do not work.
+	Message *string `json:"message,omitempty"`
 }
 
 // Result of `requestLoginCode`.
@@ -169,8 +237,19 @@ type PasswordStrengthInput struct {
 
 // Input of `reauthenticate`.
 type ReauthenticateInput struct {
-	// The caller's password.
-	Password string `json:"password"`
+	// The caller's password. Needed if the account has one.
+	Password *string `json:"password,omitempty"`
+	// A code of the authenticator app. Needed, or `recoveryCode`, if the account has a second factor.
+	Code *string `json:"code,omitempty"`
+	// A recovery code, instead of `code`.
+	RecoveryCode *string `json:"recoveryCode,omitempty"`
+}
+
+// New recovery codes.
+type RecoveryCodesPayload struct {
+	// Ten codes that sign in once each without the app. The server does not show them again: let the user print them or store
+	// them in a safe place.
+	Codes []string `json:"codes"`
 }
 
 // Input of `refreshToken`. Omit it if the token is in a cookie.
@@ -230,6 +309,18 @@ type RequirePasswordChangeInput struct {
 	ID string `json:"id"`
 }
 
+// Input of `resendInvitation`.
+type ResendInvitationInput struct {
+	// The invitation's id.
+	ID string `json:"id"`
+}
+
+// Input of `resetFactors`.
+type ResetFactorsInput struct {
+	// The user's id.
+	UserID string `json:"userId"`
+}
+
 // Input of `resetPassword`.
 type ResetPasswordInput struct {
 	// The token of the link.
@@ -242,6 +333,12 @@ type ResetPasswordInput struct {
 type RevertEmailChangeInput struct {
 	// The token of the link.
 	Token string `json:"token"`
+}
+
+// Input of `revokeInvitation`.
+type RevokeInvitationInput struct {
+	// The invitation's id.
+	ID string `json:"id"`
 }
 
 // Input of `revokeSession`.
@@ -260,6 +357,17 @@ type RevokeSessionsInput struct {
 type RevokeSessionsPayload struct {
 	// Number of live sessions that were ended.
 	EndedSessions int32 `json:"endedSessions"`
+}
+
+// The value of `extensions.challenge` in an error with SECOND_FACTOR_REQUIRED: a sign-in that waits for a second factor.
+// No field returns it.
+type SecondFactorChallenge struct {
+	// The secret of the sign-in, for `completeLogin`. It works once, for five minutes and five attempts.
+	ID string `json:"id"`
+	// The second factors that can answer.
+	Methods []SecondFactorMethod `json:"methods"`
+	// When it expires.
+	ExpiresAt store.Time `json:"expiresAt"`
 }
 
 // A page of events of an account (GraphQL Cursor Connections).
@@ -447,6 +555,64 @@ func (e *ErrorCode) UnmarshalJSON(b []byte) error {
 }
 
 func (e ErrorCode) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// Kinds of second factors.
+type SecondFactorMethod string
+
+const (
+	// A code of the authenticator app.
+	SecondFactorMethodTotp SecondFactorMethod = "TOTP"
+	// A recovery code.
+	SecondFactorMethodRecoveryCode SecondFactorMethod = "RECOVERY_CODE"
+)
+
+var AllSecondFactorMethod = []SecondFactorMethod{
+	SecondFactorMethodTotp,
+	SecondFactorMethodRecoveryCode,
+}
+
+func (e SecondFactorMethod) IsValid() bool {
+	switch e {
+	case SecondFactorMethodTotp, SecondFactorMethodRecoveryCode:
+		return true
+	}
+	return false
+}
+
+func (e SecondFactorMethod) String() string {
+	return string(e)
+}
+
+func (e *SecondFactorMethod) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = SecondFactorMethod(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid SecondFactorMethod", str)
+	}
+	return nil
+}
+
+func (e SecondFactorMethod) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *SecondFactorMethod) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e SecondFactorMethod) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

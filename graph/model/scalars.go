@@ -9,6 +9,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/password"
@@ -114,6 +115,17 @@ func MarshalAuditAction(a audit.Action) graphql.Marshaler {
 func UnmarshalAuditAction(v any) (audit.Action, error) {
 	s, err := graphql.UnmarshalString(v)
 	return audit.Action(strings.ToLower(s)), err
+}
+
+// MarshalInvitationState writes a state, which the enum spells in capitals.
+func MarshalInvitationState(s account.InvitationState) graphql.Marshaler {
+	return graphql.MarshalString(strings.ToUpper(string(s)))
+}
+
+// UnmarshalInvitationState reads a state, which validation has checked against the enum.
+func UnmarshalInvitationState(v any) (account.InvitationState, error) {
+	s, err := graphql.UnmarshalString(v)
+	return account.InvitationState(strings.ToLower(s)), err
 }
 
 // MarshalAuditOutcome writes an outcome, which the enum spells in capitals.

@@ -10,6 +10,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/challenge"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/mail"
+	"github.com/graphwarden/graphwarden/internal/mfa"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -40,15 +41,17 @@ type User struct {
 	Version       int64       `db:"version"`
 	// PasswordChangeRequired keeps the password from starting sessions until it is replaced.
 	PasswordChangeRequired bool `db:"password_change_required"`
+	// HasFactor is whether sign-ins need a second factor.
+	HasFactor bool `db:"has_factor"`
 }
 
 const userColumns = "id, email, email_verified, username, name, roles, created_at, disabled_at, deletes_at, version, " +
-	"password_change_required"
+	"password_change_required, has_factor"
 
 // columns returns the destinations of userColumns.
 func (u *User) columns() []any {
 	return []any{&u.ID, &u.Email, &u.EmailVerified, &u.Username, &u.Name, &u.Roles, &u.CreatedAt, &u.DisabledAt,
-		&u.DeletesAt, &u.Version, &u.PasswordChangeRequired}
+		&u.DeletesAt, &u.Version, &u.PasswordChangeRequired, &u.HasFactor}
 }
 
 // OwnerID returns the user's own id, for @auth(owner: true).
@@ -62,7 +65,8 @@ func (u *User) Hidden() bool { return u.DeletesAt != nil }
 
 // Subject returns the user as the subject of tokens.
 func (u *User) Subject() session.Subject {
-	return session.Subject{ID: u.ID, Roles: u.Roles, Version: u.Version, EmailVerified: u.EmailVerified}
+	return session.Subject{ID: u.ID, Roles: u.Roles, Version: u.Version, EmailVerified: u.EmailVerified,
+		HasFactor: u.HasFactor}
 }
 
 // Service reads, registers and changes accounts.
@@ -76,6 +80,7 @@ type Service struct {
 	hasRole     func(token.Role) bool
 	deleteGrace time.Duration
 	mailing     Mailing
+	factors     *mfa.Service
 }
 
 // Mailing is what the flows need that send mail.
@@ -96,7 +101,7 @@ type Mailing struct {
 // SDL has a role. deleteGrace is how long after Delete a user can still cancel it; 0 for not at all.
 func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *password.Hasher,
 	policy password.Policy, view *View, hasRole func(token.Role) bool, deleteGrace time.Duration,
-	mailing Mailing) *Service {
+	mailing Mailing, factors *mfa.Service) *Service {
 	return &Service{
 		db:          db,
 		sessions:    sessions,
@@ -107,6 +112,7 @@ func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Thro
 		hasRole:     hasRole,
 		deleteGrace: deleteGrace,
 		mailing:     mailing,
+		factors:     factors,
 	}
 }
 
@@ -118,9 +124,9 @@ var (
 // isID reports whether id can be a user's. Other text must not reach a database, which rejects some of it.
 func isID(id ID) bool { return uuid.Validate(string(id)) == nil }
 
-// Roles returns the roles of u that the SDL has.
-func (s *Service) Roles(u *User) []token.Role {
-	return slices.DeleteFunc(slices.Clone(u.Roles), func(r token.Role) bool { return !s.hasRole(r) })
+// Roles returns those of roles that the SDL has.
+func (s *Service) Roles(roles token.Roles) []token.Role {
+	return slices.DeleteFunc(slices.Clone(roles), func(r token.Role) bool { return !s.hasRole(r) })
 }
 
 func value(s *string) string {

@@ -41,6 +41,9 @@ func (s *Service) changeRoles(
 			if err := requireOtherAdmin(tx, u); err != nil {
 				return err
 			}
+			if err := revokeInvitationsOf(tx, u); err != nil {
+				return err
+			}
 		}
 		u.Roles = after
 		if _, err := tx.Exec("UPDATE users SET roles = $2, updated_at = now_us() WHERE id = $1", id, after); err != nil {
@@ -107,15 +110,22 @@ func (s *Service) remove(tx *store.Tx, u *User, by audit.Actor) error {
 	if _, err := tx.Exec("DELETE FROM users WHERE id = $1", u.ID); err != nil {
 		return fmt.Errorf("delete user: %w", err)
 	}
+	key, _ := EmailKey(u.Email)
+	if _, err := tx.Exec("DELETE FROM invitations WHERE email_key = $1", key); err != nil {
+		return fmt.Errorf("delete invitations: %w", err)
+	}
 	if err := s.mailing.Outbox.Forget(tx, string(u.ID)); err != nil {
 		return err
 	}
 	return audit.Record(tx, audit.Event{Action: audit.UserDeleted, By: by, User: u.ID})
 }
 
-// shutOut ends all sessions of u, unless u is the last administrator.
+// shutOut ends all sessions of u and revokes the invitations from u, unless u is the last administrator.
 func (s *Service) shutOut(tx *store.Tx, u *User) error {
 	if err := requireOtherAdmin(tx, u); err != nil {
+		return err
+	}
+	if err := revokeInvitationsOf(tx, u); err != nil {
 		return err
 	}
 	_, err := s.sessions.EndAll(tx, u.ID, "")

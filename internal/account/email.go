@@ -81,7 +81,7 @@ func (s *Service) ConfirmEmailChange(ctx context.Context, token string, password
 		}
 		// Links that were mailed to the old address must not work on.
 		err := challenge.Void(tx, u.ID, challenge.VerifyEmail, challenge.ResetPassword, challenge.LoginCode,
-			challenge.ChangeEmail)
+			challenge.ChangeEmail, challenge.SecondFactor)
 		if err != nil {
 			return err
 		}

@@ -81,11 +81,10 @@ func lockByEmail(tx *store.Tx, key string) (*User, error) {
 
 // mailLink issues c and mails its link to an address.
 func (s *Service) mailLink(tx *store.Tx, kind mail.Kind, to string, c *challenge.Challenge) error {
-	reference, err := s.mailing.Challenges.Issue(tx, c)
-	if err != nil {
+	if _, err := s.mailing.Challenges.Issue(tx, c); err != nil {
 		return err
 	}
-	return s.mailing.Outbox.Send(tx, mail.Message{Kind: kind, To: to, User: string(c.User), Challenge: reference,
+	return s.mailing.Outbox.Send(tx, mail.Message{Kind: kind, To: to, User: string(c.User), Challenge: c.ID,
 		Expires: s.mailing.Challenges.Expiry(c.Kind)})
 }
 

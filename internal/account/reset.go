@@ -68,7 +68,7 @@ func (s *Service) PasswordChanged(tx *store.Tx, u *User, by audit.Actor) error {
 	if err != nil {
 		return fmt.Errorf("record new password: %w", err)
 	}
-	if err := challenge.Void(tx, u.ID, challenge.ResetPassword, challenge.LoginCode); err != nil {
+	if err := challenge.Void(tx, u.ID, challenge.ResetPassword, challenge.LoginCode, challenge.SecondFactor); err != nil {
 		return err
 	}
 	return s.notify(tx, mail.PasswordChanged, u, by)

@@ -78,8 +78,8 @@ func setVerified(tx *store.Tx, u *User, by audit.Actor) error {
 }
 
 // ProveEmail records in tx that the owner of the address of u, whose row is locked, has proved it by a mail alone. If
-// nothing has proved it before, a stranger may have set the account up: ProveEmail removes the password, ends all
-// sessions and voids all links.
+// nothing has proved it before, a stranger may have set the account up: ProveEmail removes the password and the second
+// factors, ends all sessions and voids all links.
 func (s *Service) ProveEmail(tx *store.Tx, u *User, by audit.Actor) error {
 	if u.EmailVerified {
 		return nil
@@ -87,6 +87,9 @@ func (s *Service) ProveEmail(tx *store.Tx, u *User, by audit.Actor) error {
 	_, err := tx.Exec("UPDATE users SET password_hash = NULL, updated_at = now_us() WHERE id = $1", u.ID)
 	if err != nil {
 		return fmt.Errorf("remove password: %w", err)
+	}
+	if err := s.removeFactors(tx, u, by); err != nil {
+		return err
 	}
 	if _, err := s.sessions.EndAll(tx, u.ID, ""); err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/memory"
+	"github.com/graphwarden/graphwarden/internal/mfa"
 	"github.com/graphwarden/graphwarden/internal/observe"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/secret"
@@ -221,14 +222,20 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 		Challenges: a.Challenges,
 		Outbox:     a.Mail,
 		Silent:     c.Register == "silent",
-		Closed:     c.Register == "closed",
+		Closed:     c.Register == "closed" || c.Register == "invite",
 		Verifies:   c.EmailVerification != "off",
 		Requires:   c.EmailVerification == "required",
 		Codes:      c.SendsCodes(),
 	}
+	factors := mfa.New(a.DB, key, a.Challenges, c.TOTPIssuer, a.now)
+	if access == Serves {
+		if err := factors.Reseal(ctx); err != nil {
+			return err
+		}
+	}
 	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole, c.DeleteGrace,
-		mailing)
-	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, a.Audit, a.log)
+		mailing, factors)
+	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, factors, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = a.newStreams()
 	a.registerMetrics()
@@ -436,6 +443,7 @@ func (a *App) Follow(ctx context.Context) (wait func(), err error) {
 	every(upkeepEvery, "", "empty the throttle", a.timely(a.alone("throttle", a.Throttle.Prune)))
 	every(upkeepEvery, "", "delete old mails", a.timely(a.alone("old mails", a.Mail.Prune)))
 	every(upkeepEvery, "", "delete expired challenges", a.timely(a.alone("challenges", a.Challenges.Prune)))
+	every(upkeepEvery, "", "delete old invitations", a.timely(a.alone("invitations", a.Accounts.PruneInvitations)))
 	every(upkeepEvery, "", "shorten the audit log", a.timely(a.alone("audit log", a.Audit.Prune)))
 	return group.Wait, nil
 }

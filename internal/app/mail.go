@@ -21,7 +21,7 @@ func (a *App) newOutbox(key *secret.Secret) (*mail.Outbox, error) {
 	}
 	ended := a.Metrics.Counters("graphwarden_mails_total",
 		"Mails that were sent, refused or not sent in time, by kind and state.", "kind", "state")
-	return mail.NewOutbox(a.DB, key, a.Throttle.Mail, a.Challenges.Reveal, mail.Options{
+	return mail.NewOutbox(a.DB, key, a.Throttle.Mail, a.Challenges.RevealOpen, mail.Options{
 		Server:      (*mail.Server)(server),
 		From:        a.Config.MailFrom,
 		Links:       links,

@@ -17,7 +17,7 @@ import (
 // Kind is the purpose of a challenge. A secret of one kind is refused as another.
 type Kind string
 
-// The kinds. All but LoginCode are links.
+// The kinds. LoginCode is a code, SecondFactor the id of a sign-in in progress; the others are links.
 const (
 	VerifyEmail   Kind = "verify-email"   // the address of an account, or of a registration, which has no user yet
 	ResetPassword Kind = "reset-password" // an account whose password is replaced
@@ -25,6 +25,7 @@ const (
 	RevertEmail   Kind = "revert-email"   // the previous address of an account
 	Invitation    Kind = "invitation"     // an invited address
 	LoginCode     Kind = "login-code"     // an address that signs in
+	SecondFactor  Kind = "second-factor"  // a sign-in that has proved the first factor
 )
 
 // isCode reports whether users type the secret.
@@ -38,9 +39,11 @@ var life = map[Kind]time.Duration{
 	RevertEmail:   7 * 24 * time.Hour,
 	Invitation:    7 * 24 * time.Hour,
 	LoginCode:     10 * time.Minute,
+	SecondFactor:  5 * time.Minute,
 }
 
-// maxAttempts is how often a code may be tried: five guesses at one of a million.
+// maxAttempts is how often a code may be tried: five guesses at one of a million. A sign-in that waits for a second
+// factor has as many.
 const maxAttempts = 5
 
 // Challenge is what a secret proves.
@@ -70,8 +73,8 @@ func New(db *store.DB, s *secret.Secret, now func() time.Time) *Service {
 	return &Service{db: db, secret: s, now: now, keys: s.Keys("challenge mac")}
 }
 
-// Issue records c, whose ID it sets, in tx. It returns the reference from which Reveal makes the secret without reading
-// the database. The caller must have locked the row of c.User, so that Void in a concurrent transaction does not miss
+// Issue records c, whose ID it sets, in tx. It returns the reference from which Reveal makes the secret in the same
+// transaction. The caller must have locked the row of c.User, so that Void in a concurrent transaction does not miss
 // the challenge.
 func (s *Service) Issue(tx *store.Tx, c *Challenge) (reference string, err error) {
 	c.ID = base64.RawURLEncoding.EncodeToString(secret.Random(idSize))
@@ -98,7 +101,27 @@ func (s *Service) Check(ctx context.Context, kind Kind, token string) (*Challeng
 	id, mac := splitToken(token)
 	var r row
 	err := s.db.Get(ctx, &r, "SELECT "+columns+" FROM challenges WHERE "+open, id, kind)
-	return s.judge(&r, err, errToken, func(key []byte) bool { return r.hasToken(key, mac) })
+	return s.judge(&r, err, kind.Refusal(), func(key []byte) bool { return r.hasToken(key, mac) })
+}
+
+// Try is Check at the cost of one of five attempts.
+func (s *Service) Try(ctx context.Context, kind Kind, token string) (*Challenge, error) {
+	c, err := s.Check(ctx, kind, token)
+	if err != nil {
+		return nil, err
+	}
+	var tried int64
+	err = s.db.Tx(ctx, func(tx *store.Tx) (err error) {
+		tried, err = tx.Exec("UPDATE challenges SET attempts = attempts - 1 WHERE "+open+" AND attempts > 0", c.ID, kind)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("count attempt: %w", err)
+	}
+	if tried == 0 {
+		return nil, kind.Refusal()
+	}
+	return c, nil
 }
 
 // CheckCode returns the challenge id if code is its code, without using it up. Each call costs one of five attempts. It
@@ -179,8 +202,11 @@ const open = "id = $1 AND kind = $2 AND used_at IS NULL AND expires_at > now_us(
 
 // Refusal returns CHALLENGE_INVALID. It is BAD_USER_INPUT and names the input, so that a form can show the message.
 func (k Kind) Refusal() error {
-	if k.isCode() {
+	switch {
+	case k.isCode():
 		return errCode
+	case k == SecondFactor:
+		return errSignIn
 	}
 	return errToken
 }
@@ -190,6 +216,8 @@ var (
 		Message: "this link is not valid: it was used before, has expired, or is not the latest one"}})
 	errCode = fault.Invalid([]fault.Field{{Path: "input.code", Reason: fault.ChallengeInvalid,
 		Message: "this code is not valid: check it, or request another one"}})
+	errSignIn = fault.Invalid([]fault.Field{{Path: "input.challenge", Reason: fault.ChallengeInvalid,
+		Message: "this sign-in has expired, was completed, or had too many attempts: sign in again"}})
 )
 
 // judge returns the challenge r if the secret matches under any accepted key, else the refusal.

@@ -179,6 +179,29 @@ func TestEveryRefusalIsTheSameError(t *testing.T) {
 	})
 }
 
+// Only an open challenge has a secret to mail.
+func TestTheSecretOfAnOpenChallengeIsRevealed(t *testing.T) {
+	t.Parallel()
+	run(t, func(t *testing.T, db *store.DB, s *challenge.Service) {
+		for name, end := range map[string]string{
+			"used":    "UPDATE challenges SET used_at = now_us() WHERE id = $1",
+			"void":    "DELETE FROM challenges WHERE id = $1",
+			"expired": "UPDATE challenges SET expires_at = now_us() WHERE id = $1",
+		} {
+			for _, kind := range []challenge.Kind{challenge.VerifyEmail, challenge.LoginCode} {
+				want, id := issue(t, db, s, challenge.Challenge{Kind: kind, User: jane})
+				if got, err := s.RevealOpen(t.Context(), id); err != nil || got != want {
+					t.Errorf("an open %s reveals %q, %v; want %q", kind, got, err, want)
+				}
+				write(t, db, end, id)
+				if got, err := s.RevealOpen(t.Context(), id); err != nil || got != "" {
+					t.Errorf("a %s that is %s reveals %q, %v", kind, name, got, err)
+				}
+			}
+		}
+	})
+}
+
 func TestVoidedChallengesAreRefused(t *testing.T) {
 	t.Parallel()
 	run(t, func(t *testing.T, db *store.DB, s *challenge.Service) {

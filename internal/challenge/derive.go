@@ -1,11 +1,14 @@
 package challenge
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
+	"database/sql"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -20,17 +23,36 @@ const (
 	macSize = sha256.Size
 )
 
-// Reveal returns the secret of the challenge that a reference from Issue names: the token of a link, or a code.
+// RevealOpen returns the secret of the challenge id: the token of a link, or a code. The secret is empty if the challenge
+// was used, is void or has expired.
+func (s *Service) RevealOpen(ctx context.Context, id string) (secret string, err error) {
+	var r row
+	err = s.db.Get(ctx, &r, "SELECT "+columns+` FROM challenges
+		WHERE id = $1 AND used_at IS NULL AND expires_at > now_us()`, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("reveal challenge: %w", err)
+	}
+	return r.secret(s.keys[0]), nil
+}
+
+// Reveal returns the secret of the challenge that a reference from Issue names, without reading the database.
 func (s *Service) Reveal(reference string) (secret string, err error) {
 	parts := strings.Split(reference, " ")
 	if len(parts) != 3 || !isID(parts[1]) {
 		return "", fmt.Errorf("reveal challenge: malformed reference")
 	}
 	r := row{ID: parts[1], Kind: Kind(parts[0]), Nonce: parts[2]}
+	return r.secret(s.keys[0]), nil
+}
+
+func (r *row) secret(key []byte) string {
 	if r.Kind.isCode() {
-		return r.code(s.keys[0]), nil
+		return r.code(key)
 	}
-	return r.token(s.keys[0]), nil
+	return r.token(key)
 }
 
 // mac authenticates the challenge. Fields end in NUL, which none of them contains. round is for code.

@@ -37,9 +37,11 @@ type commands struct {
 
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Serve the API (the default command)."`
 	Doctor  doctorCmd  `cmd:"" help:"Check the settings, files and database for production, without changing anything."`
+	Health  healthCmd  `cmd:"" help:"Ask the server on this machine whether it is alive; for health checks of containers."`
 	Migrate migrateCmd `cmd:"" help:"Migrate the database, as serve does when it starts."`
 	User    struct {
 		Add     userAddCmd     `cmd:"" help:"Create an account. Reads the password from standard input."`
+		Invite  userInviteCmd  `cmd:"" help:"Mail an invitation to create an account."`
 		Import  userImportCmd  `cmd:"" help:"Import accounts from a file of another system, with their password hashes."`
 		List    userListCmd    `cmd:"" help:"List all accounts."`
 		Disable userDisableCmd `cmd:"" help:"Disable an account and end its sessions."`
@@ -94,8 +96,8 @@ func access(command string) app.Access {
 		return app.Serves
 	case "migrate":
 		return app.Migrates
-	case "user add", "user import", "user disable", "user enable", "user role", "user export", "user delete",
-		"key rotate", "key revoke", "mail retry":
+	case "user add", "user invite", "user import", "user disable", "user enable", "user role", "user export",
+		"user delete", "key rotate", "key revoke", "mail retry":
 		return app.Writes
 	}
 	return app.Reads

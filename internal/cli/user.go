@@ -53,6 +53,27 @@ func (c userAddCmd) Run(e *env) error {
 	})
 }
 
+type userInviteCmd struct {
+	Email   string       `arg:"" help:"The e-mail address, which has no account."`
+	Role    []token.Role `help:"A role in addition to USER; may be repeated."`
+	Message string       `help:"Plain text that is shown in the mail."`
+}
+
+func (c userInviteCmd) Run(e *env) error {
+	if err := e.knowRoles(c.Role); err != nil {
+		return err
+	}
+	return e.with(func(a *app.App) error {
+		i, err := a.Accounts.Invite(e.ctx, c.Email, c.Role, c.Message, operator)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(e.out, "Invited %s with the roles %s, until %s.\n", i.Email, i.Roles,
+			i.ExpiresAt.Std().Format(time.DateOnly))
+		return err
+	})
+}
+
 // readPassword reads one line, from a terminal without echo. As an argument, the password would be visible in the list
 // of processes and in the shell's history.
 func readPassword(in io.Reader, out io.Writer) (string, error) {

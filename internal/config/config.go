@@ -36,6 +36,9 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 	if c.LinksBase == "" {
 		c.LinksBase = c.PublicURL + "/#{flow}={token}"
 	}
+	if c.TOTPIssuer == "" {
+		c.TOTPIssuer = c.PublicHost()
+	}
 	if c.Register == "" {
 		c.Register = map[bool]string{true: "silent", false: "open"}[c.SMTPURL != ""]
 	}
@@ -52,6 +55,7 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 		c.rangeProblems(),
 		c.Storage.problems(),
 		c.Tokens.problems(),
+		c.Factors.problems(),
 		c.Server.problems(hasRole),
 		c.Network.problems(),
 		c.Mail.problems(c.Production),
@@ -101,6 +105,12 @@ func (t *Tokens) problems() []string {
 		secret.MinLength)
 	_, err = t.OldPeppers()
 	p.need(err == nil, "--old-pepper must be ID:TEXT, like --password-pepper")
+	return p
+}
+
+func (f *Factors) problems() []string {
+	var p check
+	p.need(!strings.Contains(f.TOTPIssuer, ":"), "--totp-issuer must not contain a colon")
 	return p
 }
 
@@ -154,6 +164,15 @@ func (s *Server) PublicPath() string {
 		return "" // problems reports it
 	}
 	return strings.TrimSuffix(u.EscapedPath(), "/")
+}
+
+// PublicHost is the host of the public URL, without a port.
+func (s *Server) PublicHost() string {
+	u, err := url.Parse(s.PublicURL)
+	if err != nil {
+		return "" // problems reports it
+	}
+	return u.Hostname()
 }
 
 // IsHTTPS reports whether clients find the server under https, whether or not a proxy ends TLS.

@@ -36,6 +36,11 @@ type Tokens struct {
 	OldPepper         Lines         `sep:"\n" placeholder:"ID:TEXT" help:"An earlier pepper, whose hashes are renewed at login; may be repeated, in the variable one per line."`
 }
 
+// Factors says how second factors work.
+type Factors struct {
+	TOTPIssuer string `name:"totp-issuer" placeholder:"NAME" help:"Name of the site that authenticator apps show; by default the host of the public URL."`
+}
+
 // Server says how the server listens and what it allows.
 type Server struct {
 	Listen              string        `default:"127.0.0.1:8080" help:"Address to listen on, HOST:PORT."`
@@ -76,7 +81,7 @@ type Mail struct {
 	MailFrom          string   `placeholder:"SENDER" help:"Sender of all mails, such as 'Example <no-reply@example.com>'. It is needed with a mail server."`
 	MailTemplates     string   `placeholder:"DIR" help:"Folder with your own mail templates and languages; see docs/MAIL.md."`
 	LinksBase         string   `placeholder:"URL" help:"Page that the links in mails open, such as https://app.example.com/#{flow}={token}; by default the public URL with #{flow}={token}. The token must be after the #, which browsers do not send to servers."`
-	Register          string   `placeholder:"MODE" help:"Registration of new accounts: open, closed, or silent, which answers all addresses alike and creates the account when its address is verified. The default is silent with --smtp-url, open without."`
+	Register          string   `placeholder:"MODE" help:"Registration of new accounts: open, closed, invite (by administrators only), or silent, which answers all addresses alike and creates the account when its address is verified. The default is silent with --smtp-url, open without."`
 	EmailVerification string   `placeholder:"MODE" help:"Verification of e-mail addresses: off, optional, or required before the first sign-in. The default is optional with --smtp-url, off without."`
 	SignIn            []string `default:"password" placeholder:"METHOD" help:"Ways to sign in: password, or password,code, which also sends codes by mail."`
 }
@@ -107,6 +112,7 @@ type Limits struct {
 	MailRecipientLimit   Rate `default:"5/1h" range:"1..1000000" help:"Mails that callers may request for one address, in the long run."`
 	MailRequestLimit     Rate `default:"30/1h" range:"1..1000000" help:"Mails that callers request from one network address."`
 	RedeemLimit          Rate `default:"60/15m" range:"1..1000000" help:"Links and codes redeemed from one network address."`
+	SecondFactorLimit    Rate `default:"8/1h" range:"1..1000000" help:"Attempts to prove a second factor of one account, from its known addresses and from all others each. An attempt guesses a code with a probability of 3 in 1,000,000."`
 	RefreshInvalidLimit  Rate `default:"30/1m" range:"1..1000000" help:"Forged refresh tokens from one address, on each replica."`
 	VerifyInvalidLimit   Rate `default:"600/1m" range:"1..1000000" help:"Invalid tokens given to verifyToken from one address, on each replica."`
 	PasswordRatingLimit  Rate `default:"120/1m" range:"1..1000000" help:"Passwords rated by passwordStrength from one address, on each replica."`
@@ -126,6 +132,7 @@ func (l *Limits) Rates() map[string]Rate {
 		"mail-recipient":   l.MailRecipientLimit,
 		"mail-request":     l.MailRequestLimit,
 		"redeem":           l.RedeemLimit,
+		"second-factor":    l.SecondFactorLimit,
 		"refresh-invalid":  l.RefreshInvalidLimit,
 		"verify-invalid":   l.VerifyInvalidLimit,
 		"password-rating":  l.PasswordRatingLimit,
@@ -159,6 +166,7 @@ type Config struct {
 	Network  `embed:"" group:"Network:"`
 	Mail     `embed:"" group:"Mail:"`
 	Tokens   `embed:"" group:"Tokens, sessions and passwords:"`
+	Factors  `embed:"" group:"Second factors:"`
 	Limits   `embed:"" group:"Rate limits, as attempts/time: 20/15m lets 20 attempts through at once, then one every 45s:"`
 	Queries  Queries `embed:"" prefix:"max-" group:"Limits of one operation:"`
 	Insecure `embed:"" group:"Accepted risks in production:"`

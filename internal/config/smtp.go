@@ -82,14 +82,15 @@ func (m *Mail) SendsCodes() bool { return slices.Contains(m.SignIn, "code") }
 
 func (m *Mail) problems(production bool) []string {
 	var p check
-	p.need(slices.Contains([]string{"open", "silent", "closed"}, m.Register), "--register must be open, silent or closed")
+	p.need(slices.Contains([]string{"open", "silent", "invite", "closed"}, m.Register),
+		"--register must be open, silent, invite or closed")
 	p.need(slices.Contains([]string{"off", "optional", "required"}, m.EmailVerification),
 		"--email-verification must be off, optional or required")
 	methods := strings.Join(m.SignIn, ",")
 	p.need(methods == "password" || methods == "password,code", "--sign-in must be password or password,code")
-	needMail := m.Register == "silent" || m.EmailVerification != "off" || m.SendsCodes()
+	needMail := m.Register == "silent" || m.Register == "invite" || m.EmailVerification != "off" || m.SendsCodes()
 	p.need(m.SMTPURL != "" || !production || !needMail,
-		"--smtp-url is needed with --register=silent, --email-verification and --sign-in=password,code")
+		"--smtp-url is needed with --register=silent or invite, --email-verification and --sign-in=password,code")
 	p.need(m.Register != "silent" || m.EmailVerification != "off", "--register=silent needs --email-verification")
 	server, err := m.SMTPServer()
 	p.need(err == nil, "%v", err)

@@ -37,19 +37,21 @@ const (
 	TokenStale             Reason = "TOKEN_STALE"
 	InvalidCredentials     Reason = "INVALID_CREDENTIALS"
 	PasswordChangeRequired Reason = "PASSWORD_CHANGE_REQUIRED"
+	SecondFactorRequired   Reason = "SECOND_FACTOR_REQUIRED"
 	RefreshInvalid         Reason = "REFRESH_INVALID"
 	RefreshReused          Reason = "REFRESH_REUSED"
 	SessionExpired         Reason = "SESSION_EXPIRED"
 	SessionRevoked         Reason = "SESSION_REVOKED"
 
 	// FORBIDDEN
-	RoleRequired          Reason = "ROLE_REQUIRED"
-	NotOwner              Reason = "NOT_OWNER"
-	StepUpRequired        Reason = "STEP_UP_REQUIRED"
-	EmailNotVerified      Reason = "EMAIL_NOT_VERIFIED"
-	IntrospectionDisabled Reason = "INTROSPECTION_DISABLED"
-	OriginNotAllowed      Reason = "ORIGIN_NOT_ALLOWED"
-	NotOffered            Reason = "NOT_OFFERED"
+	RoleRequired              Reason = "ROLE_REQUIRED"
+	NotOwner                  Reason = "NOT_OWNER"
+	StepUpRequired            Reason = "STEP_UP_REQUIRED"
+	SecondFactorSetupRequired Reason = "SECOND_FACTOR_SETUP_REQUIRED"
+	EmailNotVerified          Reason = "EMAIL_NOT_VERIFIED"
+	IntrospectionDisabled     Reason = "INTROSPECTION_DISABLED"
+	OriginNotAllowed          Reason = "ORIGIN_NOT_ALLOWED"
+	NotOffered                Reason = "NOT_OFFERED"
 
 	// BAD_USER_INPUT
 	Required             Reason = "REQUIRED"
@@ -73,12 +75,13 @@ const (
 	ChallengeInvalid     Reason = "CHALLENGE_INVALID"
 
 	// NOT_FOUND, CONFLICT
-	SessionNotFound Reason = "SESSION_NOT_FOUND"
-	UserNotFound    Reason = "USER_NOT_FOUND"
-	NodeNotFound    Reason = "NODE_NOT_FOUND"
-	EmailTaken      Reason = "EMAIL_TAKEN"
-	UsernameTaken   Reason = "USERNAME_TAKEN"
-	LastAdmin       Reason = "LAST_ADMIN"
+	SessionNotFound    Reason = "SESSION_NOT_FOUND"
+	UserNotFound       Reason = "USER_NOT_FOUND"
+	InvitationNotFound Reason = "INVITATION_NOT_FOUND"
+	NodeNotFound       Reason = "NODE_NOT_FOUND"
+	EmailTaken         Reason = "EMAIL_TAKEN"
+	UsernameTaken      Reason = "USERNAME_TAKEN"
+	LastAdmin          Reason = "LAST_ADMIN"
 
 	// GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED
 	DocumentTooLarge     Reason = "DOCUMENT_TOO_LARGE"
@@ -122,6 +125,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// Requires describes the missing permission. Only for Forbidden.
 	Requires *Requirement
+	// Challenge continues a sign-in that lacks a second factor. Only for SecondFactorRequired.
+	Challenge *Challenge
 }
 
 // Field is one problem of one input field.
@@ -130,6 +135,14 @@ type Field struct {
 	Path    string `json:"path"`
 	Reason  Reason `json:"reason"`
 	Message string `json:"message"`
+}
+
+// Challenge is a sign-in that waits for a second factor. Its ID is a secret.
+type Challenge struct {
+	ID string `json:"id"`
+	// Methods are the factors that can answer, as in the SDL's enum SecondFactorMethod.
+	Methods   []string  `json:"methods"`
+	ExpiresAt time.Time `json:"expiresAt"`
 }
 
 // Requirement is the permission that a guarded field requires.

@@ -17,6 +17,7 @@ const (
 	Invitation        Kind = "invitation"         // link
 	NewSignIn         Kind = "new-sign-in"        //
 	AccountDeletion   Kind = "account-deletion"   //
+	FactorChanged     Kind = "factor-changed"     //
 	Test              Kind = "test"               // from the command line
 )
 
@@ -41,6 +42,7 @@ var kinds = map[Kind]reveals{
 	Invitation:        link,
 	NewSignIn:         nothing,
 	AccountDeletion:   nothing,
+	FactorChanged:     nothing,
 	Test:              nothing,
 }
 
@@ -53,7 +55,7 @@ type Message struct {
 	User string
 	// Locale is the language of the template (BCP 47); empty for English.
 	Locale string
-	// Challenge is the reference of the single-use secret that the mail reveals; empty for none.
+	// Challenge is the id of the single-use secret that the mail reveals; empty for none.
 	Challenge string
 	// Data is what the template shows, such as name, ip, device and time. It must not contain secrets.
 	Data map[string]string

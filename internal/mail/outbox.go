@@ -2,6 +2,7 @@ package mail
 
 import (
 	"cmp"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -32,9 +33,9 @@ const sealing = "mail"
 // Budget takes one mail to a recipient, in tx. It returns false if the recipient has had too many.
 type Budget func(tx *store.Tx, recipient string) (within bool, err error)
 
-// Reveal returns the secret of a challenge by its reference. It returns an empty secret if the challenge is used or
-// void, and the mail is not sent then. After an error, the mail is tried again later.
-type Reveal func(reference string) (secret string, err error)
+// Reveal returns the secret of a challenge by its id. It returns an empty secret if the challenge is used or void, and
+// the mail is not sent then. After an error, the mail is tried again later.
+type Reveal func(ctx context.Context, id string) (secret string, err error)
 
 // Options configure an Outbox.
 type Options struct {

@@ -28,7 +28,7 @@ func newSecret(t *testing.T) *secret.Secret {
 func unlimited(*store.Tx, string) (bool, error) { return true, nil }
 
 // reveal is the secret of every challenge.
-func reveal(reference string) (string, error) { return "secret-of-" + reference, nil }
+func reveal(_ context.Context, id string) (string, error) { return "secret-of-" + id, nil }
 
 var silent = slog.New(slog.DiscardHandler)
 

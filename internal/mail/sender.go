@@ -186,7 +186,7 @@ func (o *Outbox) attempt(ctx context.Context, l *line, id string) error {
 	if err != nil {
 		return fmt.Errorf("claim mail: %w", err)
 	}
-	p, err := o.pack(&r)
+	p, err := o.pack(ctx, &r)
 	if err == nil {
 		if o.options.Development {
 			o.keep(p)
@@ -205,7 +205,7 @@ func (o *Outbox) attempt(ctx context.Context, l *line, id string) error {
 var errVoid = errors.New("its link or code was used or withdrawn")
 
 // pack makes the mail of a row.
-func (o *Outbox) pack(r *row) (*parcel, error) {
+func (o *Outbox) pack(ctx context.Context, r *row) (*parcel, error) {
 	c, err := o.unseal(r.ID, r.Sealed)
 	if err != nil {
 		return nil, &failure{text: err.Error(), permanent: true}
@@ -216,7 +216,7 @@ func (o *Outbox) pack(r *row) (*parcel, error) {
 	}
 	v := view{Site: o.site, Expires: r.ExpiresAt.Std(), Data: clean(c.Data)}
 	if r.Challenge != "" {
-		if p.secret, err = o.reveal(r.Challenge); err != nil {
+		if p.secret, err = o.reveal(ctx, r.Challenge); err != nil {
 			return nil, &failure{text: "the link or code cannot be made: " + err.Error()}
 		}
 		if p.secret == "" {

@@ -489,7 +489,7 @@ func TestUselessMailsAreNotSent(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		server := mailtest.Start(t, mailtest.Options{})
 		used := false
-		o, err := mail.NewOutbox(db, newSecret(t), unlimited, func(string) (string, error) {
+		o, err := mail.NewOutbox(db, newSecret(t), unlimited, func(context.Context, string) (string, error) {
 			if used {
 				return "", nil
 			}

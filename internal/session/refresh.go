@@ -247,7 +247,8 @@ var swap = `UPDATE sessions SET generation = CAST($3 AS BIGINT) + 1, seen_genera
 		AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND disabled_at IS NULL)
 	RETURNING ` + rowColumns + `, (SELECT roles FROM users WHERE users.id = sessions.user_id),
 		(SELECT version FROM users WHERE users.id = sessions.user_id),
-		(SELECT email_verified FROM users WHERE users.id = sessions.user_id)`
+		(SELECT email_verified FROM users WHERE users.id = sessions.user_id),
+		(SELECT has_factor FROM users WHERE users.id = sessions.user_id)`
 
 // swapArgs returns the arguments of swap. expected is the presented generation, or a lower one if the database was
 // restored to an earlier state.
@@ -263,8 +264,8 @@ func (s *Service) advance(
 	ctx context.Context, p presented, rate throttle.Rate, by audit.Actor,
 ) (*row, Subject, error) {
 	r, subject := new(row), Subject{ID: p.user}
-	err := s.db.Write(ctx, append(r.columns(), &subject.Roles, &subject.Version, &subject.EmailVerified), swap,
-		s.swapArgs(p, p.generation, rate, by)...)
+	dest := append(r.columns(), &subject.Roles, &subject.Version, &subject.EmailVerified, &subject.HasFactor)
+	err := s.db.Write(ctx, dest, swap, s.swapArgs(p, p.generation, rate, by)...)
 	if err == nil && s.forgotten(subject, p.id) != "" {
 		err = sql.ErrNoRows
 	}
@@ -334,7 +335,7 @@ func (s *Service) rotate(tx *store.Tx, p presented, rate throttle.Rate, by audit
 // an earlier state. It returns sql.ErrNoRows if r is outdated.
 func (s *Service) rotateFrom(tx *store.Tx, r *row, p presented, rate throttle.Rate, by audit.Actor) error {
 	from := r.Generation
-	err := tx.Scan(append(r.columns(), new(any), new(any), new(any)), swap, s.swapArgs(p, from, rate, by)...)
+	err := tx.Scan(append(r.columns(), new(any), new(any), new(any), new(any)), swap, s.swapArgs(p, from, rate, by)...)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("rotate session: %w", err)
 	}
@@ -442,8 +443,8 @@ func (s *Service) forgotten(subject Subject, id ID) fault.Reason {
 // subject reads the user of a new access token in the transaction that issues it.
 func (s *Service) subject(tx *store.Tx, user token.UserID) (Subject, error) {
 	subject, disabled := Subject{ID: user}, false
-	err := tx.Scan([]any{&subject.Roles, &subject.Version, &subject.EmailVerified, &disabled},
-		"SELECT roles, version, email_verified, disabled_at IS NOT NULL FROM users WHERE id = $1", user)
+	err := tx.Scan([]any{&subject.Roles, &subject.Version, &subject.EmailVerified, &subject.HasFactor, &disabled},
+		"SELECT roles, version, email_verified, has_factor, disabled_at IS NOT NULL FROM users WHERE id = $1", user)
 	if errors.Is(err, sql.ErrNoRows) || disabled {
 		return Subject{}, errSessionRevoked
 	}

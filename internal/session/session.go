@@ -54,6 +54,8 @@ type Subject struct {
 	Version int64        `db:"version"`
 	// EmailVerified is whether the user has proved their address.
 	EmailVerified bool `db:"email_verified"`
+	// HasFactor is whether the account demands a second factor.
+	HasFactor bool `db:"has_factor"`
 }
 
 // Grant is a pair of new tokens and their session.
@@ -207,8 +209,8 @@ func (s *Service) grant(r *row, subject Subject, at time.Time) (*Grant, error) {
 	}
 	access, claims, err := s.issuer.IssueAt(at, token.Claims{
 		UserID: subject.ID, SessionID: r.ID, Generation: r.Generation, Roles: subject.Roles, Version: subject.Version,
-		EmailVerified: subject.EmailVerified,
-		AuthTime:      r.AuthTime.Std(), Methods: strings.Fields(r.Methods),
+		EmailVerified: subject.EmailVerified, HasFactor: subject.HasFactor,
+		AuthTime: r.AuthTime.Std(), Methods: strings.Fields(r.Methods),
 	}, r.EndsAt.Std())
 	if err != nil {
 		return nil, fmt.Errorf("issue access token: %w", err)
@@ -217,11 +219,13 @@ func (s *Service) grant(r *row, subject Subject, at time.Time) (*Grant, error) {
 	return &Grant{AccessToken: access, RefreshToken: &refresh, Session: &r.Session, claims: claims}, nil
 }
 
-// Rotate records in tx that the user has proved a credential again. The session gets its next generation and a new
-// auth_time. methods are added to those of the session, because a later proof does not undo an earlier one. The
-// previous refresh token stays usable within the grace, but does not get the new auth_time. Rotate refuses a session
-// that has ended with SESSION_REVOKED.
-func (s *Service) Rotate(tx *store.Tx, id ID, subject Subject, methods []string, by audit.Actor) (*Grant, error) {
+// Rotate records in tx that the user has proved a credential again. The session gets its next generation, and a new
+// auth_time if the proof is complete: all that the account demands. methods are added to those of the session, because
+// a later proof does not undo an earlier one. The previous refresh token stays usable within the grace, but does not
+// get the new auth_time. Rotate refuses a session that has ended with SESSION_REVOKED.
+func (s *Service) Rotate(
+	tx *store.Tx, id ID, subject Subject, methods []string, complete bool, by audit.Actor,
+) (*Grant, error) {
 	if err := s.view.CheckClock(); err != nil {
 		return nil, err
 	}
@@ -231,10 +235,11 @@ func (s *Service) Rotate(tx *store.Tx, id ID, subject Subject, methods []string,
 	}
 	var r row
 	err = tx.Scan(r.columns(), `UPDATE sessions SET generation = generation + 1, seen_generation = generation,
-			rotated_at = now_us(), prior_auth_time = auth_time, prior_amr = amr, auth_time = now_us(), amr = $3,
+			rotated_at = now_us(), prior_auth_time = auth_time, prior_amr = amr, amr = $3,
+			auth_time = CASE WHEN $7 THEN now_us() ELSE auth_time END,
 			ip = $4, user_agent = $5, expires_at = `+idleLimit("$6")+`
 		WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > now_us() RETURNING `+rowColumns,
-		id, subject.ID, strings.Join(methods, " "), by.IP, by.UserAgent, s.options.IdleLife.Microseconds())
+		id, subject.ID, strings.Join(methods, " "), by.IP, by.UserAgent, s.options.IdleLife.Microseconds(), complete)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, errSessionRevoked
 	}

@@ -3,6 +3,7 @@ package signin
 import (
 	"cmp"
 	"context"
+	"time"
 
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
@@ -13,7 +14,8 @@ import (
 )
 
 // ChangePassword replaces the password; the caller proves the current one. It ends every other session and refuses
-// every access token issued so far, so the caller needs the returned pair.
+// every access token issued so far, so the caller needs the returned pair. If the account has a second factor, the
+// session must have proved it within the last five minutes: STEP_UP_REQUIRED.
 func (s *Service) ChangePassword(
 	ctx context.Context, currentPassword, newPassword string, by audit.Actor,
 ) (*session.Grant, error) {
@@ -54,10 +56,31 @@ func (s *Service) ChangePassword(
 			if err := s.throttle.TakeIn(tx, throttle.OwnActs, "password", string(user.ID)); err != nil {
 				return err
 			}
+			if err := requireFactor(tx, u, by); err != nil {
+				return err
+			}
 			if _, err = s.sessions.EndAll(tx, user.ID, by.SessionID); err != nil {
 				return err
 			}
 			return s.accounts.PasswordChanged(tx, u, by)
 		},
 	}, by)
+}
+
+// factorAge is how recent the proof of a second factor must be for a change of the password.
+const factorAge = 5 * time.Minute
+
+// requireFactor returns STEP_UP_REQUIRED if u has a second factor that the session of by has not proved recently.
+func requireFactor(tx *store.Tx, u *account.User, by audit.Actor) error {
+	if !u.HasFactor {
+		return nil
+	}
+	proved, err := session.HasProvedFactor(tx, by.SessionID, factorAge)
+	if err != nil || proved {
+		return err
+	}
+	e := fault.New(fault.Forbidden, fault.StepUpRequired,
+		"prove your password and a second factor again first: this needs a recent proof")
+	e.Requires = &fault.Requirement{MaxAge: int(factorAge / time.Second)}
+	return e
 }

@@ -250,12 +250,13 @@ func TestProvingAnAddressEndsWhatAStrangerSetUp(t *testing.T) {
 			apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 				stranger := jane(t, srv)
 				accepted(t, stranger.Do(t, requestChange, in(input{"newEmail": "stranger@example.com"})))
+				link := srv.Secret(t, mail.EmailChange)
 				arrive(t, srv, stranger.Email)
 				stranger.Do(t, me, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_REVOKED")
 				stranger.Redeem(t, stranger.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_REVOKED")
 				tryLogin(t, srv, input{"email": stranger.Email, "password": password}).
 					Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
-				do(t, srv, confirmChange, input{"token": srv.Secret(t, mail.EmailChange), "password": password}).
+				do(t, srv, confirmChange, input{"token": link, "password": password}).
 					Refused(t, "BAD_USER_INPUT", "CHALLENGE_INVALID")
 				if got := recorded(t, srv, stranger.UserID); !slices.Contains(got, audit.UnprovedCredentialsRemoved) {
 					t.Error(got)
@@ -383,6 +384,10 @@ func TestEachSecretWorksOnceOf32ConcurrentTimes(t *testing.T) {
 			accepted(t, c.Do(t, requestChange, in(input{"newEmail": "new@example.com"})))
 			return revertChange, input{"token": srv.Secret(t, mail.EmailChanging)}
 		},
+		"invitation": func(t *testing.T, srv *apptest.Server, _ *apptest.Client) (string, input) {
+			accepted(t, srv.As(t, "ADMIN").Do(t, inviteUser, in(input{"email": "kim@example.com"})))
+			return acceptInvitation, input{"token": srv.Secret(t, mail.Invitation), "password": password}
+		},
 		"code": func(t *testing.T, srv *apptest.Server, c *apptest.Client) (string, input) {
 			return loginWithCode, codeFor(t, srv, c.Email)
 		},
@@ -444,6 +449,8 @@ func TestRequestsForMailAndLinksAreThrottled(t *testing.T) {
 		verifyEmail:   {"token": "t"},
 		confirmChange: {"token": "t"},
 		revertChange:  {"token": "t"},
+
+		acceptInvitation: {"token": "t", "password": newPassword},
 	} {
 		do(t, srv, query, fields).Refused(t, "RATE_LIMITED", "TOO_MANY_ATTEMPTS")
 	}

@@ -40,9 +40,9 @@ func TestAFullQueueRefusesBeforeTheDatabase(t *testing.T) {
 		}
 		policy := passwords.Policy{MinLength: 8}
 		accounts := account.NewService(srv.App.DB, srv.App.Sessions, srv.App.Throttle, h, policy, nil, nil, 0,
-			srv.App.Accounts.Mailing())
-		s := signin.NewService(srv.App.DB, accounts, srv.App.Sessions, srv.App.Throttle, h, policy, srv.App.Audit,
-			slog.New(slog.DiscardHandler))
+			srv.App.Accounts.Mailing(), nil)
+		s := signin.NewService(srv.App.DB, accounts, srv.App.Sessions, srv.App.Throttle, h, policy, nil,
+			srv.App.Audit, slog.New(slog.DiscardHandler))
 		srv.Exec(t, "DELETE FROM throttle")
 		by := audit.Actor{Claims: token.Claims{UserID: c.UserID, SessionID: c.SessionID}}
 		for name, attempt := range map[string]func() (*session.Grant, error){
@@ -54,7 +54,8 @@ func TestAFullQueueRefusesBeforeTheDatabase(t *testing.T) {
 				return s.Register(t.Context(), in, audit.Actor{})
 			},
 			"reauthenticate": func() (*session.Grant, error) {
-				return s.Reauthenticate(t.Context(), apptest.Password, by)
+				secret := apptest.Password
+				return s.Reauthenticate(t.Context(), signin.Reauthentication{Password: &secret}, by)
 			},
 		} {
 			if _, err := attempt(); !fault.Is(err, fault.Overloaded) {

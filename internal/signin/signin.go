@@ -9,10 +9,12 @@ import (
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/mfa"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
+	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 // Service signs users in.
@@ -23,15 +25,17 @@ type Service struct {
 	throttle *throttle.Throttle
 	hasher   *password.Hasher
 	policy   password.Policy
+	factors  *mfa.Service
 	audit    *audit.Log
 	log      *slog.Logger
 }
 
 // NewService returns a Service.
 func NewService(db *store.DB, accounts *account.Service, sessions *session.Service, throttle *throttle.Throttle,
-	hasher *password.Hasher, policy password.Policy, audit *audit.Log, log *slog.Logger) *Service {
+	hasher *password.Hasher, policy password.Policy, factors *mfa.Service, audit *audit.Log,
+	log *slog.Logger) *Service {
 	return &Service{db: db, accounts: accounts, sessions: sessions, throttle: throttle, hasher: hasher, policy: policy,
-		audit: audit, log: log}
+		factors: factors, audit: audit, log: log}
 }
 
 // Proof is the outcome of a flow: who has proved to be a user, and how.
@@ -55,10 +59,10 @@ type Proof struct {
 // renews its session.
 //
 // It returns UNAUTHENTICATED with PASSWORD_CHANGE_REQUIRED if an administrator requires another password, and with
-// EMAIL_NOT_VERIFIED if the settings require a verified address first. The user then
-// gets another mail.
+// EMAIL_NOT_VERIFIED if the settings require a verified address first. The user then gets another mail. It returns
+// SECOND_FACTOR_REQUIRED with a challenge for CompleteLogin if the account demands a second factor that Methods lack.
 func (s *Service) Finish(ctx context.Context, p Proof, by audit.Actor) (grant *session.Grant, err error) {
-	var refusal error // a value, so that the mail is sent although the caller is refused
+	var refusal error // a value, so that the mail and the challenge are written although the caller is refused
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
 		if err := lock(tx, p, by); err != nil {
 			return err
@@ -81,6 +85,11 @@ func (s *Service) Finish(ctx context.Context, p Proof, by audit.Actor) (grant *s
 			refusal = errEmailNotVerified
 			return s.accounts.SendVerification(tx, u, by)
 		}
+		complete := !u.HasFactor || slices.Contains(p.Methods, token.MultiFactor)
+		if p.Session == "" && !complete {
+			refusal, err = s.demandFactor(tx, p, by)
+			return err
+		}
 		if err := s.accounts.CancelDeletion(tx, u, by); err != nil {
 			return err
 		}
@@ -93,7 +102,7 @@ func (s *Service) Finish(ctx context.Context, p Proof, by audit.Actor) (grant *s
 		if p.Session == "" {
 			grant, err = s.sessions.Start(tx, u.Subject(), p.Methods, by)
 		} else {
-			grant, err = s.sessions.Rotate(tx, p.Session, u.Subject(), p.Methods, by)
+			grant, err = s.sessions.Rotate(tx, p.Session, u.Subject(), p.Methods, complete, by)
 		}
 		if err != nil || p.Action == "" {
 			return err

@@ -8,6 +8,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/signin"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/store/storetest"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -55,7 +56,9 @@ func TestMethodsOfASessionAreUnited(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		grant, err := srv.App.SignIn.Reauthenticate(t.Context(), apptest.Password, audit.Actor{Claims: *caller})
+		secret := apptest.Password
+		grant, err := srv.App.SignIn.Reauthenticate(t.Context(), signin.Reauthentication{Password: &secret},
+			audit.Actor{Claims: *caller})
 		if err != nil {
 			t.Fatal(err)
 		}

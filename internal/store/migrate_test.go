@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -33,6 +35,25 @@ func migrateOnly(url string) (code int) {
 		return 1
 	}
 	return 0
+}
+
+func TestMigrationsAreStatementBlocks(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("migrations/*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(b)
+		if !strings.HasPrefix(text, "-- +goose Up\n-- +goose StatementBegin\n") ||
+			!strings.HasSuffix(text, ";\n-- +goose StatementEnd\n") {
+			t.Errorf("%s is not one statement block", file)
+		}
+	}
 }
 
 func TestMigrateIsIdempotent(t *testing.T) {

@@ -40,6 +40,9 @@ const (
 	MailRecipient Bucket = "mail-recipient"
 	MailRequest   Bucket = "mail-request" // an address of a network
 	Redeem        Bucket = "redeem"       // an address of a network, for links and codes
+	// SecondFactor has a user, once for the attempts of the user's own sessions and known addresses and once for all
+	// others.
+	SecondFactor Bucket = "second-factor"
 )
 
 // Rate is the size of a bucket and the time in which a full one becomes empty again. One attempt comes back every

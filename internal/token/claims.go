@@ -35,12 +35,20 @@ type Claims struct {
 	// EmailVerified is whether the user has proved their address (email_verified). Like the roles, it is valid only while
 	// the version is current.
 	EmailVerified bool
-	ID            string // jti
-	IssuedAt      time.Time
-	ExpiresAt     time.Time
+	// HasFactor is whether the account demands a second factor (has_factor). It too needs the current version.
+	HasFactor bool
+	ID        string // jti
+	IssuedAt  time.Time
+	ExpiresAt time.Time
 	// KeyID names the key that signed the token.
 	KeyID string
 }
+
+// MultiFactor is the method of a session in which the user has proved two factors (RFC 8176).
+const MultiFactor = "mfa"
+
+// IsMultiFactor reports whether the user has proved two factors in the session.
+func (c *Claims) IsMultiFactor() bool { return slices.Contains(c.Methods, MultiFactor) }
 
 // HasRole reports whether the token carries the role.
 func (c *Claims) HasRole(r Role) bool { return c.Roles.Has(r) }
@@ -78,6 +86,7 @@ func parsePayload(data []byte) (*payload, error) {
 			ExpiresAt:  r.time("exp"),
 
 			EmailVerified: r.flag("email_verified"),
+			HasFactor:     r.flag("has_factor"),
 		},
 		issuer:   r.text("iss"),
 		audience: r.audience(),

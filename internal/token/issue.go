@@ -62,6 +62,9 @@ func (i *Issuer) IssueAt(at time.Time, c Claims, notAfter time.Time) (raw string
 	if c.EmailVerified {
 		claims["email_verified"] = true
 	}
+	if c.HasFactor {
+		claims["has_factor"] = true
+	}
 	raw, err = k.unsigned(i.ring.options.Type, claims).SignedString(k.private)
 	if err != nil {
 		return "", Claims{}, fmt.Errorf("issue a token: %w", err)

@@ -93,7 +93,7 @@ func (s *server) claims() token.Claims {
 	return token.Claims{
 		UserID: "user-1", SessionID: "session-1", Generation: 3, Roles: []token.Role{"USER", "ADMIN"},
 		AuthTime: s.now.Add(-time.Minute), Methods: []string{"pwd"}, Version: 7,
-		EmailVerified: true,
+		EmailVerified: true, HasFactor: true,
 	}
 }
 

@@ -461,10 +461,12 @@ func TestRefusesOtherClaims(t *testing.T) {
 			forgeries["long s for "+name] = g.withPayload(also(payload, `"`+strings.Replace(name, "s", "\u017f", 1)+`":"x"`))
 		}
 	}
-	for _, value := range []string{"null", "false", `"true"`, "1", "{}", "[true]"} {
-		forgeries["email_verified "+value] = g.claim("email_verified", value)
+	for _, flag := range []string{"email_verified", "has_factor"} {
+		for _, value := range []string{"null", "false", `"true"`, "1", "{}", "[true]"} {
+			forgeries[flag+" "+value] = g.claim(flag, value)
+		}
+		forgeries[strings.ToUpper(flag)] = g.claim(strings.ToUpper(flag), "true")
 	}
-	forgeries["EMAIL_VERIFIED"] = g.claim("EMAIL_VERIFIED", "true")
 	g.refuseAll(t, forgeries)
 }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { afterEach, it } from 'node:test';
-import { skipPostgres } from '../postgres.mjs';
+import { databases } from '../database.mjs';
 import { password } from '../server.mjs';
 import { field, Frontend, see } from './frontend.mjs';
 
@@ -25,9 +25,9 @@ export function account(app, browser) {
     await see(note.filter({ hasText: 'At least 8 characters.' }));
   });
 
-  for (const [database, skip] of Object.entries({ SQLite: false, Postgres: skipPostgres })) {
+  for (const [database, skip] of Object.entries(databases)) {
     it(`cancels a deletion by signing in, on ${database}`, { skip }, async () => {
-      f = await Frontend.start(app, browser(), { postgres: database === 'Postgres' });
+      f = await Frontend.start(app, browser(), { database });
       await f.register();
       const page = await f.signIn();
       await page.getByLabel(/to confirm/).fill(f.user.email);

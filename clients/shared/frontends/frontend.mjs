@@ -1,13 +1,10 @@
 // An application in a browser with its own server, and its user.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { newDatabase } from '../database.mjs';
 import { linkIn, Mailbox } from '../mailbox.mjs';
-import { newSchema } from '../postgres.mjs';
-import { password, start } from '../server.mjs';
+import { password, run, start } from '../server.mjs';
 import { serve } from '../site.mjs';
 
 export const clients = fileURLToPath(new URL('../..', import.meta.url));
@@ -23,15 +20,14 @@ export const LOGIN = 'mutation($input: LoginInput!) { login(input: $input) { acc
 export class Frontend {
   // start serves the application with the given page settings, and starts a server with additional flags. With direct,
   // the page calls the server directly, at another origin. With mail, the server sends mails with links to the page.
-  static async start(app, browser, { flags = [], settings = {}, direct = false, mail = false, postgres = false } = {}) {
+  static async start(app, browser, { flags = [], settings = {}, direct = false, mail = false, database } = {}) {
     const f = new Frontend();
-    f.folder = mkdtempSync(join(tmpdir(), 'frontend-'));
     f.site = await serve(join(clients, app, 'dist'), '', settings);
-    f.schema = postgres ? await newSchema() : undefined;
+    f.database = await newDatabase(database);
     f.mailbox = mail ? await Mailbox.start() : undefined;
     f.flags = [
       ...SHORT,
-      '--database', f.schema?.url ?? `sqlite:${f.folder}/test.db`, '--secret', 'a secret for the tests of the applications',
+      '--database', f.database.url, '--secret', 'a secret for the tests of the applications',
       ...(mail ? [...f.mailbox.flags, ...MAILS, '--links-base', `${f.site.url}/#{flow}={token}`] : []),
       ...flags,
       ...(direct ? ['--allowed-origins', f.site.url] : []),
@@ -50,8 +46,7 @@ export class Frontend {
     await this.site.close();
     await this.server.stop();
     await this.mailbox?.close();
-    await this.schema?.drop();
-    rmSync(this.folder, { recursive: true });
+    await this.database.drop();
   }
 
   // restart starts a stopped server again, on another port. Its tokens are still valid.
@@ -62,6 +57,19 @@ export class Frontend {
 
   // register creates the user's account without the page.
   register() { return this.server.register(this.user.email); }
+
+  // addUser creates an account on the command line, which works with every mode of registration.
+  addUser(email = this.user.email, ...flags) { run(password, 'user', 'add', email, ...this.flags, ...flags); }
+
+  // administer runs a mutation as a new administrator.
+  async administer(query, variables) {
+    const email = `admin-${crypto.randomUUID()}@example.com`;
+    this.addUser(email, '--role', 'ADMIN');
+    const { accessToken } = (await this.server.graphql(LOGIN, { variables: { input: { email, password } } })).data.login;
+    const { data, errors } = await this.server.graphql(query, { variables, token: accessToken });
+    assert.equal(errors, undefined);
+    return data;
+  }
 
   async open(context = this.context, url = this.site.url) {
     const page = await context.newPage();
@@ -127,18 +135,7 @@ export class Frontend {
   succeeded(operation) { return this.site.sent(operation).filter(({ status }) => status === 200).length; }
 
   // backdateProofs makes the last proof of a credential old in every session.
-  backdateProofs() { return this.execute('UPDATE sessions SET auth_time = auth_time - 400000000'); }
-
-  // execute changes the SQLite database of the running server.
-  async execute(sql) {
-    const path = `${this.folder}/test.db`;
-    const { DatabaseSync } = await import('node:sqlite').catch(() => ({}));
-    if (DatabaseSync) return new DatabaseSync(path).exec(sql);
-    // Older versions of Node have no SQLite driver; Python has one.
-    const script = 'import sqlite3, sys\nwith sqlite3.connect(sys.argv[1]) as db: db.execute(sys.argv[2])';
-    const python = spawnSync('python3', ['-c', script, path, sql], { encoding: 'utf8' });
-    assert.equal(python.status, 0, python.stderr);
-  }
+  backdateProofs() { return this.database.execute('UPDATE sessions SET auth_time = auth_time - 400000000'); }
 }
 
 export const see = (locator) => locator.first().waitFor();

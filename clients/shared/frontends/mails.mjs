@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { afterEach, it } from 'node:test';
-import { skipPostgres } from '../postgres.mjs';
+import { databases } from '../database.mjs';
 import { password } from '../server.mjs';
-import { field, Frontend, LOGIN, screenshots, see, until } from './frontend.mjs';
+import { field, Frontend, LOGIN, reload, screenshots, see, until } from './frontend.mjs';
 
 const newPassword = 'another horse battery';
 
@@ -74,11 +74,8 @@ export function mails(app, browser) {
   });
 
   it('answers a registration with a taken address alike, and mails its owner', async () => {
-    await start();
-    await f.register();
-    await f.server.stop();
-    f.flags.push('--register', 'silent');
-    await f.restart();
+    await start({ flags: ['--register', 'silent'] });
+    f.addUser();
     const page = await f.open();
     await press(page, 'Create an account');
     await page.getByLabel('E-mail').fill(f.user.email);
@@ -104,14 +101,14 @@ export function mails(app, browser) {
     await f.works(page);
   });
 
-  for (const [database, skip] of Object.entries({ SQLite: false, Postgres: skipPostgres })) {
+  for (const [database, skip] of Object.entries(databases)) {
     it(`resets a password, on ${database}`, { skip }, async () => {
-      await start({ postgres: database === 'Postgres' });
+      await start({ database });
       await f.register();
-      const other = await f.login();
-      const link = await forgot(await f.open());
-
-      const page = await elsewhere(link);
+      const open = await f.signIn();
+      const session = await f.accessToken();
+      const page = await elsewhere(f.site.url);
+      await page.goto(await forgot(page));
       await page.getByLabel('New password').fill('short');
       await press(page, 'Set password');
       await see(field(page, 'New password').getByRole('alert'));
@@ -121,7 +118,9 @@ export function mails(app, browser) {
       await see(page.getByRole('status').filter({ hasText: 'Your password was changed' }));
       await welcome(page);
       await f.mailbox.next(f.user.email, 'password');
-      assert.equal(await f.active(other.accessToken), false);
+      assert.equal(await f.active(session), false);
+      await reload(open);
+      await see(open.getByText('your session was ended on another device, by a link in a mail'));
       const old = await f.server.graphql(LOGIN, { variables: { input: { email: f.user.email, password } } });
       assert.equal(old.errors[0].extensions.reason, 'INVALID_CREDENTIALS');
       await page.getByLabel('E-mail or username').fill(f.user.email);
@@ -131,6 +130,26 @@ export function mails(app, browser) {
       await page.context().close();
     });
   }
+
+  it('leads a user who must choose a new password to the link in the mail', async () => {
+    await start();
+    const { user } = await f.register();
+    await f.administer('mutation($id: ID!) { requirePasswordChange(input: {id: $id}) { id } }', { id: user.id });
+    const page = await f.signIn('not the password');
+    await see(page.getByText('The credentials are wrong'));
+    await page.getByLabel('Password').fill(password);
+    await press(page, 'Sign in');
+    await see(page.getByRole('status').filter({ hasText: 'You have to choose a new password' }));
+    await see(page.getByRole('heading', { name: 'Reset your password' }));
+    await page.goto(await f.link('Reset your password'));
+    await page.getByLabel('New password').fill(newPassword);
+    await press(page, 'Set password');
+    await welcome(page);
+    await page.getByLabel('E-mail or username').fill(f.user.email);
+    await page.getByLabel('Password').fill(newPassword);
+    await press(page, 'Sign in');
+    await f.signedIn(page);
+  });
 
   it('changes an address and undoes the change by the mail to the previous one', async () => {
     await start();
@@ -179,7 +198,7 @@ export function mails(app, browser) {
     await page.getByLabel('New password').fill(newPassword);
     await press(page, 'Set password');
     await problem(page);
-    await f.execute('UPDATE challenges SET expires_at = 1');
+    await f.database.execute('UPDATE challenges SET expires_at = 1');
     await page.goto(link);
     await page.getByLabel('New password').fill(newPassword);
     await press(page, 'Set password');

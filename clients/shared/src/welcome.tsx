@@ -4,7 +4,8 @@ import { useMutation, useNotice, useSession } from './backend';
 import type { ErrorReason } from './gql/enums';
 import { NewPassword } from './newpassword';
 import { Login, LoginWithCode, Register, RequestLoginCode, RequestPasswordReset } from './operations';
-import { wordsForEnd } from './words';
+import { Refusal } from './refusal';
+import { wordsFor, wordsForEnd } from './words';
 
 // The ways in, with the titles of their forms and the texts of the buttons that lead to them.
 const ways = {
@@ -15,32 +16,46 @@ const ways = {
 };
 type Way = keyof typeof ways;
 
+// lead goes to another way in and says why.
+type WayProps = { lead: (way: Way, why?: string) => void };
+
 export function Welcome({ library, ended }: { library: string; ended: ErrorReason | null }) {
   const [way, setWay] = useState<Way>('password');
+  const [why, setWhy] = useState(ended && wordsForEnd(ended));
   const others = way === 'password' ? (['register', 'code', 'reset'] as const) : (['password'] as const);
   const { title, form: WayForm } = ways[way];
+
+  function lead(to: Way, why = '') {
+    setWay(to);
+    setWhy(why);
+  }
   return (
     <main className="welcome">
       <h1>Graphwarden <small>with {library}</small></h1>
-      {ended && <p className="ended" role="status">{wordsForEnd(ended)}</p>}
+      {why && <p className="ended" role="status">{why}</p>}
       <section>
         <h2>{title}</h2>
-        <WayForm />
+        <WayForm lead={lead} />
         <div className="row ways">
-          {others.map((one) => <button key={one} type="button" className="quiet" onClick={() => setWay(one)}>{ways[one].link}</button>)}
+          {others.map((one) => <button key={one} type="button" className="quiet" onClick={() => lead(one)}>{ways[one].link}</button>)}
         </div>
       </section>
     </main>
   );
 }
 
-function SignInForm() {
+function SignInForm({ lead }: WayProps) {
   const session = useSession();
   const login = useMutation(Login);
 
   async function submit({ name = '', password = '' }: Record<string, string>) {
     const who = name.includes('@') ? { email: name } : { username: name };
-    session.begin((await login({ input: { ...who, password, delivery: session.delivery } })).login);
+    try {
+      session.begin((await login({ input: { ...who, password, delivery: session.delivery } })).login);
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.reason !== 'PASSWORD_CHANGE_REQUIRED') throw error;
+      lead('reset', wordsFor(error));
+    }
   }
   return (
     <Form button="Sign in" submit={submit}>

@@ -1,11 +1,15 @@
 import type { ErrorReason } from './gql/enums';
 import type { Refusal } from './refusal';
 
+// The server does not say which of these has ended a session.
+const ENDED = 'You were signed out: your session was ended on another device, by a link in a mail or by an administrator.';
+
 // Texts that replace the server's message. A reason that does not exist in the schema does not compile.
 const words: Partial<Record<ErrorReason, string>> = {
   INVALID_CREDENTIALS: 'The credentials are wrong. Check what you entered.',
-  TOKEN_REVOKED: 'You were signed out: your session was ended on another device or by an administrator.',
-  SESSION_REVOKED: 'You were signed out: your session was ended on another device or by an administrator.',
+  TOKEN_REVOKED: ENDED,
+  SESSION_REVOKED: ENDED,
+  PASSWORD_CHANGE_REQUIRED: 'You have to choose a new password. Open the link that we have sent you by mail, or request another.',
   SESSION_EXPIRED: 'You were signed out: your session has expired.',
   REFRESH_INVALID: 'You were signed out. Please sign in again.',
   REFRESH_REUSED: 'You were signed out for your security: someone else may have used your session. If in doubt, change your password.',

@@ -227,16 +227,17 @@ type Client struct {
 // Anonymous is a client without a token.
 func (s *Server) Anonymous() *Client { return &Client{Server: s, Header: http.Header{}} }
 
-// Secrets returns the secrets in the mails of a kind, in order: the tokens of links, or codes.
+// Secrets returns the secrets in the mails of a kind, in order: the tokens of links, or codes. That of a used or void
+// challenge is empty.
 func (s *Server) Secrets(tb testing.TB, kind mail.Kind) (secrets []string) {
 	tb.Helper()
-	var references []string
+	var ids []string
 	const query = "SELECT challenge FROM mail WHERE kind = $1 ORDER BY created_at, id"
-	if err := s.App.DB.Select(tb.Context(), &references, query, kind); err != nil {
+	if err := s.App.DB.Select(tb.Context(), &ids, query, kind); err != nil {
 		tb.Fatal(err)
 	}
-	for _, reference := range references {
-		secret, err := s.App.Challenges.Reveal(reference)
+	for _, id := range ids {
+		secret, err := s.App.Challenges.RevealOpen(tb.Context(), id)
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -249,8 +250,8 @@ func (s *Server) Secrets(tb testing.TB, kind mail.Kind) (secrets []string) {
 func (s *Server) Secret(tb testing.TB, kind mail.Kind) string {
 	tb.Helper()
 	secrets := s.Secrets(tb, kind)
-	if len(secrets) != 1 {
-		tb.Fatalf("%d mails of kind %s", len(secrets), kind)
+	if len(secrets) != 1 || secrets[0] == "" {
+		tb.Fatalf("%d mails of kind %s, or its secret is void", len(secrets), kind)
 	}
 	return secrets[0]
 }
@@ -342,7 +343,12 @@ type Error struct {
 			Roles  []string
 			MaxAge int
 		}
-		Fields []struct{ Path, Reason, Message string }
+		Fields    []struct{ Path, Reason, Message string }
+		Challenge struct {
+			ID        string
+			Methods   []string
+			ExpiresAt time.Time
+		}
 	}
 }
 

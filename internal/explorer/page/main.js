@@ -1,5 +1,6 @@
 // The page at /: GraphiQL with a panel for signing in, sharing one session.
 import { makeFetcher } from './fetcher.js';
+import { flows } from './linked.js';
 import { headers, operations } from './operations.js';
 import { makePanel, onPhone } from './panel.js';
 import { Session } from './session.js';
@@ -11,8 +12,8 @@ if (GraphiQL && React && ReactDOM) {
   const place = document.getElementById('explorer');
   const { endpoint } = place.dataset;
   const session = new Session(endpoint);
-  session.takeLink();
-  window.addEventListener('hashchange', () => session.takeLink()); // a link was pasted into this tab
+  session.takeLink(flows);
+  window.addEventListener('hashchange', () => session.takeLink(flows)); // a link was pasted into this tab
   const panel = makePanel(session);
   const root = ReactDOM.createRoot(place);
   root.render(

@@ -2,6 +2,7 @@
 import { Linked } from './linked.js';
 import { SignedIn } from './signedin.js';
 import { SignedOut } from './signedout.js';
+import { StepUp } from './stepup.js';
 
 const { React } = window;
 const h = React?.createElement;
@@ -26,10 +27,11 @@ export function makePanel(session) {
 
   const Panel = () => {
     const state = useSession();
-    const { expires, link, notice } = state;
+    const { expires, link, notice, proof } = state;
     return h('div', { className: 'account' },
       h('h2', { className: 'graphiql-doc-explorer-title account-title' }, expires ? 'Account' : 'Welcome'),
       h('p', { className: 'account-notice', role: 'status' }, notice),
+      proof && h(StepUp, { proof }),
       link ? h(Linked, { session, link, key: link.token })
         : expires ? h(SignedIn, { session, state }) : h(SignedOut, { session }));
   };

@@ -31,6 +31,9 @@ export function Field({ label, hint, ...props }) {
     hint && h('small', { id: `${id}hint` }, hint));
 }
 
+// Section is a part of the panel that starts closed.
+export const Section = ({ title, children }) => h('details', { className: 'account-section' }, h('summary', null, title), children);
+
 // useForm returns an action and the handler that calls it with the values of a form.
 export function useForm(action) {
   const { run, ...state } = useAction(action);

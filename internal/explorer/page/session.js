@@ -1,26 +1,19 @@
 // The session of the user who is signed in on this page.
 
-const pair = 'accessToken refreshToken';
-const queries = {
-  me: 'query { me { id email username name roles createdAt } }',
-  register: `mutation ($input: RegisterInput!) { register(input: $input) { auth { ${pair} } } }`,
-  login: `mutation ($input: LoginInput!) { login(input: $input) { ${pair} } }`,
-  refresh: `mutation ($input: RefreshTokenInput!) { refreshToken(input: $input) { ${pair} } }`,
-  requestReset: 'mutation ($input: RequestPasswordResetInput!) { requestPasswordReset(input: $input) { accepted } }',
-  logout: 'mutation ($input: LogoutInput!) { logout(input: $input) { endedSessions } }',
-};
+// The fields that signIn needs from every payload that signs in a user.
+export const pair = 'accessToken refreshToken';
 
-// The mutations of the links in mails by flow, and what they have done.
-const flows = {
-  'verify-email': { query: 'mutation ($input: VerifyEmailInput!) { verifyEmail(input: $input) { verified } }', done: 'Your e-mail address is confirmed.' },
-  'email-change': { query: 'mutation ($input: ConfirmEmailChangeInput!) { confirmEmailChange(input: $input) { accepted } }', done: 'Your e-mail address was changed.' },
-  'email-changing': { query: 'mutation ($input: RevertEmailChangeInput!) { revertEmailChange(input: $input) { accepted } }', done: 'Your account keeps this e-mail address. All sessions were ended.' },
-  'reset-password': { query: 'mutation ($input: ResetPasswordInput!) { resetPassword(input: $input) { accepted } }', done: 'Your password was changed. Sign in with it.' },
+const queries = {
+  me: 'query { me { id email emailVerified username name roles createdAt } }',
+  refresh: `mutation ($input: RefreshTokenInput!) { refreshToken(input: $input) { ${pair} } }`,
+  reauthenticate: `mutation ($input: ReauthenticateInput!) { reauthenticate(input: $input) { ${pair} } }`,
+  logout: 'mutation ($input: LogoutInput!) { logout(input: $input) { endedSessions } }',
 };
 
 // The fraction of its life after which a token is renewed.
 const renewAt = 0.8;
 const retryIn = 5; // s, unless the server sends retryAfter
+const maxTries = 3; // of an operation: a renewal and a proof can be needed in between
 
 // Reasons to refuse a token that was once valid. A refresh returns a new one or a reason.
 const outdated = ['TOKEN_EXPIRED', 'TOKEN_STALE', 'TOKEN_REVOKED'];
@@ -29,10 +22,11 @@ const outdated = ['TOKEN_EXPIRED', 'TOKEN_STALE', 'TOKEN_REVOKED'];
 export class Fault extends Error {
   constructor(errors) {
     const fields = errors.flatMap((e) => e.extensions?.fields ?? []);
-    const { code, retryAfter } = errors[0]?.extensions ?? {};
+    const { code, reason, retryAfter } = errors[0]?.extensions ?? {};
     const when = retryAfter ? ` (${retryAfter} s)` : '';
     super((fields.length > 0 ? fields : errors).map((e) => e.message).join('\n') + when);
     this.code = code;
+    this.reason = reason;
     this.retryAfter = retryAfter;
   }
 }
@@ -45,7 +39,7 @@ export class Session {
   #timer;
   #renewal;
   #listeners = new Set();
-  #state = { account: undefined, expires: undefined, life: undefined, renewals: 0, notice: '', link: undefined };
+  #state = { account: undefined, expires: undefined, life: undefined, renewals: 0, notice: '', link: undefined, proof: undefined };
 
   constructor(url) { this.#url = url; }
 
@@ -61,43 +55,60 @@ export class Session {
 
   get refreshToken() { return this.#tokens?.refresh; }
 
-  async register(input) { await this.#begin(await this.#call(queries.register, { input })); }
-
-  async login(input) { await this.#begin(await this.#call(queries.login, { input })); }
-
-  async requestReset(email) {
-    await this.#call(queries.requestReset, { input: { email } });
-    this.#set({ notice: 'If there is an account with this address, a link was sent to it.' });
-  }
+  notify(notice) { this.#set({ notice }); }
 
   // takeLink moves the link of a mail, #flow=token, from the address bar, and so from the history, into memory.
-  takeLink() {
+  takeLink(flows) {
     const [[flow, token] = []] = new URLSearchParams(window.location.hash.slice(1));
     if (!token || !Object.hasOwn(flows, flow)) return;
     window.history.replaceState(null, '', window.location.pathname + window.location.search);
     this.#set({ link: { flow, token } });
   }
 
-  // redeem uses the link. The user may be signed in, to the account of the link or to another one.
-  async redeem(flow, input) {
-    await this.#call(flows[flow].query, { input }, this.accessToken);
-    this.dismiss(flows[flow].done);
-    if (this.accessToken) await this.renew(); // the token may be stale, or its session have ended
+  dismissLink() { this.#set({ link: undefined, notice: '' }); }
+
+  // call runs a public operation.
+  call(query, input) { return this.#send(query, { input }); }
+
+  // signIn runs an operation that can sign in a user, and adopts the tokens. It returns the data.
+  async signIn(query, input) {
+    const data = await this.call(query, input);
+    const found = findPair(data);
+    if (found) {
+      this.#take(found);
+      this.#set({ renewals: 0 });
+      await this.whoAmI();
+    }
+    return data;
   }
 
-  dismiss(notice = '') { this.#set({ link: undefined, notice }); }
+  // act runs an operation as the signed-in user, if there is one. It renews an outdated token, and asks the user for a
+  // proof if the server requires a recent one.
+  async act(query, input) {
+    await this.fresh();
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#send(query, { input }, this.accessToken);
+      } catch (error) {
+        if (tries === maxTries || !this.#tokens) throw error;
+        if (error.reason === 'STEP_UP_REQUIRED') await this.#ask();
+        else if (outdated.includes(error.reason)) await this.renew();
+        else throw error;
+      }
+    }
+  }
 
   // logout signs out here even if the server cannot be reached: the access token then expires soon.
   async logout(scope) {
     const refreshToken = this.refreshToken;
-    this.#end('You are signed out.');
-    await this.#call(queries.logout, { input: { scope, refreshToken } });
+    this.end('You are signed out.');
+    await this.#send(queries.logout, { input: { scope, refreshToken } });
   }
 
   // whoAmI reads the token's account from the server.
   async whoAmI() {
     const access = this.accessToken;
-    const { me } = await this.#call(queries.me, undefined, access);
+    const { me } = await this.#send(queries.me, undefined, access);
     if (this.accessToken === access) this.#set({ account: me });
   }
 
@@ -124,29 +135,34 @@ export class Session {
     }
   }
 
-  async #begin(data) {
-    const found = findPair(data);
-    if (!found) { // the address must be verified first
-      this.#set({ notice: 'The account was created. Check your e-mail to continue.' });
-      return;
-    }
-    this.#take(found);
-    this.#set({ renewals: 0 });
-    await this.whoAmI();
+  // ask shows the form that renews the proof of a credential. It rejects if the user cancels it.
+  #ask() {
+    this.#state.proof?.cancel();
+    return new Promise((resolve, reject) => {
+      const close = (then) => {
+        this.#set({ proof: undefined });
+        then();
+      };
+      const prove = async (input) => {
+        this.#take(findPair(await this.#send(queries.reauthenticate, { input }, this.accessToken)));
+        close(resolve);
+      };
+      this.#set({ proof: { prove, cancel: () => close(() => reject(new Error('your identity was not confirmed'))) } });
+    });
   }
 
   async #redeem() {
     const tokens = this.#tokens;
     if (!tokens) return;
     try {
-      const data = await this.#call(queries.refresh, { input: { refreshToken: tokens.refresh } });
+      const data = await this.#send(queries.refresh, { input: { refreshToken: tokens.refresh } });
       if (this.#tokens !== tokens) return; // signed out, or in as another user, meanwhile
       this.#take(findPair(data));
       this.#set({ renewals: this.#state.renewals + 1, notice: '' });
     } catch (error) {
       if (this.#tokens !== tokens) return;
       if (error.code === 'UNAUTHENTICATED') {
-        this.#end(`You were signed out: ${error.message}`);
+        this.end(`You were signed out: ${error.message}`);
       } else {
         this.#set({ notice: `The token could not be renewed. Trying again: ${error.message}` });
         this.#schedule((error.retryAfter ?? retryIn) * 1000);
@@ -163,9 +179,11 @@ export class Session {
     this.#schedule(life * renewAt);
   }
 
-  #end(notice) {
+  // end forgets the tokens and says why.
+  end(notice) {
     clearTimeout(this.#timer);
     this.#tokens = undefined;
+    this.#state.proof?.cancel();
     this.#set({ account: undefined, expires: undefined, life: undefined, notice });
   }
 
@@ -179,7 +197,7 @@ export class Session {
     this.#listeners.forEach((listener) => listener());
   }
 
-  async #call(query, variables, token) {
+  async #send(query, variables, token) {
     const answer = await fetch(this.#url, {
       method: 'POST',
       headers: {

@@ -1,4 +1,5 @@
 // The panel's view of a signed-in user.
+import { Account } from './account.js';
 import { Button, Problem, useAction } from './parts.js';
 
 const { React } = window;
@@ -25,7 +26,8 @@ export function SignedIn({ session, state: { account, expires, life, renewals } 
       button('Who am I?', () => session.whoAmI()),
       button('Log out', () => session.logout('CURRENT')),
       button('Log out everywhere', () => session.logout('ALL'))),
-    h(Problem, { error }));
+    h(Problem, { error }),
+    account && h(Account, { session, account }));
 }
 
 const facts = (account) => [

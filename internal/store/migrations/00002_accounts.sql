@@ -1,4 +1,5 @@
 -- +goose Up
+-- +goose StatementBegin
 -- Times are microseconds since the Unix epoch, ids are UUIDs (version 7) as text.
 
 CREATE TABLE users (
@@ -82,3 +83,4 @@ CREATE TABLE audit_log (
     detail     TEXT NOT NULL
 );
 CREATE INDEX audit_log_user ON audit_log (user_id, id);
+-- +goose StatementEnd

@@ -1,4 +1,5 @@
 -- +goose Up
+-- +goose StatementBegin
 -- The generic cell rate algorithm stores one number per bucket: when it is empty again.
 CREATE TABLE throttle (
     key   TEXT PRIMARY KEY,   -- HMAC of the counted key
@@ -14,3 +15,4 @@ CREATE TABLE known_addresses (
 );
 CREATE INDEX known_addresses_user ON known_addresses (user_id);
 CREATE INDEX known_addresses_seen ON known_addresses (seen_at);
+-- +goose StatementEnd

@@ -1,4 +1,5 @@
 -- +goose Up
+-- +goose StatementBegin
 -- Search terms of users: a facet, a colon, and an address, username or name in lower case. The facets are the
 -- empty one and "role=R" for each role except USER. Disabled users also have each facet with the prefix "disabled".
 CREATE TABLE user_terms (
@@ -34,3 +35,4 @@ CREATE INDEX audit_log_actor ON audit_log (actor_id, at, id);
 CREATE INDEX audit_log_action ON audit_log (action, at, id);
 CREATE INDEX audit_log_at ON audit_log (at, id);
 CREATE INDEX audit_log_folded ON audit_log (at) WHERE fold IS NOT NULL;
+-- +goose StatementEnd

@@ -1,4 +1,5 @@
 -- +goose Up
+-- +goose StatementBegin
 -- Single-use secrets in mails. A secret is derived from its row and the deployment's secret, and is stored nowhere.
 CREATE TABLE challenges (
     id         TEXT PRIMARY KEY, -- 128 random bits
@@ -14,3 +15,4 @@ CREATE TABLE challenges (
 CREATE INDEX challenges_user ON challenges (user_id);
 CREATE INDEX challenges_subject ON challenges (kind, subject);
 CREATE INDEX challenges_expires ON challenges (expires_at);
+-- +goose StatementEnd

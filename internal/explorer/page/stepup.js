@@ -1,0 +1,15 @@
+// The panel's form for an operation that requires a recent proof of a credential.
+import { Button, Field, Problem, Submit, useForm } from './parts.js';
+
+const { React } = window;
+const h = React?.createElement;
+
+export function StepUp({ proof: { prove, cancel } }) {
+  const { busy, error, submit } = useForm(prove);
+  return h('form', { className: 'account-proof', onSubmit: submit, 'aria-labelledby': 'account-proof' },
+    h('h3', { id: 'account-proof' }, 'Confirm your identity'),
+    h(Field, { label: 'Your password', name: 'password', type: 'password', autoComplete: 'current-password', autoFocus: true }),
+    h(Problem, { error }),
+    h(Submit, { busy }, 'Confirm'),
+    h('p', { className: 'account-more' }, h(Button, { onClick: cancel }, 'Cancel')));
+}
