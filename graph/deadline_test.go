@@ -35,13 +35,13 @@ func TestDeadlinesNeedNoTimer(t *testing.T) {
 					t.Errorf("before the deadline: %v, %v, %v", late.Err(), context.Cause(late), late.Value(key{}))
 				}
 				end()
-				if err := ended.Err(); err != context.Canceled {
+				if err := ended.Err(); !errors.Is(err, context.Canceled) {
 					t.Errorf("after the end: %v", err)
 				}
 				<-ended.Done()
 				time.Sleep(time.Second)
 				synctest.Wait()
-				if err := late.Err(); err != context.DeadlineExceeded || context.Cause(late) != usedUp {
+				if err := late.Err(); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(context.Cause(late), usedUp) {
 					t.Errorf("after the deadline: %v, %v", err, context.Cause(late))
 				}
 				<-late.Done()
@@ -52,7 +52,7 @@ func TestDeadlinesNeedNoTimer(t *testing.T) {
 				defer endStopped()
 				wait(stopped)
 				stop()
-				if err := stopped.Err(); err != context.Canceled {
+				if err := stopped.Err(); !errors.Is(err, context.Canceled) {
 					t.Errorf("after the end of its parent: %v", err)
 				}
 			})

@@ -20,9 +20,9 @@ type Window struct {
 // limits are one more than the usual sizes of pages: the additional row shows that the list continues.
 var limits = [...]int{2, 6, 11, 21, 51, 101}
 
-// LimitClause returns the LIMIT clause for reading w. The limit is not an argument, because SQLite would make a new plan
-// for each execution, and Postgres must know the small number of rows. It is rounded up, so that clients cannot make
-// the server prepare many statements. NewPage ignores the rows beyond the window.
+// LimitClause returns the LIMIT clause for reading w. The limit is not an argument: SQLite would make a new plan for
+// each execution, and Postgres must know the small number of rows. It is rounded up, so that clients cannot make the
+// server prepare many statements. NewPage ignores the rows beyond the window.
 func (w Window) LimitClause() string {
 	limit := w.Limit + 1
 	if i, _ := slices.BinarySearch(limits[:], limit); i < len(limits) {
