@@ -37,7 +37,7 @@ var layers = [][]string{
 	{team, "internal/team"},
 	{"internal/signin", "internal/oauth"},
 	{"internal/account", "internal/social"},
-	{"internal/mfa"},
+	{"internal/mfa", "internal/passkey"},
 	{"internal/session"},
 	{
 		"internal/audit", "internal/challenge", "internal/coercion", "internal/limit", "internal/mail",

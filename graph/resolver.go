@@ -4,6 +4,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/guard"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/signin"
 	"github.com/graphwarden/graphwarden/internal/team"
@@ -15,6 +16,7 @@ type Resolver struct {
 	Accounts      *account.Service
 	Sessions      *session.Service
 	SignIn        *signin.Service
+	Passkeys      *passkey.Service
 	Throttle      *throttle.Throttle
 	Audit         *audit.Log
 	Feed          *audit.Feed

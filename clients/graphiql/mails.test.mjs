@@ -6,7 +6,7 @@ import { databases, newDatabase } from '../shared/database.mjs';
 import { linkIn, Mailbox } from '../shared/mailbox.mjs';
 import { password, run, start } from '../shared/server.mjs';
 import { launch, skip } from './browser.mjs';
-import { fill, open, stored } from './page.mjs';
+import { fill, open, press, section, stored } from './page.mjs';
 
 for (const [kind, skipDatabase] of Object.entries(databases)) {
   describe(`the page at / with a mail server, on ${kind}`, { skip: skip || skipDatabase }, () => pageWithMails(kind));
@@ -41,7 +41,6 @@ function pageWithMails(kind) {
     return email;
   }
   const signedIn = (page, email) => page.getByRole('definition').filter({ hasText: email }).waitFor();
-  const press = (page, name) => page.locator('.account').getByRole('button', { name, exact: true }).last().click();
 
   it('registers, confirms the address and resets the password', async () => {
     const { page, requests, complaints } = await open(browser, server);
@@ -108,7 +107,23 @@ function pageWithMails(kind) {
     await signedIn(page, email);
     return { page, email, complaints };
   }
-  const section = (page, title) => page.locator('summary', { hasText: title }).click();
+
+  it('creates the account of an invitation', async () => {
+    const email = newAddress();
+    run('', 'user', 'invite', email, '--public-url', server.url, ...flags);
+    const { page, complaints } = await open(browser, server);
+    await page.goto(await linkFrom(email, 'invited'));
+    await page.getByLabel('Password').fill('short');
+    await press(page, 'Create account');
+    await page.getByRole('alert').waitFor();
+    await page.getByLabel('Name').fill('Grace');
+    await page.getByLabel('Password').fill(password);
+    await press(page, 'Create account');
+    await signedIn(page, email);
+    await page.getByText('Your account was created.').waitFor();
+    assert.deepEqual(complaints, []);
+    await page.close();
+  });
 
   it('rates a new password', async () => {
     const { page } = await open(browser, server);

@@ -32,6 +32,12 @@ export async function fill(page, button, name, secret) {
   await page.locator('form').getByRole('button', { name: button }).click();
 }
 
+// press clicks the panel's last button with the name.
+export const press = (page, name) => page.locator('.account').getByRole('button', { name, exact: true }).last().click();
+
+// section opens or closes a section of the panel.
+export const section = (page, title) => page.locator('summary', { hasText: title }).click();
+
 // signUp registers an account by clicking and returns its address.
 export async function signUp(page, email = `user-${crypto.randomUUID()}@example.com`) {
   await fill(page, 'Create account', email, password);

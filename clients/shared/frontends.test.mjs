@@ -6,9 +6,11 @@ import { after, before, describe, it } from 'node:test';
 import { launch, skip } from '../graphiql/browser.mjs';
 import { account } from './frontends/account.mjs';
 import { cookieMode } from './frontends/cookie.mjs';
+import { factors } from './frontends/factors.mjs';
 import { clients, screenshots } from './frontends/frontend.mjs';
 import { headerMode } from './frontends/header.mjs';
 import { hostileBrowsers } from './frontends/hostile.mjs';
+import { invitations } from './frontends/invitations.mjs';
 import { mails } from './frontends/mails.mjs';
 import { security } from './frontends/security.mjs';
 import { trustedDocuments } from './frontends/trusted.mjs';
@@ -34,7 +36,7 @@ describe('in a browser', { skip, concurrency: APPS.length }, () => {
       });
       after(() => browser?.close());
 
-      for (const [name, tests] of Object.entries({ headerMode, cookieMode, hostileBrowsers, trustedDocuments, security, account, mails })) {
+      for (const [name, tests] of Object.entries({ headerMode, cookieMode, hostileBrowsers, trustedDocuments, security, account, mails, factors, invitations })) {
         describe(name, { concurrency: 1 }, () => tests(app, () => browser));
       }
     });

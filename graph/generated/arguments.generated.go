@@ -117,6 +117,22 @@ func Arguments(schema graphql.ExecutableSchema) map[string]func(ctx context.Cont
 			_, err := ec.unmarshalNLoginWithCodeInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐLoginWithCodeInput(ctx, value)
 			return err
 		},
+		"Mutation.finishPasskeyRegistration.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNFinishPasskeyRegistrationInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐFinishPasskeyRegistrationInput(ctx, value)
+			return err
+		},
+		"Mutation.renamePasskey.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNRenamePasskeyInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐRenamePasskeyInput(ctx, value)
+			return err
+		},
+		"Mutation.deletePasskey.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNDeletePasskeyInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐDeletePasskeyInput(ctx, value)
+			return err
+		},
+		"Mutation.loginWithPasskey.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNLoginWithPasskeyInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐLoginWithPasskeyInput(ctx, value)
+			return err
+		},
 		"Mutation.login.input": func(ctx context.Context, value any) error {
 			_, err := ec.unmarshalNLoginInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐLoginInput(ctx, value)
 			return err

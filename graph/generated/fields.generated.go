@@ -12,6 +12,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/mfa"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 )
@@ -500,6 +501,94 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				return true
 			}},
 		},
+		"Passkey": {
+			"id": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*passkey.Passkey).ID
+				m := model.MarshalPasskeyID(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"name": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*passkey.Passkey).Name
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"provider": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*passkey.Passkey).Provider()
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"backedUp": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*passkey.Passkey).BackedUp
+				m := graphql.MarshalBoolean(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"createdAt": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*passkey.Passkey).CreatedAt
+				m := model.MarshalTime(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"lastUsedAt": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*passkey.Passkey).LastUsedAt
+				if v == nil {
+					return null(w)
+				}
+				m := model.MarshalTime(*v)
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
+		"PasskeyCeremony": {
+			"challenge": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*passkey.Ceremony).Challenge
+				m := graphql.MarshalID(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"options": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*passkey.Ceremony).Options
+				if v == nil {
+					return false
+				}
+				m := model.MarshalJSON(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"expiresAt": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*passkey.Ceremony).ExpiresAt
+				m := model.MarshalTime(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
 		"PasswordStrength": {
 			"score": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*password.Strength).Score
@@ -960,6 +1049,9 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			}},
 			"factors": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._User_factors(ctx, field, object.(*account.User))
+			}, Concurrent: true},
+			"passkeys": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._User_passkeys(ctx, field, object.(*account.User))
 			}, Concurrent: true},
 		},
 		"UserConnection": {

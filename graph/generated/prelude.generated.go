@@ -11,6 +11,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/introspection"
 	"github.com/graphwarden/graphwarden/graph/model"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -1548,6 +1549,20 @@ func (ec *executionContext) marshalNBoolean2bool(ctx context.Context, sel ast.Se
 	res := graphql.MarshalBoolean(v)
 	if res == graphql.Null {
 		graphql.AddInvalidNullFromMarshaler(ctx, "Boolean!")
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNID2githubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋpasskeyᚐID(ctx context.Context, v any) (passkey.ID, error) {
+	res, err := model.UnmarshalPasskeyID(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNID2githubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋpasskeyᚐID(ctx context.Context, sel ast.SelectionSet, v passkey.ID) graphql.Marshaler {
+	_ = sel
+	res := model.MarshalPasskeyID(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "ID!")
 	}
 	return res
 }

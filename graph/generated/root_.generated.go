@@ -128,42 +128,49 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AcceptInvitation         func(childComplexity int, input model.AcceptInvitationInput) int
-		BeginTotp                func(childComplexity int) int
-		ChangePassword           func(childComplexity int, input model.ChangePasswordInput) int
-		CompleteLogin            func(childComplexity int, input model.CompleteLoginInput) int
-		ConfirmEmailChange       func(childComplexity int, input model.ConfirmEmailChangeInput) int
-		ConfirmTotp              func(childComplexity int, input model.ConfirmTotpInput) int
-		DeleteAccount            func(childComplexity int, input model.DeleteAccountInput) int
-		DeleteUser               func(childComplexity int, input model.DeleteUserInput) int
-		DisableTotp              func(childComplexity int) int
-		DisableUser              func(childComplexity int, input model.DisableUserInput) int
-		EnableUser               func(childComplexity int, input model.EnableUserInput) int
-		ExportAccount            func(childComplexity int) int
-		InviteUser               func(childComplexity int, input model.InviteUserInput) int
-		Login                    func(childComplexity int, input model.LoginInput) int
-		LoginWithCode            func(childComplexity int, input model.LoginWithCodeInput) int
-		Logout                   func(childComplexity int, input *model.LogoutInput) int
-		PasswordStrength         func(childComplexity int, input model.PasswordStrengthInput) int
-		Reauthenticate           func(childComplexity int, input model.ReauthenticateInput) int
-		RefreshToken             func(childComplexity int, input *model.RefreshTokenInput) int
-		RegenerateRecoveryCodes  func(childComplexity int) int
-		Register                 func(childComplexity int, input model.RegisterInput) int
-		RequestEmailChange       func(childComplexity int, input model.RequestEmailChangeInput) int
-		RequestEmailVerification func(childComplexity int) int
-		RequestLoginCode         func(childComplexity int, input model.RequestLoginCodeInput) int
-		RequestPasswordReset     func(childComplexity int, input model.RequestPasswordResetInput) int
-		RequirePasswordChange    func(childComplexity int, input model.RequirePasswordChangeInput) int
-		ResendInvitation         func(childComplexity int, input model.ResendInvitationInput) int
-		ResetFactors             func(childComplexity int, input model.ResetFactorsInput) int
-		ResetPassword            func(childComplexity int, input model.ResetPasswordInput) int
-		RevertEmailChange        func(childComplexity int, input model.RevertEmailChangeInput) int
-		RevokeInvitation         func(childComplexity int, input model.RevokeInvitationInput) int
-		RevokeSession            func(childComplexity int, input model.RevokeSessionInput) int
-		RevokeSessions           func(childComplexity int, input model.RevokeSessionsInput) int
-		SetRoles                 func(childComplexity int, input model.SetRolesInput) int
-		UpdateProfile            func(childComplexity int, input model.UpdateProfileInput) int
-		VerifyEmail              func(childComplexity int, input model.VerifyEmailInput) int
+		AcceptInvitation          func(childComplexity int, input model.AcceptInvitationInput) int
+		BeginPasskeyLogin         func(childComplexity int) int
+		BeginPasskeyRegistration  func(childComplexity int) int
+		BeginTotp                 func(childComplexity int) int
+		ChangePassword            func(childComplexity int, input model.ChangePasswordInput) int
+		CompleteLogin             func(childComplexity int, input model.CompleteLoginInput) int
+		ConfirmEmailChange        func(childComplexity int, input model.ConfirmEmailChangeInput) int
+		ConfirmTotp               func(childComplexity int, input model.ConfirmTotpInput) int
+		DeleteAccount             func(childComplexity int, input model.DeleteAccountInput) int
+		DeletePasskey             func(childComplexity int, input model.DeletePasskeyInput) int
+		DeleteUser                func(childComplexity int, input model.DeleteUserInput) int
+		DisableTotp               func(childComplexity int) int
+		DisableUser               func(childComplexity int, input model.DisableUserInput) int
+		EnableUser                func(childComplexity int, input model.EnableUserInput) int
+		ExportAccount             func(childComplexity int) int
+		FinishPasskeyRegistration func(childComplexity int, input model.FinishPasskeyRegistrationInput) int
+		InviteUser                func(childComplexity int, input model.InviteUserInput) int
+		Login                     func(childComplexity int, input model.LoginInput) int
+		LoginWithCode             func(childComplexity int, input model.LoginWithCodeInput) int
+		LoginWithPasskey          func(childComplexity int, input model.LoginWithPasskeyInput) int
+		Logout                    func(childComplexity int, input *model.LogoutInput) int
+		PasswordStrength          func(childComplexity int, input model.PasswordStrengthInput) int
+		Reauthenticate            func(childComplexity int, input model.ReauthenticateInput) int
+		RefreshToken              func(childComplexity int, input *model.RefreshTokenInput) int
+		RegenerateRecoveryCodes   func(childComplexity int) int
+		Register                  func(childComplexity int, input model.RegisterInput) int
+		RemovePassword            func(childComplexity int) int
+		RenamePasskey             func(childComplexity int, input model.RenamePasskeyInput) int
+		RequestEmailChange        func(childComplexity int, input model.RequestEmailChangeInput) int
+		RequestEmailVerification  func(childComplexity int) int
+		RequestLoginCode          func(childComplexity int, input model.RequestLoginCodeInput) int
+		RequestPasswordReset      func(childComplexity int, input model.RequestPasswordResetInput) int
+		RequirePasswordChange     func(childComplexity int, input model.RequirePasswordChangeInput) int
+		ResendInvitation          func(childComplexity int, input model.ResendInvitationInput) int
+		ResetFactors              func(childComplexity int, input model.ResetFactorsInput) int
+		ResetPassword             func(childComplexity int, input model.ResetPasswordInput) int
+		RevertEmailChange         func(childComplexity int, input model.RevertEmailChangeInput) int
+		RevokeInvitation          func(childComplexity int, input model.RevokeInvitationInput) int
+		RevokeSession             func(childComplexity int, input model.RevokeSessionInput) int
+		RevokeSessions            func(childComplexity int, input model.RevokeSessionsInput) int
+		SetRoles                  func(childComplexity int, input model.SetRolesInput) int
+		UpdateProfile             func(childComplexity int, input model.UpdateProfileInput) int
+		VerifyEmail               func(childComplexity int, input model.VerifyEmailInput) int
 	}
 
 	PageInfo struct {
@@ -171,6 +178,21 @@ type ComplexityRoot struct {
 		HasNextPage     func(childComplexity int) int
 		HasPreviousPage func(childComplexity int) int
 		StartCursor     func(childComplexity int) int
+	}
+
+	Passkey struct {
+		BackedUp   func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		ID         func(childComplexity int) int
+		LastUsedAt func(childComplexity int) int
+		Name       func(childComplexity int) int
+		Provider   func(childComplexity int) int
+	}
+
+	PasskeyCeremony struct {
+		Challenge func(childComplexity int) int
+		ExpiresAt func(childComplexity int) int
+		Options   func(childComplexity int) int
 	}
 
 	PasswordStrength struct {
@@ -285,6 +307,7 @@ type ComplexityRoot struct {
 		HasFactor     func(childComplexity int) int
 		ID            func(childComplexity int) int
 		Name          func(childComplexity int) int
+		Passkeys      func(childComplexity int) int
 		Roles         func(childComplexity int) int
 		SecurityLog   func(childComplexity int, first *int32, after *string, last *int32, before *string) int
 		Sessions      func(childComplexity int, first *int32, after *string, last *int32, before *string) int
@@ -658,6 +681,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.AcceptInvitation(childComplexity, args["input"].(model.AcceptInvitationInput)), true
+	case "Mutation.beginPasskeyLogin":
+		if e.ComplexityRoot.Mutation.BeginPasskeyLogin == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.BeginPasskeyLogin(childComplexity), true
+	case "Mutation.beginPasskeyRegistration":
+		if e.ComplexityRoot.Mutation.BeginPasskeyRegistration == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.BeginPasskeyRegistration(childComplexity), true
 	case "Mutation.beginTotp":
 		if e.ComplexityRoot.Mutation.BeginTotp == nil {
 			break
@@ -719,6 +754,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteAccount(childComplexity, args["input"].(model.DeleteAccountInput)), true
+	case "Mutation.deletePasskey":
+		if e.ComplexityRoot.Mutation.DeletePasskey == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deletePasskey_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeletePasskey(childComplexity, args["input"].(model.DeletePasskeyInput)), true
 	case "Mutation.deleteUser":
 		if e.ComplexityRoot.Mutation.DeleteUser == nil {
 			break
@@ -764,6 +810,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ExportAccount(childComplexity), true
+	case "Mutation.finishPasskeyRegistration":
+		if e.ComplexityRoot.Mutation.FinishPasskeyRegistration == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_finishPasskeyRegistration_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.FinishPasskeyRegistration(childComplexity, args["input"].(model.FinishPasskeyRegistrationInput)), true
 	case "Mutation.inviteUser":
 		if e.ComplexityRoot.Mutation.InviteUser == nil {
 			break
@@ -797,6 +854,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.LoginWithCode(childComplexity, args["input"].(model.LoginWithCodeInput)), true
+	case "Mutation.loginWithPasskey":
+		if e.ComplexityRoot.Mutation.LoginWithPasskey == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_loginWithPasskey_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.LoginWithPasskey(childComplexity, args["input"].(model.LoginWithPasskeyInput)), true
 	case "Mutation.logout":
 		if e.ComplexityRoot.Mutation.Logout == nil {
 			break
@@ -858,6 +926,23 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Register(childComplexity, args["input"].(model.RegisterInput)), true
+	case "Mutation.removePassword":
+		if e.ComplexityRoot.Mutation.RemovePassword == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.RemovePassword(childComplexity), true
+	case "Mutation.renamePasskey":
+		if e.ComplexityRoot.Mutation.RenamePasskey == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_renamePasskey_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RenamePasskey(childComplexity, args["input"].(model.RenamePasskeyInput)), true
 	case "Mutation.requestEmailChange":
 		if e.ComplexityRoot.Mutation.RequestEmailChange == nil {
 			break
@@ -1043,6 +1128,62 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
+
+	case "Passkey.backedUp":
+		if e.ComplexityRoot.Passkey.BackedUp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Passkey.BackedUp(childComplexity), true
+	case "Passkey.createdAt":
+		if e.ComplexityRoot.Passkey.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Passkey.CreatedAt(childComplexity), true
+	case "Passkey.id":
+		if e.ComplexityRoot.Passkey.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Passkey.ID(childComplexity), true
+	case "Passkey.lastUsedAt":
+		if e.ComplexityRoot.Passkey.LastUsedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Passkey.LastUsedAt(childComplexity), true
+	case "Passkey.name":
+		if e.ComplexityRoot.Passkey.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Passkey.Name(childComplexity), true
+	case "Passkey.provider":
+		if e.ComplexityRoot.Passkey.Provider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Passkey.Provider(childComplexity), true
+
+	case "PasskeyCeremony.challenge":
+		if e.ComplexityRoot.PasskeyCeremony.Challenge == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PasskeyCeremony.Challenge(childComplexity), true
+	case "PasskeyCeremony.expiresAt":
+		if e.ComplexityRoot.PasskeyCeremony.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PasskeyCeremony.ExpiresAt(childComplexity), true
+	case "PasskeyCeremony.options":
+		if e.ComplexityRoot.PasskeyCeremony.Options == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PasskeyCeremony.Options(childComplexity), true
 
 	case "PasswordStrength.hint":
 		if e.ComplexityRoot.PasswordStrength.Hint == nil {
@@ -1474,6 +1615,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Name(childComplexity), true
+	case "User.passkeys":
+		if e.ComplexityRoot.User.Passkeys == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Passkeys(childComplexity), true
 	case "User.roles":
 		if e.ComplexityRoot.User.Roles == nil {
 			break
@@ -1570,17 +1717,21 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("ConfirmEmailChangeInput", ec.unmarshalInputConfirmEmailChangeInput),
 			graphql.NewInputUnmarshaler("ConfirmTotpInput", ec.unmarshalInputConfirmTotpInput),
 			graphql.NewInputUnmarshaler("DeleteAccountInput", ec.unmarshalInputDeleteAccountInput),
+			graphql.NewInputUnmarshaler("DeletePasskeyInput", ec.unmarshalInputDeletePasskeyInput),
 			graphql.NewInputUnmarshaler("DeleteUserInput", ec.unmarshalInputDeleteUserInput),
 			graphql.NewInputUnmarshaler("DisableUserInput", ec.unmarshalInputDisableUserInput),
 			graphql.NewInputUnmarshaler("EnableUserInput", ec.unmarshalInputEnableUserInput),
+			graphql.NewInputUnmarshaler("FinishPasskeyRegistrationInput", ec.unmarshalInputFinishPasskeyRegistrationInput),
 			graphql.NewInputUnmarshaler("InviteUserInput", ec.unmarshalInputInviteUserInput),
 			graphql.NewInputUnmarshaler("LoginInput", ec.unmarshalInputLoginInput),
 			graphql.NewInputUnmarshaler("LoginWithCodeInput", ec.unmarshalInputLoginWithCodeInput),
+			graphql.NewInputUnmarshaler("LoginWithPasskeyInput", ec.unmarshalInputLoginWithPasskeyInput),
 			graphql.NewInputUnmarshaler("LogoutInput", ec.unmarshalInputLogoutInput),
 			graphql.NewInputUnmarshaler("PasswordStrengthInput", ec.unmarshalInputPasswordStrengthInput),
 			graphql.NewInputUnmarshaler("ReauthenticateInput", ec.unmarshalInputReauthenticateInput),
 			graphql.NewInputUnmarshaler("RefreshTokenInput", ec.unmarshalInputRefreshTokenInput),
 			graphql.NewInputUnmarshaler("RegisterInput", ec.unmarshalInputRegisterInput),
+			graphql.NewInputUnmarshaler("RenamePasskeyInput", ec.unmarshalInputRenamePasskeyInput),
 			graphql.NewInputUnmarshaler("RequestEmailChangeInput", ec.unmarshalInputRequestEmailChangeInput),
 			graphql.NewInputUnmarshaler("RequestLoginCodeInput", ec.unmarshalInputRequestLoginCodeInput),
 			graphql.NewInputUnmarshaler("RequestPasswordResetInput", ec.unmarshalInputRequestPasswordResetInput),
@@ -1691,7 +1842,7 @@ var sources = []*ast.Source{
 	{Name: "../../schema/account.graphqls", Input: `"Read operations."
 type Query {
   "The caller's own account."
-  me: User! @auth
+  me: User! @auth(setup: true)
 }
 
 "Write operations."
@@ -2246,9 +2397,22 @@ enum AuditAction {
   INVITATION_ACCEPTED
   """
   The owner of an e-mail address proved it for the first time, without the account's credentials. The server removed the
-  password and ended the sessions that were set up before.
+  password and the passkeys and ended the sessions that were set up before.
   """
   UNPROVED_CREDENTIALS_REMOVED
+  "A user added a passkey."
+  PASSKEY_ADDED
+  "A user renamed a passkey."
+  PASSKEY_RENAMED
+  "A user deleted a passkey."
+  PASSKEY_REMOVED
+  """
+  A passkey was refused because it may have been copied: its signature counter went back, or it stopped being one that
+  synchronizes.
+  """
+  PASSKEY_COPY_SUSPECTED
+  "A user removed their password, and signs in with a passkey or by mail."
+  PASSWORD_REMOVED
   "A second factor was set up, or replaced."
   FACTOR_ADDED
   "The second factors were removed."
@@ -2310,7 +2474,7 @@ enum AuditOutcome {
   then, another call replaces it. The caller must have proved everything that the account demands within the last
   5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED, RATE_LIMITED.
   """
-  beginTotp: TotpSetup! @auth(maxAge: 300)
+  beginTotp: TotpSetup! @auth(maxAge: 300, setup: true)
 
   """
   Confirms the authenticator app by a code. From then on, every sign-in to the account needs a second factor. It
@@ -2321,7 +2485,7 @@ enum AuditOutcome {
   confirmTotp(
     "A code of the app."
     input: ConfirmTotpInput!
-  ): RecoveryCodesPayload! @auth(maxAge: 300)
+  ): RecoveryCodesPayload! @auth(maxAge: 300, setup: true)
 
   """
   Removes the authenticator app and the recovery codes. Sign-ins need no second factor then, and no session counts as
@@ -2776,6 +2940,135 @@ extend type Query {
   ): Node @auth
 }
 `, BuiltIn: false},
+	{Name: "../../schema/passkeys.graphqls", Input: `extend type Mutation {
+  """
+  Begins to create a passkey for the caller. Give ` + "`" + `options` + "`" + ` to ` + "`" + `PublicKeyCredential.parseCreationOptionsFromJSON` + "`" + ` and
+  ` + "`" + `navigator.credentials.create` + "`" + `, then call ` + "`" + `finishPasskeyRegistration` + "`" + `. The caller must have proved a credential within
+  the last 5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED or NOT_OFFERED; CONFLICT with TOO_MANY_PASSKEYS beyond 20;
+  RATE_LIMITED.
+  """
+  beginPasskeyRegistration: PasskeyCeremony! @auth(maxAge: 300)
+
+  """
+  Stores the passkey that the browser has created, and mails the user a notice. The caller must have proved a credential
+  within the last 5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED or NOT_OFFERED; BAD_USER_INPUT with
+  CHALLENGE_INVALID, with MALFORMED if the response is not one for this challenge and site, from a device that has
+  verified its user, or with the problem of the name; CONFLICT with TOO_MANY_PASSKEYS or PASSKEY_TAKEN.
+  """
+  finishPasskeyRegistration(
+    "The response of the browser."
+    input: FinishPasskeyRegistrationInput!
+  ): Passkey! @auth(maxAge: 300)
+
+  """
+  Renames one of the caller's passkeys. Errors: BAD_USER_INPUT with the problem of the name; NOT_FOUND with
+  PASSKEY_NOT_FOUND; RATE_LIMITED.
+  """
+  renamePasskey(
+    "The passkey and its new name."
+    input: RenamePasskeyInput!
+  ): Passkey! @auth
+
+  """
+  Deletes one of the caller's passkeys, and mails the user a notice. Sessions continue; ` + "`" + `logout` + "`" + ` ends the others. The
+  caller must have proved a credential within the last 5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED; NOT_FOUND with
+  PASSKEY_NOT_FOUND; CONFLICT with LAST_CREDENTIAL.
+  """
+  deletePasskey(
+    "The passkey."
+    input: DeletePasskeyInput!
+  ): User! @auth(maxAge: 300)
+
+  """
+  Removes the caller's password, and mails the user a notice. Does nothing if there is none. ` + "`" + `resetPassword` + "`" + ` sets another.
+  The caller must have proved a credential within the last 5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED; CONFLICT
+  with LAST_CREDENTIAL.
+  """
+  removePassword: User! @auth(maxAge: 300)
+
+  """
+  Begins a sign-in with a passkey. Give ` + "`" + `options` + "`" + ` to ` + "`" + `PublicKeyCredential.parseRequestOptionsFromJSON` + "`" + ` and
+  ` + "`" + `navigator.credentials.get` + "`" + `, with ` + "`" + `mediation: "conditional"` + "`" + ` for the autofill of a form, then call ` + "`" + `loginWithPasskey` + "`" + `.
+  The browser offers the passkeys that the user has for this site. Errors: FORBIDDEN with NOT_OFFERED; RATE_LIMITED.
+  """
+  beginPasskeyLogin: PasskeyCeremony! @public
+
+  """
+  Signs in with a passkey. It counts as two factors, because the device has verified its user. Errors: UNAUTHENTICATED
+  with INVALID_CREDENTIALS, with PASSKEY_UNKNOWN if the passkey was deleted here, and with EMAIL_NOT_VERIFIED as for
+  ` + "`" + `login` + "`" + `; BAD_USER_INPUT with CHALLENGE_INVALID or MALFORMED; FORBIDDEN with NOT_OFFERED; RATE_LIMITED.
+  """
+  loginWithPasskey(
+    "The response of the browser."
+    input: LoginWithPasskeyInput!
+  ): AuthPayload! @public
+}
+
+extend type User {
+  "The user's passkeys, the oldest first, at most 20."
+  passkeys: [Passkey!]! @auth(roles: [ADMIN], owner: true)
+}
+
+"A key pair on the user's device, or in an account that synchronizes devices. It signs in without a password."
+type Passkey @auth(roles: [ADMIN], owner: true) {
+  "Opaque, stable identifier."
+  id: ID!
+  "The name that the user has given it."
+  name: String!
+  "The product that holds it, such as ` + "`" + `1Password` + "`" + `, as far as it says so. Nothing proves it. Empty if unknown."
+  provider: String!
+  "Whether it is copied to the user's other devices or to a backup, so that the loss of one device does not lose it."
+  backedUp: Boolean!
+  "When it was created."
+  createdAt: Time!
+  "When it was last used. Null if never."
+  lastUsedAt: Time
+}
+
+"What a browser needs to create or use a passkey (WebAuthn level 3)."
+type PasskeyCeremony @public {
+  "Return it together with the response."
+  challenge: ID!
+  "The options in JSON, as browsers and libraries for WebAuthn parse them."
+  options: JSON!
+  "Until when the response is accepted: five minutes from the beginning."
+  expiresAt: Time!
+}
+
+"Input of ` + "`" + `finishPasskeyRegistration` + "`" + `."
+input FinishPasskeyRegistrationInput {
+  "The challenge from ` + "`" + `beginPasskeyRegistration` + "`" + `."
+  challenge: ID!
+  "The credential, as its method ` + "`" + `toJSON` + "`" + ` returns it."
+  response: JSON! @sensitive
+  "The name of the passkey, at most 100 characters. Without one, it gets that of its provider."
+  name: String! = ""
+}
+
+"Input of ` + "`" + `renamePasskey` + "`" + `."
+input RenamePasskeyInput {
+  "The passkey's id."
+  id: ID!
+  "The new name, at most 100 characters."
+  name: String!
+}
+
+"Input of ` + "`" + `deletePasskey` + "`" + `."
+input DeletePasskeyInput {
+  "The passkey's id."
+  id: ID!
+}
+
+"Input of ` + "`" + `loginWithPasskey` + "`" + `."
+input LoginWithPasskeyInput {
+  "The challenge from ` + "`" + `beginPasskeyLogin` + "`" + `."
+  challenge: ID!
+  "The credential, as its method ` + "`" + `toJSON` + "`" + ` returns it."
+  response: JSON! @sensitive
+  "How the server delivers the refresh token."
+  delivery: TokenDelivery! = BODY
+}
+`, BuiltIn: false},
 	{Name: "../../schema/schema.graphqls", Input: `"""
 The caller must be signed in. On an object type, the directive applies to every field that has neither ` + "`" + `@auth` + "`" + ` nor
 ` + "`" + `@public` + "`" + ` itself; a directive on a field replaces that of its type.
@@ -2784,8 +3077,9 @@ directive @auth(
   "The caller must have one of these roles. Without ` + "`" + `roles` + "`" + `, any signed-in caller is allowed."
   roles: [Role!]
   """
-  Maximum age, in seconds, of the caller's last proof of a credential. An older proof is refused with STEP_UP_REQUIRED;
-  ` + "`" + `reauthenticate` + "`" + ` renews it. Required in addition to ` + "`" + `roles` + "`" + ` and ` + "`" + `owner` + "`" + `.
+  Maximum age, in seconds, of the caller's last proof of a credential, and of the second factor if the account has one.
+  An older proof is refused with STEP_UP_REQUIRED; ` + "`" + `reauthenticate` + "`" + ` renews it. Required in addition to ` + "`" + `roles` + "`" + ` and
+  ` + "`" + `owner` + "`" + `.
   """
   maxAge: Int
   """
@@ -2798,6 +3092,17 @@ directive @auth(
   to the other arguments. After ` + "`" + `verifyEmail` + "`" + `, older access tokens are stale; a refresh brings the new state.
   """
   verified: Boolean
+  """
+  The caller must have proved two factors in this session. Others are refused with SECOND_FACTOR_REQUIRED, which
+  ` + "`" + `reauthenticate` + "`" + ` cures, or with SECOND_FACTOR_SETUP_REQUIRED if the account has no second factor. Required in addition
+  to the other arguments.
+  """
+  mfa: Boolean
+  """
+  Also admits callers whose role demands a second factor (` + "`" + `--require-mfa` + "`" + `) that their session has not proved. They can
+  reach no other root fields except public ones. Only for root fields.
+  """
+  setup: Boolean
 ) on OBJECT | FIELD_DEFINITION
 
 """
@@ -2815,7 +3120,7 @@ directive @sensitive on INPUT_FIELD_DEFINITION | ARGUMENT_DEFINITION | FIELD_DEF
 "A point in time in UTC, in RFC 3339 format with up to six fractional digits: ` + "`" + `2026-02-03T04:05:06.789012Z` + "`" + `."
 scalar Time
 
-"Any JSON value. Only in results."
+"A JSON object, in variables and results."
 scalar JSON
 
 "Roles of users. Add your own with ` + "`" + `extend enum Role { … }` + "`" + ` and require them with ` + "`" + `@auth` + "`" + `."
@@ -2871,6 +3176,8 @@ enum ErrorReason {
   With BAD_USER_INPUT: the signed-in caller gave a wrong current password.
   """
   INVALID_CREDENTIALS
+  "The passkey is not known: it was deleted here. Tell the browser with ` + "`" + `PublicKeyCredential.signalUnknownCredential` + "`" + `."
+  PASSKEY_UNKNOWN
   """
   The password is right but must be replaced first: an administrator requires it. A mail has a link; ` + "`" + `requestPasswordReset` + "`" + `
   sends another.
@@ -2942,7 +3249,10 @@ enum ErrorReason {
   NOT_ACCEPTABLE
   "The HTTP method is not allowed here."
   METHOD_NOT_ALLOWED
-  "The token of a link, or the code, is wrong, void, expired or was used before; the server does not say which."
+  """
+  The token of a link, the code, or the challenge of a passkey is wrong, void, expired or was used before; the server
+  does not say which.
+  """
   CHALLENGE_INVALID
   "The caller has no such session."
   SESSION_NOT_FOUND
@@ -2984,6 +3294,14 @@ enum ErrorReason {
   INTROSPECTION_TOO_DEEP
   "The change would leave the server without an administrator."
   LAST_ADMIN
+  "It is the last way to sign in to the account. Set up another first."
+  LAST_CREDENTIAL
+  "The caller has no such passkey."
+  PASSKEY_NOT_FOUND
+  "The passkey belongs to an account already."
+  PASSKEY_TAKEN
+  "The caller has the maximum number of passkeys."
+  TOO_MANY_PASSKEYS
   "Too many attempts. Retry after ` + "`" + `extensions.retryAfter` + "`" + ` seconds."
   TOO_MANY_ATTEMPTS
   "The server has too much work. Retry later."
@@ -3070,7 +3388,7 @@ extend type Mutation {
   reauthenticate(
     "What the caller proves."
     input: ReauthenticateInput!
-  ): AuthPayload! @auth
+  ): AuthPayload! @auth(setup: true)
 
   """
   Ends one of the caller's sessions. Its access tokens are refused from then on, on every replica. Errors: NOT_FOUND with
@@ -3428,6 +3746,36 @@ func (ec *executionContext) childFields_PageInfo(ctx context.Context, field grap
 	return nil, fmt.Errorf("no field named %q was found under type PageInfo", field.Name)
 }
 
+func (ec *executionContext) childFields_Passkey(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Passkey_id(ctx, field)
+	case "name":
+		return ec.fieldContext_Passkey_name(ctx, field)
+	case "provider":
+		return ec.fieldContext_Passkey_provider(ctx, field)
+	case "backedUp":
+		return ec.fieldContext_Passkey_backedUp(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Passkey_createdAt(ctx, field)
+	case "lastUsedAt":
+		return ec.fieldContext_Passkey_lastUsedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Passkey", field.Name)
+}
+
+func (ec *executionContext) childFields_PasskeyCeremony(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "challenge":
+		return ec.fieldContext_PasskeyCeremony_challenge(ctx, field)
+	case "options":
+		return ec.fieldContext_PasskeyCeremony_options(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_PasskeyCeremony_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PasskeyCeremony", field.Name)
+}
+
 func (ec *executionContext) childFields_PasswordStrength(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "score":
@@ -3618,6 +3966,8 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_hasSecondFactor(ctx, field)
 	case "factors":
 		return ec.fieldContext_User_factors(ctx, field)
+	case "passkeys":
+		return ec.fieldContext_User_passkeys(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type User", field.Name)
 }

@@ -105,6 +105,12 @@ type DeleteAccountInput struct {
 	ConfirmEmail string `json:"confirmEmail"`
 }
 
+// Input of `deletePasskey`.
+type DeletePasskeyInput struct {
+	// The passkey's id.
+	ID string `json:"id"`
+}
+
 // Input of `deleteUser`.
 type DeleteUserInput struct {
 	// The user's id.
@@ -129,6 +135,16 @@ type DisableUserInput struct {
 type EnableUserInput struct {
 	// The user's id.
 	ID string `json:"id"`
+}
+
+// Input of `finishPasskeyRegistration`.
+type FinishPasskeyRegistrationInput struct {
+	// The challenge from `beginPasskeyRegistration`.
+	Challenge string `json:"challenge"`
+	// The credential, as its method `toJSON` returns it.
+	Response map[string]any `json:"response"`
+	// The name of the passkey, at most 100 characters. Without one, it gets that of its provider.
+	Name string `json:"name"`
 }
 
 // A page of invitations (GraphQL Cursor Connections).
@@ -191,6 +207,16 @@ type LoginWithCodeInput struct {
 	Challenge string `json:"challenge"`
 	// The six digits from the mail.
 	Code string `json:"code"`
+	// How the server delivers the refresh token.
+	Delivery TokenDelivery `json:"delivery"`
+}
+
+// Input of `loginWithPasskey`.
+type LoginWithPasskeyInput struct {
+	// The challenge from `beginPasskeyLogin`.
+	Challenge string `json:"challenge"`
+	// The credential, as its method `toJSON` returns it.
+	Response map[string]any `json:"response"`
 	// How the server delivers the refresh token.
 	Delivery TokenDelivery `json:"delivery"`
 }
@@ -277,6 +303,14 @@ type RegisterInput struct {
 type RegisterPayload struct {
 	// The tokens of the new session. Null if the address must be verified first.
 	Auth *session.Grant `json:"auth,omitempty"`
+}
+
+// Input of `renamePasskey`.
+type RenamePasskeyInput struct {
+	// The passkey's id.
+	ID string `json:"id"`
+	// The new name, at most 100 characters.
+	Name string `json:"name"`
 }
 
 // Input of `requestEmailChange`.

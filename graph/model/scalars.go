@@ -12,6 +12,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -48,8 +49,14 @@ func UnmarshalInt(v any) (int32, error) {
 // MarshalJSON writes an object.
 func MarshalJSON(v map[string]any) graphql.Marshaler { return graphql.MarshalAny(v) }
 
-// UnmarshalJSON refuses all input.
-func UnmarshalJSON(any) (map[string]any, error) { return nil, errors.New("JSON is only for results") }
+// UnmarshalJSON reads an object, whose size the limits of variables bound.
+func UnmarshalJSON(v any) (map[string]any, error) {
+	object, ok := v.(map[string]any)
+	if !ok {
+		return nil, errors.New("it is not an object")
+	}
+	return object, nil
+}
 
 // MarshalRole writes a role. Only the SDL's enum Role lists the roles: validation checks input against it, so a team
 // extends only the enum.
@@ -104,6 +111,15 @@ func MarshalSessionID(id token.SessionID) graphql.Marshaler { return graphql.Mar
 func UnmarshalSessionID(v any) (token.SessionID, error) {
 	s, err := graphql.UnmarshalID(v)
 	return token.SessionID(s), err
+}
+
+// MarshalPasskeyID writes the id of a passkey.
+func MarshalPasskeyID(id passkey.ID) graphql.Marshaler { return graphql.MarshalID(string(id)) }
+
+// UnmarshalPasskeyID reads the id of a passkey. It accepts any string.
+func UnmarshalPasskeyID(v any) (passkey.ID, error) {
+	s, err := graphql.UnmarshalID(v)
+	return passkey.ID(s), err
 }
 
 // MarshalAuditAction writes an action, which the enum spells in capitals.

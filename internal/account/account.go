@@ -11,6 +11,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/mfa"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -81,6 +82,7 @@ type Service struct {
 	deleteGrace time.Duration
 	mailing     Mailing
 	factors     *mfa.Service
+	passkeys    *passkey.Service
 }
 
 // Mailing is what the flows need that send mail.
@@ -101,7 +103,7 @@ type Mailing struct {
 // SDL has a role. deleteGrace is how long after Delete a user can still cancel it; 0 for not at all.
 func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *password.Hasher,
 	policy password.Policy, view *View, hasRole func(token.Role) bool, deleteGrace time.Duration,
-	mailing Mailing, factors *mfa.Service) *Service {
+	mailing Mailing, factors *mfa.Service, passkeys *passkey.Service) *Service {
 	return &Service{
 		db:          db,
 		sessions:    sessions,
@@ -113,6 +115,7 @@ func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Thro
 		deleteGrace: deleteGrace,
 		mailing:     mailing,
 		factors:     factors,
+		passkeys:    passkeys,
 	}
 }
 

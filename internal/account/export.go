@@ -6,6 +6,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/mail"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
@@ -88,6 +89,10 @@ func export(tx *store.Tx, id ID, further Further) (*Export, error) {
 	if err != nil {
 		return nil, err
 	}
+	passkeys, err := passkey.Export(tx, id)
+	if err != nil {
+		return nil, err
+	}
 	document := map[string]any{
 		"account":        u,
 		"sessions":       sessions,
@@ -95,6 +100,7 @@ func export(tx *store.Tx, id ID, further Further) (*Export, error) {
 		"acts":           acts,
 		"knownAddresses": seen,
 		"mails":          mails,
+		"passkeys":       passkeys,
 	}
 	if further != nil {
 		if document["application"], err = further(tx, id); err != nil {

@@ -16,7 +16,9 @@ import (
 )
 
 // Factors returns the second factors of a user.
-func (s *Service) Factors(ctx context.Context, id ID) (*mfa.Factors, error) { return s.factors.Of(ctx, id) }
+func (s *Service) Factors(ctx context.Context, id ID) (*mfa.Factors, error) {
+	return s.factors.Of(ctx, id)
+}
 
 // BeginTOTP starts the setup of an authenticator app.
 func (s *Service) BeginTOTP(ctx context.Context, by audit.Actor) (setup *mfa.Setup, err error) {

@@ -8,6 +8,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/challenge"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/mail"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
@@ -78,8 +79,8 @@ func setVerified(tx *store.Tx, u *User, by audit.Actor) error {
 }
 
 // ProveEmail records in tx that the owner of the address of u, whose row is locked, has proved it by a mail alone. If
-// nothing has proved it before, a stranger may have set the account up: ProveEmail removes the password and the second
-// factors, ends all sessions and voids all links.
+// nothing has proved it before, a stranger may have set the account up: ProveEmail removes the password, the passkeys
+// and the second factors, ends all sessions and voids all links.
 func (s *Service) ProveEmail(tx *store.Tx, u *User, by audit.Actor) error {
 	if u.EmailVerified {
 		return nil
@@ -87,6 +88,9 @@ func (s *Service) ProveEmail(tx *store.Tx, u *User, by audit.Actor) error {
 	_, err := tx.Exec("UPDATE users SET password_hash = NULL, updated_at = now_us() WHERE id = $1", u.ID)
 	if err != nil {
 		return fmt.Errorf("remove password: %w", err)
+	}
+	if err := passkey.RemoveAll(tx, u.ID); err != nil {
+		return err
 	}
 	if err := s.removeFactors(tx, u, by); err != nil {
 		return err

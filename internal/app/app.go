@@ -25,6 +25,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/memory"
 	"github.com/graphwarden/graphwarden/internal/mfa"
 	"github.com/graphwarden/graphwarden/internal/observe"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
@@ -66,6 +67,7 @@ type App struct {
 	Feed       *audit.Feed
 	Challenges *challenge.Service
 	Mail       *mail.Outbox
+	Passkeys   *passkey.Service
 	Hasher     *password.Hasher
 	Accounts   *account.Service
 	Users      *account.View // nil with --user-view=off
@@ -104,7 +106,7 @@ func Open(ctx context.Context, c *config.Config, access Access, now func() time.
 	if err != nil {
 		return nil, err
 	}
-	policy, err := guard.NewPolicy(sdl, c.Introspection)
+	policy, err := newPolicy(sdl, c)
 	if err != nil {
 		return nil, err
 	}
@@ -227,6 +229,9 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 		Requires:   c.EmailVerification == "required",
 		Codes:      c.SendsCodes(),
 	}
+	if a.Passkeys, err = passkey.New(a.DB, a.Challenges, site(c)); err != nil {
+		return err
+	}
 	factors := mfa.New(a.DB, key, a.Challenges, c.TOTPIssuer, a.now)
 	if access == Serves {
 		if err := factors.Reseal(ctx); err != nil {
@@ -234,8 +239,9 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 		}
 	}
 	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole, c.DeleteGrace,
-		mailing, factors)
-	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, factors, a.Audit, a.log)
+		mailing, factors, a.Passkeys)
+	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, factors, a.Passkeys,
+		a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = a.newStreams()
 	a.registerMetrics()
@@ -305,6 +311,7 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 		Accounts:      a.Accounts,
 		Sessions:      a.Sessions,
 		SignIn:        a.SignIn,
+		Passkeys:      a.Passkeys,
 		Throttle:      a.Throttle,
 		Audit:         a.Audit,
 		Feed:          a.Feed,
@@ -329,6 +336,14 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 		return nil, err
 	}
 	return a.authenticator.Middleware(srv), nil
+}
+
+func newPolicy(sdl *ast.Schema, c *config.Config) (*guard.Policy, error) {
+	var factorRoles []token.Role
+	for _, role := range c.RequireMFA {
+		factorRoles = append(factorRoles, token.Role(role))
+	}
+	return guard.NewPolicy(sdl, c.Introspection, factorRoles...)
 }
 
 func newOrigins(c *config.Config, now func() time.Time, log *slog.Logger) (*web.Origins, error) {

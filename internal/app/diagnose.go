@@ -125,7 +125,7 @@ func databaseChecks(ctx context.Context, c *config.Config, now func() time.Time)
 	if !migrations.OK {
 		return checks
 	}
-	return append(checks, clockCheck(ctx, db, now), keyCheck(ctx, c, db, now))
+	return append(checks, clockCheck(ctx, db, now), keyCheck(ctx, c, db, now), strayCheck(ctx, c, db))
 }
 
 func migrationCheck(ctx context.Context, db *store.DB) Check {

@@ -15,6 +15,8 @@ func (a *App) registerMetrics() {
 		"Time since revocations were last read. Beyond 1 s a request reads them first; "+
 			"if that fails, guarded fields are refused beyond 5 s.",
 		func() float64 { return a.View.Age().Seconds() })
+	m.Counter("graphwarden_revocation_read_failures_total",
+		"How often reading revocations has failed. Requests and a poll every second try again.", a.View.Failures)
 	m.Gauge("graphwarden_clock_skew_seconds",
 		"How far this machine's clock is ahead of the database's; beyond --clock-skew tokens are refused.",
 		func() float64 { return a.View.Skew().Seconds() })

@@ -121,7 +121,7 @@ func onlyMetrics(t *testing.T, body string, private ...string) {
 		"clock_skew_seconds gauge", "database_connections_used gauge", "database_statements_total counter",
 		"database_waits_total counter", "mail_oldest_seconds gauge", "mail_queued gauge", "memory_claimed_bytes gauge", "memory_refusals_total counter",
 		"password_refusals_total counter", "password_work gauge",
-		"refresh_replays_total counter", "revocation_lag_seconds histogram", "revocation_view_age_seconds gauge",
+		"refresh_replays_total counter", "revocation_lag_seconds histogram", "revocation_read_failures_total counter", "revocation_view_age_seconds gauge",
 		"revocation_view_subjects gauge", "streams gauge", "streams_ended_total counter", "throttle_refusals_total counter",
 		"user_lag_seconds histogram", "user_view_hits_total counter", "user_view_misses_total counter",
 		"user_view_users gauge",

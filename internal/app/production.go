@@ -82,6 +82,7 @@ func Checks(c *config.Config) []Check {
 		}},
 		storageChecks(c),
 		mailChecks(c),
+		passkeyChecks(c),
 		[]Check{{
 			Name: "introspection", OK: c.Introspection != "public",
 			Flag: "--insecure-introspection", Accepted: c.InsecureIntrospection,

@@ -97,6 +97,14 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	}
 	mux.Handle("/.well-known/jwks.json", a.current(web.Static("application/jwk-set+json",
 		fmt.Sprintf("public, max-age=%d", int(a.Keys.JWKSMaxAge().Seconds())), a.Keys.JWKS)))
+	related, err := a.Passkeys.Related()
+	if err != nil {
+		return nil, err
+	}
+	if related != nil {
+		mux.Handle("/.well-known/webauthn", web.Static("application/json", "public, max-age=3600",
+			func() []byte { return related }))
+	}
 	if a.Config.Introspection != "off" {
 		mux.Handle("/schema.graphql", a.current(a.sdl()))
 	}

@@ -38,6 +38,11 @@ const (
 	InvitationRevoked           Action = "invitation_revoked"
 	InvitationAccepted          Action = "invitation_accepted"
 	UnprovedCredentialsRemoved  Action = "unproved_credentials_removed"
+	PasskeyAdded                Action = "passkey_added"
+	PasskeyRenamed              Action = "passkey_renamed"
+	PasskeyRemoved              Action = "passkey_removed"
+	PasskeyCopySuspected        Action = "passkey_copy_suspected"
+	PasswordRemoved             Action = "password_removed"
 	FactorAdded                 Action = "factor_added"
 	FactorRemoved               Action = "factor_removed"
 	RecoveryCodesReplaced       Action = "recovery_codes_replaced"
@@ -94,7 +99,7 @@ const topic = "audit"
 
 // folded lists the actions that one client can cause at will. Those about one session from one address fold into one
 // entry per minute.
-var folded = []Action{UserUpdated, AuthnReauthenticated, AuthnTokenReplayedElsewhere}
+var folded = []Action{UserUpdated, PasskeyRenamed, AuthnReauthenticated, AuthnTokenReplayedElsewhere}
 
 // Record adds e to the log in tx, or counts it in the entry that it folds into.
 func Record(tx *store.Tx, e Event) error {

@@ -17,7 +17,8 @@ import (
 // Kind is the purpose of a challenge. A secret of one kind is refused as another.
 type Kind string
 
-// The kinds. LoginCode is a code, SecondFactor the id of a sign-in in progress; the others are links.
+// The kinds. LoginCode is a code, SecondFactor the id of a sign-in in progress, and those of passkeys are ceremonies of
+// a browser; the others are links.
 const (
 	VerifyEmail   Kind = "verify-email"   // the address of an account, or of a registration, which has no user yet
 	ResetPassword Kind = "reset-password" // an account whose password is replaced
@@ -26,6 +27,11 @@ const (
 	Invitation    Kind = "invitation"     // an invited address
 	LoginCode     Kind = "login-code"     // an address that signs in
 	SecondFactor  Kind = "second-factor"  // a sign-in that has proved the first factor
+
+	PasskeyCreation Kind = "passkey-creation" // a passkey for an account
+	PasskeyAccount  Kind = "passkey-account"  // a passkey for a registration, which has no user yet
+	PasskeyLogin    Kind = "passkey-login"    // a passkey that signs in
+	PasskeyProof    Kind = "passkey-proof"    // a passkey of a user that is known
 )
 
 // isCode reports whether users type the secret.
@@ -40,6 +46,11 @@ var life = map[Kind]time.Duration{
 	Invitation:    7 * 24 * time.Hour,
 	LoginCode:     10 * time.Minute,
 	SecondFactor:  5 * time.Minute,
+
+	PasskeyCreation: 5 * time.Minute,
+	PasskeyAccount:  5 * time.Minute,
+	PasskeyLogin:    5 * time.Minute,
+	PasskeyProof:    5 * time.Minute,
 }
 
 // maxAttempts is how often a code may be tried: five guesses at one of a million. A sign-in that waits for a second
@@ -95,7 +106,7 @@ func (s *Service) Issue(tx *store.Tx, c *Challenge) (reference string, err error
 // Expiry returns until when the secret of a challenge that is issued now is accepted.
 func (s *Service) Expiry(kind Kind) time.Time { return s.now().Add(life[kind]) }
 
-// Check returns the challenge of a link's token, without using it up. It returns CHALLENGE_INVALID for every token that
+// Check returns the challenge of a link's or a ceremony's token, without using it up. It returns CHALLENGE_INVALID for every token that
 // is malformed, of another kind, used, void or expired.
 func (s *Service) Check(ctx context.Context, kind Kind, token string) (*Challenge, error) {
 	id, mac := splitToken(token)
@@ -143,7 +154,7 @@ func (s *Service) CheckCode(ctx context.Context, kind Kind, id, code string) (*C
 	if err == nil && r.ID == "" {
 		err = sql.ErrNoRows
 	}
-	return s.judge(&r, err, errCode, func(key []byte) bool { return r.hasCode(key, code) })
+	return s.judge(&r, err, kind.Refusal(), func(key []byte) bool { return r.hasCode(key, code) })
 }
 
 // Redeem uses c up in tx. Of several concurrent transactions, one succeeds; the others get CHALLENGE_INVALID.
@@ -202,11 +213,13 @@ const open = "id = $1 AND kind = $2 AND used_at IS NULL AND expires_at > now_us(
 
 // Refusal returns CHALLENGE_INVALID. It is BAD_USER_INPUT and names the input, so that a form can show the message.
 func (k Kind) Refusal() error {
-	switch {
-	case k.isCode():
+	switch k {
+	case LoginCode:
 		return errCode
-	case k == SecondFactor:
+	case SecondFactor:
 		return errSignIn
+	case PasskeyCreation, PasskeyAccount, PasskeyLogin, PasskeyProof:
+		return errCeremony
 	}
 	return errToken
 }
@@ -216,6 +229,8 @@ var (
 		Message: "this link is not valid: it was used before, has expired, or is not the latest one"}})
 	errCode = fault.Invalid([]fault.Field{{Path: "input.code", Reason: fault.ChallengeInvalid,
 		Message: "this code is not valid: check it, or request another one"}})
+	errCeremony = fault.Invalid([]fault.Field{{Path: "input.challenge", Reason: fault.ChallengeInvalid,
+		Message: "this took too long, or was done before: begin again"}})
 	errSignIn = fault.Invalid([]fault.Field{{Path: "input.challenge", Reason: fault.ChallengeInvalid,
 		Message: "this sign-in has expired, was completed, or had too many attempts: sign in again"}})
 )

@@ -45,6 +45,7 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 	if c.EmailVerification == "" {
 		c.EmailVerification = map[bool]string{true: "optional", false: "off"}[c.SMTPURL != ""]
 	}
+	c.Passkeys.complete(&c.Server)
 	if c.Introspection == "" {
 		c.Introspection = "public"
 		if c.Production {
@@ -55,10 +56,11 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 		c.rangeProblems(),
 		c.Storage.problems(),
 		c.Tokens.problems(),
-		c.Factors.problems(),
+		c.Factors.problems(hasRole),
 		c.Server.problems(hasRole),
 		c.Network.problems(),
 		c.Mail.problems(c.Production),
+		c.Passkeys.problems(),
 	)
 }
 
@@ -108,8 +110,11 @@ func (t *Tokens) problems() []string {
 	return p
 }
 
-func (f *Factors) problems() []string {
+func (f *Factors) problems(hasRole func(string) bool) []string {
 	var p check
+	for _, role := range f.RequireMFA {
+		p.need(hasRole(role), "--require-mfa has %s, which is not a role of the schema", role)
+	}
 	p.need(!strings.Contains(f.TOTPIssuer, ":"), "--totp-issuer must not contain a colon")
 	return p
 }

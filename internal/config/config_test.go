@@ -138,6 +138,8 @@ func TestProblemsNameTheSetting(t *testing.T) {
 		"--public-url=https://example.com/?x=1": "--public-url",
 		"--public-url=https://":                 "--public-url",
 		"--introspection=OWNER":                 "--introspection",
+		"--require-mfa=ADMIN,OWNER":             "--require-mfa",
+		"--totp-issuer=a:b":                     "--totp-issuer",
 		"--max-body=1023":                       "--max-body",
 		"--max-body=67108865":                   "--max-body",
 		"--streams-per-address=0":               "--streams-per-address",

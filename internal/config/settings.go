@@ -38,7 +38,8 @@ type Tokens struct {
 
 // Factors says how second factors work.
 type Factors struct {
-	TOTPIssuer string `name:"totp-issuer" placeholder:"NAME" help:"Name of the site that authenticator apps show; by default the host of the public URL."`
+	RequireMFA []string `name:"require-mfa" placeholder:"ROLE" help:"Roles that need a second factor. Users with such a role can only set one up, and prove it, until their session has proved it."`
+	TOTPIssuer string   `name:"totp-issuer" placeholder:"NAME" help:"Name of the site that authenticator apps show; by default the host of the public URL."`
 }
 
 // Server says how the server listens and what it allows.
@@ -86,6 +87,12 @@ type Mail struct {
 	SignIn            []string `default:"password" placeholder:"METHOD" help:"Ways to sign in: password, or password,code, which also sends codes by mail."`
 }
 
+// Passkeys says where passkeys work.
+type Passkeys struct {
+	WebAuthnRPID    string   `name:"webauthn-rp-id" placeholder:"DOMAIN" help:"Domain that passkeys belong to, such as example.com for pages of app.example.com too; by default that of the public URL. A change makes all passkeys useless."`
+	WebAuthnOrigins []string `name:"webauthn-origins" placeholder:"ORIGIN" help:"Origins of the pages and apps that use passkeys, such as https://app.example.com or android:apk-key-hash:HASH; by default those of the public URL and of --allowed-origins."`
+}
+
 // Insecure accepts single risks that --production refuses.
 type Insecure struct {
 	InsecureSecretFile    bool `help:"In production, keep the secret in a file beside the database. A copy of the folder contains both, and losing the file ends every session and loses the signing keys."`
@@ -112,6 +119,7 @@ type Limits struct {
 	MailRecipientLimit   Rate `default:"5/1h" range:"1..1000000" help:"Mails that callers may request for one address, in the long run."`
 	MailRequestLimit     Rate `default:"30/1h" range:"1..1000000" help:"Mails that callers request from one network address."`
 	RedeemLimit          Rate `default:"60/15m" range:"1..1000000" help:"Links and codes redeemed from one network address."`
+	PasskeyBeginLimit    Rate `default:"600/1h" range:"1..1000000" help:"Sign-ins with a passkey that one network address begins. Pages begin one each time they show a sign-in form."`
 	SecondFactorLimit    Rate `default:"8/1h" range:"1..1000000" help:"Attempts to prove a second factor of one account, from its known addresses and from all others each. An attempt guesses a code with a probability of 3 in 1,000,000."`
 	RefreshInvalidLimit  Rate `default:"30/1m" range:"1..1000000" help:"Forged refresh tokens from one address, on each replica."`
 	VerifyInvalidLimit   Rate `default:"600/1m" range:"1..1000000" help:"Invalid tokens given to verifyToken from one address, on each replica."`
@@ -132,6 +140,7 @@ func (l *Limits) Rates() map[string]Rate {
 		"mail-recipient":   l.MailRecipientLimit,
 		"mail-request":     l.MailRequestLimit,
 		"redeem":           l.RedeemLimit,
+		"passkey-begin":    l.PasskeyBeginLimit,
 		"second-factor":    l.SecondFactorLimit,
 		"refresh-invalid":  l.RefreshInvalidLimit,
 		"verify-invalid":   l.VerifyInvalidLimit,
@@ -165,6 +174,7 @@ type Config struct {
 	Server   `embed:"" group:"Server:"`
 	Network  `embed:"" group:"Network:"`
 	Mail     `embed:"" group:"Mail:"`
+	Passkeys `embed:"" group:"Passkeys:"`
 	Tokens   `embed:"" group:"Tokens, sessions and passwords:"`
 	Factors  `embed:"" group:"Second factors:"`
 	Limits   `embed:"" group:"Rate limits, as attempts/time: 20/15m lets 20 attempts through at once, then one every 45s:"`

@@ -36,6 +36,7 @@ const (
 	TokenRevoked           Reason = "TOKEN_REVOKED"
 	TokenStale             Reason = "TOKEN_STALE"
 	InvalidCredentials     Reason = "INVALID_CREDENTIALS"
+	PasskeyUnknown         Reason = "PASSKEY_UNKNOWN"
 	PasswordChangeRequired Reason = "PASSWORD_CHANGE_REQUIRED"
 	SecondFactorRequired   Reason = "SECOND_FACTOR_REQUIRED"
 	RefreshInvalid         Reason = "REFRESH_INVALID"
@@ -82,6 +83,10 @@ const (
 	EmailTaken         Reason = "EMAIL_TAKEN"
 	UsernameTaken      Reason = "USERNAME_TAKEN"
 	LastAdmin          Reason = "LAST_ADMIN"
+	LastCredential     Reason = "LAST_CREDENTIAL"
+	PasskeyNotFound    Reason = "PASSKEY_NOT_FOUND"
+	PasskeyTaken       Reason = "PASSKEY_TAKEN"
+	TooManyPasskeys    Reason = "TOO_MANY_PASSKEYS"
 
 	// GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED
 	DocumentTooLarge     Reason = "DOCUMENT_TOO_LARGE"
@@ -152,6 +157,8 @@ type Requirement struct {
 	MaxAge int `json:"maxAge,omitempty"`
 	// Verified requires a verified e-mail address.
 	Verified bool `json:"verified,omitempty"`
+	// MFA requires a session that has proved two factors.
+	MFA bool `json:"mfa,omitempty"`
 }
 
 // New returns an error whose message the caller may read.

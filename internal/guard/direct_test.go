@@ -16,6 +16,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/guard/guardtest"
 	"github.com/graphwarden/graphwarden/internal/guard/guardtest/model"
+	"github.com/graphwarden/graphwarden/internal/token"
 )
 
 // directQueries have objects and lists that the guard writes itself, and others that it must leave to gqlgen.
@@ -76,11 +77,13 @@ var directQueries = []string{
 func ordinary(guard.Fields) guard.Fields { return nil }
 
 // serveFields starts a server whose guard writes the changed fields directly.
-func serveFields(t *testing.T, change func(guard.Fields) guard.Fields, more ...graphql.HandlerExtension) *server {
+func serveFields(
+	t *testing.T, change func(guard.Fields) guard.Fields, factorRoles []token.Role, more ...graphql.HandlerExtension,
+) *server {
 	t.Helper()
 	s := open(t)
 	s.Fields = change
-	policy, err := guard.NewPolicy(guardtest.Load(), "public")
+	policy, err := guard.NewPolicy(guardtest.Load(), "public", factorRoles...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +115,7 @@ func requireSameAnswers(t *testing.T, a, b *server) {
 // errors and statuses.
 func TestDirectAnswersEqualThoseOfGqlgen(t *testing.T) {
 	t.Parallel()
-	requireSameAnswers(t, serve(t, "public"), serveFields(t, ordinary))
+	requireSameAnswers(t, serve(t, "public"), serveFields(t, ordinary, nil))
 }
 
 // responses counts the responses that gqlgen makes.
@@ -171,7 +174,7 @@ func (failing) InterceptField(ctx context.Context, next graphql.Resolver) (any, 
 // Whether gqlgen answers a query or not, a root field that fails has the same effect.
 func TestDirectQueriesFailAsThoseOfGqlgen(t *testing.T) {
 	t.Parallel()
-	direct, byGqlgen := serve(t, "public", failing{}), serveFields(t, ordinary, failing{})
+	direct, byGqlgen := serve(t, "public", failing{}), serveFields(t, ordinary, nil, failing{})
 	for _, query := range []string{
 		`{ required: cat { name } }`, `{ required: poster { text } }`, `{ required: vault { name } }`,
 		`{ none: cat { name } }`, `{ none: vault { name } }`, `{ path: vault { name } }`,
@@ -205,7 +208,7 @@ func TestFailedLeavesAreLeftToGqlgen(t *testing.T) {
 					}
 				}
 				return fields
-			}), serveFields(t, ordinary))
+			}, nil), serveFields(t, ordinary, nil))
 		})
 	}
 }
@@ -224,7 +227,7 @@ func TestNullsPropagateThroughDirectObjects(t *testing.T) {
 			},
 		}
 		return fields
-	})
+	}, nil)
 	alice := people(t, s)["alice"]
 	for query, want := range map[string]string{
 		`{ cat { name kittens { name } } }`:                             `{"cat":{"name":"Tom","kittens":[{"name":"Tim"}]}}`,
@@ -272,7 +275,7 @@ func TestLeavesAreWrittenDirectly(t *testing.T) {
 		{"bob", `{ cage { open keeper } }`, "Cage.open Visit.cage"},
 	} {
 		w := &watcher{seen: make(map[string]bool)}
-		s := serveFields(t, nil, w)
+		s := serveFields(t, nil, nil, w)
 		var authorization []string
 		if test.as != "" {
 			authorization = []string{people(t, s)[test.as]}

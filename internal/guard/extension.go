@@ -191,7 +191,7 @@ func (g *Extension) judgeEvents(types []string, s state) (refusal *fault.Error) 
 func (g *Extension) allOpen(types []string, s state) bool {
 	return !slices.ContainsFunc(types, func(name string) bool {
 		return !slices.ContainsFunc(g.policy.types[name].rules, func(r *rule) bool {
-			return r.public || s.principal != nil && !r.restricted() && r.maxAge == 0 && !r.verified
+			return r.public || s.principal != nil && !r.restricted() && r.maxAge == 0 && !r.verified && !r.mfa
 		})
 	})
 }

@@ -52,15 +52,18 @@ type Policy struct {
 
 // NewPolicy compiles the marks of a schema. Its error lists every mistake: a root field without exactly one mark, a
 // mark without effect or meaning, and an implementation with a weaker mark than its interface. introspection is public,
-// authenticated, off, or the name of a role.
-func NewPolicy(schema *ast.Schema, introspection string) (*Policy, error) {
-	c := compiler{schema: schema, policy: &Policy{types: make(map[string]*object), roots: make(map[ast.Operation]string)}}
+// authenticated, off, or the name of a role. Callers with one of factorRoles can only set up a second factor, and
+// prove it, until their session has proved two.
+func NewPolicy(schema *ast.Schema, introspection string, factorRoles ...token.Role) (*Policy, error) {
+	c := compiler{schema: schema, factorRoles: factorRoles,
+		policy: &Policy{types: make(map[string]*object), roots: make(map[ast.Operation]string)}}
 	for op, root := range map[ast.Operation]*ast.Definition{
 		ast.Query: schema.Query, ast.Mutation: schema.Mutation, ast.Subscription: schema.Subscription} {
 		if root != nil {
 			c.policy.roots[op] = root.Name
 		}
 	}
+	c.checkRoles("the setting require-mfa", factorRoles)
 	for _, name := range slices.Sorted(maps.Keys(schema.Types)) {
 		c.compile(schema.Types[name])
 	}
@@ -89,6 +92,8 @@ type compiler struct {
 	schema    *ast.Schema
 	policy    *Policy
 	offenders []string
+
+	factorRoles []token.Role
 }
 
 func (c *compiler) refuse(where, problem string) {
@@ -129,6 +134,10 @@ func (c *compiler) compile(def *ast.Definition) {
 		case marked:
 			e.rule, e.source = onType, "type"
 		}
+		if e.setup && !c.isRoot(def) {
+			c.refuse(where, "setup has no meaning below the root fields")
+		}
+		e.root, e.factorRoles = c.isRoot(def), c.factorRoles
 		if e.owner && c.isRoot(def) {
 			c.refuse(where, "owner has no meaning on a root field, which no object has")
 		}
@@ -190,6 +199,10 @@ func (c *compiler) mark(where string, directives ast.DirectiveList) (rule, bool)
 			r.owner, _ = value.(bool)
 		case "verified":
 			r.verified, _ = value.(bool)
+		case "mfa":
+			r.mfa, _ = value.(bool)
+		case "setup":
+			r.setup, _ = value.(bool)
 		case "maxAge":
 			seconds, _ := value.(int64)
 			if seconds <= 0 || seconds > math.MaxInt32 {

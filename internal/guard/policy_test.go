@@ -16,7 +16,7 @@ import (
 
 // prelude allows the marks everywhere, so that the policy rejects them and not the parser.
 const prelude = `
-directive @auth(roles: [Role!], maxAge: Int, owner: Boolean, verified: Boolean) repeatable on
+directive @auth(roles: [Role!], maxAge: Int, owner: Boolean, verified: Boolean, mfa: Boolean, setup: Boolean) repeatable on
 	OBJECT | FIELD_DEFINITION | INTERFACE | UNION | INPUT_FIELD_DEFINITION | ENUM | SCALAR | INPUT_OBJECT
 directive @public repeatable on
 	OBJECT | FIELD_DEFINITION | INTERFACE | UNION | INPUT_FIELD_DEFINITION | ENUM | SCALAR | INPUT_OBJECT
@@ -82,6 +82,8 @@ func TestPolicyErrorsNameTheMark(t *testing.T) {
 			[]string{"Query.a: @auth has an unusable maxAge"}},
 		{"an age as text", `type Query { a: Int @auth(maxAge: "60") }`,
 			[]string{"Query.a: @auth(maxAge:) must be a positive number of seconds, and an Int"}},
+		{"setup below a root field", `type Query { a: T @public } type T { b: Int @auth(setup: true) }`,
+			[]string{"T.b: setup has no meaning below the root fields"}},
 		{"owner false", `type Query { a: Int @auth(owner: false) }`, nil},
 		{"an interface field that an implementation does not repeat",
 			`type Query { a: I @public } interface I { b: Int @auth(roles: [ADMIN]) } type T implements I { b: Int }`,
@@ -158,21 +160,24 @@ func TestAtLeastAsStrict(t *testing.T) {
 		"@auth(roles: [ADMIN], owner: true)",
 		"@auth(maxAge: 60)", "@auth(maxAge: 300)", "@auth(roles: [ADMIN], maxAge: 60)", "@auth(owner: true, maxAge: 300)", "",
 		"@auth(verified: true)", "@auth(roles: [ADMIN], maxAge: 60, verified: true)",
+		"@auth(mfa: true)", "@auth(setup: true)",
 	}
 	const rows = `
-1 0 0 0 0 0 0 0 0 0 0 0 0
-1 1 0 0 0 0 0 0 0 0 1 0 0
-1 1 1 0 0 1 0 0 0 0 1 0 0
-1 1 0 1 1 1 0 0 0 0 1 0 0
-1 1 0 0 1 0 0 0 0 0 1 0 0
-1 1 0 0 0 1 0 0 0 0 1 0 0
-1 1 0 0 0 0 1 1 0 0 1 0 0
-1 1 0 0 0 0 0 1 0 0 1 0 0
-1 1 0 1 1 1 1 1 1 0 1 0 0
-1 1 1 0 0 1 0 1 0 1 1 0 0
-1 1 0 0 0 0 0 0 0 0 1 0 0
-1 1 0 0 0 0 0 0 0 0 1 1 0
-1 1 0 1 1 1 1 1 1 0 1 1 1`
+1 0 0 0 0 0 0 0 0 0 0 0 0 0 0
+1 1 0 0 0 0 0 0 0 0 1 0 0 0 1
+1 1 1 0 0 1 0 0 0 0 1 0 0 0 1
+1 1 0 1 1 1 0 0 0 0 1 0 0 0 1
+1 1 0 0 1 0 0 0 0 0 1 0 0 0 1
+1 1 0 0 0 1 0 0 0 0 1 0 0 0 1
+1 1 0 0 0 0 1 1 0 0 1 0 0 0 1
+1 1 0 0 0 0 0 1 0 0 1 0 0 0 1
+1 1 0 1 1 1 1 1 1 0 1 0 0 0 1
+1 1 1 0 0 1 0 1 0 1 1 0 0 0 1
+1 1 0 0 0 0 0 0 0 0 1 0 0 0 1
+1 1 0 0 0 0 0 0 0 0 1 1 0 0 1
+1 1 0 1 1 1 1 1 1 0 1 1 1 0 1
+1 1 0 0 0 0 0 0 0 0 1 0 0 1 1
+1 0 0 0 0 0 0 0 0 0 0 0 0 0 1`
 	var rules []guard.Rule
 	for i, mark := range marks {
 		schema, err := load(t, fmt.Sprintf("type Query { a%d: Int %s }", i, mark))

@@ -19,6 +19,14 @@ type rule struct {
 	maxAge time.Duration
 	// verified requires a verified e-mail address.
 	verified bool
+	// mfa requires a session that has proved two factors.
+	mfa bool
+	// setup admits callers who must set up a second factor first. It has an effect on root fields only.
+	setup bool
+	// root is whether the field belongs to a root type, and factorRoles are the roles that demand a second factor. The
+	// setting makes them, not the mark.
+	root        bool
+	factorRoles []token.Role
 }
 
 // restricted reports whether being signed in is not enough.
@@ -35,15 +43,22 @@ func (r *rule) judge(s state, object any, now func() time.Time) *fault.Error {
 	case s.principal == nil:
 		return errTokenMissing
 	}
-	if r.restricted() && !slices.ContainsFunc(r.roles, s.principal.HasRole) && !(r.owner && owns(s.principal, object)) {
-		return r.forbidden()
+	p := s.principal
+	if r.root && !r.setup && !p.IsMultiFactor() && slices.ContainsFunc(r.factorRoles, p.HasRole) {
+		return factorMissing(p)
 	}
-	if r.verified && !s.principal.EmailVerified {
+	if r.restricted() && !r.admits(p) && !(r.owner && owns(p, object)) {
+		return r.forbidden(p)
+	}
+	if r.verified && !p.EmailVerified {
 		e := fault.New(fault.Forbidden, fault.EmailNotVerified, "verify your e-mail address first")
 		e.Requires = &fault.Requirement{Verified: true}
 		return e
 	}
-	if r.maxAge > 0 && now().Sub(s.principal.AuthTime) > r.maxAge {
+	if r.mfa && !p.IsMultiFactor() {
+		return factorMissing(p)
+	}
+	if r.maxAge > 0 && (now().Sub(p.AuthTime) > r.maxAge || p.HasFactor && !p.IsMultiFactor()) {
 		e := fault.New(fault.Forbidden, fault.StepUpRequired, "prove your password again first: this needs a recent proof")
 		e.Requires = &fault.Requirement{MaxAge: int(r.maxAge / time.Second)}
 		return e
@@ -51,12 +66,33 @@ func (r *rule) judge(s state, object any, now func() time.Time) *fault.Error {
 	return nil
 }
 
-func (r *rule) forbidden() *fault.Error {
+// admits reports whether p has one of the roles. A role that demands a second factor counts once the session has proved
+// it. Otherwise a public root field would open what is below it to such a role.
+func (r *rule) admits(p *Principal) bool {
+	return slices.ContainsFunc(r.roles, func(role token.Role) bool {
+		return p.HasRole(role) && (p.IsMultiFactor() || !slices.Contains(r.factorRoles, role))
+	})
+}
+
+// factorMissing refuses a session that has not proved two factors. The reason says whether the account has a second one.
+func factorMissing(p *Principal) *fault.Error {
+	e := fault.New(fault.Forbidden, fault.SecondFactorSetupRequired, "set up a second factor first: this needs one")
+	if p.HasFactor {
+		e = fault.New(fault.Forbidden, fault.SecondFactorRequired, "prove your second factor first: call reauthenticate")
+	}
+	e.Requires = &fault.Requirement{MFA: true}
+	return e
+}
+
+func (r *rule) forbidden(p *Principal) *fault.Error {
+	if slices.ContainsFunc(r.roles, p.HasRole) {
+		return factorMissing(p)
+	}
 	e := fault.New(fault.Forbidden, fault.RoleRequired, "your roles do not allow this")
 	if r.owner {
 		e = fault.New(fault.Forbidden, fault.NotOwner, "this belongs to another user")
 	}
-	e.Requires = &fault.Requirement{MaxAge: int(r.maxAge / time.Second), Verified: r.verified}
+	e.Requires = &fault.Requirement{MaxAge: int(r.maxAge / time.Second), Verified: r.verified, MFA: r.mfa}
 	for _, role := range r.roles {
 		e.Requires.Roles = append(e.Requires.Roles, string(role))
 	}
@@ -109,7 +145,7 @@ func (r *rule) atLeastAsStrict(other *rule) bool {
 	if other.public {
 		return true
 	}
-	if other.verified && !r.verified {
+	if other.verified && !r.verified || other.mfa && !r.mfa || r.setup && !other.setup {
 		return false
 	}
 	if r.public || other.maxAge > 0 && (r.maxAge == 0 || r.maxAge > other.maxAge) {
@@ -139,6 +175,12 @@ func (r *rule) String() string {
 	}
 	if r.verified {
 		args = append(args, "verified: true")
+	}
+	if r.mfa {
+		args = append(args, "mfa: true")
+	}
+	if r.setup {
+		args = append(args, "setup: true")
 	}
 	if len(args) == 0 {
 		return "@auth"

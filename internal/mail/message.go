@@ -17,6 +17,9 @@ const (
 	Invitation        Kind = "invitation"         // link
 	NewSignIn         Kind = "new-sign-in"        //
 	AccountDeletion   Kind = "account-deletion"   //
+	PasskeyAdded      Kind = "passkey-added"      //
+	PasskeyRemoved    Kind = "passkey-removed"    //
+	PasswordRemoved   Kind = "password-removed"   //
 	FactorChanged     Kind = "factor-changed"     //
 	Test              Kind = "test"               // from the command line
 )
@@ -42,6 +45,9 @@ var kinds = map[Kind]reveals{
 	Invitation:        link,
 	NewSignIn:         nothing,
 	AccountDeletion:   nothing,
+	PasskeyAdded:      nothing,
+	PasskeyRemoved:    nothing,
+	PasswordRemoved:   nothing,
 	FactorChanged:     nothing,
 	Test:              nothing,
 }

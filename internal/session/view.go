@@ -89,12 +89,13 @@ type View struct {
 	latest   store.Time // the latest wall-clock time of this machine so far
 	dropped  int        // revocations without an entry, because the view was full
 
-	reading *store.Reading
-	polling sync.Mutex    // guards the fields below
-	conn    *sqlx.Conn    // the connection of the poll
-	polled  store.Time    // the time of the last successful poll, by the database's clock
-	sweep   time.Duration // the time of the next removal of expired entries, since base
-	skew    atomic.Int64  // measured by the last successful poll
+	reading  *store.Reading
+	polling  sync.Mutex    // guards the fields below
+	conn     *sqlx.Conn    // the connection of the poll
+	polled   store.Time    // the time of the last successful poll, by the database's clock
+	sweep    time.Duration // the time of the next removal of expired entries, since base
+	skew     atomic.Int64  // measured by the last successful poll
+	failures atomic.Int64
 }
 
 // ViewOptions configure a View. The functions must not block, and may be nil.
@@ -130,6 +131,9 @@ func NewView(db *store.DB, o ViewOptions, now func() time.Time) *View {
 
 // Age returns the time since the last successful poll began.
 func (v *View) Age() time.Duration { return v.reading.Age() }
+
+// Failures returns how often reading revocations has failed.
+func (v *View) Failures() int64 { return v.failures.Load() }
 
 // Size returns the number of sessions and users in the view.
 func (v *View) Size() int {
@@ -295,6 +299,7 @@ func (v *View) poll(ctx context.Context, window time.Duration) error {
 	v.polling.Lock()
 	defer v.polling.Unlock()
 	if err := v.read(ctx, window); err != nil {
+		v.failures.Add(1)
 		v.release() // the connection may be broken
 		return fmt.Errorf("poll revocations: %w", err)
 	}

@@ -2,12 +2,15 @@ package signin_test
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 	"github.com/pquerna/otp/totp"
 	"golang.org/x/sync/errgroup"
@@ -15,7 +18,9 @@ import (
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/config"
 	"github.com/graphwarden/graphwarden/internal/mail"
+	"github.com/graphwarden/graphwarden/internal/throttle"
 )
 
 const (
@@ -53,7 +58,9 @@ func (a *authenticator) current(t *testing.T) string {
 
 func begin(t *testing.T, srv *apptest.Server, c *apptest.Client) *authenticator {
 	t.Helper()
-	var begun struct{ BeginTotp struct{ Secret, URI, QR string } }
+	var begun struct {
+		BeginTotp struct{ Secret, URI, QR string }
+	}
 	c.Do(t, beginTOTP, nil).Into(t, &begun)
 	return &authenticator{srv: srv, secret: begun.BeginTotp.Secret}
 }
@@ -467,5 +474,145 @@ func TestRemovingAFactorLowersTheSessions(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+const users = `{ users { nodes { id } } }`
+
+func TestARoleThatDemandsAFactorCanOnlySetOneUp(t *testing.T) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		admin, user := srv.As(t, account.RoleAdmin), srv.As(t)
+		old := admin.Login(t)
+		accepted(t, user.Do(t, updateName, nil))
+		for _, query := range []string{users, updateName, disableTOTP, regenerate} {
+			a := admin.Do(t, query, nil)
+			a.Refused(t, "FORBIDDEN", "SECOND_FACTOR_SETUP_REQUIRED")
+			if a.Status != 403 {
+				t.Errorf("status %d", a.Status)
+			}
+		}
+		accepted(t, admin.Do(t, me, nil))
+		app := enroll(t, srv, admin)
+		accepted(t, admin.Do(t, users, nil))
+		// A session from before has not proved the factor.
+		old.Refresh(t)
+		old.Do(t, users, nil).Refused(t, "FORBIDDEN", "SECOND_FACTOR_REQUIRED")
+		var out struct{ Reauthenticate apptest.Auth }
+		old.Do(t, reauthenticate, in(input{"password": apptest.Password, "code": app.code(t)})).Into(t, &out)
+		old.Take(out.Reauthenticate)
+		accepted(t, old.Do(t, users, nil))
+		accepted(t, old.Do(t, disableTOTP, nil))
+		admin.Refresh(t)
+		admin.Do(t, users, nil).Refused(t, "FORBIDDEN", "SECOND_FACTOR_SETUP_REQUIRED")
+		accepted(t, admin.Do(t, `mutation { logout { endedSessions } }`, nil))
+	}, func(o *apptest.Options) { o.Config.RequireMFA = []string{"ADMIN"} })
+}
+
+const updateName = `mutation { updateProfile(input: {name: "Jane"}) { id } }`
+
+// A proof that is older than the factor does not count for it: a thief with the password and an open session could
+// otherwise replace the factor.
+func TestASessionWithoutTheFactorCannotChangeIt(t *testing.T) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		c := srv.As(t)
+		thief := c.Login(t)
+		enroll(t, srv, c)
+		thief.Refresh(t)
+		for _, query := range []string{beginTOTP, disableTOTP, regenerate} {
+			thief.Do(t, query, nil).Refused(t, "FORBIDDEN", "STEP_UP_REQUIRED")
+		}
+		thief.Do(t, reauthenticate, in(input{"password": apptest.Password})).
+			Refused(t, "BAD_USER_INPUT", "SECOND_FACTOR_REQUIRED")
+	})
+}
+
+// An attempt guesses one of three valid codes among a million. In an hour at the limits' default, guessing succeeds with
+// a probability of at most 1 in 10,000.
+func TestGuessingASecondFactorForAnHour(t *testing.T) {
+	t.Parallel()
+	limit := config.Rate{}
+	srv := apptest.Start(t, func(o *apptest.Options) {
+		var defaults config.Config
+		parser, err := kong.New(&defaults)
+		if err == nil {
+			_, err = parser.Parse(nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		limit = defaults.SecondFactorLimit
+		o.Config.SecondFactorLimit = limit
+	})
+	c := srv.As(t)
+	enroll(t, srv, c)
+	guesses := 0
+	for range 60 {
+		for limited := false; !limited; {
+			a := do(t, srv, completeLogin, input{"challenge": challenged(t, srv, c), "code": "wrong"})
+			if limited = a.Errors[0].Extensions.Code == "RATE_LIMITED"; !limited {
+				a.Refused(t, "BAD_USER_INPUT", "INVALID_CREDENTIALS")
+				guesses++
+			}
+		}
+		stranger := throttle.Attempt{User: c.UserID, IP: "203.0.113.9"}
+		for srv.App.Throttle.Factor(t.Context(), stranger, false) == nil {
+			guesses++
+		}
+		srv.Advance(t, time.Minute)
+	}
+	if chance := float64(guesses) * 3 / 1e6; chance > 1e-4 || guesses < 2*limit.Burst {
+		t.Errorf("%d guesses succeed with a probability of %g", guesses, chance)
+	}
+}
+
+// A stranger who knows the password cannot make the owner wait at an address that the account knows.
+func TestAStrangerCannotUseUpTheOwnersAttempts(t *testing.T) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		c := srv.As(t)
+		app := enroll(t, srv, c)
+		stranger := throttle.Attempt{User: c.UserID, IP: "203.0.113.9"}
+		for srv.App.Throttle.Factor(t.Context(), stranger, false) == nil {
+		}
+		challenge := challenged(t, srv, c)
+		for range 3 {
+			do(t, srv, completeLogin, input{"challenge": challenge, "code": "wrong"}).
+				Refused(t, "BAD_USER_INPUT", "INVALID_CREDENTIALS")
+		}
+		accepted(t, do(t, srv, completeLogin, input{"challenge": challenge, "code": app.code(t)}))
+		for range 3 { // the success has cleared the owner's failures
+			do(t, srv, completeLogin, input{"challenge": challenged(t, srv, c), "code": "wrong"}).
+				Refused(t, "BAD_USER_INPUT", "INVALID_CREDENTIALS")
+		}
+	}, func(o *apptest.Options) { o.Config.SecondFactorLimit = config.Rate{Burst: 4, Per: time.Hour} })
+}
+
+// Debian's oathtool is an independent implementation of TOTP.
+func TestOathtoolMakesTheCodes(t *testing.T) {
+	t.Parallel()
+	oathtool, err := exec.LookPath("oathtool")
+	if err != nil && os.Getenv("CI") != "" {
+		t.Fatal("oathtool is missing: apt-get install oathtool")
+	}
+	if err != nil {
+		t.Skip("SKIPPED: oathtool is missing: apt-get install oathtool")
+	}
+	srv := apptest.Start(t)
+	c := srv.As(t)
+	app := begin(t, srv, c)
+	code := func() string {
+		srv.Advance(t, 30*time.Second)
+		at := srv.Now().UTC().Format("2006-01-02 15:04:05 UTC")
+		out, err := exec.CommandContext(t.Context(), oathtool, "--totp", "--base32", "--now="+at, app.secret).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	accepted(t, c.Do(t, confirmTOTP, in(input{"code": code()})))
+	for range 3 {
+		accepted(t, do(t, srv, completeLogin, input{"challenge": challenged(t, srv, c), "code": code()}))
 	}
 }

@@ -248,7 +248,8 @@ func TestProvingAnAddressEndsWhatAStrangerSetUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
-				stranger := jane(t, srv)
+				stranger, d := jane(t, srv), newDevice()
+				addPasskey(t, stranger, d)
 				accepted(t, stranger.Do(t, requestChange, in(input{"newEmail": "stranger@example.com"})))
 				link := srv.Secret(t, mail.EmailChange)
 				arrive(t, srv, stranger.Email)
@@ -256,6 +257,7 @@ func TestProvingAnAddressEndsWhatAStrangerSetUp(t *testing.T) {
 				stranger.Redeem(t, stranger.RefreshToken).Refused(t, "UNAUTHENTICATED", "SESSION_REVOKED")
 				tryLogin(t, srv, input{"email": stranger.Email, "password": password}).
 					Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+				tryPasskey(t, srv, d).Refused(t, "UNAUTHENTICATED", "PASSKEY_UNKNOWN")
 				do(t, srv, confirmChange, input{"token": link, "password": password}).
 					Refused(t, "BAD_USER_INPUT", "CHALLENGE_INVALID")
 				if got := recorded(t, srv, stranger.UserID); !slices.Contains(got, audit.UnprovedCredentialsRemoved) {

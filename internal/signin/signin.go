@@ -10,6 +10,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/mfa"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -26,16 +27,17 @@ type Service struct {
 	hasher   *password.Hasher
 	policy   password.Policy
 	factors  *mfa.Service
+	passkeys *passkey.Service
 	audit    *audit.Log
 	log      *slog.Logger
 }
 
 // NewService returns a Service.
 func NewService(db *store.DB, accounts *account.Service, sessions *session.Service, throttle *throttle.Throttle,
-	hasher *password.Hasher, policy password.Policy, factors *mfa.Service, audit *audit.Log,
+	hasher *password.Hasher, policy password.Policy, factors *mfa.Service, passkeys *passkey.Service, audit *audit.Log,
 	log *slog.Logger) *Service {
 	return &Service{db: db, accounts: accounts, sessions: sessions, throttle: throttle, hasher: hasher, policy: policy,
-		factors: factors, audit: audit, log: log}
+		factors: factors, passkeys: passkeys, audit: audit, log: log}
 }
 
 // Proof is the outcome of a flow: who has proved to be a user, and how.

@@ -39,7 +39,9 @@ const (
 	MailPace      Bucket = "mail-pace"
 	MailRecipient Bucket = "mail-recipient"
 	MailRequest   Bucket = "mail-request" // an address of a network
-	Redeem        Bucket = "redeem"       // an address of a network, for links and codes
+	Redeem        Bucket = "redeem"       // an address of a network, for links, codes and passkeys
+	// PasskeyBegin has an address of a network.
+	PasskeyBegin Bucket = "passkey-begin"
 	// SecondFactor has a user, once for the attempts of the user's own sessions and known addresses and once for all
 	// others.
 	SecondFactor Bucket = "second-factor"

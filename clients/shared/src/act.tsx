@@ -2,19 +2,19 @@ import { createContext, useContext, useEffect, useId, useRef, useState, type Inp
 import { Refusal } from './refusal';
 import { whenToRetry, wordsFor } from './words';
 
-// StepUpContext provides a function that asks for the password and returns whether it was proved.
+// StepUpContext provides a function that asks for the user's credentials and returns whether they were proved.
 export const StepUpContext = createContext<() => Promise<boolean>>(async () => false);
 
 // useAct runs an action that the server can refuse, and keeps its outcome.
 function useAct<A>(run: (argument: A) => Promise<void>) {
-  const askForPassword = useContext(StepUpContext);
+  const askForProof = useContext(StepUpContext);
   const [state, setState] = useState<{ busy?: boolean; done?: boolean; refusal?: Refusal }>({});
 
   async function act(argument: A) {
     setState({ busy: true });
     try {
       await run(argument).catch(async (error) => {
-        if (error.reason !== 'STEP_UP_REQUIRED' || !(await askForPassword())) throw error;
+        if (!needsProof(error) || !(await askForProof())) throw error;
         await run(argument);
       });
       setState({ done: true });
@@ -28,6 +28,8 @@ function useAct<A>(run: (argument: A) => Promise<void>) {
   }
   return { act, ...state };
 }
+
+const needsProof = ({ code, reason }: Refusal) => code === 'FORBIDDEN' && (reason === 'STEP_UP_REQUIRED' || reason === 'SECOND_FACTOR_REQUIRED');
 
 export function Problem({ refusal }: { refusal: Refusal }) {
   return (

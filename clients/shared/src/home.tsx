@@ -1,7 +1,10 @@
 import { useState } from 'react';
 import { Button, Field, Form, Problem } from './act';
 import { useMutation, useNotice, useQuery, useSession } from './backend';
+import { download } from './download';
+import { FactorsCard } from './factors';
 import type { MeQuery } from './gql/graphql';
+import { InvitationsCard } from './invitations';
 import { NewPassword } from './newpassword';
 import { ChangePassword, DeleteAccount, ExportAccount, Logout, Me, RequestEmailChange, RequestEmailVerification, UpdateProfile } from './operations';
 import { SecurityCard } from './security';
@@ -29,11 +32,12 @@ export function Home({ library }: { library: string }) {
         <span className="who">{data?.me.name || data?.me.email}</span>
         <Button run={signOut} className="quiet">Sign out</Button>
       </header>
-      {onSecurity ? <main><SecurityCard /></main> : (
+      {onSecurity ? <main><FactorsCard /><SecurityCard /></main> : (
         <main>
           {refusal && <section><Problem refusal={refusal} /><button type="button" onClick={reload}>Try again</button></section>}
           {data && <ProfileCard me={data.me} />}
           <SessionsCard />
+          {data?.me.roles.includes('ADMIN') && <InvitationsCard />}
           {data && <AddressCard />}
           {data && <PasswordCard me={data.me} />}
           <ExportCard />
@@ -105,18 +109,15 @@ function PasswordCard({ me }: { me: MeQuery['me'] }) {
 function ExportCard() {
   const exportAccount = useMutation(ExportAccount);
 
-  async function download() {
+  async function run() {
     const { at, document: data } = (await exportAccount({})).exportAccount;
-    const url = URL.createObjectURL(new Blob([JSON.stringify(data, null, 2)], { type: 'application/json' }));
-    const link = Object.assign(document.createElement('a'), { href: url, download: `account-${at.slice(0, 10)}.json` });
-    link.click();
-    URL.revokeObjectURL(url);
+    download(`account-${at.slice(0, 10)}.json`, 'application/json', JSON.stringify(data, null, 2));
   }
   return (
     <section>
       <h2>Your data</h2>
       <p>All data that the server stores about you, as JSON.</p>
-      <Button run={download} done="Downloaded.">Download</Button>
+      <Button run={run} done="Downloaded.">Download</Button>
     </section>
   );
 }

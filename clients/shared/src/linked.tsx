@@ -5,7 +5,7 @@ import { Field, Form, ProblemOf } from './act';
 import { useMutation, useSession } from './backend';
 import type { Link } from './link';
 import { NewPassword } from './newpassword';
-import { ConfirmEmailChange, ResetPassword, RevertEmailChange, VerifyEmail } from './operations';
+import { AcceptInvitation, ConfirmEmailChange, ResetPassword, RevertEmailChange, VerifyEmail } from './operations';
 import { Refusal } from './refusal';
 
 // Props of a screen. done leaves it with a message.
@@ -20,6 +20,7 @@ const screens: Record<string, ComponentType<LinkedProps>> = {
   ),
   'email-changing': KeepAddress,
   'reset-password': ChoosePassword,
+  invitation: CreateAccount,
 };
 
 // The kinds of links with a screen.
@@ -104,6 +105,27 @@ function KeepAddress({ token, done }: LinkedProps) {
       <h2>Keep your e-mail address</h2>
       <p>This undoes the change of your e-mail address, and ends all sessions of your account.</p>
       <Form button="Keep my address" submit={submit}><ProblemOf name="token" /></Form>
+    </>
+  );
+}
+
+function CreateAccount({ token, done }: LinkedProps) {
+  const session = useSession();
+  const accept = useMutation(AcceptInvitation);
+
+  async function submit({ name = '', password = '' }: Record<string, string>) {
+    session.begin((await accept({ input: { token, name, password, delivery: session.delivery } })).acceptInvitation);
+    done('');
+  }
+  return (
+    <>
+      <h2>Create your account</h2>
+      <p>You are invited. Choose a password.</p>
+      <Form button="Create account" submit={submit}>
+        <Field name="name" label="Name" hint="Optional display name." autoComplete="name" />
+        <NewPassword name="password" label="Password" />
+        <ProblemOf name="token" />
+      </Form>
     </>
   );
 }

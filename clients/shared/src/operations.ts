@@ -25,6 +25,10 @@ export const LoginWithCode = graphql(`
   mutation LoginWithCode($input: LoginWithCodeInput!) { loginWithCode(input: $input) { ...Tokens } }
 `);
 
+export const CompleteLogin = graphql(`
+  mutation CompleteLogin($input: CompleteLoginInput!) { completeLogin(input: $input) { ...Tokens } }
+`);
+
 export const RequestPasswordReset = graphql(`
   mutation RequestPasswordReset($input: RequestPasswordResetInput!) { requestPasswordReset(input: $input) { accepted } }
 `);
@@ -51,6 +55,26 @@ export const ConfirmEmailChange = graphql(`
 
 export const RevertEmailChange = graphql(`
   mutation RevertEmailChange($input: RevertEmailChangeInput!) { revertEmailChange(input: $input) { accepted } }
+`);
+
+export const AcceptInvitation = graphql(`
+  mutation AcceptInvitation($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { ...Tokens } }
+`);
+
+export const Invitations = graphql(`
+  query Invitations { invitations(first: 20) { nodes { id email roles state expiresAt invitedBy { id email } } } }
+`);
+
+export const InviteUser = graphql(`
+  mutation InviteUser($input: InviteUserInput!) { inviteUser(input: $input) { invitation { id } } }
+`);
+
+export const ResendInvitation = graphql(`
+  mutation ResendInvitation($input: ResendInvitationInput!) { resendInvitation(input: $input) { invitation { id } } }
+`);
+
+export const RevokeInvitation = graphql(`
+  mutation RevokeInvitation($input: RevokeInvitationInput!) { revokeInvitation(input: $input) { invitation { id } } }
 `);
 
 export const Logout = graphql(`
@@ -81,6 +105,26 @@ export const RevokeSession = graphql(`
 
 export const ChangePassword = graphql(`
   mutation ChangePassword($input: ChangePasswordInput!) { changePassword(input: $input) { ...Tokens } }
+`);
+
+export const Factors = graphql(`
+  query Factors { me { id factors { totpSince recoveryCodesLeft } } }
+`);
+
+export const BeginTotp = graphql(`
+  mutation BeginTotp { beginTotp { secret uri qr } }
+`);
+
+export const ConfirmTotp = graphql(`
+  mutation ConfirmTotp($input: ConfirmTotpInput!) { confirmTotp(input: $input) { codes } }
+`);
+
+export const DisableTotp = graphql(`
+  mutation DisableTotp { disableTotp { id } }
+`);
+
+export const RegenerateRecoveryCodes = graphql(`
+  mutation RegenerateRecoveryCodes { regenerateRecoveryCodes { codes } }
 `);
 
 export const ExportAccount = graphql(`

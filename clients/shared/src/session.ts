@@ -9,7 +9,7 @@ export type Tokens = { accessToken: string; refreshToken: string | null; session
 export type State = { tokens: Tokens | null; ended: ErrorReason | null };
 // KeyValues is the used part of localStorage. In React Native, pass a synchronous store such as MMKV.
 export type KeyValues = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
-type AuthPayload = { accessToken: string; refreshToken?: string | null; session: { id: string } };
+export type AuthPayload = { accessToken: string; refreshToken?: string | null; session: { id: string } };
 
 // Reasons to refuse an access token. A refresh returns a new one, or shows that the session has ended.
 const TOKEN_REFUSED: readonly unknown[] = ['TOKEN_EXPIRED', 'TOKEN_STALE', 'TOKEN_INVALID', 'TOKEN_REVOKED'];

@@ -4,7 +4,9 @@ import { useMutation, useNotice, useSession } from './backend';
 import type { ErrorReason } from './gql/enums';
 import { NewPassword } from './newpassword';
 import { Login, LoginWithCode, Register, RequestLoginCode, RequestPasswordReset } from './operations';
-import { Refusal } from './refusal';
+import { Refusal, type Challenge } from './refusal';
+import { SecondStep } from './secondstep';
+import type { AuthPayload } from './session';
 import { wordsFor, wordsForEnd } from './words';
 
 // The ways in, with the titles of their forms and the texts of the buttons that lead to them.
@@ -16,11 +18,13 @@ const ways = {
 };
 type Way = keyof typeof ways;
 
-// lead goes to another way in and says why.
-type WayProps = { lead: (way: Way, why?: string) => void };
+// enter begins the session of a sign-in, or leads the user to what is still needed.
+type WayProps = { enter: (signIn: Promise<AuthPayload>) => Promise<void> };
 
 export function Welcome({ library, ended }: { library: string; ended: ErrorReason | null }) {
+  const session = useSession();
   const [way, setWay] = useState<Way>('password');
+  const [challenge, setChallenge] = useState<Challenge>();
   const [why, setWhy] = useState(ended && wordsForEnd(ended));
   const others = way === 'password' ? (['register', 'code', 'reset'] as const) : (['password'] as const);
   const { title, form: WayForm } = ways[way];
@@ -28,34 +32,41 @@ export function Welcome({ library, ended }: { library: string; ended: ErrorReaso
   function lead(to: Way, why = '') {
     setWay(to);
     setWhy(why);
+    setChallenge(undefined);
+  }
+  async function enter(signIn: Promise<AuthPayload>) {
+    try {
+      session.begin(await signIn);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (error.reason === 'PASSWORD_CHANGE_REQUIRED') lead('reset', wordsFor(error));
+      else if (error.challenge) setChallenge(error.challenge);
+      else throw error;
+    }
   }
   return (
     <main className="welcome">
       <h1>Graphwarden <small>with {library}</small></h1>
       {why && <p className="ended" role="status">{why}</p>}
       <section>
-        <h2>{title}</h2>
-        <WayForm lead={lead} />
+        <h2>{challenge ? 'One more step' : title}</h2>
+        {challenge ? <SecondStep challenge={challenge} /> : <WayForm enter={enter} />}
         <div className="row ways">
-          {others.map((one) => <button key={one} type="button" className="quiet" onClick={() => lead(one)}>{ways[one].link}</button>)}
+          {challenge && <button type="button" className="quiet" onClick={() => lead('password')}>Start again</button>}
+          {!challenge && others.map((one) => <button key={one} type="button" className="quiet" onClick={() => lead(one)}>{ways[one].link}</button>)}
         </div>
       </section>
     </main>
   );
 }
 
-function SignInForm({ lead }: WayProps) {
-  const session = useSession();
+function SignInForm({ enter }: WayProps) {
+  const { delivery } = useSession();
   const login = useMutation(Login);
 
   async function submit({ name = '', password = '' }: Record<string, string>) {
     const who = name.includes('@') ? { email: name } : { username: name };
-    try {
-      session.begin((await login({ input: { ...who, password, delivery: session.delivery } })).login);
-    } catch (error) {
-      if (!(error instanceof Refusal) || error.reason !== 'PASSWORD_CHANGE_REQUIRED') throw error;
-      lead('reset', wordsFor(error));
-    }
+    await enter(login({ input: { ...who, password, delivery } }).then((data) => data.login));
   }
   return (
     <Form button="Sign in" submit={submit}>
@@ -84,8 +95,8 @@ function RegisterForm() {
   );
 }
 
-function CodeForm() {
-  const session = useSession();
+function CodeForm({ enter }: WayProps) {
+  const { delivery } = useSession();
   const request = useMutation(RequestLoginCode);
   const login = useMutation(LoginWithCode);
   const [challenge, setChallenge] = useState('');
@@ -94,7 +105,7 @@ function CodeForm() {
     setChallenge((await request({ input: { email } })).requestLoginCode.challenge);
   }
   async function submit({ code = '' }: Record<string, string>) {
-    session.begin((await login({ input: { challenge, code: code.trim(), delivery: session.delivery } })).loginWithCode);
+    await enter(login({ input: { challenge, code: code.trim(), delivery } }).then((data) => data.loginWithCode));
   }
   if (!challenge) {
     return (

@@ -1,5 +1,6 @@
 // The panel's forms for the account of a signed-in user.
-import { Button, Field, Problem, Section, Submit, useAction, useForm } from './parts.js';
+import { Factors } from './factors.js';
+import { Button, Field, Problem, Section, Submit, download, useAction, useForm } from './parts.js';
 
 const { React } = window;
 const h = React?.createElement;
@@ -14,6 +15,7 @@ const queries = {
 export const Account = ({ session, account }) => h(React.Fragment, null,
   h(Section, { title: 'E-mail address' },
     !account.emailVerified && h(Unverified, { session }), h(Address, { session })),
+  h(Section, { title: 'Two-step sign-in' }, h(Factors, { session, account })),
   h(Section, { title: 'Your data' }, h(Data, { session })),
   h(Section, { title: 'Delete account' }, h(Deletion, { session, account })));
 
@@ -39,9 +41,7 @@ function Address({ session }) {
 function Data({ session }) {
   const { busy, error, run } = useAction(async () => {
     const { exportAccount: { at, document: data } } = await session.act(queries.export);
-    const url = URL.createObjectURL(new Blob([JSON.stringify(data, null, 2)], { type: 'application/json' }));
-    Object.assign(document.createElement('a'), { href: url, download: `account-${at.slice(0, 10)}.json` }).click();
-    URL.revokeObjectURL(url);
+    download(`account-${at.slice(0, 10)}.json`, 'application/json', JSON.stringify(data, null, 2));
   });
   return h(React.Fragment, null,
     h('p', null, 'All data that the server stores about you, as JSON.'),

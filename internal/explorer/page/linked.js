@@ -2,6 +2,7 @@
 // links too.
 import { NewPassword } from './newpassword.js';
 import { Button, Field, Problem, Submit, useForm } from './parts.js';
+import { pair } from './session.js';
 
 const { React } = window;
 const h = React?.createElement;
@@ -33,13 +34,26 @@ export const flows = {
     query: 'mutation ($input: ResetPasswordInput!) { resetPassword(input: $input) { accepted } }',
     done: 'Your password was changed. Sign in with it.',
   },
+  invitation: {
+    title: 'Create your account', button: 'Create account', signsIn: true,
+    fields: (props) => h(React.Fragment, null,
+      h(Field, { name: 'name', label: 'Name', hint: 'Optional display name.', autoComplete: 'name', required: false }),
+      h(NewPassword, { ...props, name: 'password' })),
+    query: `mutation ($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { ${pair} } }`,
+    done: 'Your account was created.',
+  },
 };
 
 export function Linked({ session, link: { flow, token } }) {
-  const { title, button, fields, query, done } = flows[flow];
+  const { title, button, fields, signsIn, query, done } = flows[flow];
   const { busy, error, submit } = useForm(async (values) => {
-    await session.act(query, { token, ...values }); // a user may be signed in, to the account of the link or to another
-    if (session.accessToken) await session.renew(); // the token may be stale, or its session have ended
+    const input = { token, ...values };
+    if (signsIn) {
+      await session.signIn(query, input);
+    } else {
+      await session.act(query, input); // a user may be signed in, to the account of the link or to another
+      if (session.accessToken) await session.renew(); // the token may be stale, or its session have ended
+    }
     session.dismissLink();
     session.notify(done);
   });

@@ -1,5 +1,6 @@
 // The panel beside the editor: accounts and tokens.
 import { Linked } from './linked.js';
+import { SecondStep } from './secondstep.js';
 import { SignedIn } from './signedin.js';
 import { SignedOut } from './signedout.js';
 import { StepUp } from './stepup.js';
@@ -27,13 +28,14 @@ export function makePanel(session) {
 
   const Panel = () => {
     const state = useSession();
-    const { expires, link, notice, proof } = state;
+    const { account, challenge, expires, link, notice, proof } = state;
     return h('div', { className: 'account' },
       h('h2', { className: 'graphiql-doc-explorer-title account-title' }, expires ? 'Account' : 'Welcome'),
       h('p', { className: 'account-notice', role: 'status' }, notice),
-      proof && h(StepUp, { proof }),
+      proof && h(StepUp, { account, proof }),
       link ? h(Linked, { session, link, key: link.token })
-        : expires ? h(SignedIn, { session, state }) : h(SignedOut, { session }));
+        : expires ? h(SignedIn, { session, state })
+          : challenge ? h(SecondStep, { session, challenge }) : h(SignedOut, { session }));
   };
 
   // Opener renders nothing. It runs effects inside GraphiQL.

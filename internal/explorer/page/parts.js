@@ -44,4 +44,11 @@ export function useForm(action) {
   return { submit, ...state };
 }
 
+// download lets the browser save a text as a file.
+export function download(name, type, text) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  Object.assign(document.createElement('a'), { href: url, download: name }).click();
+  URL.revokeObjectURL(url);
+}
+
 export const Submit = ({ busy, children }) => h('button', { type: 'submit', className: 'graphiql-button account-main', disabled: busy }, children);

@@ -4,7 +4,7 @@
 export const pair = 'accessToken refreshToken';
 
 const queries = {
-  me: 'query { me { id email emailVerified username name roles createdAt } }',
+  me: 'query { me { id email emailVerified username name roles createdAt factors { totpSince recoveryCodesLeft } } }',
   refresh: `mutation ($input: RefreshTokenInput!) { refreshToken(input: $input) { ${pair} } }`,
   reauthenticate: `mutation ($input: ReauthenticateInput!) { reauthenticate(input: $input) { ${pair} } }`,
   logout: 'mutation ($input: LogoutInput!) { logout(input: $input) { endedSessions } }',
@@ -18,15 +18,19 @@ const maxTries = 3; // of an operation: a renewal and a proof can be needed in b
 // Reasons to refuse a token that was once valid. A refresh returns a new one or a reason.
 const outdated = ['TOKEN_EXPIRED', 'TOKEN_STALE', 'TOKEN_REVOKED'];
 
+// Reasons to refuse an operation until the user has proved their credentials again.
+const unproved = ['STEP_UP_REQUIRED', 'SECOND_FACTOR_REQUIRED'];
+
 // Fault is an error of the server, with its messages.
 export class Fault extends Error {
   constructor(errors) {
     const fields = errors.flatMap((e) => e.extensions?.fields ?? []);
-    const { code, reason, retryAfter } = errors[0]?.extensions ?? {};
+    const { code, reason, retryAfter, challenge } = errors[0]?.extensions ?? {};
     const when = retryAfter ? ` (${retryAfter} s)` : '';
     super((fields.length > 0 ? fields : errors).map((e) => e.message).join('\n') + when);
     this.code = code;
     this.reason = reason;
+    this.challenge = challenge;
     this.retryAfter = retryAfter;
   }
 }
@@ -35,11 +39,13 @@ export class Fault extends Error {
 // page stores.
 export class Session {
   #url;
-  #tokens; // {access, refresh, life, expires}; times in ms; undefined when signed out
+  #tokens; // {access, refresh, sid, life, expires}; times in ms; undefined when signed out
   #timer;
   #renewal;
   #listeners = new Set();
-  #state = { account: undefined, expires: undefined, life: undefined, renewals: 0, notice: '', link: undefined, proof: undefined };
+  #state = {
+    account: undefined, expires: undefined, life: undefined, renewals: 0, notice: '', link: undefined, challenge: undefined, proof: undefined,
+  };
 
   constructor(url) { this.#url = url; }
 
@@ -70,17 +76,25 @@ export class Session {
   // call runs a public operation.
   call(query, input) { return this.#send(query, { input }); }
 
-  // signIn runs an operation that can sign in a user, and adopts the tokens. It returns the data.
+  // signIn runs an operation that can sign in a user, and adopts the tokens. If a second factor is missing, the panel
+  // asks for it. It returns the data.
   async signIn(query, input) {
-    const data = await this.call(query, input);
-    const found = findPair(data);
-    if (found) {
-      this.#take(found);
-      this.#set({ renewals: 0 });
-      await this.whoAmI();
+    try {
+      const data = await this.call(query, input);
+      const found = findPair(data);
+      if (found) {
+        this.#take(found);
+        this.#set({ challenge: undefined, renewals: 0 });
+        await this.whoAmI();
+      }
+      return data;
+    } catch (error) {
+      if (!error.challenge) throw error;
+      return this.#set({ challenge: error.challenge });
     }
-    return data;
   }
+
+  dismissChallenge() { this.#set({ challenge: undefined }); }
 
   // act runs an operation as the signed-in user, if there is one. It renews an outdated token, and asks the user for a
   // proof if the server requires a recent one.
@@ -91,7 +105,7 @@ export class Session {
         return await this.#send(query, { input }, this.accessToken);
       } catch (error) {
         if (tries === maxTries || !this.#tokens) throw error;
-        if (error.reason === 'STEP_UP_REQUIRED') await this.#ask();
+        if (unproved.includes(error.reason)) await this.#ask();
         else if (outdated.includes(error.reason)) await this.renew();
         else throw error;
       }
@@ -107,9 +121,9 @@ export class Session {
 
   // whoAmI reads the token's account from the server.
   async whoAmI() {
-    const access = this.accessToken;
-    const { me } = await this.#send(queries.me, undefined, access);
-    if (this.accessToken === access) this.#set({ account: me });
+    const sid = this.#tokens?.sid;
+    const { me } = await this.act(queries.me);
+    if (this.#tokens?.sid === sid) this.#set({ account: me });
   }
 
   // renew gets new tokens for the same session. Simultaneous calls redeem the refresh token once.
@@ -171,10 +185,10 @@ export class Session {
   }
 
   #take({ accessToken, refreshToken }) {
-    const { exp, iat } = claims(accessToken);
+    const { exp, iat, sid } = claims(accessToken);
     const life = (exp - iat) * 1000; // by the server's clock only: this computer's may be wrong
     const expires = Date.now() + life;
-    this.#tokens = { access: accessToken, refresh: refreshToken, life, expires };
+    this.#tokens = { access: accessToken, refresh: refreshToken, sid, life, expires };
     this.#set({ expires, life, notice: '' });
     this.#schedule(life * renewAt);
   }

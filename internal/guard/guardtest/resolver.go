@@ -91,16 +91,23 @@ func cage() *model.Cage {
 		VerifiedKeeper: "j",
 		VerifiedOwner:  "k",
 		Unverified:     "l",
+		Factor:         "m",
+		FactorKeeper:   "n",
+		NoFactor:       "o",
 	}
 }
 
-// Ticket signs in id, as a user without roles whose last proof was at now. Only Alice has a verified address.
+// Ticket signs in id, as a user without roles whose last proof was at now. Only Alice has a verified address and
+// has proved a second factor.
 func Ticket(id token.UserID, now time.Time) *model.Ticket {
-	return &model.Ticket{
-		Claims: token.Claims{UserID: id, SessionID: "session of " + token.SessionID(id), AuthTime: now,
-			EmailVerified: id == Alice},
-		Token: "token of " + string(id), Person: keeperOf(id), Diary: diary(id), Cage: cage(),
+	t := &model.Ticket{
+		Claims: token.Claims{UserID: id, SessionID: "session of " + token.SessionID(id), AuthTime: now},
+		Token:  "token of " + string(id), Person: keeperOf(id), Diary: diary(id), Cage: cage(),
 	}
+	if id == Alice {
+		t.Claims.EmailVerified, t.Claims.HasFactor, t.Claims.Methods = true, true, []string{token.MultiFactor}
+	}
+	return t
 }
 
 // of returns the object called kind, as a pointer or as a value, since resolvers may return both.
@@ -144,17 +151,22 @@ func (unheard) IsNamed() {}
 
 type visit struct{}
 
-func (visit) Cat(context.Context) (*model.Cat, error)         { return cat(), nil }
-func (visit) Vault(context.Context) (*model.Vault, error)     { return vault(), nil }
-func (visit) Poster(context.Context) (*model.Poster, error)   { return poster(), nil }
-func (visit) Cage(context.Context) (*model.Cage, error)       { return cage(), nil }
-func (visit) Badge(context.Context) (*model.Badge, error)     { return &model.Badge{Number: 7}, nil }
-func (visit) Verified(context.Context) (*model.Poster, error) { return poster(), nil }
-func (visit) Safe(context.Context) (*model.Safe, error)       { return &model.Safe{Gold: 100}, nil }
-func (visit) Stray(context.Context) (*model.Stray, error)     { return &model.Stray{Name: "Rex"}, nil }
-func (visit) Admin(context.Context) (*model.Poster, error)    { return poster(), nil }
-func (visit) Keeper(context.Context) (*model.Poster, error)   { return poster(), nil }
-func (visit) Recent(context.Context) (*model.Poster, error)   { return poster(), nil }
+func (visit) Cat(context.Context) (*model.Cat, error)             { return cat(), nil }
+func (visit) Vault(context.Context) (*model.Vault, error)         { return vault(), nil }
+func (visit) Poster(context.Context) (*model.Poster, error)       { return poster(), nil }
+func (visit) Cage(context.Context) (*model.Cage, error)           { return cage(), nil }
+func (visit) Badge(context.Context) (*model.Badge, error)         { return &model.Badge{Number: 7}, nil }
+func (visit) Verified(context.Context) (*model.Poster, error)     { return poster(), nil }
+func (visit) Bunker(context.Context) (*model.Bunker, error)       { return &model.Bunker{Gold: 100}, nil }
+func (visit) Factor(context.Context) (*model.Poster, error)       { return poster(), nil }
+func (visit) Enroll(context.Context) (*model.Poster, error)       { return poster(), nil }
+func (visit) EnrollKeeper(context.Context) (*model.Poster, error) { return poster(), nil }
+func (visit) NoSetup(context.Context) (*model.Poster, error)      { return poster(), nil }
+func (visit) Safe(context.Context) (*model.Safe, error)           { return &model.Safe{Gold: 100}, nil }
+func (visit) Stray(context.Context) (*model.Stray, error)         { return &model.Stray{Name: "Rex"}, nil }
+func (visit) Admin(context.Context) (*model.Poster, error)        { return poster(), nil }
+func (visit) Keeper(context.Context) (*model.Poster, error)       { return poster(), nil }
+func (visit) Recent(context.Context) (*model.Poster, error)       { return poster(), nil }
 
 func (visit) Diary(_ context.Context, owner *string) (*model.Diary, error) {
 	if owner == nil {

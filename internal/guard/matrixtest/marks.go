@@ -19,6 +19,10 @@ type marks struct {
 	maxAge time.Duration
 	// verified requires a verified address.
 	verified bool
+	// mfa requires that the session has proved a second factor.
+	mfa bool
+	// setup admits callers whose roles demand a second factor that their session lacks.
+	setup bool
 }
 
 // marks returns the mark of a field, or else that of its type.
@@ -51,6 +55,12 @@ func arguments(auth *ast.Directive) marks {
 	if verified := auth.Arguments.ForName("verified"); verified != nil {
 		read.verified = verified.Value.Raw == "true"
 	}
+	if mfa := auth.Arguments.ForName("mfa"); mfa != nil {
+		read.mfa = mfa.Value.Raw == "true"
+	}
+	if setup := auth.Arguments.ForName("setup"); setup != nil {
+		read.setup = setup.Value.Raw == "true"
+	}
 	if age := auth.Arguments.ForName("maxAge"); age != nil {
 		seconds, _ := strconv.Atoi(age.Value.Raw)
 		read.maxAge = time.Duration(seconds) * time.Second
@@ -66,6 +76,16 @@ type subject struct {
 	age     time.Duration // of the last proof of a credential
 	// verified is whether the caller's address is verified.
 	verified bool
+	// factor is whether the account has a second factor, and proved whether the session has proved it.
+	factor, proved bool
+}
+
+// without returns the reason of a refusal for the lack of a second factor.
+func (s subject) without() string {
+	if s.factor {
+		return "SECOND_FACTOR_REQUIRED"
+	}
+	return "SECOND_FACTOR_SETUP_REQUIRED"
 }
 
 // outcome is the expected result of a route: the refusal of one step, or a complete answer.
@@ -80,23 +100,34 @@ type outcome struct {
 }
 
 // refusal returns why s may not read a field with the marks k, or empty strings. owns reports whether s owns the
-// object.
-func (k marks) refusal(s subject, owns bool) (code, reason string) {
+// object, isRoot whether the field is a root field. The roles demanding demand a second factor.
+func (k marks) refusal(s subject, owns, isRoot bool, demanding []token.Role) (code, reason string) {
 	if k.public {
 		return "", ""
 	}
 	if s.refusal != "" {
 		return "UNAUTHENTICATED", s.refusal
 	}
-	hasRole := slices.ContainsFunc(k.roles, func(r token.Role) bool { return slices.Contains(s.roles, r) })
+	var hasRole, lacksFactor, isDemanded bool
+	for _, r := range s.roles {
+		demanded := slices.Contains(demanding, r) && !s.proved
+		isDemanded = isDemanded || demanded
+		if slices.Contains(k.roles, r) {
+			hasRole, lacksFactor = hasRole || !demanded, lacksFactor || demanded
+		}
+	}
 	switch {
+	case isRoot && isDemanded && !k.setup, len(k.roles) > 0 && !hasRole && lacksFactor && !(k.owner && owns):
+		return "FORBIDDEN", s.without()
 	case k.owner && !owns && !hasRole:
 		return "FORBIDDEN", "NOT_OWNER"
 	case !k.owner && len(k.roles) > 0 && !hasRole:
 		return "FORBIDDEN", "ROLE_REQUIRED"
 	case k.verified && !s.verified:
 		return "FORBIDDEN", "EMAIL_NOT_VERIFIED"
-	case k.maxAge > 0 && s.age > k.maxAge:
+	case k.mfa && !s.proved:
+		return "FORBIDDEN", s.without()
+	case k.maxAge > 0 && (s.age > k.maxAge || s.factor && !s.proved):
 		return "FORBIDDEN", "STEP_UP_REQUIRED"
 	}
 	return "", ""
@@ -119,7 +150,8 @@ func (m *Matrix) expect(r route, s subject) outcome {
 		}
 		if value := m.signInOf(r, i); value != nil {
 			p := value.(signer).Principal()
-			s = subject{user: p.UserID, roles: p.Roles, age: m.now().Sub(p.AuthTime), verified: p.EmailVerified}
+			s = subject{user: p.UserID, roles: p.Roles, age: m.now().Sub(p.AuthTime), verified: p.EmailVerified,
+				factor: p.HasFactor, proved: slices.Contains(p.Methods, "mfa")}
 		}
 		if code, reasons := m.nothingToRead(step.to, s); code != "" {
 			o.refused, o.at, o.code, o.reasons = true, i, code, reasons
@@ -130,7 +162,8 @@ func (m *Matrix) expect(r route, s subject) outcome {
 }
 
 func (m *Matrix) refusal(object, field string, s subject) (code, reason string) {
-	return m.marks(object, field).refusal(s, m.types.isOwned(object) && s.refusal == "" && s.user == m.owner)
+	owns := m.types.isOwned(object) && s.refusal == "" && s.user == m.owner
+	return m.marks(object, field).refusal(s, owns, m.isRoot(object), m.demanding)
 }
 
 // nothingToRead returns a refusal, with the reasons of all fields, if s may read no field of the object. Then s must

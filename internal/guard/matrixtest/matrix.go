@@ -35,6 +35,8 @@ type Server struct {
 	// SignIns contains values of each Go type that signs a user in by its method Principal, at least one per type. The
 	// user of the first value owns everything; the others should belong to other users.
 	SignIns []any
+	// FactorRoles are the roles that demand a second factor.
+	FactorRoles []token.Role
 }
 
 // everyReason lists the keys of Server.Refused.
@@ -47,6 +49,8 @@ type Matrix struct {
 	owner   token.UserID
 	signIns []any
 	now     func() time.Time
+
+	demanding []token.Role
 }
 
 // New loads the schema. resolvers is the resolver root of the executable schema; its method signatures determine the Go
@@ -92,6 +96,7 @@ func (m *Matrix) prepare(t *testing.T, s Server) {
 			t.Fatalf("Server.Refused lacks a token for %s", reason)
 		}
 	}
+	m.demanding = s.FactorRoles
 	m.signIns, m.now, m.owner = s.SignIns, s.Now, "the owner of everything"
 	for i, value := range s.SignIns {
 		if _, ok := value.(signer); !ok {
@@ -145,6 +150,16 @@ func (m *Matrix) objects() []string {
 	return names
 }
 
+// isRoot reports whether an object type is a root type.
+func (m *Matrix) isRoot(object string) bool {
+	for _, root := range []*ast.Definition{m.schema.Query, m.schema.Mutation, m.schema.Subscription} {
+		if root != nil && root.Name == object {
+			return true
+		}
+	}
+	return false
+}
+
 func (m *Matrix) isBehindAbstract(def *ast.Definition) bool {
 	return len(m.schema.Implements[def.Name]) > 0
 }
@@ -157,7 +172,8 @@ type caller struct {
 }
 
 // callers returns all kinds of caller: anonymous, with each kind of invalid token, and with a valid token: without
-// roles, with each role, as the owner, and with all roles. Some also have an old proof, or no verified address.
+// roles, with each role, as the owner, and with all roles. Some also have an old proof, no verified
+// address, or no second factor.
 func (m *Matrix) callers(s Server) []caller {
 	list := []caller{{name: "anonymous", subject: subject{refusal: "TOKEN_MISSING"}}}
 	for _, reason := range everyReason {
@@ -170,10 +186,11 @@ func (m *Matrix) callers(s Server) []caller {
 		}
 	}
 	const stranger = "another user"
-	verified := true
+	verified, factor, methods := true, true, []string{"pwd", "otp", "mfa"}
 	good := func(name string, user token.UserID, age time.Duration, roles ...token.Role) {
 		c := token.Claims{
 			EmailVerified: verified,
+			HasFactor:     factor,
 
 			UserID:     user,
 			SessionID:  token.SessionID(fmt.Sprintf("matrix %d", len(list))),
@@ -181,9 +198,9 @@ func (m *Matrix) callers(s Server) []caller {
 			Version:    1,
 			Roles:      roles,
 			AuthTime:   s.Now().Add(-age),
-			Methods:    []string{"pwd"},
+			Methods:    methods,
 		}
-		as := subject{user: user, roles: roles, age: age, verified: verified}
+		as := subject{user: user, roles: roles, age: age, verified: verified, factor: factor, proved: len(methods) > 1}
 		list = append(list, caller{name: name, token: s.Issue(c), subject: as})
 	}
 	old := m.oldestProof() + time.Hour
@@ -200,6 +217,20 @@ func (m *Matrix) callers(s Server) []caller {
 	good("without a verified address", stranger, 0)
 	good("with all roles, without a verified address", stranger, 0, roles...)
 	good("owner without a verified address", m.owner, 0)
+	verified, methods = true, []string{"pwd"}
+	for _, factor = range []bool{true, false} {
+		name := "without a proved factor"
+		if !factor {
+			name = "without a factor"
+		}
+		good(name, stranger, 0)
+		for _, role := range roles {
+			good("as "+string(role)+" "+name, stranger, 0, role)
+		}
+		good("with all roles "+name, stranger, 0, roles...)
+		good("owner "+name, m.owner, 0)
+		good("owner with all roles "+name, m.owner, 0, roles...)
+	}
 	return list
 }
 

@@ -204,6 +204,8 @@ func (m *Matrix) literal(t *ast.Type) string {
 		return "1"
 	case t.NamedType == "Boolean":
 		return "true"
+	case t.NamedType == "JSON":
+		return "{}"
 	}
 	return `"2026-02-03T04:05:06Z"`
 }

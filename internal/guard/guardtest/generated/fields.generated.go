@@ -91,6 +91,21 @@ func Queries(schema graphql.ExecutableSchema) guard.Queries {
 		"verified": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
 			return ec(ctx)._Visit_verified(ctx, field)
 		},
+		"bunker": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_bunker(ctx, field)
+		},
+		"factor": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_factor(ctx, field)
+		},
+		"enroll": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_enroll(ctx, field)
+		},
+		"enrollKeeper": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_enrollKeeper(ctx, field)
+		},
+		"noSetup": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_noSetup(ctx, field)
+		},
 		"lobby": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
 			return ec(ctx)._Visit_lobby(ctx, field)
 		},
@@ -125,6 +140,17 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			"name": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*model.Flyer).Name
 				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
+		"Bunker": {
+			"gold": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.Bunker).Gold
+				m := graphql.MarshalInt32(v)
 				if m == graphql.Null {
 					return false
 				}
@@ -234,6 +260,33 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			}},
 			"unverified": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*model.Cage).Unverified
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"factor": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.Cage).Factor
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"factorKeeper": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.Cage).FactorKeeper
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"noFactor": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*model.Cage).NoFactor
 				m := graphql.MarshalString(v)
 				if m == graphql.Null {
 					return false

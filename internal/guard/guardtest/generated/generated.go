@@ -47,10 +47,17 @@ type ComplexityRoot struct {
 		Name func(childComplexity int) int
 	}
 
+	Bunker struct {
+		Gold func(childComplexity int) int
+	}
+
 	Cage struct {
 		Either         func(childComplexity int) int
+		Factor         func(childComplexity int) int
+		FactorKeeper   func(childComplexity int) int
 		Inherited      func(childComplexity int) int
 		Keeper         func(childComplexity int) int
+		NoFactor       func(childComplexity int) int
 		Open           func(childComplexity int) int
 		Recent         func(childComplexity int) int
 		RecentAdmin    func(childComplexity int) int
@@ -147,33 +154,38 @@ type ComplexityRoot struct {
 	}
 
 	Visit struct {
-		Admin     func(childComplexity int) int
-		Badge     func(childComplexity int) int
-		Cage      func(childComplexity int) int
-		Cat       func(childComplexity int) int
-		Diaries   func(childComplexity int) int
-		Diary     func(childComplexity int, owner *string) int
-		Entries   func(childComplexity int) int
-		Exhibit   func(childComplexity int, kind string) int
-		Exhibits  func(childComplexity int) int
-		Keeper    func(childComplexity int) int
-		Lobby     func(childComplexity int) int
-		Locker    func(childComplexity int) int
-		Me        func(childComplexity int) int
-		Named     func(childComplexity int, kind string) int
-		Names     func(childComplexity int) int
-		Nested    func(childComplexity int) int
-		NoTicket  func(childComplexity int) int
-		Pass      func(childComplexity int) int
-		Poster    func(childComplexity int) int
-		Recent    func(childComplexity int) int
-		Row       func(childComplexity int, kind string) int
-		Safe      func(childComplexity int) int
-		Secretive func(childComplexity int, kind string) int
-		Stray     func(childComplexity int) int
-		Tickets   func(childComplexity int) int
-		Vault     func(childComplexity int) int
-		Verified  func(childComplexity int) int
+		Admin        func(childComplexity int) int
+		Badge        func(childComplexity int) int
+		Bunker       func(childComplexity int) int
+		Cage         func(childComplexity int) int
+		Cat          func(childComplexity int) int
+		Diaries      func(childComplexity int) int
+		Diary        func(childComplexity int, owner *string) int
+		Enroll       func(childComplexity int) int
+		EnrollKeeper func(childComplexity int) int
+		Entries      func(childComplexity int) int
+		Exhibit      func(childComplexity int, kind string) int
+		Exhibits     func(childComplexity int) int
+		Factor       func(childComplexity int) int
+		Keeper       func(childComplexity int) int
+		Lobby        func(childComplexity int) int
+		Locker       func(childComplexity int) int
+		Me           func(childComplexity int) int
+		Named        func(childComplexity int, kind string) int
+		Names        func(childComplexity int) int
+		Nested       func(childComplexity int) int
+		NoSetup      func(childComplexity int) int
+		NoTicket     func(childComplexity int) int
+		Pass         func(childComplexity int) int
+		Poster       func(childComplexity int) int
+		Recent       func(childComplexity int) int
+		Row          func(childComplexity int, kind string) int
+		Safe         func(childComplexity int) int
+		Secretive    func(childComplexity int, kind string) int
+		Stray        func(childComplexity int) int
+		Tickets      func(childComplexity int) int
+		Vault        func(childComplexity int) int
+		Verified     func(childComplexity int) int
 	}
 
 	Watch struct {
@@ -223,6 +235,11 @@ type VisitResolver interface {
 	Keeper(ctx context.Context) (*model.Poster, error)
 	Recent(ctx context.Context) (*model.Poster, error)
 	Verified(ctx context.Context) (*model.Poster, error)
+	Bunker(ctx context.Context) (*model.Bunker, error)
+	Factor(ctx context.Context) (*model.Poster, error)
+	Enroll(ctx context.Context) (*model.Poster, error)
+	EnrollKeeper(ctx context.Context) (*model.Poster, error)
+	NoSetup(ctx context.Context) (*model.Poster, error)
 	Lobby(ctx context.Context) (*model.Lobby, error)
 	Tickets(ctx context.Context) ([]*model.Ticket, error)
 	NoTicket(ctx context.Context) (*model.Ticket, error)
@@ -270,12 +287,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Bird.Name(childComplexity), true
 
+	case "Bunker.gold":
+		if e.ComplexityRoot.Bunker.Gold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Bunker.Gold(childComplexity), true
+
 	case "Cage.either":
 		if e.ComplexityRoot.Cage.Either == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Cage.Either(childComplexity), true
+	case "Cage.factor":
+		if e.ComplexityRoot.Cage.Factor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cage.Factor(childComplexity), true
+	case "Cage.factorKeeper":
+		if e.ComplexityRoot.Cage.FactorKeeper == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cage.FactorKeeper(childComplexity), true
 	case "Cage.inherited":
 		if e.ComplexityRoot.Cage.Inherited == nil {
 			break
@@ -288,6 +324,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Cage.Keeper(childComplexity), true
+	case "Cage.noFactor":
+		if e.ComplexityRoot.Cage.NoFactor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cage.NoFactor(childComplexity), true
 	case "Cage.open":
 		if e.ComplexityRoot.Cage.Open == nil {
 			break
@@ -626,6 +668,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Visit.Badge(childComplexity), true
+	case "Visit.bunker":
+		if e.ComplexityRoot.Visit.Bunker == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Visit.Bunker(childComplexity), true
 	case "Visit.cage":
 		if e.ComplexityRoot.Visit.Cage == nil {
 			break
@@ -655,6 +703,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Visit.Diary(childComplexity, args["owner"].(*string)), true
+	case "Visit.enroll":
+		if e.ComplexityRoot.Visit.Enroll == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Visit.Enroll(childComplexity), true
+	case "Visit.enrollKeeper":
+		if e.ComplexityRoot.Visit.EnrollKeeper == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Visit.EnrollKeeper(childComplexity), true
 	case "Visit.entries":
 		if e.ComplexityRoot.Visit.Entries == nil {
 			break
@@ -678,6 +738,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Visit.Exhibits(childComplexity), true
+	case "Visit.factor":
+		if e.ComplexityRoot.Visit.Factor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Visit.Factor(childComplexity), true
 
 	case "Visit.keeper":
 		if e.ComplexityRoot.Visit.Keeper == nil {
@@ -726,6 +792,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Visit.Nested(childComplexity), true
+	case "Visit.noSetup":
+		if e.ComplexityRoot.Visit.NoSetup == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Visit.NoSetup(childComplexity), true
 	case "Visit.noTicket":
 		if e.ComplexityRoot.Visit.NoTicket == nil {
 			break
@@ -955,7 +1027,14 @@ schema {
   subscription: Watch
 }
 
-directive @auth(roles: [Role!], maxAge: Int, owner: Boolean, verified: Boolean) on OBJECT | FIELD_DEFINITION
+directive @auth(
+  roles: [Role!]
+  maxAge: Int
+  owner: Boolean
+  verified: Boolean
+  mfa: Boolean
+  setup: Boolean
+) on OBJECT | FIELD_DEFINITION
 directive @public on OBJECT | FIELD_DEFINITION
 
 enum Role {
@@ -1053,6 +1132,14 @@ type Cage @auth(roles: [ADMIN]) {
   verifiedKeeper: String! @auth(roles: [KEEPER], verified: true, maxAge: 60)
   verifiedOwner: String! @auth(owner: true, verified: true)
   unverified: String! @auth(verified: false)
+  factor: String! @auth(mfa: true)
+  factorKeeper: String! @auth(roles: [KEEPER], mfa: true, maxAge: 60)
+  noFactor: String! @auth(mfa: false)
+}
+
+# All fields require a second factor.
+type Bunker @auth(mfa: true) {
+  gold: Int!
 }
 
 # All fields require a verified address.
@@ -1121,6 +1208,11 @@ type Visit {
   keeper: Poster! @auth(roles: [KEEPER])
   recent: Poster @auth(maxAge: 300)
   verified: Poster @auth(verified: true)
+  bunker: Bunker @public
+  factor: Poster @auth(mfa: true)
+  enroll: Poster @auth(setup: true)
+  enrollKeeper: Poster @auth(roles: [KEEPER], setup: true, maxAge: 60)
+  noSetup: Poster @auth(setup: false)
   lobby: Lobby @public
   tickets: [Ticket] @public
   noTicket: Ticket @public
@@ -1164,6 +1256,14 @@ func (ec *executionContext) childFields_Badge(ctx context.Context, field graphql
 	return nil, fmt.Errorf("no field named %q was found under type Badge", field.Name)
 }
 
+func (ec *executionContext) childFields_Bunker(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "gold":
+		return ec.fieldContext_Bunker_gold(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Bunker", field.Name)
+}
+
 func (ec *executionContext) childFields_Cage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "inherited":
@@ -1190,6 +1290,12 @@ func (ec *executionContext) childFields_Cage(ctx context.Context, field graphql.
 		return ec.fieldContext_Cage_verifiedOwner(ctx, field)
 	case "unverified":
 		return ec.fieldContext_Cage_unverified(ctx, field)
+	case "factor":
+		return ec.fieldContext_Cage_factor(ctx, field)
+	case "factorKeeper":
+		return ec.fieldContext_Cage_factorKeeper(ctx, field)
+	case "noFactor":
+		return ec.fieldContext_Cage_noFactor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Cage", field.Name)
 }
@@ -1666,6 +1772,29 @@ func (ec *executionContext) fieldContext_Bird_name(_ context.Context, field grap
 	return graphql.NewScalarFieldContext("Bird", field, false, false, "String")
 }
 
+func (ec *executionContext) _Bunker_gold(ctx context.Context, field graphql.CollectedField, obj *model.Bunker) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Bunker_gold(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Gold, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Bunker_gold(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Bunker", field, false, false, "Int")
+}
+
 func (ec *executionContext) _Cage_inherited(ctx context.Context, field graphql.CollectedField, obj *model.Cage) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1939,6 +2068,75 @@ func (ec *executionContext) _Cage_unverified(ctx context.Context, field graphql.
 	)
 }
 func (ec *executionContext) fieldContext_Cage_unverified(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Cage", field, false, false, "String")
+}
+
+func (ec *executionContext) _Cage_factor(ctx context.Context, field graphql.CollectedField, obj *model.Cage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Cage_factor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Factor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Cage_factor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Cage", field, false, false, "String")
+}
+
+func (ec *executionContext) _Cage_factorKeeper(ctx context.Context, field graphql.CollectedField, obj *model.Cage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Cage_factorKeeper(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FactorKeeper, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Cage_factorKeeper(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Cage", field, false, false, "String")
+}
+
+func (ec *executionContext) _Cage_noFactor(ctx context.Context, field graphql.CollectedField, obj *model.Cage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Cage_noFactor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NoFactor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Cage_noFactor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Cage", field, false, false, "String")
 }
 
@@ -3860,6 +4058,166 @@ func (ec *executionContext) fieldContext_Visit_verified(_ context.Context, field
 	return fc, nil
 }
 
+func (ec *executionContext) _Visit_bunker(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Visit_bunker(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Visit().Bunker(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Bunker) graphql.Marshaler {
+			return ec.marshalOBunker2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋguardtestᚋmodelᚐBunker(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Visit_bunker(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Visit",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Bunker(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Visit_factor(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Visit_factor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Visit().Factor(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Poster) graphql.Marshaler {
+			return ec.marshalOPoster2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋguardtestᚋmodelᚐPoster(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Visit_factor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Visit",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Poster(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Visit_enroll(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Visit_enroll(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Visit().Enroll(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Poster) graphql.Marshaler {
+			return ec.marshalOPoster2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋguardtestᚋmodelᚐPoster(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Visit_enroll(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Visit",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Poster(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Visit_enrollKeeper(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Visit_enrollKeeper(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Visit().EnrollKeeper(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Poster) graphql.Marshaler {
+			return ec.marshalOPoster2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋguardtestᚋmodelᚐPoster(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Visit_enrollKeeper(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Visit",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Poster(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Visit_noSetup(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Visit_noSetup(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Visit().NoSetup(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Poster) graphql.Marshaler {
+			return ec.marshalOPoster2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋguardtestᚋmodelᚐPoster(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Visit_noSetup(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Visit",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Poster(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Visit_lobby(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -5556,6 +5914,39 @@ func (ec *executionContext) _Bird(ctx context.Context, sel ast.SelectionSet, obj
 	return out
 }
 
+var bunkerImplementors = []string{"Bunker"}
+
+func (ec *executionContext) _Bunker(ctx context.Context, sel ast.SelectionSet, obj *model.Bunker) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, bunkerImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Bunker")
+		case "gold":
+			out.Values[i] = ec._Bunker_gold(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var cageImplementors = []string{"Cage"}
 
 func (ec *executionContext) _Cage(ctx context.Context, sel ast.SelectionSet, obj *model.Cage) graphql.Marshaler {
@@ -5624,6 +6015,21 @@ func (ec *executionContext) _Cage(ctx context.Context, sel ast.SelectionSet, obj
 			}
 		case "unverified":
 			out.Values[i] = ec._Cage_unverified(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "factor":
+			out.Values[i] = ec._Cage_factor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "factorKeeper":
+			out.Values[i] = ec._Cage_factorKeeper(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "noFactor":
+			out.Values[i] = ec._Cage_noFactor(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -6417,6 +6823,36 @@ func (ec *executionContext) _Visit(ctx context.Context, sel ast.SelectionSet) gr
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Visit_verified(ctx, field)
+				})
+		case "bunker":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Visit_bunker(ctx, field)
+				})
+		case "factor":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Visit_factor(ctx, field)
+				})
+		case "enroll":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Visit_enroll(ctx, field)
+				})
+		case "enrollKeeper":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Visit_enrollKeeper(ctx, field)
+				})
+		case "noSetup":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Visit_noSetup(ctx, field)
 				})
 		case "lobby":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
@@ -7296,6 +7732,13 @@ func (ec *executionContext) marshalOBoolean2ᚖbool(ctx context.Context, sel ast
 	_ = ctx
 	res := graphql.MarshalBoolean(*v)
 	return res
+}
+
+func (ec *executionContext) marshalOBunker2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋguardtestᚋmodelᚐBunker(ctx context.Context, sel ast.SelectionSet, v *model.Bunker) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Bunker(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOCat2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋguardᚋguardtestᚋmodelᚐCat(ctx context.Context, sel ast.SelectionSet, v *model.Cat) graphql.Marshaler {

@@ -68,6 +68,7 @@ type Cage struct {
 	Owner                                                                       token.UserID
 	Inherited, Open, SignedIn, Keeper, Either, Recent, RecentAdmin, RecentOwner string
 	Verified, VerifiedKeeper, VerifiedOwner, Unverified                         string
+	Factor, FactorKeeper, NoFactor                                              string
 }
 
 // OwnerID gives a Cage an owner.

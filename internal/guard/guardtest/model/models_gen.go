@@ -29,6 +29,10 @@ type Badge struct {
 	Number int32 `json:"number"`
 }
 
+type Bunker struct {
+	Gold int32 `json:"gold"`
+}
+
 type Cat struct {
 	Name    string `json:"name"`
 	Lives   int32  `json:"lives"`
