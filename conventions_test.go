@@ -36,9 +36,9 @@ var layers = [][]string{
 	// The features, the team's first. Each owns its types, its rules and its SQL.
 	{team, "internal/team"},
 	{"internal/signin", "internal/oauth"},
-	{"internal/account", "internal/social"},
+	{"internal/account"},
 	{"internal/mfa", "internal/passkey"},
-	{"internal/session"},
+	{"internal/session", "internal/social"},
 	{
 		"internal/audit", "internal/challenge", "internal/coercion", "internal/limit", "internal/mail",
 		"internal/throttle", "internal/userfile",

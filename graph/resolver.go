@@ -7,6 +7,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/signin"
+	"github.com/graphwarden/graphwarden/internal/social"
 	"github.com/graphwarden/graphwarden/internal/team"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 )
@@ -17,6 +18,7 @@ type Resolver struct {
 	Sessions      *session.Service
 	SignIn        *signin.Service
 	Passkeys      *passkey.Service
+	Social        *social.Service
 	Throttle      *throttle.Throttle
 	Audit         *audit.Log
 	Feed          *audit.Feed

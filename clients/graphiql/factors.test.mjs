@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
+import { attach } from '../shared/authenticator.mjs';
 import { databases, newDatabase } from '../shared/database.mjs';
-import { password, start } from '../shared/server.mjs';
+import { freePort, password, start } from '../shared/server.mjs';
 import { skipTotp, totp } from '../shared/totp.mjs';
 import { launch, skip } from './browser.mjs';
 import { fill, open, press, section, signUp, stored } from './page.mjs';
@@ -17,7 +18,8 @@ function factors(kind) {
   before(async () => {
     browser = await launch();
     database = await newDatabase(kind);
-    server = await start('--database', database.url, '--secret', 'a secret for the tests of the page');
+    // Passkeys need the public URL, which contains the port.
+    server = await start('--database', database.url, '--secret', 'a secret for the tests of the page', '--listen', `127.0.0.1:${await freePort()}`);
   });
   after(async () => {
     await browser?.close();
@@ -87,6 +89,38 @@ function factors(kind) {
     await press(page, 'Sign in');
     await fill(page, 'Sign in', email, password);
     await signedIn();
+    assert.deepEqual(complaints, []);
+    await page.close();
+  });
+
+  it('adds, renames and removes a passkey, and signs in with it', async () => {
+    const url = server.url.replace('127.0.0.1', 'localhost'); // passkeys belong to names, not to addresses
+    const { page, complaints } = await open(browser, { url });
+    const email = await signUp(page);
+    await attach(page);
+    await section(page, 'Passkeys');
+    await page.getByLabel('Name of the passkey').fill('Laptop');
+    await press(page, 'Add a passkey');
+    await page.getByText('never used').waitFor();
+    await press(page, 'Add a passkey'); // the device has one already
+    await page.getByRole('alert').filter({ hasText: 'No passkey was created' }).waitFor();
+    await press(page, 'Rename Laptop');
+    await page.getByLabel('New name of Laptop').fill('Old laptop');
+    await press(page, 'Save the name');
+    await page.getByText('Old laptop').first().waitFor();
+
+    await press(page, 'Log out');
+    await press(page, 'Sign in');
+    await press(page, 'Use a passkey');
+    await page.getByRole('definition').filter({ hasText: email }).waitFor();
+    await section(page, 'Passkeys');
+    await page.getByText('last used').waitFor();
+    await press(page, 'Remove Old laptop');
+    await page.getByText('Old laptop').first().waitFor({ state: 'detached' });
+    await press(page, 'Log out');
+    await press(page, 'Sign in');
+    await press(page, 'Use a passkey');
+    await page.getByRole('alert').waitFor();
     assert.deepEqual(complaints, []);
     await page.close();
   });

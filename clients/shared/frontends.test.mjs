@@ -12,6 +12,7 @@ import { headerMode } from './frontends/header.mjs';
 import { hostileBrowsers } from './frontends/hostile.mjs';
 import { invitations } from './frontends/invitations.mjs';
 import { mails } from './frontends/mails.mjs';
+import { passkeys } from './frontends/passkeys.mjs';
 import { security } from './frontends/security.mjs';
 import { trustedDocuments } from './frontends/trusted.mjs';
 
@@ -36,7 +37,7 @@ describe('in a browser', { skip, concurrency: APPS.length }, () => {
       });
       after(() => browser?.close());
 
-      for (const [name, tests] of Object.entries({ headerMode, cookieMode, hostileBrowsers, trustedDocuments, security, account, mails, factors, invitations })) {
+      for (const [name, tests] of Object.entries({ headerMode, cookieMode, hostileBrowsers, trustedDocuments, security, account, mails, factors, invitations, passkeys })) {
         describe(name, { concurrency: 1 }, () => tests(app, () => browser));
       }
     });

@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,6 +37,16 @@ const withoutSettings = () => Object.fromEntries(Object.entries(process.env).fil
 export function run(input, ...args) {
   const command = spawnSync(binary(), args, { env: withoutSettings(), encoding: 'utf8', input });
   if (command.status !== 0) throw new Error(`${args[0]} ${args[1]}: ${command.stderr}`);
+}
+
+// freePort returns a port of this machine that is free now.
+export async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
 }
 
 // start runs the server until stop. The flags override the defaults.

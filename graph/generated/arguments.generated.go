@@ -65,6 +65,18 @@ func Arguments(schema graphql.ExecutableSchema) map[string]func(ctx context.Cont
 			_, err := ec.unmarshalNResetFactorsInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐResetFactorsInput(ctx, value)
 			return err
 		},
+		"Mutation.completeSignIn.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNCompleteSignInInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐCompleteSignInInput(ctx, value)
+			return err
+		},
+		"Mutation.linkIdentity.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNLinkIdentityInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐLinkIdentityInput(ctx, value)
+			return err
+		},
+		"Mutation.unlinkIdentity.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNUnlinkIdentityInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐUnlinkIdentityInput(ctx, value)
+			return err
+		},
 		"Mutation.inviteUser.input": func(ctx context.Context, value any) error {
 			_, err := ec.unmarshalNInviteUserInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐInviteUserInput(ctx, value)
 			return err

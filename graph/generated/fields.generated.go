@@ -15,6 +15,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/social"
 )
 
 // execution returns a function that returns the context in which generated code runs an operation.
@@ -39,6 +40,9 @@ func Queries(schema graphql.ExecutableSchema) guard.Queries {
 		},
 		"auditLog": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
 			return ec(ctx)._Query_auditLog(ctx, field)
+		},
+		"signInProviders": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Query_signInProviders(ctx, field)
 		},
 		"invitations": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
 			return ec(ctx)._Query_invitations(ctx, field)
@@ -333,6 +337,56 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			"recoveryCodesLeft": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*mfa.Factors).RecoveryCodesLeft
 				m := model.MarshalInt(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
+		"Identity": {
+			"id": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Identity).ID
+				m := graphql.MarshalID(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"provider": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Identity).Provider
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"label": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._Identity_label(ctx, field, object.(*social.Identity))
+			}, Concurrent: true},
+			"email": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Identity).Email
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"createdAt": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Identity).CreatedAt
+				m := model.MarshalTime(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"lastUsedAt": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Identity).LastUsedAt
+				m := model.MarshalTime(v)
 				if m == graphql.Null {
 					return false
 				}
@@ -898,6 +952,35 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				return ec(ctx)._SessionEdge_node(ctx, field, object.(*model.SessionEdge))
 			}},
 		},
+		"SignInProvider": {
+			"name": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Provider).Name
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"label": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Provider).Label
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"startURL": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*social.Provider).StartURL
+				m := graphql.MarshalString(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
 		"TokenInfo": {
 			"active": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*model.TokenInfo).Active
@@ -1049,6 +1132,9 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			}},
 			"factors": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._User_factors(ctx, field, object.(*account.User))
+			}, Concurrent: true},
+			"identities": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._User_identities(ctx, field, object.(*account.User))
 			}, Concurrent: true},
 			"passkeys": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._User_passkeys(ctx, field, object.(*account.User))

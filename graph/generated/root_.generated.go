@@ -25,6 +25,7 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 type ResolverRoot interface {
 	AuditEntry() AuditEntryResolver
 	AuthPayload() AuthPayloadResolver
+	Identity() IdentityResolver
 	Invitation() InvitationResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
@@ -92,6 +93,15 @@ type ComplexityRoot struct {
 		TOTPSince         func(childComplexity int) int
 	}
 
+	Identity struct {
+		CreatedAt  func(childComplexity int) int
+		Email      func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Label      func(childComplexity int) int
+		LastUsedAt func(childComplexity int) int
+		Provider   func(childComplexity int) int
+	}
+
 	Invitation struct {
 		CreatedAt func(childComplexity int) int
 		Email     func(childComplexity int) int
@@ -134,6 +144,7 @@ type ComplexityRoot struct {
 		BeginTotp                 func(childComplexity int) int
 		ChangePassword            func(childComplexity int, input model.ChangePasswordInput) int
 		CompleteLogin             func(childComplexity int, input model.CompleteLoginInput) int
+		CompleteSignIn            func(childComplexity int, input model.CompleteSignInInput) int
 		ConfirmEmailChange        func(childComplexity int, input model.ConfirmEmailChangeInput) int
 		ConfirmTotp               func(childComplexity int, input model.ConfirmTotpInput) int
 		DeleteAccount             func(childComplexity int, input model.DeleteAccountInput) int
@@ -145,6 +156,7 @@ type ComplexityRoot struct {
 		ExportAccount             func(childComplexity int) int
 		FinishPasskeyRegistration func(childComplexity int, input model.FinishPasskeyRegistrationInput) int
 		InviteUser                func(childComplexity int, input model.InviteUserInput) int
+		LinkIdentity              func(childComplexity int, input model.LinkIdentityInput) int
 		Login                     func(childComplexity int, input model.LoginInput) int
 		LoginWithCode             func(childComplexity int, input model.LoginWithCodeInput) int
 		LoginWithPasskey          func(childComplexity int, input model.LoginWithPasskeyInput) int
@@ -169,6 +181,7 @@ type ComplexityRoot struct {
 		RevokeSession             func(childComplexity int, input model.RevokeSessionInput) int
 		RevokeSessions            func(childComplexity int, input model.RevokeSessionsInput) int
 		SetRoles                  func(childComplexity int, input model.SetRolesInput) int
+		UnlinkIdentity            func(childComplexity int, input model.UnlinkIdentityInput) int
 		UpdateProfile             func(childComplexity int, input model.UpdateProfileInput) int
 		VerifyEmail               func(childComplexity int, input model.VerifyEmailInput) int
 	}
@@ -203,13 +216,14 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		AuditLog    func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *model.AuditFilter) int
-		Invitations func(childComplexity int, first *int32, after *string, last *int32, before *string) int
-		Me          func(childComplexity int) int
-		Node        func(childComplexity int, id string) int
-		User        func(childComplexity int, id string) int
-		Users       func(childComplexity int, first *int32, after *string, last *int32, before *string, search *string, role *token.Role, disabled *bool) int
-		VerifyToken func(childComplexity int, token string) int
+		AuditLog        func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *model.AuditFilter) int
+		Invitations     func(childComplexity int, first *int32, after *string, last *int32, before *string) int
+		Me              func(childComplexity int) int
+		Node            func(childComplexity int, id string) int
+		SignInProviders func(childComplexity int) int
+		User            func(childComplexity int, id string) int
+		Users           func(childComplexity int, first *int32, after *string, last *int32, before *string, search *string, role *token.Role, disabled *bool) int
+		VerifyToken     func(childComplexity int, token string) int
 	}
 
 	RecoveryCodesPayload struct {
@@ -280,6 +294,12 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	SignInProvider struct {
+		Label    func(childComplexity int) int
+		Name     func(childComplexity int) int
+		StartURL func(childComplexity int) int
+	}
+
 	Subscription struct {
 		AuditEvents    func(childComplexity int, filter *model.AuditFilter) int
 		SecurityEvents func(childComplexity int) int
@@ -306,6 +326,7 @@ type ComplexityRoot struct {
 		Factors       func(childComplexity int) int
 		HasFactor     func(childComplexity int) int
 		ID            func(childComplexity int) int
+		Identities    func(childComplexity int) int
 		Name          func(childComplexity int) int
 		Passkeys      func(childComplexity int) int
 		Roles         func(childComplexity int) int
@@ -562,6 +583,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Factors.TOTPSince(childComplexity), true
 
+	case "Identity.createdAt":
+		if e.ComplexityRoot.Identity.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Identity.CreatedAt(childComplexity), true
+	case "Identity.email":
+		if e.ComplexityRoot.Identity.Email == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Identity.Email(childComplexity), true
+	case "Identity.id":
+		if e.ComplexityRoot.Identity.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Identity.ID(childComplexity), true
+	case "Identity.label":
+		if e.ComplexityRoot.Identity.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Identity.Label(childComplexity), true
+	case "Identity.lastUsedAt":
+		if e.ComplexityRoot.Identity.LastUsedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Identity.LastUsedAt(childComplexity), true
+	case "Identity.provider":
+		if e.ComplexityRoot.Identity.Provider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Identity.Provider(childComplexity), true
+
 	case "Invitation.createdAt":
 		if e.ComplexityRoot.Invitation.CreatedAt == nil {
 			break
@@ -721,6 +779,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CompleteLogin(childComplexity, args["input"].(model.CompleteLoginInput)), true
+	case "Mutation.completeSignIn":
+		if e.ComplexityRoot.Mutation.CompleteSignIn == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_completeSignIn_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CompleteSignIn(childComplexity, args["input"].(model.CompleteSignInInput)), true
 	case "Mutation.confirmEmailChange":
 		if e.ComplexityRoot.Mutation.ConfirmEmailChange == nil {
 			break
@@ -832,6 +901,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.InviteUser(childComplexity, args["input"].(model.InviteUserInput)), true
+	case "Mutation.linkIdentity":
+		if e.ComplexityRoot.Mutation.LinkIdentity == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_linkIdentity_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.LinkIdentity(childComplexity, args["input"].(model.LinkIdentityInput)), true
 	case "Mutation.login":
 		if e.ComplexityRoot.Mutation.Login == nil {
 			break
@@ -1081,6 +1161,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SetRoles(childComplexity, args["input"].(model.SetRolesInput)), true
+	case "Mutation.unlinkIdentity":
+		if e.ComplexityRoot.Mutation.UnlinkIdentity == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_unlinkIdentity_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UnlinkIdentity(childComplexity, args["input"].(model.UnlinkIdentityInput)), true
 	case "Mutation.updateProfile":
 		if e.ComplexityRoot.Mutation.UpdateProfile == nil {
 			break
@@ -1250,6 +1341,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Node(childComplexity, args["id"].(string)), true
+	case "Query.signInProviders":
+		if e.ComplexityRoot.Query.SignInProviders == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.SignInProviders(childComplexity), true
 	case "Query.user":
 		if e.ComplexityRoot.Query.User == nil {
 			break
@@ -1505,6 +1602,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SessionEdge.Node(childComplexity), true
 
+	case "SignInProvider.label":
+		if e.ComplexityRoot.SignInProvider.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInProvider.Label(childComplexity), true
+	case "SignInProvider.name":
+		if e.ComplexityRoot.SignInProvider.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInProvider.Name(childComplexity), true
+	case "SignInProvider.startURL":
+		if e.ComplexityRoot.SignInProvider.StartURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInProvider.StartURL(childComplexity), true
+
 	case "Subscription.auditEvents":
 		if e.ComplexityRoot.Subscription.AuditEvents == nil {
 			break
@@ -1609,6 +1725,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.ID(childComplexity), true
+	case "User.identities":
+		if e.ComplexityRoot.User.Identities == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Identities(childComplexity), true
 	case "User.name":
 		if e.ComplexityRoot.User.Name == nil {
 			break
@@ -1714,6 +1836,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("AuditFilter", ec.unmarshalInputAuditFilter),
 			graphql.NewInputUnmarshaler("ChangePasswordInput", ec.unmarshalInputChangePasswordInput),
 			graphql.NewInputUnmarshaler("CompleteLoginInput", ec.unmarshalInputCompleteLoginInput),
+			graphql.NewInputUnmarshaler("CompleteSignInInput", ec.unmarshalInputCompleteSignInInput),
 			graphql.NewInputUnmarshaler("ConfirmEmailChangeInput", ec.unmarshalInputConfirmEmailChangeInput),
 			graphql.NewInputUnmarshaler("ConfirmTotpInput", ec.unmarshalInputConfirmTotpInput),
 			graphql.NewInputUnmarshaler("DeleteAccountInput", ec.unmarshalInputDeleteAccountInput),
@@ -1723,6 +1846,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("EnableUserInput", ec.unmarshalInputEnableUserInput),
 			graphql.NewInputUnmarshaler("FinishPasskeyRegistrationInput", ec.unmarshalInputFinishPasskeyRegistrationInput),
 			graphql.NewInputUnmarshaler("InviteUserInput", ec.unmarshalInputInviteUserInput),
+			graphql.NewInputUnmarshaler("LinkIdentityInput", ec.unmarshalInputLinkIdentityInput),
 			graphql.NewInputUnmarshaler("LoginInput", ec.unmarshalInputLoginInput),
 			graphql.NewInputUnmarshaler("LoginWithCodeInput", ec.unmarshalInputLoginWithCodeInput),
 			graphql.NewInputUnmarshaler("LoginWithPasskeyInput", ec.unmarshalInputLoginWithPasskeyInput),
@@ -1744,6 +1868,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("RevokeSessionInput", ec.unmarshalInputRevokeSessionInput),
 			graphql.NewInputUnmarshaler("RevokeSessionsInput", ec.unmarshalInputRevokeSessionsInput),
 			graphql.NewInputUnmarshaler("SetRolesInput", ec.unmarshalInputSetRolesInput),
+			graphql.NewInputUnmarshaler("UnlinkIdentityInput", ec.unmarshalInputUnlinkIdentityInput),
 			graphql.NewInputUnmarshaler("UpdateProfileInput", ec.unmarshalInputUpdateProfileInput),
 			graphql.NewInputUnmarshaler("VerifyEmailInput", ec.unmarshalInputVerifyEmailInput),
 		)
@@ -2397,7 +2522,7 @@ enum AuditAction {
   INVITATION_ACCEPTED
   """
   The owner of an e-mail address proved it for the first time, without the account's credentials. The server removed the
-  password and the passkeys and ended the sessions that were set up before.
+  password, the passkeys and the linked providers, and ended the sessions that were set up before.
   """
   UNPROVED_CREDENTIALS_REMOVED
   "A user added a passkey."
@@ -2413,6 +2538,10 @@ enum AuditAction {
   PASSKEY_COPY_SUSPECTED
   "A user removed their password, and signs in with a passkey or by mail."
   PASSWORD_REMOVED
+  "A provider was linked to an account. The detail names it."
+  IDENTITY_LINKED
+  "A provider was removed from an account. The detail names it."
+  IDENTITY_UNLINKED
   "A second factor was set up, or replaced."
   FACTOR_ADDED
   "The second factors were removed."
@@ -2587,6 +2716,104 @@ type RecoveryCodesPayload @public {
 input ResetFactorsInput {
   "The user's id."
   userId: ID!
+}
+`, BuiltIn: false},
+	{Name: "../../schema/federation.graphqls", Input: `extend type Query {
+  "The providers that users can sign in with, in the order of the settings."
+  signInProviders: [SignInProvider!]! @public
+}
+
+extend type Mutation {
+  """
+  Signs in with the code that a browser brought back from a provider, after ` + "`" + `#sign-in=` + "`" + `. The first time, it links the
+  provider to the account with the same e-mail address, or registers one. If the address was never verified here, the
+  password, the linked providers and the sessions that were set up before are removed. Errors: BAD_USER_INPUT with
+  CHALLENGE_INVALID; CONFLICT with LINK_REQUIRED, or LAST_ADMIN if the provider withdraws the role of the last
+  administrator; UNAUTHENTICATED with EMAIL_NOT_VERIFIED or INVALID_CREDENTIALS, for a disabled account; FORBIDDEN with
+  NOT_OFFERED if registration is closed; RATE_LIMITED.
+  """
+  completeSignIn(
+    "The code and the verifier of its page."
+    input: CompleteSignInInput!
+  ): AuthPayload! @public
+
+  """
+  Links a provider to the caller's account, with a code as for ` + "`" + `completeSignIn` + "`" + `. The caller must have proved a credential
+  within the last 5 minutes. Errors: BAD_USER_INPUT with CHALLENGE_INVALID; CONFLICT with IDENTITY_TAKEN; FORBIDDEN with
+  STEP_UP_REQUIRED; RATE_LIMITED.
+  """
+  linkIdentity(
+    "The code and the verifier of its page."
+    input: LinkIdentityInput!
+  ): User! @auth(maxAge: 300)
+
+  """
+  Removes a linked provider from the caller's account. Sessions continue. The caller must have proved a credential within
+  the last 5 minutes. Errors: NOT_FOUND with IDENTITY_NOT_FOUND; CONFLICT with LAST_CREDENTIAL; FORBIDDEN with
+  STEP_UP_REQUIRED; RATE_LIMITED.
+  """
+  unlinkIdentity(
+    "The identity to remove."
+    input: UnlinkIdentityInput!
+  ): User! @auth(maxAge: 300)
+}
+
+extend type User {
+  "The linked providers, the oldest first."
+  identities: [Identity!]! @auth(roles: [ADMIN], owner: true)
+}
+
+"A provider that users can sign in with."
+type SignInProvider @public {
+  "Name in URLs, such as ` + "`" + `google` + "`" + `."
+  name: String!
+  "Name for users, such as ` + "`" + `Google` + "`" + `."
+  label: String!
+  """
+  Where the page sends the browser, with two parameters: ` + "`" + `return_to` + "`" + `, an address of the page, and ` + "`" + `challenge` + "`" + `, the
+  SHA-256 of a random verifier as base64url. The browser comes back with a code or a reason in the fragment.
+  """
+  startURL: String!
+}
+
+"A user of a provider, linked to an account."
+type Identity @auth(roles: [ADMIN], owner: true) {
+  "Opaque, stable identifier."
+  id: ID!
+  "Name of the provider when it was linked."
+  provider: String!
+  "Name of the provider for users."
+  label: String!
+  "The e-mail address at the provider, as of the last sign-in. May be empty."
+  email: String!
+  "When the provider was linked."
+  createdAt: Time!
+  "When it last signed the user in."
+  lastUsedAt: Time!
+}
+
+"Input of ` + "`" + `completeSignIn` + "`" + `."
+input CompleteSignInInput {
+  "The code from the fragment. It works once, for a minute."
+  code: String! @sensitive
+  "The verifier whose challenge was sent to the start URL."
+  verifier: String! @sensitive
+  "How the server delivers the refresh token."
+  delivery: TokenDelivery! = BODY
+}
+
+"Input of ` + "`" + `linkIdentity` + "`" + `."
+input LinkIdentityInput {
+  "The code from the fragment. It works once, for a minute."
+  code: String! @sensitive
+  "The verifier whose challenge was sent to the start URL."
+  verifier: String! @sensitive
+}
+
+"Input of ` + "`" + `unlinkIdentity` + "`" + `."
+input UnlinkIdentityInput {
+  "The identity's id."
+  id: ID!
 }
 `, BuiltIn: false},
 	{Name: "../../schema/invitation.graphqls", Input: `extend type Query {
@@ -3197,6 +3424,8 @@ enum ErrorReason {
   SESSION_EXPIRED
   "The session was ended by its user or an administrator. Sign in again."
   SESSION_REVOKED
+  "The user has canceled a sign-in with a provider. Only in the fragment of the page."
+  SIGN_IN_CANCELED
   "The caller has none of the roles in ` + "`" + `extensions.requires.roles` + "`" + `."
   ROLE_REQUIRED
   "The object belongs to another user."
@@ -3264,8 +3493,17 @@ enum ErrorReason {
   NODE_NOT_FOUND
   "Another account has this e-mail address."
   EMAIL_TAKEN
+  "The caller has no such linked provider."
+  IDENTITY_NOT_FOUND
   "Another account has this username."
   USERNAME_TAKEN
+  "The user of the provider is linked to an account already."
+  IDENTITY_TAKEN
+  """
+  There is an account with the provider's e-mail address, which the provider does not lead to by itself. Sign in to the
+  account, then link the provider.
+  """
+  LINK_REQUIRED
   "The document, or an alias in it, has too many bytes."
   DOCUMENT_TOO_LARGE
   "The document has too many tokens."
@@ -3314,6 +3552,10 @@ enum ErrorReason {
   CLOCK_SKEW
   "The operation took too long."
   TIMED_OUT
+  "The provider does not answer. Only in the fragment of the page."
+  PROVIDER_UNAVAILABLE
+  "The answer of the provider is not valid. Only in the fragment of the page; the cause is in the server's log."
+  PROVIDER_INVALID
 }
 
 "Position of a page in its list (GraphQL Cursor Connections)."
@@ -3662,6 +3904,24 @@ func (ec *executionContext) childFields_Factors(ctx context.Context, field graph
 	return nil, fmt.Errorf("no field named %q was found under type Factors", field.Name)
 }
 
+func (ec *executionContext) childFields_Identity(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Identity_id(ctx, field)
+	case "provider":
+		return ec.fieldContext_Identity_provider(ctx, field)
+	case "label":
+		return ec.fieldContext_Identity_label(ctx, field)
+	case "email":
+		return ec.fieldContext_Identity_email(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Identity_createdAt(ctx, field)
+	case "lastUsedAt":
+		return ec.fieldContext_Identity_lastUsedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Identity", field.Name)
+}
+
 func (ec *executionContext) childFields_Invitation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -3914,6 +4174,18 @@ func (ec *executionContext) childFields_SessionEdge(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type SessionEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_SignInProvider(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_SignInProvider_name(ctx, field)
+	case "label":
+		return ec.fieldContext_SignInProvider_label(ctx, field)
+	case "startURL":
+		return ec.fieldContext_SignInProvider_startURL(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SignInProvider", field.Name)
+}
+
 func (ec *executionContext) childFields_TokenInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "active":
@@ -3966,6 +4238,8 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_hasSecondFactor(ctx, field)
 	case "factors":
 		return ec.fieldContext_User_factors(ctx, field)
+	case "identities":
+		return ec.fieldContext_User_identities(ctx, field)
 	case "passkeys":
 		return ec.fieldContext_User_passkeys(ctx, field)
 	}

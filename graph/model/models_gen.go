@@ -85,6 +85,16 @@ type CompleteLoginInput struct {
 	Delivery TokenDelivery `json:"delivery"`
 }
 
+// Input of `completeSignIn`.
+type CompleteSignInInput struct {
+	// The code from the fragment. It works once, for a minute.
+	Code string `json:"code"`
+	// The verifier whose challenge was sent to the start URL.
+	Verifier string `json:"verifier"`
+	// How the server delivers the refresh token.
+	Delivery TokenDelivery `json:"delivery"`
+}
+
 // Input of `confirmEmailChange`.
 type ConfirmEmailChangeInput struct {
 	// The token of the link.
@@ -181,6 +191,14 @@ type InviteUserInput struct {
 	Roles []token.Role `json:"roles"`
 	// Plain text that is shown in the mail, at most 1,000 characters. Links in it do not work.
 	Message *string `json:"message,omitempty"`
+}
+
+// Input of `linkIdentity`.
+type LinkIdentityInput struct {
+	// The code from the fragment. It works once, for a minute.
+	Code string `json:"code"`
+	// The verifier whose challenge was sent to the start URL.
+	Verifier string `json:"verifier"`
 }
 
 // Result of `requestLoginCode`.
@@ -462,6 +480,12 @@ type TokenInfo struct {
 	ExpiresAt *store.Time `json:"expiresAt,omitempty"`
 	// The id of the token's session.
 	SessionID *string `json:"sessionId,omitempty"`
+}
+
+// Input of `unlinkIdentity`.
+type UnlinkIdentityInput struct {
+	// The identity's id.
+	ID string `json:"id"`
 }
 
 // Input of `updateProfile`. Omitted fields keep their value.

@@ -14,6 +14,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/social"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -83,6 +84,7 @@ type Service struct {
 	mailing     Mailing
 	factors     *mfa.Service
 	passkeys    *passkey.Service
+	social      *social.Service
 }
 
 // Mailing is what the flows need that send mail.
@@ -103,7 +105,7 @@ type Mailing struct {
 // SDL has a role. deleteGrace is how long after Delete a user can still cancel it; 0 for not at all.
 func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Throttle, hasher *password.Hasher,
 	policy password.Policy, view *View, hasRole func(token.Role) bool, deleteGrace time.Duration,
-	mailing Mailing, factors *mfa.Service, passkeys *passkey.Service) *Service {
+	mailing Mailing, factors *mfa.Service, passkeys *passkey.Service, social *social.Service) *Service {
 	return &Service{
 		db:          db,
 		sessions:    sessions,
@@ -116,6 +118,7 @@ func NewService(db *store.DB, sessions *session.Service, throttle *throttle.Thro
 		mailing:     mailing,
 		factors:     factors,
 		passkeys:    passkeys,
+		social:      social,
 	}
 }
 

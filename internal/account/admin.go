@@ -33,31 +33,36 @@ func (s *Service) changeRoles(
 	ctx context.Context, id ID, change func(token.Roles) []token.Role, by audit.Actor,
 ) (*User, error) {
 	return s.act(ctx, id, by, func(tx *store.Tx, u *User) error {
-		before, after := u.Roles, token.NewRoles(append(change(slices.Clone(u.Roles)), RoleUser)...)
-		if slices.Equal(before, after) {
-			return nil
-		}
-		if !after.Has(RoleAdmin) {
-			if err := requireOtherAdmin(tx, u); err != nil {
-				return err
-			}
-			if err := revokeInvitationsOf(tx, u); err != nil {
-				return err
-			}
-		}
-		u.Roles = after
-		if _, err := tx.Exec("UPDATE users SET roles = $2, updated_at = now_us() WHERE id = $1", id, after); err != nil {
-			return fmt.Errorf("change roles: %w", err)
-		}
-		if err := index(tx, u); err != nil {
-			return err
-		}
-		if err := s.sessions.MarkStale(tx, id); err != nil {
-			return err
-		}
-		return audit.Record(tx, audit.Event{Action: audit.PrivilegePermissionsChanged, By: by, User: id,
-			Detail: before.String() + " → " + after.String()})
+		return s.setRoles(tx, u, change(slices.Clone(u.Roles)), by)
 	})
+}
+
+// setRoles replaces the roles of u, whose row is locked.
+func (s *Service) setRoles(tx *store.Tx, u *User, roles []token.Role, by audit.Actor) error {
+	before, after := u.Roles, token.NewRoles(append(roles, RoleUser)...)
+	if slices.Equal(before, after) {
+		return nil
+	}
+	if !after.Has(RoleAdmin) {
+		if err := requireOtherAdmin(tx, u); err != nil {
+			return err
+		}
+		if err := revokeInvitationsOf(tx, u); err != nil {
+			return err
+		}
+	}
+	u.Roles = after
+	if _, err := tx.Exec("UPDATE users SET roles = $2, updated_at = now_us() WHERE id = $1", u.ID, after); err != nil {
+		return fmt.Errorf("change roles: %w", err)
+	}
+	if err := index(tx, u); err != nil {
+		return err
+	}
+	if err := s.sessions.MarkStale(tx, u.ID); err != nil {
+		return err
+	}
+	return audit.Record(tx, audit.Event{Action: audit.PrivilegePermissionsChanged, By: by, User: u.ID,
+		Detail: before.String() + " → " + after.String()})
 }
 
 // SetDisabled disables an account, which ends all its sessions, or enables it again.

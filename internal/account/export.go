@@ -6,6 +6,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/mail"
+	"github.com/graphwarden/graphwarden/internal/mfa"
 	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
@@ -93,6 +94,10 @@ func export(tx *store.Tx, id ID, further Further) (*Export, error) {
 	if err != nil {
 		return nil, err
 	}
+	factors, err := mfa.Export(tx, id)
+	if err != nil {
+		return nil, err
+	}
 	document := map[string]any{
 		"account":        u,
 		"sessions":       sessions,
@@ -101,6 +106,7 @@ func export(tx *store.Tx, id ID, further Further) (*Export, error) {
 		"knownAddresses": seen,
 		"mails":          mails,
 		"passkeys":       passkeys,
+		"factors":        factors,
 	}
 	if further != nil {
 		if document["application"], err = further(tx, id); err != nil {

@@ -138,6 +138,9 @@ func (s *Service) requireWayIn(tx *store.Tx, u *User) error {
 	}
 	opens, err := s.passkeys.Opens(tx, u.ID)
 	if err == nil && !opens {
+		opens, err = s.social.Has(tx, u.ID)
+	}
+	if err == nil && !opens {
 		err = errLastCredential
 	}
 	return err

@@ -10,6 +10,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/social"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 )
@@ -78,9 +79,9 @@ func setVerified(tx *store.Tx, u *User, by audit.Actor) error {
 	return audit.Record(tx, audit.Event{Action: audit.EmailVerified, By: by, User: u.ID})
 }
 
-// ProveEmail records in tx that the owner of the address of u, whose row is locked, has proved it by a mail alone. If
-// nothing has proved it before, a stranger may have set the account up: ProveEmail removes the password, the passkeys
-// and the second factors, ends all sessions and voids all links.
+// ProveEmail records in tx that the owner of the address of u, whose row is locked, has proved it by a mail or another
+// provider alone. If nothing has proved it before, a stranger may have set the account up: ProveEmail removes the
+// password, the passkeys, the second factors and the linked identities, ends all sessions and voids all links.
 func (s *Service) ProveEmail(tx *store.Tx, u *User, by audit.Actor) error {
 	if u.EmailVerified {
 		return nil
@@ -93,6 +94,9 @@ func (s *Service) ProveEmail(tx *store.Tx, u *User, by audit.Actor) error {
 		return err
 	}
 	if err := s.removeFactors(tx, u, by); err != nil {
+		return err
+	}
+	if err := social.UnlinkAll(tx, u.ID); err != nil {
 		return err
 	}
 	if _, err := s.sessions.EndAll(tx, u.ID, ""); err != nil {

@@ -162,7 +162,7 @@ func TestAChangeIsInForceBeforeItsAnswer(t *testing.T) {
 		view := account.NewView(time.Hour, func(time.Duration) {}, srv.Now)
 		pollView(t, srv, view)
 		accounts := account.NewService(srv.App.DB, srv.App.Sessions, srv.App.Throttle, srv.App.Hasher, policy.Policy{}, view,
-			func(token.Role) bool { return true }, 0, account.Mailing{}, nil, nil)
+			func(token.Role) bool { return true }, 0, account.Mailing{}, nil, nil, nil)
 		for _, name := range []string{"One", "Two"} {
 			if u, err := accounts.ByID(t.Context(), c.UserID); err != nil || u.Name == name {
 				t.Fatalf("%+v, %v", u, err)

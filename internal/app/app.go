@@ -30,6 +30,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/signin"
+	"github.com/graphwarden/graphwarden/internal/social"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/team"
 	"github.com/graphwarden/graphwarden/internal/throttle"
@@ -69,6 +70,7 @@ type App struct {
 	Mail       *mail.Outbox
 	Passkeys   *passkey.Service
 	Hasher     *password.Hasher
+	Social     *social.Service
 	Accounts   *account.Service
 	Users      *account.View // nil with --user-view=off
 	SignIn     *signin.Service
@@ -238,10 +240,13 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 			return err
 		}
 	}
+	if a.Social, err = a.newSocial(key, hasRole); err != nil {
+		return err
+	}
 	a.Accounts = account.NewService(a.DB, a.Sessions, a.Throttle, a.Hasher, policy, a.Users, hasRole, c.DeleteGrace,
-		mailing, factors, a.Passkeys)
-	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Throttle, a.Hasher, policy, factors, a.Passkeys,
-		a.Audit, a.log)
+		mailing, factors, a.Passkeys, a.Social)
+	a.SignIn = signin.NewService(a.DB, a.Accounts, a.Sessions, a.Social, a.Throttle, a.Hasher, policy, factors,
+		a.Passkeys, a.Audit, a.log)
 	a.authenticator = guard.NewAuthenticator(a.Verifier, a.View, a.Activity, a.now, a.log)
 	a.streams = a.newStreams()
 	a.registerMetrics()
@@ -312,6 +317,7 @@ func (a *App) graphQL(more []graphql.HandlerExtension) (http.Handler, error) {
 		Sessions:      a.Sessions,
 		SignIn:        a.SignIn,
 		Passkeys:      a.Passkeys,
+		Social:        a.Social,
 		Throttle:      a.Throttle,
 		Audit:         a.Audit,
 		Feed:          a.Feed,
@@ -348,7 +354,7 @@ func newPolicy(sdl *ast.Schema, c *config.Config) (*guard.Policy, error) {
 
 func newOrigins(c *config.Config, now func() time.Time, log *slog.Logger) (*web.Origins, error) {
 	return web.NewOrigins(c.PublicURL, web.OriginOptions{
-		Listed: c.AllowedOrigins, Loopback: !c.Production, Headers: c.AllowedHeaders,
+		Listed: c.AllowedOrigins, Loopback: !c.Production, Returns: c.ReturnTo, Headers: c.AllowedHeaders,
 	}, now, log)
 }
 

@@ -80,6 +80,7 @@ func (a *App) Handler(health *web.Health, more ...graphql.HandlerExtension) (htt
 	mux := http.NewServeMux()
 	publicPath := a.Config.PublicPath()
 	mux.Handle("/graphql", a.current(a.origins.CORS(web.Cookies(a.origins, publicPath, api))))
+	mux.Handle("/auth/", a.current(a.Social.Handler()))
 	if servesExplorer(a.Config) {
 		page, err := explorer.New(explorer.Assets(), publicPath)
 		if err != nil {

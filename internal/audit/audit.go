@@ -43,6 +43,8 @@ const (
 	PasskeyRemoved              Action = "passkey_removed"
 	PasskeyCopySuspected        Action = "passkey_copy_suspected"
 	PasswordRemoved             Action = "password_removed"
+	IdentityLinked              Action = "identity_linked"
+	IdentityUnlinked            Action = "identity_unlinked"
 	FactorAdded                 Action = "factor_added"
 	FactorRemoved               Action = "factor_removed"
 	RecoveryCodesReplaced       Action = "recovery_codes_replaced"

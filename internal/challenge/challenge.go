@@ -2,6 +2,7 @@ package challenge
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
 	"errors"
@@ -17,8 +18,8 @@ import (
 // Kind is the purpose of a challenge. A secret of one kind is refused as another.
 type Kind string
 
-// The kinds. LoginCode is a code, SecondFactor the id of a sign-in in progress, and those of passkeys are ceremonies of
-// a browser; the others are links.
+// The kinds. LoginCode is a code, SecondFactor the id of a sign-in in progress, those of passkeys are ceremonies of a
+// browser, and the federated ones belong to sign-ins with other providers; the others are links.
 const (
 	VerifyEmail   Kind = "verify-email"   // the address of an account, or of a registration, which has no user yet
 	ResetPassword Kind = "reset-password" // an account whose password is replaced
@@ -32,6 +33,10 @@ const (
 	PasskeyAccount  Kind = "passkey-account"  // a passkey for a registration, which has no user yet
 	PasskeyLogin    Kind = "passkey-login"    // a passkey that signs in
 	PasskeyProof    Kind = "passkey-proof"    // a passkey of a user that is known
+	// FederatedSignIn is a user of another provider, whose browser carries the secret to the page that began.
+	FederatedSignIn Kind = "federated-sign-in"
+	// FederatedState is a sign-in under way at another provider. Its secrets are made and kept elsewhere, see Spend.
+	FederatedState Kind = "federated-state"
 )
 
 // isCode reports whether users type the secret.
@@ -51,6 +56,8 @@ var life = map[Kind]time.Duration{
 	PasskeyAccount:  5 * time.Minute,
 	PasskeyLogin:    5 * time.Minute,
 	PasskeyProof:    5 * time.Minute,
+	FederatedSignIn: time.Minute,
+	FederatedState:  10 * time.Minute,
 }
 
 // maxAttempts is how often a code may be tried: five guesses at one of a million. A sign-in that waits for a second
@@ -169,6 +176,22 @@ func (s *Service) Redeem(tx *store.Tx, c *Challenge) error {
 	return nil
 }
 
+// Spend uses up in tx a secret that another place has made and keeps, for instance sealed in a cookie, and that is not
+// accepted for longer than the kind lives. A second Spend of the same secret returns CHALLENGE_INVALID.
+func Spend(tx *store.Tx, kind Kind, secret string) error {
+	sum := sha256.Sum256([]byte(string(kind) + " " + secret))
+	spent, err := tx.Exec(`INSERT INTO challenges (id, kind, subject, nonce, payload, attempts, expires_at, used_at)
+		VALUES ($1, $2, '', '', '', 0, now_us() + $3, now_us()) ON CONFLICT (id) DO NOTHING`,
+		base64.RawURLEncoding.EncodeToString(sum[:idSize]), kind, life[kind].Microseconds())
+	if err != nil {
+		return fmt.Errorf("spend secret: %w", err)
+	}
+	if spent == 0 {
+		return kind.Refusal()
+	}
+	return nil
+}
+
 // Void makes the challenges of a user useless: those of the given kinds, or all without kinds. The caller must have
 // locked the user's row.
 func Void(tx *store.Tx, user token.UserID, kinds ...Kind) error {
@@ -216,6 +239,8 @@ func (k Kind) Refusal() error {
 	switch k {
 	case LoginCode:
 		return errCode
+	case FederatedSignIn, FederatedState:
+		return errFederated
 	case SecondFactor:
 		return errSignIn
 	case PasskeyCreation, PasskeyAccount, PasskeyLogin, PasskeyProof:
@@ -231,6 +256,8 @@ var (
 		Message: "this code is not valid: check it, or request another one"}})
 	errCeremony = fault.Invalid([]fault.Field{{Path: "input.challenge", Reason: fault.ChallengeInvalid,
 		Message: "this took too long, or was done before: begin again"}})
+	errFederated = fault.Invalid([]fault.Field{{Path: "input.code", Reason: fault.ChallengeInvalid,
+		Message: "this sign-in is not valid: it was completed before, has expired, or began on another page"}})
 	errSignIn = fault.Invalid([]fault.Field{{Path: "input.challenge", Reason: fault.ChallengeInvalid,
 		Message: "this sign-in has expired, was completed, or had too many attempts: sign in again"}})
 )

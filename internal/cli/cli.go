@@ -49,6 +49,9 @@ type commands struct {
 		Role    userRoleCmd    `cmd:"" help:"Add and remove roles."`
 		Export  userExportCmd  `cmd:"" help:"Print everything that is stored about a user, as JSON."`
 		Delete  userDeleteCmd  `cmd:"" help:"Delete an account at once."`
+
+		Factors      userFactorsCmd      `cmd:"" help:"Show the second factors of a user."`
+		ResetFactors userResetFactorsCmd `cmd:"" help:"Remove the second factors of a user who has lost them."`
 	} `cmd:"" help:"Manage accounts."`
 	Breached struct {
 		Build breachedBuildCmd `cmd:"" help:"Build the list for --breached-passwords."`
@@ -97,7 +100,7 @@ func access(command string) app.Access {
 	case "migrate":
 		return app.Migrates
 	case "user add", "user invite", "user import", "user disable", "user enable", "user role", "user export",
-		"user delete", "key rotate", "key revoke", "mail retry":
+		"user reset-factors", "user delete", "key rotate", "key revoke", "mail retry":
 		return app.Writes
 	}
 	return app.Reads

@@ -230,6 +230,36 @@ func (c userExportCmd) Run(e *env) error {
 	})
 }
 
+type userFactorsCmd struct{ userName }
+
+func (c userFactorsCmd) Run(e *env) error {
+	return c.do(e, func(a *app.App, u *account.User) error {
+		f, err := a.Accounts.Factors(e.ctx, u.ID)
+		if err != nil {
+			return err
+		}
+		if f.TOTPSince == nil {
+			_, err = fmt.Fprintf(e.out, "%s has no second factor.\n", u.Email)
+			return err
+		}
+		_, err = fmt.Fprintf(e.out, "%s has an authenticator app since %s, and %d unused recovery codes.\n", u.Email,
+			f.TOTPSince.Std().Format(time.DateOnly), f.RecoveryCodesLeft)
+		return err
+	})
+}
+
+type userResetFactorsCmd struct{ userName }
+
+func (c userResetFactorsCmd) Run(e *env) error {
+	return c.do(e, func(a *app.App, u *account.User) error {
+		if _, err := a.Accounts.ResetFactors(e.ctx, u.ID, operator); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(e.out, "Removed the second factors of %s.\n", u.Email)
+		return err
+	})
+}
+
 type userDeleteCmd struct{ userName }
 
 func (c userDeleteCmd) Run(e *env) error {

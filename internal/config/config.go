@@ -61,6 +61,7 @@ func (c *Config) Complete(hasRole func(string) bool) []string {
 		c.Network.problems(),
 		c.Mail.problems(c.Production),
 		c.Passkeys.problems(),
+		c.Federation.problems(),
 	)
 }
 

@@ -93,6 +93,12 @@ type Passkeys struct {
 	WebAuthnOrigins []string `name:"webauthn-origins" placeholder:"ORIGIN" help:"Origins of the pages and apps that use passkeys, such as https://app.example.com or android:apk-key-hash:HASH; by default those of the public URL and of --allowed-origins."`
 }
 
+// Federation says with which other providers users sign in.
+type Federation struct {
+	Provider []Provider `sep:"\n" placeholder:"TEXT" help:"A provider to sign in with, as a name and settings: 'google client-id=… client-secret=…', or the same with github, gitlab, microsoft, apple or, with issuer=URL, any name; may be repeated, in the variable one per line. See docs/FEDERATION.md."`
+	ReturnTo []string   `placeholder:"URL" help:"Address of a native application to which a sign-in with a provider may return, such as com.example.app:/signed-in, or http://127.0.0.1/signed-in for any port. Pages of the public URL and of allowed origins that are listed in full need no entry."`
+}
+
 // Insecure accepts single risks that --production refuses.
 type Insecure struct {
 	InsecureSecretFile    bool `help:"In production, keep the secret in a file beside the database. A copy of the folder contains both, and losing the file ends every session and loses the signing keys."`
@@ -170,16 +176,17 @@ type Queries struct {
 
 // Config is everything that a server needs.
 type Config struct {
-	Storage  `embed:"" group:"Storage and the secret:"`
-	Server   `embed:"" group:"Server:"`
-	Network  `embed:"" group:"Network:"`
-	Mail     `embed:"" group:"Mail:"`
-	Passkeys `embed:"" group:"Passkeys:"`
-	Tokens   `embed:"" group:"Tokens, sessions and passwords:"`
-	Factors  `embed:"" group:"Second factors:"`
-	Limits   `embed:"" group:"Rate limits, as attempts/time: 20/15m lets 20 attempts through at once, then one every 45s:"`
-	Queries  Queries `embed:"" prefix:"max-" group:"Limits of one operation:"`
-	Insecure `embed:"" group:"Accepted risks in production:"`
+	Storage    `embed:"" group:"Storage and the secret:"`
+	Server     `embed:"" group:"Server:"`
+	Network    `embed:"" group:"Network:"`
+	Mail       `embed:"" group:"Mail:"`
+	Federation `embed:"" group:"Sign-in with other providers:"`
+	Passkeys   `embed:"" group:"Passkeys:"`
+	Tokens     `embed:"" group:"Tokens, sessions and passwords:"`
+	Factors    `embed:"" group:"Second factors:"`
+	Limits     `embed:"" group:"Rate limits, as attempts/time: 20/15m lets 20 attempts through at once, then one every 45s:"`
+	Queries    Queries `embed:"" prefix:"max-" group:"Limits of one operation:"`
+	Insecure   `embed:"" group:"Accepted risks in production:"`
 
 	// UnknownVariables are the names of environment variables GRAPHWARDEN_… that belong to no setting.
 	UnknownVariables []string `kong:"-"`

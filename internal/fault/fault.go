@@ -43,6 +43,7 @@ const (
 	RefreshReused          Reason = "REFRESH_REUSED"
 	SessionExpired         Reason = "SESSION_EXPIRED"
 	SessionRevoked         Reason = "SESSION_REVOKED"
+	SignInCanceled         Reason = "SIGN_IN_CANCELED"
 
 	// FORBIDDEN
 	RoleRequired              Reason = "ROLE_REQUIRED"
@@ -80,8 +81,11 @@ const (
 	UserNotFound       Reason = "USER_NOT_FOUND"
 	InvitationNotFound Reason = "INVITATION_NOT_FOUND"
 	NodeNotFound       Reason = "NODE_NOT_FOUND"
+	IdentityNotFound   Reason = "IDENTITY_NOT_FOUND"
 	EmailTaken         Reason = "EMAIL_TAKEN"
 	UsernameTaken      Reason = "USERNAME_TAKEN"
+	IdentityTaken      Reason = "IDENTITY_TAKEN"
+	LinkRequired       Reason = "LINK_REQUIRED"
 	LastAdmin          Reason = "LAST_ADMIN"
 	LastCredential     Reason = "LAST_CREDENTIAL"
 	PasskeyNotFound    Reason = "PASSKEY_NOT_FOUND"
@@ -112,6 +116,8 @@ const (
 	RevocationViewStale Reason = "REVOCATION_VIEW_STALE"
 	ClockSkew           Reason = "CLOCK_SKEW"
 	TimedOut            Reason = "TIMED_OUT"
+	ProviderUnavailable Reason = "PROVIDER_UNAVAILABLE"
+	ProviderInvalid     Reason = "PROVIDER_INVALID"
 )
 
 // ErrTokenExpired refuses an expired access token, in a request or on an open stream.

@@ -20,6 +20,8 @@ const (
 	PasskeyAdded      Kind = "passkey-added"      //
 	PasskeyRemoved    Kind = "passkey-removed"    //
 	PasswordRemoved   Kind = "password-removed"   //
+	IdentityLinked    Kind = "identity-linked"    //
+	IdentityUnlinked  Kind = "identity-unlinked"  //
 	FactorChanged     Kind = "factor-changed"     //
 	Test              Kind = "test"               // from the command line
 )
@@ -48,6 +50,8 @@ var kinds = map[Kind]reveals{
 	PasskeyAdded:      nothing,
 	PasskeyRemoved:    nothing,
 	PasswordRemoved:   nothing,
+	IdentityLinked:    nothing,
+	IdentityUnlinked:  nothing,
 	FactorChanged:     nothing,
 	Test:              nothing,
 }

@@ -56,7 +56,8 @@ func TestEachKindHasATextAndAPage(t *testing.T) {
 		slices.Sort(all)
 		for _, kind := range all {
 			m := mail.Message{Kind: kind, To: string(kind) + "@example.org",
-				Data: map[string]string{"ip": "192.0.2.7", "device": "Firefox", "time": "now", "message": "welcome", "email": "new@example.org"}}
+				Data: map[string]string{"ip": "192.0.2.7", "device": "Firefox", "time": "now", "message": "welcome", "email": "new@example.org",
+					"provider": "Acme"}}
 			if mail.NeedsChallenge(kind) {
 				m.Challenge = "c1"
 			}

@@ -616,3 +616,48 @@ func TestOathtoolMakesTheCodes(t *testing.T) {
 		accepted(t, do(t, srv, completeLogin, input{"challenge": challenged(t, srv, c), "code": code()}))
 	}
 }
+
+func TestAnExportTellsTheFactorsWithoutSecretsAndADeletionRemovesThem(t *testing.T) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		c := srv.As(t)
+		app := enroll(t, srv, c)
+		accepted(t, do(t, srv, completeLogin, input{"challenge": challenged(t, srv, c), "recoveryCode": app.codes[0]}))
+		a := c.Do(t, `mutation { exportAccount { document } }`, nil)
+		var out struct {
+			ExportAccount struct {
+				Document struct {
+					Factors struct {
+						Authenticators []struct{ Confirmed bool }
+						RecoveryCodes  []struct{ UsedAt *time.Time }
+					}
+				}
+			}
+		}
+		a.Into(t, &out)
+		f := out.ExportAccount.Document.Factors
+		used := 0
+		for _, code := range f.RecoveryCodes {
+			if code.UsedAt != nil {
+				used++
+			}
+		}
+		if len(f.Authenticators) != 1 || !f.Authenticators[0].Confirmed || len(f.RecoveryCodes) != 10 || used != 1 {
+			t.Errorf("%+v", f)
+		}
+		var secrets []string
+		const query = "SELECT sealed FROM totp UNION SELECT hash FROM recovery_codes"
+		if err := srv.App.DB.Select(t.Context(), &secrets, query); err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range append(secrets, app.secret) {
+			if strings.Contains(string(a.Body), secret) {
+				t.Errorf("the export shows %s", secret)
+			}
+		}
+		accepted(t, c.Do(t, deleteAccount, in(input{"confirmEmail": c.Email})))
+		if srv.Count(t, "SELECT count(*) FROM totp")+srv.Count(t, "SELECT count(*) FROM recovery_codes") != 0 {
+			t.Error("the deletion leaves factors")
+		}
+	})
+}

@@ -40,8 +40,8 @@ func TestAFullQueueRefusesBeforeTheDatabase(t *testing.T) {
 		}
 		policy := passwords.Policy{MinLength: 8}
 		accounts := account.NewService(srv.App.DB, srv.App.Sessions, srv.App.Throttle, h, policy, nil, nil, 0,
-			srv.App.Accounts.Mailing(), nil, nil)
-		s := signin.NewService(srv.App.DB, accounts, srv.App.Sessions, srv.App.Throttle, h, policy, nil, nil,
+			srv.App.Accounts.Mailing(), nil, nil, nil)
+		s := signin.NewService(srv.App.DB, accounts, srv.App.Sessions, nil, srv.App.Throttle, h, policy, nil, nil,
 			srv.App.Audit, slog.New(slog.DiscardHandler))
 		srv.Exec(t, "DELETE FROM throttle")
 		by := audit.Actor{Claims: token.Claims{UserID: c.UserID, SessionID: c.SessionID}}

@@ -13,6 +13,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/social"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -23,6 +24,7 @@ type Service struct {
 	db       *store.DB
 	accounts *account.Service
 	sessions *session.Service
+	social   *social.Service
 	throttle *throttle.Throttle
 	hasher   *password.Hasher
 	policy   password.Policy
@@ -33,11 +35,11 @@ type Service struct {
 }
 
 // NewService returns a Service.
-func NewService(db *store.DB, accounts *account.Service, sessions *session.Service, throttle *throttle.Throttle,
-	hasher *password.Hasher, policy password.Policy, factors *mfa.Service, passkeys *passkey.Service, audit *audit.Log,
-	log *slog.Logger) *Service {
-	return &Service{db: db, accounts: accounts, sessions: sessions, throttle: throttle, hasher: hasher, policy: policy,
-		factors: factors, passkeys: passkeys, audit: audit, log: log}
+func NewService(db *store.DB, accounts *account.Service, sessions *session.Service, social *social.Service,
+	throttle *throttle.Throttle, hasher *password.Hasher, policy password.Policy, factors *mfa.Service,
+	passkeys *passkey.Service, audit *audit.Log, log *slog.Logger) *Service {
+	return &Service{db: db, accounts: accounts, sessions: sessions, social: social, throttle: throttle, hasher: hasher,
+		policy: policy, factors: factors, passkeys: passkeys, audit: audit, log: log}
 }
 
 // Proof is the outcome of a flow: who has proved to be a user, and how.

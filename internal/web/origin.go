@@ -31,6 +31,8 @@ type OriginOptions struct {
 	Listed []string
 	// Loopback admits pages of this machine, on any port, without cookies.
 	Loopback bool
+	// Returns are addresses of native applications to which a browser may be sent back, see AdmitsReturn.
+	Returns []string
 	// Headers are the request headers that pages may send in addition to the standard ones; empty means any.
 	Headers []string
 }
@@ -40,6 +42,7 @@ type OriginOptions struct {
 type Origins struct {
 	exact    map[origin]bool
 	patterns []originPattern
+	returns  []*url.URL
 	options  OriginOptions
 	refusals refusals
 }
@@ -56,6 +59,13 @@ func NewOrigins(publicURL string, o OriginOptions, now func() time.Time, log *sl
 		if err := origins.list(text); err != nil {
 			return nil, fmt.Errorf("--allowed-origins: %q %w", printable(text, maxOrigin), err)
 		}
+	}
+	for _, text := range o.Returns {
+		u, err := parseReturn(text)
+		if err != nil {
+			return nil, fmt.Errorf("--return-to: %q %w", printable(text, maxReturn), err)
+		}
+		origins.returns = append(origins.returns, u)
 	}
 	return origins, nil
 }

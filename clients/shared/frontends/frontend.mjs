@@ -19,16 +19,19 @@ export const LOGIN = 'mutation($input: LoginInput!) { login(input: $input) { acc
 
 export class Frontend {
   // start serves the application with the given page settings, and starts a server with additional flags. With direct,
-  // the page calls the server directly, at another origin. With mail, the server sends mails with links to the page.
-  static async start(app, browser, { flags = [], settings = {}, direct = false, mail = false, database } = {}) {
+  // the page calls the server directly, at another origin. With mail, the server sends mails with links to the page. With
+  // passkeys, the page is at localhost, because passkeys belong to names and not to addresses.
+  static async start(app, browser, { flags = [], settings = {}, direct = false, mail = false, passkeys = false, database } = {}) {
     const f = new Frontend();
     f.site = await serve(join(clients, app, 'dist'), '', settings);
+    f.url = passkeys ? f.site.url.replace('127.0.0.1', 'localhost') : f.site.url;
     f.database = await newDatabase(database);
     f.mailbox = mail ? await Mailbox.start() : undefined;
     f.flags = [
       ...SHORT,
       '--database', f.database.url, '--secret', 'a secret for the tests of the applications',
       ...(mail ? [...f.mailbox.flags, ...MAILS, '--links-base', `${f.site.url}/#{flow}={token}`] : []),
+      ...(passkeys ? ['--webauthn-rp-id', 'localhost', '--webauthn-origins', f.url] : []),
       ...flags,
       ...(direct ? ['--allowed-origins', f.site.url] : []),
     ];
@@ -71,7 +74,7 @@ export class Frontend {
     return data;
   }
 
-  async open(context = this.context, url = this.site.url) {
+  async open(context = this.context, url = this.url) {
     const page = await context.newPage();
     await page.goto(url);
     return page;

@@ -7,6 +7,7 @@ import type { MeQuery } from './gql/graphql';
 import { InvitationsCard } from './invitations';
 import { NewPassword } from './newpassword';
 import { ChangePassword, DeleteAccount, ExportAccount, Logout, Me, RequestEmailChange, RequestEmailVerification, UpdateProfile } from './operations';
+import { PasskeysCard } from './passkeys';
 import { SecurityCard } from './security';
 import { SessionsCard } from './sessions';
 import { time } from './words';
@@ -32,7 +33,7 @@ export function Home({ library }: { library: string }) {
         <span className="who">{data?.me.name || data?.me.email}</span>
         <Button run={signOut} className="quiet">Sign out</Button>
       </header>
-      {onSecurity ? <main><FactorsCard /><SecurityCard /></main> : (
+      {onSecurity ? <main><PasskeysCard /><FactorsCard /><SecurityCard /></main> : (
         <main>
           {refusal && <section><Problem refusal={refusal} /><button type="button" onClick={reload}>Try again</button></section>}
           {data && <ProfileCard me={data.me} />}

@@ -29,6 +29,14 @@ export const CompleteLogin = graphql(`
   mutation CompleteLogin($input: CompleteLoginInput!) { completeLogin(input: $input) { ...Tokens } }
 `);
 
+export const BeginPasskeyLogin = graphql(`
+  mutation BeginPasskeyLogin { beginPasskeyLogin { challenge options } }
+`);
+
+export const LoginWithPasskey = graphql(`
+  mutation LoginWithPasskey($input: LoginWithPasskeyInput!) { loginWithPasskey(input: $input) { ...Tokens } }
+`);
+
 export const RequestPasswordReset = graphql(`
   mutation RequestPasswordReset($input: RequestPasswordResetInput!) { requestPasswordReset(input: $input) { accepted } }
 `);
@@ -125,6 +133,30 @@ export const DisableTotp = graphql(`
 
 export const RegenerateRecoveryCodes = graphql(`
   mutation RegenerateRecoveryCodes { regenerateRecoveryCodes { codes } }
+`);
+
+export const Passkeys = graphql(`
+  query Passkeys { me { id passkeys { id name provider backedUp createdAt lastUsedAt } } }
+`);
+
+export const BeginPasskeyRegistration = graphql(`
+  mutation BeginPasskeyRegistration { beginPasskeyRegistration { challenge options } }
+`);
+
+export const FinishPasskeyRegistration = graphql(`
+  mutation FinishPasskeyRegistration($input: FinishPasskeyRegistrationInput!) { finishPasskeyRegistration(input: $input) { id } }
+`);
+
+export const RenamePasskey = graphql(`
+  mutation RenamePasskey($input: RenamePasskeyInput!) { renamePasskey(input: $input) { id name } }
+`);
+
+export const DeletePasskey = graphql(`
+  mutation DeletePasskey($input: DeletePasskeyInput!) { deletePasskey(input: $input) { id } }
+`);
+
+export const RemovePassword = graphql(`
+  mutation RemovePassword { removePassword { id } }
 `);
 
 export const ExportAccount = graphql(`

@@ -4,6 +4,7 @@ import { useMutation, useNotice, useSession } from './backend';
 import type { ErrorReason } from './gql/enums';
 import { NewPassword } from './newpassword';
 import { Login, LoginWithCode, Register, RequestLoginCode, RequestPasswordReset } from './operations';
+import { PasskeyLogin } from './passkeylogin';
 import { Refusal, type Challenge } from './refusal';
 import { SecondStep } from './secondstep';
 import type { AuthPayload } from './session';
@@ -69,10 +70,13 @@ function SignInForm({ enter }: WayProps) {
     await enter(login({ input: { ...who, password, delivery } }).then((data) => data.login));
   }
   return (
-    <Form button="Sign in" submit={submit}>
-      <Field name="name" label="E-mail or username" autoComplete="username" />
-      <Field name="password" label="Password" type="password" autoComplete="current-password" />
-    </Form>
+    <>
+      <Form button="Sign in" submit={submit}>
+        <Field name="name" label="E-mail or username" autoComplete="username webauthn" />
+        <Field name="password" label="Password" type="password" autoComplete="current-password" />
+      </Form>
+      <PasskeyLogin enter={enter} />
+    </>
   );
 }
 

@@ -1,6 +1,7 @@
 // The panel's forms for the account of a signed-in user.
 import { Factors } from './factors.js';
 import { Button, Field, Problem, Section, Submit, download, useAction, useForm } from './parts.js';
+import { Passkeys } from './passkeys.js';
 
 const { React } = window;
 const h = React?.createElement;
@@ -15,6 +16,7 @@ const queries = {
 export const Account = ({ session, account }) => h(React.Fragment, null,
   h(Section, { title: 'E-mail address' },
     !account.emailVerified && h(Unverified, { session }), h(Address, { session })),
+  h(Section, { title: 'Passkeys' }, h(Passkeys, { session, account })),
   h(Section, { title: 'Two-step sign-in' }, h(Factors, { session, account })),
   h(Section, { title: 'Your data' }, h(Data, { session })),
   h(Section, { title: 'Delete account' }, h(Deletion, { session, account })));

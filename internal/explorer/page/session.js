@@ -4,7 +4,12 @@
 export const pair = 'accessToken refreshToken';
 
 const queries = {
-  me: 'query { me { id email emailVerified username name roles createdAt factors { totpSince recoveryCodesLeft } } }',
+  me: `query {
+    me {
+      id email emailVerified username name roles createdAt
+      factors { totpSince recoveryCodesLeft } passkeys { id name createdAt lastUsedAt }
+    }
+  }`,
   refresh: `mutation ($input: RefreshTokenInput!) { refreshToken(input: $input) { ${pair} } }`,
   reauthenticate: `mutation ($input: ReauthenticateInput!) { reauthenticate(input: $input) { ${pair} } }`,
   logout: 'mutation ($input: LogoutInput!) { logout(input: $input) { endedSessions } }',

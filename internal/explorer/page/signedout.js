@@ -1,6 +1,7 @@
 // The panel's view without a user.
 import { NewPassword } from './newpassword.js';
 import { Button, Field, Problem, Submit, useForm } from './parts.js';
+import { PasskeyLogin } from './passkeys.js';
 import { pair } from './session.js';
 
 const { React } = window;
@@ -34,6 +35,7 @@ export function SignedOut({ session }) {
         : h(Field, { label: 'Password', name: 'password', type: 'password', autoComplete: 'current-password' }),
       h(Problem, { error }),
       h(Submit, { busy }, isNew ? 'Create account' : 'Sign in')),
+    !isNew && h(PasskeyLogin, { session, signedIn: () => leave(session) }),
     !isNew && h(OtherWays, { session }));
 }
 

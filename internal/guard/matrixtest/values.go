@@ -18,7 +18,7 @@ import (
 )
 
 // signInAlias starts the alias of a field that signs a user in; the number after it selects the value.
-const signInAlias = "signIn"
+const signInAlias = "signedIn"
 
 // signer and owned are the methods by which the guard recognizes payloads and owned objects.
 type (
