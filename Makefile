@@ -19,7 +19,7 @@ FUZZTIME ?= 50000x
 USERS    ?= 1000000
 STREAMS  ?= 5000
 
-.PHONY: help run build assets generate test test-long test-clients lint cover bench bench-admin bench-login bench-revocation bench-streams bench-flood bench-peers abuse fuzz
+.PHONY: help run build assets generate test test-long test-clients mail-pictures lint cover bench bench-admin bench-login bench-revocation bench-streams bench-flood bench-peers abuse fuzz
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -58,6 +58,9 @@ test-clients: ## test real frontends and the page at / in Node.js and Chromium
 	else \
 		echo "SKIPPED: the tests of clients/ need Node.js 20 with npm (Debian: apt-get install nodejs npm)"; \
 	fi
+
+mail-pictures: clients/node_modules/.complete ## write pictures of all mails to docs/mail
+	cd clients && PICTURES=$(CURDIR)/docs/mail node --test shared/pictures.test.mjs
 
 clients/node_modules/.complete: clients/package-lock.json
 	cd clients && npm ci

@@ -18,7 +18,7 @@ func (r *mutationResolver) RequestEmailVerification(ctx context.Context) (*model
 }
 
 func (r *mutationResolver) VerifyEmail(ctx context.Context, input model.VerifyEmailInput) (*model.VerifyEmailPayload, error) {
-	if err := r.Accounts.VerifyEmail(ctx, input.Token, input.Password, actor(ctx)); err != nil {
+	if err := r.Accounts.VerifyEmail(ctx, input.Token, account.Claim{Password: input.Password, Passkey: input.Passkey}, actor(ctx)); err != nil {
 		return nil, err
 	}
 	return &model.VerifyEmailPayload{Verified: true}, nil
@@ -41,7 +41,7 @@ func (r *mutationResolver) RequestEmailChange(ctx context.Context, input model.R
 }
 
 func (r *mutationResolver) ConfirmEmailChange(ctx context.Context, input model.ConfirmEmailChangeInput) (*model.RequestPayload, error) {
-	return accepted(r.Accounts.ConfirmEmailChange(ctx, input.Token, input.Password, actor(ctx)))
+	return accepted(r.Accounts.ConfirmEmailChange(ctx, input.Token, account.Claim{Password: input.Password, Passkey: input.Passkey}, actor(ctx)))
 }
 
 func (r *mutationResolver) RevertEmailChange(ctx context.Context, input model.RevertEmailChangeInput) (*model.RequestPayload, error) {

@@ -19,7 +19,7 @@ func (r *mutationResolver) BeginPasskeyRegistration(ctx context.Context) (*passk
 }
 
 func (r *mutationResolver) FinishPasskeyRegistration(ctx context.Context, input model.FinishPasskeyRegistrationInput) (*passkey.Passkey, error) {
-	return r.Accounts.AddPasskey(ctx, input.Challenge, input.Response, input.Name, actor(ctx))
+	return r.Accounts.AddPasskey(ctx, passkey.Response{Challenge: input.Challenge, Response: input.Response}, input.Name, actor(ctx))
 }
 
 func (r *mutationResolver) RenamePasskey(ctx context.Context, input model.RenamePasskeyInput) (*passkey.Passkey, error) {
@@ -40,8 +40,27 @@ func (r *mutationResolver) BeginPasskeyLogin(ctx context.Context) (*passkey.Cere
 
 func (r *mutationResolver) LoginWithPasskey(ctx context.Context, input model.LoginWithPasskeyInput) (*session.Grant, error) {
 	return delivering(ctx, input.Delivery, func() (*session.Grant, error) {
-		return r.SignIn.LoginWithPasskey(ctx, input.Challenge, input.Response, client(ctx))
+		return r.SignIn.LoginWithPasskey(ctx, passkey.Response{Challenge: input.Challenge, Response: input.Response}, client(ctx))
 	})
+}
+
+func (r *mutationResolver) BeginPasskeyReauthentication(ctx context.Context) (*passkey.Ceremony, error) {
+	return r.Accounts.BeginPasskeyProof(ctx, actor(ctx))
+}
+
+func (r *mutationResolver) BeginRegisterWithPasskey(ctx context.Context, input model.BeginRegisterWithPasskeyInput) (*passkey.Ceremony, error) {
+	in := account.Registration{Email: input.Email, Username: input.Username, Name: input.Name}
+	return r.SignIn.BeginRegisterWithPasskey(ctx, in, client(ctx))
+}
+
+func (r *mutationResolver) RegisterWithPasskey(ctx context.Context, input model.RegisterWithPasskeyInput) (*model.RegisterPayload, error) {
+	grant, err := delivering(ctx, input.Delivery, func() (*session.Grant, error) {
+		return r.SignIn.RegisterWithPasskey(ctx, passkey.Response{Challenge: input.Challenge, Response: input.Response}, client(ctx))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &model.RegisterPayload{Auth: grant}, nil
 }
 
 func (r *userResolver) Passkeys(ctx context.Context, obj *account.User) ([]*passkey.Passkey, error) {

@@ -41,7 +41,7 @@ func (r *mutationResolver) Logout(ctx context.Context, input *model.LogoutInput)
 func (r *mutationResolver) Reauthenticate(ctx context.Context, input model.ReauthenticateInput) (*session.Grant, error) {
 	by, answer := actor(ctx), mfa.Answer{Code: input.Code, RecoveryCode: input.RecoveryCode}
 	return delivering(ctx, deliveryOf(ctx, by.SessionID), func() (*session.Grant, error) {
-		return r.SignIn.Reauthenticate(ctx, signin.Reauthentication{Password: input.Password, Factor: answer}, by)
+		return r.SignIn.Reauthenticate(ctx, signin.Reauthentication{Password: input.Password, Factor: answer, Passkey: input.Passkey}, by)
 	})
 }
 

@@ -35,9 +35,9 @@ function pageWithMails(kind) {
   const linkFrom = async (email, subject) => `${server.url}/${new URL(linkIn(await mailbox.next(email, subject))).hash}`;
   const newAddress = () => `user-${crypto.randomUUID()}@example.com`;
   // addUser creates an account on the command line and returns its address.
-  function addUser() {
+  async function addUser() {
     const email = newAddress();
-    run(password, 'user', 'add', email, ...flags);
+    await run(password, 'user', 'add', email, ...flags);
     return email;
   }
   const signedIn = (page, email) => page.getByRole('definition').filter({ hasText: email }).waitFor();
@@ -100,7 +100,7 @@ function pageWithMails(kind) {
 
   // home signs in a new user and returns the page.
   async function home() {
-    const email = addUser();
+    const email = await addUser();
     const { page, complaints } = await open(browser, server);
     await press(page, 'Sign in');
     await fill(page, 'Sign in', email, password);
@@ -110,7 +110,7 @@ function pageWithMails(kind) {
 
   it('creates the account of an invitation', async () => {
     const email = newAddress();
-    run('', 'user', 'invite', email, '--public-url', server.url, ...flags);
+    await run('', 'user', 'invite', email, '--public-url', server.url, ...flags);
     const { page, complaints } = await open(browser, server);
     await page.goto(await linkFrom(email, 'invited'));
     await page.getByLabel('Password').fill('short');
@@ -138,7 +138,7 @@ function pageWithMails(kind) {
   });
 
   it('signs in with a code', async () => {
-    const email = addUser();
+    const email = await addUser();
     const { page, complaints } = await open(browser, server);
     await press(page, 'Sign in');
     await press(page, 'Get a code by mail');

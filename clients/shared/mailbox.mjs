@@ -55,11 +55,12 @@ export class Mailbox {
     return ['--smtp-url', url.href, '--mail-from', 'Example <no-reply@example.com>'];
   }
 
-  // next waits for a mail to the address whose subject contains the text, removes it from mails and returns it.
+  // next waits for a mail to the address, or to any if it is undefined, whose subject contains the text, removes it from
+  // mails and returns it.
   async next(address, text) {
     const signal = AbortSignal.timeout(20_000);
     for (;;) {
-      const at = this.mails.findIndex(({ to, subject }) => to.value[0].address === address && subject.includes(text));
+      const at = this.mails.findIndex(({ to, subject }) => [undefined, to.value[0].address].includes(address) && subject.includes(text));
       if (at >= 0) return this.mails.splice(at, 1)[0];
       await once(this.#arrivals, 'mail', { signal }).catch(() => {
         const others = this.mails.map(({ to, subject }) => `${to.text}: ${subject}`).join('\n');

@@ -34,9 +34,13 @@ export function build(...args) {
 const withoutSettings = () => Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GRAPHWARDEN_')));
 
 // run runs a command of the server's binary with the text as standard input.
-export function run(input, ...args) {
-  const command = spawnSync(binary(), args, { env: withoutSettings(), encoding: 'utf8', input });
-  if (command.status !== 0) throw new Error(`${args[0]} ${args[1]}: ${command.stderr}`);
+export async function run(input, ...args) {
+  const command = spawn(binary(), args, { env: withoutSettings(), stdio: ['pipe', 'ignore', 'pipe'] });
+  let log = '';
+  command.stderr.setEncoding('utf8').on('data', (text) => { log += text; });
+  command.stdin.end(input);
+  const [code] = await once(command, 'close');
+  if (code !== 0) throw new Error(`${args[0]} ${args[1]}: ${log}`);
 }
 
 // freePort returns a port of this machine that is free now.

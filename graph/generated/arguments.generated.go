@@ -145,6 +145,14 @@ func Arguments(schema graphql.ExecutableSchema) map[string]func(ctx context.Cont
 			_, err := ec.unmarshalNLoginWithPasskeyInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐLoginWithPasskeyInput(ctx, value)
 			return err
 		},
+		"Mutation.beginRegisterWithPasskey.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNBeginRegisterWithPasskeyInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐBeginRegisterWithPasskeyInput(ctx, value)
+			return err
+		},
+		"Mutation.registerWithPasskey.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNRegisterWithPasskeyInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐRegisterWithPasskeyInput(ctx, value)
+			return err
+		},
 		"Mutation.login.input": func(ctx context.Context, value any) error {
 			_, err := ec.unmarshalNLoginInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐLoginInput(ctx, value)
 			return err

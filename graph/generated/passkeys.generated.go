@@ -236,6 +236,62 @@ func (ec *executionContext) fieldContext_PasskeyCeremony_expiresAt(_ context.Con
 
 // region    **************************** input.gotpl *****************************
 
+func (ec *executionContext) unmarshalInputBeginRegisterWithPasskeyInput(ctx context.Context, obj any) (model.BeginRegisterWithPasskeyInput, error) {
+	var it model.BeginRegisterWithPasskeyInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"email", "username", "name"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "email":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("email"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Email = data
+		case "username":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("username"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Username = data
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalBeginRegisterWithPasskeyInput unmarshals raw into the BeginRegisterWithPasskeyInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalBeginRegisterWithPasskeyInput(ctx context.Context, raw any) (model.BeginRegisterWithPasskeyInput, error) {
+	var out model.BeginRegisterWithPasskeyInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "BeginRegisterWithPasskeyInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputDeletePasskeyInput(ctx context.Context, obj any) (model.DeletePasskeyInput, error) {
 	var it model.DeletePasskeyInput
 	if obj == nil {
@@ -395,6 +451,115 @@ func (ec *executionContext) unmarshalInputLoginWithPasskeyInput(ctx context.Cont
 func UnmarshalLoginWithPasskeyInput(ctx context.Context, raw any) (model.LoginWithPasskeyInput, error) {
 	var out model.LoginWithPasskeyInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "LoginWithPasskeyInput", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputPasskeyResponseInput(ctx context.Context, obj any) (passkey.Response, error) {
+	var it passkey.Response
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"challenge", "response"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "challenge":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("challenge"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Challenge = data
+		case "response":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("response"))
+			data, err := ec.unmarshalNJSON2map(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Response = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPasskeyResponseInput unmarshals raw into the PasskeyResponseInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPasskeyResponseInput(ctx context.Context, raw any) (passkey.Response, error) {
+	var out passkey.Response
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PasskeyResponseInput", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputRegisterWithPasskeyInput(ctx context.Context, obj any) (model.RegisterWithPasskeyInput, error) {
+	var it model.RegisterWithPasskeyInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["delivery"]; !present {
+		asMap["delivery"] = "BODY"
+	}
+
+	fieldsInOrder := [...]string{"challenge", "response", "delivery"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "challenge":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("challenge"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Challenge = data
+		case "response":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("response"))
+			data, err := ec.unmarshalNJSON2map(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Response = data
+		case "delivery":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("delivery"))
+			data, err := ec.unmarshalNTokenDelivery2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐTokenDelivery(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Delivery = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalRegisterWithPasskeyInput unmarshals raw into the RegisterWithPasskeyInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalRegisterWithPasskeyInput(ctx context.Context, raw any) (model.RegisterWithPasskeyInput, error) {
+	var out model.RegisterWithPasskeyInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "RegisterWithPasskeyInput", raw, &out)
 	return out, err
 }
 
@@ -560,6 +725,11 @@ func (ec *executionContext) _PasskeyCeremony(ctx context.Context, sel ast.Select
 
 // region    ***************************** type.gotpl *****************************
 
+func (ec *executionContext) unmarshalNBeginRegisterWithPasskeyInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐBeginRegisterWithPasskeyInput(ctx context.Context, v any) (model.BeginRegisterWithPasskeyInput, error) {
+	res, err := ec.unmarshalInputBeginRegisterWithPasskeyInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNDeletePasskeyInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐDeletePasskeyInput(ctx context.Context, v any) (model.DeletePasskeyInput, error) {
 	res, err := ec.unmarshalInputDeletePasskeyInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -607,9 +777,22 @@ func (ec *executionContext) marshalNPasskeyCeremony2ᚖgithubᚗcomᚋgraphwarde
 	return ec._PasskeyCeremony(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNRegisterWithPasskeyInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐRegisterWithPasskeyInput(ctx context.Context, v any) (model.RegisterWithPasskeyInput, error) {
+	res, err := ec.unmarshalInputRegisterWithPasskeyInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNRenamePasskeyInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐRenamePasskeyInput(ctx context.Context, v any) (model.RenamePasskeyInput, error) {
 	res, err := ec.unmarshalInputRenamePasskeyInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOPasskeyResponseInput2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋpasskeyᚐResponse(ctx context.Context, v any) (*passkey.Response, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputPasskeyResponseInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 // endregion ***************************** type.gotpl *****************************

@@ -138,52 +138,55 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AcceptInvitation          func(childComplexity int, input model.AcceptInvitationInput) int
-		BeginPasskeyLogin         func(childComplexity int) int
-		BeginPasskeyRegistration  func(childComplexity int) int
-		BeginTotp                 func(childComplexity int) int
-		ChangePassword            func(childComplexity int, input model.ChangePasswordInput) int
-		CompleteLogin             func(childComplexity int, input model.CompleteLoginInput) int
-		CompleteSignIn            func(childComplexity int, input model.CompleteSignInInput) int
-		ConfirmEmailChange        func(childComplexity int, input model.ConfirmEmailChangeInput) int
-		ConfirmTotp               func(childComplexity int, input model.ConfirmTotpInput) int
-		DeleteAccount             func(childComplexity int, input model.DeleteAccountInput) int
-		DeletePasskey             func(childComplexity int, input model.DeletePasskeyInput) int
-		DeleteUser                func(childComplexity int, input model.DeleteUserInput) int
-		DisableTotp               func(childComplexity int) int
-		DisableUser               func(childComplexity int, input model.DisableUserInput) int
-		EnableUser                func(childComplexity int, input model.EnableUserInput) int
-		ExportAccount             func(childComplexity int) int
-		FinishPasskeyRegistration func(childComplexity int, input model.FinishPasskeyRegistrationInput) int
-		InviteUser                func(childComplexity int, input model.InviteUserInput) int
-		LinkIdentity              func(childComplexity int, input model.LinkIdentityInput) int
-		Login                     func(childComplexity int, input model.LoginInput) int
-		LoginWithCode             func(childComplexity int, input model.LoginWithCodeInput) int
-		LoginWithPasskey          func(childComplexity int, input model.LoginWithPasskeyInput) int
-		Logout                    func(childComplexity int, input *model.LogoutInput) int
-		PasswordStrength          func(childComplexity int, input model.PasswordStrengthInput) int
-		Reauthenticate            func(childComplexity int, input model.ReauthenticateInput) int
-		RefreshToken              func(childComplexity int, input *model.RefreshTokenInput) int
-		RegenerateRecoveryCodes   func(childComplexity int) int
-		Register                  func(childComplexity int, input model.RegisterInput) int
-		RemovePassword            func(childComplexity int) int
-		RenamePasskey             func(childComplexity int, input model.RenamePasskeyInput) int
-		RequestEmailChange        func(childComplexity int, input model.RequestEmailChangeInput) int
-		RequestEmailVerification  func(childComplexity int) int
-		RequestLoginCode          func(childComplexity int, input model.RequestLoginCodeInput) int
-		RequestPasswordReset      func(childComplexity int, input model.RequestPasswordResetInput) int
-		RequirePasswordChange     func(childComplexity int, input model.RequirePasswordChangeInput) int
-		ResendInvitation          func(childComplexity int, input model.ResendInvitationInput) int
-		ResetFactors              func(childComplexity int, input model.ResetFactorsInput) int
-		ResetPassword             func(childComplexity int, input model.ResetPasswordInput) int
-		RevertEmailChange         func(childComplexity int, input model.RevertEmailChangeInput) int
-		RevokeInvitation          func(childComplexity int, input model.RevokeInvitationInput) int
-		RevokeSession             func(childComplexity int, input model.RevokeSessionInput) int
-		RevokeSessions            func(childComplexity int, input model.RevokeSessionsInput) int
-		SetRoles                  func(childComplexity int, input model.SetRolesInput) int
-		UnlinkIdentity            func(childComplexity int, input model.UnlinkIdentityInput) int
-		UpdateProfile             func(childComplexity int, input model.UpdateProfileInput) int
-		VerifyEmail               func(childComplexity int, input model.VerifyEmailInput) int
+		AcceptInvitation             func(childComplexity int, input model.AcceptInvitationInput) int
+		BeginPasskeyLogin            func(childComplexity int) int
+		BeginPasskeyReauthentication func(childComplexity int) int
+		BeginPasskeyRegistration     func(childComplexity int) int
+		BeginRegisterWithPasskey     func(childComplexity int, input model.BeginRegisterWithPasskeyInput) int
+		BeginTotp                    func(childComplexity int) int
+		ChangePassword               func(childComplexity int, input model.ChangePasswordInput) int
+		CompleteLogin                func(childComplexity int, input model.CompleteLoginInput) int
+		CompleteSignIn               func(childComplexity int, input model.CompleteSignInInput) int
+		ConfirmEmailChange           func(childComplexity int, input model.ConfirmEmailChangeInput) int
+		ConfirmTotp                  func(childComplexity int, input model.ConfirmTotpInput) int
+		DeleteAccount                func(childComplexity int, input model.DeleteAccountInput) int
+		DeletePasskey                func(childComplexity int, input model.DeletePasskeyInput) int
+		DeleteUser                   func(childComplexity int, input model.DeleteUserInput) int
+		DisableTotp                  func(childComplexity int) int
+		DisableUser                  func(childComplexity int, input model.DisableUserInput) int
+		EnableUser                   func(childComplexity int, input model.EnableUserInput) int
+		ExportAccount                func(childComplexity int) int
+		FinishPasskeyRegistration    func(childComplexity int, input model.FinishPasskeyRegistrationInput) int
+		InviteUser                   func(childComplexity int, input model.InviteUserInput) int
+		LinkIdentity                 func(childComplexity int, input model.LinkIdentityInput) int
+		Login                        func(childComplexity int, input model.LoginInput) int
+		LoginWithCode                func(childComplexity int, input model.LoginWithCodeInput) int
+		LoginWithPasskey             func(childComplexity int, input model.LoginWithPasskeyInput) int
+		Logout                       func(childComplexity int, input *model.LogoutInput) int
+		PasswordStrength             func(childComplexity int, input model.PasswordStrengthInput) int
+		Reauthenticate               func(childComplexity int, input model.ReauthenticateInput) int
+		RefreshToken                 func(childComplexity int, input *model.RefreshTokenInput) int
+		RegenerateRecoveryCodes      func(childComplexity int) int
+		Register                     func(childComplexity int, input model.RegisterInput) int
+		RegisterWithPasskey          func(childComplexity int, input model.RegisterWithPasskeyInput) int
+		RemovePassword               func(childComplexity int) int
+		RenamePasskey                func(childComplexity int, input model.RenamePasskeyInput) int
+		RequestEmailChange           func(childComplexity int, input model.RequestEmailChangeInput) int
+		RequestEmailVerification     func(childComplexity int) int
+		RequestLoginCode             func(childComplexity int, input model.RequestLoginCodeInput) int
+		RequestPasswordReset         func(childComplexity int, input model.RequestPasswordResetInput) int
+		RequirePasswordChange        func(childComplexity int, input model.RequirePasswordChangeInput) int
+		ResendInvitation             func(childComplexity int, input model.ResendInvitationInput) int
+		ResetFactors                 func(childComplexity int, input model.ResetFactorsInput) int
+		ResetPassword                func(childComplexity int, input model.ResetPasswordInput) int
+		RevertEmailChange            func(childComplexity int, input model.RevertEmailChangeInput) int
+		RevokeInvitation             func(childComplexity int, input model.RevokeInvitationInput) int
+		RevokeSession                func(childComplexity int, input model.RevokeSessionInput) int
+		RevokeSessions               func(childComplexity int, input model.RevokeSessionsInput) int
+		SetRoles                     func(childComplexity int, input model.SetRolesInput) int
+		UnlinkIdentity               func(childComplexity int, input model.UnlinkIdentityInput) int
+		UpdateProfile                func(childComplexity int, input model.UpdateProfileInput) int
+		VerifyEmail                  func(childComplexity int, input model.VerifyEmailInput) int
 	}
 
 	PageInfo struct {
@@ -745,12 +748,29 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.BeginPasskeyLogin(childComplexity), true
+	case "Mutation.beginPasskeyReauthentication":
+		if e.ComplexityRoot.Mutation.BeginPasskeyReauthentication == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.BeginPasskeyReauthentication(childComplexity), true
 	case "Mutation.beginPasskeyRegistration":
 		if e.ComplexityRoot.Mutation.BeginPasskeyRegistration == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Mutation.BeginPasskeyRegistration(childComplexity), true
+	case "Mutation.beginRegisterWithPasskey":
+		if e.ComplexityRoot.Mutation.BeginRegisterWithPasskey == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_beginRegisterWithPasskey_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.BeginRegisterWithPasskey(childComplexity, args["input"].(model.BeginRegisterWithPasskeyInput)), true
 	case "Mutation.beginTotp":
 		if e.ComplexityRoot.Mutation.BeginTotp == nil {
 			break
@@ -1006,6 +1026,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Register(childComplexity, args["input"].(model.RegisterInput)), true
+	case "Mutation.registerWithPasskey":
+		if e.ComplexityRoot.Mutation.RegisterWithPasskey == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_registerWithPasskey_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RegisterWithPasskey(childComplexity, args["input"].(model.RegisterWithPasskeyInput)), true
 	case "Mutation.removePassword":
 		if e.ComplexityRoot.Mutation.RemovePassword == nil {
 			break
@@ -1834,6 +1865,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		return graphql.NewInputUnmarshalerIndex(
 			graphql.NewInputUnmarshaler("AcceptInvitationInput", ec.unmarshalInputAcceptInvitationInput),
 			graphql.NewInputUnmarshaler("AuditFilter", ec.unmarshalInputAuditFilter),
+			graphql.NewInputUnmarshaler("BeginRegisterWithPasskeyInput", ec.unmarshalInputBeginRegisterWithPasskeyInput),
 			graphql.NewInputUnmarshaler("ChangePasswordInput", ec.unmarshalInputChangePasswordInput),
 			graphql.NewInputUnmarshaler("CompleteLoginInput", ec.unmarshalInputCompleteLoginInput),
 			graphql.NewInputUnmarshaler("CompleteSignInInput", ec.unmarshalInputCompleteSignInInput),
@@ -1851,10 +1883,12 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("LoginWithCodeInput", ec.unmarshalInputLoginWithCodeInput),
 			graphql.NewInputUnmarshaler("LoginWithPasskeyInput", ec.unmarshalInputLoginWithPasskeyInput),
 			graphql.NewInputUnmarshaler("LogoutInput", ec.unmarshalInputLogoutInput),
+			graphql.NewInputUnmarshaler("PasskeyResponseInput", ec.unmarshalInputPasskeyResponseInput),
 			graphql.NewInputUnmarshaler("PasswordStrengthInput", ec.unmarshalInputPasswordStrengthInput),
 			graphql.NewInputUnmarshaler("ReauthenticateInput", ec.unmarshalInputReauthenticateInput),
 			graphql.NewInputUnmarshaler("RefreshTokenInput", ec.unmarshalInputRefreshTokenInput),
 			graphql.NewInputUnmarshaler("RegisterInput", ec.unmarshalInputRegisterInput),
+			graphql.NewInputUnmarshaler("RegisterWithPasskeyInput", ec.unmarshalInputRegisterWithPasskeyInput),
 			graphql.NewInputUnmarshaler("RenamePasskeyInput", ec.unmarshalInputRenamePasskeyInput),
 			graphql.NewInputUnmarshaler("RequestEmailChangeInput", ec.unmarshalInputRequestEmailChangeInput),
 			graphql.NewInputUnmarshaler("RequestLoginCodeInput", ec.unmarshalInputRequestLoginCodeInput),
@@ -3072,8 +3106,10 @@ input AcceptInvitationInput {
 input VerifyEmailInput {
   "The token of the link."
   token: String! @sensitive
-  "The password of the account. Not needed if the caller is signed in to it."
+  "The password of the account. Not needed with a passkey, or if the caller is signed in to it."
   password: String @sensitive
+  "A passkey of the account, for a challenge from ` + "`" + `beginPasskeyLogin` + "`" + `, instead of the password."
+  passkey: PasskeyResponseInput
 }
 
 "Result of ` + "`" + `verifyEmail` + "`" + `."
@@ -3112,8 +3148,10 @@ input RequestEmailChangeInput {
 input ConfirmEmailChangeInput {
   "The token of the link."
   token: String! @sensitive
-  "The password of the account. Not needed if the caller is signed in to it."
+  "The password of the account. Not needed with a passkey, or if the caller is signed in to it."
   password: String @sensitive
+  "A passkey of the account, for a challenge from ` + "`" + `beginPasskeyLogin` + "`" + `, instead of the password."
+  passkey: PasskeyResponseInput
 }
 
 "Input of ` + "`" + `revertEmailChange` + "`" + `."
@@ -3197,9 +3235,10 @@ extend type Query {
   ): Passkey! @auth
 
   """
-  Deletes one of the caller's passkeys, and mails the user a notice. Sessions continue; ` + "`" + `logout` + "`" + ` ends the others. The
-  caller must have proved a credential within the last 5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED; NOT_FOUND with
-  PASSKEY_NOT_FOUND; CONFLICT with LAST_CREDENTIAL.
+  Deletes one of the caller's passkeys, and mails the user a notice. Sessions continue, but none counts as having proved a
+  passkey; ` + "`" + `logout` + "`" + ` ends the others. Access tokens are stale; refresh. The caller must have proved a credential within the
+  last 5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED; NOT_FOUND with PASSKEY_NOT_FOUND; CONFLICT with
+  LAST_CREDENTIAL.
   """
   deletePasskey(
     "The passkey."
@@ -3229,6 +3268,35 @@ extend type Query {
     "The response of the browser."
     input: LoginWithPasskeyInput!
   ): AuthPayload! @public
+}
+
+extend type Mutation {
+  """
+  Begins to prove one of the caller's passkeys again, for ` + "`" + `reauthenticate` + "`" + `. Errors: NOT_FOUND with PASSKEY_NOT_FOUND if
+  the caller has none; FORBIDDEN with NOT_OFFERED; RATE_LIMITED.
+  """
+  beginPasskeyReauthentication: PasskeyCeremony! @auth
+
+  """
+  Begins a registration with a passkey instead of a password. The answer is the same for all addresses. Give ` + "`" + `options` + "`" + ` to
+  the browser as for ` + "`" + `beginPasskeyRegistration` + "`" + `, then call ` + "`" + `registerWithPasskey` + "`" + `. Errors: BAD_USER_INPUT with every
+  problem of the input; FORBIDDEN with NOT_OFFERED; RATE_LIMITED.
+  """
+  beginRegisterWithPasskey(
+    "The account to create."
+    input: BeginRegisterWithPasskeyInput!
+  ): PasskeyCeremony! @public
+
+  """
+  Creates an account that has a passkey and no password, and signs it in. If the server requires verified addresses, or
+  has ` + "`" + `--register=silent` + "`" + `, ` + "`" + `auth` + "`" + ` is null as for ` + "`" + `register` + "`" + `, and ` + "`" + `verifyEmail` + "`" + ` needs the passkey. Errors: BAD_USER_INPUT
+  with CHALLENGE_INVALID or MALFORMED; CONFLICT with EMAIL_TAKEN (never with silent), USERNAME_TAKEN or PASSKEY_TAKEN;
+  FORBIDDEN with NOT_OFFERED; RATE_LIMITED.
+  """
+  registerWithPasskey(
+    "The response of the browser."
+    input: RegisterWithPasskeyInput!
+  ): RegisterPayload! @public
 }
 
 extend type User {
@@ -3289,6 +3357,34 @@ input DeletePasskeyInput {
 "Input of ` + "`" + `loginWithPasskey` + "`" + `."
 input LoginWithPasskeyInput {
   "The challenge from ` + "`" + `beginPasskeyLogin` + "`" + `."
+  challenge: ID!
+  "The credential, as its method ` + "`" + `toJSON` + "`" + ` returns it."
+  response: JSON! @sensitive
+  "How the server delivers the refresh token."
+  delivery: TokenDelivery! = BODY
+}
+
+"A passkey that proves something, as one of several inputs."
+input PasskeyResponseInput {
+  "The challenge of the ceremony."
+  challenge: ID!
+  "The credential, as its method ` + "`" + `toJSON` + "`" + ` returns it."
+  response: JSON! @sensitive
+}
+
+"Input of ` + "`" + `beginRegisterWithPasskey` + "`" + `."
+input BeginRegisterWithPasskeyInput {
+  "The e-mail address, as for ` + "`" + `register` + "`" + `."
+  email: String!
+  "Optional username to sign in with: 3 to 32 characters from a-z, 0-9, dot, underscore and hyphen."
+  username: String
+  "Display name, at most 100 characters."
+  name: String
+}
+
+"Input of ` + "`" + `registerWithPasskey` + "`" + `."
+input RegisterWithPasskeyInput {
+  "The challenge from ` + "`" + `beginRegisterWithPasskey` + "`" + `."
   challenge: ID!
   "The credential, as its method ` + "`" + `toJSON` + "`" + ` returns it."
   response: JSON! @sensitive
@@ -3625,7 +3721,8 @@ extend type Mutation {
   Proves the caller's password again, for fields that require a recent proof (STEP_UP_REQUIRED). If the account has a
   second factor, it must be proved in the same call. The session continues with a new pair of tokens. Errors:
   BAD_USER_INPUT with INVALID_CREDENTIALS for a wrong password or code, with SECOND_FACTOR_REQUIRED for a missing code,
-  with REQUIRED for a missing password; RATE_LIMITED.
+  with REQUIRED for a missing password; RATE_LIMITED. A passkey needs neither, and is refused with INVALID_CREDENTIALS,
+  PASSKEY_UNKNOWN or CHALLENGE_INVALID.
   """
   reauthenticate(
     "What the caller proves."
@@ -3777,6 +3874,8 @@ input ReauthenticateInput {
   code: String @sensitive
   "A recovery code, instead of ` + "`" + `code` + "`" + `."
   recoveryCode: String @sensitive
+  "A passkey, for a challenge from ` + "`" + `beginPasskeyReauthentication` + "`" + `, instead of everything else."
+  passkey: PasskeyResponseInput
 }
 
 "Input of ` + "`" + `revokeSession` + "`" + `."

@@ -10,6 +10,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -65,6 +66,16 @@ type AuditFilter struct {
 	Until *store.Time `json:"until,omitempty"`
 }
 
+// Input of `beginRegisterWithPasskey`.
+type BeginRegisterWithPasskeyInput struct {
+	// The e-mail address, as for `register`.
+	Email string `json:"email"`
+	// Optional username to sign in with: 3 to 32 characters from a-z, 0-9, dot, underscore and hyphen.
+	Username *string `json:"username,omitempty"`
+	// Display name, at most 100 characters.
+	Name *string `json:"name,omitempty"`
+}
+
 // Input of `changePassword`. The current password proves that the caller owns the account.
 type ChangePasswordInput struct {
 	// The current password.
@@ -99,8 +110,10 @@ type CompleteSignInInput struct {
 type ConfirmEmailChangeInput struct {
 	// The token of the link.
 	Token string `json:"token"`
-	// The password of the account. Not needed if the caller is signed in to it.
+	// The password of the account. Not needed with a passkey, or if the caller is signed in to it.
 	Password *string `json:"password,omitempty"`
+	// A passkey of the account, for a challenge from `beginPasskeyLogin`, instead of the password.
+	Passkey *passkey.Response `json:"passkey,omitempty"`
 }
 
 // Input of `confirmTotp`.
@@ -287,6 +300,8 @@ type ReauthenticateInput struct {
 	Code *string `json:"code,omitempty"`
 	// A recovery code, instead of `code`.
 	RecoveryCode *string `json:"recoveryCode,omitempty"`
+	// A passkey, for a challenge from `beginPasskeyReauthentication`, instead of everything else.
+	Passkey *passkey.Response `json:"passkey,omitempty"`
 }
 
 // New recovery codes.
@@ -321,6 +336,16 @@ type RegisterInput struct {
 type RegisterPayload struct {
 	// The tokens of the new session. Null if the address must be verified first.
 	Auth *session.Grant `json:"auth,omitempty"`
+}
+
+// Input of `registerWithPasskey`.
+type RegisterWithPasskeyInput struct {
+	// The challenge from `beginRegisterWithPasskey`.
+	Challenge string `json:"challenge"`
+	// The credential, as its method `toJSON` returns it.
+	Response map[string]any `json:"response"`
+	// How the server delivers the refresh token.
+	Delivery TokenDelivery `json:"delivery"`
 }
 
 // Input of `renamePasskey`.
@@ -520,8 +545,10 @@ type UserEdge struct {
 type VerifyEmailInput struct {
 	// The token of the link.
 	Token string `json:"token"`
-	// The password of the account. Not needed if the caller is signed in to it.
+	// The password of the account. Not needed with a passkey, or if the caller is signed in to it.
 	Password *string `json:"password,omitempty"`
+	// A passkey of the account, for a challenge from `beginPasskeyLogin`, instead of the password.
+	Passkey *passkey.Response `json:"passkey,omitempty"`
 }
 
 // Result of `verifyEmail`.

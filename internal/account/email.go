@@ -63,12 +63,12 @@ func (s *Service) mailChange(tx *store.Tx, u *User, address Email) error {
 
 // ConfirmEmailChange redeems the link in the mail to the new address. Like VerifyEmail, it requires the account's
 // session or password. It returns CONFLICT with EMAIL_TAKEN if another account has got the address since.
-func (s *Service) ConfirmEmailChange(ctx context.Context, token string, password *string, by audit.Actor) error {
+func (s *Service) ConfirmEmailChange(ctx context.Context, token string, claim Claim, by audit.Actor) error {
 	c, err := s.check(ctx, challenge.ChangeEmail, token, by)
 	if err != nil {
 		return err
 	}
-	recheck, err := s.requireOwner(ctx, c, password, by)
+	recheck, err := s.requireOwner(ctx, c, claim, by)
 	if err != nil {
 		return err
 	}

@@ -27,16 +27,28 @@ func (s *Service) BeginPasskey(ctx context.Context, by audit.Actor) (c *passkey.
 	return c, err
 }
 
+// BeginPasskeyProof begins to prove a passkey of the caller again.
+func (s *Service) BeginPasskeyProof(ctx context.Context, by audit.Actor) (c *passkey.Ceremony, err error) {
+	if err := s.throttle.Take(ctx, throttle.OwnActs, "passkey proof", string(by.UserID)); err != nil {
+		return nil, err
+	}
+	_, err = s.act(ctx, by.UserID, by, func(tx *store.Tx, u *User) (err error) {
+		c, err = s.passkeys.BeginUse(tx, challenge.PasskeyProof, u.ID)
+		return err
+	})
+	return c, err
+}
+
 // AddPasskey stores the passkey that the response to a challenge has created for the caller. Without a name, it gets
 // that of the product that holds it.
 func (s *Service) AddPasskey(
-	ctx context.Context, text string, response map[string]any, name string, by audit.Actor,
+	ctx context.Context, r passkey.Response, name string, by audit.Actor,
 ) (p *passkey.Passkey, err error) {
 	name, problems := ParseName("input.name", name)
 	if err := fault.Invalid(problems); err != nil {
 		return nil, err
 	}
-	created, err := s.passkeys.CheckCreation(ctx, challenge.PasskeyCreation, text, response)
+	created, err := s.passkeys.CheckCreation(ctx, challenge.PasskeyCreation, r)
 	if err != nil {
 		return nil, err
 	}
@@ -47,15 +59,21 @@ func (s *Service) AddPasskey(
 		if err := s.passkeys.Redeem(tx, created); err != nil {
 			return err
 		}
-		if p, err = s.passkeys.Add(tx, u.ID, cmp.Or(name, created.Provider(), "Passkey"), &created.Key); err != nil {
+		if p, err = s.addPasskey(tx, u, name, &created.Key, by); err != nil {
 			return err
 		}
-		if err := s.notify(tx, mail.PasskeyAdded, u, by); err != nil {
-			return err
-		}
-		return audit.Record(tx, audit.Event{Action: audit.PasskeyAdded, By: by, User: u.ID})
+		return s.notify(tx, mail.PasskeyAdded, u, by)
 	})
 	return p, err
+}
+
+func (s *Service) addPasskey(tx *store.Tx, u *User, name string, k *passkey.Key, by audit.Actor) (
+	*passkey.Passkey, error) {
+	p, err := s.passkeys.Add(tx, u.ID, cmp.Or(name, k.Provider(), "Passkey"), k)
+	if err != nil {
+		return nil, err
+	}
+	return p, audit.Record(tx, audit.Event{Action: audit.PasskeyAdded, By: by, User: u.ID})
 }
 
 // RenamePasskey names one of the caller's passkeys.
@@ -80,13 +98,17 @@ func (s *Service) RenamePasskey(ctx context.Context, id passkey.ID, name string,
 	return p, err
 }
 
-// RemovePasskey removes one of the caller's passkeys, unless it is the last way in.
+// RemovePasskey removes one of the caller's passkeys, unless it is the last way in. It withdraws what passkeys have proved
+// from all sessions: one of them may be on the device that the user has lost.
 func (s *Service) RemovePasskey(ctx context.Context, id passkey.ID, by audit.Actor) (*User, error) {
 	return s.act(ctx, by.UserID, by, func(tx *store.Tx, u *User) error {
 		if _, err := passkey.Remove(tx, u.ID, id); err != nil {
 			return err
 		}
 		if err := s.requireWayIn(tx, u); err != nil {
+			return err
+		}
+		if err := s.sessions.LowerPasskeys(tx, u.ID); err != nil {
 			return err
 		}
 		if err := s.notify(tx, mail.PasskeyRemoved, u, by); err != nil {

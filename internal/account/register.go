@@ -12,6 +12,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
@@ -25,6 +26,38 @@ type Registration struct {
 	Password string
 	Username *string
 	Name     *string
+}
+
+// Credential is what a new account signs in with: one of the two.
+type Credential struct {
+	Hash    string // of a password
+	Passkey *passkey.Creation
+}
+
+// CreateWith is Create for an account with c. It uses the challenge of a passkey up.
+func (s *Service) CreateWith(tx *store.Tx, u *User, c Credential, by audit.Actor) error {
+	if c.Passkey == nil {
+		return Create(tx, u, c.Hash, by)
+	}
+	if err := s.passkeys.Redeem(tx, c.Passkey); err != nil {
+		return err
+	}
+	if err := Create(tx, u, "", by); err != nil {
+		return err
+	}
+	_, err := s.addPasskey(tx, u, "", &c.Passkey.Key, by)
+	return err
+}
+
+// ValidateIdentity is Validate without a password.
+func ValidateIdentity(in Registration) (*User, error) {
+	u, problems := identity(in)
+	if err := fault.Invalid(problems); err != nil {
+		return nil, err
+	}
+	id, err := newID(0)
+	u.ID = id
+	return u, err
 }
 
 // Validate checks a registration and returns the user it describes, with a new id and the role USER. It reports all

@@ -11,6 +11,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/challenge"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/mail"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
@@ -127,6 +128,20 @@ func (s *Service) redeem(ctx context.Context, c *challenge.Challenge, f func(tx 
 	})
 }
 
+// Claim is how a caller who is not signed in shows that an account is theirs: by one of the two.
+type Claim struct {
+	Password *string
+	Passkey  *passkey.Response
+}
+
+func (c Claim) check() error {
+	if c.Password != nil && c.Passkey != nil {
+		return fault.Invalid([]fault.Field{{Path: "input", Reason: fault.ExactlyOneRequired,
+			Message: "give either password or passkey"}})
+	}
+	return nil
+}
+
 // requirePassword returns an error unless password has the stored hash. A link alone does not prove that its reader set
 // up the account.
 func (s *Service) requirePassword(ctx context.Context, password *string, hash, key string, user ID, by audit.Actor,
@@ -134,7 +149,7 @@ func (s *Service) requirePassword(ctx context.Context, password *string, hash, k
 	const path = "input.password"
 	if password == nil {
 		return fault.Invalid([]fault.Field{{Path: path, Reason: fault.Required,
-			Message: "give the password of the account, or sign in first"}})
+			Message: "give the password or a passkey of the account, or sign in first"}})
 	}
 	if err := s.throttle.Login(ctx, throttle.Attempt{Name: "email_key " + key, User: user, IP: by.IP}); err != nil {
 		return err
@@ -147,19 +162,29 @@ func (s *Service) requirePassword(ctx context.Context, password *string, hash, k
 	return err
 }
 
-// requireOwner returns an error unless the caller is signed in as the user of c, or gives the account's password. The
-// result must be checked again in the transaction, with recheck.
-func (s *Service) requireOwner(ctx context.Context, c *challenge.Challenge, password *string, by audit.Actor) (
+// requireOwner returns an error unless the caller is signed in as the user of c, or claims the account by its password
+// or a passkey. The result must be checked again in the transaction, with recheck.
+func (s *Service) requireOwner(ctx context.Context, c *challenge.Challenge, claim Claim, by audit.Actor) (
 	recheck func(*store.Tx) error, err error) {
 	if by.UserID == c.User {
 		return func(tx *store.Tx) error { return session.Authorize(tx, by) }, nil
+	}
+	if err := claim.check(); err != nil {
+		return nil, err
+	}
+	if claim.Passkey != nil {
+		use, err := s.passkeys.CheckUse(ctx, challenge.PasskeyLogin, *claim.Passkey)
+		if err == nil && use.User != c.User {
+			err = errNotYours
+		}
+		return func(tx *store.Tx) error { return s.passkeys.RedeemUse(tx, use) }, passkey.AsInput(err)
 	}
 	stored, err := s.CredentialsByID(ctx, c.User)
 	if err != nil {
 		return nil, err
 	}
 	key, _ := EmailKey(stored.Email)
-	if err := s.requirePassword(ctx, password, stored.PasswordHash, key, c.User, by); err != nil {
+	if err := s.requirePassword(ctx, claim.Password, stored.PasswordHash, key, c.User, by); err != nil {
 		return nil, err
 	}
 	return func(tx *store.Tx) error {
@@ -171,24 +196,38 @@ func (s *Service) requireOwner(ctx context.Context, c *challenge.Challenge, pass
 	}, nil
 }
 
+var errNotYours = fault.New(fault.Unauthenticated, fault.InvalidCredentials, "this passkey belongs to another account")
+
 // pending is a registration whose address is not verified yet.
 type pending struct {
+	ID       ID      `json:"id,omitempty"` // of an account with a passkey, which has it
 	Email    string  `json:"email"`
 	Username *string `json:"username"`
 	Name     string  `json:"name"`
 	Hash     string  `json:"hash"`
+
+	Passkey *passkey.Key `json:"passkey,omitempty"`
 }
 
 // RegisterSilently mails a link that completes the registration of u. If the address has an account, it mails a notice
 // instead. Both do the same work and give the same answer. No row of users is created before the address is verified:
 // a login, or another registration of the username, would reveal it.
-func (s *Service) RegisterSilently(ctx context.Context, u *User, hash string, by audit.Actor) error {
-	payload, err := json.Marshal(pending{u.Email, u.Username, u.Name, hash})
+func (s *Service) RegisterSilently(ctx context.Context, u *User, credential Credential, by audit.Actor) error {
+	in := pending{Email: u.Email, Username: u.Username, Name: u.Name, Hash: credential.Hash}
+	if credential.Passkey != nil {
+		in.ID, in.Passkey = u.ID, &credential.Passkey.Key
+	}
+	payload, err := json.Marshal(in)
 	if err != nil {
 		return fmt.Errorf("encode registration: %w", err)
 	}
 	key, _ := EmailKey(u.Email)
 	return s.db.Tx(ctx, func(tx *store.Tx) error {
+		if credential.Passkey != nil {
+			if err := s.passkeys.Redeem(tx, credential.Passkey); err != nil {
+				return err
+			}
+		}
 		taken, err := hasUsername(tx, u.Username)
 		if err != nil {
 			return err
@@ -230,13 +269,13 @@ func hasUsername(tx *store.Tx, username *string) (taken bool, err error) {
 
 // completeRegistration creates the account of a verified registration. If another account has taken the username since,
 // the account has none.
-func (s *Service) completeRegistration(ctx context.Context, c *challenge.Challenge, password *string, by audit.Actor,
-) error {
+func (s *Service) completeRegistration(ctx context.Context, c *challenge.Challenge, claim Claim, by audit.Actor) error {
 	var in pending
 	if err := json.Unmarshal(c.Payload, &in); err != nil {
 		return fmt.Errorf("decode registration: %w", err)
 	}
-	if err := s.requirePassword(ctx, password, in.Hash, c.Subject, "", by); err != nil {
+	create, err := s.claimRegistration(ctx, &in, c.Subject, claim, by)
+	if err != nil {
 		return err
 	}
 	u, problems := identity(Registration{Email: in.Email, Username: in.Username, Name: &in.Name})
@@ -246,6 +285,9 @@ func (s *Service) completeRegistration(ctx context.Context, c *challenge.Challen
 	id, err := newID(0)
 	if err != nil {
 		return err
+	}
+	if in.ID != "" {
+		id = in.ID
 	}
 	return s.db.Tx(ctx, func(tx *store.Tx) error {
 		if err := s.mailing.Challenges.Redeem(tx, c); err != nil {
@@ -266,9 +308,33 @@ func (s *Service) completeRegistration(ctx context.Context, c *challenge.Challen
 		if one.ID = id; taken {
 			one.Username = nil
 		}
-		if err := Create(tx, &one, in.Hash, by); err != nil {
+		if err := create(tx, &one); err != nil {
 			return err
 		}
 		return setVerified(tx, &one, by)
 	})
+}
+
+// claimRegistration returns an error unless the caller claims a registration by its password or its passkey. create
+// makes the account.
+func (s *Service) claimRegistration(ctx context.Context, in *pending, key string, claim Claim, by audit.Actor) (
+	create func(*store.Tx, *User) error, err error) {
+	if err := claim.check(); err != nil {
+		return nil, err
+	}
+	if in.Passkey == nil || claim.Passkey == nil {
+		err := s.requirePassword(ctx, claim.Password, in.Hash, key, "", by)
+		return func(tx *store.Tx, u *User) error { return Create(tx, u, in.Hash, by) }, err
+	}
+	use, err := s.passkeys.CheckUseOf(ctx, &passkey.Passkey{UserID: in.ID, Key: *in.Passkey}, challenge.PasskeyLogin,
+		*claim.Passkey)
+	return func(tx *store.Tx, u *User) error {
+		if err := Create(tx, u, "", by); err != nil {
+			return err
+		}
+		if _, err := s.addPasskey(tx, u, "", in.Passkey, by); err != nil {
+			return err
+		}
+		return s.passkeys.RedeemUse(tx, use)
+	}, passkey.AsInput(err)
 }

@@ -46,17 +46,17 @@ func (s *Service) SendVerification(tx *store.Tx, u *User, by audit.Actor) error 
 }
 
 // VerifyEmail redeems the link of a verification mail. It starts no session. The caller must be signed in to the
-// account, or give its password: the link alone does not tell an account of the address's owner from one that a
+// account, or claim it: the link alone does not tell an account of the address's owner from one that a
 // stranger has registered.
-func (s *Service) VerifyEmail(ctx context.Context, token string, password *string, by audit.Actor) error {
+func (s *Service) VerifyEmail(ctx context.Context, token string, claim Claim, by audit.Actor) error {
 	c, err := s.check(ctx, challenge.VerifyEmail, token, by)
 	if err != nil {
 		return err
 	}
 	if c.User == "" {
-		return s.completeRegistration(ctx, c, password, by)
+		return s.completeRegistration(ctx, c, claim, by)
 	}
-	recheck, err := s.requireOwner(ctx, c, password, by)
+	recheck, err := s.requireOwner(ctx, c, claim, by)
 	if err != nil {
 		return err
 	}

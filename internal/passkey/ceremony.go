@@ -32,6 +32,14 @@ type Ceremony struct {
 	ExpiresAt store.Time
 }
 
+// Response is what a browser returns at the end of a ceremony.
+type Response struct {
+	// Challenge is that of the Ceremony.
+	Challenge string
+	// Response is the credential in JSON.
+	Response map[string]any
+}
+
 // Owner is the user whom a ceremony is for.
 type Owner struct {
 	ID          token.UserID // the user handle, which a device shows: it must not name a person
@@ -95,6 +103,9 @@ func (s *Service) BeginUse(tx *store.Tx, kind challenge.Kind, user token.UserID)
 		if allowed, err = of(tx, user); err != nil {
 			return nil, err
 		}
+		if len(allowed) == 0 {
+			return nil, errNotFound
+		}
 	}
 	options, session, err := s.webauthn.BeginDiscoverableLogin(webauthn.WithAllowedCredentials(descriptors(allowed)))
 	if err != nil {
@@ -148,32 +159,37 @@ var (
 		Message: "this is not the response of a passkey that was created here"}})
 )
 
+// AsInput turns the refusal of a passkey that is one input of several into BAD_USER_INPUT: clients answer UNAUTHENTICATED
+// with a refresh, and would repeat the call forever.
+func AsInput(err error) error {
+	f := fault.As(err)
+	if f == nil || f.Code != fault.Unauthenticated {
+		return err
+	}
+	const path = "input.passkey"
+	return fault.As(fault.Invalid([]fault.Field{{Path: path, Reason: f.Reason, Message: f.Message}})).Because(err)
+}
+
 // ErrCopied is the cause of the refusal of a passkey that may have been copied.
 var ErrCopied = errors.New("the signature counter went back, or the passkey stopped being one that synchronizes")
 
-// check returns the state of a ceremony.
-func (s *Service) check(ctx context.Context, kind challenge.Kind, text string) (*challenge.Challenge, *state, error) {
+// check returns the state of a ceremony, and the text of a response to it for its parser.
+func (s *Service) check(ctx context.Context, kind challenge.Kind, r Response) (
+	c *challenge.Challenge, st state, text []byte, err error) {
 	if s.webauthn == nil {
-		return nil, nil, errNotOffered
+		return nil, st, nil, errNotOffered
 	}
-	c, err := s.challenges.Check(ctx, kind, text)
-	if err != nil {
-		return nil, nil, err
+	if c, err = s.challenges.Check(ctx, kind, r.Challenge); err != nil {
+		return nil, st, nil, err
 	}
-	var st state
 	if err := json.Unmarshal(c.Payload, &st); err != nil {
-		return nil, nil, fmt.Errorf("decode state of a ceremony: %w", err)
+		return nil, st, nil, fmt.Errorf("decode state of a ceremony: %w", err)
 	}
-	return c, &st, nil
-}
-
-// encoded returns the text of a response for its parser.
-func encoded(response map[string]any) ([]byte, error) {
-	text, err := json.Marshal(response)
+	text, err = json.Marshal(r.Response)
 	if err != nil || len(text) > maxResponse {
-		return nil, errMalformed
+		return nil, st, nil, errMalformed
 	}
-	return text, nil
+	return c, st, text, nil
 }
 
 // Creation is a new passkey that has not been stored yet.
@@ -190,17 +206,12 @@ func (c *Creation) Further(into any) error { return json.Unmarshal(c.further, in
 
 // CheckCreation returns the passkey that the response to a challenge has created, without using the challenge up. It
 // returns BAD_USER_INPUT with CHALLENGE_INVALID or MALFORMED.
-func (s *Service) CheckCreation(ctx context.Context, kind challenge.Kind, text string, response map[string]any) (
-	*Creation, error) {
-	c, st, err := s.check(ctx, kind, text)
+func (s *Service) CheckCreation(ctx context.Context, kind challenge.Kind, r Response) (*Creation, error) {
+	c, st, text, err := s.check(ctx, kind, r)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := encoded(response)
-	if err != nil {
-		return nil, err
-	}
-	parsed, err := protocol.ParseCredentialCreationResponseBytes(raw)
+	parsed, err := protocol.ParseCredentialCreationResponseBytes(text)
 	if err != nil {
 		return nil, fault.As(errMalformed).Because(err)
 	}
@@ -246,47 +257,58 @@ type Use struct {
 	// User is the passkey's owner.
 	User token.UserID
 	// Syncs is whether the passkey may leave its device.
-	Syncs     bool
-	id        ID
-	backedUp  bool
-	count     int64
-	challenge *challenge.Challenge
+	Syncs      bool
+	credential string
+	backedUp   bool
+	count      int64
+	challenge  *challenge.Challenge
 }
 
 // CheckUse returns the use of a passkey that the response to a challenge proves, without using the challenge up. It
 // returns BAD_USER_INPUT with CHALLENGE_INVALID, or UNAUTHENTICATED with PASSKEY_UNKNOWN or INVALID_CREDENTIALS. With
 // the latter, use names the passkey's owner, for the audit log.
-func (s *Service) CheckUse(ctx context.Context, kind challenge.Kind, text string, response map[string]any) (
-	use Use, err error) {
-	c, st, err := s.check(ctx, kind, text)
+func (s *Service) CheckUse(ctx context.Context, kind challenge.Kind, r Response) (Use, error) {
+	return s.checkUse(ctx, kind, r, func(credential string) (*Passkey, error) { return s.byCredential(ctx, credential) })
+}
+
+// CheckUseOf is CheckUse for the passkey of a registration, which is not stored yet.
+func (s *Service) CheckUseOf(ctx context.Context, p *Passkey, kind challenge.Kind, r Response) (Use, error) {
+	return s.checkUse(ctx, kind, r, func(credential string) (*Passkey, error) {
+		if credential != p.Credential {
+			return nil, errUnknown
+		}
+		return p, nil
+	})
+}
+
+func (s *Service) checkUse(
+	ctx context.Context, kind challenge.Kind, r Response, find func(credential string) (*Passkey, error),
+) (use Use, err error) {
+	c, st, text, err := s.check(ctx, kind, r)
 	if err != nil {
 		return use, err
 	}
-	raw, err := encoded(response)
-	if err != nil {
-		return use, err
-	}
-	parsed, err := protocol.ParseCredentialRequestResponseBytes(raw)
+	parsed, err := protocol.ParseCredentialRequestResponseBytes(text)
 	if err != nil {
 		return use, fault.As(errMalformed).Because(err)
 	}
-	p, err := s.byCredential(ctx, encode(parsed.RawID))
+	p, err := find(encode(parsed.RawID))
 	if err != nil {
 		return use, err
 	}
 	flags := parsed.Response.AuthenticatorData.Flags
-	use = Use{User: p.UserID, Syncs: flags.HasBackupEligible(), id: p.ID, backedUp: flags.HasBackupState(),
-		count: int64(parsed.Response.AuthenticatorData.Counter), challenge: c}
+	use = Use{User: p.UserID, Syncs: flags.HasBackupEligible(), credential: p.Credential,
+		backedUp: flags.HasBackupState(), count: int64(parsed.Response.AuthenticatorData.Counter), challenge: c}
 	if c.User != "" && c.User != p.UserID {
 		return use, errRefused
 	}
 	// The library refuses every change of the flag BE. Redeem decides about it.
 	key := webauthn.Credential{ID: parsed.RawID, PublicKey: decode(p.PublicKey),
 		Flags: webauthn.CredentialFlags{BackupEligible: use.Syncs}}
-	find := func(_, handle []byte) (webauthn.User, error) {
+	owner := func(_, _ []byte) (webauthn.User, error) {
 		return &Owner{ID: p.UserID, keys: []webauthn.Credential{key}}, nil
 	}
-	if _, _, err := s.webauthn.ValidatePasskeyLogin(find, st.Session, parsed); err != nil {
+	if _, _, err := s.webauthn.ValidatePasskeyLogin(owner, st.Session, parsed); err != nil {
 		return use, errRefused.Because(err)
 	}
 	return use, nil
@@ -315,8 +337,8 @@ func (s *Service) RedeemUse(tx *store.Tx, u Use) error {
 		return err
 	}
 	used, err := tx.Exec(`UPDATE passkeys SET sign_count = $2, syncs = $3, backed_up = $4, last_used_at = now_us()
-		WHERE id = $1 AND (sign_count < $2 OR sign_count = 0 AND $2 = 0) AND ($3 OR NOT syncs)`,
-		u.id, u.count, u.Syncs, u.backedUp)
+		WHERE credential = $1 AND (sign_count < $2 OR sign_count = 0 AND $2 = 0) AND ($3 OR NOT syncs)`,
+		u.credential, u.count, u.Syncs, u.backedUp)
 	if err != nil {
 		return fmt.Errorf("use passkey: %w", err)
 	}
@@ -324,7 +346,7 @@ func (s *Service) RedeemUse(tx *store.Tx, u Use) error {
 		return nil
 	}
 	var exists bool
-	if err := tx.Get(&exists, "SELECT EXISTS (SELECT 1 FROM passkeys WHERE id = $1)", u.id); err != nil {
+	if err := tx.Get(&exists, "SELECT EXISTS (SELECT 1 FROM passkeys WHERE credential = $1)", u.credential); err != nil {
 		return fmt.Errorf("look for passkey: %w", err)
 	}
 	if exists {

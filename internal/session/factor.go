@@ -41,6 +41,25 @@ func (s *Service) Lower(tx *store.Tx, user token.UserID) error {
 	return s.MarkStale(tx, user)
 }
 
+// lowerPasskeys withdraws the methods of passkeys from column. A code keeps mfa.
+func lowerPasskeys(column string) string {
+	return fmt.Sprintf(`%[1]s = TRIM(REPLACE(REPLACE(REPLACE(CASE WHEN ' ' || %[1]s || ' ' LIKE '%% otp %%'
+		OR ' ' || %[1]s || ' ' LIKE '%% recovery %%' THEN ' ' || %[1]s || ' '
+		ELSE REPLACE(' ' || %[1]s || ' ', ' mfa ', ' ') END, ' hwk ', ' '), ' swk ', ' '), ' user ', ' '))`, column)
+}
+
+var lowerAllPasskeys = "UPDATE sessions SET " + lowerPasskeys("amr") + ", " + lowerPasskeys("prior_amr") +
+	" WHERE user_id = $1"
+
+// LowerPasskeys withdraws in tx what passkeys have proved in the sessions of user, because one of them was removed, and
+// makes all access tokens issued so far stale.
+func (s *Service) LowerPasskeys(tx *store.Tx, user token.UserID) error {
+	if _, err := tx.Exec(lowerAllPasskeys, user); err != nil {
+		return fmt.Errorf("lower sessions: %w", err)
+	}
+	return s.MarkStale(tx, user)
+}
+
 // HasProvedFactor reports whether a session has proved two factors, and the last complete proof is not older than age.
 func HasProvedFactor(tx *store.Tx, id ID, age time.Duration) (proved bool, err error) {
 	err = tx.Get(&proved, `SELECT EXISTS (SELECT 1 FROM sessions

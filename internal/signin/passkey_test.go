@@ -15,6 +15,7 @@ import (
 
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
 	"github.com/graphwarden/graphwarden/internal/audit"
+	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -29,7 +30,12 @@ const (
 	removePassword   = `mutation { removePassword { id } }`
 	beginLogin       = `mutation { ceremony: beginPasskeyLogin { challenge options } }`
 	loginWithPasskey = `mutation($in: LoginWithPasskeyInput!) { loginWithPasskey(input: $in) ` + apptest.AuthFields + ` }`
-	passkeys         = `{ me { passkeys { id name provider backedUp lastUsedAt } } }`
+	beginProof       = `mutation { ceremony: beginPasskeyReauthentication { challenge options } }`
+	beginRegister    = `mutation($in: BeginRegisterWithPasskeyInput!) {
+		ceremony: beginRegisterWithPasskey(input: $in) { challenge options } }`
+	registerWithPasskey = `mutation($in: RegisterWithPasskeyInput!) {
+		registerWithPasskey(input: $in) { auth ` + apptest.AuthFields + ` } }`
+	passkeys = `{ me { passkeys { id name provider backedUp lastUsedAt } } }`
 )
 
 // ceremony is a PasskeyCeremony.
@@ -437,6 +443,7 @@ func TestTheLastWayInCannotBeRemoved(t *testing.T) {
 		accepted(t, tryPasskey(t, srv, d))
 		second := addPasskey(t, c, newDevice())
 		accepted(t, c.Do(t, deletePasskey, in(input{"id": id})))
+		c.Refresh(t)
 		c.Do(t, deletePasskey, in(input{"id": second})).Refused(t, "CONFLICT", "LAST_CREDENTIAL")
 		if n := srv.Count(t, "SELECT count(*) FROM mail WHERE kind = $1", mail.PasswordRemoved); n != 1 {
 			t.Errorf("%d notices", n)
@@ -467,25 +474,30 @@ func TestOneOfTwoConcurrentRemovalsOfTheLastWaysInIsRefused(t *testing.T) {
 	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
 		for range 5 {
 			c := srv.As(t)
-			id := addPasskey(t, c, newDevice())
+			id := passkey.ID(addPasskey(t, c, newDevice()))
+			// As an operator: a removal makes the access token of the other stale, which would refuse it for that reason.
+			by := audit.Actor{Claims: token.Claims{UserID: c.UserID}, Operator: true}
 			var removed, refused atomic.Int64
 			var group errgroup.Group
-			for query, fields := range map[string]input{removePassword: nil, deletePasskey: in(input{"id": id})} {
-				group.Go(func() error {
-					a, err := c.Call(t.Context(), query, fields)
-					switch {
-					case err != nil:
-						return err
-					case len(a.Errors) == 0:
-						removed.Add(1)
-					case a.Errors[0].Extensions.Reason == "LAST_CREDENTIAL":
-						refused.Add(1)
-					default:
-						return fmt.Errorf("%s", a.Body)
-					}
-					return nil
-				})
+			count := func(err error) error {
+				switch {
+				case err == nil:
+					removed.Add(1)
+				case fault.Is(err, fault.LastCredential):
+					refused.Add(1)
+				default:
+					return err
+				}
+				return nil
 			}
+			group.Go(func() error {
+				_, err := srv.App.Accounts.RemovePassword(t.Context(), by)
+				return count(err)
+			})
+			group.Go(func() error {
+				_, err := srv.App.Accounts.RemovePasskey(t.Context(), id, by)
+				return count(err)
+			})
 			if err := group.Wait(); err != nil || removed.Load() != 1 || refused.Load() != 1 {
 				t.Fatalf("%d removed, %d refused: %v", removed.Load(), refused.Load(), err)
 			}
@@ -574,4 +586,180 @@ func TestPasskeysAreOffWithoutADomain(t *testing.T) {
 	} {
 		c.Do(t, query, fields).Refused(t, "FORBIDDEN", "NOT_OFFERED")
 	}
+}
+
+func TestReauthenticateWithPasskey(t *testing.T) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		c, other, d := jane(t, srv), srv.As(t), newDevice()
+		c.Do(t, beginProof, nil).Refused(t, "NOT_FOUND", "PASSKEY_NOT_FOUND")
+		addPasskey(t, c, d)
+		otherDevice := newDevice()
+		addPasskey(t, other, otherDevice)
+		accepted(t, c.Do(t, removePassword, nil))
+		srv.Update(t, "UPDATE sessions SET auth_time = auth_time - $1", (6 * time.Minute).Microseconds())
+		c.Refresh(t)
+		c.Do(t, beginPasskey, nil).Refused(t, "FORBIDDEN", "STEP_UP_REQUIRED")
+		prove := func(c *apptest.Client, d *device, query string) input {
+			d.key.Counter++
+			return in(input{"passkey": d.sign(t, ceremonyFor(t, c, query, nil))})
+		}
+		for name, proof := range map[string]input{
+			"another's passkey":    prove(c, otherDevice, beginProof),
+			"another's ceremony":   prove(other, otherDevice, beginProof),
+			"another's challenge":  prove(other, d, beginProof),
+			"a sign-in":            prove(c, d, beginLogin),
+			"a passkey and a code": in(input{"passkey": prove(c, d, beginProof)["in"].(input)["passkey"], "code": "000000"}),
+		} {
+			if a := c.Do(t, reauthenticate, proof); len(a.Errors) != 1 || a.Errors[0].Extensions.Code != "BAD_USER_INPUT" {
+				t.Errorf("%s: %s", name, a.Body)
+			}
+		}
+		var out struct{ Reauthenticate apptest.Auth }
+		proof := prove(c, d, beginProof)
+		c.Do(t, reauthenticate, proof).Into(t, &out)
+		if out.Reauthenticate.Session.ID != c.SessionID {
+			t.Error("a step-up must not start a session")
+		}
+		c.Take(out.Reauthenticate)
+		c.Do(t, reauthenticate, proof).Refused(t, "BAD_USER_INPUT", "CHALLENGE_INVALID")
+		accepted(t, c.Do(t, beginPasskey, nil))
+		if got := methods(t, srv, c.AccessToken); got != "pwd hwk user mfa" {
+			t.Error(got)
+		}
+		d.key.Counter -= 3
+		c.Do(t, reauthenticate, prove(c, d, beginProof)).Refused(t, "BAD_USER_INPUT", "INVALID_CREDENTIALS")
+		if got := recorded(t, srv, c.UserID); got[len(got)-1] != audit.PasskeyCopySuspected {
+			t.Error(got)
+		}
+	})
+}
+
+func TestDeletingAPasskeyLowersSessions(t *testing.T) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		c, d, thief := jane(t, srv), newDevice(), srv.Anonymous()
+		id := addPasskey(t, c, d)
+		var in1 struct{ LoginWithPasskey apptest.Auth }
+		tryPasskey(t, srv, d).Into(t, &in1)
+		thief.Take(in1.LoginWithPasskey)
+		accepted(t, c.Do(t, deletePasskey, in(input{"id": id})))
+		thief.Do(t, me, nil).Refused(t, "UNAUTHENTICATED", "TOKEN_STALE")
+		thief.Refresh(t)
+		if got := methods(t, srv, thief.AccessToken); got != "" {
+			t.Error(got)
+		}
+		c.Refresh(t)
+		if got := methods(t, srv, c.AccessToken); got != "pwd" {
+			t.Error(got)
+		}
+	})
+}
+
+func registration(t *testing.T, srv *apptest.Server, d *device, fields input) input {
+	t.Helper()
+	return d.create(t, ceremonyFor(t, srv.Anonymous(), beginRegister, in(fields)))
+}
+
+func TestRegisterWithPasskey(t *testing.T) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		d := newDevice()
+		a := do(t, srv, beginRegister, input{"email": "x", "username": "?", "name": "a\nb"})
+		if got := fields(a); !slices.Equal(got, []string{"input.email EMAIL_INVALID", "input.username USERNAME_INVALID",
+			"input.name NAME_INVALID"}) {
+			t.Error(got)
+		}
+		created := registration(t, srv, d, input{"email": "Jane@example.com", "username": "jane", "name": "Jane"})
+		late := registration(t, srv, newDevice(), input{"email": "jane@example.com"})
+		var out struct{ RegisterWithPasskey struct{ Auth apptest.Auth } }
+		do(t, srv, registerWithPasskey, created).Into(t, &out)
+		do(t, srv, registerWithPasskey, created).Refused(t, "BAD_USER_INPUT", "CHALLENGE_INVALID")
+		do(t, srv, registerWithPasskey, late).Refused(t, "CONFLICT", "EMAIL_TAKEN")
+		c := srv.Anonymous()
+		c.Take(out.RegisterWithPasskey.Auth)
+		if got := claims(t, srv, tryPasskey(t, srv, d)); got.UserID != c.UserID || methods(t, srv, c.AccessToken) != "hwk user mfa" {
+			t.Errorf("%+v", got)
+		}
+		tryLogin(t, srv, input{"username": "jane", "password": ""}).Refused(t, "UNAUTHENTICATED", "INVALID_CREDENTIALS")
+		// Only the owner's passkey verifies the address.
+		link := srv.Secret(t, mail.VerifyEmail)
+		do(t, srv, verifyEmail, input{"token": link}).Refused(t, "BAD_USER_INPUT", "REQUIRED")
+		verifiesBy(t, srv, d, link)
+	}, settings("open", "optional"))
+}
+
+// verifiesBy verifies an address by the passkey of d, and by no other.
+func verifiesBy(t *testing.T, srv *apptest.Server, d *device, link string) {
+	t.Helper()
+	other := newDevice()
+	other.Options.UserHandle = d.Options.UserHandle
+	foreign := other.sign(t, ceremonyFor(t, srv.Anonymous(), beginLogin, nil))
+	do(t, srv, verifyEmail, input{"token": link, "passkey": foreign}).Refused(t, "BAD_USER_INPUT", "PASSKEY_UNKNOWN")
+	d.key.Counter++
+	own := d.sign(t, ceremonyFor(t, srv.Anonymous(), beginLogin, nil))
+	do(t, srv, verifyEmail, input{"token": link, "passkey": own, "password": password}).
+		Refused(t, "BAD_USER_INPUT", "EXACTLY_ONE_REQUIRED")
+	accepted(t, do(t, srv, verifyEmail, input{"token": link, "passkey": own}))
+	if !isVerified(t, srv) {
+		t.Error("not verified")
+	}
+	do(t, srv, loginWithPasskey, own).Refused(t, "BAD_USER_INPUT", "CHALLENGE_INVALID")
+	accepted(t, tryPasskey(t, srv, d))
+}
+
+func TestASilentRegistrationWithPasskeyDoesNotRevealAccounts(t *testing.T) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		d := newDevice()
+		free := do(t, srv, registerWithPasskey, registration(t, srv, d, input{"email": "jane@example.com"}))
+		accepted(t, free)
+		if srv.Count(t, "SELECT count(*) FROM users") != 0 {
+			t.Error("an account exists before its address is verified")
+		}
+		tryPasskey(t, srv, d).Refused(t, "UNAUTHENTICATED", "PASSKEY_UNKNOWN")
+		link := srv.Secret(t, mail.VerifyEmail)
+		do(t, srv, verifyEmail, input{"token": link, "password": ""}).
+			Refused(t, "BAD_USER_INPUT", "INVALID_CREDENTIALS")
+		verifiesBy(t, srv, d, link)
+		taken := do(t, srv, registerWithPasskey, registration(t, srv, newDevice(), input{"email": "jane@example.com"}))
+		if string(taken.Body) != string(free.Body) || srv.Count(t, "SELECT count(*) FROM passkeys") != 1 {
+			t.Errorf("%s", taken.Body)
+		}
+		if n := srv.Count(t, "SELECT count(*) FROM mail WHERE kind = $1", mail.AlreadyRegistered); n != 1 {
+			t.Errorf("%d notices", n)
+		}
+	}, settings("silent", "optional"))
+}
+
+func TestRegisteringWithAPasskeyObeysTheSettings(t *testing.T) {
+	t.Parallel()
+	srv := apptest.Start(t, settings("closed", "off"))
+	do(t, srv, beginRegister, input{"email": "jane@example.com"}).Refused(t, "FORBIDDEN", "NOT_OFFERED")
+	srv = apptest.Start(t, settings("open", "required"))
+	d := newDevice()
+	a := do(t, srv, registerWithPasskey, registration(t, srv, d, input{"email": "jane@example.com"}))
+	if string(a.Data) != `{"registerWithPasskey":{"auth":null}}` {
+		t.Errorf("%s", a.Body)
+	}
+	tryPasskey(t, srv, d).Refused(t, "UNAUTHENTICATED", "EMAIL_NOT_VERIFIED")
+}
+
+// A passkey is two factors by itself. A code that was proved beside it stays when the passkey is deleted.
+func TestAPasskeyNeedsNoSecondFactor(t *testing.T) {
+	t.Parallel()
+	apptest.OnBoth(t, func(t *testing.T, srv *apptest.Server) {
+		c, d := srv.As(t), newDevice()
+		enroll(t, srv, c)
+		id := addPasskey(t, c, d)
+		a := tryPasskey(t, srv, d)
+		if got := claims(t, srv, a); strings.Join(got.Methods, " ") != "hwk user mfa" {
+			t.Errorf("%+v", got)
+		}
+		accepted(t, c.Do(t, deletePasskey, in(input{"id": id})))
+		c.Refresh(t)
+		if got := methods(t, srv, c.AccessToken); got != "pwd otp mfa" {
+			t.Error(got)
+		}
+	})
 }

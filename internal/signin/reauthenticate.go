@@ -7,6 +7,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/mfa"
+	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/throttle"
@@ -16,6 +17,7 @@ import (
 type Reauthentication struct {
 	Password *string // needed if the account has one
 	Factor   mfa.Answer
+	Passkey  *passkey.Response // alone: it is two factors
 }
 
 // Reauthenticate proves the caller's password again, and the second factor if the account demands one: same session,
@@ -24,6 +26,9 @@ type Reauthentication struct {
 func (s *Service) Reauthenticate(
 	ctx context.Context, in Reauthentication, by audit.Actor,
 ) (*session.Grant, error) {
+	if in.Passkey != nil {
+		return s.reauthenticateWithPasskey(ctx, in, by)
+	}
 	user, err := s.accounts.CredentialsByID(ctx, by.UserID)
 	if err != nil {
 		return nil, err

@@ -33,14 +33,21 @@ func (s *Service) Register(ctx context.Context, in account.Registration, by audi
 		return nil, err
 	}
 	if s.accounts.Mailing().Silent {
-		return nil, s.accounts.RegisterSilently(ctx, u, hash, by)
+		return nil, s.accounts.RegisterSilently(ctx, u, account.Credential{Hash: hash}, by)
 	}
+	return s.finishRegistration(ctx, u, account.Credential{Hash: hash}, []string{passwordMethod}, by)
+}
+
+// finishRegistration creates an account and signs it in, unless its address must be verified first.
+func (s *Service) finishRegistration(
+	ctx context.Context, u *account.User, c account.Credential, methods []string, by audit.Actor,
+) (*session.Grant, error) {
 	grant, err := s.Finish(ctx, Proof{
 		User:    u.ID,
-		Methods: []string{passwordMethod},
+		Methods: methods,
 		Attempt: throttle.Attempt{User: u.ID, IP: by.IP},
 		Recheck: func(tx *store.Tx) error {
-			if err := account.Create(tx, u, hash, by); err != nil {
+			if err := s.accounts.CreateWith(tx, u, c, by); err != nil {
 				return err
 			}
 			if s.accounts.Mailing().Requires {

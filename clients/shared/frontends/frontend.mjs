@@ -62,12 +62,12 @@ export class Frontend {
   register() { return this.server.register(this.user.email); }
 
   // addUser creates an account on the command line, which works with every mode of registration.
-  addUser(email = this.user.email, ...flags) { run(password, 'user', 'add', email, ...this.flags, ...flags); }
+  addUser(email = this.user.email, ...flags) { return run(password, 'user', 'add', email, ...this.flags, ...flags); }
 
   // administer runs a mutation as a new administrator.
   async administer(query, variables) {
     const email = `admin-${crypto.randomUUID()}@example.com`;
-    this.addUser(email, '--role', 'ADMIN');
+    await this.addUser(email, '--role', 'ADMIN');
     const { accessToken } = (await this.server.graphql(LOGIN, { variables: { input: { email, password } } })).data.login;
     const { data, errors } = await this.server.graphql(query, { variables, token: accessToken });
     assert.equal(errors, undefined);

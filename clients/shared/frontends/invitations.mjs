@@ -26,7 +26,7 @@ export function invitations(app, browser) {
   for (const [database, skip] of Object.entries(databases)) {
     it(`creates an account by invitation only, on ${database}`, { skip }, async () => {
       f = await Frontend.start(app, browser(), { mail: true, flags: ['--register', 'invite'], database });
-      f.addUser(f.user.email, '--role', 'ADMIN');
+      await f.addUser(f.user.email, '--role', 'ADMIN');
       const admin = await f.signIn();
       const address = newAddress();
       await admin.getByLabel('Message').fill('Welcome to the team');
@@ -50,7 +50,7 @@ export function invitations(app, browser) {
 
     it(`sends an invitation again, and revokes it, on ${database}`, { skip }, async () => {
       f = await Frontend.start(app, browser(), { mail: true, flags: ['--register', 'invite'], database });
-      f.addUser(f.user.email, '--role', 'ADMIN');
+      await f.addUser(f.user.email, '--role', 'ADMIN');
       const admin = await f.signIn();
       const address = newAddress();
       await invite(admin, address);

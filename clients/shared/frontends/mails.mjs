@@ -75,7 +75,7 @@ export function mails(app, browser) {
 
   it('answers a registration with a taken address alike, and mails its owner', async () => {
     await start({ flags: ['--register', 'silent'] });
-    f.addUser();
+    await f.addUser();
     const page = await f.open();
     await press(page, 'Create an account');
     await page.getByLabel('E-mail').fill(f.user.email);

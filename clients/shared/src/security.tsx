@@ -65,6 +65,8 @@ const actions: Partial<Record<AuditAction, string>> = {
   PASSKEY_RENAMED: 'Passkey renamed',
   PASSKEY_REMOVED: 'Passkey removed',
   PASSKEY_COPY_SUSPECTED: 'Passkey refused: it may be a copy',
+  IDENTITY_LINKED: 'Sign-in of a provider added',
+  IDENTITY_UNLINKED: 'Sign-in of a provider removed',
   PASSWORD_REMOVED: 'Password removed',
   AUTHN_TOKEN_REVOKED: 'Session ended',
   AUTHN_TOKEN_REUSE: 'Refresh token reused: session ended',
