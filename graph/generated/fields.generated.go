@@ -51,6 +51,9 @@ func Queries(schema graphql.ExecutableSchema) guard.Queries {
 		"node": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
 			return ec(ctx)._Query_node(ctx, field)
 		},
+		"signInOptions": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Query_signInOptions(ctx, field)
+		},
 		"verifyToken": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
 			return ec(ctx)._Query_verifyToken(ctx, field)
 		},
