@@ -41,7 +41,7 @@ func (r *Resolver) userPage(ctx context.Context, f account.Filter, p paging) (*m
 	}
 	prime(ctx, ids)
 	page := &model.UserConnection{Nodes: found.Rows}
-	page.Edges, page.PageInfo = connection(p, found, func(cursor string, node *account.User) *model.UserEdge {
+	page.Edges, page.PageInfo = connection(ctx, p, found, func(cursor string, node *account.User) *model.UserEdge {
 		return &model.UserEdge{Cursor: cursor, Node: node}
 	})
 	page.TotalCount, err = total(ctx, func() (int, error) { return r.Accounts.Count(ctx, f) })

@@ -54,7 +54,7 @@ func (r *Resolver) auditPage(ctx context.Context, f audit.Filter, p paging) (*mo
 	}
 	prime(ctx, concerned)
 	page := &model.AuditConnection{Nodes: found.Rows}
-	page.Edges, page.PageInfo = connection(p, found, func(cursor string, node *audit.Entry) *model.AuditEdge {
+	page.Edges, page.PageInfo = connection(ctx, p, found, func(cursor string, node *audit.Entry) *model.AuditEdge {
 		return &model.AuditEdge{Cursor: cursor, Node: node}
 	})
 	page.TotalCount, err = total(ctx, func() (int, error) { return r.Audit.Count(ctx, f) })
@@ -86,7 +86,7 @@ func (r *Resolver) securityPage(
 		return nil, err
 	}
 	page := &model.SecurityEventConnection{Nodes: found.Rows}
-	page.Edges, page.PageInfo = connection(p, found, func(cursor string, node *audit.Entry) *model.SecurityEventEdge {
+	page.Edges, page.PageInfo = connection(ctx, p, found, func(cursor string, node *audit.Entry) *model.SecurityEventEdge {
 		return &model.SecurityEventEdge{Cursor: cursor, Node: node}
 	})
 	page.TotalCount, err = total(ctx, func() (int, error) {

@@ -52,7 +52,7 @@ func TestFieldsWithAResolverAreNoLeaves(t *testing.T) {
 }
 
 // counting counts the fields that gqlgen runs.
-type counting struct{ fields atomic.Int32 }
+type counting struct{ fields, responses atomic.Int32 }
 
 func (*counting) ExtensionName() string                   { return "Counting" }
 func (*counting) Validate(graphql.ExecutableSchema) error { return nil }
@@ -66,6 +66,28 @@ func (c *counting) InterceptField(ctx context.Context, next graphql.Resolver) (a
 type skipping struct{ counting }
 
 func (*skipping) SkipsLeaves() {}
+
+// responding counts the responses.
+type responding struct{ counting }
+
+func (*responding) SkipsLeaves() {}
+
+func (r *responding) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	r.responses.Add(1)
+	return next(ctx)
+}
+
+func TestResponseInterceptorsSeeEveryResponse(t *testing.T) {
+	t.Parallel()
+	r := &responding{}
+	srv := apptest.Start(t, func(o *apptest.Options) { o.Extensions = append(o.Extensions, r) })
+	user := srv.As(t)
+	r.responses.Store(0)
+	got := user.Do(t, `{ me { id } }`, nil)
+	if len(got.Errors) > 0 || r.responses.Load() != 1 {
+		t.Errorf("saw %d responses\n%s", r.responses.Load(), got.Body)
+	}
+}
 
 func TestFieldInterceptorsSeeEveryField(t *testing.T) {
 	t.Parallel()

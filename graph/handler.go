@@ -1,8 +1,6 @@
 package graph
 
 import (
-	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -16,7 +14,6 @@ import (
 
 	"github.com/graphwarden/graphwarden/graph/generated"
 	"github.com/graphwarden/graphwarden/internal/coercion"
-	"github.com/graphwarden/graphwarden/internal/fault"
 	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/limit"
 	"github.com/graphwarden/graphwarden/internal/memory"
@@ -95,7 +92,7 @@ func NewHandler(
 	srv.Use(oneStream{schema})
 	srv.Use(extension.Introspection{}) // the guard decides who may use it
 	srv.AroundOperations(withSiblings)
-	srv.AroundOperations(deadline(o.Timeout))
+	srv.AroundOperations(bounded(o.Timeout))
 	var fields guard.Fields
 	if !slices.ContainsFunc(more, interceptsLeaves) {
 		fields = generated.Fields(executable)
@@ -103,6 +100,9 @@ func NewHandler(
 	srv.Use(boundedGuard{guard.NewExtension(policy, fields, r.Authenticator.Check, present, now, log)})
 	for _, extension := range more {
 		srv.Use(extension)
+	}
+	if !slices.ContainsFunc(more, interceptsResponses) {
+		srv.Use(guard.NewResponder(policy, generated.Queries(executable), present))
 	}
 	return srv, nil
 }
@@ -115,23 +115,8 @@ func interceptsLeaves(e graphql.HandlerExtension) bool {
 	return intercepts && !skips
 }
 
-// deadline ends queries and mutations that take too long. Subscriptions have no limit.
-func deadline(timeout time.Duration) graphql.OperationMiddleware {
-	message := fmt.Sprintf("the operation has used up its %s: ask for less at once", timeout)
-	usedUp := fault.Busy(fault.TimedOut, message, time.Second)
-	return func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
-		if graphql.GetOperationContext(ctx).Operation.Operation == ast.Subscription {
-			return next(ctx)
-		}
-		left := timeout
-		if batch, ok := transport.BatchFrom(ctx); ok {
-			left -= graphql.Now().Sub(batch.Began)
-		}
-		ctx, cancel := context.WithTimeoutCause(ctx, left, usedUp)
-		respond := next(ctx)
-		return func(context.Context) *graphql.Response {
-			defer cancel()
-			return respond(ctx)
-		}
-	}
+// interceptsResponses reports whether an extension must see each response. gqlgen then answers all queries.
+func interceptsResponses(e graphql.HandlerExtension) bool {
+	_, intercepts := e.(graphql.ResponseInterceptor)
+	return intercepts
 }

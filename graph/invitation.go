@@ -28,9 +28,10 @@ func (r *Resolver) invitationPage(ctx context.Context, p paging) (*model.Invitat
 	}
 	prime(ctx, inviters)
 	page := &model.InvitationConnection{Nodes: found.Rows}
-	page.Edges, page.PageInfo = connection(p, found, func(cursor string, node *account.Invitation) *model.InvitationEdge {
+	edge := func(cursor string, node *account.Invitation) *model.InvitationEdge {
 		return &model.InvitationEdge{Cursor: cursor, Node: node}
-	})
+	}
+	page.Edges, page.PageInfo = connection(ctx, p, found, edge)
 	page.TotalCount, err = total(ctx, func() (int, error) { return r.Accounts.CountInvitations(ctx) })
 	return page, err
 }

@@ -23,7 +23,7 @@ func (r *Resolver) node(ctx context.Context, id string) (model.Node, error) {
 	if !fault.Is(err, fault.UserNotFound) {
 		return nil, err
 	}
-	s, err := r.Sessions.ByID(ctx, session.ID(id))
+	s, err := r.Sessions.ByID(ctx, session.ID(id), guard.Caller(ctx).SessionID)
 	if fault.Is(err, fault.SessionNotFound) {
 		return nil, errNodeNotFound
 	}

@@ -6,13 +6,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 
 	"github.com/graphwarden/graphwarden/graph/model"
 	"github.com/graphwarden/graphwarden/internal/fault"
+	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/secret"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
@@ -104,8 +104,14 @@ func (c *Cursors) page(
 
 func (p paging) cursor(at store.Position) string { return p.cursors.write(p.list, at) }
 
-// connection returns the edges and the page info of a page; edge makes one edge.
-func connection[T, E any](p paging, page *store.Page[T], edge func(cursor string, node *T) *E) ([]*E, *model.PageInfo) {
+// connection returns the edges and the page info of a page, unless the client selects neither: cursors take time. edge
+// makes one edge.
+func connection[T, E any](
+	ctx context.Context, p paging, page *store.Page[T], edge func(cursor string, node *T) *E,
+) ([]*E, *model.PageInfo) {
+	if !graphql.AnyFieldRequested(ctx, "edges", "pageInfo") {
+		return nil, nil
+	}
 	info := &model.PageInfo{HasNextPage: page.More && !p.FromEnd, HasPreviousPage: page.More && p.FromEnd}
 	edges := make([]*E, len(page.Rows))
 	for i, row := range page.Rows {
@@ -135,12 +141,12 @@ func pageOf[T any](
 	read := func(ctx context.Context, users []token.UserID) (map[token.UserID]*store.Page[T], error) {
 		return list(ctx, users, p.Window)
 	}
-	return load(ctx, fmt.Sprint(p.list, p.Window), user, read)
+	return load(ctx, fmt.Sprint(p.list, p.Window, guard.Caller(ctx).SessionID), user, read)
 }
 
 // total calls count if the client selects totalCount.
 func total(ctx context.Context, count func() (int, error)) (int32, error) {
-	if !slices.Contains(graphql.CollectAllFields(ctx), "totalCount") {
+	if !graphql.FieldRequested(ctx, "totalCount") {
 		return 0, nil
 	}
 	n, err := count()

@@ -71,14 +71,20 @@ func (r *Resolver) tokenInfo(ctx context.Context, raw string) (*model.TokenInfo,
 	return &model.TokenInfo{Active: true, Sub: &sub, SessionID: &sid, ExpiresAt: &expires}, nil
 }
 
+type sessionPages = map[token.UserID]*store.Page[session.Session]
+
 // sessionPage returns a page of a user's sessions.
 func (r *Resolver) sessionPage(ctx context.Context, user token.UserID, p paging) (*model.SessionConnection, error) {
-	found, err := pageOf(ctx, p, user, r.Sessions.List)
+	current := guard.Caller(ctx).SessionID
+	list := func(ctx context.Context, users []token.UserID, w store.Window) (sessionPages, error) {
+		return r.Sessions.List(ctx, users, current, w)
+	}
+	found, err := pageOf(ctx, p, user, list)
 	if err != nil {
 		return nil, err
 	}
 	page := &model.SessionConnection{Nodes: found.Rows}
-	page.Edges, page.PageInfo = connection(p, found, func(cursor string, node *session.Session) *model.SessionEdge {
+	page.Edges, page.PageInfo = connection(ctx, p, found, func(cursor string, node *session.Session) *model.SessionEdge {
 		return &model.SessionEdge{Cursor: cursor, Node: node}
 	})
 	page.TotalCount, err = total(ctx, func() (int, error) { return load(ctx, "session count", user, r.Sessions.Count) })

@@ -11,7 +11,6 @@ import (
 	"github.com/graphwarden/graphwarden/graph/generated"
 	"github.com/graphwarden/graphwarden/graph/model"
 	"github.com/graphwarden/graphwarden/internal/account"
-	"github.com/graphwarden/graphwarden/internal/guard"
 	"github.com/graphwarden/graphwarden/internal/mfa"
 	"github.com/graphwarden/graphwarden/internal/session"
 	"github.com/graphwarden/graphwarden/internal/signin"
@@ -58,15 +57,6 @@ func (r *queryResolver) VerifyToken(ctx context.Context, token string) (*model.T
 	return r.tokenInfo(ctx, token)
 }
 
-func (r *sessionResolver) Current(ctx context.Context, obj *session.Session) (bool, error) {
-	return guard.Caller(ctx).SessionID == obj.ID, nil
-}
-
 func (r *Resolver) AuthPayload() generated.AuthPayloadResolver { return &authPayloadResolver{r} }
 
-func (r *Resolver) Session() generated.SessionResolver { return &sessionResolver{r} }
-
-type (
-	authPayloadResolver struct{ *Resolver }
-	sessionResolver     struct{ *Resolver }
-)
+type authPayloadResolver struct{ *Resolver }

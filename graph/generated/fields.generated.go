@@ -19,11 +19,50 @@ import (
 	"github.com/graphwarden/graphwarden/internal/social"
 )
 
-// Fields returns the fields of the object types of the schema.
-func Fields(schema graphql.ExecutableSchema) guard.Fields {
-	ec := func(ctx context.Context) *executionContext {
+// execution returns a function that returns the context in which generated code runs an operation.
+func execution(schema graphql.ExecutableSchema) func(context.Context) *executionContext {
+	return func(ctx context.Context) *executionContext {
 		return newExecutionContext(graphql.GetOperationContext(ctx), schema.(*executableSchema), nil)
 	}
+}
+
+// Queries returns the root fields of queries.
+func Queries(schema graphql.ExecutableSchema) guard.Queries {
+	ec := execution(schema)
+	return guard.Queries{
+		"me": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Query_me(ctx, field)
+		},
+		"users": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Query_users(ctx, field)
+		},
+		"user": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Query_user(ctx, field)
+		},
+		"auditLog": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Query_auditLog(ctx, field)
+		},
+		"signInProviders": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Query_signInProviders(ctx, field)
+		},
+		"invitations": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Query_invitations(ctx, field)
+		},
+		"node": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Query_node(ctx, field)
+		},
+		"signInOptions": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Query_signInOptions(ctx, field)
+		},
+		"verifyToken": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Query_verifyToken(ctx, field)
+		},
+	}
+}
+
+// Fields returns the fields of the object types of the schema.
+func Fields(schema graphql.ExecutableSchema) guard.Fields {
+	ec := execution(schema)
 	return guard.Fields{
 		"AccountExport": {
 			"at": {Leaf: func(w io.Writer, object any) bool {
@@ -893,9 +932,15 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				m.MarshalGQL(w)
 				return true
 			}},
-			"current": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
-				return ec(ctx)._Session_current(ctx, field, object.(*session.Session))
-			}, Concurrent: true},
+			"current": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*session.Session).Current
+				m := graphql.MarshalBoolean(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
 		},
 		"SessionConnection": {
 			"edges": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {

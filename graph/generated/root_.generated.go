@@ -29,7 +29,6 @@ type ResolverRoot interface {
 	Invitation() InvitationResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
-	Session() SessionResolver
 	Subscription() SubscriptionResolver
 	User() UserResolver
 }

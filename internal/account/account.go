@@ -54,6 +54,12 @@ type User struct {
 const userColumns = "id, email, email_verified, username, name, roles, created_at, disabled_at, deletes_at, version, " +
 	"password_change_required, has_factor, locale, notify_sign_in"
 
+// columns returns the destinations of userColumns.
+func (u *User) columns() []any {
+	return []any{&u.ID, &u.Email, &u.EmailVerified, &u.Username, &u.Name, &u.Roles, &u.CreatedAt, &u.DisabledAt,
+		&u.DeletesAt, &u.Version, &u.PasswordChangeRequired, &u.HasFactor}
+}
+
 // OwnerID returns the user's own id, for @auth(owner: true).
 func (u *User) OwnerID() ID { return u.ID }
 

@@ -268,7 +268,7 @@ func (s *Service) Invitations(ctx context.Context, w store.Window) (*store.Page[
 	var q store.Query
 	var rows []*Invitation
 	err := s.db.Select(ctx, &rows, "SELECT "+invitationColumns+" FROM invitations WHERE TRUE"+
-		q.Within(w, newestFirst)+newestFirst.By(w)+" LIMIT "+q.Arg(w.Limit+1), q.Args...)
+		q.Within(w, newestFirst)+newestFirst.By(w)+w.LimitClause(), q.Args...)
 	if err != nil {
 		return nil, fmt.Errorf("list invitations: %w", err)
 	}

@@ -33,7 +33,7 @@ func (s *Service) Fresh(ctx context.Context, id ID) (*User, error) {
 		return nil, errUserNotFound
 	}
 	var u User
-	err := s.db.Get(ctx, &u, "SELECT "+userColumns+" FROM users WHERE id = $1"+visible, id)
+	err := s.db.Scan(ctx, u.columns(), "SELECT "+userColumns+" FROM users WHERE id = $1"+visible, id)
 	return found(&u, err)
 }
 

@@ -134,7 +134,7 @@ func (a *App) sdl() http.Handler {
 	document := web.Static("application/graphql; charset=utf-8", "no-cache", func() []byte { return text })
 	return a.authenticator.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Vary", "Authorization")
-		if err := a.policy.MayIntrospect(r.Context(), a.now()); err != nil {
+		if err := a.policy.MayIntrospect(r.Context(), a.now); err != nil {
 			web.Refuse(w, err)
 			return
 		}

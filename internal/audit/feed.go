@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strconv"
 	"sync"
 	"time"
 
@@ -133,7 +134,7 @@ func (f *Feed) page(ctx context.Context, at store.Time, id string) (rows []*Entr
 	ctx, cancel := context.WithTimeout(ctx, feedTimeout)
 	defer cancel()
 	err = f.db.Select(ctx, &rows, "SELECT "+columns+` FROM audit_log WHERE (at, id) > (CAST($1 AS BIGINT), $2)
-		ORDER BY at, id LIMIT $3`, at, id, feedPage)
+		ORDER BY at, id LIMIT `+strconv.Itoa(feedPage), at, id)
 	if err != nil {
 		return nil, fmt.Errorf("follow audit log: %w", err)
 	}

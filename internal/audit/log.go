@@ -41,6 +41,12 @@ type Entry struct {
 const columns = `id, at, last_at, count, action, outcome, actor_id, user_id, session_id,
 	ip, user_agent, request_id, detail`
 
+// columns returns the destinations of columns.
+func (e *Entry) columns() []any {
+	return []any{&e.ID, &e.At, &e.LastAt, &e.Count, &e.Action, &e.Outcome, &e.ActorID, &e.UserID, &e.SessionID,
+		&e.IP, &e.UserAgent, &e.RequestID, &e.Detail}
+}
+
 // OwnerID returns the user acted upon, for @auth(owner: true).
 func (e *Entry) OwnerID() token.UserID { return e.UserID }
 
@@ -146,6 +152,7 @@ var newestFirst = store.Order{
 var byUser = store.Owned[token.UserID, Entry]{
 	Table:     "audit_log",
 	Columns:   columns,
+	Into:      (*Entry).columns,
 	Condition: "user_id <> ''",
 	Owner:     "user_id",
 	OwnerOf:   (*Entry).OwnerID,
@@ -158,7 +165,7 @@ func (l *Log) List(ctx context.Context, f Filter, w store.Window) (*store.Page[E
 	var q store.Query
 	var rows []*Entry
 	query := "SELECT " + columns + " FROM audit_log" + f.where(&q) + q.Within(w, newestFirst) +
-		newestFirst.By(w) + " LIMIT " + q.Arg(w.Limit+1)
+		newestFirst.By(w) + w.LimitClause()
 	if err := l.db.Select(ctx, &rows, query, q.Args...); err != nil {
 		return nil, fmt.Errorf("read audit log: %w", err)
 	}

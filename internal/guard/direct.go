@@ -41,7 +41,7 @@ type Field struct {
 // field, and reports what is wrong. This is safe because only leaves have run, which have no effects.
 func (g *Extension) direct(ctx context.Context, fc *graphql.FieldContext, s state, value any) any {
 	t := fc.Field.Definition.Type
-	w := writer{typeName: t.Name(), now: g.now()}
+	w := writer{typeName: t.Name(), now: g.now}
 	fields := g.fields[w.typeName]
 	// The other fields would lack what a directive or another interceptor adds to the context.
 	if fields == nil || !onlyHas(fc.Field.Definition.Directives, authMark, publicMark, "deprecated") {
@@ -62,7 +62,7 @@ func onlyHas(directives ast.DirectiveList, names ...string) bool {
 // writer writes the objects that one field returns.
 type writer struct {
 	typeName string
-	now      time.Time
+	now      func() time.Time
 	fields   []chosen
 	resolved int  // the number of fields that are resolved
 	judged   bool // whether an object has been written
@@ -274,7 +274,7 @@ func (w *writer) resolve(ctx context.Context, o *written) graphql.Marshaler {
 		}
 		field := graphql.CollectedField{Field: c.selected, Selections: c.selections, IsNonDeferrable: true}
 		value := c.Resolve(ctx, field, o.object)
-		invalid = invalid || value == graphql.RequiredNull || value == graphql.Null && c.selected.Definition.Type.NonNull
+		invalid = invalid || isInvalid(value, c.selected.Definition)
 		o.values = append(o.values, value)
 	}
 	if invalid {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -55,6 +56,19 @@ var directQueries = []string{
 	`{ noTicket { token } }`,
 	`{ named(kind: "Poster") { name ... on Poster { text } } }`,
 	`{ exhibits { ... on Poster { text } ... on Vault { name } } }`,
+	`{ __typename }`,
+	`{ cat { name } __typename }`,
+	`{ c: cat { name } }`,
+	`{ ...f } fragment f on Visit { cat { name } }`,
+	`query ($no: Boolean = false) { cat @include(if: $no) { name } }`,
+	`query ($no: Boolean = false) { cat @skip(if: $no) { name } }`,
+	`{ cat { name } cat { lives } }`,
+	`{ admin { text } }`,
+	`{ recent { text } verified { text } }`,
+	`{ diary(owner: "nobody") { name } }`,
+	`{ row(kind: "Poster") { name } }`,
+	`{ nested { name } }`,
+	`{ __type(name: "Cat") { name } }`,
 	`mutation { enter(as: "alice") { token friend { token person { email } } } }`,
 	`mutation { enter(as: "bob") { token cage { open recentOwner } } }`,
 }
@@ -102,6 +116,75 @@ func requireSameAnswers(t *testing.T, a, b *server) {
 func TestDirectAnswersEqualThoseOfGqlgen(t *testing.T) {
 	t.Parallel()
 	requireSameAnswers(t, serve(t, "public"), serveFields(t, ordinary, nil))
+}
+
+// responses counts the responses that gqlgen makes.
+type responses struct{ count atomic.Int32 }
+
+func (*responses) ExtensionName() string                   { return "Responses" }
+func (*responses) Validate(graphql.ExecutableSchema) error { return nil }
+
+func (r *responses) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	r.count.Add(1)
+	return next(ctx)
+}
+
+// TestQueriesWithOneRootFieldAreAnsweredDirectly keeps the other tests from comparing gqlgen with itself.
+func TestQueriesWithOneRootFieldAreAnsweredDirectly(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]int32{
+		`{ poster { text } }`:                              0,
+		`{ ...f } fragment f on Visit { poster { text } }`: 0,
+		`{ poster { text } again: poster { text } }`:       1,
+		`mutation { open }`:                                1,
+	} {
+		r := &responses{}
+		if got := serve(t, "public", r).ask(t, query, nil); r.count.Load() != want || len(got.Errors) > 0 {
+			t.Errorf("%s: gqlgen made %d responses, want %d\n%s", query, r.count.Load(), want, got.Body)
+		}
+	}
+}
+
+// failing fails each root field in its own way.
+type failing struct{}
+
+func (failing) ExtensionName() string                   { return "Failing" }
+func (failing) Validate(graphql.ExecutableSchema) error { return nil }
+
+func (failing) InterceptRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+	switch field := graphql.GetRootFieldContext(ctx); field.Field.Alias {
+	case "required":
+		return graphql.RequiredNull
+	case "none":
+		return graphql.Null
+	case "path":
+		graphql.AddErrorf(ctx, "%s of %s at %s", field.Object, graphql.GetFieldContext(ctx).Object, graphql.GetPath(ctx))
+		return graphql.Null
+	}
+	return next(ctx)
+}
+
+func (failing) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
+	if graphql.GetFieldContext(ctx).Field.Alias == "panics" {
+		panic("a field panics")
+	}
+	return next(ctx)
+}
+
+// Whether gqlgen answers a query or not, a root field that fails has the same effect.
+func TestDirectQueriesFailAsThoseOfGqlgen(t *testing.T) {
+	t.Parallel()
+	direct, byGqlgen := serve(t, "public", failing{}), serveFields(t, ordinary, nil, failing{})
+	for _, query := range []string{
+		`{ required: cat { name } }`, `{ required: poster { text } }`, `{ required: vault { name } }`,
+		`{ none: cat { name } }`, `{ none: vault { name } }`, `{ path: vault { name } }`,
+		`{ panics: cat { name } }`, `{ panics: vault { name } }`, `{ cat { panics: name } }`,
+	} {
+		got, want := direct.ask(t, query, nil), byGqlgen.ask(t, query, nil)
+		if diff := cmp.Diff(want.Body, got.Body); diff != "" || got.Status != want.Status {
+			t.Errorf("%s: %d, %d\n%s", query, got.Status, want.Status, diff)
+		}
+	}
 }
 
 // A leaf that cannot be written, after it has written some of its value, leaves its object to gqlgen.

@@ -59,7 +59,7 @@ func (g *Extension) InterceptOperation(ctx context.Context, next graphql.Operati
 	op := graphql.GetOperationContext(ctx)
 	root := g.policy.roots[op.Operation.Operation]
 	s := stateAt(ctx, nil)
-	fields := graphql.CollectFields(op, op.Operation.SelectionSet, []string{root})
+	fields := rootFields(op, root)
 	var refused gqlerror.List
 	for _, field := range fields {
 		if field.Name == "__typename" {
@@ -126,7 +126,7 @@ func (g *Extension) InterceptField(ctx context.Context, next graphql.Resolver) (
 // judge applies the rule of a field. It refuses a field without a rule.
 func (g *Extension) judge(typeName, fieldName string, s state, object any) *fault.Error {
 	if fieldName == "__schema" || fieldName == "__type" {
-		return g.policy.mayIntrospect(s, g.now())
+		return g.policy.mayIntrospect(s, g.now)
 	}
 	e := g.policy.entry(typeName, fieldName)
 	if e == nil {
@@ -137,7 +137,7 @@ func (g *Extension) judge(typeName, fieldName string, s state, object any) *faul
 }
 
 func (g *Extension) apply(r *rule, s state, object any) *fault.Error {
-	refusal := r.judge(s, object, g.now())
+	refusal := r.judge(s, object, g.now)
 	if refusal != nil && refusal.Reason == fault.NotOwner && object != nil {
 		if _, ok := as[Owned](object); !ok {
 			g.log.Error("@auth(owner: true) on a Go type without OwnerID; refused", "type", reflect.TypeOf(object).String())
@@ -179,7 +179,7 @@ func (g *Extension) judgeEvents(types []string, s state) (refusal *fault.Error) 
 			if own.owner {
 				own.owner, own.roles = false, nil
 			}
-			if refusal = own.judge(s, nil, g.now()); refusal == nil {
+			if refusal = own.judge(s, nil, g.now); refusal == nil {
 				return nil
 			}
 		}

@@ -120,9 +120,11 @@ func (a *Authenticator) Middleware(next http.Handler) http.Handler {
 			return
 		}
 		ctx := r.Context()
-		s := &state{refusal: errTokenInvalid.Because(err)}
+		var s *state
 		if err == nil {
 			s = stateOf(a.Authenticate(ctx, raw))
+		} else {
+			s = &state{refusal: errTokenInvalid.Because(err)}
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, stateKey{}, s)))
 	})

@@ -141,6 +141,9 @@ func (s *server) handler(policy *guard.Policy, more ...graphql.HandlerExtension)
 	for _, one := range more {
 		srv.Use(one)
 	}
+	if policy != nil && fields != nil {
+		srv.Use(guard.NewResponder(policy, generated.Queries(executable), present))
+	}
 	return s.Authenticator.Middleware(srv)
 }
 

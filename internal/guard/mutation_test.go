@@ -36,9 +36,9 @@ var mutants = []mutant{
 		"case reflect.Interface:\n\t\t\treturn found, false", false},
 	{"an element of pointers has no methods", "rule.go", "v.Kind() != reflect.Pointer && v.Kind() != reflect.Interface {",
 		"true {", true},
-	{"a proof never expires", "rule.go", "now.Sub(p.AuthTime) > r.maxAge ||", "false ||", true},
-	{"a proof expires too early", "rule.go", "now.Sub(p.AuthTime) > r.maxAge ||",
-		"now.Sub(p.AuthTime) >= r.maxAge ||", false},
+	{"a proof never expires", "rule.go", "now().Sub(p.AuthTime) > r.maxAge ||", "false ||", true},
+	{"a proof expires too early", "rule.go", "now().Sub(p.AuthTime) > r.maxAge ||",
+		"now().Sub(p.AuthTime) >= r.maxAge ||", false},
 	{"every address is verified", "rule.go", "if r.verified && !p.EmailVerified {", "if false {", true},
 	{"no address is verified", "rule.go", "if r.verified && !p.EmailVerified {", "if r.verified {", true},
 	{"every field needs a verified address", "rule.go", "if r.verified && !p.EmailVerified {",
@@ -146,6 +146,17 @@ var mutants = []mutant{
 	{"an invalid null is written", "direct.go", "case !c.Leaf(&w.text, object):", "case !c.Leaf(&w.text, object) && false:",
 		false},
 	{"a panic of a leaf ends the request", "direct.go", "if recover() != nil {", "if false {", false},
+
+	// Queries that the guard answers itself.
+	{"an invalid null of a root field is written", "query.go", "if isInvalid(value, field.Definition) {", "if false {",
+		false},
+	{"a null that an interceptor refuses is valid", "query.go", "return value == graphql.RequiredNull", "return false",
+		false},
+	{"each null is invalid", "query.go", "if field.Type.NonNull {", "if true {", false},
+	{"interceptors of root fields do not run", "query.go", "op.RootResolverMiddleware(root, func(ctx context.Context)",
+		"func(_ context.Context, run graphql.RootResolver) graphql.Marshaler { return run(root) }" +
+			"(root, func(ctx context.Context)", false},
+	{"only the first root field is answered", "query.go", "len(fields) != 1 ||", "", false},
 
 	// The events of subscriptions.
 	{"a stream without readable events starts", "extension.go", "return g.judgeEvents(e.yields, s)", "return nil",

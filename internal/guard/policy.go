@@ -246,14 +246,14 @@ func (c *compiler) checkInterfaces(def *ast.Definition) {
 
 // MayIntrospect returns an error if the caller that Middleware put into ctx may not read the schema. The error is a
 // *fault.Error.
-func (p *Policy) MayIntrospect(ctx context.Context, now time.Time) error {
+func (p *Policy) MayIntrospect(ctx context.Context, now func() time.Time) error {
 	if refusal := p.mayIntrospect(stateAt(ctx, nil), now); refusal != nil {
 		return refusal
 	}
 	return nil
 }
 
-func (p *Policy) mayIntrospect(s state, now time.Time) *fault.Error {
+func (p *Policy) mayIntrospect(s state, now func() time.Time) *fault.Error {
 	if p.introspection == nil {
 		return fault.New(fault.Forbidden, fault.IntrospectionDisabled, "introspection is off")
 	}

@@ -34,7 +34,7 @@ func (r *rule) restricted() bool { return len(r.roles) > 0 || r.owner }
 
 // judge returns why s may not read a field of object, or nil. The owner of a type's mark and of a field's mark is the
 // same: that of the object that has the field.
-func (r *rule) judge(s state, object any, now time.Time) *fault.Error {
+func (r *rule) judge(s state, object any, now func() time.Time) *fault.Error {
 	switch {
 	case r.public:
 		return nil
@@ -58,7 +58,7 @@ func (r *rule) judge(s state, object any, now time.Time) *fault.Error {
 	if r.mfa && !p.IsMultiFactor() {
 		return factorMissing(p)
 	}
-	if r.maxAge > 0 && (now.Sub(p.AuthTime) > r.maxAge || p.HasFactor && !p.IsMultiFactor()) {
+	if r.maxAge > 0 && (now().Sub(p.AuthTime) > r.maxAge || p.HasFactor && !p.IsMultiFactor()) {
 		e := fault.New(fault.Forbidden, fault.StepUpRequired, "prove your password again first: this needs a recent proof")
 		e.Requires = &fault.Requirement{MaxAge: int(r.maxAge / time.Second)}
 		return e

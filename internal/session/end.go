@@ -70,6 +70,7 @@ func (s *Service) Revoke(ctx context.Context, id ID, by audit.Actor) (*Session, 
 			return errSessionNotFound
 		}
 		one = &ended[0]
+		one.Current = one.ID == by.SessionID
 		return recordEnd(tx, by.UserID, ended, "revoked", by)
 	})
 	return one, err

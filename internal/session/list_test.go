@@ -177,7 +177,7 @@ func TestCurrentIsTheSessionOfTheRequest(t *testing.T) {
 				t.Errorf("got %+v", one)
 			}
 		}
-		lists, err := srv.App.Sessions.List(t.Context(), []token.UserID{c.UserID}, store.Window{Limit: 2})
+		lists, err := srv.App.Sessions.List(t.Context(), []token.UserID{c.UserID}, "", store.Window{Limit: 2})
 		if err != nil || len(lists[c.UserID].Rows) != 2 {
 			t.Fatalf("got %+v, %v", lists, err)
 		}

@@ -34,12 +34,18 @@ type Session struct {
 	ExpiresAt  store.Time   `db:"expires_at"`   // moves with each refresh
 	IP         string       `db:"ip"`           // of the last sign-in or refresh
 	UserAgent  string       `db:"user_agent"`   // of the last sign-in or refresh
+	Current    bool         `db:"-"`            // whether it is that of the caller who reads it
 }
 
 // OwnerID returns the session's user, for @auth(owner: true).
 func (s *Session) OwnerID() token.UserID { return s.UserID }
 
 const columns = "id, user_id, created_at, last_seen_at, expires_at, ip, user_agent"
+
+// columns returns the destinations of columns.
+func (s *Session) columns() []any {
+	return []any{&s.ID, &s.UserID, &s.CreatedAt, &s.LastSeenAt, &s.ExpiresAt, &s.IP, &s.UserAgent}
+}
 
 // Subject is the user that tokens are issued to, as the issuing transaction reads it.
 type Subject struct {
@@ -131,9 +137,8 @@ const rowColumns = columns + `, salt, generation, seen_generation, auth_time, am
 
 // columns returns the destinations of rowColumns.
 func (r *row) columns() []any {
-	return []any{&r.ID, &r.UserID, &r.CreatedAt, &r.LastSeenAt, &r.ExpiresAt, &r.IP, &r.UserAgent, &r.Salt,
-		&r.Generation, &r.SeenGeneration, &r.AuthTime, &r.Methods, &r.ProofIsOwn, &r.RotatedAt, &r.EndsAt, &r.RevokedAt,
-		&r.RefreshEmpty, &r.Now}
+	return append(r.Session.columns(), &r.Salt, &r.Generation, &r.SeenGeneration, &r.AuthTime, &r.Methods,
+		&r.ProofIsOwn, &r.RotatedAt, &r.EndsAt, &r.RevokedAt, &r.RefreshEmpty, &r.Now)
 }
 
 // Start creates a session for subject. The caller must have locked the user's row in tx, so that the cap is exact.
@@ -166,11 +171,14 @@ func (s *Service) Start(tx *store.Tx, subject Subject, methods []string, by audi
 	return s.grant(&r, subject, s.issuer.Now())
 }
 
+// beyondMax is the SQL for whether a session of a user is beyond MaxPerUser.
+var beyondMax = fmt.Sprintf(`user_id = $1 AND id NOT IN (SELECT id FROM sessions
+	WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now_us()
+	ORDER BY created_at DESC, id DESC LIMIT %d)`, MaxPerUser) // as an argument, SQLite would plan each execution again
+
 // endOldest ends the oldest sessions of user beyond MaxPerUser.
 func (s *Service) endOldest(tx *store.Tx, user token.UserID, by audit.Actor) error {
-	ended, err := s.end(tx, `user_id = $1 AND id NOT IN (SELECT id FROM sessions
-		WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now_us()
-		ORDER BY created_at DESC, id DESC LIMIT $2)`, user, MaxPerUser)
+	ended, err := s.end(tx, beyondMax, user)
 	if err != nil {
 		return err
 	}
@@ -207,6 +215,7 @@ func (s *Service) grant(r *row, subject Subject, at time.Time) (*Grant, error) {
 	if err != nil {
 		return nil, fmt.Errorf("issue access token: %w", err)
 	}
+	r.Current = true
 	return &Grant{AccessToken: access, RefreshToken: &refresh, Session: &r.Session, claims: claims}, nil
 }
 
@@ -271,27 +280,34 @@ func idleLimit(life string) string {
 var byUser = store.Owned[token.UserID, Session]{
 	Table:     "sessions",
 	Columns:   columns,
-	Condition: "revoked_at IS NULL AND expires_at > now_us()",
+	Into:      (*Session).columns,
+	Condition: "revoked_at IS NULL AND expires_at > (SELECT now_us())", // once, and not for each row
 	Owner:     "user_id",
 	OwnerOf:   (*Session).OwnerID,
 	Order:     store.Order{Columns: []store.Column{{Name: "id"}}, Descending: true},
 	Position:  func(s *Session) store.Position { return store.Position{string(s.ID)} },
 }
 
-// List returns the same window of the live sessions of each user, newest first.
+// List returns the same window of the live sessions of each user, newest first. current is the caller's session.
 func (s *Service) List(
-	ctx context.Context, users []token.UserID, w store.Window,
+	ctx context.Context, users []token.UserID, current ID, w store.Window,
 ) (map[token.UserID]*store.Page[Session], error) {
-	return byUser.Pages(ctx, s.db, users, w)
+	pages, err := byUser.Pages(ctx, s.db, users, w)
+	for _, page := range pages {
+		for _, one := range page.Rows {
+			one.Current = one.ID == current
+		}
+	}
+	return pages, err
 }
 
-// ByID returns a live session, or NOT_FOUND.
-func (s *Service) ByID(ctx context.Context, id ID) (*Session, error) {
+// ByID returns a live session, or NOT_FOUND. current is the caller's session.
+func (s *Service) ByID(ctx context.Context, id, current ID) (*Session, error) {
 	if uuid.Validate(string(id)) != nil {
 		return nil, errSessionNotFound
 	}
-	var one Session
-	err := s.db.Get(ctx, &one, "SELECT "+columns+` FROM sessions
+	one := Session{Current: id == current}
+	err := s.db.Scan(ctx, one.columns(), "SELECT "+columns+` FROM sessions
 		WHERE id = $1 AND revoked_at IS NULL AND expires_at > now_us()`, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, errSessionNotFound

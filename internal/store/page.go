@@ -17,6 +17,20 @@ type Window struct {
 	FromEnd       bool
 }
 
+// limits are one more than the usual sizes of pages: the additional row shows that the list continues.
+var limits = [...]int{2, 6, 11, 21, 51, 101}
+
+// LimitClause returns the LIMIT clause for reading w. The limit is not an argument: SQLite would make a new plan for
+// each execution, and Postgres must know the small number of rows. It is rounded up, so that clients cannot make the
+// server prepare many statements. NewPage ignores the rows beyond the window.
+func (w Window) LimitClause() string {
+	limit := w.Limit + 1
+	if i, _ := slices.BinarySearch(limits[:], limit); i < len(limits) {
+		limit = limits[i]
+	}
+	return fmt.Sprintf(" LIMIT %d", limit)
+}
+
 // Page contains the rows of a window, in the list's order.
 type Page[T any] struct {
 	Rows      []*T
@@ -25,7 +39,7 @@ type Page[T any] struct {
 	Stopped   Position   // where reading stopped before the page was full, or nil
 }
 
-// NewPage returns the page of w from up to w.Limit+1 rows in the direction read. The extra row sets More.
+// NewPage returns the page of w from the rows that a statement with LimitClause returned, in the direction read.
 func NewPage[T any](w Window, rows []*T, position func(*T) Position) *Page[T] {
 	page := &Page[T]{Rows: rows, More: len(rows) > w.Limit}
 	if page.More {
@@ -44,8 +58,9 @@ func NewPage[T any](w Window, rows []*T, position func(*T) Position) *Page[T] {
 type Owned[K ~string, T any] struct {
 	Table     string
 	Columns   string
-	Condition string // which rows are listed and counted
-	Owner     string // the column that holds the owner
+	Into      func(*T) []any // the destinations of Columns
+	Condition string         // which rows are listed and counted
+	Owner     string         // the column that holds the owner
 	OwnerOf   func(*T) K
 	Order     Order
 	Position  func(*T) Position
@@ -54,12 +69,17 @@ type Owned[K ~string, T any] struct {
 // Pages reads the same window of each owner's rows, in one statement.
 func (t Owned[K, T]) Pages(ctx context.Context, db *DB, owners []K, w Window) (map[K]*Page[T], error) {
 	var q Query
-	rest := q.Within(w, t.Order) + t.Order.By(w) + " LIMIT " + q.Arg(w.Limit+1)
+	rest := q.Within(w, t.Order) + t.Order.By(w) + w.LimitClause()
 	query := Each(&q, owners, func(owner string) string {
 		return "SELECT " + t.Columns + " FROM " + t.Table + " WHERE " + t.Condition + " AND " + t.Owner + " = " + owner + rest
 	})
 	var rows []*T
-	if err := db.Select(ctx, &rows, query, q.Args...); err != nil {
+	next := func() []any {
+		row := new(T)
+		rows = append(rows, row)
+		return t.Into(row)
+	}
+	if err := db.ScanAll(ctx, next, query, q.Args...); err != nil {
 		return nil, fmt.Errorf("list %s: %w", t.Table, err)
 	}
 	lists := make(map[K][]*T, len(owners))

@@ -176,11 +176,24 @@ func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) erro
 }
 
 // Scan reads one row outside a transaction into dest, by the order of the columns. Unlike Get, it does not inspect a
-// struct, so it is cheaper where that matters. It returns sql.ErrNoRows if there is no row.
+// struct, so it is cheaper where that matters. On SQLite, the statement is not interrupted: it must find its row by an
+// index. Scan returns sql.ErrNoRows if there is no row.
 func (db *DB) Scan(ctx context.Context, dest []any, query string, args ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, txTimeout)
+	ctx, cancel := db.brief(ctx)
 	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return classify(ctx, db.scan(ctx, db.read, dest, query, args))
+}
+
+// brief bounds a statement that takes microseconds. On SQLite, which waits for no network, it does so without a
+// deadline, for which database/sql and the driver would each start a goroutine.
+func (db *DB) brief(ctx context.Context) (context.Context, context.CancelFunc) {
+	if db.dialect == SQLite && ctx.Err() == nil {
+		return context.WithoutCancel(ctx), func() {}
+	}
+	return context.WithTimeout(ctx, txTimeout)
 }
 
 func (db *DB) scan(ctx context.Context, p *pool, dest []any, query string, args []any) error {
@@ -193,6 +206,33 @@ func (db *DB) scan(ctx context.Context, p *pool, dest []any, query string, args 
 		return p.db.DB.QueryRowContext(ctx, query, args...).Scan(dest...)
 	}
 	return stmt.Stmt.QueryRowContext(ctx, args...).Scan(dest...)
+}
+
+// ScanAll is like Scan for a few rows. It calls next for the destinations of each row.
+func (db *DB) ScanAll(ctx context.Context, next func() []any, query string, args ...any) error {
+	ctx, cancel := db.brief(ctx)
+	defer cancel()
+	db.run.Add(1)
+	stmt, err := db.read.stmt(ctx, query)
+	if err != nil {
+		return classify(ctx, err)
+	}
+	var rows *sql.Rows
+	if stmt == nil {
+		rows, err = db.read.db.DB.QueryContext(ctx, query, args...)
+	} else {
+		rows, err = stmt.Stmt.QueryContext(ctx, args...)
+	}
+	if err != nil {
+		return classify(ctx, err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := rows.Scan(next()...); err != nil {
+			return classify(ctx, err)
+		}
+	}
+	return classify(ctx, rows.Err())
 }
 
 // Select reads all rows outside a transaction.

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -53,6 +54,9 @@ func isJSON(contentType []string) bool {
 	if len(contentType) != 1 {
 		return false
 	}
+	if contentType[0] == mediaJSON {
+		return true
+	}
 	media, params, err := mime.ParseMediaType(contentType[0])
 	wellFormed := err == nil || errors.Is(err, mime.ErrInvalidMediaParameter) // malformed parameters are ignored
 	return wellFormed && media == mediaJSON && isUTF8(params["charset"])
@@ -69,11 +73,8 @@ var parameters = [...]string{"query", "documentId", "operationName", "variables"
 // operationParams are the parameters of one operation in JSON. graphql.RawParams would let a body set its member
 // headers.
 type operationParams struct {
-	Query         string         `json:"query"`
-	DocumentID    string         `json:"documentId"`
-	OperationName string         `json:"operationName"`
-	Variables     map[string]any `json:"variables"`
-	Extensions    map[string]any `json:"extensions"`
+	Query, DocumentID, OperationName string
+	Variables, Extensions            map[string]any
 }
 
 // persistedQuery is the extension by which Apollo's clients name a document.
@@ -103,36 +104,32 @@ func parseBody(body []byte, params *graphql.RawParams) *refusal {
 	if !utf8.Valid(body) {
 		return malformed("the body must be UTF-8")
 	}
-	// json.Unmarshal needs no buffer of its own, but cannot keep numbers as they are written.
-	var in struct {
-		operationParams
-		Variables  json.RawMessage `json:"variables"`
-		Extensions json.RawMessage `json:"extensions"`
-	}
-	err := json.Unmarshal(body, &in)
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
-		return malformed(wrong.Field + " has the wrong type")
-	}
-	if err != nil {
+	if !json.Valid(body) || bytes.TrimLeft(body, " \t\r\n")[0] != '{' {
 		return malformed("the body must be one JSON object")
 	}
-	for _, object := range []struct {
-		name string
-		text json.RawMessage
-		into *map[string]any
-	}{
-		{"variables", in.Variables, &in.operationParams.Variables},
-		{"extensions", in.Extensions, &in.operationParams.Extensions},
-	} {
-		if object.text != nil && decode(bytes.NewReader(object.text), object.into) != nil {
-			return malformed(object.name + " has the wrong type")
+	values, ambiguous := members(body)
+	var in operationParams
+	texts := [...]*string{&in.Query, &in.DocumentID, &in.OperationName}
+	for i, into := range texts {
+		switch value := values[i]; {
+		case len(value) > 0 && value[0] == '"':
+			*into = unquote(value)
+		case len(value) > 0 && value[0] != 'n': // null
+			return malformed(parameters[i] + " has the wrong type")
 		}
 	}
-	if coercion.HalfPair(string(body)) >= 0 { // encoding/json would read it as U+FFFD
+	for i, into := range [...]*map[string]any{&in.Variables, &in.Extensions} {
+		i += len(texts)
+		if values[i] != nil && decode(bytes.NewReader(values[i]), into) != nil {
+			return malformed(parameters[i] + " has the wrong type")
+		}
+	}
+	if bytes.Contains(body, []byte(`\u`)) && coercion.HalfPair(string(body)) >= 0 {
+		// encoding/json would read it as U+FFFD
 		return malformed("the body holds half of a surrogate pair, which is not a character")
 	}
-	if name := ambiguous(body); name != "" {
-		return malformed(name + " must be given once, in this spelling")
+	if ambiguous != "" {
+		return malformed(ambiguous + " must be given once, in this spelling")
 	}
 	return in.fill(params)
 }
@@ -152,23 +149,30 @@ func decode(r io.Reader, into any) error {
 	return nil
 }
 
-// ambiguous returns a parameter that a valid JSON object has twice or in another spelling, else "". encoding/json reads
-// "QUERY" as "query" and keeps the last duplicate: a proxy or a log that judged the request may have read another
-// operation than the one executed.
-func ambiguous(object []byte) string {
-	var seen [len(parameters)]bool
-	depth, atName := 0, false
+// members returns the values of parameters in a valid JSON object, and the name of a parameter that it has twice or in
+// another spelling. encoding/json reads "QUERY" as "query" and keeps the last duplicate: a proxy or a log that judged
+// the request may have read another operation than the one executed.
+func members(object []byte) (values [len(parameters)][]byte, ambiguous string) {
+	depth, atName, of, begin := 0, false, -1, 0
 	for i := 0; i < len(object); i++ {
 		switch object[i] {
 		case '{', '[':
 			depth++
 			atName = depth == 1
-		case '}', ']':
-			depth--
-		case ',':
+		case ':':
+			if depth == 1 {
+				begin = i + 1
+			}
+		case '}', ']', ',':
+			if depth == 1 && of >= 0 {
+				values[of], of = bytes.TrimSpace(object[begin:i]), -1
+			}
 			atName = depth == 1
+			if object[i] != ',' {
+				depth--
+			}
 		case '"':
-			begin := i
+			first := i
 			for i++; object[i] != '"'; i++ {
 				if object[i] == '\\' {
 					i++
@@ -178,19 +182,14 @@ func ambiguous(object []byte) string {
 				continue
 			}
 			atName = false
-			name := unquote(object[begin : i+1])
-			for p, parameter := range parameters {
-				if !strings.EqualFold(name, parameter) {
-					continue
-				}
-				if seen[p] || name != parameter {
-					return parameter
-				}
-				seen[p] = true
+			name := unquote(object[first : i+1])
+			of = slices.IndexFunc(parameters[:], func(p string) bool { return strings.EqualFold(name, p) })
+			if of >= 0 && (values[of] != nil || name != parameters[of]) {
+				ambiguous = parameters[of]
 			}
 		}
 	}
-	return ""
+	return values, ambiguous
 }
 
 func unquote(quoted []byte) string {

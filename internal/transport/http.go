@@ -136,21 +136,23 @@ func (t HTTP) parse(r *http.Request, body []byte, claim *memory.Claim) (*graphql
 // execute runs one operation. If the method may not run it, execute returns a refusal and the response that says so.
 func (a *answer) execute(ctx context.Context, method string, params *graphql.RawParams) (*graphql.Response, *refusal) {
 	op, errs := a.exec.CreateOperationContext(ctx, params)
-	opCtx := graphql.WithOperationContext(ctx, op)
+	refuse := func(errs gqlerror.List) *graphql.Response {
+		return a.requestError(graphql.WithOperationContext(ctx, op), errs)
+	}
 	// This is checked before errs, because it does not depend on the caller.
 	if refused := runnable(method, op.Operation); refused != nil {
-		return a.requestError(opCtx, gqlerror.List{presentable(refused.fault)}), refused
+		return refuse(gqlerror.List{presentable(refused.fault)}), refused
 	}
 	if len(errs) > 0 {
-		return a.requestError(opCtx, errs), nil
+		return refuse(errs), nil
 	}
-	next, ctx := a.exec.DispatchOperation(ctx, op)
-	if resp := next(ctx); resp != nil {
+	next, running := a.exec.DispatchOperation(ctx, op)
+	if resp := next(running); resp != nil {
 		return resp, nil
 	}
 	// The executor returns nil if the context ended before a response was made.
 	timedOut := fault.Busy(fault.TimedOut, "the operation was canceled or took too long", 0)
-	return a.requestError(opCtx, gqlerror.List{presentable(timedOut)}), nil
+	return refuse(gqlerror.List{presentable(timedOut)}), nil
 }
 
 // runnable returns the refusal if the method may not run the operation. op is nil if the document was invalid.

@@ -251,6 +251,9 @@ func Network(ip string) string {
 	if err != nil {
 		return ip
 	}
+	if address.Is4() {
+		return ip
+	}
 	address = address.Unmap().WithZone("")
 	if address.Is6() {
 		return netip.PrefixFrom(address, 64).Masked().String()

@@ -11,11 +11,119 @@ import (
 	"github.com/graphwarden/graphwarden/internal/guard/guardtest/model"
 )
 
-// Fields returns the fields of the object types of the schema.
-func Fields(schema graphql.ExecutableSchema) guard.Fields {
-	ec := func(ctx context.Context) *executionContext {
+// execution returns a function that returns the context in which generated code runs an operation.
+func execution(schema graphql.ExecutableSchema) func(context.Context) *executionContext {
+	return func(ctx context.Context) *executionContext {
 		return newExecutionContext(graphql.GetOperationContext(ctx), schema.(*executableSchema), nil)
 	}
+}
+
+// Queries returns the root fields of queries.
+func Queries(schema graphql.ExecutableSchema) guard.Queries {
+	ec := execution(schema)
+	return guard.Queries{
+		"cat": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_cat(ctx, field)
+		},
+		"vault": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_vault(ctx, field)
+		},
+		"poster": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_poster(ctx, field)
+		},
+		"diary": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_diary(ctx, field)
+		},
+		"diaries": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_diaries(ctx, field)
+		},
+		"entries": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_entries(ctx, field)
+		},
+		"stray": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_stray(ctx, field)
+		},
+		"locker": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_locker(ctx, field)
+		},
+		"cage": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_cage(ctx, field)
+		},
+		"safe": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_safe(ctx, field)
+		},
+		"badge": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_badge(ctx, field)
+		},
+		"named": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_named(ctx, field)
+		},
+		"secretive": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_secretive(ctx, field)
+		},
+		"exhibit": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_exhibit(ctx, field)
+		},
+		"names": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_names(ctx, field)
+		},
+		"row": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_row(ctx, field)
+		},
+		"nested": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_nested(ctx, field)
+		},
+		"exhibits": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_exhibits(ctx, field)
+		},
+		"me": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_me(ctx, field)
+		},
+		"admin": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_admin(ctx, field)
+		},
+		"keeper": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_keeper(ctx, field)
+		},
+		"recent": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_recent(ctx, field)
+		},
+		"verified": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_verified(ctx, field)
+		},
+		"bunker": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_bunker(ctx, field)
+		},
+		"factor": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_factor(ctx, field)
+		},
+		"enroll": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_enroll(ctx, field)
+		},
+		"enrollKeeper": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_enrollKeeper(ctx, field)
+		},
+		"noSetup": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_noSetup(ctx, field)
+		},
+		"lobby": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_lobby(ctx, field)
+		},
+		"tickets": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_tickets(ctx, field)
+		},
+		"noTicket": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_noTicket(ctx, field)
+		},
+		"pass": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Visit_pass(ctx, field)
+		},
+	}
+}
+
+// Fields returns the fields of the object types of the schema.
+func Fields(schema graphql.ExecutableSchema) guard.Fields {
+	ec := execution(schema)
 	return guard.Fields{
 		"Badge": {
 			"number": {Leaf: func(w io.Writer, object any) bool {
