@@ -11,11 +11,26 @@ import (
 	"github.com/graphwarden/graphwarden/internal/guard"
 )
 
-// Fields returns the fields of the object types of the schema.
-func Fields(schema graphql.ExecutableSchema) guard.Fields {
-	ec := func(ctx context.Context) *executionContext {
+// execution returns a function that returns the context in which generated code runs an operation.
+func execution(schema graphql.ExecutableSchema) func(context.Context) *executionContext {
+	return func(ctx context.Context) *executionContext {
 		return newExecutionContext(graphql.GetOperationContext(ctx), schema.(*executableSchema), nil)
 	}
+}
+
+// Queries returns the root fields of queries.
+func Queries(schema graphql.ExecutableSchema) guard.Queries {
+	ec := execution(schema)
+	return guard.Queries{
+		"written": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Query_written(ctx, field)
+		},
+	}
+}
+
+// Fields returns the fields of the object types of the schema.
+func Fields(schema graphql.ExecutableSchema) guard.Fields {
+	ec := execution(schema)
 	return guard.Fields{
 		"Written": {
 			"text": {Leaf: func(w io.Writer, object any) bool {
