@@ -35,6 +35,10 @@ func (r *mutationResolver) UpdateProfile(ctx context.Context, input model.Update
 	return r.Accounts.UpdateProfile(ctx, account.Profile(input), actor(ctx))
 }
 
+func (r *mutationResolver) UpdateNotifications(ctx context.Context, input model.UpdateNotificationsInput) (*account.User, error) {
+	return r.Accounts.UpdateNotifications(ctx, input.NewSignIn, actor(ctx))
+}
+
 func (r *mutationResolver) ChangePassword(ctx context.Context, input model.ChangePasswordInput) (*session.Grant, error) {
 	by := actor(ctx)
 	return delivering(ctx, deliveryOf(ctx, by.SessionID), func() (*session.Grant, error) {

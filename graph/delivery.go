@@ -44,7 +44,7 @@ func delivering(
 func register(ctx context.Context, signIn *signin.Service, in model.RegisterInput) (*session.Grant, error) {
 	return delivering(ctx, in.Delivery, func() (*session.Grant, error) {
 		return signIn.Register(ctx, account.Registration{Email: in.Email, Password: in.Password, Username: in.Username,
-			Name: in.Name}, client(ctx))
+			Name: in.Name, Locale: in.Locale}, client(ctx))
 	})
 }
 

@@ -39,7 +39,7 @@ func (r *mutationResolver) RevokeInvitation(ctx context.Context, input model.Rev
 
 func (r *mutationResolver) AcceptInvitation(ctx context.Context, input model.AcceptInvitationInput) (*session.Grant, error) {
 	return delivering(ctx, input.Delivery, func() (*session.Grant, error) {
-		in := account.Registration{Password: input.Password, Username: input.Username, Name: input.Name}
+		in := account.Registration{Password: input.Password, Username: input.Username, Name: input.Name, Locale: input.Locale}
 		return r.SignIn.AcceptInvitation(ctx, input.Token, in, client(ctx))
 	})
 }

@@ -49,6 +49,10 @@ func (r *mutationResolver) RevokeSession(ctx context.Context, input model.Revoke
 	return r.Sessions.Revoke(ctx, session.ID(input.ID), actor(ctx))
 }
 
+func (r *queryResolver) SignInOptions(ctx context.Context) (*signin.Options, error) {
+	return r.SignIn.Options(), nil
+}
+
 func (r *queryResolver) VerifyToken(ctx context.Context, token string) (*model.TokenInfo, error) {
 	return r.tokenInfo(ctx, token)
 }

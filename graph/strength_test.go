@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/graphwarden/graphwarden/internal/app/apptest"
+	"github.com/graphwarden/graphwarden/internal/mail"
 	"github.com/graphwarden/graphwarden/internal/password"
 )
 
@@ -111,6 +112,12 @@ func TestBreachedPasswordsCannotBeSet(t *testing.T) {
 	c := srv.As(t)
 	c.Do(t, register, nil).Refused(t, "BAD_USER_INPUT", "PASSWORD_BREACHED")
 	c.Do(t, change, vars{"old": apptest.Password, "new": "zurich lake 47"}).
+		Refused(t, "BAD_USER_INPUT", "PASSWORD_BREACHED")
+	c.Do(t, `mutation($email: String!) { requestPasswordReset(input: {email: $email}) { accepted } }`,
+		vars{"email": c.Email}).Into(t, &struct{}{})
+	c.Do(t, `mutation($token: String!, $new: String!) {
+		resetPassword(input: {token: $token, newPassword: $new}) { accepted } }`,
+		vars{"token": srv.Secret(t, mail.ResetPassword), "new": "zurich lake 47"}).
 		Refused(t, "BAD_USER_INPUT", "PASSWORD_BREACHED")
 	var got struct{ PasswordStrength strength }
 	c.Do(t, passwordStrength, vars{"password": "zurich lake 47"}).Into(t, &got)

@@ -115,7 +115,11 @@ function factors(kind) {
     await page.getByRole('definition').filter({ hasText: email }).waitFor();
     await section(page, 'Passkeys');
     await page.getByText('last used').waitFor();
+    await database.execute('UPDATE sessions SET auth_time = auth_time - 400000000');
+    await press(page, 'Renew now'); // the next token contains the time of the last proof
+    await page.getByText('so far once').waitFor();
     await press(page, 'Remove Old laptop');
+    await page.locator('.account-proof').getByRole('button', { name: 'Use a passkey' }).click();
     await page.getByText('Old laptop').first().waitFor({ state: 'detached' });
     await press(page, 'Log out');
     await press(page, 'Sign in');

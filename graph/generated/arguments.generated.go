@@ -25,6 +25,10 @@ func Arguments(schema graphql.ExecutableSchema) map[string]func(ctx context.Cont
 			_, err := ec.unmarshalNUpdateProfileInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐUpdateProfileInput(ctx, value)
 			return err
 		},
+		"Mutation.updateNotifications.input": func(ctx context.Context, value any) error {
+			_, err := ec.unmarshalNUpdateNotificationsInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐUpdateNotificationsInput(ctx, value)
+			return err
+		},
 		"Mutation.changePassword.input": func(ctx context.Context, value any) error {
 			_, err := ec.unmarshalNChangePasswordInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐChangePasswordInput(ctx, value)
 			return err

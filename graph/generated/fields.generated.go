@@ -15,6 +15,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/signin"
 	"github.com/graphwarden/graphwarden/internal/social"
 )
 
@@ -49,6 +50,9 @@ func Queries(schema graphql.ExecutableSchema) guard.Queries {
 		},
 		"node": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
 			return ec(ctx)._Query_node(ctx, field)
+		},
+		"signInOptions": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
+			return ec(ctx)._Query_signInOptions(ctx, field)
 		},
 		"verifyToken": func(ctx context.Context, field graphql.CollectedField) graphql.Marshaler {
 			return ec(ctx)._Query_verifyToken(ctx, field)
@@ -517,6 +521,26 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				return true
 			}},
 		},
+		"Notifications": {
+			"newSignIn": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Notifications).NewSignIn
+				m := graphql.MarshalBoolean(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"security": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.Notifications).Security()
+				m := graphql.MarshalBoolean(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
 		"PageInfo": {
 			"hasNextPage": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*model.PageInfo).HasNextPage
@@ -952,6 +976,47 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 				return ec(ctx)._SessionEdge_node(ctx, field, object.(*model.SessionEdge))
 			}},
 		},
+		"SignInOptions": {
+			"methods": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._SignInOptions_methods(ctx, field, object.(*signin.Options))
+			}},
+			"registration": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*signin.Options).Registration
+				m := model.MarshalRegistrationMode(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"mail": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*signin.Options).Mail
+				m := graphql.MarshalBoolean(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"verifiedEmail": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*signin.Options).VerifiedEmail
+				m := graphql.MarshalBoolean(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+			"minPasswordLength": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*signin.Options).MinPasswordLength
+				m := model.MarshalInt(v)
+				if m == graphql.Null {
+					return false
+				}
+				m.MarshalGQL(w)
+				return true
+			}},
+		},
 		"SignInProvider": {
 			"name": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*social.Provider).Name
@@ -1097,6 +1162,18 @@ func Fields(schema graphql.ExecutableSchema) guard.Fields {
 			"roles": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
 				return ec(ctx)._User_roles(ctx, field, object.(*account.User))
 			}, Concurrent: true},
+			"locale": {Leaf: func(w io.Writer, object any) bool {
+				v := object.(*account.User).Locale
+				if v == nil {
+					return null(w)
+				}
+				m := graphql.MarshalString(*v)
+				m.MarshalGQL(w)
+				return true
+			}},
+			"notifications": {Resolve: func(ctx context.Context, field graphql.CollectedField, object any) graphql.Marshaler {
+				return ec(ctx)._User_notifications(ctx, field, object.(*account.User))
+			}},
 			"createdAt": {Leaf: func(w io.Writer, object any) bool {
 				v := object.(*account.User).CreatedAt
 				m := model.MarshalTime(v)

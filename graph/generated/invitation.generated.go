@@ -450,7 +450,7 @@ func (ec *executionContext) unmarshalInputAcceptInvitationInput(ctx context.Cont
 		asMap["delivery"] = "BODY"
 	}
 
-	fieldsInOrder := [...]string{"token", "password", "username", "name", "delivery"}
+	fieldsInOrder := [...]string{"token", "password", "username", "name", "locale", "delivery"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -485,6 +485,13 @@ func (ec *executionContext) unmarshalInputAcceptInvitationInput(ctx context.Cont
 				return it, err
 			}
 			it.Name = data
+		case "locale":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("locale"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Locale = data
 		case "delivery":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("delivery"))
 			data, err := ec.unmarshalNTokenDelivery2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐTokenDelivery(ctx, v)

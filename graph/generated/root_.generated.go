@@ -185,8 +185,14 @@ type ComplexityRoot struct {
 		RevokeSessions               func(childComplexity int, input model.RevokeSessionsInput) int
 		SetRoles                     func(childComplexity int, input model.SetRolesInput) int
 		UnlinkIdentity               func(childComplexity int, input model.UnlinkIdentityInput) int
+		UpdateNotifications          func(childComplexity int, input model.UpdateNotificationsInput) int
 		UpdateProfile                func(childComplexity int, input model.UpdateProfileInput) int
 		VerifyEmail                  func(childComplexity int, input model.VerifyEmailInput) int
+	}
+
+	Notifications struct {
+		NewSignIn func(childComplexity int) int
+		Security  func(childComplexity int) int
 	}
 
 	PageInfo struct {
@@ -223,6 +229,7 @@ type ComplexityRoot struct {
 		Invitations     func(childComplexity int, first *int32, after *string, last *int32, before *string) int
 		Me              func(childComplexity int) int
 		Node            func(childComplexity int, id string) int
+		SignInOptions   func(childComplexity int) int
 		SignInProviders func(childComplexity int) int
 		User            func(childComplexity int, id string) int
 		Users           func(childComplexity int, first *int32, after *string, last *int32, before *string, search *string, role *token.Role, disabled *bool) int
@@ -297,6 +304,14 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	SignInOptions struct {
+		Mail              func(childComplexity int) int
+		Methods           func(childComplexity int) int
+		MinPasswordLength func(childComplexity int) int
+		Registration      func(childComplexity int) int
+		VerifiedEmail     func(childComplexity int) int
+	}
+
 	SignInProvider struct {
 		Label    func(childComplexity int) int
 		Name     func(childComplexity int) int
@@ -330,7 +345,9 @@ type ComplexityRoot struct {
 		HasFactor     func(childComplexity int) int
 		ID            func(childComplexity int) int
 		Identities    func(childComplexity int) int
+		Locale        func(childComplexity int) int
 		Name          func(childComplexity int) int
+		Notifications func(childComplexity int) int
 		Passkeys      func(childComplexity int) int
 		Roles         func(childComplexity int) int
 		SecurityLog   func(childComplexity int, first *int32, after *string, last *int32, before *string) int
@@ -1203,6 +1220,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UnlinkIdentity(childComplexity, args["input"].(model.UnlinkIdentityInput)), true
+	case "Mutation.updateNotifications":
+		if e.ComplexityRoot.Mutation.UpdateNotifications == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateNotifications_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateNotifications(childComplexity, args["input"].(model.UpdateNotificationsInput)), true
 	case "Mutation.updateProfile":
 		if e.ComplexityRoot.Mutation.UpdateProfile == nil {
 			break
@@ -1225,6 +1253,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.VerifyEmail(childComplexity, args["input"].(model.VerifyEmailInput)), true
+
+	case "Notifications.newSignIn":
+		if e.ComplexityRoot.Notifications.NewSignIn == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notifications.NewSignIn(childComplexity), true
+	case "Notifications.security":
+		if e.ComplexityRoot.Notifications.Security == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notifications.Security(childComplexity), true
 
 	case "PageInfo.endCursor":
 		if e.ComplexityRoot.PageInfo.EndCursor == nil {
@@ -1372,6 +1413,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Node(childComplexity, args["id"].(string)), true
+	case "Query.signInOptions":
+		if e.ComplexityRoot.Query.SignInOptions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.SignInOptions(childComplexity), true
 	case "Query.signInProviders":
 		if e.ComplexityRoot.Query.SignInProviders == nil {
 			break
@@ -1633,6 +1680,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SessionEdge.Node(childComplexity), true
 
+	case "SignInOptions.mail":
+		if e.ComplexityRoot.SignInOptions.Mail == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.Mail(childComplexity), true
+	case "SignInOptions.methods":
+		if e.ComplexityRoot.SignInOptions.Methods == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.Methods(childComplexity), true
+	case "SignInOptions.minPasswordLength":
+		if e.ComplexityRoot.SignInOptions.MinPasswordLength == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.MinPasswordLength(childComplexity), true
+	case "SignInOptions.registration":
+		if e.ComplexityRoot.SignInOptions.Registration == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.Registration(childComplexity), true
+	case "SignInOptions.verifiedEmail":
+		if e.ComplexityRoot.SignInOptions.VerifiedEmail == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOptions.VerifiedEmail(childComplexity), true
+
 	case "SignInProvider.label":
 		if e.ComplexityRoot.SignInProvider.Label == nil {
 			break
@@ -1762,12 +1840,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Identities(childComplexity), true
+	case "User.locale":
+		if e.ComplexityRoot.User.Locale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Locale(childComplexity), true
 	case "User.name":
 		if e.ComplexityRoot.User.Name == nil {
 			break
 		}
 
 		return e.ComplexityRoot.User.Name(childComplexity), true
+	case "User.notifications":
+		if e.ComplexityRoot.User.Notifications == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Notifications(childComplexity), true
 	case "User.passkeys":
 		if e.ComplexityRoot.User.Passkeys == nil {
 			break
@@ -1903,6 +1993,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("RevokeSessionsInput", ec.unmarshalInputRevokeSessionsInput),
 			graphql.NewInputUnmarshaler("SetRolesInput", ec.unmarshalInputSetRolesInput),
 			graphql.NewInputUnmarshaler("UnlinkIdentityInput", ec.unmarshalInputUnlinkIdentityInput),
+			graphql.NewInputUnmarshaler("UpdateNotificationsInput", ec.unmarshalInputUpdateNotificationsInput),
 			graphql.NewInputUnmarshaler("UpdateProfileInput", ec.unmarshalInputUpdateProfileInput),
 			graphql.NewInputUnmarshaler("VerifyEmailInput", ec.unmarshalInputVerifyEmailInput),
 		)
@@ -2037,6 +2128,14 @@ type Mutation {
   ): User! @auth
 
   """
+  Switches notices by mail on or off. Notices of changed credentials cannot be switched off. Errors: RATE_LIMITED.
+  """
+  updateNotifications(
+    "The notices to switch."
+    input: UpdateNotificationsInput!
+  ): User! @auth
+
+  """
   Changes the caller's password and ends all other sessions. Returns a new pair of tokens; access tokens issued
   before are refused. Errors: BAD_USER_INPUT with every problem of the new password, or with INVALID_CREDENTIALS if
   the current password is wrong; FORBIDDEN with STEP_UP_REQUIRED if the account has a second factor and the session did
@@ -2084,6 +2183,10 @@ type User implements Node @auth {
   name: String!
   "The user's roles, sorted."
   roles: [Role!]! @auth(roles: [ADMIN], owner: true)
+  "The language of the user's mails (BCP 47). Null for the server's default."
+  locale: String @auth(roles: [ADMIN], owner: true)
+  "The notices that the user gets by mail."
+  notifications: Notifications! @auth(roles: [ADMIN], owner: true)
   "When the account was created."
   createdAt: Time! @auth(roles: [ADMIN], owner: true)
   "Whether an administrator has disabled the account."
@@ -2101,6 +2204,20 @@ type User implements Node @auth {
   ): SessionConnection! @auth(roles: [ADMIN], owner: true)
 }
 
+"The notices that a user gets by mail."
+type Notifications @auth {
+  "Whether a sign-in from a network address that is new to the account is announced."
+  newSignIn: Boolean!
+  "Whether changes of the password, the address and factors are announced. Always true."
+  security: Boolean!
+}
+
+"Input of ` + "`" + `updateNotifications` + "`" + `. Omitted fields keep their value."
+input UpdateNotificationsInput {
+  "Whether to announce sign-ins from network addresses that are new to the account."
+  newSignIn: Boolean
+}
+
 "Input of ` + "`" + `register` + "`" + `."
 input RegisterInput {
   """
@@ -2114,6 +2231,8 @@ input RegisterInput {
   username: String
   "Display name, at most 100 characters."
   name: String
+  "The language of mails (BCP 47), such as de-AT. Omit it for the server's default."
+  locale: String
   "How the server delivers the refresh token."
   delivery: TokenDelivery! = BODY
 }
@@ -2174,6 +2293,8 @@ input UpdateProfileInput {
   username: String
   "The new display name. An empty string removes it."
   name: String
+  "The language of mails (BCP 47), such as de-AT. An empty string stands for the server's default."
+  locale: String
 }
 
 "Input of ` + "`" + `changePassword` + "`" + `. The current password proves that the caller owns the account."
@@ -2196,7 +2317,8 @@ type AccountExport @public {
   at: Time!
   """
   The data: ` + "`" + `account` + "`" + `, ` + "`" + `sessions` + "`" + `, ` + "`" + `securityLog` + "`" + `, ` + "`" + `acts` + "`" + ` (on other accounts), ` + "`" + `knownAddresses` + "`" + ` (the times of the last
-  sign-ins from them), ` + "`" + `mails` + "`" + `, and ` + "`" + `application` + "`" + ` for the data of this server's application. Its members can change.
+  sign-ins from them), ` + "`" + `mails` + "`" + `, ` + "`" + `passkeys` + "`" + `, ` + "`" + `factors` + "`" + `, and ` + "`" + `application` + "`" + ` for the data of this server's application. Its
+  members can change.
   """
   document: JSON!
 }
@@ -2999,6 +3121,8 @@ input AcceptInvitationInput {
   username: String
   "Display name, at most 100 characters."
   name: String
+  "The language of mails (BCP 47), such as de-AT. Omit it for the server's default."
+  locale: String
   "How the server delivers the refresh token."
   delivery: TokenDelivery! = BODY
 }
@@ -3212,7 +3336,7 @@ extend type Query {
   the last 5 minutes. Errors: FORBIDDEN with STEP_UP_REQUIRED or NOT_OFFERED; CONFLICT with TOO_MANY_PASSKEYS beyond 20;
   RATE_LIMITED.
   """
-  beginPasskeyRegistration: PasskeyCeremony! @auth(maxAge: 300)
+  beginPasskeyRegistration: PasskeyCeremony! @auth(maxAge: 300, setup: true)
 
   """
   Stores the passkey that the browser has created, and mails the user a notice. The caller must have proved a credential
@@ -3223,7 +3347,7 @@ extend type Query {
   finishPasskeyRegistration(
     "The response of the browser."
     input: FinishPasskeyRegistrationInput!
-  ): Passkey! @auth(maxAge: 300)
+  ): Passkey! @auth(maxAge: 300, setup: true)
 
   """
   Renames one of the caller's passkeys. Errors: BAD_USER_INPUT with the problem of the name; NOT_FOUND with
@@ -3674,6 +3798,12 @@ type PageInfo {
 `, BuiltIn: false},
 	{Name: "../../schema/session.graphqls", Input: `extend type Query {
   """
+  What the settings of this server offer to people without a session, so that a page shows only what works. The answer
+  changes only with a restart.
+  """
+  signInOptions: SignInOptions! @public
+
+  """
   Checks whether an access token is valid now. For any unusable token (expired, revoked, modified, malformed), it
   returns ` + "`" + `active: false` + "`" + ` and no reason. Requires the method POST, because URLs are logged. Errors: BAD_USER_INPUT with
   POST_REQUIRED; RATE_LIMITED after too many unusable tokens from one address.
@@ -3737,6 +3867,40 @@ extend type Mutation {
     "The session to end."
     input: RevokeSessionInput!
   ): Session! @auth
+}
+
+"What the server offers to people without a session."
+type SignInOptions @public {
+  "The ways to sign in."
+  methods: [SignInMethod!]!
+  "How accounts are created."
+  registration: RegistrationMode!
+  "Whether the server sends mails. Without them, there is no ` + "`" + `requestPasswordReset` + "`" + `."
+  mail: Boolean!
+  "Whether the address must be verified before the first sign-in."
+  verifiedEmail: Boolean!
+  "Minimum length of new passwords, in Unicode code points."
+  minPasswordLength: Int!
+}
+
+"A way to sign in."
+enum SignInMethod {
+  "By ` + "`" + `login` + "`" + `, with a password."
+  PASSWORD
+  "By ` + "`" + `loginWithCode` + "`" + `, with a code that ` + "`" + `requestLoginCode` + "`" + ` mails."
+  CODE
+}
+
+"How accounts are created."
+enum RegistrationMode {
+  "By ` + "`" + `register` + "`" + `, which signs in, unless the address must be verified first."
+  OPEN
+  "By ` + "`" + `register` + "`" + `, which answers all addresses alike, and a link in a mail."
+  SILENT
+  "Only by ` + "`" + `acceptInvitation` + "`" + `. ` + "`" + `register` + "`" + ` is refused."
+  INVITE
+  "By administrators. ` + "`" + `register` + "`" + ` is refused."
+  CLOSED
 }
 
 """
@@ -4091,6 +4255,16 @@ func (ec *executionContext) childFields_LogoutPayload(ctx context.Context, field
 	return nil, fmt.Errorf("no field named %q was found under type LogoutPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Notifications(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "newSignIn":
+		return ec.fieldContext_Notifications_newSignIn(ctx, field)
+	case "security":
+		return ec.fieldContext_Notifications_security(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Notifications", field.Name)
+}
+
 func (ec *executionContext) childFields_PageInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "hasNextPage":
@@ -4273,6 +4447,22 @@ func (ec *executionContext) childFields_SessionEdge(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type SessionEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_SignInOptions(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "methods":
+		return ec.fieldContext_SignInOptions_methods(ctx, field)
+	case "registration":
+		return ec.fieldContext_SignInOptions_registration(ctx, field)
+	case "mail":
+		return ec.fieldContext_SignInOptions_mail(ctx, field)
+	case "verifiedEmail":
+		return ec.fieldContext_SignInOptions_verifiedEmail(ctx, field)
+	case "minPasswordLength":
+		return ec.fieldContext_SignInOptions_minPasswordLength(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SignInOptions", field.Name)
+}
+
 func (ec *executionContext) childFields_SignInProvider(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "name":
@@ -4325,6 +4515,10 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_name(ctx, field)
 	case "roles":
 		return ec.fieldContext_User_roles(ctx, field)
+	case "locale":
+		return ec.fieldContext_User_locale(ctx, field)
+	case "notifications":
+		return ec.fieldContext_User_notifications(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_User_createdAt(ctx, field)
 	case "disabled":

@@ -12,6 +12,7 @@ import (
 	"github.com/graphwarden/graphwarden/graph/model"
 	"github.com/graphwarden/graphwarden/internal/account"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/signin"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -589,6 +590,121 @@ func (ec *executionContext) fieldContext_SessionEdge_node(_ context.Context, fie
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _SignInOptions_methods(ctx context.Context, field graphql.CollectedField, obj *signin.Options) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SignInOptions_methods(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Methods, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []signin.Method) graphql.Marshaler {
+			return ec.marshalNSignInMethod2ᚕgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐMethodᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SignInOptions_methods(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SignInOptions", field, false, false, "SignInMethod")
+}
+
+func (ec *executionContext) _SignInOptions_registration(ctx context.Context, field graphql.CollectedField, obj *signin.Options) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SignInOptions_registration(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Registration, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v signin.Registration) graphql.Marshaler {
+			return ec.marshalNRegistrationMode2githubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐRegistration(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SignInOptions_registration(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SignInOptions", field, false, false, "RegistrationMode")
+}
+
+func (ec *executionContext) _SignInOptions_mail(ctx context.Context, field graphql.CollectedField, obj *signin.Options) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SignInOptions_mail(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Mail, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SignInOptions_mail(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SignInOptions", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _SignInOptions_verifiedEmail(ctx context.Context, field graphql.CollectedField, obj *signin.Options) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SignInOptions_verifiedEmail(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.VerifiedEmail, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SignInOptions_verifiedEmail(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SignInOptions", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _SignInOptions_minPasswordLength(ctx context.Context, field graphql.CollectedField, obj *signin.Options) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SignInOptions_minPasswordLength(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MinPasswordLength, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SignInOptions_minPasswordLength(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SignInOptions", field, false, false, "Int")
 }
 
 func (ec *executionContext) _TokenInfo_active(ctx context.Context, field graphql.CollectedField, obj *model.TokenInfo) (ret graphql.Marshaler) {
@@ -1213,6 +1329,59 @@ func (ec *executionContext) _SessionEdge(ctx context.Context, sel ast.SelectionS
 	return out
 }
 
+var signInOptionsImplementors = []string{"SignInOptions"}
+
+func (ec *executionContext) _SignInOptions(ctx context.Context, sel ast.SelectionSet, obj *signin.Options) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, signInOptionsImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SignInOptions")
+		case "methods":
+			out.Values[i] = ec._SignInOptions_methods(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "registration":
+			out.Values[i] = ec._SignInOptions_registration(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "mail":
+			out.Values[i] = ec._SignInOptions_mail(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "verifiedEmail":
+			out.Values[i] = ec._SignInOptions_verifiedEmail(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "minPasswordLength":
+			out.Values[i] = ec._SignInOptions_minPasswordLength(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var tokenInfoImplementors = []string{"TokenInfo"}
 
 func (ec *executionContext) _TokenInfo(ctx context.Context, sel ast.SelectionSet, obj *model.TokenInfo) graphql.Marshaler {
@@ -1305,6 +1474,20 @@ func (ec *executionContext) unmarshalNReauthenticateInput2githubᚗcomᚋgraphwa
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNRegistrationMode2githubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐRegistration(ctx context.Context, v any) (signin.Registration, error) {
+	res, err := model.UnmarshalRegistrationMode(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNRegistrationMode2githubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐRegistration(ctx context.Context, sel ast.SelectionSet, v signin.Registration) graphql.Marshaler {
+	_ = sel
+	res := model.MarshalRegistrationMode(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "RegistrationMode!")
+	}
+	return res
+}
+
 func (ec *executionContext) unmarshalNRevokeSessionInput2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐRevokeSessionInput(ctx context.Context, v any) (model.RevokeSessionInput, error) {
 	res, err := ec.unmarshalInputRevokeSessionInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -1364,6 +1547,58 @@ func (ec *executionContext) marshalNSessionEdge2ᚖgithubᚗcomᚋgraphwardenᚋ
 		return graphql.Null
 	}
 	return ec._SessionEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNSignInMethod2githubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐMethod(ctx context.Context, v any) (signin.Method, error) {
+	res, err := model.UnmarshalSignInMethod(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNSignInMethod2githubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐMethod(ctx context.Context, sel ast.SelectionSet, v signin.Method) graphql.Marshaler {
+	_ = sel
+	res := model.MarshalSignInMethod(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "SignInMethod!")
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNSignInMethod2ᚕgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐMethodᚄ(ctx context.Context, v any) ([]signin.Method, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]signin.Method, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNSignInMethod2githubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐMethod(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalNSignInMethod2ᚕgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐMethodᚄ(ctx context.Context, sel ast.SelectionSet, v []signin.Method) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 1000, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNSignInMethod2githubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐMethod(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNSignInOptions2ᚖgithubᚗcomᚋgraphwardenᚋgraphwardenᚋinternalᚋsigninᚐOptions(ctx context.Context, sel ast.SelectionSet, v *signin.Options) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "SignInOptions!")
+		return graphql.Null
+	}
+	return ec._SignInOptions(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNTokenDelivery2githubᚗcomᚋgraphwardenᚋgraphwardenᚋgraphᚋmodelᚐTokenDelivery(ctx context.Context, v any) (model.TokenDelivery, error) {

@@ -26,6 +26,8 @@ type AcceptInvitationInput struct {
 	Username *string `json:"username,omitempty"`
 	// Display name, at most 100 characters.
 	Name *string `json:"name,omitempty"`
+	// The language of mails (BCP 47), such as de-AT. Omit it for the server's default.
+	Locale *string `json:"locale,omitempty"`
 	// How the server delivers the refresh token.
 	Delivery TokenDelivery `json:"delivery"`
 }
@@ -328,6 +330,8 @@ type RegisterInput struct {
 	Username *string `json:"username,omitempty"`
 	// Display name, at most 100 characters.
 	Name *string `json:"name,omitempty"`
+	// The language of mails (BCP 47), such as de-AT. Omit it for the server's default.
+	Locale *string `json:"locale,omitempty"`
 	// How the server delivers the refresh token.
 	Delivery TokenDelivery `json:"delivery"`
 }
@@ -513,12 +517,20 @@ type UnlinkIdentityInput struct {
 	ID string `json:"id"`
 }
 
+// Input of `updateNotifications`. Omitted fields keep their value.
+type UpdateNotificationsInput struct {
+	// Whether to announce sign-ins from network addresses that are new to the account.
+	NewSignIn *bool `json:"newSignIn,omitempty"`
+}
+
 // Input of `updateProfile`. Omitted fields keep their value.
 type UpdateProfileInput struct {
 	// The new username. An empty string removes it.
 	Username *string `json:"username,omitempty"`
 	// The new display name. An empty string removes it.
 	Name *string `json:"name,omitempty"`
+	// The language of mails (BCP 47), such as de-AT. An empty string stands for the server's default.
+	Locale *string `json:"locale,omitempty"`
 }
 
 // A page of users (GraphQL Cursor Connections).

@@ -15,6 +15,7 @@ import (
 	"github.com/graphwarden/graphwarden/internal/passkey"
 	"github.com/graphwarden/graphwarden/internal/password"
 	"github.com/graphwarden/graphwarden/internal/session"
+	"github.com/graphwarden/graphwarden/internal/signin"
 	"github.com/graphwarden/graphwarden/internal/store"
 	"github.com/graphwarden/graphwarden/internal/token"
 )
@@ -142,6 +143,28 @@ func MarshalInvitationState(s account.InvitationState) graphql.Marshaler {
 func UnmarshalInvitationState(v any) (account.InvitationState, error) {
 	s, err := graphql.UnmarshalString(v)
 	return account.InvitationState(strings.ToLower(s)), err
+}
+
+// MarshalSignInMethod writes a method, which the enum spells in capitals.
+func MarshalSignInMethod(m signin.Method) graphql.Marshaler {
+	return graphql.MarshalString(strings.ToUpper(string(m)))
+}
+
+// UnmarshalSignInMethod reads a method, which validation has checked against the enum.
+func UnmarshalSignInMethod(v any) (signin.Method, error) {
+	s, err := graphql.UnmarshalString(v)
+	return signin.Method(strings.ToLower(s)), err
+}
+
+// MarshalRegistrationMode writes a mode, which the enum spells in capitals.
+func MarshalRegistrationMode(r signin.Registration) graphql.Marshaler {
+	return graphql.MarshalString(strings.ToUpper(string(r)))
+}
+
+// UnmarshalRegistrationMode reads a mode, which validation has checked against the enum.
+func UnmarshalRegistrationMode(v any) (signin.Registration, error) {
+	s, err := graphql.UnmarshalString(v)
+	return signin.Registration(strings.ToLower(s)), err
 }
 
 // MarshalAuditOutcome writes an outcome, which the enum spells in capitals.

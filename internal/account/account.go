@@ -45,15 +45,19 @@ type User struct {
 	PasswordChangeRequired bool `db:"password_change_required"`
 	// HasFactor is whether sign-ins need a second factor.
 	HasFactor bool `db:"has_factor"`
+	// Locale is the language of the user's mails (BCP 47); nil for the default.
+	Locale *string `db:"locale"`
+	// Notifications are the notices that the user gets by mail.
+	Notifications
 }
 
 const userColumns = "id, email, email_verified, username, name, roles, created_at, disabled_at, deletes_at, version, " +
-	"password_change_required, has_factor"
+	"password_change_required, has_factor, locale, notify_sign_in"
 
 // columns returns the destinations of userColumns.
 func (u *User) columns() []any {
 	return []any{&u.ID, &u.Email, &u.EmailVerified, &u.Username, &u.Name, &u.Roles, &u.CreatedAt, &u.DisabledAt,
-		&u.DeletesAt, &u.Version, &u.PasswordChangeRequired, &u.HasFactor}
+		&u.DeletesAt, &u.Version, &u.PasswordChangeRequired, &u.HasFactor, &u.Locale, &u.NewSignIn}
 }
 
 // OwnerID returns the user's own id, for @auth(owner: true).
@@ -95,6 +99,8 @@ type Mailing struct {
 	Silent bool
 	// Closed refuses to register accounts.
 	Closed bool
+	// Invites is set with Closed if invitations are how accounts are made.
+	Invites bool
 	// Verifies sends a verification mail to new accounts, and Requires lets them sign in only after it.
 	Verifies, Requires bool
 	// Codes lets users sign in with a code from a mail.

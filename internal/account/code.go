@@ -25,7 +25,7 @@ func (s *Service) RequestLoginCode(ctx context.Context, email string, by audit.A
 			return err
 		}
 		c.User = u.ID
-		err := s.mailLink(tx, mail.LoginCode, u.Email, c)
+		err := s.mailLink(tx, mail.LoginCode, u, u.Email, c)
 		id = c.ID
 		return err
 	})

@@ -59,7 +59,8 @@ func (s *Service) scheduleDeletion(tx *store.Tx, u *User, by audit.Actor) error 
 	}
 	// The user may not be the one who deleted the account.
 	err = s.mailing.Outbox.Send(tx, mail.Message{Kind: mail.AccountDeletion, To: u.Email, User: string(u.ID),
-		Data: map[string]string{"ip": by.IP, "device": by.UserAgent, "time": u.DeletesAt.Std().Format(time.RFC1123)}})
+		Locale: value(u.Locale),
+		Data:   map[string]string{"ip": by.IP, "device": by.UserAgent, "time": u.DeletesAt.Std().Format(time.RFC1123)}})
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (s *Service) RequestEmailChange(ctx context.Context, newEmail string, by au
 			return err
 		}
 		key, _ := EmailKey(u.Email)
-		err = s.mailLink(tx, mail.EmailChanging, u.Email, &challenge.Challenge{Kind: challenge.RevertEmail, User: u.ID,
+		err = s.mailLink(tx, mail.EmailChanging, u, u.Email, &challenge.Challenge{Kind: challenge.RevertEmail, User: u.ID,
 			Subject: key, Payload: []byte(u.Email)})
 		if err != nil {
 			return err
@@ -57,7 +57,7 @@ func (s *Service) mailChange(tx *store.Tx, u *User, address Email) error {
 	if taken {
 		return s.mailing.Outbox.Send(tx, mail.Message{Kind: mail.AlreadyRegistered, To: address.Address})
 	}
-	return s.mailLink(tx, mail.EmailChange, address.Address, &challenge.Challenge{Kind: challenge.ChangeEmail,
+	return s.mailLink(tx, mail.EmailChange, u, address.Address, &challenge.Challenge{Kind: challenge.ChangeEmail,
 		User: u.ID, Subject: address.Key, Payload: []byte(address.Address)})
 }
 
@@ -76,7 +76,11 @@ func (s *Service) ConfirmEmailChange(ctx context.Context, token string, claim Cl
 		if err := recheck(tx); err != nil {
 			return err
 		}
+		old := *u
 		if err := setEmail(tx, u, c); err != nil {
+			return err
+		}
+		if err := s.notify(tx, mail.EmailChanged, &old, by); err != nil {
 			return err
 		}
 		// Links that were mailed to the old address must not work on.

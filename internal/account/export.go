@@ -37,6 +37,8 @@ type held struct {
 	HasPassword   bool        `db:"has_password" json:"hasPassword"`
 	CreatedAt     store.Time  `db:"created_at" json:"createdAt"`
 	UpdatedAt     store.Time  `db:"updated_at" json:"updatedAt"`
+	Locale        *string     `db:"locale" json:"locale"`
+	NotifySignIn  bool        `db:"notify_sign_in" json:"notifySignIn"`
 	DisabledAt    *store.Time `db:"disabled_at" json:"disabledAt"`
 	DeletesAt     *store.Time `db:"deletes_at" json:"deletesAt"`
 	Now           store.Time  `db:"now" json:"-"`
@@ -70,7 +72,8 @@ func (s *Service) Export(ctx context.Context, id ID, further Further, by audit.A
 func export(tx *store.Tx, id ID, further Further) (*Export, error) {
 	var u held
 	err := tx.Get(&u, `SELECT id, email, email_verified, username, name, roles, password_hash IS NOT NULL AS has_password,
-		created_at, updated_at, disabled_at, deletes_at, now_us() AS now FROM users WHERE id = $1`, id)
+		locale, notify_sign_in, created_at, updated_at, disabled_at, deletes_at, now_us() AS now
+		FROM users WHERE id = $1`, id)
 	if err != nil {
 		return nil, fmt.Errorf("export user: %w", err)
 	}

@@ -128,5 +128,6 @@ func (s *Service) announceFactor(tx *store.Tx, u *User, action audit.Action, by 
 		return err
 	}
 	return s.mailing.Outbox.Send(tx, mail.Message{Kind: mail.FactorChanged, To: u.Email, User: string(u.ID),
-		Data: map[string]string{"ip": by.IP, "device": by.UserAgent, "change": string(action)}})
+		Locale: value(u.Locale),
+		Data:   map[string]string{"ip": by.IP, "device": by.UserAgent, "change": string(action)}})
 }

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+	"golang.org/x/text/language"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/graphwarden/graphwarden/internal/fault"
@@ -226,6 +227,20 @@ func ParseName(path, s string) (string, []fault.Field) {
 		return "", fields
 	}
 	return s, nil
+}
+
+// maxLocale is the maximum length of a locale in bytes.
+const maxLocale = 35
+
+// ParseLocale checks a language tag (BCP 47), such as de-AT, and returns its canonical form.
+func ParseLocale(path, s string) (string, []fault.Field) {
+	if len(s) <= maxLocale {
+		if tag, err := language.Parse(s); err == nil && tag != language.Und {
+			return tag.String(), nil
+		}
+	}
+	return "", []fault.Field{{Path: path, Reason: fault.Malformed,
+		Message: "this is not a language tag, such as en or de-AT"}}
 }
 
 // breaksLine reports whether r is a control character, a line or paragraph separator, a character that embeds,

@@ -53,6 +53,9 @@ func named(email string) string {
 // importOne creates an account with the password hash of another system. The password policy does not apply.
 func (s *Service) importOne(ctx context.Context, in *userfile.User, by audit.Actor) error {
 	u, fields := identity(Registration{Email: in.Email, Username: importedUsername(in), Name: &in.Name})
+	if locale, problems := ParseLocale("", in.Locale); problems == nil { // other systems store any text
+		u.Locale = &locale
+	}
 	if err := fault.Invalid(fields); err != nil {
 		return err
 	}

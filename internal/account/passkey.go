@@ -98,8 +98,8 @@ func (s *Service) RenamePasskey(ctx context.Context, id passkey.ID, name string,
 	return p, err
 }
 
-// RemovePasskey removes one of the caller's passkeys, unless it is the last way in. It withdraws what passkeys have proved
-// from all sessions: one of them may be on the device that the user has lost.
+// RemovePasskey removes one of the caller's passkeys, unless it is the last way in. It withdraws what passkeys have
+// proved from all sessions: one of them may be on the device that the user has lost.
 func (s *Service) RemovePasskey(ctx context.Context, id passkey.ID, by audit.Actor) (*User, error) {
 	return s.act(ctx, by.UserID, by, func(tx *store.Tx, u *User) error {
 		if _, err := passkey.Remove(tx, u.ID, id); err != nil {

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/graphwarden/graphwarden/internal/audit"
 	"github.com/graphwarden/graphwarden/internal/fault"
@@ -9,15 +10,41 @@ import (
 	"github.com/graphwarden/graphwarden/internal/throttle"
 )
 
-// Profile is a change of a user's own data. A nil field stays as it is; an empty username removes it.
+// Notifications are the notices that a user can switch off. Those of changes of credentials are always sent.
+type Notifications struct {
+	// NewSignIn is whether a session from a new network address is announced.
+	NewSignIn bool `db:"notify_sign_in"`
+}
+
+// Security is whether changes of credentials are announced: always, because an attacker would switch it off first.
+func (Notifications) Security() bool { return true }
+
+// UpdateNotifications switches notices of the caller on or off. A nil value stays as it is.
+func (s *Service) UpdateNotifications(ctx context.Context, newSignIn *bool, by audit.Actor) (*User, error) {
+	if err := s.throttle.Take(ctx, throttle.OwnActs, "notifications", string(by.UserID)); err != nil {
+		return nil, err
+	}
+	return s.act(ctx, by.UserID, by, func(tx *store.Tx, u *User) error {
+		err := tx.Get(u, `UPDATE users SET notify_sign_in = COALESCE($2, notify_sign_in), updated_at = now_us()
+			WHERE id = $1 RETURNING `+userColumns, u.ID, newSignIn)
+		if err != nil {
+			return fmt.Errorf("update notifications: %w", err)
+		}
+		return audit.Record(tx, audit.Event{Action: audit.UserUpdated, By: by, User: u.ID})
+	})
+}
+
+// Profile is a change of a user's own data. A nil field stays as it is; an empty username or locale removes it.
 type Profile struct {
 	Username *string
 	Name     *string
+	Locale   *string
 }
 
 // changes reports whether p would change u.
 func (p Profile) changes(u *User) bool {
-	return p.Username != nil && *p.Username != value(u.Username) || p.Name != nil && *p.Name != u.Name
+	return p.Username != nil && *p.Username != value(u.Username) || p.Name != nil && *p.Name != u.Name ||
+		p.Locale != nil && *p.Locale != value(u.Locale)
 }
 
 // parse returns p in its stored spelling. It reports all problems at once as BAD_USER_INPUT.
@@ -33,6 +60,10 @@ func (p Profile) parse() (Profile, error) {
 	if p.Name != nil {
 		name, more := ParseName("input.name", *p.Name)
 		p.Name, problems = &name, append(problems, more...)
+	}
+	if p.Locale != nil && *p.Locale != "" {
+		locale, more := ParseLocale("input.locale", *p.Locale)
+		p.Locale, problems = &locale, append(problems, more...)
 	}
 	return p, fault.Invalid(problems)
 }
@@ -53,7 +84,8 @@ func (s *Service) UpdateProfile(ctx context.Context, in Profile, by audit.Actor)
 	}
 	return s.act(ctx, by.UserID, by, func(tx *store.Tx, u *User) error {
 		err := tx.Get(u, `UPDATE users SET username = NULLIF(COALESCE($2, username), ''), name = COALESCE($3, name),
-			updated_at = now_us() WHERE id = $1 RETURNING `+userColumns, by.UserID, in.Username, in.Name)
+			locale = NULLIF(COALESCE($4, locale), ''), updated_at = now_us() WHERE id = $1 RETURNING `+userColumns,
+			by.UserID, in.Username, in.Name, in.Locale)
 		if err != nil {
 			return taken(err, "update profile")
 		}

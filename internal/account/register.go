@@ -26,6 +26,7 @@ type Registration struct {
 	Password string
 	Username *string
 	Name     *string
+	Locale   *string
 }
 
 // Credential is what a new account signs in with: one of the two.
@@ -96,6 +97,10 @@ func identity(in Registration) (*User, []fault.Field) {
 	}
 	name, more := ParseName("input.name", value(in.Name))
 	u.Name, problems = name, append(problems, more...)
+	if value(in.Locale) != "" {
+		locale, more := ParseLocale("input.locale", *in.Locale)
+		u.Locale, problems = &locale, append(problems, more...)
+	}
 	return u, problems
 }
 
@@ -104,10 +109,11 @@ func identity(in Registration) (*User, []fault.Field) {
 func Create(tx *store.Tx, u *User, hash string, by audit.Actor) error {
 	key, _ := EmailKey(u.Email)
 	err := tx.Get(u, `INSERT INTO users (id, email, email_key, email_verified, username, name, roles, password_hash,
-			version, created_at, updated_at)
-		VALUES ($1, $2, $3, FALSE, $4, $5, $6, NULLIF($7, ''), 1, COALESCE(NULLIF(CAST($8 AS BIGINT), 0), now_us()), now_us())
+			version, created_at, updated_at, locale)
+		VALUES ($1, $2, $3, FALSE, $4, $5, $6, NULLIF($7, ''), 1, COALESCE(NULLIF(CAST($8 AS BIGINT), 0), now_us()),
+			now_us(), $9)
 		ON CONFLICT (id) DO NOTHING RETURNING `+userColumns,
-		u.ID, u.Email, key, u.Username, u.Name, u.Roles, hash, u.CreatedAt)
+		u.ID, u.Email, key, u.Username, u.Name, u.Roles, hash, u.CreatedAt, u.Locale)
 	if errors.Is(err, sql.ErrNoRows) {
 		return errIDTaken
 	}

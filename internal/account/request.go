@@ -80,18 +80,18 @@ func lockByEmail(tx *store.Tx, key string) (*User, error) {
 	return &u, nil
 }
 
-// mailLink issues c and mails its link to an address.
-func (s *Service) mailLink(tx *store.Tx, kind mail.Kind, to string, c *challenge.Challenge) error {
+// mailLink issues c and mails its link to an address of u.
+func (s *Service) mailLink(tx *store.Tx, kind mail.Kind, u *User, to string, c *challenge.Challenge) error {
 	if _, err := s.mailing.Challenges.Issue(tx, c); err != nil {
 		return err
 	}
-	return s.mailing.Outbox.Send(tx, mail.Message{Kind: kind, To: to, User: string(c.User), Challenge: c.ID,
-		Expires: s.mailing.Challenges.Expiry(c.Kind)})
+	return s.mailing.Outbox.Send(tx, mail.Message{Kind: kind, To: to, User: string(c.User), Locale: value(u.Locale),
+		Challenge: c.ID, Expires: s.mailing.Challenges.Expiry(c.Kind)})
 }
 
 // notify mails the user that something about their account has changed, and from where.
 func (s *Service) notify(tx *store.Tx, kind mail.Kind, u *User, by audit.Actor) error {
-	return s.mailing.Outbox.Send(tx, mail.Message{Kind: kind, To: u.Email, User: string(u.ID),
+	return s.mailing.Outbox.Send(tx, mail.Message{Kind: kind, To: u.Email, User: string(u.ID), Locale: value(u.Locale),
 		Data: map[string]string{"ip": by.IP, "device": by.UserAgent}})
 }
 
@@ -205,6 +205,7 @@ type pending struct {
 	Username *string `json:"username"`
 	Name     string  `json:"name"`
 	Hash     string  `json:"hash"`
+	Locale   *string `json:"locale"`
 
 	Passkey *passkey.Key `json:"passkey,omitempty"`
 }
@@ -213,7 +214,8 @@ type pending struct {
 // instead. Both do the same work and give the same answer. No row of users is created before the address is verified:
 // a login, or another registration of the username, would reveal it.
 func (s *Service) RegisterSilently(ctx context.Context, u *User, credential Credential, by audit.Actor) error {
-	in := pending{Email: u.Email, Username: u.Username, Name: u.Name, Hash: credential.Hash}
+	in := pending{Email: u.Email, Username: u.Username, Name: u.Name, Hash: credential.Hash,
+		Locale: u.Locale}
 	if credential.Passkey != nil {
 		in.ID, in.Passkey = u.ID, &credential.Passkey.Key
 	}
@@ -245,14 +247,14 @@ func (s *Service) RegisterSilently(ctx context.Context, u *User, credential Cred
 		}
 		c := &challenge.Challenge{Kind: challenge.VerifyEmail, Subject: key, Payload: payload}
 		if existing == nil {
-			return s.mailLink(tx, mail.VerifyEmail, u.Email, c)
+			return s.mailLink(tx, mail.VerifyEmail, u, u.Email, c)
 		}
 		// The secret of this challenge is never revealed.
 		if _, err := s.mailing.Challenges.Issue(tx, c); err != nil {
 			return err
 		}
 		return s.mailing.Outbox.Send(tx, mail.Message{Kind: mail.AlreadyRegistered, To: existing.Email,
-			User: string(existing.ID)})
+			User: string(existing.ID), Locale: value(existing.Locale)})
 	})
 }
 
@@ -278,7 +280,7 @@ func (s *Service) completeRegistration(ctx context.Context, c *challenge.Challen
 	if err != nil {
 		return err
 	}
-	u, problems := identity(Registration{Email: in.Email, Username: in.Username, Name: &in.Name})
+	u, problems := identity(Registration{Email: in.Email, Username: in.Username, Name: &in.Name, Locale: in.Locale})
 	if err := fault.Invalid(problems); err != nil {
 		return err
 	}

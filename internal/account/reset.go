@@ -21,7 +21,7 @@ func (s *Service) RequestPasswordReset(ctx context.Context, email string, by aud
 			return err
 		}
 		c.User = u.ID
-		return s.mailLink(tx, mail.ResetPassword, u.Email, c)
+		return s.mailLink(tx, mail.ResetPassword, u, u.Email, c)
 	})
 }
 
@@ -87,7 +87,7 @@ func (s *Service) RequirePasswordChange(ctx context.Context, id ID, by audit.Act
 			return fmt.Errorf("require password change: %w", err)
 		}
 		key, _ := EmailKey(u.Email)
-		err = s.mailLink(tx, mail.ResetPassword, u.Email,
+		err = s.mailLink(tx, mail.ResetPassword, u, u.Email,
 			&challenge.Challenge{Kind: challenge.ResetPassword, User: u.ID, Subject: key})
 		if err != nil {
 			return err
@@ -96,7 +96,11 @@ func (s *Service) RequirePasswordChange(ctx context.Context, id ID, by audit.Act
 	})
 }
 
-// SignedInElsewhere mails the user that a session was started from a network address that is new to the account.
+// SignedInElsewhere mails the user, unless they have switched it off, that a session was started from a network address
+// that is new to the account.
 func (s *Service) SignedInElsewhere(tx *store.Tx, u *User, by audit.Actor) error {
+	if !u.NewSignIn {
+		return nil
+	}
 	return s.notify(tx, mail.NewSignIn, u, by)
 }

@@ -41,7 +41,7 @@ func (s *Service) SendVerification(tx *store.Tx, u *User, by audit.Actor) error 
 	if err != nil || !admitted {
 		return err
 	}
-	return s.mailLink(tx, mail.VerifyEmail, u.Email,
+	return s.mailLink(tx, mail.VerifyEmail, u, u.Email,
 		&challenge.Challenge{Kind: challenge.VerifyEmail, User: u.ID, Subject: key})
 }
 

@@ -227,6 +227,7 @@ func (a *App) wire(ctx context.Context, access Access) (err error) {
 		Outbox:     a.Mail,
 		Silent:     c.Register == "silent",
 		Closed:     c.Register == "closed" || c.Register == "invite",
+		Invites:    c.Register == "invite",
 		Verifies:   c.EmailVerification != "off",
 		Requires:   c.EmailVerification == "required",
 		Codes:      c.SendsCodes(),

@@ -16,7 +16,9 @@ import (
 
 // prelude allows the marks everywhere, so that the policy rejects them and not the parser.
 const prelude = `
-directive @auth(roles: [Role!], maxAge: Int, owner: Boolean, verified: Boolean, mfa: Boolean, setup: Boolean) repeatable on
+directive @auth(
+	roles: [Role!], maxAge: Int, owner: Boolean, verified: Boolean, mfa: Boolean, setup: Boolean
+) repeatable on
 	OBJECT | FIELD_DEFINITION | INTERFACE | UNION | INPUT_FIELD_DEFINITION | ENUM | SCALAR | INPUT_OBJECT
 directive @public repeatable on
 	OBJECT | FIELD_DEFINITION | INTERFACE | UNION | INPUT_FIELD_DEFINITION | ENUM | SCALAR | INPUT_OBJECT

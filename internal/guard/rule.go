@@ -74,7 +74,8 @@ func (r *rule) admits(p *Principal) bool {
 	})
 }
 
-// factorMissing refuses a session that has not proved two factors. The reason says whether the account has a second one.
+// factorMissing refuses a session that has not proved two factors. The reason says whether the account has a second
+// one.
 func factorMissing(p *Principal) *fault.Error {
 	e := fault.New(fault.Forbidden, fault.SecondFactorSetupRequired, "set up a second factor first: this needs one")
 	if p.HasFactor {

@@ -11,6 +11,7 @@ const (
 	ResetPassword     Kind = "reset-password"     // link
 	PasswordChanged   Kind = "password-changed"   //
 	EmailChange       Kind = "email-change"       // link, to the new address
+	EmailChanged      Kind = "email-changed"      // to the old address
 	EmailChanging     Kind = "email-changing"     // link that reverts the change, to the old address
 	AlreadyRegistered Kind = "already-registered" //
 	LoginCode         Kind = "login-code"         // code
@@ -41,6 +42,7 @@ var kinds = map[Kind]reveals{
 	ResetPassword:     link,
 	PasswordChanged:   nothing,
 	EmailChange:       link,
+	EmailChanged:      nothing,
 	EmailChanging:     link,
 	AlreadyRegistered: nothing,
 	LoginCode:         code,

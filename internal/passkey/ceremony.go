@@ -159,8 +159,8 @@ var (
 		Message: "this is not the response of a passkey that was created here"}})
 )
 
-// AsInput turns the refusal of a passkey that is one input of several into BAD_USER_INPUT: clients answer UNAUTHENTICATED
-// with a refresh, and would repeat the call forever.
+// AsInput turns the refusal of a passkey that is one input of several into BAD_USER_INPUT: clients answer
+// UNAUTHENTICATED with a refresh, and would repeat the call forever.
 func AsInput(err error) error {
 	f := fault.As(err)
 	if f == nil || f.Code != fault.Unauthenticated {

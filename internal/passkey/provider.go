@@ -1,7 +1,7 @@
 package passkey
 
-// providers names models of authenticators, so that users recognize their passkeys in a list. The ids are those that the
-// products publish. An unknown one is not a problem.
+// providers names models of authenticators, so that users recognize their passkeys in a list. The ids are those that
+// the products publish. An unknown one is not a problem.
 var providers = map[string]string{
 	"ea9b8d66-4d01-1d21-3ce4-b6b48cb575d4": "Google Password Manager",
 	"fbfc3007-154e-4ecc-8c0b-6e020557d7bd": "Apple Passwords",

@@ -24,6 +24,9 @@ type Policy struct {
 	Breached *Breached
 }
 
+// Least returns the minimum length of a password in code points.
+func (p Policy) Least() int { return cmp.Or(p.MinLength, 8) }
+
 // Check returns all problems of a new password. email and username are those of the account, or empty. It accepts any
 // characters, including NUL, emoji and spaces: composition rules make passwords easier to guess. No message contains
 // the password.
@@ -37,7 +40,7 @@ func (p Policy) Check(path, password, email, username string) []fault.Field {
 		add(fault.PasswordInvalid, "the password is not valid Unicode")
 	}
 	password = norm.NFC.String(password)
-	if least := cmp.Or(p.MinLength, 8); utf8.RuneCountInString(password) < least {
+	if least := p.Least(); utf8.RuneCountInString(password) < least {
 		add(fault.PasswordTooShort, fmt.Sprintf("the password needs at least %d characters", least))
 	}
 	if len(password) > maxPassword {

@@ -528,8 +528,8 @@ func TestASessionWithoutTheFactorCannotChangeIt(t *testing.T) {
 	})
 }
 
-// An attempt guesses one of three valid codes among a million. In an hour at the limits' default, guessing succeeds with
-// a probability of at most 1 in 10,000.
+// An attempt guesses one of three valid codes among a million. In an hour at the default limit, guessing succeeds with a
+// probability of at most 1 in 10,000.
 func TestGuessingASecondFactorForAnHour(t *testing.T) {
 	t.Parallel()
 	limit := config.Rate{}

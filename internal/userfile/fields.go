@@ -23,6 +23,7 @@ const (
 	fieldVerifiedAt   = "verified at"
 	fieldUsername     = "username"
 	fieldName         = "name"
+	fieldLocale       = "locale"
 	fieldGiven        = "given name"
 	fieldFamily       = "family name"
 	fieldHash         = "hash"
@@ -58,6 +59,8 @@ func canonical(name string) string {
 		return fieldUsername
 	case "name", "displayname", "fullname":
 		return fieldName
+	case "locale":
+		return fieldLocale
 	case "firstname", "givenname":
 		return fieldGiven
 	case "lastname", "familyname", "surname":
@@ -91,7 +94,7 @@ func harmless(folded string) string {
 	switch folded {
 	case "updatedat", "lastlogin", "lastloginat", "lastip", "loginscount", "lastsigninat", "lastsignedinat",
 		"signincount", "currentsigninat", "currentsigninip", "lastsigninip", "lastrefreshat", "passwordsetdate",
-		"passwordupdatedat", "validsince", "picture", "photourl", "avatar", "avatarurl", "nickname", "locale",
+		"passwordupdatedat", "validsince", "picture", "photourl", "avatar", "avatarurl", "nickname",
 		"zoneinfo", "phone", "phonenumber", "phonenumberconfirmed", "phoneverified", "phoneconfirmedat", "tenant",
 		"tenantid", "connection", "identities", "provideruserinfo", "lastupdatedat", "usermetadata", "appmetadata",
 		"rawusermetadata", "rawappmetadata", "instanceid", "aud", "isssouser", "isanonymous", "confirmedat",
@@ -160,6 +163,9 @@ func (e *Entry) set(name string, v any) error {
 
 func (e *Entry) setMore(name string, v any) error {
 	switch canonical(name) {
+	case fieldLocale:
+		e.Locale, _ = text(v)
+		return nil
 	case fieldSalt:
 		return put(&e.salt, v)
 	case fieldCredentials:

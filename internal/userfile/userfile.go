@@ -21,6 +21,7 @@ type User struct {
 	EmailVerified bool
 	Username      string
 	Name          string
+	Locale        string // any text
 	PasswordHash  string
 	Roles         []token.Role
 	Disabled      bool

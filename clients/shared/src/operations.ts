@@ -93,6 +93,10 @@ export const Reauthenticate = graphql(`
   mutation Reauthenticate($input: ReauthenticateInput!) { reauthenticate(input: $input) { ...Tokens } }
 `);
 
+export const BeginPasskeyReauthentication = graphql(`
+  mutation BeginPasskeyReauthentication { beginPasskeyReauthentication { challenge options } }
+`);
+
 export const Me = graphql(`
   query Me { me { id email emailVerified username name roles createdAt } }
 `);

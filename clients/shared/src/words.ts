@@ -23,6 +23,7 @@ const words: Partial<Record<ErrorReason, string>> = {
   CHALLENGE_INVALID: 'This is wrong, has expired or was used before. Request a new mail.',
   NOT_OFFERED: 'This server does not offer this.',
   INVITATION_NOT_FOUND: 'This invitation was accepted or revoked.',
+  PASSKEY_NOT_FOUND: 'Your account has no such passkey.',
   PASSKEY_UNKNOWN: 'This passkey was removed from its account. Sign in with another one, or with the password.',
   LAST_CREDENTIAL: 'This is the last way into your account. Set up another one first.',
   SESSION_NOT_FOUND: 'This session has already ended.',

@@ -32,7 +32,7 @@ export function makePanel(session) {
     return h('div', { className: 'account' },
       h('h2', { className: 'graphiql-doc-explorer-title account-title' }, expires ? 'Account' : 'Welcome'),
       h('p', { className: 'account-notice', role: 'status' }, notice),
-      proof && h(StepUp, { account, proof }),
+      proof && h(StepUp, { session, account, proof }),
       link ? h(Linked, { session, link, key: link.token })
         : expires ? h(SignedIn, { session, state })
           : challenge ? h(SecondStep, { session, challenge }) : h(SignedOut, { session }));

@@ -11,11 +11,12 @@ const queries = {
   rename: 'mutation ($input: RenamePasskeyInput!) { renamePasskey(input: $input) { id } }',
   delete: 'mutation ($input: DeletePasskeyInput!) { deletePasskey(input: $input) { id } }',
   beginLogin: 'mutation { beginPasskeyLogin { challenge options } }',
+  beginProof: 'mutation { beginPasskeyReauthentication { challenge options } }',
   login: `mutation ($input: LoginWithPasskeyInput!) { loginWithPasskey(input: $input) { ${pair} } }`,
 };
 
 const { PublicKeyCredential } = window;
-export const hasPasskeys = Boolean(PublicKeyCredential?.parseRequestOptionsFromJSON);
+const hasPasskeys = Boolean(PublicKeyCredential?.parseRequestOptionsFromJSON);
 
 export function Passkeys({ session, account: { passkeys } }) {
   const add = useForm(async ({ name }) => {
@@ -59,15 +60,28 @@ function Passkey({ session, one: { id, name, createdAt, lastUsedAt } }) {
 
 // PasskeyLogin signs in with a passkey.
 export function PasskeyLogin({ session, signedIn }) {
-  const { busy, error, run } = useAction(async () => {
-    const { beginPasskeyLogin: { challenge, options } } = await session.call(queries.beginLogin);
-    const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
-    const response = await finish(navigator.credentials.get({ publicKey }), 'No passkey was used.');
-    await session.signIn(queries.login, { challenge, response });
-    signedIn();
+  return h(UsePasskey, {
+    use: async () => {
+      await session.signIn(queries.login, await prove((await session.call(queries.beginLogin)).beginPasskeyLogin));
+      signedIn();
+    },
   });
+}
+
+// PasskeyProof proves one of the user's passkeys again.
+export const PasskeyProof = ({ session, proved }) => h(UsePasskey, {
+  use: async () => proved({ passkey: await prove((await session.act(queries.beginProof)).beginPasskeyReauthentication) }),
+});
+
+function UsePasskey({ use }) {
+  const { busy, error, run } = useAction(use);
   return hasPasskeys && h('div', { className: 'account-more' },
     h(Button, { busy, onClick: run }, 'Use a passkey'), h(Problem, { error }));
+}
+
+async function prove({ challenge, options }) {
+  const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
+  return { challenge, response: await finish(navigator.credentials.get({ publicKey }), 'No passkey was used.') };
 }
 
 // finish returns the response in JSON. Browsers do not say why a ceremony has failed, so that pages learn nothing about
