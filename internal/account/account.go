@@ -57,7 +57,7 @@ const userColumns = "id, email, email_verified, username, name, roles, created_a
 // columns returns the destinations of userColumns.
 func (u *User) columns() []any {
 	return []any{&u.ID, &u.Email, &u.EmailVerified, &u.Username, &u.Name, &u.Roles, &u.CreatedAt, &u.DisabledAt,
-		&u.DeletesAt, &u.Version, &u.PasswordChangeRequired, &u.HasFactor}
+		&u.DeletesAt, &u.Version, &u.PasswordChangeRequired, &u.HasFactor, &u.Locale, &u.NewSignIn}
 }
 
 // OwnerID returns the user's own id, for @auth(owner: true).
