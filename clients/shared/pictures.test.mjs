@@ -7,7 +7,7 @@ import { after, before, it } from 'node:test';
 import { launch, skip } from '../graphiql/browser.mjs';
 import { attach } from './authenticator.mjs';
 import { newDatabase } from './database.mjs';
-import { Mailbox } from './mailbox.mjs';
+import { linkIn, Mailbox } from './mailbox.mjs';
 import { freePort, password, repository, run, start } from './server.mjs';
 import { skipTotp, totp } from './totp.mjs';
 
@@ -20,6 +20,7 @@ const subjects = {
   'account-deletion': 'will be deleted',
   'already-registered': 'already have an account',
   'email-change': 'Confirm your new e-mail address',
+  'email-changed': 'e-mail address of your',
   'email-changing': 'is being changed',
   'factor-changed': 'second factor',
   invitation: 'invited',
@@ -27,7 +28,7 @@ const subjects = {
   'new-sign-in': 'New sign-in',
   'passkey-added': 'passkey was added',
   'passkey-removed': 'passkey was removed',
-  'password-changed': 'was changed',
+  'password-changed': 'Your password for',
   'password-removed': 'was removed',
   'reset-password': 'Reset your password',
   test: 'Test mail',
@@ -60,8 +61,8 @@ it('each kind of mail has a picture in the documents', { skip: skip || skipTotp 
     '--listen', `127.0.0.1:${await freePort()}`, '--trusted-proxies', '127.0.0.1/32',
   ];
   server = await start(...flags);
-  const [email, alan, mary] = ['ada@example.com', 'alan@example.com', 'mary@example.com'];
-  for (const one of [email, alan, mary]) await run(password, 'user', 'add', one, ...flags);
+  const [email, alan, mary, joan] = ['ada@example.com', 'alan@example.com', 'mary@example.com', 'joan@example.com'];
+  for (const one of [email, alan, mary, joan]) await run(password, 'user', 'add', one, ...flags);
   await run('', 'user', 'invite', 'grace@example.com', '--message', 'Welcome to the team!', ...flags);
   await run('', 'mail', 'test', email, ...flags);
 
@@ -77,7 +78,6 @@ it('each kind of mail has a picture in the documents', { skip: skip || skipTotp 
   let token = await login();
   await login({}, { 'X-Forwarded-For': '192.0.2.7', 'User-Agent': 'Mozilla/5.0 (X11; Linux x86_64) Firefox/145.0' });
   await act('mutation { requestEmailVerification { accepted } }', undefined, { token });
-  await act('mutation($input: RequestEmailChangeInput!) { requestEmailChange(input: $input) { accepted } }', { newEmail: 'ada@example.org' }, { token });
   const change = 'mutation($input: ChangePasswordInput!) { changePassword(input: $input) { accessToken } }';
   const newPassword = `${password} 2`;
   token = (await act(change, { currentPassword: password, newPassword }, { token })).changePassword.accessToken;
@@ -89,6 +89,12 @@ it('each kind of mail has a picture in the documents', { skip: skip || skipTotp 
   token = await login({ email: alan });
   await addPasskey(token);
   await act('mutation { removePassword { id } }', undefined, { token });
+  token = await login({ email: joan });
+  await act('mutation($input: RequestEmailChangeInput!) { requestEmailChange(input: $input) { accepted } }', { newEmail: 'joan@example.org' }, { token });
+  const mail = await mailbox.next('joan@example.org', subjects['email-change']);
+  mailbox.mails.push(mail);
+  const link = linkIn(mail).split('=')[1];
+  await act('mutation($input: ConfirmEmailChangeInput!) { confirmEmailChange(input: $input) { accepted } }', { token: link }, { token });
   token = await login({ email: mary });
   await act('mutation($input: DeleteAccountInput!) { deleteAccount(input: $input) { deletesAt } }', { confirmEmail: mary }, { token });
 
