@@ -20,7 +20,7 @@ const subjects = {
   'account-deletion': 'will be deleted',
   'already-registered': 'already have an account',
   'email-change': 'Confirm your new e-mail address',
-  'email-changed': 'e-mail address of your',
+  'email-changed': 'account was changed',
   'email-changing': 'is being changed',
   'factor-changed': 'second factor',
   invitation: 'invited',
