@@ -145,6 +145,8 @@ func acts(t *testing.T, p cast) map[string]string {
 		"revokeSessions": fmt.Sprintf(`revokeSessions(input: {userId: %q}) { endedSessions }`, p.victim.UserID),
 		"deleteUser":     fmt.Sprintf(`deleteUser(input: {id: %q}) { id }`, p.victim.UserID),
 
+		"updateNotifications": `updateNotifications(input: {newSignIn: false}) { id }`,
+
 		"requestEmailVerification": `requestEmailVerification { accepted }`,
 		"requestEmailChange":       `requestEmailChange(input: {newEmail: "eve@example.net"}) { accepted }`,
 		"requirePasswordChange":    fmt.Sprintf(`requirePasswordChange(input: {id: %q}) { id }`, p.victim.UserID),
@@ -159,10 +161,11 @@ func acts(t *testing.T, p cast) map[string]string {
 		"regenerateRecoveryCodes": `regenerateRecoveryCodes { codes }`,
 		"resetFactors":            fmt.Sprintf(`resetFactors(input: {userId: %q}) { id }`, p.victim.UserID),
 
-		"beginPasskeyRegistration": `beginPasskeyRegistration { challenge }`,
-		"renamePasskey":            `renamePasskey(input: {id: "unknown", name: "x"}) { id }`,
-		"deletePasskey":            `deletePasskey(input: {id: "unknown"}) { id }`,
-		"removePassword":           `removePassword { id }`,
+		"beginPasskeyReauthentication": `beginPasskeyReauthentication { challenge }`,
+		"beginPasskeyRegistration":     `beginPasskeyRegistration { challenge }`,
+		"renamePasskey":                `renamePasskey(input: {id: "unknown", name: "x"}) { id }`,
+		"deletePasskey":                `deletePasskey(input: {id: "unknown"}) { id }`,
+		"removePassword":               `removePassword { id }`,
 	}
 	ours := []string{ // a team owns others
 		"schema/account.graphqls", "schema/admin.graphqls", "schema/factors.graphqls", "schema/invitation.graphqls",
@@ -184,7 +187,7 @@ func acts(t *testing.T, p cast) map[string]string {
 func stored(t *testing.T, srv *apptest.Server) (all []string) {
 	t.Helper()
 	for _, query := range []string{
-		"SELECT id || ' ' || email || ' ' || name || ' ' || roles || ' ' || password_hash || ' ' || CAST(version AS TEXT) || ' ' || CAST(COALESCE(disabled_at, 0) AS TEXT) FROM users ORDER BY id",
+		"SELECT id || ' ' || email || ' ' || name || ' ' || roles || ' ' || password_hash || ' ' || CAST(version AS TEXT) || ' ' || CAST(COALESCE(disabled_at, 0) AS TEXT) || ' ' || CAST(notify_sign_in AS TEXT) FROM users ORDER BY id",
 		"SELECT id || ' ' || salt || ' ' || CAST(generation AS TEXT) || ' ' || CAST(auth_time AS TEXT) || ' ' || CAST(COALESCE(revoked_at, 0) AS TEXT) FROM sessions ORDER BY id",
 		"SELECT id || ' ' || action FROM audit_log ORDER BY id",
 		"SELECT id || ' ' || kind FROM mail ORDER BY id",
