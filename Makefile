@@ -69,7 +69,7 @@ clients/node_modules/.complete: clients/package-lock.json
 LONGTESTS := grep -rl --include='*_test.go' '^//go:build long$$' .
 
 test-long: ## run the slow tests: those with the build tag long, of the manifests in deploy/, and fuzzing
-	go test -tags long -timeout 30m -run "$$($(LONGTESTS) | xargs sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/^\1$$/p' | paste -sd '|')" \
+	go test -tags long -timeout 45m -run "$$($(LONGTESTS) | xargs sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/^\1$$/p' | paste -sd '|')" \
 		$$($(LONGTESTS) | xargs -n 1 dirname | sort -u)
 	cd deploy/check && go vet ./... && go test ./...
 	@$(MAKE) --no-print-directory fuzz
