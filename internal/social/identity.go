@@ -15,14 +15,14 @@ import (
 
 // Identity is a user of a provider, linked to an account.
 type Identity struct {
-	ID         string       `db:"id"`
-	UserID     token.UserID `db:"user_id"`
-	Provider   string       `db:"provider"` // its name when the identity was linked
-	Issuer     string       `db:"issuer"`
-	Subject    string       `db:"subject"`
-	Email      string       `db:"email"` // as of the last sign-in; may be empty
-	CreatedAt  store.Time   `db:"created_at"`
-	LastUsedAt store.Time   `db:"last_used_at"`
+	ID         string       `db:"id" json:"-"`
+	UserID     token.UserID `db:"user_id" json:"-"`
+	Provider   string       `db:"provider" json:"provider"` // its name when the identity was linked
+	Issuer     string       `db:"issuer" json:"issuer"`
+	Subject    string       `db:"subject" json:"subject"`
+	Email      string       `db:"email" json:"email"` // as of the last sign-in; may be empty
+	CreatedAt  store.Time   `db:"created_at" json:"createdAt"`
+	LastUsedAt store.Time   `db:"last_used_at" json:"lastUsedAt"`
 }
 
 // OwnerID returns the identity's user, for @auth(owner: true).
@@ -127,23 +127,11 @@ func (s *Service) List(ctx context.Context, users []token.UserID) (map[token.Use
 	return lists, nil
 }
 
-// Held is what is stored about an identity.
-type Held struct {
-	Provider   string     `db:"provider" json:"provider"`
-	Issuer     string     `db:"issuer" json:"issuer"`
-	Subject    string     `db:"subject" json:"subject"`
-	Email      string     `db:"email" json:"email"`
-	CreatedAt  store.Time `db:"created_at" json:"createdAt"`
-	LastUsedAt store.Time `db:"last_used_at" json:"lastUsedAt"`
-}
-
-// Export returns the identities of a user.
-func Export(tx *store.Tx, user token.UserID) (held []Held, err error) {
-	held = []Held{} // not null in JSON
-	err = tx.Select(&held, `SELECT provider, issuer, subject, email, created_at, last_used_at FROM identities
-		WHERE user_id = $1 ORDER BY id`, user)
-	if err != nil {
+// Export returns the identities of a user, to be encoded as JSON.
+func Export(tx *store.Tx, user token.UserID) (all []Identity, err error) {
+	all = []Identity{} // not null in JSON
+	if err := tx.Select(&all, "SELECT "+columns+" FROM identities WHERE user_id = $1 ORDER BY id", user); err != nil {
 		return nil, fmt.Errorf("export identities: %w", err)
 	}
-	return held, nil
+	return all, nil
 }
